@@ -1,0 +1,28 @@
+{#
+  The stream table as the server knows it, or none: every column of pgtrickle.pgt_stream_tables, and
+    query        the text that was given to the engine, which keeps it elsewhere when it has rewritten it
+                 (docs/pg_trickle.md, Query text)
+    mark         what pgtrickle_write_mark left
+    lost_source  whether something that it reads from no longer exists
+  The row travels as JSON, so that types stay what they are and a server with other columns is read all the same.
+#}
+{% macro pgtrickle_get_stream_table(relation) %}
+  {%- set sql %}
+    select (
+      to_jsonb(st) || jsonb_build_object(
+        'query', coalesce(st.original_query, st.defining_query),
+        'mark', {{ dbt_pgtrickle.pgtrickle_mark_sql('st') }},
+        'lost_source', exists (
+          select from pgtrickle.pgt_dependencies as d
+          where d.pgt_id = st.pgt_id
+            and not exists (select from pg_catalog.pg_class as c where c.oid = d.source_relid)
+        )
+      )
+    )::text as stream_table
+    from pgtrickle.pgt_stream_tables as st
+    where st.pgt_schema = {{ dbt_pgtrickle.pgtrickle_literal(relation.schema) }}
+      and st.pgt_name = {{ dbt_pgtrickle.pgtrickle_literal(relation.identifier) }}
+  {%- endset -%}
+  {%- set found = dbt_pgtrickle.pgtrickle_first_column(sql) -%}
+  {{- return(fromjson(found[0]) if found else none) -}}
+{% endmacro %}

@@ -1,0 +1,14 @@
+{#
+  Fails with the rows in which the stream table is not what its defining query gives at this moment, both taken as
+  multisets. A table that is due for a refresh differs rightly: for quiet sources, and for IMMEDIATE tables.
+#}
+{% test pgtrickle_matches_query(model) %}
+  {%- if execute -%}
+    {%- set deployed = dbt_pgtrickle.pgtrickle_get_stream_table(model) -%}
+    {%- if deployed is none -%}
+      select {{ dbt_pgtrickle.pgtrickle_literal(dbt_pgtrickle.pgtrickle_name(model) ~ ' is not a stream table') }} as problem
+    {%- else -%}
+      {{ dbt_pgtrickle.pgtrickle_rows_that_differ(model, deployed.query) }}
+    {%- endif -%}
+  {%- endif -%}
+{% endtest %}

@@ -1,0 +1,14 @@
+{#
+  Fails when the stream table is missing, in error, suspended, never populated or older than its limit: the model's
+  `meta.pgtrickle.freshness.error_after`, or a minute more than its schedule. It takes no arguments, because dbt
+  versions do not agree on how to write them.
+#}
+{% test stream_table_healthy(model) %}
+  {%- if execute -%}
+    {%- set table = {'schema': model.schema, 'name': model.identifier, 'warn_after': none, 'error_after': none} -%}
+    {%- for node in graph.nodes.values() if node.get('relation_name') == model | string -%}
+      {%- do table.update(dbt_pgtrickle.pgtrickle_limits(node)) -%}
+    {%- endfor -%}
+    select * from ({{ dbt_pgtrickle.pgtrickle_health_sql([table]) }}) as health where verdict = 'error'
+  {%- endif -%}
+{% endtest %}

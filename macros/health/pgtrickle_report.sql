@@ -1,0 +1,14 @@
+{# Logs a line for each row of {name, verdict, detail} and fails, once all of them are out, when a verdict is `error`. #}
+{% macro pgtrickle_report(what, rows) %}
+  {%- set failed = [] -%}
+  {%- for row in rows -%}
+    {%- do log(row['verdict'] | upper ~ '  ' ~ row['name'] ~ '  ' ~ row['detail'], info=true) -%}
+    {%- if row['verdict'] == 'error' -%}
+      {%- do failed.append(row['name']) -%}
+    {%- endif -%}
+  {%- endfor -%}
+  {%- if failed -%}
+    {%- do exceptions.raise_compiler_error(what ~ ': ' ~ failed | length ~ ' of ' ~ rows | length ~ ' failed: ' ~ failed | join(', ')) -%}
+  {%- endif -%}
+  {%- do log(what ~ ': ' ~ rows | length ~ ' looked at, none failed', info=true) -%}
+{% endmacro %}

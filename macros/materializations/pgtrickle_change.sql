@@ -1,0 +1,34 @@
+{#
+  What stands between a deployed stream table and its model:
+    recreate  why the table has to be dropped and created; empty when it need not be
+    alter     the arguments of the one alter_stream_table call that does it otherwise; empty when nothing differs
+    reasons   what the call is for, in words
+#}
+{% macro pgtrickle_change(deployed, query, settings) %}
+  {%- set recreate = ['full refresh'] if should_full_refresh() else [] -%}
+  {%- set alter = {} -%}
+  {%- set reasons = [] -%}
+
+  {%- if deployed.query | trim != query | trim -%}
+    {%- do reasons.append('query') -%}
+    {%- do alter.update({'query': query}) -%}
+  {%- elif deployed.lost_source -%}
+    {#- dbt replaces views, tables and full-refreshed seeds by new relations. The engine goes on looking for the old
+        one and stops; given its query anew, it finds the new one (docs/pg_trickle.md, Source DDL). -#}
+    {%- do reasons.append('a source was replaced') -%}
+    {%- do alter.update({'query': query}) -%}
+  {%- endif -%}
+
+  {%- for name, value in dbt_pgtrickle.pgtrickle_settings_to_apply(deployed, settings).items() -%}
+    {%- if dbt_pgtrickle.pgtrickle_known_settings()[name].changed_by == 'recreate' -%}
+      {%- do recreate.append(name) -%}
+    {%- else -%}
+      {%- do reasons.append(name) -%}
+      {%- do alter.update({name: value}) -%}
+    {%- endif -%}
+  {%- endfor -%}
+  {%- if not reasons -%}
+    {%- do reasons.append('mark') -%}
+  {%- endif -%}
+  {{- return({'recreate': recreate, 'alter': alter, 'reasons': reasons}) -}}
+{% endmacro %}

@@ -1,0 +1,27 @@
+{# The settings in which the deployed stream table is not what the model asks for, with the value to give to the engine. #}
+{% macro pgtrickle_differing_settings(deployed, settings) %}
+  {%- set differing = {} -%}
+  {%- for name, wanted in settings.items() if 'column' in dbt_pgtrickle.pgtrickle_known_settings()[name] -%}
+    {%- set current = deployed[dbt_pgtrickle.pgtrickle_known_settings()[name].column] -%}
+
+    {%- if name == 'schedule' -%}
+      {%- if not dbt_pgtrickle.pgtrickle_same_schedule(wanted, current) -%}
+        {%- do differing.update({name: wanted if wanted is not none else 'calculated'}) -%}
+      {%- endif -%}
+
+    {%- elif name == 'refresh_mode' and wanted == 'AUTO' -%}
+      {#- AUTO is a wish at creation. The engine keeps what it chose, and refuses AUTO for a table that exists
+          (docs/pg_trickle.md, Refresh modes). -#}
+      {%- if current == 'IMMEDIATE' -%}
+        {%- do differing.update({name: 'DIFFERENTIAL'}) -%}
+      {%- endif -%}
+
+    {%- elif name == 'append_only' and not wanted -%}
+      {#- The engine turns this on by itself after insert-only refreshes: not a difference (docs/pg_trickle.md, Refresh modes). -#}
+
+    {%- elif wanted != current -%}
+      {%- do differing.update({name: wanted}) -%}
+    {%- endif -%}
+  {%- endfor -%}
+  {{- return(differing) -}}
+{% endmacro %}

@@ -1,0 +1,56 @@
+{#
+  The settings that the model asks for, in the engine's own words: defaults filled in, letter case and synonyms
+  settled. All that is wrong with them is one error.
+#}
+{% macro pgtrickle_settings(node) %}
+  {%- set configured = dbt_pgtrickle.pgtrickle_configured(node) -%}
+  {%- set settings = {} -%}
+  {%- set problems = [] -%}
+  {#- A misspelled setting must not pass for a default. -#}
+  {%- for key in (node.config.get('meta') or {}).get('pgtrickle') or {} if key not in dbt_pgtrickle.pgtrickle_known_keys() -%}
+    {%- do problems.append('`' ~ key ~ '` is not a setting') -%}
+  {%- endfor -%}
+
+  {%- for name, known in dbt_pgtrickle.pgtrickle_known_settings().items() -%}
+    {%- set value = configured.get(name) -%}
+    {%- if value is none and not (name in configured and known.get('nullable')) -%}
+      {%- set value = known.get('default') -%}
+    {%- endif -%}
+    {%- if value is boolean and 'on' in known.get('values', []) -%}
+      {#- To YAML, on and off are booleans. -#}
+      {%- set value = 'on' if value else 'off' -%}
+    {%- endif -%}
+    {%- if value is string -%}
+      {%- set value = value | trim -%}
+      {%- for word in known.get('values', []) if word | lower == value | lower -%}
+        {%- do settings.update({name: word}) -%}
+      {%- endfor -%}
+    {%- endif -%}
+    {%- if name in settings -%}
+    {%- elif value is none -%}
+      {%- if known.get('nullable') -%}
+        {%- do settings.update({name: none}) -%}
+      {%- endif -%}
+    {%- elif 'values' in known -%}
+      {%- do problems.append(name ~ ' is `' ~ value ~ '`, but can be ' ~ known['values'] | join(', ')) -%}
+    {%- elif dbt_pgtrickle.pgtrickle_type_of(value) != known.type -%}
+      {%- do problems.append(name ~ ' is `' ~ value ~ '`, but has to be a ' ~ known.type) -%}
+    {%- else -%}
+      {%- do settings.update({name: value}) -%}
+    {%- endif -%}
+  {%- endfor -%}
+
+  {%- if problems -%}
+    {%- do exceptions.raise_compiler_error('the pgtrickle settings of ' ~ node.unique_id ~ ' are wrong:\n  - ' ~ problems | join('\n  - ')) -%}
+  {%- endif -%}
+
+  {%- if settings.get('status') == 'PAUSED' -%}
+    {%- do settings.update({'status': 'SUSPENDED'}) -%}
+  {%- endif -%}
+  {#- The catalog's word for "whenever a reader needs it" is NULL, and IMMEDIATE tables have no schedule at all
+      (docs/pg_trickle.md, Schedules). -#}
+  {%- if settings.schedule == 'calculated' or settings.refresh_mode == 'IMMEDIATE' -%}
+    {%- do settings.update({'schedule': none}) -%}
+  {%- endif -%}
+  {{- return(settings) -}}
+{% endmacro %}

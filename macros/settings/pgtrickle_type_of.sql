@@ -1,0 +1,4 @@
+{# text, boolean or number. Booleans first: to Jinja they are numbers, too. #}
+{% macro pgtrickle_type_of(value) %}
+  {{- return('boolean' if value is boolean else 'number' if value is number else 'text') -}}
+{% endmacro %}

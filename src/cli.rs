@@ -1,0 +1,323 @@
+//! What can be typed. Nothing here decides anything: [`crate::config`] does.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The gate for dbt projects with stream tables (pg_trickle on PostgreSQL 18).
+#[derive(Debug, Parser)]
+#[command(
+    name = "pgtrickle-ci",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[expect(missing_docs, reason = "what these hold is documented where it is defined")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    pub global: GlobalArgs,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The whole gate: a server, dbt, the plan, waiting, tests, checks and reports
+    Run(RunArgs),
+    /// What would change, against a live catalog or another manifest. Never writes
+    Plan(PlanArgs),
+    /// Wait until the project's stream tables are populated
+    Wait(WaitArgs),
+    /// Check population, freshness, change capture and health. Never writes
+    Check(CheckArgs),
+    /// Run a command with a PostgreSQL 18 of its own, gone when it ends
+    Ephemeral(EphemeralArgs),
+}
+
+#[derive(Debug, Args)]
+#[expect(missing_docs, reason = "the doc comments here are the help texts")]
+pub struct GlobalArgs {
+    /// Configuration file [default: pgtrickle-ci.yml beside dbt_project.yml, if it is there]
+    #[arg(
+        long,
+        value_name = "FILE",
+        global = true,
+        env = "PGTRICKLE_CI_CONFIG",
+        hide_env = true
+    )]
+    pub config: Option<PathBuf>,
+    /// When to use colour
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        global = true,
+        env = "PGTRICKLE_CI_COLOR",
+        hide_env = true
+    )]
+    pub color: ColorChoice,
+    /// Say only what is wrong
+    #[arg(
+        short,
+        long,
+        global = true,
+        conflicts_with = "verbose",
+        env = "PGTRICKLE_CI_QUIET",
+        hide_env = true
+    )]
+    pub quiet: bool,
+    /// Show dbt's output and where each setting comes from
+    #[arg(short, long, global = true, env = "PGTRICKLE_CI_VERBOSE", hide_env = true)]
+    pub verbose: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum ColorChoice {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The dbt project")]
+#[expect(missing_docs, reason = "the doc comments here are the help texts")]
+pub struct ProjectArgs {
+    /// The folder with dbt_project.yml
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = ".",
+        env = "PGTRICKLE_CI_PROJECT_DIR",
+        hide_env = true
+    )]
+    pub project_dir: PathBuf,
+    /// The folder with profiles.yml [default: as dbt looks for it, then the project's folder]
+    #[arg(long, value_name = "DIR", env = "PGTRICKLE_CI_PROFILES_DIR", hide_env = true)]
+    pub profiles_dir: Option<PathBuf>,
+    /// The profile to use [default: the project's]
+    #[arg(long, value_name = "NAME", env = "PGTRICKLE_CI_PROFILE", hide_env = true)]
+    pub profile: Option<String>,
+    /// The profile's target to use [default: the profile's]
+    #[arg(long, value_name = "NAME", env = "PGTRICKLE_CI_TARGET", hide_env = true)]
+    pub target: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The dbt project")]
+#[expect(missing_docs, reason = "the doc comments here are the help texts")]
+pub struct ManifestArgs {
+    /// A manifest.json to read instead of the project's own
+    #[arg(long, value_name = "FILE", env = "PGTRICKLE_CI_MANIFEST", hide_env = true)]
+    pub manifest: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The server")]
+#[expect(missing_docs, reason = "the doc comments here are the help texts")]
+pub struct ServerArgs {
+    /// The server, as postgresql://user:password@host:port/database
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "PGTRICKLE_CI_DATABASE_URL",
+        hide_env = true,
+        hide_env_values = true
+    )]
+    pub database_url: Option<String>,
+    /// How long a statement may take
+    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration, default_value = "30s", env = "PGTRICKLE_CI_STATEMENT_TIMEOUT", hide_env = true)]
+    pub statement_timeout: Duration,
+    /// How long to wait for a lock
+    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration, default_value = "10s", env = "PGTRICKLE_CI_LOCK_TIMEOUT", hide_env = true)]
+    pub lock_timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The ephemeral server")]
+#[expect(missing_docs, reason = "the doc comments here are the help texts")]
+pub struct EngineArgs {
+    /// The folder of PostgreSQL 18's programs [default: found by itself]
+    #[arg(long, value_name = "DIR", env = "PGTRICKLE_CI_PG_BIN", hide_env = true)]
+    pub pg_bin: Option<PathBuf>,
+    /// What to run there: auto takes pg_trickle where it is installed, else the emulator
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        env = "PGTRICKLE_CI_ENGINE",
+        hide_env = true
+    )]
+    pub engine: EngineArg,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum EngineArg {
+    #[default]
+    Auto,
+    Real,
+    Emulator,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What may be lost")]
+#[expect(missing_docs, reason = "the doc comments here are the help texts")]
+pub struct PolicyArgs {
+    /// A stream table that may be dropped, or `all`; may be repeated
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        env = "PGTRICKLE_CI_ALLOW_DROP",
+        hide_env = true
+    )]
+    pub allow_drop: Vec<String>,
+    /// A stream table that may be dropped and built again, or `all`; may be repeated
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        env = "PGTRICKLE_CI_ALLOW_RECREATE",
+        hide_env = true
+    )]
+    pub allow_recreate: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reports")]
+#[expect(missing_docs, reason = "the doc comments here are the help texts")]
+pub struct ReportArgs {
+    /// Write the report as JSON; `-` is the standard output
+    #[arg(long, value_name = "FILE", env = "PGTRICKLE_CI_JSON", hide_env = true)]
+    pub json: Option<PathBuf>,
+    /// Write the report as JUnit XML
+    #[arg(long, value_name = "FILE", env = "PGTRICKLE_CI_JUNIT", hide_env = true)]
+    pub junit: Option<PathBuf>,
+    /// Write the report as the body of a pull request comment
+    #[arg(long, value_name = "FILE", env = "PGTRICKLE_CI_MARKDOWN", hide_env = true)]
+    pub markdown: Option<PathBuf>,
+    /// What makes the exit code 1
+    #[arg(long, value_enum, env = "PGTRICKLE_CI_FAIL_ON", hide_env = true)]
+    pub fail_on: Option<FailOn>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum FailOn {
+    #[default]
+    Error,
+    Warn,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Waiting")]
+#[expect(missing_docs, reason = "the doc comments here are the help texts")]
+pub struct WaitingArgs {
+    /// How long to wait until every stream table is populated [default: 2m]
+    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration, env = "PGTRICKLE_CI_TIMEOUT", hide_env = true)]
+    pub timeout: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+#[expect(missing_docs, reason = "the doc comments here are the help texts")]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub project: ProjectArgs,
+    /// Variables for dbt, as YAML
+    #[arg(
+        long,
+        value_name = "YAML",
+        help_heading = "The dbt project",
+        env = "PGTRICKLE_CI_VARS",
+        hide_env = true
+    )]
+    pub vars: Option<String>,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+    #[command(flatten)]
+    pub policy: PolicyArgs,
+    #[command(flatten)]
+    pub waiting: WaitingArgs,
+    #[command(flatten)]
+    pub reports: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+#[expect(missing_docs, reason = "the doc comments here are the help texts")]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub project: ProjectArgs,
+    #[command(flatten)]
+    pub manifest: ManifestArgs,
+    /// Compare with another manifest.json instead of a server
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "database_url",
+        env = "PGTRICKLE_CI_BASELINE",
+        hide_env = true
+    )]
+    pub baseline: Option<PathBuf>,
+    /// Exit with 1 when something would change
+    #[arg(long, env = "PGTRICKLE_CI_EXIT_CODE", hide_env = true)]
+    pub exit_code: bool,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub policy: PolicyArgs,
+    #[command(flatten)]
+    pub reports: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+#[expect(missing_docs, reason = "the doc comments here are the help texts")]
+pub struct WaitArgs {
+    #[command(flatten)]
+    pub project: ProjectArgs,
+    #[command(flatten)]
+    pub manifest: ManifestArgs,
+    /// Fill the tables that were created with `initialize: false`; nothing else ever does
+    #[arg(long, env = "PGTRICKLE_CI_REFRESH", hide_env = true)]
+    pub refresh: bool,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub waiting: WaitingArgs,
+    #[command(flatten)]
+    pub reports: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+#[expect(missing_docs, reason = "the doc comments here are the help texts")]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub project: ProjectArgs,
+    #[command(flatten)]
+    pub manifest: ManifestArgs,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub reports: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+#[expect(missing_docs, reason = "the doc comments here are the help texts")]
+pub struct EphemeralArgs {
+    #[command(flatten)]
+    pub engine: EngineArgs,
+    /// The command, with PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and DATABASE_URL set
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "CMD"
+    )]
+    pub command: Vec<OsString>,
+}

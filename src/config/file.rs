@@ -1,0 +1,269 @@
+//! `pgtrickle-ci.yml`.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::{Deserialize, Deserializer};
+use serde_yaml::Value as Yaml;
+
+use super::Error;
+use crate::{cli::FailOn, judge::freshness::Limits};
+
+/// The configuration file. Every key is optional.
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+#[serde(default)]
+pub struct File {
+    /// The version of this format; 1.
+    pub version: Version,
+    /// SQL files that run first on the server, relative to this file: the sources that are no seeds.
+    pub fixtures: Vec<PathBuf>,
+    /// What may be lost.
+    pub plan: PlanSection,
+    /// Waiting for the tables to be populated.
+    pub wait: WaitSection,
+    /// Ages for all tables, instead of what their schedules imply.
+    pub freshness: Option<FreshnessSection>,
+    /// What counts as bad.
+    pub checks: ChecksSection,
+}
+
+/// `plan:`
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+#[serde(default)]
+pub struct PlanSection {
+    /// Stream tables that may be dropped, or `all`.
+    pub allow_drop: Vec<String>,
+    /// Stream tables that may be dropped and built again, or `all`.
+    pub allow_recreate: Vec<String>,
+}
+
+/// `wait:`
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+#[serde(default)]
+pub struct WaitSection {
+    /// How long, as `2m`.
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Option<Duration>,
+}
+
+/// `freshness:`, in dbt's own words.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub struct FreshnessSection {
+    /// Older than this is a warning.
+    pub warn_after: Option<Age>,
+    /// Older than this fails.
+    pub error_after: Option<Age>,
+}
+
+/// `{count: 10, period: minute}`
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub struct Age {
+    count: u32,
+    period: Period,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Period {
+    Second,
+    Minute,
+    Hour,
+    Day,
+}
+
+/// `checks:`
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+#[serde(default)]
+pub struct ChecksSection {
+    /// What makes the exit code 1.
+    pub fail_on: Option<FailOn>,
+}
+
+/// The version of the format, refused when it is another.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub struct Version;
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u64::deserialize(deserializer)? {
+            1 => Ok(Self),
+            other => Err(serde::de::Error::custom(format!(
+                "version {other} is not known, this program reads version 1"
+            ))),
+        }
+    }
+}
+
+impl From<Age> for Duration {
+    fn from(age: Age) -> Self {
+        let seconds = match age.period {
+            Period::Second => 1,
+            Period::Minute => 60,
+            Period::Hour => 3_600,
+            Period::Day => 86_400,
+        };
+        Self::from_secs(u64::from(age.count) * seconds)
+    }
+}
+
+impl From<FreshnessSection> for Limits {
+    fn from(section: FreshnessSection) -> Self {
+        Self {
+            warn_after: section.warn_after.map(Into::into),
+            error_after: section.error_after.map(Into::into),
+        }
+    }
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    humantime::parse_duration(&text)
+        .map(Some)
+        .map_err(|error| serde::de::Error::custom(format!("`{text}`: {error}")))
+}
+
+/// The keys that each mapping of the file may have. Below those that are not listed anything may stand.
+const KEYS: [(&str, &[&str]); 7] = [
+    (
+        "",
+        &["version", "fixtures", "plan", "wait", "freshness", "checks"],
+    ),
+    ("plan", &["allow_drop", "allow_recreate"]),
+    ("wait", &["timeout"]),
+    ("freshness", &["warn_after", "error_after"]),
+    ("freshness.warn_after", &["count", "period"]),
+    ("freshness.error_after", &["count", "period"]),
+    ("checks", &["fail_on"]),
+];
+
+/// Every key, as it is written from the top.
+pub(super) fn known_keys() -> Vec<String> {
+    let full = |parent: &str, key: &str| {
+        if parent.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{parent}.{key}")
+        }
+    };
+    KEYS.iter()
+        .flat_map(|(parent, keys)| keys.iter().map(move |key| full(parent, key)))
+        .filter(|key| !KEYS.iter().any(|(parent, _)| parent == key))
+        .collect()
+}
+
+impl File {
+    /// Reads the file's text; `path` is for messages.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, Error> {
+        let wrong = |source| Error::Wrong {
+            file: path.to_owned(),
+            source,
+        };
+        let yaml: Yaml = serde_yaml::from_str(text).map_err(wrong)?;
+        if yaml.is_null() {
+            return Ok(Self::default());
+        }
+        let mut unknown = Vec::new();
+        find_unknown(&yaml, "", &mut unknown);
+        if !unknown.is_empty() {
+            return Err(Error::UnknownKeys {
+                file: path.to_owned(),
+                keys: unknown,
+            });
+        }
+        // From the text again: only so do messages have a line.
+        serde_yaml::from_str(text).map_err(wrong)
+    }
+}
+
+fn find_unknown(yaml: &Yaml, parent: &str, unknown: &mut Vec<String>) {
+    let Some((_, known)) = KEYS.iter().find(|(section, _)| *section == parent) else {
+        return;
+    };
+    for (key, value) in yaml.as_mapping().into_iter().flatten() {
+        let key = key.as_str().map_or_else(|| format!("{key:?}"), ToOwned::to_owned);
+        let full = if parent.is_empty() {
+            key.clone()
+        } else {
+            format!("{parent}.{key}")
+        };
+        if known.contains(&key.as_str()) {
+            find_unknown(value, &full, unknown);
+        } else {
+            let nearest = known.iter().max_by(|one, other| {
+                strsim::jaro_winkler(one, &key).total_cmp(&strsim::jaro_winkler(other, &key))
+            });
+            let nearest = nearest
+                .map(|nearest| format!(" (did you mean `{nearest}`?)"))
+                .unwrap_or_default();
+            unknown.push(format!("the unknown key `{full}`{nearest}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<File, Error> {
+        File::parse(Path::new("pgtrickle-ci.yml"), text)
+    }
+
+    #[test]
+    fn an_empty_file_and_one_of_comments_are_defaults() {
+        assert_eq!(parse("").unwrap(), File::default());
+        assert_eq!(parse("# nothing yet\n").unwrap(), File::default());
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let text = "version: 1\nfixtures: [ci/sources.sql]\nplan: {allow_drop: [a], allow_recreate: [all]}\nwait: {timeout: 90s}\n\
+                    freshness: {warn_after: {count: 10, period: minute}, error_after: {count: 1, period: hour}}\nchecks: {fail_on: warn}\n";
+        let file = parse(text).unwrap();
+        assert_eq!(file.fixtures, [PathBuf::from("ci/sources.sql")]);
+        assert_eq!(file.plan.allow_recreate, ["all"]);
+        assert_eq!(file.wait.timeout, Some(Duration::from_secs(90)));
+        assert_eq!(
+            Limits::from(file.freshness.unwrap()).error_after,
+            Some(Duration::from_secs(3_600))
+        );
+        assert_eq!(file.checks.fail_on, Some(FailOn::Warn));
+        for key in known_keys() {
+            assert!(
+                key.rsplit('.').all(|part| text.contains(part)),
+                "{key} is not tried here"
+            );
+        }
+    }
+
+    #[test]
+    fn all_unknown_keys_are_named_with_the_nearest_known_one() {
+        let Error::UnknownKeys { keys, .. } = parse("fixture: []\nwait: {timout: 2m}\n").unwrap_err() else {
+            panic!()
+        };
+        assert_eq!(
+            keys,
+            [
+                "the unknown key `fixture` (did you mean `fixtures`?)",
+                "the unknown key `wait.timout` (did you mean `timeout`?)"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_with_its_line() {
+        assert!(matches!(parse("version: 7\n").unwrap_err(), Error::Wrong { .. }));
+        for text in [
+            "wait:\n  timeout: soon\n",
+            "plan:\n  allow_drop: {a: 1}\n",
+            "checks: [\n",
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(
+                matches!(error, Error::Wrong { .. }) && error.to_string().contains("line"),
+                "{text}: {error}"
+            );
+        }
+    }
+}

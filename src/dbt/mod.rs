@@ -1,0 +1,100 @@
+//! dbt: its project file, its profiles, running it, and reading what it leaves behind.
+
+mod invocation;
+mod profile;
+mod project_file;
+mod results;
+
+use std::path::{Path, PathBuf};
+
+pub use invocation::{Dbt, Invocation, read_manifest};
+pub use profile::{Target, WantedProfile};
+pub use project_file::{ProjectFile, mentions_sources};
+pub use results::{NodeResult, RunResults, deploy_outcomes, test_outcomes};
+
+/// Why dbt could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No project in that folder.
+    #[error("there is no dbt project in `{}`: it has no dbt_project.yml", dir.display())]
+    NoProject {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// A file of the project cannot be read.
+    #[error("cannot read `{}`: {reason}", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system or the parser says.
+        reason: String,
+    },
+    /// A profiles.yml that does not have what is asked for.
+    #[error("`{}`: {reason}", file.display())]
+    Profile {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// No `dbt` among the programs.
+    #[error("dbt is not installed: there is no program `dbt` on the PATH")]
+    NotInstalled,
+    /// dbt was there and could not be started.
+    #[error("cannot start dbt: {source}")]
+    Start {
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// dbt could not do its work; it has said why.
+    #[error("`dbt {command}` failed with exit code {code}; its own words are above")]
+    Failed {
+        /// The subcommand.
+        command: String,
+        /// dbt's exit code.
+        code: i32,
+    },
+    /// The project was never compiled.
+    #[error("there is no manifest: `{}` does not exist", file.display())]
+    NoManifest {
+        /// Where it would be.
+        file: PathBuf,
+    },
+    /// Source tables that nothing makes on an ephemeral server.
+    #[error("{} source tables do not exist on the server:\n  {}", missing.len(), missing.join("\n  "))]
+    MissingSources {
+        /// One line each: the table and the models that read it.
+        missing: Vec<String>,
+    },
+    /// A fixture that the server refuses.
+    #[error("the fixture `{}` failed: {message}", file.display())]
+    Fixture {
+        /// The file.
+        file: PathBuf,
+        /// The server's words.
+        message: String,
+    },
+}
+
+impl Error {
+    /// The next command to type.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NoProject { .. } => "go to the project, or name it: `--project-dir DIR`".into(),
+            Self::NotInstalled => "install it: `python3 -m pip install dbt-core dbt-postgres`".into(),
+            Self::NoManifest { .. } => "make it: `dbt compile`, or name one with `--manifest FILE`".into(),
+            Self::MissingSources { .. } => {
+                "create them in an SQL file and list it in pgtrickle-ci.yml: `fixtures: [ci/sources.sql]`"
+                    .into()
+            }
+            Self::Profile { .. } => "see which profile dbt takes: `dbt debug`".into(),
+            Self::Failed { command, .. } => format!("see it alone: `dbt {command}`"),
+            Self::Unreadable { .. } | Self::Start { .. } | Self::Fixture { .. } => return None,
+        })
+    }
+}
+
+/// The SQL that dbt compiled for a model, in a target folder: it outlives the manifest's own copy.
+pub fn compiled_sql(target_dir: &Path, package: &str, model_file: &str) -> Option<String> {
+    std::fs::read_to_string(target_dir.join("compiled").join(package).join(model_file)).ok()
+}

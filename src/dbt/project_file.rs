@@ -1,0 +1,138 @@
+//! `dbt_project.yml` and what lies around it.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::Error;
+
+/// The part of `dbt_project.yml` that it takes to run dbt.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ProjectFile {
+    /// The project's name.
+    pub name: String,
+    /// The profile it uses.
+    pub profile: Option<String>,
+    /// Where dbt writes, relative to the project.
+    target_path: Option<PathBuf>,
+    /// Where packages are installed, relative to the project.
+    packages_install_path: Option<PathBuf>,
+}
+
+impl ProjectFile {
+    /// Reads the file of the project in this folder.
+    pub fn read(project_dir: &Path) -> Result<Self, Error> {
+        let file = project_dir.join("dbt_project.yml");
+        let text = match std::fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::NoProject {
+                    dir: project_dir.to_owned(),
+                });
+            }
+            Err(error) => {
+                return Err(Error::Unreadable {
+                    file,
+                    reason: error.to_string(),
+                });
+            }
+        };
+        serde_yaml::from_str(&text).map_err(|error| Error::Unreadable {
+            file,
+            reason: error.to_string(),
+        })
+    }
+
+    /// The folder with the manifest.
+    pub fn target_dir(&self, project_dir: &Path, from_environment: Option<&str>) -> PathBuf {
+        let path = from_environment
+            .map(PathBuf::from)
+            .or_else(|| self.target_path.clone());
+        project_dir.join(path.unwrap_or_else(|| "target".into()))
+    }
+
+    /// Whether the project names packages that are not installed.
+    pub fn lacks_packages(&self, project_dir: &Path) -> bool {
+        let names_packages = ["packages.yml", "dependencies.yml"]
+            .iter()
+            .any(|file| project_dir.join(file).exists());
+        let installed = self
+            .packages_install_path
+            .clone()
+            .unwrap_or_else(|| "dbt_packages".into());
+        names_packages
+            && std::fs::read_dir(project_dir.join(installed))
+                .map_or(true, |mut entries| entries.next().is_none())
+    }
+}
+
+/// Whether any YAML file of the project or its packages speaks of sources. A project without needs no look at them,
+/// which would cost a start of dbt.
+pub fn mentions_sources(dir: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return false;
+    };
+    entries.flatten().any(|entry| {
+        let path = entry.path();
+        let name = entry.file_name();
+        if path.is_dir() {
+            // What a build left behind, and what is hidden, is no part of the project.
+            let skipped = name == "target" || name == "logs" || name.to_string_lossy().starts_with('.');
+            // A package that is a link to a folder further up would lead round in a circle.
+            !skipped && !path.is_symlink() && mentions_sources(&path)
+        } else {
+            let is_yaml = path
+                .extension()
+                .is_some_and(|extension| extension == "yml" || extension == "yaml");
+            is_yaml && std::fs::read_to_string(&path).is_ok_and(|text| text.contains("sources:"))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_projects_own_target_path_is_respected_and_the_environment_wins() {
+        let read = |text: &str| serde_yaml::from_str::<ProjectFile>(text).unwrap();
+        let dir = Path::new("shop");
+        assert_eq!(read("name: shop").target_dir(dir, None), Path::new("shop/target"));
+        assert_eq!(
+            read("name: shop\ntarget-path: build/dbt").target_dir(dir, None),
+            Path::new("shop/build/dbt")
+        );
+        assert_eq!(
+            read("name: shop\ntarget-path: a").target_dir(dir, Some("/tmp/t")),
+            Path::new("/tmp/t")
+        );
+    }
+
+    #[test]
+    fn sources_are_seen_in_any_folder_but_not_in_what_a_build_left() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("models/deep")).unwrap();
+        std::fs::create_dir_all(dir.path().join("target")).unwrap();
+        std::fs::write(dir.path().join("target/x.yml"), "sources: []").unwrap();
+        std::fs::write(dir.path().join("models/m.yml"), "models: []").unwrap();
+        assert!(!mentions_sources(dir.path()));
+        std::fs::write(
+            dir.path().join("models/deep/s.yaml"),
+            "version: 2\nsources:\n  - name: raw\n",
+        )
+        .unwrap();
+        assert!(mentions_sources(dir.path()));
+    }
+
+    #[test]
+    fn packages_are_lacking_until_their_folder_has_something() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = serde_yaml::from_str::<ProjectFile>("name: shop").unwrap();
+        assert!(!file.lacks_packages(dir.path()));
+        std::fs::write(dir.path().join("packages.yml"), "packages: []").unwrap();
+        assert!(file.lacks_packages(dir.path()));
+        std::fs::create_dir_all(dir.path().join("dbt_packages/dbt_utils")).unwrap();
+        assert!(!file.lacks_packages(dir.path()));
+    }
+}

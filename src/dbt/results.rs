@@ -1,0 +1,241 @@
+//! `run_results.json`, and the outcomes in it.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use serde::Deserialize;
+
+use super::Error;
+use crate::model::{Origin, Outcome, Relation, Stage, Verdict};
+
+/// What became of the nodes of one dbt command.
+#[derive(Clone, Debug, PartialEq, Deserialize, Default)]
+pub struct RunResults {
+    /// Node by node.
+    pub results: Vec<NodeResult>,
+}
+
+/// What became of one node.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct NodeResult {
+    /// The node.
+    pub unique_id: String,
+    /// `success`, `error`, `skipped`, `pass`, `fail` or `warn`.
+    pub status: String,
+    /// dbt's words.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// How many rows a test found.
+    #[serde(default)]
+    pub failures: Option<u64>,
+    /// Seconds.
+    #[serde(default)]
+    pub execution_time: f64,
+}
+
+impl RunResults {
+    /// Reads the file that dbt left.
+    pub fn read(file: &Path) -> Result<Self, Error> {
+        let wrong = |reason: String| Error::Unreadable {
+            file: file.to_owned(),
+            reason,
+        };
+        let bytes = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+        serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))
+    }
+}
+
+impl NodeResult {
+    fn outcome(&self, stage: Stage, subject: impl ToString, verdict: Verdict) -> Outcome {
+        let (message, details) = words(self.message.as_deref().unwrap_or(&self.status));
+        Outcome::new(stage, subject, verdict, message)
+            .with_details(details)
+            .taking(Duration::try_from_secs_f64(self.execution_time).unwrap_or_default())
+    }
+}
+
+/// The making of each stream table, and of everything else that went wrong. `tables` are the project's stream tables.
+pub fn deploy_outcomes(results: &RunResults, tables: &[(Relation, Origin)]) -> Vec<Outcome> {
+    let by_id: BTreeMap<&str, &(Relation, Origin)> =
+        tables.iter().map(|t| (t.1.unique_id.as_str(), t)).collect();
+    results
+        .results
+        .iter()
+        .filter_map(|node| {
+            let verdict = match node.status.as_str() {
+                "success" => Verdict::Passed,
+                "skipped" => Verdict::Skipped,
+                _ => Verdict::Errored,
+            };
+            match by_id.get(node.unique_id.as_str()) {
+                Some((relation, origin)) => {
+                    Some(node.outcome(Stage::Deploy, relation, verdict).about(Some(origin)))
+                }
+                // Seeds, views and tables that are well are no news.
+                None => (verdict == Verdict::Errored)
+                    .then(|| node.outcome(Stage::Deploy, &node.unique_id, verdict)),
+            }
+        })
+        .map(|outcome| match outcome.verdict {
+            Verdict::Skipped => Outcome {
+                message: "skipped by dbt: something that it reads was not made".into(),
+                ..outcome
+            },
+            Verdict::Passed | Verdict::Warned | Verdict::Failed | Verdict::Errored => outcome,
+        })
+        .collect()
+}
+
+/// dbt's own tests. `origins` says where each is written.
+pub fn test_outcomes(results: &RunResults, origins: &BTreeMap<String, Origin>) -> Vec<Outcome> {
+    results
+        .results
+        .iter()
+        .map(|node| {
+            let verdict = match node.status.as_str() {
+                "pass" | "success" => Verdict::Passed,
+                "warn" => Verdict::Warned,
+                "fail" => Verdict::Failed,
+                "skipped" => Verdict::Skipped,
+                _ => Verdict::Errored,
+            };
+            let outcome = node.outcome(Stage::Test, test_name(&node.unique_id), verdict);
+            let message = if verdict == Verdict::Passed {
+                "passed".to_owned()
+            } else {
+                outcome.message.clone()
+            };
+            Outcome { message, ..outcome }.about(origins.get(&node.unique_id))
+        })
+        .collect()
+}
+
+/// `test.shop.not_null_orders_id.ab12cd34ef` is written `not_null_orders_id` by its author.
+fn test_name(unique_id: &str) -> &str {
+    unique_id.splitn(3, '.').nth(2).map_or(unique_id, |name| {
+        let hash = name
+            .rsplit_once('.')
+            .filter(|(_, hash)| hash.len() == 10 && hash.bytes().all(|b| b.is_ascii_hexdigit()));
+        // Two tests of one model may differ in the hash alone: then it has to stay, and the file decides that better.
+        hash.map_or(name, |(name, _)| name)
+    })
+}
+
+/// dbt's message of an error: its first line says where, the second what, and the rest how. PostgreSQL's own lines
+/// (`DETAIL:`, `HINT:`) stay as they are; where the compiled file lies is of no use, it is in a folder that goes.
+fn words(message: &str) -> (String, Vec<String>) {
+    let lines: Vec<&str> = message
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    let headed = lines.first().is_some_and(|line| line.contains(" Error in ")) && lines.len() > 1;
+    let mut lines = lines.into_iter().skip(usize::from(headed));
+    let first = lines.next().unwrap_or_default().to_owned();
+    let rest =
+        lines.filter(|line| !line.starts_with("compiled code at") && !line.starts_with("compiled SQL at"));
+    let rest = rest.filter(|line| {
+        !line.starts_with("CONTEXT:") && !line.starts_with("PL/pgSQL function inline_code_block")
+    });
+    (first, rest.map(ToOwned::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(unique_id: &str, status: &str, message: &str) -> NodeResult {
+        NodeResult {
+            unique_id: unique_id.into(),
+            status: status.into(),
+            message: Some(message.into()),
+            failures: None,
+            execution_time: 0.25,
+        }
+    }
+
+    fn origin(id: &str) -> Origin {
+        Origin {
+            unique_id: id.into(),
+            file: "models/a.sql".into(),
+        }
+    }
+
+    #[test]
+    fn a_failed_model_keeps_postgresqls_words_and_loses_dbts_wrapping() {
+        let message = "Database Error in model a (models/a.sql)\n  column \"nope\" does not exist\n  DETAIL:  SQLSTATE: 42703\n  HINT:  Perhaps.\n  CONTEXT:  PL/pgSQL function inline_code_block line 14 at RAISE\n  compiled code at target/run/a.sql";
+        let results = RunResults {
+            results: vec![node("model.s.a", "error", message)],
+        };
+        let [outcome] = &deploy_outcomes(&results, &[(Relation::new("s", "a"), origin("model.s.a"))])[..]
+        else {
+            panic!()
+        };
+        assert_eq!(
+            (outcome.verdict, outcome.message.as_str()),
+            (Verdict::Errored, "column \"nope\" does not exist")
+        );
+        assert_eq!(outcome.details, ["DETAIL:  SQLSTATE: 42703", "HINT:  Perhaps."]);
+        assert_eq!(outcome.origin, Some(origin("model.s.a")));
+    }
+
+    #[test]
+    fn other_nodes_are_news_only_when_they_fail() {
+        let results = RunResults {
+            results: vec![
+                node("seed.s.ok", "success", "INSERT 10"),
+                node(
+                    "seed.s.bad",
+                    "error",
+                    "Runtime Error in seed bad (seeds/bad.csv)\n  no such column",
+                ),
+                node("model.s.a", "skipped", ""),
+            ],
+        };
+        let outcomes = deploy_outcomes(&results, &[(Relation::new("s", "a"), origin("model.s.a"))]);
+        let shown: Vec<_> = outcomes.iter().map(|o| (o.subject.as_str(), o.verdict)).collect();
+        assert_eq!(
+            shown,
+            [("seed.s.bad", Verdict::Errored), ("s.a", Verdict::Skipped)]
+        );
+    }
+
+    #[test]
+    fn tests_keep_their_names_and_verdicts() {
+        let results = RunResults {
+            results: vec![
+                node("test.s.unique_a_id.a1b2c3d4e5", "pass", ""),
+                node(
+                    "test.s.totals_match",
+                    "fail",
+                    "Got 3 results, configured to fail if != 0",
+                ),
+                node(
+                    "unit_test.s.a.adds_up",
+                    "error",
+                    "Compilation Error in test x\n  boom",
+                ),
+            ],
+        };
+        let outcomes = test_outcomes(
+            &results,
+            &BTreeMap::from([("test.s.unique_a_id.a1b2c3d4e5".into(), origin("model.s.a"))]),
+        );
+        let shown: Vec<_> = outcomes
+            .iter()
+            .map(|o| (o.subject.as_str(), o.verdict, o.message.as_str()))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("unique_a_id", Verdict::Passed, "passed"),
+                (
+                    "totals_match",
+                    Verdict::Failed,
+                    "Got 3 results, configured to fail if != 0"
+                ),
+                ("a.adds_up", Verdict::Errored, "boom"),
+            ]
+        );
+        assert_eq!(outcomes[0].origin, Some(origin("model.s.a")));
+    }
+}

@@ -1,0 +1,38 @@
+//! Why a command could not do its work: every module's own error, and the next command to type.
+
+use crate::{config, dbt, output, pg, plan, project, server};
+
+/// Any reason to end with exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant is the error of the module of its name")]
+pub enum Error {
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    #[error(transparent)]
+    Dbt(#[from] dbt::Error),
+    #[error(transparent)]
+    Output(#[from] output::Error),
+    #[error(transparent)]
+    Pg(#[from] pg::Error),
+    #[error(transparent)]
+    Plan(#[from] plan::Cycle),
+    #[error(transparent)]
+    Project(#[from] project::Error),
+    #[error(transparent)]
+    Server(#[from] server::Error),
+}
+
+impl Error {
+    /// The next command to type.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Config(error) => error.hint(),
+            Self::Dbt(error) => error.hint(),
+            Self::Output(error) => Some(error.hint()),
+            Self::Pg(error) => error.hint(),
+            Self::Plan(error) => Some(error.hint()),
+            Self::Project(error) => Some(error.hint()),
+            Self::Server(error) => error.hint(),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Parse, run, exit: nothing else.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use pgtrickle_ci::{cli::Cli, commands, exit::Exit, output};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::to_stderr(&format!("error: cannot start: {error}"));
+            return Exit::Unable.into();
+        }
+    };
+    let ended = runtime.block_on(commands::execute(cli));
+    // What still runs in the background is nobody's business any more.
+    runtime.shutdown_background();
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            output::to_stderr(&format!("error: {error}"));
+            if let Some(hint) = error.hint() {
+                output::to_stderr(&format!("hint: {hint}"));
+            }
+            Exit::Unable.into()
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Floor 0: the words that every other floor speaks. Plain values, no input or output.
+
+pub mod outcome;
+pub mod relation;
+pub mod schedule;
+pub mod secret;
+pub mod settings;
+pub mod stream_table;
+
+pub use outcome::{Outcome, Stage, Verdict};
+pub use relation::Relation;
+pub use schedule::Schedule;
+pub use secret::Secret;
+pub use settings::{Setting, Settings, Value};
+pub use stream_table::{Deployed, Health, Mark, Origin, StreamTable};

@@ -1,0 +1,134 @@
+//! The only thing that a stage reports.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Origin;
+
+/// A part of the gate, in the order in which they run. It is a suite in the JUnit file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// Getting a server and what the project needs on it.
+    Setup,
+    /// What the plan refuses.
+    Plan,
+    /// dbt creating the tables.
+    Deploy,
+    /// The tables being filled.
+    Population,
+    /// dbt's own tests.
+    Test,
+    /// How old the contents are.
+    Freshness,
+    /// Whether changes of the sources are captured.
+    Cdc,
+    /// Status, scheduler and what the engine says of itself.
+    Health,
+}
+
+impl Stage {
+    /// The stage in one lower-case word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Setup => "setup",
+            Self::Plan => "plan",
+            Self::Deploy => "deploy",
+            Self::Population => "population",
+            Self::Test => "test",
+            Self::Freshness => "freshness",
+            Self::Cdc => "cdc",
+            Self::Health => "health",
+        }
+    }
+}
+
+/// How a single judgement ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// There is evidence that it is good.
+    Passed,
+    /// It was not looked at, because something before it went wrong.
+    Skipped,
+    /// It is worth a look.
+    Warned,
+    /// There is evidence that it is not good.
+    Failed,
+    /// The evidence could not be had.
+    Errored,
+}
+
+impl Verdict {
+    /// The verdict in one lower-case word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Skipped => "skipped",
+            Self::Warned => "warned",
+            Self::Failed => "failed",
+            Self::Errored => "errored",
+        }
+    }
+
+    /// Whether the gate says no because of it.
+    pub fn is_bad(self) -> bool {
+        matches!(self, Self::Failed | Self::Errored)
+    }
+}
+
+/// One judgement: what was looked at, how it ended, and what a person should know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The stage that made it.
+    pub stage: Stage,
+    /// What was looked at: a relation, a dbt test, or a word such as `scheduler`. Unique in its stage.
+    pub subject: String,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// One sentence.
+    pub message: String,
+    /// More lines: a server's DETAIL and HINT, the next command to type.
+    pub details: Vec<String>,
+    /// How long it took, where that was measured.
+    pub elapsed: Option<Duration>,
+    /// The dbt model it is about.
+    pub origin: Option<Origin>,
+}
+
+impl Outcome {
+    /// An outcome with nothing but the essentials.
+    pub fn new(stage: Stage, subject: impl ToString, verdict: Verdict, message: impl Into<String>) -> Self {
+        Self {
+            stage,
+            subject: subject.to_string(),
+            verdict,
+            message: message.into(),
+            details: Vec::new(),
+            elapsed: None,
+            origin: None,
+        }
+    }
+
+    /// The same outcome about a model.
+    #[must_use]
+    pub fn about(mut self, origin: Option<&Origin>) -> Self {
+        self.origin = origin.cloned();
+        self
+    }
+
+    /// The same outcome with more lines.
+    #[must_use]
+    pub fn with_details(mut self, details: impl IntoIterator<Item = String>) -> Self {
+        self.details.extend(details);
+        self
+    }
+
+    /// The same outcome with its time.
+    #[must_use]
+    pub fn taking(mut self, elapsed: Duration) -> Self {
+        self.elapsed = Some(elapsed);
+        self
+    }
+}

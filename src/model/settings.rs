@@ -1,0 +1,332 @@
+//! The keys of the configuration reference, in one table.
+//!
+//! Manifest, catalog, comparison and display all walk [`Setting::ALL`], so a key is added in one place.
+
+use std::{collections::BTreeMap, fmt};
+
+use super::Schedule;
+
+/// One key that a stream table model can set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(
+    missing_docs,
+    reason = "each is described by the configuration table of the README under the same name"
+)]
+pub enum Setting {
+    Schedule,
+    RefreshMode,
+    Initialize,
+    Status,
+    CdcMode,
+    PartitionBy,
+    AppendOnly,
+    Fuse,
+    FuseCeiling,
+    FuseSensitivity,
+    DiamondConsistency,
+    DiamondSchedulePolicy,
+    PoolerCompatibilityMode,
+    MaxDifferentialJoins,
+    MaxDeltaFraction,
+    OutputDistributionColumn,
+    Temporal,
+    StorageBackend,
+    Tier,
+}
+
+/// What it takes to change a setting of a table that exists (docs/pg_trickle.md, "Alter").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnChange {
+    /// `alter_stream_table` does it in place.
+    Alter,
+    /// The storage has to be built again.
+    Recreate,
+    /// It matters at creation alone.
+    Nothing,
+}
+
+/// What values a setting takes.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Schedule,
+    /// One of these words, whatever its case; the second is what the engine calls it.
+    Word(&'static [(&'static str, &'static str)]),
+    Text,
+    Bool,
+    Int,
+    Float,
+}
+
+struct Spec {
+    name: &'static str,
+    /// The column of `pgtrickle.pgt_stream_tables` that holds it.
+    column: Option<&'static str>,
+    kind: Kind,
+    on_change: OnChange,
+}
+
+impl Setting {
+    /// Every setting, in the order of the configuration reference.
+    pub const ALL: [Self; 19] = [
+        Self::Schedule,
+        Self::RefreshMode,
+        Self::Initialize,
+        Self::Status,
+        Self::CdcMode,
+        Self::PartitionBy,
+        Self::AppendOnly,
+        Self::Fuse,
+        Self::FuseCeiling,
+        Self::FuseSensitivity,
+        Self::DiamondConsistency,
+        Self::DiamondSchedulePolicy,
+        Self::PoolerCompatibilityMode,
+        Self::MaxDifferentialJoins,
+        Self::MaxDeltaFraction,
+        Self::OutputDistributionColumn,
+        Self::Temporal,
+        Self::StorageBackend,
+        Self::Tier,
+    ];
+
+    #[rustfmt::skip]
+    fn spec(self) -> Spec {
+        use Kind::{Bool, Float, Int, Text, Word};
+        use OnChange::{Alter, Nothing, Recreate};
+        let spec = |name, column, kind, on_change| Spec { name, column, kind, on_change };
+        match self {
+            Self::Schedule => spec("schedule", Some("schedule"), Kind::Schedule, Alter),
+            Self::RefreshMode => spec("refresh_mode", Some("refresh_mode"), Word(&[("AUTO", "AUTO"), ("FULL", "FULL"), ("DIFFERENTIAL", "DIFFERENTIAL"), ("IMMEDIATE", "IMMEDIATE")]), Alter),
+            Self::Initialize => spec("initialize", None, Bool, Nothing),
+            Self::Status => spec("status", Some("status"), Word(&[("ACTIVE", "ACTIVE"), ("SUSPENDED", "SUSPENDED"), ("PAUSED", "SUSPENDED"), ("INITIALIZING", "INITIALIZING"), ("ERROR", "ERROR")]), Alter),
+            Self::CdcMode => spec("cdc_mode", Some("requested_cdc_mode"), Word(&[("auto", "auto"), ("trigger", "trigger"), ("wal", "wal")]), Alter),
+            Self::PartitionBy => spec("partition_by", Some("st_partition_key"), Text, Recreate),
+            Self::AppendOnly => spec("append_only", Some("is_append_only"), Bool, Alter),
+            Self::Fuse => spec("fuse", Some("fuse_mode"), Word(&[("off", "off"), ("on", "on"), ("auto", "auto")]), Alter),
+            Self::FuseCeiling => spec("fuse_ceiling", Some("fuse_ceiling"), Int, Alter),
+            Self::FuseSensitivity => spec("fuse_sensitivity", Some("fuse_sensitivity"), Int, Alter),
+            Self::DiamondConsistency => spec("diamond_consistency", Some("diamond_consistency"), Word(&[("none", "none"), ("atomic", "atomic")]), Alter),
+            Self::DiamondSchedulePolicy => spec("diamond_schedule_policy", Some("diamond_schedule_policy"), Word(&[("fastest", "fastest"), ("slowest", "slowest")]), Alter),
+            Self::PoolerCompatibilityMode => spec("pooler_compatibility_mode", Some("pooler_compatibility_mode"), Bool, Alter),
+            Self::MaxDifferentialJoins => spec("max_differential_joins", Some("max_differential_joins"), Int, Alter),
+            Self::MaxDeltaFraction => spec("max_delta_fraction", Some("max_delta_fraction"), Float, Alter),
+            Self::OutputDistributionColumn => spec("output_distribution_column", None, Text, Nothing),
+            Self::Temporal => spec("temporal", Some("temporal_mode"), Bool, Recreate),
+            Self::StorageBackend => spec("storage_backend", Some("storage_backend"), Text, Recreate),
+            Self::Tier => spec("tier", Some("refresh_tier"), Word(&[("hot", "hot"), ("warm", "warm"), ("cold", "cold"), ("frozen", "frozen")]), Alter),
+        }
+    }
+
+    /// The key, as it is written in a model.
+    pub fn name(self) -> &'static str {
+        self.spec().name
+    }
+
+    /// The column of `pgtrickle.pgt_stream_tables` that holds it, where there is one.
+    pub fn column(self) -> Option<&'static str> {
+        self.spec().column
+    }
+
+    /// What changing it takes.
+    pub fn on_change(self) -> OnChange {
+        self.spec().on_change
+    }
+
+    /// Reads a value of this setting from JSON. A null leaves the setting to the engine, except that a
+    /// schedule of null is `calculated`, as the catalog stores it.
+    ///
+    /// # Errors
+    /// A sentence naming the key, the value and what is expected.
+    pub fn read(self, json: &serde_json::Value) -> Result<Option<Value>, String> {
+        use serde_json::Value as Json;
+        let Spec { name, kind, .. } = self.spec();
+        let value = match (kind, json) {
+            (Kind::Schedule, Json::Null) => Some(Value::Schedule(Schedule::Calculated)),
+            (_, Json::Null) => return Ok(None),
+            (Kind::Schedule, Json::String(text)) => {
+                return Schedule::parse(text).map(|s| Some(Value::Schedule(s)));
+            }
+            (Kind::Schedule, Json::Number(seconds)) => {
+                return Schedule::parse(&seconds.to_string()).map(|s| Some(Value::Schedule(s)));
+            }
+            (Kind::Word(words), Json::String(text)) => words
+                .iter()
+                .find(|(spelling, _)| spelling.eq_ignore_ascii_case(text))
+                .map(|(_, meaning)| Value::Text((*meaning).to_owned())),
+            // YAML 1.1 reads a bare `on` or `off` as a boolean before dbt sees it.
+            (Kind::Word(words), Json::Bool(on)) => {
+                let text = if *on { "on" } else { "off" };
+                words
+                    .iter()
+                    .find(|(spelling, _)| *spelling == text)
+                    .map(|_| Value::Text(text.to_owned()))
+            }
+            (Kind::Text, Json::String(text)) => Some(Value::Text(text.clone())),
+            (Kind::Bool, Json::Bool(flag)) => Some(Value::Bool(*flag)),
+            (Kind::Int, Json::Number(number)) => number.as_i64().map(Value::Int),
+            (Kind::Float, Json::Number(number)) => number.as_f64().map(Value::Float),
+            _ => None,
+        };
+        value
+            .map(Some)
+            .ok_or_else(|| format!("{name} is `{}`, expected {}", shown(json), kind.expectation()))
+    }
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Kind {
+    fn expectation(self) -> String {
+        match self {
+            Self::Schedule => "a schedule such as `5m`".into(),
+            Self::Word(words) => {
+                let words: Vec<_> = words.iter().map(|(spelling, _)| *spelling).collect();
+                format!("one of {}", words.join(", "))
+            }
+            Self::Text => "a text".into(),
+            Self::Bool => "true or false".into(),
+            Self::Int => "a whole number".into(),
+            Self::Float => "a number".into(),
+        }
+    }
+}
+
+fn shown(json: &serde_json::Value) -> String {
+    json.as_str().map_or_else(|| json.to_string(), ToOwned::to_owned)
+}
+
+/// The value of a setting.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// A word or a text.
+    Text(String),
+    /// Yes or no.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A number.
+    Float(f64),
+    /// A schedule, by its meaning.
+    Schedule(Schedule),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Bool(flag) => write!(f, "{flag}"),
+            Self::Int(number) => write!(f, "{number}"),
+            Self::Float(number) => write!(f, "{number}"),
+            Self::Schedule(schedule) => write!(f, "{schedule}"),
+        }
+    }
+}
+
+/// What is set on a stream table.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Settings(BTreeMap<Setting, Value>);
+
+impl Settings {
+    /// The value of a setting, where it is set.
+    pub fn get(&self, setting: Setting) -> Option<&Value> {
+        self.0.get(&setting)
+    }
+
+    /// Sets a value.
+    pub fn set(&mut self, setting: Setting, value: Value) {
+        self.0.insert(setting, value);
+    }
+
+    /// What is set, in the order of the configuration reference.
+    pub fn iter(&self) -> impl Iterator<Item = (Setting, &Value)> {
+        self.0.iter().map(|(setting, value)| (*setting, value))
+    }
+
+    /// The refresh mode as the engine spells it.
+    pub fn refresh_mode(&self) -> Option<&str> {
+        match self.get(Setting::RefreshMode) {
+            Some(Value::Text(mode)) => Some(mode),
+            _ => None,
+        }
+    }
+
+    /// The schedule, where one is set.
+    pub fn schedule(&self) -> Option<&Schedule> {
+        match self.get(Setting::Schedule) {
+            Some(Value::Schedule(schedule)) => Some(schedule),
+            _ => None,
+        }
+    }
+}
+
+impl FromIterator<(Setting, Value)> for Settings {
+    fn from_iter<T: IntoIterator<Item = (Setting, Value)>>(iter: T) -> Self {
+        Self(iter.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_setting_stands_once_in_the_list_under_its_own_name() {
+        let mut names: Vec<_> = Setting::ALL.iter().map(|s| s.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Setting::ALL.len());
+    }
+
+    #[test]
+    fn words_are_read_whatever_their_case_and_mean_what_the_engine_means() {
+        assert_eq!(
+            Setting::RefreshMode.read(&json!("differential")),
+            Ok(Some(Value::Text("DIFFERENTIAL".into())))
+        );
+        assert_eq!(
+            Setting::Status.read(&json!("paused")),
+            Ok(Some(Value::Text("SUSPENDED".into())))
+        );
+        assert_eq!(
+            Setting::Fuse.read(&json!(false)),
+            Ok(Some(Value::Text("off".into())))
+        );
+    }
+
+    #[test]
+    fn a_null_schedule_is_calculated_and_any_other_null_is_unset() {
+        assert_eq!(
+            Setting::Schedule.read(&serde_json::Value::Null),
+            Ok(Some(Value::Schedule(Schedule::Calculated)))
+        );
+        assert_eq!(Setting::CdcMode.read(&serde_json::Value::Null), Ok(None));
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_with_what_was_expected() {
+        assert_eq!(
+            Setting::RefreshMode.read(&json!("SOMETIMES")),
+            Err("refresh_mode is `SOMETIMES`, expected one of AUTO, FULL, DIFFERENTIAL, IMMEDIATE".into())
+        );
+        assert_eq!(
+            Setting::AppendOnly.read(&json!("yes")),
+            Err("append_only is `yes`, expected true or false".into())
+        );
+        assert_eq!(
+            Setting::Fuse.read(&json!(1)),
+            Err("fuse is `1`, expected one of off, on, auto".into())
+        );
+        assert!(
+            Setting::Schedule
+                .read(&json!("banana"))
+                .unwrap_err()
+                .contains("`banana`")
+        );
+    }
+}

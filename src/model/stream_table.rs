@@ -1,0 +1,82 @@
+//! A stream table, as a project wants it and as a server has it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Relation, Settings};
+
+/// A stream table: the same type whether it was read from a manifest or from a catalog.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamTable {
+    /// Where it is, or will be.
+    pub relation: Relation,
+    /// The defining query as its author wrote it.
+    pub query: String,
+    /// What is set; a key that is missing is left to the engine.
+    pub settings: Settings,
+    /// The stream tables it reads, directly or through views and ephemeral models.
+    pub upstream: Vec<Relation>,
+    /// The dbt model it comes from; `None` when no model made it.
+    pub origin: Option<Origin>,
+}
+
+/// The dbt model behind a stream table.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Origin {
+    /// dbt's name for the node, as `model.shop.orders`.
+    pub unique_id: String,
+    /// The model's file, relative to the dbt project.
+    pub file: String,
+}
+
+/// The mark that the dbt package leaves on each table it makes: a comment on the table's hidden
+/// `__pgt_row_id` column, where it meets neither `persist_docs` nor a person's own comment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// The name of the dbt project.
+    pub dbt_project: String,
+    /// dbt's name for the model.
+    pub unique_id: String,
+}
+
+/// A stream table as it stands in a server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deployed {
+    /// What it is.
+    pub table: StreamTable,
+    /// Who made it; `None` when it carries no mark.
+    pub mark: Option<Mark>,
+    /// How it fares.
+    pub health: Health,
+}
+
+/// What the catalog says of a stream table's life. Times are seconds since the epoch, by the server's clock.
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct Health {
+    /// `INITIALIZING`, `ACTIVE`, `SUSPENDED` or `ERROR` (docs/pg_trickle.md, "Status").
+    pub status: String,
+    /// Whether it was ever filled.
+    pub is_populated: bool,
+    /// The last refresh, also one that found nothing to do.
+    pub last_refresh_at: Option<f64>,
+    /// Set when the engine wants to refill it from scratch.
+    #[serde(default)]
+    pub needs_reinit: bool,
+    /// The engine's last words on a failure; often missing even in `ERROR`.
+    #[serde(default)]
+    pub last_error_message: Option<String>,
+    /// The mode that the last refresh really used.
+    #[serde(default)]
+    pub effective_refresh_mode: Option<String>,
+    /// `armed` or `blown`.
+    #[serde(default)]
+    pub fuse_state: Option<String>,
+    /// Why the fuse blew.
+    #[serde(default)]
+    pub blow_reason: Option<String>,
+    /// `hot`, `warm`, `cold` or `frozen`.
+    #[serde(default)]
+    pub refresh_tier: Option<String>,
+    /// Whether the storage relation still stands where the catalog says.
+    #[serde(default)]
+    pub storage_exists: bool,
+}

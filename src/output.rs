@@ -1,0 +1,141 @@
+//! Where words go: progress to the standard error, reports to files or the standard output.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
+};
+
+/// A report that could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write `{}`: {source}", file.display())]
+pub struct Error {
+    file: PathBuf,
+    source: io::Error,
+}
+
+impl Error {
+    /// The next thing to do.
+    pub fn hint(&self) -> String {
+        "name a file in a folder that exists and can be written to".into()
+    }
+}
+
+/// How much is said, and how it looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ui {
+    /// Nothing but what is wrong.
+    pub quiet: bool,
+    /// What dbt says, too.
+    pub verbose: bool,
+    /// Colour.
+    pub color: bool,
+    /// The columns of the terminal.
+    pub width: usize,
+    /// A GitHub runner's log folds what stands between `::group::` and `::endgroup::`.
+    pub runner: bool,
+}
+
+impl Ui {
+    /// One line of progress.
+    pub fn say(&self, line: &str) {
+        if !self.quiet {
+            to_stderr(line);
+        }
+    }
+
+    /// Whether the output of programs that are run is passed on while they run.
+    pub fn passes_output_on(&self) -> bool {
+        !self.quiet && (self.verbose || self.runner)
+    }
+
+    /// Opens a fold in a runner's log.
+    pub fn open_group(&self, title: &str) {
+        if self.runner {
+            to_stderr(&format!("::group::{title}"));
+        } else {
+            self.say(title);
+        }
+    }
+
+    /// Closes the fold.
+    pub fn close_group(&self) {
+        if self.runner {
+            to_stderr("::endgroup::");
+        }
+    }
+}
+
+/// A line that is said even when quiet was asked for.
+pub fn to_stderr(line: &str) {
+    // Nobody listens when this fails.
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Text to the standard output. A reader that left early (`| head`) is no error.
+pub fn to_stdout(text: &str) -> Result<(), Error> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(Error {
+            file: "-".into(),
+            source,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Text to a file, or to the standard output for `-`. The file is whole or as it was.
+pub fn to_file(file: &Path, text: &str) -> Result<(), Error> {
+    if file == Path::new("-") {
+        return to_stdout(text);
+    }
+    let write = || -> io::Result<()> {
+        let folder = file
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        // A pipe or a device (`/dev/stdout`) cannot be replaced, only written to.
+        if file.exists() && !file.is_file() {
+            return std::fs::write(file, text);
+        }
+        let mut whole = tempfile::Builder::new()
+            .permissions(file_mode())
+            .tempfile_in(folder)?;
+        whole.write_all(text.as_bytes())?;
+        whole.persist(file).map(drop).map_err(|error| error.error)
+    };
+    write().map_err(|source| Error {
+        file: file.to_owned(),
+        source,
+    })
+}
+
+/// Reports are for others to read; temporary files are not, by default.
+fn file_mode() -> std::fs::Permissions {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::Permissions::from_mode(0o644)
+}
+
+/// Whether a file could be written, before the work that fills it is done.
+pub fn check_writable(file: &Path) -> Result<(), Error> {
+    if file == Path::new("-") || file.exists() {
+        return Ok(());
+    }
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    tempfile::tempfile_in(folder).map(drop).map_err(|source| Error {
+        file: file.to_owned(),
+        source,
+    })
+}
+
+/// Whether the standard output is a terminal.
+pub fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// The terminal's width, or a readable one where there is no terminal.
+pub fn terminal_width() -> Option<usize> {
+    terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
+}

@@ -1,0 +1,173 @@
+//! What a server can refuse, with everything that it says about it.
+
+use std::{error::Error as _, fmt};
+
+use super::Endpoint;
+
+/// Why a server could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no connection.
+    #[error("cannot connect to {endpoint}: {reason}")]
+    Connect {
+        /// The server.
+        endpoint: String,
+        /// Why not, in the server's or the system's words.
+        reason: String,
+        /// The SQLSTATE, where a server answered at all.
+        code: Option<String>,
+    },
+    /// The file with the authorities to trust is of no use.
+    #[error("cannot use `{file}` as sslrootcert: {reason}")]
+    RootCert {
+        /// The file.
+        file: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The server refused a statement.
+    #[error("{doing} failed: {message}")]
+    Server {
+        /// What was being done.
+        doing: &'static str,
+        /// What the server says.
+        message: ServerMessage,
+    },
+    /// The connection broke.
+    #[error("{doing} failed: the connection to the server was lost: {reason}")]
+    Lost {
+        /// What was being done.
+        doing: &'static str,
+        /// What the system says.
+        reason: String,
+    },
+    /// The server's answer is not what the catalog of a known version looks like.
+    #[error("{doing} failed: the answer cannot be read: {source}")]
+    Answer {
+        /// What was being done.
+        doing: &'static str,
+        /// What the parser met.
+        source: serde_json::Error,
+    },
+    /// The database does not have the extension.
+    #[error("the database {endpoint} does not have the extension pg_trickle")]
+    NoExtension {
+        /// The database.
+        endpoint: String,
+    },
+    /// The extension lacks what is needed.
+    #[error("pg_trickle {version} is too old: its catalog has no {}", missing.join(", "))]
+    TooOld {
+        /// The extension's version.
+        version: String,
+        /// The columns that are needed and missing.
+        missing: Vec<String>,
+    },
+}
+
+/// A server's error, whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerMessage {
+    /// The sentence.
+    pub message: String,
+    /// Its DETAIL.
+    pub detail: Option<String>,
+    /// Its HINT.
+    pub hint: Option<String>,
+    /// Its SQLSTATE.
+    pub code: String,
+}
+
+impl ServerMessage {
+    /// All but the sentence, a line each.
+    pub fn details(&self) -> Vec<String> {
+        // The engine puts a backtrace behind the first line of some details (docs/pg_trickle.md, "Errors").
+        let detail = self.detail.as_deref().and_then(|detail| detail.lines().next());
+        let line = |what: &str, text: Option<&str>| {
+            text.filter(|t| !t.is_empty())
+                .map(|text| format!("{what}: {text}"))
+        };
+        [
+            line("DETAIL", detail),
+            line("HINT", self.hint.as_deref()),
+            line("SQLSTATE", Some(&self.code)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+impl fmt::Display for ServerMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.details().iter().try_for_each(|line| write!(f, "\n  {line}"))
+    }
+}
+
+impl Error {
+    pub(super) fn connecting(endpoint: &Endpoint, source: &tokio_postgres::Error) -> Self {
+        let code = source.code().map(|code| code.code().to_owned());
+        Self::Connect {
+            endpoint: endpoint.to_string(),
+            reason: reason(source),
+            code,
+        }
+    }
+
+    pub(super) fn asking(doing: &'static str, source: &tokio_postgres::Error) -> Self {
+        match server_message(source) {
+            Some(message) => Self::Server { doing, message },
+            None => Self::Lost {
+                doing,
+                reason: reason(source),
+            },
+        }
+    }
+
+    /// The next command to type.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Connect { code: Some(code), .. } if code.starts_with("28") => {
+                "check the user and the password, in `--database-url` or in the dbt profile".into()
+            }
+            Self::Connect { code: Some(code), .. } if code == "3D000" => "list what is there: `psql -l`".into(),
+            Self::Connect { .. } => {
+                "see whether PostgreSQL runs there: `pg_isready -h HOST -p PORT`; or let the gate start one: `pgtrickle-ci run`".into()
+            }
+            Self::RootCert { .. } => "give `sslrootcert` a file of PEM certificates".into(),
+            Self::NoExtension { .. } => "create it: `psql -c 'CREATE EXTENSION pg_trickle'`".into(),
+            Self::TooOld { .. } => "update it: `psql -c 'ALTER EXTENSION pg_trickle UPDATE'`".into(),
+            Self::Server { message, .. } if message.code == "42501" => {
+                "grant it: `GRANT USAGE ON SCHEMA pgtrickle` and SELECT on its tables, and `pg_monitor`".into()
+            }
+            Self::Server { .. } | Self::Lost { .. } | Self::Answer { .. } => return None,
+        })
+    }
+}
+
+fn server_message(source: &tokio_postgres::Error) -> Option<ServerMessage> {
+    source.as_db_error().map(|error| ServerMessage {
+        message: error.message().to_owned(),
+        detail: error.detail().map(ToOwned::to_owned),
+        hint: error.hint().map(ToOwned::to_owned),
+        code: error.code().code().to_owned(),
+    })
+}
+
+/// The library's own text is "db error" or "error connecting to server"; the reason is behind it.
+fn reason(source: &tokio_postgres::Error) -> String {
+    if let Some(message) = server_message(source) {
+        return message.message;
+    }
+    let mut text = source.to_string();
+    let mut cause = source.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text
+}

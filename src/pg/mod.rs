@@ -1,0 +1,151 @@
+//! PostgreSQL: getting a connection, and asking the few questions that the gate has. The SQL is in `pg/sql/`.
+
+mod catalog;
+mod endpoint;
+mod error;
+mod tls;
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use tokio_postgres::config::SslMode as WireSslMode;
+
+use crate::model::Relation;
+
+pub use catalog::{Catalog, EngineState, Server};
+pub use endpoint::{BadUrl, Endpoint, SslMode};
+pub use error::{Error, ServerMessage};
+
+/// How long a server may take for one thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// To accept a connection.
+    pub connect: Duration,
+    /// For a single statement.
+    pub statement: Duration,
+    /// For a lock.
+    pub lock: Duration,
+}
+
+/// A connection.
+pub struct Client {
+    wire: tokio_postgres::Client,
+    endpoint: Endpoint,
+    limits: Limits,
+}
+
+impl Client {
+    /// Connects and logs in.
+    pub async fn connect(endpoint: &Endpoint, limits: Limits) -> Result<Self, Error> {
+        let wire = wire_config(endpoint, limits);
+        let tls = tls::connector(endpoint)?;
+        let failed = |source| Error::connecting(endpoint, &source);
+        let (client, connection) = wire.connect(tls).await.map_err(failed)?;
+        // Its end is seen by the next query, which then fails with the reason.
+        tokio::spawn(async move { drop(connection.await) });
+        Ok(Self {
+            wire: client,
+            endpoint: endpoint.clone(),
+            limits,
+        })
+    }
+
+    /// Where this connection leads.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Asks one question in a read-only transaction of its own; the answer is a single JSON text.
+    ///
+    /// One transaction a question, because a long one would hold back what the engine's scheduler sees
+    /// (docs/pg_trickle.md, "Visibility lag").
+    async fn ask<T: DeserializeOwned>(&self, doing: &'static str, sql: &str) -> Result<T, Error> {
+        let failed = |source: tokio_postgres::Error| Error::asking(doing, &source);
+        let settings = self.settings();
+        self.wire
+            .batch_execute(&format!("begin read only; {settings}"))
+            .await
+            .map_err(failed)?;
+        let row = self.wire.query_one(sql, &[]).await;
+        self.wire.batch_execute("rollback").await.map_err(failed)?;
+        let text: String = row.and_then(|row| row.try_get(0)).map_err(failed)?;
+        serde_json::from_str(&text).map_err(|source| Error::Answer { doing, source })
+    }
+
+    fn settings(&self) -> String {
+        format!(
+            "set local statement_timeout = {}; set local lock_timeout = {}",
+            self.limits.statement.as_millis(),
+            self.limits.lock.as_millis()
+        )
+    }
+
+    /// Runs a script of a person's, as it is.
+    pub async fn run_script(&self, sql: &str) -> Result<(), Error> {
+        self.wire
+            .batch_execute(sql)
+            .await
+            .map_err(|source| Error::asking("running the script", &source))
+    }
+
+    /// Fills a stream table now.
+    pub async fn refresh(&self, table: &Relation) -> Result<(), Error> {
+        let name = table.to_string();
+        let refreshed = self
+            .wire
+            .query("select pgtrickle.refresh_stream_table($1)", &[&name])
+            .await;
+        refreshed
+            .map(drop)
+            .map_err(|source| Error::asking("refreshing the stream table", &source))
+    }
+
+    /// Drops a stream table and nothing else: one that others read is refused by the engine.
+    pub async fn drop_stream_table(&self, table: &Relation) -> Result<(), Error> {
+        let name = table.to_string();
+        let dropped = self
+            .wire
+            .query("select pgtrickle.drop_stream_table($1)", &[&name])
+            .await;
+        dropped
+            .map(drop)
+            .map_err(|source| Error::asking("dropping the stream table", &source))
+    }
+
+    /// Which of these relations do not exist.
+    pub async fn missing<'a>(
+        &self,
+        relations: impl Iterator<Item = &'a Relation>,
+    ) -> Result<Vec<Relation>, Error> {
+        let wanted: Vec<Relation> = relations.cloned().collect();
+        let quoted: Vec<String> = wanted.iter().map(Relation::quoted).collect();
+        let sql = "select name from unnest($1::text[]) as name where to_regclass(name) is null";
+        let rows = self.wire.query(sql, &[&quoted]).await;
+        let rows = rows.map_err(|source| Error::asking("looking for the sources", &source))?;
+        let missing: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        Ok(wanted
+            .into_iter()
+            .filter(|relation| missing.contains(&relation.quoted()))
+            .collect())
+    }
+}
+
+fn wire_config(endpoint: &Endpoint, limits: Limits) -> tokio_postgres::Config {
+    let mut config = tokio_postgres::Config::new();
+    config
+        .host(&endpoint.host)
+        .port(endpoint.port)
+        .user(&endpoint.user)
+        .dbname(&endpoint.database)
+        .application_name("pgtrickle-ci")
+        .connect_timeout(limits.connect)
+        .ssl_mode(match endpoint.sslmode {
+            SslMode::Disable => WireSslMode::Disable,
+            SslMode::Prefer => WireSslMode::Prefer,
+            SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => WireSslMode::Require,
+        });
+    if !endpoint.password.reveal().is_empty() {
+        config.password(endpoint.password.reveal());
+    }
+    config
+}

@@ -1,0 +1,196 @@
+//! What a change will do: the difference between the stream tables that a project wants and those that are there.
+//!
+//! A plan is data. It is built in one place, [`Plan::between`], and rendered, compared and carried out elsewhere.
+
+mod between;
+pub mod order;
+pub mod query;
+
+use crate::model::{Origin, Relation, Setting, Value};
+
+pub use between::Policy;
+
+/// What will happen to every stream table, in the order in which it happens.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Plan {
+    /// A step for every table, unchanged ones too; upstream before downstream, drops last.
+    pub steps: Vec<Step>,
+    /// Stream tables on the server that this project did not make; they are left alone.
+    pub unmanaged: Vec<Relation>,
+}
+
+/// Stream tables that read each other in a circle: no order exists in which to make them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("these stream tables depend on each other in a circle: {}", members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+pub struct Cycle {
+    /// Its members, and what stands downstream of them.
+    pub members: Vec<Relation>,
+}
+
+impl Cycle {
+    /// The next thing to do.
+    pub fn hint(&self) -> String {
+        "let one of them read a plain table instead".into()
+    }
+}
+
+/// What will happen to one stream table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The table.
+    pub relation: Relation,
+    /// What will happen to it.
+    pub change: Change,
+    /// The stream tables that read it, directly or through others.
+    pub downstream: Vec<Relation>,
+    /// The model behind it.
+    pub origin: Option<Origin>,
+    /// Whether it needs a permission that the policy does not give.
+    pub refused: bool,
+}
+
+/// One way in which a stream table changes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// It is new.
+    Create {
+        /// What is worth saying of it: its mode and schedule.
+        settings: Vec<(Setting, Value)>,
+    },
+    /// Settings change; the contents stay.
+    Alter(Vec<SettingChange>),
+    /// The query changes in place, and the table is filled again.
+    AlterQuery {
+        /// The query as it is.
+        before: String,
+        /// The query as it will be.
+        after: String,
+        /// Settings that change along with it.
+        settings: Vec<SettingChange>,
+    },
+    /// The table is dropped and built again: views on it, grants and indexes are lost.
+    Recreate {
+        /// The settings that cannot be changed in any other way, and those that change along.
+        settings: Vec<SettingChange>,
+    },
+    /// The project has no model for it any more.
+    Drop,
+    /// Nothing.
+    Keep,
+}
+
+/// One setting before and after.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SettingChange {
+    /// The setting.
+    pub setting: Setting,
+    /// Its value now; `None` when it is not set.
+    pub from: Option<Value>,
+    /// Its value afterwards; `None` when it will not be set.
+    pub to: Option<Value>,
+}
+
+/// How many tables change in which way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Created.
+    pub create: usize,
+    /// Altered in place, settings or query.
+    pub alter: usize,
+    /// Dropped and built again.
+    pub replace: usize,
+    /// Dropped.
+    pub drop: usize,
+    /// Left as they are.
+    pub keep: usize,
+}
+
+impl Plan {
+    /// How many tables change in which way.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for step in &self.steps {
+            match step.change {
+                Change::Create { .. } => counts.create += 1,
+                Change::Alter(_) | Change::AlterQuery { .. } => counts.alter += 1,
+                Change::Recreate { .. } => counts.replace += 1,
+                Change::Drop => counts.drop += 1,
+                Change::Keep => counts.keep += 1,
+            }
+        }
+        counts
+    }
+
+    /// Whether nothing would change.
+    pub fn is_empty(&self) -> bool {
+        self.steps.iter().all(|step| step.change == Change::Keep)
+    }
+
+    /// The steps that need a permission they do not have.
+    pub fn refused(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| step.refused)
+    }
+
+    /// Terraform's closing sentence.
+    pub fn summary(&self) -> String {
+        let counts = self.counts();
+        if self.is_empty() {
+            let plural = if counts.keep == 1 { "" } else { "s" };
+            return format!(
+                "No changes. {} stream table{plural} as the project wants them.",
+                counts.keep
+            );
+        }
+        format!(
+            "Plan: {} to add, {} to change, {} to replace, {} to destroy.",
+            counts.create, counts.alter, counts.replace, counts.drop
+        )
+    }
+}
+
+impl Change {
+    /// Terraform's symbol for it; empty for nothing.
+    pub fn symbol(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "+",
+            Self::Alter(_) | Self::AlterQuery { .. } => "~",
+            Self::Recreate { .. } => "-/+",
+            Self::Drop => "-",
+            Self::Keep => "",
+        }
+    }
+
+    /// It in a few words.
+    pub fn words(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Alter(_) => "alter settings",
+            Self::AlterQuery { .. } => "alter query, filled again in place",
+            Self::Recreate { .. } => "replace: dropped and built again",
+            Self::Drop => "drop",
+            Self::Keep => "no change",
+        }
+    }
+
+    /// It in one word, for machines.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Alter(_) => "alter",
+            Self::AlterQuery { .. } => "alter-query",
+            Self::Recreate { .. } => "replace",
+            Self::Drop => "drop",
+            Self::Keep => "keep",
+        }
+    }
+
+    /// The settings that change with it.
+    pub fn settings(&self) -> &[SettingChange] {
+        match self {
+            Self::Alter(settings) | Self::AlterQuery { settings, .. } | Self::Recreate { settings } => {
+                settings
+            }
+            Self::Create { .. } | Self::Drop | Self::Keep => &[],
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Whether two queries are one: blind to white space, comments, the case of unquoted words and a semicolon at the
+//! end, and to nothing else. Literals, quoted identifiers and dollar quotes count to the letter.
+
+use std::borrow::Cow;
+
+/// Whether a change from one text to the other is no change of the query.
+pub fn same(one: &str, other: &str) -> bool {
+    one == other || significant(one).eq(significant(other))
+}
+
+/// The tokens that matter, without semicolons at the end.
+fn significant(sql: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let mut tokens: Vec<_> = Tokens { rest: sql }.collect();
+    while tokens.last().is_some_and(|token| token == ";") {
+        tokens.pop();
+    }
+    tokens.into_iter()
+}
+
+/// PostgreSQL's lexical structure, as far as it takes to know where a token ends.
+struct Tokens<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = Cow<'a, str>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.rest = skip_blank(self.rest);
+        let first = self.rest.chars().next()?;
+        let length = match first {
+            '\'' => quoted_length(self.rest, '\'', false),
+            '"' => quoted_length(self.rest, '"', false),
+            '$' => dollar_quoted_length(self.rest).unwrap_or_else(|| run_length(self.rest, is_word)),
+            c if is_word(c) => return Some(self.word()),
+            c if is_operator(c) => operator_length(self.rest),
+            c => c.len_utf8(),
+        };
+        Some(Cow::Borrowed(self.take(length.max(1))))
+    }
+}
+
+impl<'a> Tokens<'a> {
+    fn take(&mut self, length: usize) -> &'a str {
+        let (token, rest) = self.rest.split_at(length);
+        self.rest = rest;
+        token
+    }
+
+    /// A word, folded as PostgreSQL folds it; with the literal it introduces, where it is such a prefix (`E'…'`).
+    fn word(&mut self) -> Cow<'a, str> {
+        let length = run_length(self.rest, is_word);
+        let (word, behind) = self.rest.split_at(length);
+        let introduces = match behind.chars().next() {
+            Some('\'') => ["e", "b", "x", "n"]
+                .iter()
+                .any(|prefix| word.eq_ignore_ascii_case(prefix)),
+            _ => false,
+        };
+        if introduces {
+            let escapes = word.eq_ignore_ascii_case("e");
+            let literal = quoted_length(behind, '\'', escapes);
+            let text = self.take(length + literal);
+            return Cow::Owned(format!(
+                "{}{}",
+                text[..length].to_ascii_lowercase(),
+                &text[length..]
+            ));
+        }
+        let word = self.take(length);
+        if word.bytes().any(|b| b.is_ascii_uppercase()) {
+            Cow::Owned(word.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(word)
+        }
+    }
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_' || c == '$'
+}
+
+fn is_operator(c: char) -> bool {
+    "+-*/<>=~!@#%^&|`?:".contains(c)
+}
+
+fn run_length(text: &str, belongs: fn(char) -> bool) -> usize {
+    text.find(|c| !belongs(c)).unwrap_or(text.len())
+}
+
+/// What follows blanks and comments. Block comments nest.
+fn skip_blank(mut text: &str) -> &str {
+    loop {
+        text = text.trim_start();
+        if let Some(comment) = text.strip_prefix("--") {
+            text = comment.split_once('\n').map_or("", |(_, rest)| rest);
+        } else if text.starts_with("/*") {
+            text = &text[block_comment_length(text)..];
+        } else {
+            return text;
+        }
+    }
+}
+
+fn block_comment_length(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut depth = 0_usize;
+    let mut at = 0;
+    while at + 1 < bytes.len() {
+        match &bytes[at..at + 2] {
+            b"/*" => depth += 1,
+            b"*/" => depth -= 1,
+            _ => {
+                at += 1;
+                continue;
+            }
+        }
+        at += 2;
+        if depth == 0 {
+            return at;
+        }
+    }
+    text.len()
+}
+
+/// The length of a literal that begins with `quote`; a doubled quote does not end it.
+fn quoted_length(text: &str, quote: char, backslash_escapes: bool) -> usize {
+    let mut characters = text.char_indices().skip(1).peekable();
+    while let Some((at, c)) = characters.next() {
+        if c == '\\' && backslash_escapes {
+            characters.next();
+        } else if c == quote && characters.next_if(|(_, next)| *next == quote).is_none() {
+            return at + 1;
+        }
+    }
+    text.len()
+}
+
+/// The length of `$tag$ … $tag$`, if that is what begins here.
+fn dollar_quoted_length(text: &str) -> Option<usize> {
+    let tag_end = text[1..].find('$')? + 2;
+    let tag = &text[..tag_end];
+    let name = &tag[1..tag.len() - 1];
+    let is_tag = name.chars().all(|c| c.is_alphanumeric() || c == '_')
+        && !name.starts_with(|c: char| c.is_ascii_digit());
+    is_tag.then(|| {
+        text[tag_end..]
+            .find(tag)
+            .map_or(text.len(), |at| tag_end + at + tag.len())
+    })
+}
+
+/// An operator ends where a comment begins.
+fn operator_length(text: &str) -> usize {
+    let run = run_length(text, is_operator);
+    ["--", "/*"]
+        .iter()
+        .filter_map(|comment| text[..run].find(comment))
+        .filter(|at| *at > 0)
+        .min()
+        .unwrap_or(run)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn layout_comments_case_and_the_last_semicolon_do_not_count() {
+        let plain = "select id, sum(amount) as total from orders where status <> 'paid' group by id";
+        for other in [
+            "SELECT id,sum( amount )AS total FROM orders WHERE status<>'paid' GROUP BY ID",
+            "select id, -- the key\n sum(amount) as total\nfrom orders /* all /* nested */ of them */ where status <> 'paid' group by id;",
+            "\n\n  select id , sum ( amount ) as total from orders where status <> 'paid' group by id -- end",
+        ] {
+            assert!(same(plain, other), "{other}");
+        }
+    }
+
+    #[test]
+    fn everything_inside_quotes_counts() {
+        for (one, other) in [
+            ("select 'a'", "select 'A'"),
+            ("select 'a  b'", "select 'a b'"),
+            ("select '--x'", "select '--y'"),
+            ("select \"Id\" from t", "select \"id\" from t"),
+            ("select $$a b$$", "select $$a  b$$"),
+            ("select $q$;$q$", "select $q$$q$"),
+            ("select E'it\\'s -- A'", "select E'it\\'s -- a'"),
+            ("select 1 from t limit 3", "select 1 from t limit 5"),
+            ("select a b", "select ab"),
+            ("select a - -1", "select a + -1"),
+            ("select 1 -- ' \n, 2", "select 1 -- ' \n, 3"),
+        ] {
+            assert!(!same(one, other), "{one} / {other}");
+        }
+    }
+
+    #[test]
+    fn a_semicolon_inside_is_no_end() {
+        assert!(!same("select 1; select 2", "select 1 select 2"));
+    }
+
+    /// A token that stands for itself wherever it is put, as the lexer must return it.
+    fn token() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[a-z_][a-z0-9_]{0,6}".prop_filter("is a literal's prefix", |w| !["e", "b", "x", "n"]
+                .contains(&w.as_str())),
+            "[0-9]{1,4}",
+            "'[^'\\\\]{0,8}'",
+            "\"[^\"]{1,8}\"",
+            "[$]t[$][a-z' -]{0,8}[$]t[$]",
+            prop_oneof![
+                Just("<>"),
+                Just("="),
+                Just("+"),
+                Just("||"),
+                Just("("),
+                Just(")"),
+                Just(","),
+                Just(".")
+            ]
+            .prop_map(str::to_owned),
+        ]
+    }
+
+    fn blank() -> impl Strategy<Value = &'static str> {
+        prop_oneof![
+            Just(" "),
+            Just("\n"),
+            Just("\t \n"),
+            Just(" -- it's\n"),
+            Just("/* ' */"),
+            Just(" /* \" /* $$ */ */ ")
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_layout_of_the_same_tokens_is_the_same(tokens in prop::collection::vec((token(), blank(), blank()), 1..20)) {
+            let one: String = tokens.iter().map(|(token, blank, _)| format!("{blank}{token}{blank}")).collect();
+            let other: String = tokens.iter().map(|(token, _, blank)| format!("{token}{blank}")).collect();
+            prop_assert!(same(&one, &(other + ";")));
+        }
+
+        #[test]
+        fn one_changed_token_is_a_change(tokens in prop::collection::vec(token(), 1..20), at in any::<prop::sample::Index>(), new in token()) {
+            let at = at.index(tokens.len());
+            prop_assume!(tokens[at] != new);
+            let mut changed = tokens.clone();
+            changed[at] = new;
+            prop_assert!(!same(&tokens.join(" "), &changed.join(" ")));
+        }
+
+        #[test]
+        fn no_text_breaks_the_lexer(text in ".{0,60}") {
+            let moved = " ".to_owned() + &text;
+            prop_assert!(same(&text, &moved));
+        }
+    }
+}

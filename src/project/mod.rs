@@ -1,0 +1,409 @@
+//! What a dbt project wants: manifest bytes in, [`Project`] out.
+
+mod manifest;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value as Json};
+
+use crate::model::{Origin, Relation, Schedule, Setting, Settings, StreamTable, Value};
+use manifest::{Manifest, Node};
+
+/// The oldest and the newest manifest schema that is understood: dbt 1.6 to 2.0.
+const SCHEMAS: std::ops::RangeInclusive<u32> = 10..=12;
+
+/// What a model may say below `meta.pgtrickle` beside the settings.
+const OTHER_KEYS: [&str; 4] = ["stream_table_name", "stream_table_schema", "freshness", "verify"];
+
+/// A dbt project, as far as the gate cares.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Project {
+    /// Its name in `dbt_project.yml`.
+    pub name: String,
+    /// Its stream tables.
+    pub tables: Vec<StreamTable>,
+    /// The source tables that its models read, with the models' files.
+    pub sources: BTreeMap<Relation, BTreeSet<String>>,
+    /// Where each of dbt's own tests is written, by its unique_id.
+    pub tests: BTreeMap<String, Origin>,
+}
+
+/// Why a manifest cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Truncated, or no JSON at all.
+    #[error("`{file}` is not a whole dbt manifest: {source}")]
+    NotJson {
+        /// The manifest.
+        file: String,
+        /// What the parser met.
+        source: serde_json::Error,
+    },
+    /// A schema that this version does not know.
+    #[error(
+        "`{file}` has the manifest schema `{schema}`, this version understands v10 to v12 (dbt 1.6 to 2.0)"
+    )]
+    Schema {
+        /// The manifest.
+        file: String,
+        /// What it says of itself.
+        schema: String,
+    },
+    /// dbt parsed the project but did not compile it.
+    #[error("`{file}` has no compiled SQL for {}", models.join(", "))]
+    NotCompiled {
+        /// The manifest.
+        file: String,
+        /// The models without.
+        models: Vec<String>,
+    },
+    /// Models that no stream table can be made of; all of them at once.
+    #[error("{} of the stream table models cannot be used:\n  {}", problems.len(), problems.join("\n  "))]
+    Models {
+        /// One line each, with the model's file.
+        problems: Vec<String>,
+    },
+}
+
+impl Error {
+    /// The next command to type.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NotJson { .. } => "make it again: `dbt compile`".into(),
+            Self::Schema { .. } => {
+                "compile the project with a dbt between 1.6 and 2.0, or update pgtrickle-ci".into()
+            }
+            Self::NotCompiled { .. } => "compile the project first: `dbt compile`".into(),
+            Self::Models { .. } => "mend the `meta.pgtrickle` of these models, then `dbt compile`".into(),
+        }
+    }
+}
+
+impl Project {
+    /// Reads a manifest.
+    ///
+    /// `file` is its name for messages. `compiled` finds the compiled SQL of a model whose manifest entry has lost
+    /// it, as it does when another dbt command ran after the compilation; it gets the package and the model's path.
+    pub fn read(
+        file: &str,
+        bytes: &[u8],
+        compiled: impl Fn(&str, &str) -> Option<String>,
+    ) -> Result<Self, Error> {
+        let not_json = |source| Error::NotJson {
+            file: file.to_owned(),
+            source,
+        };
+        check_schema(file, &serde_json::from_slice(bytes).map_err(not_json)?)?;
+        let manifest: Manifest = serde_json::from_slice(bytes).map_err(not_json)?;
+
+        let mut reader = Reader {
+            manifest: &manifest,
+            compiled,
+            problems: Vec::new(),
+            not_compiled: Vec::new(),
+        };
+        let tables = reader.tables();
+        let Reader {
+            problems,
+            not_compiled,
+            ..
+        } = reader;
+        if !problems.is_empty() {
+            return Err(Error::Models { problems });
+        }
+        if !not_compiled.is_empty() {
+            return Err(Error::NotCompiled {
+                file: file.to_owned(),
+                models: not_compiled,
+            });
+        }
+        Ok(Self {
+            sources: manifest.sources_read(),
+            tests: manifest.tests(),
+            tables,
+            name: manifest.metadata.project_name.into_owned(),
+        })
+    }
+
+    /// Reads only what is there before compilation: the name and the sources.
+    pub fn read_sources(file: &str, bytes: &[u8]) -> Result<BTreeMap<Relation, BTreeSet<String>>, Error> {
+        let manifest: Manifest = serde_json::from_slice(bytes).map_err(|source| Error::NotJson {
+            file: file.to_owned(),
+            source,
+        })?;
+        Ok(manifest.sources_read())
+    }
+}
+
+/// The version is looked at on its own, so that a manifest of the future is not taken for a broken one.
+fn check_schema(file: &str, probe: &manifest::SchemaProbe) -> Result<(), Error> {
+    let schema = &probe.metadata.dbt_schema_version;
+    let version = schema
+        .rsplit('/')
+        .next()
+        .and_then(|name| name.strip_prefix('v')?.strip_suffix(".json")?.parse().ok());
+    match version {
+        Some(version) if SCHEMAS.contains(&version) && schema.contains("/manifest/") => Ok(()),
+        _ => Err(Error::Schema {
+            file: file.to_owned(),
+            schema: schema.clone(),
+        }),
+    }
+}
+
+struct Reader<'a, F> {
+    manifest: &'a Manifest<'a>,
+    compiled: F,
+    problems: Vec<String>,
+    not_compiled: Vec<String>,
+}
+
+impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
+    fn tables(&mut self) -> Vec<StreamTable> {
+        let mut named: BTreeMap<Relation, String> = BTreeMap::new();
+        let mut tables = Vec::new();
+        for (id, node) in self
+            .manifest
+            .nodes
+            .iter()
+            .filter(|(_, node)| node.is_stream_table())
+        {
+            let Some(table) = self.table(id, node) else {
+                continue;
+            };
+            if let Some(other) = named.insert(table.relation.clone(), node.original_file_path.to_string()) {
+                self.problem(
+                    node,
+                    format!("{} is the stream table of `{other}`, too", table.relation),
+                );
+            }
+            tables.push(table);
+        }
+        tables
+    }
+
+    /// One model; what is wrong with it is noted.
+    fn table(&mut self, id: &str, node: &Node) -> Option<StreamTable> {
+        let config = node.config();
+        let relation = self.manifest.relation_of(node, &config);
+        if let Some(problem) = relation.unfit_for_a_stream_table() {
+            self.problem(node, problem);
+        }
+        let settings = self.settings(node, &config);
+        let Some(query) = self.query(node) else {
+            self.not_compiled.push(node.name.to_string());
+            return None;
+        };
+        Some(StreamTable {
+            relation,
+            query,
+            settings,
+            upstream: self.manifest.upstream_stream_tables(node),
+            origin: Some(Origin {
+                unique_id: id.to_owned(),
+                file: node.original_file_path.to_string(),
+            }),
+        })
+    }
+
+    fn query(&self, node: &Node) -> Option<String> {
+        let text = match &node.compiled_code {
+            Some(code) => code.to_string(),
+            None => (self.compiled)(&node.package_name, &node.original_file_path)?,
+        };
+        let text = text.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    fn settings(&mut self, node: &Node, config: &Map<String, Json>) -> Settings {
+        let empty = Map::new();
+        let ours = manifest::pgtrickle_meta(config).unwrap_or(&empty);
+        for key in ours.keys() {
+            if !OTHER_KEYS.contains(&key.as_str())
+                && !Setting::ALL.iter().any(|setting| setting.name() == key)
+            {
+                self.problem(node, format!("meta.pgtrickle has no key `{key}`"));
+            }
+        }
+        let mut settings = default_settings();
+        for setting in Setting::ALL {
+            // The config itself is where older projects have them.
+            let Some(json) = ours.get(setting.name()).or_else(|| config.get(setting.name())) else {
+                continue;
+            };
+            match setting.read(json) {
+                Ok(Some(value)) => settings.set(setting, value),
+                Ok(None) => {}
+                Err(problem) => self.problem(node, problem),
+            }
+        }
+        settings
+    }
+
+    fn problem(&mut self, node: &Node, text: String) {
+        self.problems.push(format!("{}: {text}", node.original_file_path));
+    }
+}
+
+/// What a model without a word gets; the materialization has the same (`pgtrickle_known_settings`).
+fn default_settings() -> Settings {
+    Settings::from_iter([
+        (Setting::Schedule, Value::Schedule(Schedule::Every(60))),
+        (Setting::RefreshMode, Value::Text("DIFFERENTIAL".into())),
+        (Setting::Temporal, Value::Bool(false)),
+        (Setting::StorageBackend, Value::Text("heap".into())),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A manifest with these nodes and sources, as dbt 1.11 writes it.
+    fn manifest(nodes: &Json, sources: &Json) -> Vec<u8> {
+        json!({
+            "metadata": {
+                "dbt_schema_version": "https://schemas.getdbt.com/dbt/manifest/v12.json",
+                "project_name": "shop",
+            },
+            "nodes": nodes,
+            "sources": sources,
+            "macros": {"macro.dbt.x": {"anything": [1, 2]}},
+        })
+        .to_string()
+        .into_bytes()
+    }
+
+    fn model(name: &str, materialized: &str, depends_on: &[&str], meta: &Json) -> Json {
+        json!({
+            "resource_type": "model", "name": name, "alias": name, "schema": "analytics", "package_name": "shop",
+            "original_file_path": format!("models/{name}.sql"),
+            "config": {"materialized": materialized, "meta": {"pgtrickle": meta}},
+            "depends_on": {"nodes": depends_on},
+            "compiled_code": format!("\nselect 1 as {name}\n"),
+        })
+    }
+
+    fn read(nodes: &Json) -> Result<Project, Error> {
+        Project::read("manifest.json", &manifest(nodes, &json!({})), |_, _| None)
+    }
+
+    #[test]
+    fn a_stream_table_is_read_with_its_settings_over_the_defaults() {
+        let project = read(&json!({
+            "model.shop.totals": model("totals", "stream_table", &[], &json!({"schedule": "5m", "tier": "cold", "stream_table_name": "t2"})),
+            "model.shop.plain": model("plain", "table", &[], &json!({})),
+        }))
+        .unwrap();
+        assert_eq!(project.name, "shop");
+        let [table] = &project.tables[..] else {
+            panic!("{project:?}")
+        };
+        assert_eq!(table.relation, Relation::new("analytics", "t2"));
+        assert_eq!(table.query, "select 1 as totals");
+        assert_eq!(table.settings.schedule(), Some(&Schedule::Every(300)));
+        assert_eq!(table.settings.refresh_mode(), Some("DIFFERENTIAL"));
+        assert_eq!(
+            table.settings.get(Setting::Tier),
+            Some(&Value::Text("cold".into()))
+        );
+        assert_eq!(table.origin.as_ref().unwrap().file, "models/totals.sql");
+    }
+
+    #[test]
+    fn upstream_reaches_through_views_and_ephemeral_models_but_not_through_tables() {
+        let project = read(&json!({
+            "model.shop.base": model("base", "stream_table", &[], &json!({})),
+            "model.shop.v": model("v", "view", &["model.shop.base"], &json!({})),
+            "model.shop.e": model("e", "ephemeral", &["model.shop.v"], &json!({})),
+            "model.shop.t": model("t", "table", &["model.shop.base"], &json!({})),
+            "model.shop.far": model("far", "stream_table", &["model.shop.e"], &json!({})),
+            "model.shop.cut": model("cut", "stream_table", &["model.shop.t"], &json!({})),
+        }))
+        .unwrap();
+        let upstream = |name: &str| {
+            project
+                .tables
+                .iter()
+                .find(|t| t.relation.name == name)
+                .unwrap()
+                .upstream
+                .clone()
+        };
+        assert_eq!(upstream("far"), [Relation::new("analytics", "base")]);
+        assert_eq!(upstream("cut"), []);
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once_with_the_files() {
+        let error = read(&json!({
+            "model.shop.a": model("a", "stream_table", &[], &json!({"shedule": "1m", "refresh_mode": "SOMETIMES"})),
+            "model.shop.B": model("B", "stream_table", &[], &json!({"schedule": "banana"})),
+            "model.shop.c": model("c", "stream_table", &[], &json!({"stream_table_name": "d"})),
+            "model.shop.d": model("d", "stream_table", &[], &json!({})),
+        }))
+        .unwrap_err();
+        let Error::Models { problems } = error else {
+            panic!("{error}")
+        };
+        let all = problems.join("\n");
+        for part in [
+            "models/a.sql: meta.pgtrickle has no key `shedule`",
+            "models/a.sql: refresh_mode is `SOMETIMES`",
+            "models/B.sql: name `B`",
+            "`banana`",
+            "models/d.sql: analytics.d is the stream table of `models/c.sql`, too",
+        ] {
+            assert!(all.contains(part), "{part} in {all}");
+        }
+    }
+
+    #[test]
+    fn compiled_sql_that_the_manifest_lost_is_looked_for_and_never_taken_for_empty() {
+        let mut node = model("a", "stream_table", &[], &json!({}));
+        node.as_object_mut().unwrap().remove("compiled_code");
+        let bytes = manifest(&json!({"model.shop.a": node}), &json!({}));
+        let project = Project::read("m.json", &bytes, |package, path| {
+            Some(format!("select '{package} {path}'"))
+        })
+        .unwrap();
+        assert_eq!(project.tables[0].query, "select 'shop models/a.sql'");
+        for lost in [None, Some(String::new())] {
+            let error = Project::read("m.json", &bytes, |_, _| lost.clone()).unwrap_err();
+            assert!(
+                matches!(&error, Error::NotCompiled { models, .. } if models == &["a"]),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_broken_manifest_and_one_of_the_future_are_told_apart() {
+        let whole = manifest(&json!({}), &json!({}));
+        let error = |bytes: &[u8]| Project::read("m.json", bytes, |_, _| None).unwrap_err();
+        assert!(matches!(error(&whole[..whole.len() - 5]), Error::NotJson { .. }));
+        assert!(matches!(error(b"<html>"), Error::NotJson { .. }));
+        let future = String::from_utf8(whole).unwrap().replace("v12", "v13");
+        assert!(matches!(error(future.as_bytes()), Error::Schema { schema, .. } if schema.contains("v13")));
+        assert!(matches!(error(b"{\"some\": \"json\"}"), Error::Schema { .. }));
+    }
+
+    #[test]
+    fn sources_are_listed_with_the_models_that_read_them() {
+        let nodes = json!({
+            "model.shop.a": model("a", "stream_table", &["source.shop.raw.orders"], &json!({})),
+            "model.shop.b": model("b", "view", &["source.shop.raw.orders"], &json!({})),
+        });
+        let source = |name: &str| json!({"schema": "raw", "identifier": name, "name": name});
+        let sources =
+            json!({"source.shop.raw.orders": source("orders"), "source.shop.raw.unread": source("unread")});
+        let project = Project::read("m.json", &manifest(&nodes, &sources), |_, _| None).unwrap();
+        let files = BTreeSet::from(["models/a.sql".to_owned(), "models/b.sql".to_owned()]);
+        assert_eq!(
+            project.sources,
+            BTreeMap::from([(Relation::new("raw", "orders"), files)])
+        );
+    }
+}

@@ -1,0 +1,65 @@
+//! The changed lines of a query, for people.
+
+use similar::{ChangeTag, TextDiff};
+
+/// A line of a folded diff.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// It goes.
+    Removed(String),
+    /// It comes.
+    Added(String),
+    /// It stays, and is shown to say where the change is.
+    Same(String),
+    /// Lines that stay are left out here.
+    Gap,
+}
+
+/// The lines that change between two queries, each group with one line of context around it.
+pub(super) fn folded(before: &str, after: &str) -> Vec<Line> {
+    let diff = TextDiff::from_lines(before.trim_end(), after.trim_end());
+    let mut lines = Vec::new();
+    for (index, group) in diff.grouped_ops(1).iter().enumerate() {
+        if index > 0 {
+            lines.push(Line::Gap);
+        }
+        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
+            let text = change.value().trim_end().to_owned();
+            lines.push(match change.tag() {
+                ChangeTag::Delete => Line::Removed(text),
+                ChangeTag::Insert => Line::Added(text),
+                ChangeTag::Equal => Line::Same(text),
+            });
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_changes_and_their_neighbours_are_shown() {
+        let before = "select\n  a,\n  b,\n  c\nfrom t\nwhere x\ngroup by 1\norder by 1\n";
+        let after = "select\n  a,\n  b2,\n  c\nfrom t\nwhere x\ngroup by 1\norder by 2";
+        assert_eq!(
+            folded(before, after),
+            [
+                Line::Same("  a,".into()),
+                Line::Removed("  b,".into()),
+                Line::Added("  b2,".into()),
+                Line::Same("  c".into()),
+                Line::Gap,
+                Line::Same("group by 1".into()),
+                Line::Removed("order by 1".into()),
+                Line::Added("order by 2".into()),
+            ]
+        );
+    }
+
+    #[test]
+    fn blanks_at_the_end_are_no_change() {
+        assert_eq!(folded("select 1\n\n", "select 1"), []);
+    }
+}

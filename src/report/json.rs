@@ -1,0 +1,421 @@
+//! The report for machines: one JSON document whose shape is a promise.
+//!
+//! These structs are the format. They are built from the report and never share a type with it, so that the inside of
+//! this program can change without anybody's script noticing. Fields may be added to version 1; what is there keeps its
+//! name and meaning. Texts are raw: whoever shows them escapes them for the place where they are shown.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use time::format_description::well_known::Rfc3339;
+
+use super::{Engine, Report, Tally};
+use crate::{
+    model::{Origin, Outcome, Relation, Value},
+    plan::{Change, Counts, Plan, SettingChange, Step},
+};
+
+/// The version of the format that this module writes.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Renders the report as an indented JSON document.
+pub fn render(report: &Report) -> String {
+    // Its keys are field names and its numbers finite, so there is nothing that JSON could not hold.
+    let mut text = serde_json::to_string_pretty(&V1Report::from(report)).expect("a V1Report is plain data");
+    text.push('\n');
+    text
+}
+
+/// The whole document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct V1Report {
+    /// 1. A reader refuses what it does not know.
+    pub schema_version: u32,
+    /// What wrote it.
+    pub tool: V1Tool,
+    /// The subcommand, as `run` or `plan`.
+    pub command: String,
+    /// `passed`, `failed` or `interrupted`.
+    pub conclusion: String,
+    /// Warnings count as failures.
+    pub strict: bool,
+    /// When the command began, RFC 3339.
+    pub started_at: String,
+    /// How long it took.
+    pub elapsed_ms: u64,
+    /// The dbt project's name, once it was known.
+    pub project: Option<String>,
+    /// The server, `host:port/database`, or the baseline; never with a password.
+    pub target: Option<String>,
+    /// What runs there, once it was known.
+    pub engine: Option<V1Engine>,
+    /// How many outcomes ended in which way.
+    pub tally: V1Tally,
+    /// What changes; null where nobody asked.
+    pub plan: Option<V1Plan>,
+    /// Every judgement, in the order in which it was made.
+    pub outcomes: Vec<V1Outcome>,
+}
+
+/// What wrote the document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct V1Tool {
+    /// `pgtrickle-ci`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// The server's software.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct V1Engine {
+    /// PostgreSQL's version, as `18.4`.
+    pub postgres: String,
+    /// The extension's version, as `0.67.0`.
+    pub pg_trickle: String,
+    /// It is the emulator and not pg_trickle itself.
+    pub emulator: bool,
+}
+
+/// How many outcomes ended in which way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    missing_docs,
+    reason = "each is the number of outcomes with the verdict of that name"
+)]
+pub struct V1Tally {
+    pub passed: usize,
+    pub skipped: usize,
+    pub warned: usize,
+    pub failed: usize,
+    pub errored: usize,
+}
+
+/// What changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct V1Plan {
+    /// The closing sentence.
+    pub summary: String,
+    /// Nothing changes.
+    pub is_empty: bool,
+    /// How many tables change in which way.
+    pub counts: V1Counts,
+    /// A step for every table, unchanged ones too; upstream before downstream, drops last.
+    pub steps: Vec<V1Step>,
+    /// Stream tables on the server that the project did not make.
+    pub unmanaged: Vec<V1Relation>,
+}
+
+/// How many tables change in which way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct V1Counts {
+    /// Created.
+    pub create: usize,
+    /// Altered in place, settings or query.
+    pub alter: usize,
+    /// Dropped and built again.
+    pub replace: usize,
+    /// Dropped.
+    pub drop: usize,
+    /// Left as they are.
+    pub keep: usize,
+}
+
+/// What happens to one stream table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct V1Step {
+    /// The table.
+    pub relation: V1Relation,
+    /// `create`, `alter`, `alter-query`, `replace`, `drop` or `keep`.
+    pub action: String,
+    /// It needs a permission that was not given.
+    pub refused: bool,
+    /// Settings before and after; for a new table what is worth saying of it.
+    pub settings: Vec<V1Setting>,
+    /// The query before and after, for `alter-query`.
+    pub query: Option<V1Query>,
+    /// The stream tables that read it, directly or through others.
+    pub downstream: Vec<V1Relation>,
+    /// The dbt model behind it.
+    pub model: Option<V1Model>,
+}
+
+/// A relation by its two parts, exactly as PostgreSQL stores them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct V1Relation {
+    pub schema: String,
+    pub name: String,
+}
+
+/// A setting before and after.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct V1Setting {
+    /// The key, as it is written in a model.
+    pub name: String,
+    /// Its value now; null when it is not set.
+    pub from: Option<V1Value>,
+    /// Its value afterwards; null when it will not be set.
+    pub to: Option<V1Value>,
+}
+
+/// The value of a setting; a schedule is a text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+#[expect(missing_docs, reason = "each is the JSON type of that name")]
+pub enum V1Value {
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+}
+
+/// A query before and after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct V1Query {
+    pub before: String,
+    pub after: String,
+}
+
+/// A dbt model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct V1Model {
+    /// dbt's name for the node, as `model.shop.orders`.
+    pub unique_id: String,
+    /// Its file, relative to the dbt project.
+    pub file: String,
+}
+
+/// One judgement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct V1Outcome {
+    /// The stage that made it, as `freshness`.
+    pub stage: String,
+    /// What was looked at; unique in its stage.
+    pub subject: String,
+    /// `passed`, `skipped`, `warned`, `failed` or `errored`.
+    pub verdict: String,
+    /// One sentence.
+    pub message: String,
+    /// More lines.
+    pub details: Vec<String>,
+    /// How long it took; null where that was not measured.
+    pub elapsed_ms: Option<u64>,
+    /// The dbt model it is about.
+    pub model: Option<V1Model>,
+}
+
+impl From<&Report> for V1Report {
+    fn from(report: &Report) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            tool: V1Tool {
+                name: env!("CARGO_PKG_NAME").into(),
+                version: env!("CARGO_PKG_VERSION").into(),
+            },
+            command: report.command.into(),
+            conclusion: report.conclusion().into(),
+            strict: report.strict,
+            // It fails for years beyond 9999 alone.
+            started_at: report.started_at.format(&Rfc3339).unwrap_or_default(),
+            elapsed_ms: milliseconds(report.elapsed),
+            project: report.project.clone(),
+            target: report.target.clone(),
+            engine: report.engine.as_ref().map(V1Engine::from),
+            tally: V1Tally::from(report.tally()),
+            plan: report.plan.as_ref().map(V1Plan::from),
+            outcomes: report.outcomes.iter().map(V1Outcome::from).collect(),
+        }
+    }
+}
+
+impl From<&Engine> for V1Engine {
+    fn from(engine: &Engine) -> Self {
+        Self {
+            postgres: engine.postgres.clone(),
+            pg_trickle: engine.pg_trickle.clone(),
+            emulator: engine.is_emulator(),
+        }
+    }
+}
+
+impl From<Tally> for V1Tally {
+    fn from(tally: Tally) -> Self {
+        let Tally {
+            passed,
+            skipped,
+            warned,
+            failed,
+            errored,
+        } = tally;
+        Self {
+            passed,
+            skipped,
+            warned,
+            failed,
+            errored,
+        }
+    }
+}
+
+impl From<&Plan> for V1Plan {
+    fn from(plan: &Plan) -> Self {
+        Self {
+            summary: plan.summary(),
+            is_empty: plan.is_empty(),
+            counts: V1Counts::from(plan.counts()),
+            steps: plan.steps.iter().map(V1Step::from).collect(),
+            unmanaged: plan.unmanaged.iter().map(V1Relation::from).collect(),
+        }
+    }
+}
+
+impl From<Counts> for V1Counts {
+    fn from(counts: Counts) -> Self {
+        let Counts {
+            create,
+            alter,
+            replace,
+            drop,
+            keep,
+        } = counts;
+        Self {
+            create,
+            alter,
+            replace,
+            drop,
+            keep,
+        }
+    }
+}
+
+impl From<&Step> for V1Step {
+    fn from(step: &Step) -> Self {
+        let (settings, query) = match &step.change {
+            Change::Create { settings } => (settings.iter().map(new_setting).collect(), None),
+            Change::AlterQuery {
+                before,
+                after,
+                settings,
+            } => {
+                let query = V1Query {
+                    before: before.clone(),
+                    after: after.clone(),
+                };
+                (settings.iter().map(V1Setting::from).collect(), Some(query))
+            }
+            change @ (Change::Alter(_) | Change::Recreate { .. } | Change::Drop | Change::Keep) => {
+                (change.settings().iter().map(V1Setting::from).collect(), None)
+            }
+        };
+        Self {
+            relation: V1Relation::from(&step.relation),
+            action: step.change.name().into(),
+            refused: step.refused,
+            settings,
+            query,
+            downstream: step.downstream.iter().map(V1Relation::from).collect(),
+            model: step.origin.as_ref().map(V1Model::from),
+        }
+    }
+}
+
+fn new_setting((setting, value): &(crate::model::Setting, Value)) -> V1Setting {
+    V1Setting {
+        name: setting.name().into(),
+        from: None,
+        to: Some(V1Value::from(value)),
+    }
+}
+
+impl From<&Relation> for V1Relation {
+    fn from(relation: &Relation) -> Self {
+        Self {
+            schema: relation.schema.clone(),
+            name: relation.name.clone(),
+        }
+    }
+}
+
+impl From<&SettingChange> for V1Setting {
+    fn from(change: &SettingChange) -> Self {
+        Self {
+            name: change.setting.name().into(),
+            from: change.from.as_ref().map(V1Value::from),
+            to: change.to.as_ref().map(V1Value::from),
+        }
+    }
+}
+
+impl From<&Value> for V1Value {
+    fn from(value: &Value) -> Self {
+        match value {
+            Value::Text(text) => Self::Text(text.clone()),
+            Value::Bool(flag) => Self::Bool(*flag),
+            Value::Int(number) => Self::Int(*number),
+            Value::Float(number) => Self::Float(*number),
+            Value::Schedule(schedule) => Self::Text(schedule.to_string()),
+        }
+    }
+}
+
+impl From<&Origin> for V1Model {
+    fn from(origin: &Origin) -> Self {
+        Self {
+            unique_id: origin.unique_id.clone(),
+            file: origin.file.clone(),
+        }
+    }
+}
+
+impl From<&Outcome> for V1Outcome {
+    fn from(outcome: &Outcome) -> Self {
+        Self {
+            stage: outcome.stage.name().into(),
+            subject: outcome.subject.clone(),
+            verdict: outcome.verdict.name().into(),
+            message: outcome.message.clone(),
+            details: outcome.details.clone(),
+            elapsed_ms: outcome.elapsed.map(milliseconds),
+            model: outcome.origin.as_ref().map(V1Model::from),
+        }
+    }
+}
+
+fn milliseconds(elapsed: Duration) -> u64 {
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn it_reads_back_as_what_was_written() {
+        let report = sample::report();
+        let read: V1Report = serde_json::from_str(&render(&report)).unwrap();
+        assert_eq!(read, V1Report::from(&report));
+        assert_eq!(
+            read.plan.unwrap().steps.last().unwrap().relation.name,
+            sample::HOSTILE_NAME
+        );
+    }
+
+    #[test]
+    fn the_document_keeps_its_shape() {
+        let rendered = render(&sample::report()).replace(env!("CARGO_PKG_VERSION"), "@@VERSION@@");
+        insta::assert_snapshot!(rendered);
+    }
+
+    #[test]
+    fn an_empty_report_says_null_where_nothing_is_known() {
+        let report = Report::begin("check", sample::report().started_at);
+        let read: serde_json::Value = serde_json::from_str(&render(&report)).unwrap();
+        for key in ["project", "target", "engine", "plan"] {
+            assert!(read[key].is_null(), "{key}");
+        }
+        assert_eq!(read["outcomes"], serde_json::json!([]));
+    }
+}

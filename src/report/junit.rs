@@ -1,0 +1,307 @@
+//! The report as JUnit XML, in the shape that every common consumer reads.
+//!
+//! One flat suite a stage; the message stands in the attribute and in the text, because some read only the one and some
+//! only the other. What junit-report does not do is done here: texts that XML can hold, names that differ, times that
+//! come from the report, and the number of skipped cases.
+
+use std::{collections::HashSet, time::Duration};
+
+use junit_report::{TestCase, TestResult, TestSuite, TestSuiteBuilder};
+use quick_xml::{Reader, Writer, events::Event};
+use time::OffsetDateTime;
+
+use super::{Report, text};
+use crate::model::{Outcome, Verdict};
+
+/// Renders the report as a JUnit document.
+pub fn render(report: &Report) -> String {
+    let mut junit = junit_report::Report::new();
+    junit.add_testsuites(report.by_stage().into_iter().map(|(stage, outcomes)| {
+        let mut names = Names::default();
+        let cases = outcomes.into_iter().map(|outcome| {
+            let name = names.unique(&text::xml(&text::line(&outcome.subject)));
+            case(name, outcome, report.strict)
+        });
+        suite(stage.name(), report.started_at, cases.collect())
+    }));
+    if report.interrupted {
+        junit.add_testsuite(suite(
+            "run",
+            report.started_at,
+            vec![interruption(report.elapsed)],
+        ));
+    }
+    let mut bytes = Vec::new();
+    junit.write_xml(&mut bytes).expect("memory can be written to");
+    let skipped: Vec<_> = junit.testsuites().iter().map(TestSuite::skipped).collect();
+    with_skipped(&bytes, &skipped).expect("what was just written can be read")
+}
+
+/// The document with the number of skipped cases on each suite, the one counter that junit-report leaves out.
+fn with_skipped(document: &[u8], skipped: &[usize]) -> Result<String, quick_xml::Error> {
+    let mut reader = Reader::from_reader(document);
+    let mut writer = Writer::new(Vec::new());
+    let mut skipped = skipped.iter();
+    loop {
+        let mut event = reader.read_event()?;
+        if matches!(event, Event::Eof) {
+            return Ok(String::from_utf8_lossy(&writer.into_inner()).into_owned());
+        }
+        if let Event::Start(suite) = &mut event
+            && suite.name().as_ref() == b"testsuite"
+        {
+            let count = skipped.next().copied().unwrap_or_default();
+            suite.push_attribute(("skipped", count.to_string().as_str()));
+        }
+        writer.write_event(event)?;
+    }
+}
+
+fn suite(name: &str, started_at: OffsetDateTime, cases: Vec<TestCase>) -> TestSuite {
+    let mut suite = TestSuiteBuilder::new(name)
+        .set_timestamp(whole_second(started_at))
+        .add_testcases(cases)
+        .build();
+    suite.package = classname(name);
+    suite
+}
+
+fn case(name: String, outcome: &Outcome, strict: bool) -> TestCase {
+    let stage = outcome.stage.name();
+    let full_text = text::xml(&full_text(outcome));
+    let type_ = stage.to_owned();
+    let message = text::xml(&text::line(&outcome.message));
+    let cause = Some(full_text.clone());
+    let is_warning = outcome.verdict == Verdict::Warned;
+    let result = match outcome.verdict {
+        Verdict::Warned if strict => TestResult::Failure {
+            type_,
+            message,
+            cause,
+        },
+        Verdict::Passed | Verdict::Warned => TestResult::Success,
+        Verdict::Skipped => TestResult::SkippedWithCause {
+            type_,
+            message,
+            cause,
+        },
+        Verdict::Failed => TestResult::Failure {
+            type_,
+            message,
+            cause,
+        },
+        Verdict::Errored => TestResult::Error {
+            type_,
+            message,
+            cause,
+        },
+    };
+    TestCase {
+        name,
+        time: milliseconds(outcome.elapsed.unwrap_or_default()),
+        result,
+        classname: Some(classname(stage)),
+        filepath: outcome
+            .origin
+            .as_ref()
+            .map(|origin| text::xml(&text::line(&origin.file))),
+        system_out: is_warning.then(|| format!("warning: {full_text}")),
+        system_err: None,
+    }
+}
+
+/// A run that was stopped is not green, however good everything was until then.
+fn interruption(elapsed: Duration) -> TestCase {
+    let message = "stopped by a signal before its end";
+    let mut case = TestCase::error("interrupted", milliseconds(elapsed), "run", message);
+    case.set_classname(&classname("run"));
+    if let TestResult::Error { cause, .. } = &mut case.result {
+        *cause = Some(message.to_owned());
+    }
+    case
+}
+
+fn classname(stage: &str) -> String {
+    format!("pgtrickle-ci.{stage}")
+}
+
+fn full_text(outcome: &Outcome) -> String {
+    std::iter::once(&outcome.message)
+        .chain(&outcome.details)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Makes every name of a suite its own: GitLab keeps only the first of two cases with the same name.
+#[derive(Default)]
+struct Names(HashSet<String>);
+
+impl Names {
+    fn unique(&mut self, name: &str) -> String {
+        let numbered = (2..).map(|number| format!("{name} ({number})"));
+        let free = std::iter::once(name.to_owned())
+            .chain(numbered)
+            .find(|name| !self.0.contains(name));
+        let name = free.unwrap_or_default();
+        self.0.insert(name.clone());
+        name
+    }
+}
+
+/// Suites add these up: whole milliseconds stay exact where fractions of seconds would not.
+fn milliseconds(elapsed: Duration) -> time::Duration {
+    time::Duration::milliseconds(i64::from(u32::try_from(elapsed.as_millis()).unwrap_or(u32::MAX)))
+}
+
+/// In UTC and without a fraction, which some consumers cannot read.
+fn whole_second(moment: OffsetDateTime) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(moment.unix_timestamp()).unwrap_or(moment)
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the parser knows more than these tests ask for"
+)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{model::Stage, report::sample};
+
+    /// An element as its reader sees it: name, attributes, and the text inside.
+    #[derive(Debug)]
+    struct Element {
+        name: String,
+        attributes: BTreeMap<String, String>,
+        text: String,
+    }
+
+    impl Element {
+        fn number(&self, attribute: &str) -> usize {
+            self.attributes[attribute].parse().unwrap()
+        }
+    }
+
+    fn parse(xml: &str) -> Vec<Element> {
+        let mut reader = Reader::from_str(xml);
+        reader.config_mut().expand_empty_elements = true;
+        let mut elements: Vec<Element> = Vec::new();
+        loop {
+            match reader.read_event().unwrap() {
+                Event::Start(start) => elements.push(Element {
+                    name: String::from_utf8(start.name().as_ref().to_vec()).unwrap(),
+                    attributes: start
+                        .attributes()
+                        .map(|attribute| {
+                            let attribute = attribute.unwrap();
+                            let key = String::from_utf8(attribute.key.as_ref().to_vec()).unwrap();
+                            (
+                                key,
+                                attribute
+                                    .normalized_value(quick_xml::XmlVersion::Explicit1_0)
+                                    .unwrap()
+                                    .into_owned(),
+                            )
+                        })
+                        .collect(),
+                    text: String::new(),
+                }),
+                Event::CData(data) => elements
+                    .last_mut()
+                    .unwrap()
+                    .text
+                    .push_str(&data.decode().unwrap()),
+                Event::Eof => return elements,
+                _ => {}
+            }
+        }
+    }
+
+    fn named<'a>(elements: &'a [Element], name: &str) -> Vec<&'a Element> {
+        elements.iter().filter(|element| element.name == name).collect()
+    }
+
+    #[test]
+    fn it_keeps_its_shape() {
+        insta::assert_snapshot!(render(&sample::report()).replace("><", ">\n<"));
+    }
+
+    #[test]
+    fn the_counters_are_those_of_the_report() {
+        let report = sample::report();
+        let elements = parse(&render(&report));
+        let suites = named(&elements, "testsuite");
+        let sum = |attribute: &str| suites.iter().map(|suite| suite.number(attribute)).sum::<usize>();
+        let tally = report.tally();
+        assert_eq!(sum("tests"), report.outcomes.len());
+        assert_eq!(sum("failures"), tally.failed);
+        assert_eq!(sum("errors"), tally.errored);
+        assert_eq!(sum("skipped"), tally.skipped);
+        assert_eq!(named(&elements, "testcase").len(), report.outcomes.len());
+        assert_eq!(named(&elements, "failure").len(), tally.failed);
+        assert_eq!(named(&elements, "error").len(), tally.errored);
+        assert_eq!(named(&elements, "skipped").len(), tally.skipped);
+        assert_eq!(named(&elements, "system-out").len(), tally.warned);
+    }
+
+    #[test]
+    fn every_case_has_what_consumers_ask_for() {
+        let elements = parse(&render(&sample::report()));
+        let mut seen = HashSet::new();
+        for case in named(&elements, "testcase") {
+            let attribute = |name: &str| case.attributes[name].clone();
+            assert!(attribute("time").parse::<f64>().is_ok());
+            assert!(seen.insert((attribute("classname"), attribute("name"))));
+        }
+        for problem in elements
+            .iter()
+            .filter(|e| ["failure", "error", "skipped"].contains(&e.name.as_str()))
+        {
+            assert!(
+                problem
+                    .text
+                    .starts_with(problem.attributes["message"].split(' ').next().unwrap())
+            );
+        }
+        assert!(elements.iter().any(|e| {
+            e.attributes
+                .get("file")
+                .is_some_and(|f| f == "models/marts/order_totals.sql")
+        }));
+    }
+
+    #[test]
+    fn strict_warnings_and_interruptions_are_not_green() {
+        let report = Report {
+            strict: true,
+            interrupted: true,
+            ..sample::report()
+        };
+        let elements = parse(&render(&report));
+        assert_eq!(
+            named(&elements, "failure").len(),
+            report.tally().failed + report.tally().warned
+        );
+        assert!(
+            named(&elements, "error")
+                .iter()
+                .any(|error| error.attributes["type"] == "run")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_parses_back_and_no_two_cases_share_a_name(texts in prop::collection::vec("[\\x00-\\x20<>&\"'\\]a\u{1b}\u{ffff}]{0,6}|.*", 1..6)) {
+            let outcome = |text: &String| Outcome::new(Stage::Health, text, Verdict::Failed, text).with_details([text.clone()]);
+            let report = Report { outcomes: texts.iter().map(outcome).collect(), ..sample::report() };
+            let elements = parse(&render(&report));
+            let names: HashSet<_> = named(&elements, "testcase").iter().map(|case| case.attributes["name"].clone()).collect();
+            prop_assert_eq!(names.len(), texts.len());
+            prop_assert_eq!(named(&elements, "failure").len(), texts.len());
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! The report as the body of a pull request comment and of a step summary.
+//!
+//! It begins with what a person must know and folds the rest away. It always fits: sections lose entries, the least
+//! important first, until the body is short enough, and it then says what was left out.
+
+use std::fmt::Write as _;
+
+use super::{
+    Report,
+    diff::{self, Line},
+    text, words,
+};
+use crate::{
+    model::{Outcome, Relation, Verdict},
+    plan::{Change, Plan, Step},
+};
+
+/// GitHub takes 65,536 characters in a comment; some are left for the hidden marker. Bytes are counted, of which there
+/// are never fewer than characters.
+pub const COMMENT_LIMIT: usize = 65_536 - 1_024;
+
+/// How many names a cell lists.
+const SHORT_LIST: usize = 5;
+/// How much of a single text from outside is shown, so that no one of them can fill the comment.
+const LONGEST_TEXT: usize = 1_000;
+const LONGEST_NAME: usize = 200;
+const MOST_DETAILS: usize = 10;
+const MOST_DIFF_LINES: usize = 120;
+const LONGEST_DIFF_LINE: usize = 200;
+
+/// Renders the body of a comment.
+pub fn render(report: &Report) -> String {
+    render_within(report, COMMENT_LIMIT)
+}
+
+/// Renders the body in at most `limit` bytes; what cannot be cut takes a few thousand.
+pub fn render_within(report: &Report, limit: usize) -> String {
+    let (head, foot) = (head(report), foot(report));
+    let mut sections = sections(report);
+    let mut note = String::new();
+    while head.len() + sections.iter().map(Section::len).sum::<usize>() + note.len() + foot.len() > limit {
+        let least = sections
+            .iter_mut()
+            .filter(|section| !section.entries.is_empty())
+            .max_by_key(|s| s.cut_as);
+        let Some(section) = least else { break };
+        section.drop_last();
+        note = left_out(&sections);
+    }
+    let body: String = sections.iter().map(Section::to_markdown).collect();
+    [head, body, note, foot].concat()
+}
+
+/// A part of the body that may lose entries, the last ones first, and vanishes with its last.
+struct Section {
+    /// What its entries are, in the singular.
+    what: &'static str,
+    /// The highest is cut first.
+    cut_as: u8,
+    before: String,
+    entries: Vec<String>,
+    after: &'static str,
+    /// The bytes of the entries.
+    size: usize,
+    dropped: usize,
+}
+
+impl Section {
+    fn new(
+        what: &'static str,
+        cut_as: u8,
+        before: String,
+        entries: Vec<String>,
+        after: &'static str,
+    ) -> Self {
+        let size = entries.iter().map(String::len).sum();
+        Self {
+            what,
+            cut_as,
+            before,
+            entries,
+            after,
+            size,
+            dropped: 0,
+        }
+    }
+
+    fn len(&self) -> usize {
+        if self.entries.is_empty() {
+            0
+        } else {
+            self.before.len() + self.size + self.after.len()
+        }
+    }
+
+    fn drop_last(&mut self) {
+        if let Some(entry) = self.entries.pop() {
+            self.size -= entry.len();
+            self.dropped += 1;
+        }
+    }
+
+    fn to_markdown(&self) -> String {
+        if self.entries.is_empty() {
+            String::new()
+        } else {
+            [&self.before, &self.entries.concat(), self.after].concat()
+        }
+    }
+}
+
+fn left_out(sections: &[Section]) -> String {
+    let parts: Vec<_> = sections
+        .iter()
+        .filter(|section| section.dropped > 0)
+        .map(|s| {
+            format!(
+                "{} of {}",
+                s.dropped,
+                words::count(s.dropped + s.entries.len(), s.what)
+            )
+        })
+        .collect();
+    format!(
+        "**Left out for length:** {}. The JSON report has everything.\n\n",
+        parts.join(", ")
+    )
+}
+
+fn sections(report: &Report) -> Vec<Section> {
+    let plan = report.plan.as_ref();
+    let sections = [
+        plan.map(changes),
+        Some(problems(report)),
+        plan.map(diffs),
+        plan.map(unmanaged),
+        Some(checks(report)),
+    ];
+    sections.into_iter().flatten().collect()
+}
+
+fn head(report: &Report) -> String {
+    let icon = if report.passed() { "✅" } else { "❌" };
+    let mut head = format!("### {icon} pgtrickle-ci {}\n\n", report.conclusion());
+    if let Some(plan) = &report.plan {
+        let _ = write!(head, "**{}**", plan.summary());
+        let (kept, refused) = (plan.counts().keep, plan.refused().count());
+        if kept > 0 && !plan.is_empty() {
+            let _ = write!(head, " {kept} unchanged.");
+        }
+        if refused > 0 {
+            let _ = write!(head, " {refused} refused.");
+        }
+        head.push_str("\n\n");
+    }
+    if !report.outcomes.is_empty() {
+        let strict = if report.strict {
+            "; warnings count as failures"
+        } else {
+            ""
+        };
+        let checks = words::count(report.outcomes.len(), "check");
+        let _ = write!(head, "{checks}: {}{strict}.\n\n", words::tally(report.tally()));
+    }
+    head
+}
+
+fn foot(report: &Report) -> String {
+    let mut parts = vec![format!("`{}`", report.command)];
+    if let Some(project) = &report.project {
+        parts.push(format!("project {}", code(project)));
+    }
+    if let Some(target) = &report.target {
+        parts.push(code(target));
+    }
+    if let Some(engine) = &report.engine {
+        let stand_in = if engine.is_emulator() { "⚠️ " } else { "" };
+        parts.push(format!("{stand_in}{}", prose(&engine.describe())));
+    }
+    parts.push(words::duration(report.elapsed));
+    parts.push(concat!("pgtrickle-ci ", env!("CARGO_PKG_VERSION")).to_owned());
+    format!("{}\n", parts.join(" · "))
+}
+
+/// The tables that change.
+fn changes(plan: &Plan) -> Section {
+    let changed = plan.steps.iter().filter(|step| step.change != Change::Keep);
+    let before = "| | Stream table | What changes | Downstream |\n|---|---|---|---|\n".to_owned();
+    Section::new(
+        "changed table",
+        2,
+        before,
+        changed.map(change_row).collect(),
+        "\n",
+    )
+}
+
+fn change_row(step: &Step) -> String {
+    let settings = words::settings(&step.change, "→");
+    let refused = step.refused.then(|| match words::permission(step) {
+        Some(flag) => format!("**refused**, needs {}", code(&flag)),
+        None => "**refused**".to_owned(),
+    });
+    let changes: Vec<_> = std::iter::once(step.change.words().to_owned())
+        .chain(
+            settings
+                .into_iter()
+                .map(|(key, value)| format!("{}: {}", code(key), prose(&value))),
+        )
+        .chain(refused)
+        .collect();
+    row(&[
+        code(step.change.symbol()),
+        code(&step.relation.to_string()),
+        changes.join("<br>"),
+        names(&step.downstream),
+    ])
+}
+
+fn names(relations: &[Relation]) -> String {
+    let mut list: Vec<_> = relations
+        .iter()
+        .take(SHORT_LIST)
+        .map(|relation| code(&relation.to_string()))
+        .collect();
+    if relations.len() > SHORT_LIST {
+        list.push(format!("and {} more", relations.len() - SHORT_LIST));
+    }
+    list.join(", ")
+}
+
+/// What a person has to look at, the worst first.
+fn problems(report: &Report) -> Section {
+    let is_problem = |outcome: &&Outcome| outcome.verdict.is_bad() || outcome.verdict == Verdict::Warned;
+    let mut problems: Vec<_> = report.outcomes.iter().filter(is_problem).collect();
+    problems.sort_by_key(|outcome| !outcome.verdict.is_bad());
+    Section::new(
+        "problem",
+        1,
+        String::new(),
+        problems.into_iter().map(problem).collect(),
+        "\n",
+    )
+}
+
+fn problem(outcome: &Outcome) -> String {
+    let (stage, verdict) = (outcome.stage.name(), outcome.verdict);
+    let subject = code(&outcome.subject);
+    let mut entry = format!(
+        "- {} **{stage} {}** {subject}: {}",
+        icon(verdict),
+        verdict.name(),
+        prose(&outcome.message)
+    );
+    if let Some(origin) = &outcome.origin {
+        let _ = write!(entry, " ({})", code(&origin.file));
+    }
+    entry.push('\n');
+    let lines: Vec<_> = outcome.details.iter().flat_map(|detail| detail.lines()).collect();
+    for line in lines.iter().take(MOST_DETAILS) {
+        let _ = writeln!(entry, "  - {}", prose(line));
+    }
+    if lines.len() > MOST_DETAILS {
+        let _ = writeln!(
+            entry,
+            "  - and {} more",
+            words::count(lines.len() - MOST_DETAILS, "line")
+        );
+    }
+    entry
+}
+
+/// The queries that change, folded away.
+fn diffs(plan: &Plan) -> Section {
+    let entries = plan.steps.iter().filter_map(|step| match &step.change {
+        Change::AlterQuery { before, after, .. } => Some(diff_entry(&step.relation, before, after)),
+        Change::Create { .. } | Change::Alter(_) | Change::Recreate { .. } | Change::Drop | Change::Keep => {
+            None
+        }
+    });
+    Section::new("query diff", 4, String::new(), entries.collect(), "")
+}
+
+fn diff_entry(relation: &Relation, before: &str, after: &str) -> String {
+    let lines = diff::folded(before, after);
+    let mut shown: Vec<_> = lines
+        .iter()
+        .take(MOST_DIFF_LINES)
+        .map(|line| match line {
+            Line::Removed(text) => format!("- {}", text::clip(text, LONGEST_DIFF_LINE)),
+            Line::Added(text) => format!("+ {}", text::clip(text, LONGEST_DIFF_LINE)),
+            Line::Same(text) => format!("  {}", text::clip(text, LONGEST_DIFF_LINE)),
+            Line::Gap => "@@ @@".to_owned(),
+        })
+        .collect();
+    if lines.len() > MOST_DIFF_LINES {
+        shown.push(format!(
+            "@@ and {} more @@",
+            words::count(lines.len() - MOST_DIFF_LINES, "line")
+        ));
+    }
+    let name = text::html_code(&text::clip(&relation.to_string(), LONGEST_NAME));
+    let fence = text::fence("diff", &shown.join("\n"));
+    format!("<details><summary>Query of {name}</summary>\n\n{fence}\n</details>\n\n")
+}
+
+/// The stream tables of others.
+fn unmanaged(plan: &Plan) -> Section {
+    let summary = format!(
+        "{} not made by this project, left alone",
+        words::count(plan.unmanaged.len(), "stream table")
+    );
+    let before = format!("<details><summary>{summary}</summary>\n\n");
+    let entries = plan
+        .unmanaged
+        .iter()
+        .map(|relation| format!("- {}\n", code(&relation.to_string())))
+        .collect();
+    Section::new("unmanaged table", 5, before, entries, "\n</details>\n\n")
+}
+
+/// Every check, folded away.
+fn checks(report: &Report) -> Section {
+    let before = format!(
+        "<details><summary>{} by stage</summary>\n\n| | Stage | Subject | Message | Time |\n|---|---|---|---|--:|\n",
+        words::count(report.outcomes.len(), "check")
+    );
+    let rows = report
+        .by_stage()
+        .into_iter()
+        .flat_map(|(_, outcomes)| outcomes)
+        .map(|outcome| {
+            row(&[
+                icon(outcome.verdict).to_owned(),
+                outcome.stage.name().to_owned(),
+                code(&outcome.subject),
+                prose(&outcome.message),
+                outcome.elapsed.map(words::duration).unwrap_or_default(),
+            ])
+        });
+    Section::new("check", 3, before, rows.collect(), "\n</details>\n\n")
+}
+
+fn row(cells: &[String]) -> String {
+    let cells: Vec<_> = cells.iter().map(|cell| text::markdown_cell(cell)).collect();
+    format!("| {} |\n", cells.join(" | "))
+}
+
+fn icon(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Passed => "✅",
+        Verdict::Skipped => "⏭️",
+        Verdict::Warned => "⚠️",
+        Verdict::Failed => "❌",
+        Verdict::Errored => "❗",
+    }
+}
+
+fn code(name: &str) -> String {
+    text::markdown_code(&text::clip(name, LONGEST_NAME))
+}
+
+fn prose(message: &str) -> String {
+    text::markdown_text(&text::clip(message, LONGEST_TEXT))
+}
+
+#[cfg(test)]
+mod tests {
+    use comrak::Options;
+
+    use super::*;
+    use crate::{
+        model::Stage,
+        report::sample::{self, HOSTILE_MESSAGE, HOSTILE_NAME},
+    };
+
+    /// A report that is far too long: `tables` tables that all change and fail with long words.
+    fn long_report(tables: usize) -> Report {
+        let mut report = sample::report();
+        let mut plan = report.plan.clone().unwrap();
+        let step = plan
+            .steps
+            .iter()
+            .find(|step| matches!(step.change, Change::AlterQuery { .. }))
+            .cloned()
+            .unwrap();
+        for number in 0..tables {
+            let relation = Relation::new(HOSTILE_NAME, format!("table_{number}"));
+            let message = HOSTILE_MESSAGE.repeat(number % 40);
+            report.outcomes.push(
+                Outcome::new(Stage::Freshness, &relation, Verdict::Failed, message)
+                    .with_details([HOSTILE_MESSAGE.repeat(9)]),
+            );
+            plan.unmanaged.push(relation.clone());
+            plan.steps.push(Step {
+                relation,
+                ..step.clone()
+            });
+        }
+        report.plan = Some(plan);
+        report
+    }
+
+    fn html(markdown: &str) -> String {
+        let mut options = Options::default();
+        options.extension.table = true;
+        options.extension.autolink = true;
+        options.render.r#unsafe = true;
+        comrak::markdown_to_html(markdown, &options)
+    }
+
+    #[test]
+    fn the_comment_keeps_its_shape() {
+        let rendered = render(&sample::report()).replace(env!("CARGO_PKG_VERSION"), "@@VERSION@@");
+        insta::assert_snapshot!(rendered);
+    }
+
+    #[test]
+    fn it_always_fits_and_says_what_is_missing() {
+        for tables in [10, 60, 200, 1_000] {
+            let body = render(&long_report(tables));
+            assert!(
+                body.len() <= COMMENT_LIMIT,
+                "{tables} tables make {} bytes",
+                body.len()
+            );
+            assert_eq!(
+                body.contains("**Left out for length:**"),
+                tables >= 60,
+                "{tables}"
+            );
+        }
+    }
+
+    #[test]
+    fn whatever_is_cut_every_fold_and_fence_is_closed() {
+        let report = long_report(12);
+        let whole = render_within(&report, usize::MAX);
+        for limit in (0..whole.len()).step_by(509) {
+            let body = render_within(&report, limit);
+            let html = html(&body);
+            assert_eq!(
+                html.matches("<details>").count(),
+                html.matches("</details>").count()
+            );
+            assert!(body.starts_with("### ❌ pgtrickle-ci failed\n"));
+            assert!(
+                html.ends_with(concat!("pgtrickle-ci ", env!("CARGO_PKG_VERSION"), "</p>\n")),
+                "{limit}"
+            );
+        }
+    }
+
+    #[test]
+    fn hostile_text_becomes_no_html_and_no_link() {
+        let html = html(&render(&long_report(5)));
+        for evil in ["<script", "<a ", "<!-- pgtrickle-ci", "<img"] {
+            assert!(!html.contains(evil), "{evil}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Text laid out in lines that fit a terminal: what is put on a page is made harmless, wrapped and painted.
+
+use anstyle::Style as Paint;
+use comfy_table::{ContentArrangement, Table};
+
+use super::{terminal::Style, text};
+use crate::model::Relation;
+
+/// No terminal is narrower than this, whatever it says.
+const LEAST_WIDTH: usize = 24;
+/// How many names a list shows, unless everything is wanted.
+const SHORT_LIST: usize = 5;
+
+/// A relation's name for a terminal.
+pub(super) fn shown(relation: &Relation) -> String {
+    text::line(&relation.to_string())
+}
+
+/// Lines of text that fit a terminal.
+pub(super) struct Page {
+    pub(super) style: Style,
+    pub(super) text: String,
+}
+
+impl Page {
+    pub(super) fn new(style: Style) -> Self {
+        Self {
+            style: Style {
+                width: style.width.max(LEAST_WIDTH),
+                ..style
+            },
+            text: String::new(),
+        }
+    }
+
+    pub(super) fn width(&self) -> usize {
+        self.style.width
+    }
+
+    pub(super) fn painted(&self, paint: Paint, text: &str) -> String {
+        if self.style.color {
+            format!("{paint}{text}{paint:#}")
+        } else {
+            text.to_owned()
+        }
+    }
+
+    /// A line that is harmless, short and painted already.
+    pub(super) fn push_line(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    pub(super) fn blank(&mut self) {
+        self.push_line("");
+    }
+
+    /// Text at an indent; where it is too long it goes on a little further in.
+    pub(super) fn put(&mut self, indent: usize, paint: Paint, text: &str) {
+        for line in text::plain(text).lines() {
+            self.put_hanging(indent, indent + 2, paint, line.trim());
+        }
+    }
+
+    /// A line of code behind a mark; it keeps its own indent.
+    pub(super) fn put_code(&mut self, indent: usize, paint: Paint, mark: &str, code: &str) {
+        let code = text::plain(code).replace('\n', " ");
+        let own = (code.len() - code.trim_start_matches(' ').len()).min(self.width() / 4);
+        let line = format!("{mark}{}{}", " ".repeat(own), code.trim_matches(' '));
+        self.put_hanging(indent, indent + mark.len() + own + 2, paint, &line);
+    }
+
+    /// A list of names, cut short unless everything is wanted.
+    pub(super) fn put_names(&mut self, indent: usize, paint: Paint, what: &str, names: &[Relation]) {
+        if names.is_empty() {
+            return;
+        }
+        let limit = if self.style.verbose {
+            names.len()
+        } else {
+            SHORT_LIST
+        };
+        let mut list: Vec<_> = names.iter().take(limit).map(shown).collect();
+        if names.len() > limit {
+            list.push(format!("and {} more", names.len() - limit));
+        }
+        self.put(indent, paint, &format!("{what}{}", list.join(", ")));
+    }
+
+    /// One line, wrapped: the first part at `indent`, the others at `hang`.
+    fn put_hanging(&mut self, indent: usize, hang: usize, paint: Paint, line: &str) {
+        // Wrapping drops the blanks at the beginning.
+        let lead = line.len() - line.trim_start_matches(' ').len();
+        if wrapped(&line[lead..], self.width() - indent - lead).len() <= 1 {
+            let painted = self.painted(paint, line);
+            self.push_line(&format!("{}{painted}", " ".repeat(indent)));
+            return;
+        }
+        let parts = wrapped(&line[lead..], self.width() - hang.max(indent + lead));
+        for (index, part) in parts.iter().enumerate() {
+            let indent = if index == 0 { indent + lead } else { hang };
+            let painted = self.painted(paint, part.trim());
+            self.push_line(&format!("{}{painted}", " ".repeat(indent)));
+        }
+    }
+}
+
+/// The text in lines of at most `width` columns, cut between words where that can be. The table's own wrapping does it,
+/// which knows how wide a character is.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut table = Table::new();
+    table.force_no_tty().load_style(comfy_table::presets::NOTHING);
+    table
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(u16::try_from(width).unwrap_or(u16::MAX));
+    table.add_row([text]);
+    if let Some(column) = table.column_mut(0) {
+        column.set_padding((0, 0));
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect()
+}

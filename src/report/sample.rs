@@ -1,0 +1,196 @@
+//! The report that every renderer is shown with: each kind of change, each verdict, and hostile text.
+
+use std::time::Duration;
+
+use time::macros::datetime;
+
+use super::{Engine, Report};
+use crate::{
+    model::{Origin, Outcome, Relation, Schedule, Setting, Stage, Value, Verdict},
+    plan::{Change, Plan, SettingChange, Step},
+};
+
+/// A name that tries to leave whatever it is put into.
+pub(super) const HOSTILE_NAME: &str = "x`|<!--]]>\u{1b}[31m@alice #12";
+
+/// A server's message that does the same.
+pub(super) const HOSTILE_MESSAGE: &str =
+    "ERROR: </details> ```\n| @alice owner/repo#1 <script>alert(1)</script> ]]> \u{1b}[2J\u{0}\u{202e}";
+
+/// A report of a run that found something in every stage.
+pub(super) fn report() -> Report {
+    Report {
+        project: Some("shop".into()),
+        target: Some("127.0.0.1:5432/shop_ci".into()),
+        engine: Some(Engine {
+            postgres: "18.4".into(),
+            pg_trickle: "0.67.0-emulator".into(),
+        }),
+        elapsed: Duration::from_millis(12_340),
+        plan: Some(plan()),
+        outcomes: outcomes(),
+        ..Report::begin("run", datetime!(2026-11-21 01:02:03.456789 UTC))
+    }
+}
+
+fn relation(name: &str) -> Relation {
+    Relation::new("analytics", name)
+}
+
+fn origin(name: &str) -> Origin {
+    Origin {
+        unique_id: format!("model.shop.{name}"),
+        file: format!("models/marts/{name}.sql"),
+    }
+}
+
+fn step(name: &str, change: Change) -> Step {
+    Step {
+        relation: relation(name),
+        change,
+        downstream: Vec::new(),
+        origin: Some(origin(name)),
+        refused: false,
+    }
+}
+
+fn every(seconds: u64) -> Value {
+    Value::Schedule(Schedule::Every(seconds))
+}
+
+fn text(word: &str) -> Value {
+    Value::Text(word.into())
+}
+
+fn plan() -> Plan {
+    let reschedule = SettingChange {
+        setting: Setting::Schedule,
+        from: Some(every(120)),
+        to: Some(every(300)),
+    };
+    let fuse = SettingChange {
+        setting: Setting::Fuse,
+        from: None,
+        to: Some(text("auto")),
+    };
+    let partition = SettingChange {
+        setting: Setting::PartitionBy,
+        from: Some(text("ordered_at")),
+        to: None,
+    };
+    Plan {
+        steps: vec![
+            step("stg_orders", Change::Keep),
+            step(
+                "customer_value",
+                Change::Create {
+                    settings: vec![
+                        (Setting::Schedule, every(90)),
+                        (Setting::RefreshMode, text("DIFFERENTIAL")),
+                    ],
+                },
+            ),
+            step("order_lines", Change::Alter(vec![reschedule.clone(), fuse])),
+            Step {
+                downstream: vec![relation("daily_revenue"), relation("customer_value")],
+                ..step(
+                    "order_totals",
+                    Change::AlterQuery {
+                        before: BEFORE.into(),
+                        after: AFTER.into(),
+                        settings: vec![reschedule],
+                    },
+                )
+            },
+            Step {
+                refused: true,
+                downstream: vec![relation("weekly_revenue")],
+                ..step(
+                    "daily_revenue",
+                    Change::Recreate {
+                        settings: vec![partition],
+                    },
+                )
+            },
+            step("weekly_revenue", Change::Keep),
+            Step {
+                origin: None,
+                refused: true,
+                ..step(HOSTILE_NAME, Change::Drop)
+            },
+        ],
+        unmanaged: vec![relation("finance_adhoc")],
+    }
+}
+
+const BEFORE: &str = "select
+    o.order_id,
+    o.customer_id,
+    sum(l.amount) as total
+from {{ orders }} o
+join {{ lines }} l using (order_id)
+group by 1, 2
+";
+
+const AFTER: &str = "select
+    o.order_id,
+    o.customer_id,
+    sum(l.amount - l.discount) as total, -- ``` </details> @alice <!-- pgtrickle-ci:key -->
+    count(*) as lines
+from {{ orders }} o
+join {{ lines }} l using (order_id)
+where l.status <> 'void'
+group by 1, 2
+";
+
+fn outcomes() -> Vec<Outcome> {
+    use Stage::{Cdc, Deploy, Freshness, Health, Plan, Population, Setup, Test};
+    use Verdict::{Errored, Failed, Passed, Skipped, Warned};
+    let about = |stage, name: &str, verdict, message: &str| {
+        Outcome::new(stage, relation(name), verdict, message).about(Some(&origin(name)))
+    };
+    let ms = Duration::from_millis;
+    vec![
+        Outcome::new(
+            Setup,
+            "server",
+            Passed,
+            "PostgreSQL 18.4 answers on 127.0.0.1:5432",
+        )
+        .taking(ms(1_840)),
+        about(
+            Plan,
+            "daily_revenue",
+            Failed,
+            "the change drops and rebuilds it, which needs permission",
+        )
+        .with_details([
+            "give --allow-recreate analytics.daily_revenue, or put the old partition_by back".into(),
+        ]),
+        about(Deploy, "customer_value", Passed, "created by dbt").taking(ms(310)),
+        about(Deploy, "order_totals", Failed, "column l.discount does not exist")
+            .taking(ms(95))
+            .with_details([
+                "ERROR 42703: column l.discount does not exist".into(),
+                "HINT: Perhaps you meant to reference the column \"l.discounts\".".into(),
+            ]),
+        about(Population, "customer_value", Passed, "1,204 rows").taking(ms(2_100)),
+        about(
+            Population,
+            "order_totals",
+            Skipped,
+            "not looked at: its deployment failed",
+        ),
+        Outcome::new(Test, "not_null_customer_value_customer_id", Passed, "passed").taking(ms(40)),
+        about(
+            Freshness,
+            "order_lines",
+            Warned,
+            "refreshed 4m10s ago, its schedule is 5m and 80 % of it is used",
+        )
+        .with_details(["raise freshness.warn_after to silence this".into()]),
+        Outcome::new(Cdc, relation(HOSTILE_NAME), Errored, HOSTILE_MESSAGE)
+            .with_details([HOSTILE_MESSAGE.into()]),
+        Outcome::new(Health, "scheduler", Passed, "ticked 1s ago").taking(ms(3)),
+    ]
+}

@@ -1,0 +1,390 @@
+//! The report for a person at a terminal, and for the log of a job.
+//!
+//! Every character goes through `Page` or `checks_table`, which take away what a terminal would obey. Colour only
+//! repeats what a mark or a word says already.
+
+use anstyle::{AnsiColor, Style as Paint};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, Width};
+
+use super::{
+    Report,
+    diff::{self, Line},
+    page::{Page, shown},
+    text, words,
+};
+use crate::{
+    model::{Outcome, Verdict},
+    plan::{Change, Plan, Step},
+};
+
+/// How a terminal is to be written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// Whether it understands colour.
+    pub color: bool,
+    /// How many columns it has.
+    pub width: usize,
+    /// Whether to say everything: whole messages in the table, the details of good checks, whole lists.
+    pub verbose: bool,
+}
+
+/// Below this many columns a table with all its columns is harder to read than one with few.
+const NARROW: usize = 64;
+/// Where that which belongs to a table of the plan begins.
+const BODY: usize = 8;
+
+const PLAIN: Paint = Paint::new();
+const BOLD: Paint = Paint::new().bold();
+const DIM: Paint = Paint::new().dimmed();
+const GREEN: Paint = AnsiColor::Green.on_default();
+const YELLOW: Paint = AnsiColor::Yellow.on_default();
+const RED: Paint = AnsiColor::Red.on_default();
+const MAGENTA: Paint = AnsiColor::Magenta.on_default();
+
+/// Renders the whole report.
+pub fn render(report: &Report, style: &Style) -> String {
+    let mut page = Page::new(*style);
+    put_header(&mut page, report);
+    if let Some(plan) = &report.plan {
+        page.blank();
+        put_plan(&mut page, plan);
+    }
+    if !report.outcomes.is_empty() {
+        page.blank();
+        put_checks(&mut page, report);
+        put_details(&mut page, report);
+    }
+    page.blank();
+    put_verdict(&mut page, report);
+    page.text
+}
+
+/// Renders a plan alone.
+pub fn render_plan(plan: &Plan, style: &Style) -> String {
+    let mut page = Page::new(*style);
+    put_plan(&mut page, plan);
+    page.text
+}
+
+fn put_header(page: &mut Page, report: &Report) {
+    let project = report.project.as_ref().map(|project| format!(" of {project}"));
+    let target = report.target.as_ref().map(|target| format!(" against {target}"));
+    let title = [
+        "pgtrickle-ci ",
+        report.command,
+        &project.unwrap_or_default(),
+        &target.unwrap_or_default(),
+    ]
+    .concat();
+    page.put(0, BOLD, &title);
+    if let Some(engine) = &report.engine {
+        let paint = if engine.is_emulator() { YELLOW } else { PLAIN };
+        page.put(0, paint, &format!("engine: {}", engine.describe()));
+    }
+}
+
+fn put_plan(page: &mut Page, plan: &Plan) {
+    let changed: Vec<_> = plan
+        .steps
+        .iter()
+        .filter(|step| step.change != Change::Keep)
+        .collect();
+    let names = changed
+        .iter()
+        .map(|step| shown(&step.relation).chars().count())
+        .max()
+        .unwrap_or(0);
+    for step in &changed {
+        put_step(page, step, names);
+    }
+    if !plan.unmanaged.is_empty() {
+        page.put(2, PLAIN, "not made by this project, left alone:");
+        page.put_names(BODY, PLAIN, "", &plan.unmanaged);
+    }
+    if !changed.is_empty() || !plan.unmanaged.is_empty() {
+        page.blank();
+    }
+    page.put(0, BOLD, &plan.summary());
+    let kept = plan.counts().keep;
+    if !changed.is_empty() && kept > 0 {
+        page.put(
+            0,
+            DIM,
+            &format!("{} unchanged.", words::count(kept, "stream table")),
+        );
+    }
+    let refused = plan.refused().count();
+    if refused > 0 {
+        page.put(
+            0,
+            RED,
+            &format!("{} refused: see the flags above.", words::count(refused, "step")),
+        );
+    }
+}
+
+fn put_step(page: &mut Page, step: &Step, names: usize) {
+    let paint = paint_of_change(&step.change);
+    let symbol = step.change.symbol();
+    let name = shown(&step.relation);
+    let does = step.change.words();
+    let head = format!("{symbol:<3} {name:<names$}  {does}");
+    if head.chars().count() + 2 <= page.width() {
+        page.put(2, paint, &head);
+    } else {
+        page.put(2, paint, &format!("{symbol:<3} {name}"));
+        page.put(6, paint, does);
+    }
+    let settings = words::settings(&step.change, "->");
+    let keys = settings.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
+    for (key, value) in settings {
+        page.put(BODY, PLAIN, &format!("{key:<keys$}  {}", text::line(&value)));
+    }
+    if let Change::AlterQuery { before, after, .. } = &step.change {
+        page.put(BODY, PLAIN, "query");
+        for line in diff::folded(before, after) {
+            put_diff_line(page, &line);
+        }
+    }
+    page.put_names(BODY, DIM, "downstream: ", &step.downstream);
+    if let Some(flag) = words::permission(step) {
+        page.put(BODY, RED, &format!("refused: to allow it, give {flag}"));
+    } else if step.refused {
+        page.put(BODY, RED, "refused");
+    }
+}
+
+fn put_diff_line(page: &mut Page, line: &Line) {
+    match line {
+        Line::Removed(text) => page.put_code(BODY + 2, RED, "- ", text),
+        Line::Added(text) => page.put_code(BODY + 2, GREEN, "+ ", text),
+        Line::Same(text) => page.put_code(BODY + 2, DIM, "  ", text),
+        Line::Gap => page.put(BODY + 2, DIM, "..."),
+    }
+}
+
+fn put_checks(page: &mut Page, report: &Report) {
+    let outcomes = report.by_stage().into_iter().flat_map(|(_, outcomes)| outcomes);
+    for line in checks_table(outcomes, page.style).lines() {
+        // The mark is the first character of a row, and of nothing else: rows that go on begin with a space.
+        let line = line.trim_end();
+        let verdict = VERDICTS.iter().find(|verdict| line.starts_with(mark(**verdict)));
+        match verdict {
+            Some(verdict) => {
+                let (head, rest) = line.split_at(mark(*verdict).len());
+                let painted = page.painted(paint_of_verdict(*verdict), head);
+                page.push_line(&format!("{painted}{rest}"));
+            }
+            None => page.push_line(line),
+        }
+    }
+}
+
+/// A row a check, of one line where the rest is told below. On a narrow terminal the message stands below its subject.
+fn checks_table<'a>(outcomes: impl Iterator<Item = &'a Outcome>, style: Style) -> Table {
+    let narrow = style.width < NARROW;
+    let mut table = Table::new();
+    table.force_no_tty().load_style(comfy_table::presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(u16::try_from(style.width).unwrap_or(u16::MAX));
+    for outcome in outcomes {
+        let mark = mark(outcome.verdict).to_owned();
+        let stage = outcome.stage.name().to_owned();
+        let subject = text::line(&outcome.subject);
+        let message = text::line(&outcome.message);
+        let time = outcome.elapsed.map(words::duration).unwrap_or_default();
+        let mut row = if narrow {
+            Row::from([mark, format!("{stage} {subject}\n{message}"), time])
+        } else {
+            Row::from([mark, stage, subject, message, time])
+        };
+        if !narrow && !style.verbose && is_told_below(outcome) {
+            row.max_height(1);
+        }
+        table.add_row(row);
+    }
+    if let Some(column) = table.column_mut(0) {
+        column.set_padding((0, 1));
+    }
+    if let Some(column) = table.column_mut(if narrow { 2 } else { 4 }) {
+        column
+            .set_padding((1, 0))
+            .set_cell_alignment(CellAlignment::Right);
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    }
+    if let (false, Some(subject)) = (narrow, table.column_mut(2)) {
+        subject.set_constraint(ColumnConstraint::UpperBoundary(Width::Percentage(45)));
+    }
+    table
+}
+
+/// Whether the words of a check stand below the table as well, so that its row need not hold all of them.
+fn is_told_below(outcome: &Outcome) -> bool {
+    outcome.verdict.is_bad() || outcome.verdict == Verdict::Warned
+}
+
+/// What a person must read in full: the sentence, the details and the file of each check that is not good.
+fn put_details(page: &mut Page, report: &Report) {
+    let verbose = page.style.verbose;
+    let wanted = |outcome: &&Outcome| is_told_below(outcome) || (verbose && !outcome.details.is_empty());
+    for outcome in report
+        .by_stage()
+        .into_iter()
+        .flat_map(|(_, outcomes)| outcomes)
+        .filter(wanted)
+    {
+        page.blank();
+        let (verdict, stage) = (outcome.verdict, outcome.stage.name());
+        let head = format!(
+            "{} {stage} {}: {}",
+            mark(verdict),
+            verdict.name(),
+            text::line(&outcome.subject)
+        );
+        page.put(0, paint_of_verdict(verdict), &head);
+        page.put(4, PLAIN, &text::line(&outcome.message));
+        for detail in &outcome.details {
+            page.put(4, PLAIN, detail);
+        }
+        if let Some(origin) = &outcome.origin {
+            page.put(4, DIM, &text::line(&origin.file));
+        }
+    }
+}
+
+fn put_verdict(page: &mut Page, report: &Report) {
+    let verdict = if report.passed() {
+        Verdict::Passed
+    } else {
+        Verdict::Failed
+    };
+    let tally = words::tally(report.tally());
+    let elapsed = words::duration(report.elapsed);
+    let strict = if report.strict && report.tally().warned > 0 {
+        " (strict: warnings count as failures)"
+    } else {
+        ""
+    };
+    let sentence = format!(
+        "{} {}: {tally} in {elapsed}{strict}",
+        mark(verdict),
+        report.conclusion()
+    );
+    page.put(0, paint_of_verdict(verdict).bold(), &sentence);
+}
+
+const VERDICTS: [Verdict; 5] = [
+    Verdict::Passed,
+    Verdict::Skipped,
+    Verdict::Warned,
+    Verdict::Failed,
+    Verdict::Errored,
+];
+
+fn mark(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Passed => "✓",
+        Verdict::Skipped => "-",
+        Verdict::Warned => "!",
+        Verdict::Failed => "✗",
+        Verdict::Errored => "?",
+    }
+}
+
+fn paint_of_verdict(verdict: Verdict) -> Paint {
+    match verdict {
+        Verdict::Passed => GREEN,
+        Verdict::Skipped => DIM,
+        Verdict::Warned => YELLOW,
+        Verdict::Failed => RED,
+        Verdict::Errored => MAGENTA,
+    }
+}
+
+fn paint_of_change(change: &Change) -> Paint {
+    match change {
+        Change::Create { .. } => GREEN,
+        Change::Alter(_) | Change::AlterQuery { .. } => YELLOW,
+        Change::Recreate { .. } | Change::Drop => RED,
+        Change::Keep => PLAIN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use unicode_width::UnicodeWidthStr;
+
+    use super::*;
+    use crate::{model::Stage, report::sample};
+
+    fn style(width: usize) -> Style {
+        Style {
+            color: false,
+            width,
+            verbose: false,
+        }
+    }
+
+    #[test]
+    fn eighty_columns() {
+        insta::assert_snapshot!(render(&sample::report(), &style(80)));
+    }
+
+    #[test]
+    fn forty_columns() {
+        insta::assert_snapshot!(render(&sample::report(), &style(40)));
+    }
+
+    #[test]
+    fn a_plan_alone_in_colour() {
+        let plan = sample::report().plan.unwrap();
+        let coloured = render_plan(
+            &plan,
+            &Style {
+                color: true,
+                ..style(100)
+            },
+        );
+        insta::assert_snapshot!(coloured.replace('\u{1b}', "␛"));
+    }
+
+    #[test]
+    fn colour_says_nothing_that_is_not_said_without_it() {
+        let report = sample::report();
+        for verbose in [false, true] {
+            let plain = Style { verbose, ..style(80) };
+            let coloured = render(&report, &Style { color: true, ..plain });
+            assert_eq!(
+                anstream::adapter::strip_str(&coloured).to_string(),
+                render(&report, &plain)
+            );
+        }
+    }
+
+    #[test]
+    fn a_plan_without_changes_is_one_sentence() {
+        let mut plan = sample::report().plan.unwrap();
+        plan.steps.retain(|step| step.change == Change::Keep);
+        plan.unmanaged.clear();
+        assert_eq!(
+            render_plan(&plan, &style(80)),
+            "No changes. 2 stream tables as the project wants them.\n"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_wider_than_the_terminal(width in 24usize..130, verbose: bool, texts in prop::collection::vec("\\PC{0,90}|[a-z表 ]{0,200}", 1..4)) {
+            let mut report = sample::report();
+            for text in &texts {
+                let outcome = Outcome::new(Stage::Health, text, Verdict::Failed, text).with_details([text.clone()]);
+                report.outcomes.push(outcome);
+            }
+            let rendered = render(&report, &Style { color: false, width, verbose });
+            for line in rendered.lines() {
+                prop_assert!(line.width() <= width, "{line:?}");
+            }
+        }
+    }
+}

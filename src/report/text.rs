@@ -1,0 +1,401 @@
+//! Text from outside is hostile in every sink: one escape function a sink.
+//!
+//! Model names, SQL and server messages come from a pull request that anybody may have opened. What they hold is
+//! shown as text and never obeyed. Every function here takes the raw text and returns what may be written as it is.
+
+/// For a terminal: without escape sequences, control characters and what reorders or hides text. Line ends stay,
+/// tabs become two spaces.
+pub(crate) fn plain(text: &str) -> String {
+    let visible = anstream::adapter::strip_str(text).to_string();
+    visible
+        .chars()
+        .filter(|c| is_visible(*c))
+        .collect::<String>()
+        .replace('\t', "  ")
+}
+
+/// For a single line of a terminal: [`plain`], with line ends and runs of blanks made into one space.
+pub(crate) fn line(text: &str) -> String {
+    // Before the filter: a carriage return that is dropped would join two words.
+    let lines = text.replace(['\r', '\u{2028}', '\u{2029}'], "\n");
+    plain(&lines).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn is_visible(c: char) -> bool {
+    let reorders =
+        matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let hides = matches!(c, '\u{200b}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}');
+    matches!(c, '\n' | '\t') || !(c.is_control() || reorders || hides)
+}
+
+/// For Markdown, anywhere in a line: shows the text and does nothing else. Nothing becomes a block, HTML, an image, a
+/// link, a mention or a reference.
+///
+/// What stands between backticks stays code. GitHub links mentions, issues and addresses after the Markdown is read,
+/// where no backslash helps, but leaves code alone: a word that holds any of these becomes code.
+pub(crate) fn markdown_text(text: &str) -> String {
+    let text = line(text);
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut parts = text.split('`').peekable();
+    let mut in_code = false;
+    while let Some(part) = parts.next() {
+        if in_code && parts.peek().is_some() {
+            if part.is_empty() {
+                out.push_str("\\`\\`");
+            }
+            push_code(&mut out, part);
+        } else {
+            if in_code {
+                out.push_str("\\`");
+            }
+            push_words(&mut out, part);
+        }
+        in_code = !in_code;
+    }
+    escape_block_start(&mut out);
+    out
+}
+
+/// At the beginning of a line these would make a list, a rule or a heading of it; everywhere else they are text.
+fn escape_block_start(out: &mut String) {
+    let digits = out.len() - out.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let first = out[digits..].chars().next();
+    if matches!(
+        (digits, first),
+        (0, Some('-' | '+' | '=')) | (1.., Some('.' | ')'))
+    ) {
+        out.insert(digits, '\\');
+    }
+}
+
+/// For Markdown, inside one line: the text as code, so that nothing in it is read.
+pub(crate) fn markdown_code(text: &str) -> String {
+    let mut out = String::new();
+    push_code(&mut out, &line(text));
+    out
+}
+
+/// For a cell of a Markdown table: Markdown of one line that cannot reach the next cell. GitHub looks for the borders
+/// of cells before it reads code and backslashes, and turns each `\|` back into `|`.
+pub(crate) fn markdown_cell(markdown: &str) -> String {
+    markdown.replace('|', "\\|")
+}
+
+fn push_words(out: &mut String, text: &str) {
+    for (index, word) in text.split(' ').enumerate() {
+        if index > 0 {
+            out.push(' ');
+        }
+        if is_linkable(word) {
+            push_code(out, word);
+        } else {
+            push_escaped(out, word);
+        }
+    }
+}
+
+/// Whether GitHub would make more of a word than text: a mention, a reference, an address, a formula.
+fn is_linkable(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    ["@", "#", "$", "://", "www.", "gh-", "mailto:", "xmpp:"]
+        .iter()
+        .any(|trigger| word.contains(trigger))
+}
+
+fn push_escaped(out: &mut String, word: &str) {
+    for c in word.chars() {
+        if matches!(c, '\\' | '*' | '_' | '[' | ']' | '<' | '>' | '&' | '~' | '!') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+}
+
+/// Adds a code span whose delimiters are longer than any run of backticks inside.
+fn push_code(out: &mut String, text: &str) {
+    if text.is_empty() {
+        return;
+    }
+    // Two spans side by side would be read as one.
+    if out.ends_with('`') {
+        out.push(' ');
+    }
+    let delimiter = "`".repeat(longest_run(text, '`') + 1);
+    // A space at both ends is taken away again by the reader; without it, an edge's backtick would join the delimiter.
+    let pad = if text.starts_with('`') || text.ends_with('`') {
+        " "
+    } else {
+        ""
+    };
+    out.push_str(&[&delimiter, pad, &without_comments(text), pad, &delimiter].concat());
+}
+
+/// The text without the beginning of an HTML comment: whoever looks for a hidden marker in the raw Markdown must
+/// not find a forged one, wherever it stands.
+fn without_comments(text: &str) -> String {
+    text.replace("<!--", "<!- -")
+}
+
+/// For a paragraph of Markdown: a code block that its content cannot leave.
+pub(crate) fn fence(language: &str, text: &str) -> String {
+    let text = without_comments(&plain(text));
+    let fence = "`".repeat((longest_run(&text, '`') + 1).max(3));
+    format!("{fence}{language}\n{}\n{fence}\n", text.trim_end_matches('\n'))
+}
+
+/// For a place in Markdown where only HTML is read, as in a `<summary>`: the text as code.
+pub(crate) fn html_code(text: &str) -> String {
+    let escaped: String = line(text)
+        .chars()
+        .map(|c| match c {
+            '&' => "&amp;".to_owned(),
+            '<' => "&lt;".to_owned(),
+            '>' => "&gt;".to_owned(),
+            '"' => "&quot;".to_owned(),
+            other => other.to_string(),
+        })
+        .collect();
+    format!("<code>{escaped}</code>")
+}
+
+/// For XML 1.0, in CDATA as well: only characters that may stand there, and no end of a CDATA section. Markup is left
+/// to the writer, who escapes attributes and puts texts into CDATA.
+pub(crate) fn xml(text: &str) -> String {
+    plain(text)
+        .replace(['\u{fffe}', '\u{ffff}'], "")
+        .replace("]]>", "]] >")
+}
+
+fn longest_run(text: &str, wanted: char) -> usize {
+    text.split(|c| c != wanted).map(str::len).max().unwrap_or(0)
+}
+
+/// A text of at most `limit` characters, with an ellipsis where it was cut.
+pub(crate) fn clip(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(limit.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
+/// For a POSIX shell, in a command that a person may copy: one word, whatever it holds.
+pub(crate) fn shell_word(text: &str) -> String {
+    let text = line(text);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/');
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "parsers know more than these tests ask for"
+)]
+mod tests {
+    use comrak::{
+        Arena, Options,
+        nodes::{AstNode, NodeValue},
+        parse_document,
+    };
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Text made of the pieces that break out of things, and of anything else.
+    fn hostile() -> impl Strategy<Value = String> {
+        let pieces = prop::sample::select(vec![
+            "`",
+            "``",
+            "```",
+            "|",
+            "\\",
+            "\\|",
+            "@alice",
+            "#12",
+            "owner/repo#1",
+            "<b>",
+            "<!--",
+            "-->",
+            "</details>",
+            "&lt;",
+            "]]>",
+            "]]",
+            ">",
+            "\n",
+            "\r",
+            "\u{1b}[31m",
+            "\u{1b}]0;x\u{7}",
+            "\u{9b}",
+            "\0",
+            "![i](u)",
+            "[l](http://e.vil)",
+            "https://e.vil/1",
+            "www.e.vil",
+            "GH-7",
+            "a@b.example",
+            "*",
+            "_",
+            "~",
+            "$",
+            " ",
+            "x",
+            "é",
+            "表",
+            "\u{202e}",
+            "\u{ffff}",
+            "\u{2028}",
+            "# ",
+            "1. ",
+            "- ",
+            "~~~",
+        ]);
+        prop_oneof![
+            prop::collection::vec(pieces.prop_map(ToOwned::to_owned), 0..14)
+                .prop_map(|pieces| pieces.concat()),
+            any::<String>(),
+        ]
+    }
+
+    fn walk(markdown: &str, look: &mut dyn FnMut(&NodeValue)) {
+        let arena = Arena::new();
+        let mut options = Options::default();
+        options.extension.table = true;
+        options.extension.autolink = true;
+        options.extension.strikethrough = true;
+        options.extension.tasklist = true;
+        options.extension.footnotes = true;
+        options.extension.math_dollars = true;
+        options.extension.math_code = true;
+        let root: &AstNode<'_> = parse_document(&arena, markdown, &options);
+        for node in root.descendants() {
+            look(&node.data.borrow().value);
+        }
+    }
+
+    /// What a reader sees of Markdown; panics where the Markdown does more than show text and code.
+    fn seen(markdown: &str) -> String {
+        let mut seen = String::new();
+        walk(markdown, &mut |node| match node {
+            NodeValue::Text(text) => {
+                assert!(!text.contains(['@', '#']), "GitHub would link in {text:?}");
+                seen.push_str(text);
+            }
+            NodeValue::Code(code) => seen.push_str(&code.literal),
+            NodeValue::Document
+            | NodeValue::Paragraph
+            | NodeValue::Table(_)
+            | NodeValue::TableRow(_)
+            | NodeValue::TableCell => {}
+            other => panic!("{markdown:?} became {other:?}"),
+        });
+        seen
+    }
+
+    /// The text as its reader should see it, blanks aside.
+    fn letters(text: &str) -> String {
+        text.replace("<!--", "<!- -")
+            .replace([' ', '`', '\u{a0}', '\u{3000}'], "")
+    }
+
+    proptest! {
+        #[test]
+        fn a_terminal_gets_nothing_but_visible_characters(text in hostile()) {
+            prop_assert!(plain(&text).chars().all(|c| c == '\n' || !c.is_control()));
+            prop_assert!(!line(&text).contains('\n'));
+            prop_assert_eq!(plain(&plain(&text)), plain(&text));
+        }
+
+        #[test]
+        fn markdown_shows_a_text_and_does_nothing_else(text in hostile()) {
+            prop_assert_eq!(letters(&seen(&markdown_text(&text))), letters(&line(&text)));
+            let after_words = format!("x {}", markdown_text(&text));
+            prop_assert_eq!(letters(&seen(&after_words)), letters(&format!("x{}", line(&text))));
+        }
+
+        #[test]
+        fn markdown_code_shows_a_text_and_does_nothing_else(text in hostile()) {
+            let markdown = format!("x {}", markdown_code(&text));
+            prop_assert_eq!(letters(&seen(&markdown)), letters(&format!("x{}", line(&text))));
+        }
+
+        #[test]
+        fn a_cell_keeps_its_text_to_itself(text in hostile(), code in hostile()) {
+            let row = format!("| {} | {} | end |", markdown_cell(&markdown_text(&text)), markdown_cell(&markdown_code(&code)));
+            let table = format!("| a | b | c |\n|---|---|---|\n{row}\n");
+            let mut cells = 0;
+            walk(&table, &mut |node| cells += usize::from(matches!(node, NodeValue::TableCell)));
+            prop_assert_eq!(cells, 6, "{}", row);
+            // Readers differ in how many backslashes they keep before a `|` in code.
+            let shown = letters(&seen(&table)).replace('\\', "");
+            let wanted = letters(&format!("abc{}{}end", line(&text), line(&code))).replace('\\', "");
+            prop_assert_eq!(shown, wanted);
+        }
+
+        #[test]
+        fn a_fence_holds_whatever_is_inside(text in hostile()) {
+            let markdown = format!("{}\nend", fence("sql", &text));
+            let (mut blocks, mut literal, mut others) = (0, String::new(), 0);
+            walk(&markdown, &mut |node| match node {
+                NodeValue::CodeBlock(block) => {
+                    blocks += 1;
+                    literal.clone_from(&block.literal);
+                }
+                NodeValue::Document | NodeValue::Paragraph | NodeValue::Text(_) => {}
+                _ => others += 1,
+            });
+            prop_assert_eq!((blocks, others), (1, 0));
+            let wanted = without_comments(&plain(&text));
+            prop_assert_eq!(literal.trim_end(), wanted.trim_end());
+        }
+
+        #[test]
+        fn html_gets_no_markup_but_ours(text in hostile()) {
+            let html = html_code(&text);
+            prop_assert_eq!(html.matches('<').count(), 2);
+            prop_assert!(!html.contains('\n'));
+        }
+
+        #[test]
+        fn xml_can_be_parsed_back(text in hostile()) {
+            let safe = xml(&text);
+            let legal = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+            prop_assert!(safe.chars().all(legal));
+            let document = format!("<a><![CDATA[{safe}]]></a>");
+            let mut reader = quick_xml::Reader::from_str(&document);
+            let mut read = String::new();
+            loop {
+                match reader.read_event().unwrap() {
+                    quick_xml::events::Event::CData(data) => read.push_str(&data.decode().unwrap()),
+                    quick_xml::events::Event::Eof => break,
+                    _ => {}
+                }
+            }
+            prop_assert_eq!(read, safe);
+        }
+
+        #[test]
+        fn what_is_clipped_has_the_size_that_was_asked(text in hostile(), limit in 1usize..20) {
+            prop_assert!(clip(&text, limit).chars().count() <= limit);
+        }
+    }
+
+    #[test]
+    fn ordinary_words_stay_readable() {
+        assert_eq!(
+            markdown_text("last refresh of `order_totals` is 12m old"),
+            "last refresh of `order_totals` is 12m old"
+        );
+        assert_eq!(markdown_text("ping @alice, see #12"), "ping `@alice,` see `#12`");
+        assert_eq!(markdown_cell(&markdown_text("a|b `c|d`")), "a\\|b `c\\|d`");
+        assert_eq!(fence("sql", "select 1"), "```sql\nselect 1\n```\n");
+    }
+
+    #[test]
+    fn a_shell_word_stays_one_word() {
+        assert_eq!(shell_word("analytics.orders"), "analytics.orders");
+        assert_eq!(shell_word("x'; rm -rf ~"), r"'x'\''; rm -rf ~'");
+    }
+}

@@ -1,0 +1,120 @@
+//! What the renderers for people say in the same words.
+
+use std::time::Duration;
+
+use super::{Tally, text};
+use crate::{
+    model::{Setting, Value, Verdict},
+    plan::{Change, SettingChange, Step},
+};
+
+/// `1 check`, `2 checks`.
+pub(super) fn count(number: usize, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
+/// A duration as people say it: `38ms`, `2.4s`, `3m05s`.
+pub(super) fn duration(elapsed: Duration) -> String {
+    let tenths = elapsed.as_millis() / 100;
+    match elapsed.as_secs() {
+        0 => format!("{}ms", elapsed.as_millis()),
+        1..60 => format!("{}.{}s", tenths / 10, tenths % 10),
+        seconds => format!("{}m{:02}s", seconds / 60, seconds % 60),
+    }
+}
+
+/// How many outcomes ended in which way, the worst first and nothing that did not happen.
+pub(super) fn tally(tally: Tally) -> String {
+    let Tally {
+        passed,
+        skipped,
+        warned,
+        failed,
+        errored,
+    } = tally;
+    let parts = [
+        (failed, Verdict::Failed),
+        (errored, Verdict::Errored),
+        (warned, Verdict::Warned),
+        (skipped, Verdict::Skipped),
+        (passed, Verdict::Passed),
+    ];
+    let said: Vec<_> = parts
+        .into_iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, verdict)| format!("{n} {}", verdict.name()))
+        .collect();
+    if said.is_empty() {
+        "no checks".into()
+    } else {
+        said.join(", ")
+    }
+}
+
+/// What to give so that a refused step is taken.
+pub(super) fn permission(step: &Step) -> Option<String> {
+    let flag = match &step.change {
+        Change::Drop => "--allow-drop",
+        Change::Recreate { .. } => "--allow-recreate",
+        Change::Create { .. } | Change::Alter(_) | Change::AlterQuery { .. } | Change::Keep => return None,
+    };
+    step.refused
+        .then(|| format!("{flag} {}", text::shell_word(&step.relation.to_string())))
+}
+
+/// The settings that a change is about, each as its name and what becomes of it.
+pub(super) fn settings(change: &Change, arrow: &str) -> Vec<(&'static str, String)> {
+    match change {
+        Change::Create { settings } => settings.iter().map(new_setting).collect(),
+        other @ (Change::Alter(_)
+        | Change::AlterQuery { .. }
+        | Change::Recreate { .. }
+        | Change::Drop
+        | Change::Keep) => other
+            .settings()
+            .iter()
+            .map(|setting| changed_setting(setting, arrow))
+            .collect(),
+    }
+}
+
+fn new_setting((setting, value): &(Setting, Value)) -> (&'static str, String) {
+    (setting.name(), value.to_string())
+}
+
+fn changed_setting(change: &SettingChange, arrow: &str) -> (&'static str, String) {
+    let said = |value: &Option<Value>| {
+        value
+            .as_ref()
+            .map_or_else(|| "unset".to_owned(), ToString::to_string)
+    };
+    (
+        change.setting.name(),
+        format!("{} {arrow} {}", said(&change.from), said(&change.to)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_people_say_them() {
+        let said = [38, 2_449, 59_990, 185_000].map(|ms| duration(Duration::from_millis(ms)));
+        assert_eq!(said, ["38ms", "2.4s", "59.9s", "3m05s"]);
+    }
+
+    #[test]
+    fn a_tally_says_only_what_happened() {
+        assert_eq!(
+            tally(Tally {
+                passed: 3,
+                failed: 1,
+                ..Tally::default()
+            }),
+            "1 failed, 3 passed"
+        );
+        assert_eq!(tally(Tally::default()), "no checks");
+    }
+}

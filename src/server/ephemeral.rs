@@ -1,0 +1,341 @@
+//! The story of a server: initdb, postgres, CREATE EXTENSION; and its end.
+
+use std::{
+    fmt::Write as _,
+    fs::File,
+    io::{self, Read},
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use super::{
+    EngineChoice, Error, Wanted,
+    account::Account,
+    emulator,
+    find::{self, Installation},
+    guardian::{Folder, Kept},
+    relocate,
+    scheduler::Scheduler,
+    session,
+};
+use crate::{
+    model::Secret,
+    pg::{Endpoint, SslMode},
+};
+
+/// Who owns the server inside.
+const USER: &str = "postgres";
+
+/// The database with the extension.
+const DATABASE: &str = "pgtrickle";
+
+/// A database that is always there and that nobody drops.
+const MAINTENANCE_DATABASE: &str = "postgres";
+
+/// As which we log in.
+const APPLICATION_NAME: &str = "pgtrickle-ci";
+
+/// How long a server may take to answer, on a machine that is busy with other things.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often it is asked.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// How long a single answer may take; at first somebody else may listen on our port.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How many ports to try when others are quicker.
+const PORTS: usize = 5;
+
+/// For a server whose data nobody misses. Its dynamic shared memory is files in its folder: none is left behind, and a
+/// container's small `/dev/shm` is no limit.
+const THROWAWAY: &str = "\
+listen_addresses = '127.0.0.1'
+unix_socket_directories = ''
+max_connections = 100
+shared_buffers = 32MB
+dynamic_shared_memory_type = mmap
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+timezone = 'UTC'
+log_timezone = 'UTC'
+lc_messages = 'C'
+";
+
+/// What the real pg_trickle wants of its server (docs/pg_trickle.md, "Installation").
+const WITH_THE_REAL_EXTENSION: &str = "\
+shared_preload_libraries = 'pg_trickle'
+wal_level = logical
+max_worker_processes = 32
+";
+
+/// A PostgreSQL with pg_trickle that lives as long as this value, or as this process if that ends first.
+// The order of the fields is the order in which they end.
+#[derive(Debug)]
+pub struct Ephemeral {
+    scheduler: Option<Scheduler>,
+    _server: Kept,
+    _folder: Folder,
+    endpoint: Endpoint,
+}
+
+impl Ephemeral {
+    /// Starts one: it answers, its database is there and has the extension.
+    ///
+    /// # Errors
+    /// No suitable installation, or what went wrong with it, with the last lines of its log.
+    pub async fn start(wanted: &Wanted) -> Result<Self, Error> {
+        let installation = find::find(wanted)?;
+        let emulated = wanted.engine == EngineChoice::Emulator || !installation.has_pg_trickle;
+        let site = Site::prepare(&installation, &wanted.temp_dir)?;
+        let password = random_password()?;
+        site.initdb(&password).await?;
+        let settings = site.write_settings(emulated)?;
+        let (server, endpoint) = site.start_server(&settings, password).await?;
+        create_database(&endpoint).await?;
+        let scheduler = emulated.then(|| Scheduler::start(endpoint.with_database(MAINTENANCE_DATABASE)));
+        Ok(Self {
+            scheduler,
+            _server: server,
+            _folder: site.folder,
+            endpoint,
+        })
+    }
+
+    /// Where it is, with the password that was made for it.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Whether its pg_trickle is the emulator.
+    pub fn uses_emulator(&self) -> bool {
+        self.scheduler.is_some()
+    }
+
+    /// Stops it and removes all that it left, as dropping it does, without blocking the runtime.
+    pub async fn stop(self) {
+        // Only a panic in there could fail, and what was to be done then is done when the process ends.
+        tokio::task::spawn_blocking(move || drop(self)).await.ok();
+    }
+}
+
+/// Where a server is made: whose, with which programs, in which folder.
+struct Site {
+    account: Account,
+    folder: Folder,
+    bin: PathBuf,
+    data: PathBuf,
+}
+
+impl Site {
+    fn prepare(installation: &Installation, temp_dir: &Path) -> Result<Self, Error> {
+        let account = Account::choose()?;
+        let folder = Folder::create(temp_dir, &account)?;
+        let bin = match account.barrier(&installation.bin)? {
+            None => installation.bin.clone(),
+            Some(_) => relocate::copy(&installation.bin, folder.path())?,
+        };
+        let data = folder.private_folder("data", &account)?;
+        Ok(Self {
+            account,
+            folder,
+            bin,
+            data,
+        })
+    }
+
+    /// A program of the installation, which gets to know nothing of our environment.
+    fn program(&self, name: &'static str) -> Command {
+        let mut command = Command::new(self.bin.join(name));
+        // An installation that was moved may not find its own libraries.
+        let libraries = self.bin.parent().unwrap_or(&self.bin).join("lib");
+        command
+            .env("LC_ALL", "C")
+            .env("TZ", "UTC")
+            .env("LD_LIBRARY_PATH", libraries);
+        command
+    }
+
+    async fn initdb(&self, password: &Secret) -> Result<(), Error> {
+        let password = self
+            .folder
+            .private_file("password", password.reveal(), &self.account)?;
+        let mut initdb = self.program("initdb");
+        initdb
+            .args(["--username", USER, "--auth", "scram-sha-256", "--pwfile"])
+            .arg(password)
+            // The one locale that is the same everywhere.
+            .args(["--encoding", "UTF8", "--locale", "C"])
+            .args(["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"])
+            .args(["--no-sync", "--no-instructions", "--pgdata"])
+            .arg(&self.data);
+        let mut running = self.folder.keep(&initdb, &self.account, &self.log_of("initdb"))?;
+        if running.end().await.success() {
+            Ok(())
+        } else {
+            Err(Error::Failed {
+                program: "initdb",
+                log: running.last_words(),
+            })
+        }
+    }
+
+    /// Writes the settings apart from the data, in a file that they can be read in but not changed.
+    fn write_settings(&self, emulated: bool) -> Result<PathBuf, Error> {
+        let made_by_initdb = self.data.join("postgresql.conf");
+        let mut text = format!(
+            "include {}\n{THROWAWAY}",
+            quoted(&made_by_initdb.to_string_lossy())
+        );
+        if emulated {
+            let extensions = emulator::write_into(self.folder.path())?;
+            let path = quoted(&format!("{}:$system", extensions.display()));
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "extension_control_path = {path}");
+        } else {
+            text.push_str(WITH_THE_REAL_EXTENSION);
+        }
+        self.folder.private_file("postgresql.conf", &text, &self.account)
+    }
+
+    /// Starts postgres on a free port; on another one, if somebody was quicker.
+    async fn start_server(&self, settings: &Path, password: Secret) -> Result<(Kept, Endpoint), Error> {
+        let mut endpoint = Endpoint {
+            host: Ipv4Addr::LOCALHOST.to_string(),
+            port: 0,
+            user: USER.into(),
+            password,
+            database: DATABASE.into(),
+            sslmode: SslMode::Disable,
+            sslrootcert: None,
+        };
+        let mut tries = PORTS;
+        loop {
+            endpoint.port = free_port()?;
+            let mut server = self.launch(settings, endpoint.port)?;
+            tries -= 1;
+            match first_answer(&mut server, &endpoint).await {
+                Ok(()) => return Ok((server, endpoint)),
+                Err(Error::Failed { log, .. }) if tries > 0 && is_port_taken(&log) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn launch(&self, settings: &Path, port: u16) -> Result<Kept, Error> {
+        let mut postgres = self.program("postgres");
+        postgres.arg("-D").arg(&self.data).args(["-p", &port.to_string()]);
+        postgres
+            .arg("-c")
+            .arg(format!("config_file={}", settings.display()));
+        self.folder
+            .keep(&postgres, &self.account, &self.log_of("postgres"))
+    }
+
+    fn log_of(&self, program: &str) -> PathBuf {
+        self.folder.path().join(format!("{program}.log"))
+    }
+}
+
+/// Waits until the server lets us in. The password is ours alone, so it is no other server that does.
+async fn first_answer(server: &mut Kept, endpoint: &Endpoint) -> Result<(), Error> {
+    let endpoint = endpoint.with_database(MAINTENANCE_DATABASE);
+    let begin = Instant::now();
+    while begin.elapsed() < PATIENCE {
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, session::open(&endpoint, APPLICATION_NAME)).await;
+        if matches!(answer, Ok(Ok(_))) {
+            return Ok(());
+        }
+        if server.ended().is_some() {
+            return Err(Error::Failed {
+                program: "postgres",
+                log: server.last_words(),
+            });
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Err(Error::Silent {
+        seconds: PATIENCE.as_secs(),
+        log: server.last_words(),
+    })
+}
+
+async fn create_database(endpoint: &Endpoint) -> Result<(), Error> {
+    let maintenance = endpoint.with_database(MAINTENANCE_DATABASE);
+    execute(
+        &maintenance,
+        "creating the database",
+        &format!("CREATE DATABASE {DATABASE}"),
+    )
+    .await?;
+    execute(endpoint, "creating the extension", "CREATE EXTENSION pg_trickle").await
+}
+
+async fn execute(endpoint: &Endpoint, doing: &'static str, sql: &str) -> Result<(), Error> {
+    let refused = |error| Error::Refused {
+        doing,
+        reason: session::reason(&error),
+    };
+    let client = session::open(endpoint, APPLICATION_NAME).await.map_err(refused)?;
+    client.batch_execute(sql).await.map_err(refused)
+}
+
+/// A port that is free at this moment, by the system's choice: it does not soon give the same one twice.
+fn free_port() -> Result<u16, Error> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let address = listener.and_then(|listener| listener.local_addr());
+    address
+        .map(|address| address.port())
+        .map_err(Error::io("find a free port on", Path::new("127.0.0.1")))
+}
+
+fn is_port_taken(log: &[String]) -> bool {
+    log.iter()
+        .any(|line| line.contains("could not bind IPv4 address"))
+}
+
+fn random_password() -> Result<Secret, Error> {
+    let source = Path::new("/dev/urandom");
+    let mut bytes = [0; 18];
+    let read = |mut file: File| -> io::Result<()> { file.read_exact(&mut bytes) };
+    File::open(source)
+        .and_then(read)
+        .map_err(Error::io("read", source))?;
+    Ok(Secret::new(
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
+    ))
+}
+
+/// A text as a value in postgresql.conf.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\\', r"\\").replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_in_the_settings_are_quoted_as_the_server_reads_them() {
+        assert_eq!(quoted(r"/tmp/o'brien\x"), r"'/tmp/o''brien\\x'");
+    }
+
+    #[test]
+    fn passwords_are_long_and_never_the_same() {
+        let (one, other) = (random_password().unwrap(), random_password().unwrap());
+        assert_eq!(one.reveal().len(), 36);
+        assert_ne!(one.reveal(), other.reveal());
+    }
+
+    #[test]
+    fn a_taken_port_is_told_from_other_failures() {
+        let taken = "LOG:  could not bind IPv4 address \"127.0.0.1\": Address already in use".to_owned();
+        assert!(is_port_taken(&["LOG:  starting PostgreSQL 18.4".into(), taken]));
+        assert!(!is_port_taken(&[
+            "FATAL:  could not map anonymous shared memory".into()
+        ]));
+    }
+}
