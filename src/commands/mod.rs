@@ -36,10 +36,8 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
     let config = Config::resolve(&cli.global, project_dir)?;
     match &cli.command {
         Command::Run(args) => {
-            reported(&config, "run", &args.reports, async |report| {
-                run::gate(&config, args, report).await
-            })
-            .await
+            reported(&config, "run", &args.reports, async |report| run::gate(&config, args, report).await)
+                .await
         }
         Command::Plan(args) => {
             let exit = reported(&config, "plan", &args.reports, async |report| {
@@ -48,10 +46,8 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
             exit.await
         }
         Command::Wait(args) => {
-            reported(&config, "wait", &args.reports, async |report| {
-                wait::wait(&config, args, report).await
-            })
-            .await
+            reported(&config, "wait", &args.reports, async |report| wait::wait(&config, args, report).await)
+                .await
         }
         Command::Check(args) => {
             reported(&config, "check", &args.reports, async |report| {
@@ -59,9 +55,9 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
             })
             .await
         }
-        Command::Ephemeral(args) => ephemeral::run(&config.ephemeral(&args.engine), &args.command)
-            .await
-            .map(Exit::Command),
+        Command::Ephemeral(args) => {
+            ephemeral::run(&config.ephemeral(&args.engine), &args.command).await.map(Exit::Command)
+        }
     }
 }
 
@@ -78,10 +74,7 @@ async fn reported(
     reports: &ReportArgs,
     work: impl AsyncFnOnce(&mut Report) -> Result<Exit, Error>,
 ) -> Result<Exit, Error> {
-    for file in [&reports.json, &reports.junit, &reports.markdown]
-        .into_iter()
-        .flatten()
-    {
+    for file in [&reports.json, &reports.junit, &reports.markdown].into_iter().flatten() {
         output::check_writable(file)?;
     }
     let mut report = Report::begin(command, OffsetDateTime::now_utc());
@@ -95,9 +88,7 @@ async fn reported(
     report.elapsed = started.elapsed();
     if let Ending::Done(Err(error)) = &ending {
         let outcome = Outcome::new(Stage::Setup, command, Verdict::Errored, error.to_string());
-        report
-            .outcomes
-            .push(outcome.with_details(error.hint().map(|hint| format!("hint: {hint}"))));
+        report.outcomes.push(outcome.with_details(error.hint().map(|hint| format!("hint: {hint}"))));
     }
     report.interrupted = matches!(ending, Ending::Stopped(_));
     write(config, reports, &report, &ending)?;
@@ -109,7 +100,8 @@ async fn reported(
 }
 
 fn write(config: &Config, reports: &ReportArgs, report: &Report, ending: &Ending) -> Result<(), Error> {
-    let renderers: [(_, fn(&Report) -> String); 3] = [
+    type Render = fn(&Report) -> String;
+    let renderers: [(_, Render); 3] = [
         (&reports.json, report::json::render),
         (&reports.junit, report::junit::render),
         (&reports.markdown, report::markdown::render),
@@ -128,11 +120,7 @@ fn write(config: &Config, reports: &ReportArgs, report: &Report, ending: &Ending
         matches!(ending, Ending::Done(Err(_))) && report.outcomes.len() == 1 && report.plan.is_none();
     let unwanted = config.ui.quiet && report.passed();
     if !taken && !only_an_error && !unwanted {
-        let style = Style {
-            color: config.ui.color,
-            width: config.ui.width,
-            verbose: config.ui.verbose,
-        };
+        let style = Style { color: config.ui.color, width: config.ui.width, verbose: config.ui.verbose };
         output::to_stdout(&report::terminal::render(report, &style))?;
     }
     Ok(())
@@ -182,9 +170,7 @@ async fn connect_to(
     report.target = Some(endpoint.to_string());
     let client = Client::connect(endpoint, Config::limits(server)).await?;
     let server = client.server().await?;
-    report.engine = Some(Engine {
-        postgres: server.postgres,
-        pg_trickle: server.pg_trickle.unwrap_or_default(),
-    });
+    report.engine =
+        Some(Engine { postgres: server.postgres, pg_trickle: server.pg_trickle.unwrap_or_default() });
     Ok(client)
 }

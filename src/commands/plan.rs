@@ -22,33 +22,17 @@ pub(super) async fn plan(config: &Config, args: &PlanArgs, report: &mut Report) 
             report.target = Some(file.display().to_string());
             as_deployed(dbt::read_manifest(file)?)
         }
-        None => {
-            connect(config, &args.server, &args.project, report)
-                .await?
-                .catalog()
-                .await?
-        }
+        None => connect(config, &args.server, &args.project, report).await?.catalog().await?,
     };
-    let plan = Plan::between(
-        &project.tables,
-        &deployed,
-        &config.policy(&args.policy, &project.name),
-    )?;
+    let plan = Plan::between(&project.tables, &deployed, &config.policy(&args.policy, &project.name))?;
     let changes = !plan.is_empty();
     report.plan = Some(plan);
-    Ok(if args.exit_code && changes {
-        Exit::Refused
-    } else {
-        Exit::Passed
-    })
+    Ok(if args.exit_code && changes { Exit::Refused } else { Exit::Passed })
 }
 
 /// A project as it would stand in a server that it had just been deployed to.
 fn as_deployed(project: Project) -> Vec<Deployed> {
-    let mark = |unique_id: String| Mark {
-        dbt_project: project.name.clone(),
-        unique_id,
-    };
+    let mark = |unique_id: String| Mark { dbt_project: project.name.clone(), unique_id };
     project
         .tables
         .into_iter()

@@ -24,34 +24,18 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
     let target = target(config, args, &file)?;
     let server = Server::open(config, args).await?;
     let client = connect_to(server.endpoint(), &args.server, report).await?;
-    let target = Target {
-        endpoint: server.endpoint().clone(),
-        ..target
-    };
+    let target = Target { endpoint: server.endpoint().clone(), ..target };
     let path = config.environment.path();
-    let dbt = Dbt::new(
-        &path,
-        &args.project.project_dir,
-        target,
-        args.vars.clone(),
-        config.ui,
-    )?;
+    let dbt = Dbt::new(&path, &args.project.project_dir, target, args.vars.clone(), config.ui)?;
 
     dbt.install_packages(&file).await?;
     run_fixtures(config, &client).await?;
     find_missing_sources(args, &dbt, &client).await?;
 
     let before = client.catalog().await?;
-    let planned = if before.is_empty() {
-        None
-    } else {
-        Some(plan_first(config, args, &dbt, &before, report).await?)
-    };
-    if report
-        .plan
-        .as_ref()
-        .is_some_and(|plan| plan.refused().next().is_some())
-    {
+    let planned =
+        if before.is_empty() { None } else { Some(plan_first(config, args, &dbt, &before, report).await?) };
+    if report.plan.as_ref().is_some_and(|plan| plan.refused().next().is_some()) {
         return Ok(Exit::Refused);
     }
     let (_, results) = dbt.build().await?;
@@ -60,28 +44,16 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
         None => dbt.compiled_manifest().await?,
     };
     report.plan = Some(plan(config, args, &project, &before)?);
-    report
-        .outcomes
-        .extend(dbt::deploy_outcomes(&results, &with_origins(&project)));
-    report
-        .outcomes
-        .extend(carry_out_drops(&client, report.plan.as_ref()).await);
+    report.outcomes.extend(dbt::deploy_outcomes(&results, &with_origins(&project)));
+    report.outcomes.extend(carry_out_drops(&client, report.plan.as_ref()).await);
 
     let made = made(&project, &report.outcomes);
     report.outcomes.extend(not_made(&project, &made));
-    let waiting = Waiting {
-        refresh: true,
-        timeout: config.timeout(&args.waiting),
-        ui: config.ui,
-    };
+    let waiting = Waiting { refresh: true, timeout: config.timeout(&args.waiting), ui: config.ui };
     report.outcomes.extend(waiting.populated(&client, &made).await?);
     let (_, tests) = dbt.test().await?;
     report.outcomes.extend(dbt::test_outcomes(&tests, &project.tests));
-    report.outcomes.extend(
-        Evidence::gather(&client)
-            .await?
-            .outcomes(&made, config.freshness()),
-    );
+    report.outcomes.extend(Evidence::gather(&client).await?.outcomes(&made, config.freshness()));
     Ok(Exit::Passed)
 }
 
@@ -97,9 +69,7 @@ impl Server {
             return Ok(Self::Named(endpoint));
         }
         config.ui.say("starting a PostgreSQL of its own");
-        Ok(Self::Own(
-            Ephemeral::start(&config.ephemeral(&args.engine)).await?,
-        ))
+        Ok(Self::Own(Ephemeral::start(&config.ephemeral(&args.engine)).await?))
     }
 
     fn endpoint(&self) -> &Endpoint {
@@ -116,16 +86,10 @@ fn target(config: &Config, args: &RunArgs, file: &ProjectFile) -> Result<Target,
     if let Some(target) = config.profile(&args.project)? {
         return Ok(target);
     }
-    let profile = args
-        .project
-        .profile
-        .clone()
-        .or_else(|| file.profile.clone())
-        .unwrap_or_else(|| file.name.clone());
+    let profile =
+        args.project.profile.clone().or_else(|| file.profile.clone()).unwrap_or_else(|| file.name.clone());
     let name = args.project.target.clone().unwrap_or_else(|| "ci".into());
-    config.ui.say(&format!(
-        "no profiles.yml with `{profile}`: models go to the schema public"
-    ));
+    config.ui.say(&format!("no profiles.yml with `{profile}`: models go to the schema public"));
     let endpoint = Endpoint {
         host: String::new(),
         port: 0,
@@ -135,31 +99,20 @@ fn target(config: &Config, args: &RunArgs, file: &ProjectFile) -> Result<Target,
         sslmode: pg::SslMode::default(),
         sslrootcert: None,
     };
-    Ok(Target {
-        profile,
-        name,
-        endpoint,
-        schema: "public".into(),
-        threads: 4,
-    })
+    Ok(Target { profile, name, endpoint, schema: "public".into(), threads: 4 })
 }
 
 /// The user's SQL files, in their order.
 async fn run_fixtures(config: &Config, client: &Client) -> Result<(), Error> {
     for file in &config.file.fixtures {
         let file = config.file_dir.join(file);
-        let sql = std::fs::read_to_string(&file).map_err(|error| dbt::Error::Unreadable {
-            file: file.clone(),
-            reason: error.to_string(),
-        })?;
+        let sql = std::fs::read_to_string(&file)
+            .map_err(|error| dbt::Error::Unreadable { file: file.clone(), reason: error.to_string() })?;
         config.ui.say(&format!("running the fixture {}", file.display()));
         client
             .run_script(&sql)
             .await
-            .map_err(|error| dbt::Error::Fixture {
-                file: file.clone(),
-                message: error.to_string(),
-            })?;
+            .map_err(|error| dbt::Error::Fixture { file: file.clone(), message: error.to_string() })?;
     }
     Ok(())
 }
@@ -176,18 +129,10 @@ async fn find_missing_sources(args: &RunArgs, dbt: &Dbt, client: &Client) -> Res
         return Ok(());
     }
     let line = |relation: &Relation| {
-        let files: Vec<&str> = sources
-            .get(relation)
-            .into_iter()
-            .flatten()
-            .map(String::as_str)
-            .collect();
+        let files: Vec<&str> = sources.get(relation).into_iter().flatten().map(String::as_str).collect();
         format!("{relation}, read by {}", files.join(", "))
     };
-    Err(dbt::Error::MissingSources {
-        missing: missing.iter().map(line).collect(),
-    }
-    .into())
+    Err(dbt::Error::MissingSources { missing: missing.iter().map(line).collect() }.into())
 }
 
 /// The plan of a server that already has stream tables is made before anything is touched, so that what it refuses
@@ -203,11 +148,7 @@ async fn plan_first(
     let project = dbt.manifest()?;
     let plan = plan(config, args, &project, before)?;
     report.outcomes.extend(plan.refused().map(|step| {
-        let flag = if step.change == Change::Drop {
-            "--allow-drop"
-        } else {
-            "--allow-recreate"
-        };
+        let flag = if step.change == Change::Drop { "--allow-drop" } else { "--allow-recreate" };
         let message = format!("{} is refused: nothing was deployed", step.change.words());
         Outcome::new(Stage::Plan, &step.relation, Verdict::Failed, message)
             .with_details([format!("allow it: {flag} {}", step.relation.name)])
@@ -218,19 +159,12 @@ async fn plan_first(
 }
 
 fn plan(config: &Config, args: &RunArgs, project: &Project, before: &pg::Catalog) -> Result<Plan, Error> {
-    Ok(Plan::between(
-        &project.tables,
-        before,
-        &config.policy(&args.policy, &project.name),
-    )?)
+    Ok(Plan::between(&project.tables, before, &config.policy(&args.policy, &project.name))?)
 }
 
 /// dbt makes and changes; what has no model any more it leaves, and the gate drops it where that was allowed.
 async fn carry_out_drops(client: &Client, plan: Option<&Plan>) -> Vec<Outcome> {
-    let drops = plan
-        .into_iter()
-        .flat_map(|plan| &plan.steps)
-        .filter(|step| step.change == Change::Drop);
+    let drops = plan.into_iter().flat_map(|plan| &plan.steps).filter(|step| step.change == Change::Drop);
     let mut outcomes = Vec::new();
     for step in drops {
         let dropped = client.drop_stream_table(&step.relation).await;
@@ -243,11 +177,7 @@ async fn carry_out_drops(client: &Client, plan: Option<&Plan>) -> Vec<Outcome> {
 }
 
 fn with_origins(project: &Project) -> Vec<(Relation, crate::model::Origin)> {
-    project
-        .tables
-        .iter()
-        .filter_map(|table| Some((table.relation.clone(), table.origin.clone()?)))
-        .collect()
+    project.tables.iter().filter_map(|table| Some((table.relation.clone(), table.origin.clone()?))).collect()
 }
 
 /// The tables that dbt did not fail or skip.
@@ -257,11 +187,7 @@ fn made<'a>(project: &'a Project, outcomes: &[Outcome]) -> Vec<&'a StreamTable> 
         .filter(|outcome| outcome.stage == Stage::Deploy && outcome.verdict != Verdict::Passed)
         .map(|outcome| outcome.subject.as_str())
         .collect();
-    project
-        .tables
-        .iter()
-        .filter(|table| !lost.contains(table.relation.to_string().as_str()))
-        .collect()
+    project.tables.iter().filter(|table| !lost.contains(table.relation.to_string().as_str())).collect()
 }
 
 fn not_made(project: &Project, made: &[&StreamTable]) -> Vec<Outcome> {
@@ -271,10 +197,5 @@ fn not_made(project: &Project, made: &[&StreamTable]) -> Vec<Outcome> {
         Outcome::new(Stage::Population, &table.relation, Verdict::Skipped, message)
             .about(table.origin.as_ref())
     };
-    project
-        .tables
-        .iter()
-        .filter(|table| !is_made(table))
-        .map(skipped)
-        .collect()
+    project.tables.iter().filter(|table| !is_made(table)).map(skipped).collect()
 }

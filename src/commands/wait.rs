@@ -30,11 +30,7 @@ pub(super) async fn wait(config: &Config, args: &WaitArgs, report: &mut Report) 
     report.project = Some(project.name.clone());
     let client = connect(config, &args.server, &args.project, report).await?;
     let tables: Vec<&StreamTable> = project.tables.iter().collect();
-    let waiting = Waiting {
-        refresh: args.refresh,
-        timeout: config.timeout(&args.waiting),
-        ui: config.ui,
-    };
+    let waiting = Waiting { refresh: args.refresh, timeout: config.timeout(&args.waiting), ui: config.ui };
     report.outcomes.extend(waiting.populated(&client, &tables).await?);
     Ok(Exit::Passed)
 }

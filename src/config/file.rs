@@ -126,10 +126,7 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duratio
 
 /// The keys that each mapping of the file may have. Below those that are not listed anything may stand.
 const KEYS: [(&str, &[&str]); 7] = [
-    (
-        "",
-        &["version", "fixtures", "plan", "wait", "freshness", "checks"],
-    ),
+    ("", &["version", "fixtures", "plan", "wait", "freshness", "checks"]),
     ("plan", &["allow_drop", "allow_recreate"]),
     ("wait", &["timeout"]),
     ("freshness", &["warn_after", "error_after"]),
@@ -141,11 +138,7 @@ const KEYS: [(&str, &[&str]); 7] = [
 /// Every key, as it is written from the top.
 pub(super) fn known_keys() -> Vec<String> {
     let full = |parent: &str, key: &str| {
-        if parent.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{parent}.{key}")
-        }
+        if parent.is_empty() { key.to_owned() } else { format!("{parent}.{key}") }
     };
     KEYS.iter()
         .flat_map(|(parent, keys)| keys.iter().map(move |key| full(parent, key)))
@@ -156,10 +149,7 @@ pub(super) fn known_keys() -> Vec<String> {
 impl File {
     /// Reads the file's text; `path` is for messages.
     pub fn parse(path: &Path, text: &str) -> Result<Self, Error> {
-        let wrong = |source| Error::Wrong {
-            file: path.to_owned(),
-            source,
-        };
+        let wrong = |source| Error::Wrong { file: path.to_owned(), source };
         let yaml: Yaml = serde_yaml::from_str(text).map_err(wrong)?;
         if yaml.is_null() {
             return Ok(Self::default());
@@ -167,10 +157,7 @@ impl File {
         let mut unknown = Vec::new();
         find_unknown(&yaml, "", &mut unknown);
         if !unknown.is_empty() {
-            return Err(Error::UnknownKeys {
-                file: path.to_owned(),
-                keys: unknown,
-            });
+            return Err(Error::UnknownKeys { file: path.to_owned(), keys: unknown });
         }
         // From the text again: only so do messages have a line.
         serde_yaml::from_str(text).map_err(wrong)
@@ -183,20 +170,14 @@ fn find_unknown(yaml: &Yaml, parent: &str, unknown: &mut Vec<String>) {
     };
     for (key, value) in yaml.as_mapping().into_iter().flatten() {
         let key = key.as_str().map_or_else(|| format!("{key:?}"), ToOwned::to_owned);
-        let full = if parent.is_empty() {
-            key.clone()
-        } else {
-            format!("{parent}.{key}")
-        };
+        let full = if parent.is_empty() { key.clone() } else { format!("{parent}.{key}") };
         if known.contains(&key.as_str()) {
             find_unknown(value, &full, unknown);
         } else {
             let nearest = known.iter().max_by(|one, other| {
                 strsim::jaro_winkler(one, &key).total_cmp(&strsim::jaro_winkler(other, &key))
             });
-            let nearest = nearest
-                .map(|nearest| format!(" (did you mean `{nearest}`?)"))
-                .unwrap_or_default();
+            let nearest = nearest.map(|nearest| format!(" (did you mean `{nearest}`?)")).unwrap_or_default();
             unknown.push(format!("the unknown key `{full}`{nearest}"));
         }
     }
@@ -224,16 +205,10 @@ mod tests {
         assert_eq!(file.fixtures, [PathBuf::from("ci/sources.sql")]);
         assert_eq!(file.plan.allow_recreate, ["all"]);
         assert_eq!(file.wait.timeout, Some(Duration::from_secs(90)));
-        assert_eq!(
-            Limits::from(file.freshness.unwrap()).error_after,
-            Some(Duration::from_secs(3_600))
-        );
+        assert_eq!(Limits::from(file.freshness.unwrap()).error_after, Some(Duration::from_hours(1)));
         assert_eq!(file.checks.fail_on, Some(FailOn::Warn));
         for key in known_keys() {
-            assert!(
-                key.rsplit('.').all(|part| text.contains(part)),
-                "{key} is not tried here"
-            );
+            assert!(key.rsplit('.').all(|part| text.contains(part)), "{key} is not tried here");
         }
     }
 
@@ -254,11 +229,7 @@ mod tests {
     #[test]
     fn a_wrong_value_is_told_with_its_line() {
         assert!(matches!(parse("version: 7\n").unwrap_err(), Error::Wrong { .. }));
-        for text in [
-            "wait:\n  timeout: soon\n",
-            "plan:\n  allow_drop: {a: 1}\n",
-            "checks: [\n",
-        ] {
+        for text in ["wait:\n  timeout: soon\n", "plan:\n  allow_drop: {a: 1}\n", "checks: [\n"] {
             let error = parse(text).unwrap_err();
             assert!(
                 matches!(error, Error::Wrong { .. }) && error.to_string().contains("line"),

@@ -57,14 +57,7 @@ impl Dbt {
         let scratch = tempfile::Builder::new().prefix("pgtrickle-ci-dbt-").tempdir();
         let scratch = scratch.map_err(|source| Error::Start { source })?;
         target.write(scratch.path())?;
-        Ok(Self {
-            program,
-            project_dir: project_dir.to_owned(),
-            target,
-            vars,
-            scratch,
-            ui,
-        })
+        Ok(Self { program, project_dir: project_dir.to_owned(), target, vars, scratch, ui })
     }
 
     /// Where this dbt leaves its artifacts.
@@ -95,14 +88,7 @@ impl Dbt {
         // Named one by one: the flag that excludes types came with dbt 1.8.
         self.nodes(
             "build",
-            &[
-                "--resource-type",
-                "model",
-                "--resource-type",
-                "seed",
-                "--resource-type",
-                "snapshot",
-            ],
+            &["--resource-type", "model", "--resource-type", "seed", "--resource-type", "snapshot"],
         )
         .await
     }
@@ -149,31 +135,23 @@ impl Dbt {
 
     async fn must(&self, command: &str, arguments: &[&str]) -> Result<Invocation, Error> {
         let (invocation, said) = self.invoke(command, arguments).await?;
-        if invocation.code == 0 {
-            Ok(invocation)
-        } else {
-            Err(self.failed(command, &invocation, &said))
-        }
+        if invocation.code == 0 { Ok(invocation) } else { Err(self.failed(command, &invocation, &said)) }
     }
 
     /// dbt's own words are shown, unless they have been already.
     fn failed(&self, command: &str, invocation: &Invocation, said: &[String]) -> Error {
         if !self.ui.passes_output_on() {
-            said.iter().for_each(|line| output::to_stderr(line));
+            for line in said {
+                output::to_stderr(line);
+            }
         }
-        Error::Failed {
-            command: command.to_owned(),
-            code: invocation.code,
-        }
+        Error::Failed { command: command.to_owned(), code: invocation.code }
     }
 
     async fn invoke(&self, command: &str, arguments: &[&str]) -> Result<(Invocation, Vec<String>), Error> {
         self.ui.open_group(&format!("dbt {command}"));
         let started = Instant::now();
-        let mut child = self
-            .command(command, arguments)
-            .spawn()
-            .map_err(|source| Error::Start { source })?;
+        let mut child = self.command(command, arguments).spawn().map_err(|source| Error::Start { source })?;
         let (lines, mut said) = mpsc::unbounded_channel();
         forward(child.stdout.take(), lines.clone());
         forward(child.stderr.take(), lines);
@@ -187,14 +165,11 @@ impl Dbt {
         }
         let status = child.wait().await.map_err(|source| Error::Start { source })?;
         self.ui.close_group();
+        if self.ui.verbose {
+            self.ui.say(&format!("dbt {command} took {:.1}s", started.elapsed().as_secs_f64()));
+        }
         // No code is a signal: whatever it was, the work is not done.
-        Ok((
-            Invocation {
-                code: status.code().unwrap_or(2),
-                elapsed: started.elapsed(),
-            },
-            kept,
-        ))
+        Ok((Invocation { code: status.code().unwrap_or(2), elapsed: started.elapsed() }, kept))
     }
 
     fn command(&self, command: &str, arguments: &[&str]) -> Command {
@@ -227,17 +202,10 @@ pub fn read_manifest(file: &Path) -> Result<Project, crate::Error> {
     let bytes = match std::fs::read(file) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Error::NoManifest {
-                file: file.to_owned(),
-            }
-            .into());
+            return Err(Error::NoManifest { file: file.to_owned() }.into());
         }
         Err(error) => {
-            return Err(Error::Unreadable {
-                file: file.to_owned(),
-                reason: error.to_string(),
-            }
-            .into());
+            return Err(Error::Unreadable { file: file.to_owned(), reason: error.to_string() }.into());
         }
     };
     let target_dir = file.parent().unwrap_or(Path::new("."));

@@ -47,25 +47,14 @@ pub(super) const PASSWORD_VARIABLE: &str = "DBT_ENV_SECRET_PGTRICKLE_CI_PASSWORD
 impl Target {
     /// Reads the wanted target; `None` when there is no profiles.yml at all, or no profile is named.
     pub fn find(wanted: &WantedProfile, variables: &BTreeMap<String, String>) -> Result<Option<Self>, Error> {
-        let file = wanted
-            .dirs
-            .iter()
-            .map(|dir| dir.join("profiles.yml"))
-            .find(|file| file.is_file());
+        let file = wanted.dirs.iter().map(|dir| dir.join("profiles.yml")).find(|file| file.is_file());
         let (Some(file), Some(profile)) = (file, &wanted.profile) else {
             return Ok(None);
         };
-        let text = std::fs::read_to_string(&file).map_err(|error| Error::Unreadable {
-            file: file.clone(),
-            reason: error.to_string(),
-        })?;
-        let wrong = |reason: String| Error::Profile {
-            file: file.clone(),
-            reason,
-        };
-        Self::read(&text, profile, wanted.target.as_deref(), variables)
-            .map(Some)
-            .map_err(wrong)
+        let text = std::fs::read_to_string(&file)
+            .map_err(|error| Error::Unreadable { file: file.clone(), reason: error.to_string() })?;
+        let wrong = |reason: String| Error::Profile { file: file.clone(), reason };
+        Self::read(&text, profile, wanted.target.as_deref(), variables).map(Some).map_err(wrong)
     }
 
     fn read(
@@ -76,9 +65,7 @@ impl Target {
     ) -> Result<Self, String> {
         let mut yaml: Yaml = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
         yaml.apply_merge().map_err(|error| error.to_string())?;
-        let found = yaml
-            .get(profile)
-            .ok_or_else(|| format!("there is no profile `{profile}`"))?;
+        let found = yaml.get(profile).ok_or_else(|| format!("there is no profile `{profile}`"))?;
         let jinja = jinja(variables);
         let name = match target {
             Some(target) => target.to_owned(),
@@ -87,17 +74,13 @@ impl Target {
                 None => "default".into(),
             },
         };
-        let output = found
-            .get("outputs")
-            .and_then(|outputs| outputs.get(name.as_str()));
+        let output = found.get("outputs").and_then(|outputs| outputs.get(name.as_str()));
         let output = output.ok_or_else(|| format!("the profile `{profile}` has no target `{name}`"))?;
         let field = |key: &str| output.get(key).map(|value| render(&jinja, value)).transpose();
         let text = |key: &str| field(key).map(|value| value.as_ref().map(text_of));
 
         if let Some(adapter) = text("type")?.filter(|adapter| adapter != "postgres") {
-            return Err(format!(
-                "the target `{name}` is of type `{adapter}`, stream tables need postgres"
-            ));
+            return Err(format!("the target `{name}` is of type `{adapter}`, stream tables need postgres"));
         }
         let needed = |key: &str| text(key)?.ok_or_else(|| format!("the target `{name}` has no `{key}`"));
         let either = |one: &str, other: &str| Ok::<_, String>(text(one)?.or(text(other)?));
@@ -116,9 +99,7 @@ impl Target {
                 password: Secret::new(either("password", "pass")?.unwrap_or_default()),
                 database: either("dbname", "database")?
                     .ok_or_else(|| format!("the target `{name}` has no `dbname`"))?,
-                sslmode: text("sslmode")?
-                    .and_then(|word| SslMode::parse(&word))
-                    .unwrap_or_default(),
+                sslmode: text("sslmode")?.and_then(|word| SslMode::parse(&word)).unwrap_or_default(),
                 sslrootcert: text("sslrootcert")?,
             },
             schema: needed("schema")?,
@@ -147,10 +128,8 @@ impl Target {
         let profiles = json!({ &self.profile: { "target": self.name, "outputs": { &self.name: output } } });
         let file = dir.join("profiles.yml");
         // JSON is YAML.
-        std::fs::write(&file, profiles.to_string()).map_err(|error| Error::Unreadable {
-            file,
-            reason: error.to_string(),
-        })
+        std::fs::write(&file, profiles.to_string())
+            .map_err(|error| Error::Unreadable { file, reason: error.to_string() })
     }
 }
 
@@ -187,11 +166,9 @@ fn jinja(variables: &BTreeMap<String, String>) -> Environment<'static> {
 fn render(jinja: &Environment, value: &Yaml) -> Result<Yaml, String> {
     match value.as_str() {
         Some(text) if text.contains("{{") || text.contains("{%") => {
-            let rendered = jinja.render_str(text, ()).map_err(|error| {
-                error
-                    .detail()
-                    .map_or_else(|| error.to_string(), ToOwned::to_owned)
-            })?;
+            let rendered = jinja
+                .render_str(text, ())
+                .map_err(|error| error.detail().map_or_else(|| error.to_string(), ToOwned::to_owned))?;
             Ok(Yaml::String(rendered))
         }
         _ => Ok(value.clone()),
@@ -228,34 +205,23 @@ shop:
 "#;
 
     fn read(target: Option<&str>, variables: &[(&str, &str)]) -> Result<Target, String> {
-        let variables = variables
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+        let variables =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Target::read(PROFILES, "shop", target, &variables)
     }
 
     #[test]
     fn jinja_anchors_and_defaults_are_understood() {
         let target = read(None, &[("PGPORT", "55555"), ("PW", "s3cret")]).unwrap();
-        assert_eq!(
-            (target.name.as_str(), target.schema.as_str(), target.threads),
-            ("dev", "marts", 8)
-        );
+        assert_eq!((target.name.as_str(), target.schema.as_str(), target.threads), ("dev", "marts", 8));
         assert_eq!(target.endpoint.to_string(), "localhost:55555/shop");
         assert_eq!(target.endpoint.password.reveal(), "s3cret");
-        assert_eq!(
-            read(None, &[("DBT_TARGET", "prod")]).unwrap().endpoint.sslmode,
-            SslMode::VerifyFull
-        );
+        assert_eq!(read(None, &[("DBT_TARGET", "prod")]).unwrap().endpoint.sslmode, SslMode::VerifyFull);
     }
 
     #[test]
     fn what_is_wrong_is_named() {
-        assert_eq!(
-            read(Some("nope"), &[]).unwrap_err(),
-            "the profile `shop` has no target `nope`"
-        );
+        assert_eq!(read(Some("nope"), &[]).unwrap_err(), "the profile `shop` has no target `nope`");
         assert!(read(Some("lake"), &[]).unwrap_err().contains("type `duckdb`"));
         assert!(read(Some("broken"), &[]).unwrap_err().contains("`NO_SUCH`"));
         assert!(read(None, &[("PGPORT", "many")]).unwrap_err().contains("`many`"));
@@ -270,10 +236,7 @@ shop:
         let dir = tempfile::tempdir().unwrap();
         let target = read(Some("prod"), &[]).unwrap();
         let target = Target {
-            endpoint: Endpoint {
-                password: Secret::new("{{ hunter22 }}"),
-                ..target.endpoint.clone()
-            },
+            endpoint: Endpoint { password: Secret::new("{{ hunter22 }}"), ..target.endpoint.clone() },
             ..target
         };
         target.write(dir.path()).unwrap();

@@ -27,40 +27,26 @@ impl ProjectFile {
         let text = match std::fs::read_to_string(&file) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Error::NoProject {
-                    dir: project_dir.to_owned(),
-                });
+                return Err(Error::NoProject { dir: project_dir.to_owned() });
             }
             Err(error) => {
-                return Err(Error::Unreadable {
-                    file,
-                    reason: error.to_string(),
-                });
+                return Err(Error::Unreadable { file, reason: error.to_string() });
             }
         };
-        serde_yaml::from_str(&text).map_err(|error| Error::Unreadable {
-            file,
-            reason: error.to_string(),
-        })
+        serde_yaml::from_str(&text).map_err(|error| Error::Unreadable { file, reason: error.to_string() })
     }
 
     /// The folder with the manifest.
     pub fn target_dir(&self, project_dir: &Path, from_environment: Option<&str>) -> PathBuf {
-        let path = from_environment
-            .map(PathBuf::from)
-            .or_else(|| self.target_path.clone());
+        let path = from_environment.map(PathBuf::from).or_else(|| self.target_path.clone());
         project_dir.join(path.unwrap_or_else(|| "target".into()))
     }
 
     /// Whether the project names packages that are not installed.
     pub fn lacks_packages(&self, project_dir: &Path) -> bool {
-        let names_packages = ["packages.yml", "dependencies.yml"]
-            .iter()
-            .any(|file| project_dir.join(file).exists());
-        let installed = self
-            .packages_install_path
-            .clone()
-            .unwrap_or_else(|| "dbt_packages".into());
+        let names_packages =
+            ["packages.yml", "dependencies.yml"].iter().any(|file| project_dir.join(file).exists());
+        let installed = self.packages_install_path.clone().unwrap_or_else(|| "dbt_packages".into());
         names_packages
             && std::fs::read_dir(project_dir.join(installed))
                 .map_or(true, |mut entries| entries.next().is_none())
@@ -82,9 +68,7 @@ pub fn mentions_sources(dir: &Path) -> bool {
             // A package that is a link to a folder further up would lead round in a circle.
             !skipped && !path.is_symlink() && mentions_sources(&path)
         } else {
-            let is_yaml = path
-                .extension()
-                .is_some_and(|extension| extension == "yml" || extension == "yaml");
+            let is_yaml = path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml");
             is_yaml && std::fs::read_to_string(&path).is_ok_and(|text| text.contains("sources:"))
         }
     })
@@ -103,10 +87,7 @@ mod tests {
             read("name: shop\ntarget-path: build/dbt").target_dir(dir, None),
             Path::new("shop/build/dbt")
         );
-        assert_eq!(
-            read("name: shop\ntarget-path: a").target_dir(dir, Some("/tmp/t")),
-            Path::new("/tmp/t")
-        );
+        assert_eq!(read("name: shop\ntarget-path: a").target_dir(dir, Some("/tmp/t")), Path::new("/tmp/t"));
     }
 
     #[test]
@@ -117,11 +98,8 @@ mod tests {
         std::fs::write(dir.path().join("target/x.yml"), "sources: []").unwrap();
         std::fs::write(dir.path().join("models/m.yml"), "models: []").unwrap();
         assert!(!mentions_sources(dir.path()));
-        std::fs::write(
-            dir.path().join("models/deep/s.yaml"),
-            "version: 2\nsources:\n  - name: raw\n",
-        )
-        .unwrap();
+        std::fs::write(dir.path().join("models/deep/s.yaml"), "version: 2\nsources:\n  - name: raw\n")
+            .unwrap();
         assert!(mentions_sources(dir.path()));
     }
 

@@ -35,10 +35,7 @@ pub struct NodeResult {
 impl RunResults {
     /// Reads the file that dbt left.
     pub fn read(file: &Path) -> Result<Self, Error> {
-        let wrong = |reason: String| Error::Unreadable {
-            file: file.to_owned(),
-            reason,
-        };
+        let wrong = |reason: String| Error::Unreadable { file: file.to_owned(), reason };
         let bytes = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
         serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))
     }
@@ -76,10 +73,9 @@ pub fn deploy_outcomes(results: &RunResults, tables: &[(Relation, Origin)]) -> V
             }
         })
         .map(|outcome| match outcome.verdict {
-            Verdict::Skipped => Outcome {
-                message: "skipped by dbt: something that it reads was not made".into(),
-                ..outcome
-            },
+            Verdict::Skipped => {
+                Outcome { message: "skipped by dbt: something that it reads was not made".into(), ..outcome }
+            }
             Verdict::Passed | Verdict::Warned | Verdict::Failed | Verdict::Errored => outcome,
         })
         .collect()
@@ -99,11 +95,8 @@ pub fn test_outcomes(results: &RunResults, origins: &BTreeMap<String, Origin>) -
                 _ => Verdict::Errored,
             };
             let outcome = node.outcome(Stage::Test, test_name(&node.unique_id), verdict);
-            let message = if verdict == Verdict::Passed {
-                "passed".to_owned()
-            } else {
-                outcome.message.clone()
-            };
+            let message =
+                if verdict == Verdict::Passed { "passed".to_owned() } else { outcome.message.clone() };
             Outcome { message, ..outcome }.about(origins.get(&node.unique_id))
         })
         .collect()
@@ -123,11 +116,7 @@ fn test_name(unique_id: &str) -> &str {
 /// dbt's message of an error: its first line says where, the second what, and the rest how. PostgreSQL's own lines
 /// (`DETAIL:`, `HINT:`) stay as they are; where the compiled file lies is of no use, it is in a folder that goes.
 fn words(message: &str) -> (String, Vec<String>) {
-    let lines: Vec<&str> = message
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
+    let lines: Vec<&str> = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let headed = lines.first().is_some_and(|line| line.contains(" Error in ")) && lines.len() > 1;
     let mut lines = lines.into_iter().skip(usize::from(headed));
     let first = lines.next().unwrap_or_default().to_owned();
@@ -154,18 +143,13 @@ mod tests {
     }
 
     fn origin(id: &str) -> Origin {
-        Origin {
-            unique_id: id.into(),
-            file: "models/a.sql".into(),
-        }
+        Origin { unique_id: id.into(), file: "models/a.sql".into() }
     }
 
     #[test]
     fn a_failed_model_keeps_postgresqls_words_and_loses_dbts_wrapping() {
         let message = "Database Error in model a (models/a.sql)\n  column \"nope\" does not exist\n  DETAIL:  SQLSTATE: 42703\n  HINT:  Perhaps.\n  CONTEXT:  PL/pgSQL function inline_code_block line 14 at RAISE\n  compiled code at target/run/a.sql";
-        let results = RunResults {
-            results: vec![node("model.s.a", "error", message)],
-        };
+        let results = RunResults { results: vec![node("model.s.a", "error", message)] };
         let [outcome] = &deploy_outcomes(&results, &[(Relation::new("s", "a"), origin("model.s.a"))])[..]
         else {
             panic!()
@@ -183,20 +167,13 @@ mod tests {
         let results = RunResults {
             results: vec![
                 node("seed.s.ok", "success", "INSERT 10"),
-                node(
-                    "seed.s.bad",
-                    "error",
-                    "Runtime Error in seed bad (seeds/bad.csv)\n  no such column",
-                ),
+                node("seed.s.bad", "error", "Runtime Error in seed bad (seeds/bad.csv)\n  no such column"),
                 node("model.s.a", "skipped", ""),
             ],
         };
         let outcomes = deploy_outcomes(&results, &[(Relation::new("s", "a"), origin("model.s.a"))]);
         let shown: Vec<_> = outcomes.iter().map(|o| (o.subject.as_str(), o.verdict)).collect();
-        assert_eq!(
-            shown,
-            [("seed.s.bad", Verdict::Errored), ("s.a", Verdict::Skipped)]
-        );
+        assert_eq!(shown, [("seed.s.bad", Verdict::Errored), ("s.a", Verdict::Skipped)]);
     }
 
     #[test]
@@ -204,35 +181,21 @@ mod tests {
         let results = RunResults {
             results: vec![
                 node("test.s.unique_a_id.a1b2c3d4e5", "pass", ""),
-                node(
-                    "test.s.totals_match",
-                    "fail",
-                    "Got 3 results, configured to fail if != 0",
-                ),
-                node(
-                    "unit_test.s.a.adds_up",
-                    "error",
-                    "Compilation Error in test x\n  boom",
-                ),
+                node("test.s.totals_match", "fail", "Got 3 results, configured to fail if != 0"),
+                node("unit_test.s.a.adds_up", "error", "Compilation Error in test x\n  boom"),
             ],
         };
         let outcomes = test_outcomes(
             &results,
             &BTreeMap::from([("test.s.unique_a_id.a1b2c3d4e5".into(), origin("model.s.a"))]),
         );
-        let shown: Vec<_> = outcomes
-            .iter()
-            .map(|o| (o.subject.as_str(), o.verdict, o.message.as_str()))
-            .collect();
+        let shown: Vec<_> =
+            outcomes.iter().map(|o| (o.subject.as_str(), o.verdict, o.message.as_str())).collect();
         assert_eq!(
             shown,
             [
                 ("unique_a_id", Verdict::Passed, "passed"),
-                (
-                    "totals_match",
-                    Verdict::Failed,
-                    "Got 3 results, configured to fail if != 0"
-                ),
+                ("totals_match", Verdict::Failed, "Got 3 results, configured to fail if != 0"),
                 ("a.adds_up", Verdict::Errored, "boom"),
             ]
         );

@@ -42,11 +42,7 @@ pub fn judge(capture: &Capture) -> Outcome {
     let problems = problems(capture);
     let readers = capture.readers.join(", ");
     if problems.is_empty() {
-        let how = if capture.cdc_mode == "WAL" {
-            "from the WAL"
-        } else {
-            "by triggers"
-        };
+        let how = if capture.cdc_mode == "WAL" { "from the WAL" } else { "by triggers" };
         return Outcome::new(
             Stage::Cdc,
             &capture.source,
@@ -67,19 +63,14 @@ fn problems(capture: &Capture) -> Vec<String> {
     if !capture.source_exists {
         return vec!["the source table is gone".into()];
     }
-    let mut problems: Vec<String> = capture
-        .alert
-        .iter()
-        .map(|alert| format!("the engine says: {alert}"))
-        .collect();
+    let mut problems: Vec<String> =
+        capture.alert.iter().map(|alert| format!("the engine says: {alert}")).collect();
     let Some(stable_name) = &capture.stable_name else {
         problems.push("the engine does not track the source".into());
         return problems;
     };
     if !capture.buffer_exists {
-        problems.push(format!(
-            "the change buffer pgtrickle_changes.changes_{stable_name} is gone"
-        ));
+        problems.push(format!("the change buffer pgtrickle_changes.changes_{stable_name} is gone"));
     }
     // A source that is read from the WAL has no triggers; one on its way there still has them.
     if capture.cdc_mode != "WAL" {
@@ -114,10 +105,7 @@ mod tests {
     use super::*;
 
     fn capture() -> Capture {
-        let trigger = |event: &str| Trigger {
-            name: format!("pg_trickle_cdc_{event}_ab12"),
-            enabled: true,
-        };
+        let trigger = |event: &str| Trigger { name: format!("pg_trickle_cdc_{event}_ab12"), enabled: true };
         Capture {
             source: "raw.orders".into(),
             source_exists: true,
@@ -133,25 +121,10 @@ mod tests {
     #[test]
     fn four_enabled_triggers_or_the_row_trigger_or_the_wal_are_evidence() {
         assert_eq!(judge(&capture()).verdict, Verdict::Passed);
-        let row = Trigger {
-            name: "pg_trickle_cdc_ab12".into(),
-            enabled: true,
-        };
+        let row = Trigger { name: "pg_trickle_cdc_ab12".into(), enabled: true };
+        assert_eq!(judge(&Capture { triggers: vec![row], ..capture() }).verdict, Verdict::Passed);
         assert_eq!(
-            judge(&Capture {
-                triggers: vec![row],
-                ..capture()
-            })
-            .verdict,
-            Verdict::Passed
-        );
-        assert_eq!(
-            judge(&Capture {
-                triggers: vec![],
-                cdc_mode: "WAL".into(),
-                ..capture()
-            })
-            .verdict,
+            judge(&Capture { triggers: vec![], cdc_mode: "WAL".into(), ..capture() }).verdict,
             Verdict::Passed
         );
     }
@@ -165,27 +138,9 @@ mod tests {
         for (broken, sentence) in [
             (disabled, "the trigger pg_trickle_cdc_truncate_ab12 is disabled"),
             (missing, "the trigger pg_trickle_cdc_upd_ab12 is missing"),
-            (
-                Capture {
-                    source_exists: false,
-                    ..capture()
-                },
-                "the source table is gone",
-            ),
-            (
-                Capture {
-                    buffer_exists: false,
-                    ..capture()
-                },
-                "changes_ab12 is gone",
-            ),
-            (
-                Capture {
-                    stable_name: None,
-                    ..capture()
-                },
-                "does not track",
-            ),
+            (Capture { source_exists: false, ..capture() }, "the source table is gone"),
+            (Capture { buffer_exists: false, ..capture() }, "changes_ab12 is gone"),
+            (Capture { stable_name: None, ..capture() }, "does not track"),
             (
                 Capture {
                     cdc_mode: "WAL".into(),
@@ -197,11 +152,7 @@ mod tests {
         ] {
             let outcome = judge(&broken);
             assert_eq!(outcome.verdict, Verdict::Failed);
-            assert!(
-                outcome.message.contains(sentence),
-                "{sentence} in {}",
-                outcome.message
-            );
+            assert!(outcome.message.contains(sentence), "{sentence} in {}", outcome.message);
         }
     }
 }

@@ -37,10 +37,7 @@ pub fn judge(table: &StreamTable, catalog: &Catalog, now: f64, limits: Option<Li
     if tier == "frozen" && limits.is_none() {
         return outcome(
             Verdict::Warned,
-            format!(
-                "refreshed {} ago; its tier is frozen, the scheduler leaves it",
-                shown(age)
-            ),
+            format!("refreshed {} ago; its tier is frozen, the scheduler leaves it", shown(age)),
         );
     }
     // What is deployed decides, not what the model asks for: this is about the server.
@@ -59,17 +56,10 @@ pub fn judge(table: &StreamTable, catalog: &Catalog, now: f64, limits: Option<Li
     if let Some(limit) = exceeded(limits.error_after) {
         outcome(
             Verdict::Failed,
-            format!(
-                "refreshed {} ago, more than {} is too old",
-                shown(age),
-                shown(limit)
-            ),
+            format!("refreshed {} ago, more than {} is too old", shown(age), shown(limit)),
         )
     } else if let Some(limit) = exceeded(limits.warn_after) {
-        outcome(
-            Verdict::Warned,
-            format!("refreshed {} ago, more than {} is late", shown(age), shown(limit)),
-        )
+        outcome(Verdict::Warned, format!("refreshed {} ago, more than {} is late", shown(age), shown(limit)))
     } else {
         outcome(Verdict::Passed, format!("refreshed {} ago", shown(age)))
     }
@@ -83,10 +73,7 @@ fn derived(schedule: Option<&Schedule>, tier: &str) -> Option<Limits> {
         _ => 1,
     };
     let interval = Duration::from_secs(schedule?.seconds()?) * factor;
-    Some(Limits {
-        warn_after: Some(interval + GRACE),
-        error_after: Some(interval * 3 + GRACE),
-    })
+    Some(Limits { warn_after: Some(interval + GRACE), error_after: Some(interval * 3 + GRACE) })
 }
 
 fn shown(age: Duration) -> String {
@@ -108,10 +95,8 @@ mod tests {
     const NOW: f64 = 1_000_000.0;
 
     fn judged(schedule: &str, tier: &str, age: Option<f64>, limits: Option<Limits>) -> Verdict {
-        let settings = Settings::from_iter([(
-            Setting::Schedule,
-            Value::Schedule(Schedule::parse(schedule).unwrap()),
-        )]);
+        let settings =
+            Settings::from_iter([(Setting::Schedule, Value::Schedule(Schedule::parse(schedule).unwrap()))]);
         let table = StreamTable {
             relation: Relation::new("s", "t"),
             query: String::new(),
@@ -124,11 +109,7 @@ mod tests {
             refresh_tier: Some(tier.into()),
             ..Health::default()
         };
-        let deployed = [Deployed {
-            table: table.clone(),
-            mark: None,
-            health,
-        }];
+        let deployed = [Deployed { table: table.clone(), mark: None, health }];
         judge(&table, &catalog(&deployed), NOW, limits).verdict
     }
 
@@ -158,10 +139,7 @@ mod tests {
 
     #[test]
     fn limits_that_were_set_win() {
-        let limits = Limits {
-            warn_after: None,
-            error_after: Some(Duration::from_secs(5)),
-        };
+        let limits = Limits { warn_after: None, error_after: Some(Duration::from_secs(5)) };
         assert_eq!(judged("1h", "hot", Some(6.0), Some(limits)), Verdict::Failed);
         assert_eq!(judged("1h", "hot", Some(4.0), Some(limits)), Verdict::Passed);
     }

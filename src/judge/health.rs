@@ -17,22 +17,13 @@ pub struct EngineCheck {
 }
 
 /// Those of the engine's checks that this gate answers itself, table by table and without their false alarms.
-const ANSWERED_HERE: [&str; 4] = [
-    "error_tables",
-    "stale_tables",
-    "needs_reinit",
-    "consecutive_errors",
-];
+const ANSWERED_HERE: [&str; 4] = ["error_tables", "stale_tables", "needs_reinit", "consecutive_errors"];
 
 /// Judges one table by its status. The engine's error counter is no evidence: it stays at zero.
 pub fn judge(table: &StreamTable, catalog: &Catalog) -> Outcome {
     let (verdict, message) = standing(table, catalog);
-    let next = (verdict == Verdict::Failed && catalog.contains_key(&table.relation)).then(|| {
-        format!(
-            "look at it: select * from pgtrickle.explain_st('{}')",
-            table.relation
-        )
-    });
+    let next = (verdict == Verdict::Failed && catalog.contains_key(&table.relation))
+        .then(|| format!("look at it: select * from pgtrickle.explain_st('{}')", table.relation));
     Outcome::new(Stage::Health, &table.relation, verdict, message)
         .with_details(next)
         .about(table.origin.as_ref())
@@ -54,22 +45,15 @@ fn standing(table: &StreamTable, catalog: &Catalog) -> (Verdict, String) {
         return (Verdict::Failed, format!("its fuse has blown: {why}"));
     }
     match health.status.as_str() {
-        "ACTIVE" if health.needs_reinit => (
-            Verdict::Warned,
-            "ACTIVE, but due to be filled again from scratch".into(),
-        ),
-        "ACTIVE" => (
-            Verdict::Passed,
-            mode_sentence(deployed.health.effective_refresh_mode.as_deref()),
-        ),
+        "ACTIVE" if health.needs_reinit => {
+            (Verdict::Warned, "ACTIVE, but due to be filled again from scratch".into())
+        }
+        "ACTIVE" => (Verdict::Passed, mode_sentence(deployed.health.effective_refresh_mode.as_deref())),
         "ERROR" => {
             let why = engine_message(health.last_error_message.as_deref().unwrap_or_default());
             (Verdict::Failed, format!("in status ERROR: {why}"))
         }
-        status => (
-            Verdict::Failed,
-            format!("in status {status}, it is not refreshed"),
-        ),
+        status => (Verdict::Failed, format!("in status {status}, it is not refreshed")),
     }
 }
 
@@ -94,17 +78,9 @@ pub fn judge_engine(checks: &[EngineCheck]) -> Vec<Outcome> {
             Outcome::new(Stage::Health, &check.check_name, verdict, check.detail.clone())
         })
         .collect();
-    if !outcomes
-        .iter()
-        .any(|outcome| outcome.subject == "scheduler_running")
-    {
+    if !outcomes.iter().any(|outcome| outcome.subject == "scheduler_running") {
         let message = "the engine does not say whether its scheduler runs";
-        outcomes.push(Outcome::new(
-            Stage::Health,
-            "scheduler_running",
-            Verdict::Errored,
-            message,
-        ));
+        outcomes.push(Outcome::new(Stage::Health, "scheduler_running", Verdict::Errored, message));
     }
     outcomes
 }
@@ -125,67 +101,33 @@ mod tests {
             upstream: vec![],
             origin: None,
         };
-        let deployed = [Deployed {
-            table: table.clone(),
-            mark: None,
-            health,
-        }];
+        let deployed = [Deployed { table: table.clone(), mark: None, health }];
         judge(&table, &catalog(&deployed))
     }
 
     fn healthy() -> Health {
-        Health {
-            status: "ACTIVE".into(),
-            is_populated: true,
-            storage_exists: true,
-            ..Health::default()
-        }
+        Health { status: "ACTIVE".into(), is_populated: true, storage_exists: true, ..Health::default() }
     }
 
     #[test]
     fn active_alone_passes() {
         assert_eq!(judged(healthy()).verdict, Verdict::Passed);
-        assert_eq!(
-            judged(Health {
-                needs_reinit: true,
-                ..healthy()
-            })
-            .verdict,
-            Verdict::Warned
-        );
+        assert_eq!(judged(Health { needs_reinit: true, ..healthy() }).verdict, Verdict::Warned);
         for status in ["SUSPENDED", "ERROR", "INITIALIZING", "SOMETHING_NEW"] {
             assert_eq!(
-                judged(Health {
-                    status: status.into(),
-                    ..healthy()
-                })
-                .verdict,
+                judged(Health { status: status.into(), ..healthy() }).verdict,
                 Verdict::Failed,
                 "{status}"
             );
         }
-        assert_eq!(
-            judged(Health {
-                storage_exists: false,
-                ..healthy()
-            })
-            .verdict,
-            Verdict::Failed
-        );
-        let blown = Health {
-            fuse_state: Some("blown".into()),
-            blow_reason: Some("12 changes".into()),
-            ..healthy()
-        };
+        assert_eq!(judged(Health { storage_exists: false, ..healthy() }).verdict, Verdict::Failed);
+        let blown =
+            Health { fuse_state: Some("blown".into()), blow_reason: Some("12 changes".into()), ..healthy() };
         assert_eq!(judged(blown).message, "its fuse has blown: 12 changes");
     }
 
     fn check(name: &str, severity: &str) -> EngineCheck {
-        EngineCheck {
-            check_name: name.into(),
-            severity: severity.into(),
-            detail: "words".into(),
-        }
+        EngineCheck { check_name: name.into(), severity: severity.into(), detail: "words".into() }
     }
 
     #[test]

@@ -28,15 +28,9 @@ pub fn subjects<'a>(project: Option<&'a [StreamTable]>, deployed: &'a [Deployed]
 /// The sentence in the engine's error text, which can be kilobytes of a Rust value and its backtrace
 /// (docs/pg_trickle.md, "Status").
 pub fn engine_message(raw: &str) -> String {
-    let message = raw
-        .split_once("message: \"")
-        .map_or(raw, |(_, rest)| quoted(rest));
+    let message = raw.split_once("message: \"").map_or(raw, |(_, rest)| quoted(rest));
     let line = message.lines().next().unwrap_or_default().trim();
-    if line.is_empty() {
-        "the engine gives no reason".into()
-    } else {
-        line.chars().take(300).collect()
-    }
+    if line.is_empty() { "the engine gives no reason".into() } else { line.chars().take(300).collect() }
 }
 
 /// Up to the closing quote of a Rust string literal.
@@ -58,10 +52,7 @@ mod tests {
     fn a_debug_dump_is_reduced_to_its_sentence() {
         let dump = "ErrorReportWithLevel { level: ERROR, inner: ErrorReport { sqlerrcode: ERRCODE_DIVISION_BY_ZERO, message: \"division by zero\", hint: None, detail: Some(\"0: std::backtrace\") } }";
         assert_eq!(engine_message(dump), "division by zero");
-        assert_eq!(
-            engine_message("message: \"column \\\"a\\\" is gone\", x"),
-            "column \\\"a\\\" is gone"
-        );
+        assert_eq!(engine_message("message: \"column \\\"a\\\" is gone\", x"), "column \\\"a\\\" is gone");
         assert_eq!(engine_message("plain words\nand more"), "plain words");
         assert_eq!(engine_message(""), "the engine gives no reason");
     }

@@ -44,10 +44,7 @@ pub fn judge(table: &StreamTable, catalog: &Catalog) -> Outcome {
         Progress::NeverByItself => (
             Verdict::Failed,
             "was created with initialize: false, and nothing has filled it since".to_owned(),
-            vec![format!(
-                "fill it: select pgtrickle.refresh_stream_table('{}')",
-                table.relation
-            )],
+            vec![format!("fill it: select pgtrickle.refresh_stream_table('{}')", table.relation)],
         ),
     };
     Outcome::new(Stage::Population, &table.relation, verdict, message)
@@ -81,11 +78,7 @@ mod tests {
             last_error_message: error.map(ToOwned::to_owned),
             ..Health::default()
         };
-        let deployed = [Deployed {
-            table: table(),
-            mark: None,
-            health,
-        }];
+        let deployed = [Deployed { table: table(), mark: None, health }];
         progress(&table(), &catalog(&deployed))
     }
 
@@ -94,10 +87,7 @@ mod tests {
         assert_eq!(progress_of("ACTIVE", true, None), Progress::Populated);
         assert!(matches!(progress_of("ACTIVE", false, None), Progress::Waiting(_)));
         assert_eq!(progress_of("INITIALIZING", false, None), Progress::NeverByItself);
-        assert!(matches!(
-            progress_of("SUSPENDED", true, None),
-            Progress::Failed(_)
-        ));
+        assert!(matches!(progress_of("SUSPENDED", true, None), Progress::Failed(_)));
         assert_eq!(
             progress_of("ERROR", true, Some("… message: \"division by zero\", …")),
             Progress::Failed("is in status ERROR: division by zero".into())

@@ -18,19 +18,12 @@ pub struct Relation {
 impl Relation {
     /// A relation from its two parts.
     pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
-        Self {
-            schema: schema.into(),
-            name: name.into(),
-        }
+        Self { schema: schema.into(), name: name.into() }
     }
 
     /// The relation as an SQL identifier, safe whatever the parts hold.
     pub fn quoted(&self) -> String {
-        format!(
-            "{}.{}",
-            quote_identifier(&self.schema),
-            quote_identifier(&self.name)
-        )
+        format!("{}.{}", quote_identifier(&self.schema), quote_identifier(&self.name))
     }
 
     /// Whether a person meant this relation by `text`: its name, or its schema and name.
@@ -40,17 +33,13 @@ impl Relation {
 
     /// What pg_trickle cannot hold in this name, if anything (docs/pg_trickle.md, "Names").
     pub fn unfit_for_a_stream_table(&self) -> Option<String> {
-        [("schema", &self.schema), ("name", &self.name)]
-            .into_iter()
-            .find_map(|(what, part)| {
-                let lower = part
-                    .chars()
-                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-                let starts_well = part.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
-                (!lower || !starts_well).then(|| {
-                    format!("{what} `{part}` is not a plain lower-case identifier, pg_trickle cannot hold it")
-                })
+        [("schema", &self.schema), ("name", &self.name)].into_iter().find_map(|(what, part)| {
+            let lower = part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+            let starts_well = part.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+            (!lower || !starts_well).then(|| {
+                format!("{what} `{part}` is not a plain lower-case identifier, pg_trickle cannot hold it")
             })
+        })
     }
 }
 
@@ -101,29 +90,10 @@ mod tests {
 
     #[test]
     fn names_that_the_engine_cannot_hold_are_told() {
-        assert_eq!(
-            Relation::new("analytics", "order_totals_2").unfit_for_a_stream_table(),
-            None
-        );
-        for bad in [
-            "MixedCase",
-            "with space",
-            "with.dot",
-            "2nd",
-            "",
-            "naïve",
-            "q\"uote",
-        ] {
-            assert!(
-                Relation::new("analytics", bad)
-                    .unfit_for_a_stream_table()
-                    .is_some(),
-                "{bad}"
-            );
-            assert!(
-                Relation::new(bad, "orders").unfit_for_a_stream_table().is_some(),
-                "{bad}"
-            );
+        assert_eq!(Relation::new("analytics", "order_totals_2").unfit_for_a_stream_table(), None);
+        for bad in ["MixedCase", "with space", "with.dot", "2nd", "", "naïve", "q\"uote"] {
+            assert!(Relation::new("analytics", bad).unfit_for_a_stream_table().is_some(), "{bad}");
+            assert!(Relation::new(bad, "orders").unfit_for_a_stream_table().is_some(), "{bad}");
         }
     }
 }

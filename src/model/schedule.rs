@@ -54,13 +54,9 @@ impl Schedule {
 fn parse_cron(text: &str) -> Result<Schedule, String> {
     let fields = text.split_whitespace().count();
     if text.starts_with('@') || fields == 5 || fields == 6 {
-        Ok(Schedule::Cron(
-            text.split_whitespace().collect::<Vec<_>>().join(" "),
-        ))
+        Ok(Schedule::Cron(text.split_whitespace().collect::<Vec<_>>().join(" ")))
     } else {
-        Err(format!(
-            "`{text}` is no schedule: a cron expression has 5 or 6 fields, this has {fields}"
-        ))
+        Err(format!("`{text}` is no schedule: a cron expression has 5 or 6 fields, this has {fields}"))
     }
 }
 
@@ -110,14 +106,9 @@ mod tests {
 
     #[test]
     fn durations_mean_seconds() {
-        for (text, seconds) in [
-            ("60s", 60),
-            ("1m", 60),
-            ("90", 90),
-            ("1h30m", 5_400),
-            (" 2d ", 172_800),
-            ("1w", 604_800),
-        ] {
+        for (text, seconds) in
+            [("60s", 60), ("1m", 60), ("90", 90), ("1h30m", 5_400), (" 2d ", 172_800), ("1w", 604_800)]
+        {
             assert_eq!(Schedule::parse(text), Ok(Schedule::Every(seconds)), "{text}");
         }
     }
@@ -125,26 +116,13 @@ mod tests {
     #[test]
     fn cron_and_calculated_are_kept_apart() {
         assert_eq!(Schedule::parse("CALCULATED"), Ok(Schedule::Calculated));
-        assert_eq!(
-            Schedule::parse("*/5 *  * * *"),
-            Ok(Schedule::Cron("*/5 * * * *".into()))
-        );
+        assert_eq!(Schedule::parse("*/5 *  * * *"), Ok(Schedule::Cron("*/5 * * * *".into())));
         assert_eq!(Schedule::parse("@hourly"), Ok(Schedule::Cron("@hourly".into())));
     }
 
     #[test]
     fn what_the_engine_refuses_is_refused() {
-        for text in [
-            "",
-            "banana",
-            "5x",
-            "-5",
-            "0s",
-            "5 minutes",
-            "1m30",
-            "99999999999999999999w",
-            "1.5h",
-        ] {
+        for text in ["", "banana", "5x", "-5", "0s", "5 minutes", "1m30", "99999999999999999999w", "1.5h"] {
             assert!(Schedule::parse(text).is_err(), "{text}");
         }
     }

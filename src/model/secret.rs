@@ -20,11 +20,7 @@ impl Secret {
     /// `text` with every occurrence of this secret replaced by `***`.
     pub fn mask(&self, text: &str) -> String {
         // A secret of one or two characters would mask half the text and hide nothing worth hiding.
-        if self.0.len() < 3 {
-            text.to_owned()
-        } else {
-            text.replace(&self.0, "***")
-        }
+        if self.0.len() < 3 { text.to_owned() } else { text.replace(&self.0, "***") }
     }
 }
 
@@ -48,9 +44,6 @@ mod tests {
     fn no_way_of_printing_shows_it() {
         let secret = Secret::new("hunter22");
         assert_eq!(format!("{secret} {secret:?}"), "*** ***");
-        assert_eq!(
-            secret.mask("login hunter22 failed for hunter22"),
-            "login *** failed for ***"
-        );
+        assert_eq!(secret.mask("login hunter22 failed for hunter22"), "login *** failed for ***");
     }
 }

@@ -156,10 +156,7 @@ impl Setting {
             // YAML 1.1 reads a bare `on` or `off` as a boolean before dbt sees it.
             (Kind::Word(words), Json::Bool(on)) => {
                 let text = if *on { "on" } else { "off" };
-                words
-                    .iter()
-                    .find(|(spelling, _)| *spelling == text)
-                    .map(|_| Value::Text(text.to_owned()))
+                words.iter().find(|(spelling, _)| *spelling == text).map(|_| Value::Text(text.to_owned()))
             }
             (Kind::Text, Json::String(text)) => Some(Value::Text(text.clone())),
             (Kind::Bool, Json::Bool(flag)) => Some(Value::Bool(*flag)),
@@ -167,9 +164,7 @@ impl Setting {
             (Kind::Float, Json::Number(number)) => number.as_f64().map(Value::Float),
             _ => None,
         };
-        value
-            .map(Some)
-            .ok_or_else(|| format!("{name} is `{}`, expected {}", shown(json), kind.expectation()))
+        value.map(Some).ok_or_else(|| format!("{name} is `{}`, expected {}", shown(json), kind.expectation()))
     }
 }
 
@@ -289,14 +284,8 @@ mod tests {
             Setting::RefreshMode.read(&json!("differential")),
             Ok(Some(Value::Text("DIFFERENTIAL".into())))
         );
-        assert_eq!(
-            Setting::Status.read(&json!("paused")),
-            Ok(Some(Value::Text("SUSPENDED".into())))
-        );
-        assert_eq!(
-            Setting::Fuse.read(&json!(false)),
-            Ok(Some(Value::Text("off".into())))
-        );
+        assert_eq!(Setting::Status.read(&json!("paused")), Ok(Some(Value::Text("SUSPENDED".into()))));
+        assert_eq!(Setting::Fuse.read(&json!(false)), Ok(Some(Value::Text("off".into()))));
     }
 
     #[test]
@@ -318,15 +307,7 @@ mod tests {
             Setting::AppendOnly.read(&json!("yes")),
             Err("append_only is `yes`, expected true or false".into())
         );
-        assert_eq!(
-            Setting::Fuse.read(&json!(1)),
-            Err("fuse is `1`, expected one of off, on, auto".into())
-        );
-        assert!(
-            Setting::Schedule
-                .read(&json!("banana"))
-                .unwrap_err()
-                .contains("`banana`")
-        );
+        assert_eq!(Setting::Fuse.read(&json!(1)), Err("fuse is `1`, expected one of off, on, auto".into()));
+        assert!(Setting::Schedule.read(&json!("banana")).unwrap_err().contains("`banana`"));
     }
 }

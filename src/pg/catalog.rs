@@ -66,27 +66,17 @@ impl Client {
     /// # Errors
     /// Also when the database lacks the extension, or has one that is too old.
     pub async fn server(&self) -> Result<Server, Error> {
-        let server: Server = self
-            .ask("asking for the server's version", include_str!("sql/server.sql"))
-            .await?;
+        let server: Server =
+            self.ask("asking for the server's version", include_str!("sql/server.sql")).await?;
         let Some(version) = &server.pg_trickle else {
-            return Err(Error::NoExtension {
-                endpoint: self.endpoint().to_string(),
-            });
+            return Err(Error::NoExtension { endpoint: self.endpoint().to_string() });
         };
         let missing: Vec<String> = NEEDED_COLUMNS
             .iter()
             .filter(|column| !server.columns.iter().any(|there| there == *column))
             .map(|column| format!("pgt_stream_tables.{column}"))
             .collect();
-        if missing.is_empty() {
-            Ok(server)
-        } else {
-            Err(Error::TooOld {
-                version: version.clone(),
-                missing,
-            })
-        }
+        if missing.is_empty() { Ok(server) } else { Err(Error::TooOld { version: version.clone(), missing }) }
     }
 
     /// Every stream table of the database.
@@ -100,20 +90,12 @@ impl Client {
 
     /// How the changes of every source are captured.
     pub async fn captures(&self) -> Result<Vec<Capture>, Error> {
-        self.ask(
-            "looking at the capture of changes",
-            include_str!("sql/captures.sql"),
-        )
-        .await
+        self.ask("looking at the capture of changes", include_str!("sql/captures.sql")).await
     }
 
     /// What the engine says of itself.
     pub async fn engine_state(&self) -> Result<EngineState, Error> {
-        self.ask(
-            "asking for the engine's health",
-            include_str!("sql/engine_checks.sql"),
-        )
-        .await
+        self.ask("asking for the engine's health", include_str!("sql/engine_checks.sql")).await
     }
 }
 
@@ -121,14 +103,8 @@ fn deployed(row: Map<String, Json>) -> Result<Deployed, serde_json::Error> {
     let health = Health::deserialize(&Json::Object(row.clone()))?;
     let row = Row::deserialize(Json::Object(row))?;
     // A comment of somebody else's on that column is no mark, and no error.
-    let mark: Option<Mark> = row
-        .mark
-        .as_deref()
-        .and_then(|text| serde_json::from_str(text).ok());
-    let origin = mark.as_ref().map(|mark| Origin {
-        unique_id: mark.unique_id.clone(),
-        file: String::new(),
-    });
+    let mark: Option<Mark> = row.mark.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    let origin = mark.as_ref().map(|mark| Origin { unique_id: mark.unique_id.clone(), file: String::new() });
     Ok(Deployed {
         table: StreamTable {
             relation: Relation::new(row.pgt_schema, row.pgt_name),

@@ -57,10 +57,7 @@ impl Endpoint {
     /// The same server and role, another database.
     #[must_use]
     pub fn with_database(&self, database: &str) -> Self {
-        Self {
-            database: database.to_owned(),
-            ..self.clone()
-        }
+        Self { database: database.to_owned(), ..self.clone() }
     }
 
     /// The whole address as a URL, password and all: for a child process's environment, never for print.
@@ -111,17 +108,10 @@ impl Endpoint {
             .unwrap_or_else(|| "postgres".into());
         let database = decoded(url.path().strip_prefix('/').unwrap_or_default());
         let mut endpoint = Self {
-            host: url
-                .host_str()
-                .filter(|host| !host.is_empty())
-                .map_or_else(|| "localhost".into(), decoded),
+            host: url.host_str().filter(|host| !host.is_empty()).map_or_else(|| "localhost".into(), decoded),
             port: url.port().unwrap_or(5432),
             password: Secret::new(decoded(url.password().unwrap_or_default())),
-            database: if database.is_empty() {
-                user.clone()
-            } else {
-                database
-            },
+            database: if database.is_empty() { user.clone() } else { database },
             user,
             sslmode: SslMode::default(),
             sslrootcert: None,
@@ -201,10 +191,7 @@ mod tests {
                 .unwrap();
         assert_eq!((endpoint.sslmode, endpoint.port), (SslMode::VerifyFull, 5432));
         assert_eq!(endpoint.sslrootcert.as_deref(), Some("/etc/ca.pem"));
-        assert_eq!(
-            Endpoint::parse("postgres://u@h/d?sslmode=maybe"),
-            Err(BadUrl::SslMode("maybe".into()))
-        );
+        assert_eq!(Endpoint::parse("postgres://u@h/d?sslmode=maybe"), Err(BadUrl::SslMode("maybe".into())));
         assert_eq!(
             Endpoint::parse("postgres://u@h/d?target_session_attrs=any"),
             Err(BadUrl::Parameter("target_session_attrs".into()))
@@ -215,10 +202,7 @@ mod tests {
 
     #[test]
     fn a_socket_directory_can_be_the_host() {
-        let socket = Endpoint {
-            host: "/var/run/postgresql".into(),
-            ..endpoint("u", "p", "d")
-        };
+        let socket = Endpoint { host: "/var/run/postgresql".into(), ..endpoint("u", "p", "d") };
         assert_eq!(Endpoint::parse(socket.url().reveal()), Ok(socket));
     }
 }

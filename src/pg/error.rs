@@ -84,17 +84,12 @@ impl ServerMessage {
         // The engine puts a backtrace behind the first line of some details (docs/pg_trickle.md, "Errors").
         let detail = self.detail.as_deref().and_then(|detail| detail.lines().next());
         let line = |what: &str, text: Option<&str>| {
-            text.filter(|t| !t.is_empty())
-                .map(|text| format!("{what}: {text}"))
+            text.filter(|t| !t.is_empty()).map(|text| format!("{what}: {text}"))
         };
-        [
-            line("DETAIL", detail),
-            line("HINT", self.hint.as_deref()),
-            line("SQLSTATE", Some(&self.code)),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+        [line("DETAIL", detail), line("HINT", self.hint.as_deref()), line("SQLSTATE", Some(&self.code))]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 }
 
@@ -108,20 +103,13 @@ impl fmt::Display for ServerMessage {
 impl Error {
     pub(super) fn connecting(endpoint: &Endpoint, source: &tokio_postgres::Error) -> Self {
         let code = source.code().map(|code| code.code().to_owned());
-        Self::Connect {
-            endpoint: endpoint.to_string(),
-            reason: reason(source),
-            code,
-        }
+        Self::Connect { endpoint: endpoint.to_string(), reason: reason(source), code }
     }
 
     pub(super) fn asking(doing: &'static str, source: &tokio_postgres::Error) -> Self {
         match server_message(source) {
             Some(message) => Self::Server { doing, message },
-            None => Self::Lost {
-                doing,
-                reason: reason(source),
-            },
+            None => Self::Lost { doing, reason: reason(source) },
         }
     }
 

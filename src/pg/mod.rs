@@ -43,11 +43,7 @@ impl Client {
         let (client, connection) = wire.connect(tls).await.map_err(failed)?;
         // Its end is seen by the next query, which then fails with the reason.
         tokio::spawn(async move { drop(connection.await) });
-        Ok(Self {
-            wire: client,
-            endpoint: endpoint.clone(),
-            limits,
-        })
+        Ok(Self { wire: client, endpoint: endpoint.clone(), limits })
     }
 
     /// Where this connection leads.
@@ -62,10 +58,7 @@ impl Client {
     async fn ask<T: DeserializeOwned>(&self, doing: &'static str, sql: &str) -> Result<T, Error> {
         let failed = |source: tokio_postgres::Error| Error::asking(doing, &source);
         let settings = self.settings();
-        self.wire
-            .batch_execute(&format!("begin read only; {settings}"))
-            .await
-            .map_err(failed)?;
+        self.wire.batch_execute(&format!("begin read only; {settings}")).await.map_err(failed)?;
         let row = self.wire.query_one(sql, &[]).await;
         self.wire.batch_execute("rollback").await.map_err(failed)?;
         let text: String = row.and_then(|row| row.try_get(0)).map_err(failed)?;
@@ -82,34 +75,21 @@ impl Client {
 
     /// Runs a script of a person's, as it is.
     pub async fn run_script(&self, sql: &str) -> Result<(), Error> {
-        self.wire
-            .batch_execute(sql)
-            .await
-            .map_err(|source| Error::asking("running the script", &source))
+        self.wire.batch_execute(sql).await.map_err(|source| Error::asking("running the script", &source))
     }
 
     /// Fills a stream table now.
     pub async fn refresh(&self, table: &Relation) -> Result<(), Error> {
         let name = table.to_string();
-        let refreshed = self
-            .wire
-            .query("select pgtrickle.refresh_stream_table($1)", &[&name])
-            .await;
-        refreshed
-            .map(drop)
-            .map_err(|source| Error::asking("refreshing the stream table", &source))
+        let refreshed = self.wire.query("select pgtrickle.refresh_stream_table($1)", &[&name]).await;
+        refreshed.map(drop).map_err(|source| Error::asking("refreshing the stream table", &source))
     }
 
     /// Drops a stream table and nothing else: one that others read is refused by the engine.
     pub async fn drop_stream_table(&self, table: &Relation) -> Result<(), Error> {
         let name = table.to_string();
-        let dropped = self
-            .wire
-            .query("select pgtrickle.drop_stream_table($1)", &[&name])
-            .await;
-        dropped
-            .map(drop)
-            .map_err(|source| Error::asking("dropping the stream table", &source))
+        let dropped = self.wire.query("select pgtrickle.drop_stream_table($1)", &[&name]).await;
+        dropped.map(drop).map_err(|source| Error::asking("dropping the stream table", &source))
     }
 
     /// Which of these relations do not exist.
@@ -123,10 +103,7 @@ impl Client {
         let rows = self.wire.query(sql, &[&quoted]).await;
         let rows = rows.map_err(|source| Error::asking("looking for the sources", &source))?;
         let missing: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-        Ok(wanted
-            .into_iter()
-            .filter(|relation| missing.contains(&relation.quoted()))
-            .collect())
+        Ok(wanted.into_iter().filter(|relation| missing.contains(&relation.quoted())).collect())
     }
 }
 

@@ -21,20 +21,15 @@ pub(super) fn connector(endpoint: &Endpoint) -> Result<MakeRustlsConnect, Error>
     let verifier: Arc<dyn ServerCertVerifier> = match endpoint.sslmode {
         // Nothing to verify, or, as with libpq, encryption without asking who is there. A named root certificate
         // makes `require` ask, as it does there.
-        SslMode::Disable | SslMode::Prefer => Arc::new(Lenient {
-            provider: provider.clone(),
-            authority: None,
-        }),
-        SslMode::Require if endpoint.sslrootcert.is_none() => Arc::new(Lenient {
-            provider: provider.clone(),
-            authority: None,
-        }),
+        SslMode::Disable | SslMode::Prefer => {
+            Arc::new(Lenient { provider: provider.clone(), authority: None })
+        }
+        SslMode::Require if endpoint.sslrootcert.is_none() => {
+            Arc::new(Lenient { provider: provider.clone(), authority: None })
+        }
         SslMode::Require | SslMode::VerifyCa => {
             let authority = Some(strict(endpoint, &provider)?);
-            Arc::new(Lenient {
-                provider: provider.clone(),
-                authority,
-            })
+            Arc::new(Lenient { provider: provider.clone(), authority })
         }
         SslMode::VerifyFull => strict(endpoint, &provider)?,
     };
@@ -55,9 +50,7 @@ fn strict(endpoint: &Endpoint, provider: &Arc<CryptoProvider>) -> Result<Arc<Web
                 CertificateDer::pem_file_iter(file).map_err(|error| root_cert_error(endpoint, &error))?;
             for certificate in certificates {
                 let certificate = certificate.map_err(|error| root_cert_error(endpoint, &error))?;
-                roots
-                    .add(certificate)
-                    .map_err(|error| root_cert_error(endpoint, &error))?;
+                roots.add(certificate).map_err(|error| root_cert_error(endpoint, &error))?;
             }
         }
         None => {
@@ -70,14 +63,8 @@ fn strict(endpoint: &Endpoint, provider: &Arc<CryptoProvider>) -> Result<Arc<Web
 }
 
 fn root_cert_error(endpoint: &Endpoint, error: &dyn std::fmt::Display) -> Error {
-    let file = endpoint
-        .sslrootcert
-        .clone()
-        .unwrap_or_else(|| "the system's certificates".into());
-    Error::RootCert {
-        file,
-        reason: error.to_string(),
-    }
+    let file = endpoint.sslrootcert.clone().unwrap_or_else(|| "the system's certificates".into());
+    Error::RootCert { file, reason: error.to_string() }
 }
 
 /// Verifies the authority at most, never the name.
@@ -137,8 +124,6 @@ impl ServerCertVerifier for Lenient {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

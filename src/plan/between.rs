@@ -28,20 +28,11 @@ impl Plan {
         let (ours, unmanaged): (Vec<_>, Vec<_>) = deployed
             .iter()
             .filter(|d| !wanted.contains(&d.table.relation))
-            .partition(|d| {
-                d.mark
-                    .as_ref()
-                    .is_some_and(|mark| mark.dbt_project == policy.project)
-            });
+            .partition(|d| d.mark.as_ref().is_some_and(|mark| mark.dbt_project == policy.project));
 
         let readers = order::downstream(desired.iter().chain(ours.iter().map(|d| &d.table)));
         let downstream = |relation: &Relation| -> Vec<Relation> {
-            readers
-                .get(relation)
-                .into_iter()
-                .flatten()
-                .map(|reader| (*reader).clone())
-                .collect()
+            readers.get(relation).into_iter().flatten().map(|reader| (*reader).clone()).collect()
         };
         let step = |table: &StreamTable, change: Change| Step {
             relation: table.relation.clone(),
@@ -57,9 +48,7 @@ impl Plan {
             .map(|table| {
                 step(
                     table,
-                    there
-                        .get(&table.relation)
-                        .map_or_else(|| create(table), |now| change(now, table)),
+                    there.get(&table.relation).map_or_else(|| create(table), |now| change(now, table)),
                 )
             })
             .collect();
@@ -68,10 +57,7 @@ impl Plan {
         let drops = order::topological(&drops).unwrap_or(drops);
         steps.extend(drops.into_iter().rev().map(|table| step(table, Change::Drop)));
 
-        Ok(Self {
-            steps,
-            unmanaged: unmanaged.into_iter().map(|d| d.table.relation.clone()).collect(),
-        })
+        Ok(Self { steps, unmanaged: unmanaged.into_iter().map(|d| d.table.relation.clone()).collect() })
     }
 }
 
@@ -84,42 +70,28 @@ impl Policy {
                 return false;
             }
         };
-        !allowed
-            .iter()
-            .any(|name| name == "all" || relation.is_named(name))
+        !allowed.iter().any(|name| name == "all" || relation.is_named(name))
     }
 }
 
 /// A new table, with the settings that say something: what the engine does anyway is left out.
 fn create(table: &StreamTable) -> Change {
-    let says_something = |(setting, value): &(Setting, &Value)| match setting {
-        Setting::Temporal => **value != Value::Bool(false),
-        Setting::StorageBackend => **value != Value::Text("heap".into()),
-        _ => true,
-    };
+    let unsaid =
+        [(Setting::Temporal, Value::Bool(false)), (Setting::StorageBackend, Value::Text("heap".into()))];
+    let says_something =
+        |(setting, value): &(Setting, &Value)| !unsaid.iter().any(|(s, v)| s == setting && v == *value);
     let settings = table.settings.iter().filter(says_something);
-    Change::Create {
-        settings: settings
-            .map(|(setting, value)| (setting, value.clone()))
-            .collect(),
-    }
+    Change::Create { settings: settings.map(|(setting, value)| (setting, value.clone())).collect() }
 }
 
 /// What turns one table into the other.
 fn change(now: &StreamTable, wanted: &StreamTable) -> Change {
     let settings = setting_changes(now, wanted);
     let same_query = query::same(&now.query, &wanted.query);
-    if settings
-        .iter()
-        .any(|change| change.setting.on_change() == OnChange::Recreate)
-    {
+    if settings.iter().any(|change| change.setting.on_change() == OnChange::Recreate) {
         Change::Recreate { settings }
     } else if !same_query {
-        Change::AlterQuery {
-            before: now.query.clone(),
-            after: wanted.query.clone(),
-            settings,
-        }
+        Change::AlterQuery { before: now.query.clone(), after: wanted.query.clone(), settings }
     } else if settings.is_empty() {
         Change::Keep
     } else {
@@ -158,7 +130,9 @@ impl SettingChange {
             }
             // docs/pg_trickle.md, "Schedules": IMMEDIATE has none, whatever is asked for.
             (Setting::Schedule, _) if wanted.settings.refresh_mode() == Some("IMMEDIATE") => true,
-            (Setting::Schedule, to) => *to == self.from || (is_calculated(to) && self.from.is_none()),
+            (Setting::Schedule, to) => {
+                *to == self.from || (is_calculated(to.as_ref()) && self.from.is_none())
+            }
             // docs/pg_trickle.md, "Refresh modes": the engine turns it on by itself after insert-only refreshes.
             (Setting::AppendOnly, Some(Value::Bool(false))) => true,
             // docs/pg_trickle.md, "Status": ERROR and INITIALIZING are how a table fares, not what it was set to.
@@ -178,8 +152,8 @@ impl SettingChange {
     }
 }
 
-fn is_calculated(value: &Option<Value>) -> bool {
-    *value == Some(Value::Schedule(Schedule::Calculated))
+fn is_calculated(value: Option<&Value>) -> bool {
+    value == Some(&Value::Schedule(Schedule::Calculated))
 }
 
 #[cfg(test)]
@@ -204,32 +178,19 @@ mod tests {
     }
 
     fn deployed(table: StreamTable, project: Option<&str>) -> Deployed {
-        let mark = project.map(|p| Mark {
-            dbt_project: p.into(),
-            unique_id: format!("model.{p}.{}", table.relation.name),
-        });
-        Deployed {
-            table,
-            mark,
-            health: Health::default(),
-        }
+        let mark = project
+            .map(|p| Mark { dbt_project: p.into(), unique_id: format!("model.{p}.{}", table.relation.name) });
+        Deployed { table, mark, health: Health::default() }
     }
 
     fn policy() -> Policy {
-        Policy {
-            project: "shop".into(),
-            ..Policy::default()
-        }
+        Policy { project: "shop".into(), ..Policy::default() }
     }
 
     /// What happens to one table with the same query and these settings.
     fn between_settings(now: &Json, wanted: &Json) -> Change {
         let there = [deployed(table("t", "select 1", now), Some("shop"))];
-        Plan::between(&[table("t", "select 1", wanted)], &there, &policy())
-            .unwrap()
-            .steps
-            .remove(0)
-            .change
+        Plan::between(&[table("t", "select 1", wanted)], &there, &policy()).unwrap().steps.remove(0).change
     }
 
     #[test]
@@ -237,15 +198,9 @@ mod tests {
         for (now, wanted) in [
             (json!({"schedule": "1m"}), json!({"schedule": "60s"})),
             (json!({"schedule": null}), json!({"schedule": "calculated"})),
-            (
-                json!({"refresh_mode": "DIFFERENTIAL"}),
-                json!({"refresh_mode": "auto"}),
-            ),
+            (json!({"refresh_mode": "DIFFERENTIAL"}), json!({"refresh_mode": "auto"})),
             (json!({"refresh_mode": "FULL"}), json!({"refresh_mode": "AUTO"})),
-            (
-                json!({"refresh_mode": "IMMEDIATE"}),
-                json!({"refresh_mode": "IMMEDIATE", "schedule": "5m"}),
-            ),
+            (json!({"refresh_mode": "IMMEDIATE"}), json!({"refresh_mode": "IMMEDIATE", "schedule": "5m"})),
             (json!({"append_only": true}), json!({"append_only": false})),
             (json!({"status": "ERROR"}), json!({"status": "ACTIVE"})),
             (json!({"status": "SUSPENDED"}), json!({"status": "paused"})),
@@ -262,25 +217,17 @@ mod tests {
             &json!({"schedule": "1m", "tier": "hot"}),
             &json!({"schedule": "5m", "tier": "cold"}),
         );
-        let Change::Alter(changes) = change else {
-            panic!("{change:?}")
-        };
-        let shown: Vec<_> = changes
-            .iter()
-            .map(|c| format!("{} {}", c.setting, c.to.as_ref().unwrap()))
-            .collect();
+        let Change::Alter(changes) = change else { panic!("{change:?}") };
+        let shown: Vec<_> =
+            changes.iter().map(|c| format!("{} {}", c.setting, c.to.as_ref().unwrap())).collect();
         assert_eq!(shown, ["schedule 5m", "tier cold"]);
     }
 
     #[test]
     fn auto_over_an_immediate_table_becomes_differential() {
-        let change = between_settings(
-            &json!({"refresh_mode": "IMMEDIATE"}),
-            &json!({"refresh_mode": "AUTO"}),
-        );
-        let Change::Alter(changes) = change else {
-            panic!("{change:?}")
-        };
+        let change =
+            between_settings(&json!({"refresh_mode": "IMMEDIATE"}), &json!({"refresh_mode": "AUTO"}));
+        let Change::Alter(changes) = change else { panic!("{change:?}") };
         assert_eq!(changes[0].to, Some(Value::Text("DIFFERENTIAL".into())));
     }
 
@@ -289,35 +236,21 @@ mod tests {
         for (now, wanted) in [
             (json!({}), json!({"partition_by": "day"})),
             (json!({"partition_by": "day"}), json!({})),
-            (
-                json!({"storage_backend": "heap"}),
-                json!({"storage_backend": "citus"}),
-            ),
-            (
-                json!({"temporal": false}),
-                json!({"temporal": true, "schedule": "5m"}),
-            ),
+            (json!({"storage_backend": "heap"}), json!({"storage_backend": "citus"})),
+            (json!({"temporal": false}), json!({"temporal": true, "schedule": "5m"})),
         ] {
             let change = between_settings(&now, &wanted);
-            assert!(
-                matches!(change, Change::Recreate { .. }),
-                "{now} -> {wanted}: {change:?}"
-            );
+            assert!(matches!(change, Change::Recreate { .. }), "{now} -> {wanted}: {change:?}");
         }
     }
 
     #[test]
     fn a_changed_query_is_altered_in_place() {
         let there = [deployed(table("t", "select a from x", &json!({})), Some("shop"))];
-        let plan = Plan::between(
-            &[table("t", "select a, b from x", &json!({"schedule": "2m"}))],
-            &there,
-            &policy(),
-        )
-        .unwrap();
-        let Change::AlterQuery { settings, .. } = &plan.steps[0].change else {
-            panic!("{plan:?}")
-        };
+        let plan =
+            Plan::between(&[table("t", "select a, b from x", &json!({"schedule": "2m"}))], &there, &policy())
+                .unwrap();
+        let Change::AlterQuery { settings, .. } = &plan.steps[0].change else { panic!("{plan:?}") };
         assert_eq!(settings.len(), 1);
     }
 
@@ -330,33 +263,17 @@ mod tests {
         ];
         let plan = Plan::between(&[], &there, &policy()).unwrap();
         assert_eq!(
-            plan.steps
-                .iter()
-                .map(|s| (s.relation.name.as_str(), s.refused))
-                .collect::<Vec<_>>(),
+            plan.steps.iter().map(|s| (s.relation.name.as_str(), s.refused)).collect::<Vec<_>>(),
             [("ours", true)]
         );
-        assert_eq!(
-            plan.unmanaged,
-            ["theirs", "by_hand"].map(|name| Relation::new("shop", name))
-        );
+        assert_eq!(plan.unmanaged, ["theirs", "by_hand"].map(|name| Relation::new("shop", name)));
 
         for allowed in ["all", "ours", "shop.ours"] {
-            let policy = Policy {
-                allow_drop: vec![allowed.into()],
-                ..policy()
-            };
-            assert_eq!(
-                Plan::between(&[], &there, &policy).unwrap().refused().count(),
-                0,
-                "{allowed}"
-            );
+            let policy = Policy { allow_drop: vec![allowed.into()], ..policy() };
+            assert_eq!(Plan::between(&[], &there, &policy).unwrap().refused().count(), 0, "{allowed}");
         }
-        let policy = Policy {
-            allow_drop: vec!["theirs".into()],
-            allow_recreate: vec!["all".into()],
-            ..policy()
-        };
+        let policy =
+            Policy { allow_drop: vec!["theirs".into()], allow_recreate: vec!["all".into()], ..policy() };
         assert_eq!(Plan::between(&[], &there, &policy).unwrap().refused().count(), 1);
     }
 
@@ -365,21 +282,13 @@ mod tests {
         let mut reader = table("a_reader", "select 1", &json!({}));
         let base = table("base", "select 1", &json!({}));
         reader.upstream = vec![base.relation.clone()];
-        let names = |plan: Plan| {
-            plan.steps
-                .into_iter()
-                .map(|s| s.relation.name)
-                .collect::<Vec<_>>()
-        };
+        let names = |plan: Plan| plan.steps.into_iter().map(|s| s.relation.name).collect::<Vec<_>>();
 
         let plan = Plan::between(&[reader.clone(), base.clone()], &[], &policy()).unwrap();
         assert_eq!(plan.steps[0].downstream, [reader.relation.clone()]);
         assert_eq!(names(plan), ["base", "a_reader"]);
 
         let there = [deployed(base, Some("shop")), deployed(reader, Some("shop"))];
-        assert_eq!(
-            names(Plan::between(&[], &there, &policy()).unwrap()),
-            ["a_reader", "base"]
-        );
+        assert_eq!(names(Plan::between(&[], &there, &policy()).unwrap()), ["a_reader", "base"]);
     }
 }

@@ -136,10 +136,7 @@ impl Plan {
         let counts = self.counts();
         if self.is_empty() {
             let plural = if counts.keep == 1 { "" } else { "s" };
-            return format!(
-                "No changes. {} stream table{plural} as the project wants them.",
-                counts.keep
-            );
+            return format!("No changes. {} stream table{plural} as the project wants them.", counts.keep);
         }
         format!(
             "Plan: {} to add, {} to change, {} to replace, {} to destroy.",

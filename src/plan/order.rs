@@ -15,12 +15,7 @@ pub fn topological<'a>(tables: &[&'a StreamTable]) -> Result<Vec<&'a StreamTable
     while !left.is_empty() {
         let ready: Vec<&Relation> = left
             .values()
-            .filter(|table| {
-                !table
-                    .upstream
-                    .iter()
-                    .any(|up| *up != table.relation && left.contains_key(up))
-            })
+            .filter(|table| !table.upstream.iter().any(|up| *up != table.relation && left.contains_key(up)))
             .map(|table| &table.relation)
             .collect();
         if ready.is_empty() {
@@ -41,10 +36,7 @@ pub fn downstream<'a>(
             readers.entry(up).or_default().insert(&table.relation);
         }
     }
-    readers
-        .keys()
-        .map(|relation| (*relation, reachable(relation, &readers)))
-        .collect()
+    readers.keys().map(|relation| (*relation, reachable(relation, &readers))).collect()
 }
 
 fn reachable<'a>(
@@ -82,12 +74,7 @@ mod tests {
 
     #[test]
     fn a_cycle_is_told_with_its_members() {
-        let tables = [
-            table("a", &["c"]),
-            table("b", &["a"]),
-            table("c", &["b"]),
-            table("free", &[]),
-        ];
+        let tables = [table("a", &["c"]), table("b", &["a"]), table("c", &["b"]), table("free", &[])];
         let cycle = topological(&tables.iter().collect::<Vec<_>>()).unwrap_err();
         assert_eq!(cycle, ["a", "b", "c"].map(|name| Relation::new("s", name)));
     }
@@ -96,12 +83,8 @@ mod tests {
     fn downstream_reaches_through_chains_and_diamonds() {
         let tables = [table("b", &["a"]), table("c", &["a"]), table("d", &["b", "c"])];
         let reached = downstream(&tables);
-        let names = |of: &str| {
-            reached[&Relation::new("s", of)]
-                .iter()
-                .map(|r| r.name.clone())
-                .collect::<Vec<_>>()
-        };
+        let names =
+            |of: &str| reached[&Relation::new("s", of)].iter().map(|r| r.name.clone()).collect::<Vec<_>>();
         assert_eq!(names("a"), ["b", "c", "d"]);
         assert_eq!(names("b"), ["d"]);
     }

@@ -52,20 +52,14 @@ impl<'a> Tokens<'a> {
         let length = run_length(self.rest, is_word);
         let (word, behind) = self.rest.split_at(length);
         let introduces = match behind.chars().next() {
-            Some('\'') => ["e", "b", "x", "n"]
-                .iter()
-                .any(|prefix| word.eq_ignore_ascii_case(prefix)),
+            Some('\'') => ["e", "b", "x", "n"].iter().any(|prefix| word.eq_ignore_ascii_case(prefix)),
             _ => false,
         };
         if introduces {
             let escapes = word.eq_ignore_ascii_case("e");
             let literal = quoted_length(behind, '\'', escapes);
             let text = self.take(length + literal);
-            return Cow::Owned(format!(
-                "{}{}",
-                text[..length].to_ascii_lowercase(),
-                &text[length..]
-            ));
+            return Cow::Owned(format!("{}{}", text[..length].to_ascii_lowercase(), &text[length..]));
         }
         let word = self.take(length);
         if word.bytes().any(|b| b.is_ascii_uppercase()) {
@@ -143,11 +137,7 @@ fn dollar_quoted_length(text: &str) -> Option<usize> {
     let name = &tag[1..tag.len() - 1];
     let is_tag = name.chars().all(|c| c.is_alphanumeric() || c == '_')
         && !name.starts_with(|c: char| c.is_ascii_digit());
-    is_tag.then(|| {
-        text[tag_end..]
-            .find(tag)
-            .map_or(text.len(), |at| tag_end + at + tag.len())
-    })
+    is_tag.then(|| text[tag_end..].find(tag).map_or(text.len(), |at| tag_end + at + tag.len()))
 }
 
 /// An operator ends where a comment begins.
@@ -206,8 +196,8 @@ mod tests {
     /// A token that stands for itself wherever it is put, as the lexer must return it.
     fn token() -> impl Strategy<Value = String> {
         prop_oneof![
-            "[a-z_][a-z0-9_]{0,6}".prop_filter("is a literal's prefix", |w| !["e", "b", "x", "n"]
-                .contains(&w.as_str())),
+            "[a-z_][a-z0-9_]{0,6}"
+                .prop_filter("is a literal's prefix", |w| !["e", "b", "x", "n"].contains(&w.as_str())),
             "[0-9]{1,4}",
             "'[^'\\\\]{0,8}'",
             "\"[^\"]{1,8}\"",

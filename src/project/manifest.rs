@@ -59,8 +59,8 @@ pub(super) struct Node<'a> {
     depends_on: DependsOn<'a>,
     #[serde(borrow, default)]
     pub(super) compiled_code: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    attached_node: Option<Cow<'a, str>>,
+    #[serde(borrow, default, rename = "attached_node")]
+    attached_to: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -86,11 +86,7 @@ struct Materialized<'a> {
 impl Node<'_> {
     fn materialized(&self) -> String {
         let config: Result<Materialized, _> = serde_json::from_str(self.config.get());
-        config
-            .ok()
-            .and_then(|c| c.materialized)
-            .unwrap_or_default()
-            .into_owned()
+        config.ok().and_then(|c| c.materialized).unwrap_or_default().into_owned()
     }
 
     pub(super) fn is_stream_table(&self) -> bool {
@@ -110,11 +106,9 @@ pub(super) fn pgtrickle_meta(config: &Map<String, Json>) -> Option<&Map<String, 
 
 impl Manifest<'_> {
     /// Where a model's stream table is: dbt's schema and alias, unless the model names them itself.
-    pub(super) fn relation_of(&self, node: &Node, config: &Map<String, Json>) -> Relation {
+    pub(super) fn relation_of(node: &Node, config: &Map<String, Json>) -> Relation {
         let own = |key: &str| {
-            let value = pgtrickle_meta(config)
-                .and_then(|ours| ours.get(key))
-                .or_else(|| config.get(key));
+            let value = pgtrickle_meta(config).and_then(|ours| ours.get(key)).or_else(|| config.get(key));
             value.and_then(Json::as_str).map(ToOwned::to_owned)
         };
         Relation {
@@ -134,7 +128,7 @@ impl Manifest<'_> {
                 continue;
             };
             if parent.is_stream_table() {
-                found.insert(self.relation_of(parent, &parent.config()));
+                found.insert(Self::relation_of(parent, &parent.config()));
             } else if matches!(parent.materialized().as_str(), "view" | "ephemeral") {
                 open.extend(parent.depends_on.nodes.iter().map(AsRef::as_ref));
             }
@@ -150,16 +144,9 @@ impl Manifest<'_> {
             .values()
             .filter(|node| node.resource_type == "model" || node.resource_type == "snapshot")
         {
-            for source in node
-                .depends_on
-                .nodes
-                .iter()
-                .filter_map(|id| self.sources.get(id.as_ref()))
-            {
+            for source in node.depends_on.nodes.iter().filter_map(|id| self.sources.get(id.as_ref())) {
                 let relation = Relation::new(source.schema.as_ref(), source.identifier.as_ref());
-                read.entry(relation)
-                    .or_default()
-                    .insert(node.original_file_path.to_string());
+                read.entry(relation).or_default().insert(node.original_file_path.to_string());
             }
         }
         read
@@ -172,21 +159,12 @@ impl Manifest<'_> {
             .iter()
             .filter(|(_, node)| is_test(node))
             .map(|(id, node)| {
-                let model = node
-                    .attached_node
-                    .as_ref()
-                    .and_then(|id| Some((id, self.nodes.get(id.as_ref())?)));
+                let model = node.attached_to.as_ref().and_then(|id| Some((id, self.nodes.get(id.as_ref())?)));
                 let (unique_id, file) = match model {
                     Some((id, model)) => (id.as_ref(), &model.original_file_path),
                     None => (id.as_ref(), &node.original_file_path),
                 };
-                (
-                    id.to_string(),
-                    Origin {
-                        unique_id: unique_id.to_owned(),
-                        file: file.to_string(),
-                    },
-                )
+                (id.to_string(), Origin { unique_id: unique_id.to_owned(), file: file.to_string() })
             })
             .collect()
     }

@@ -89,33 +89,19 @@ impl Project {
         bytes: &[u8],
         compiled: impl Fn(&str, &str) -> Option<String>,
     ) -> Result<Self, Error> {
-        let not_json = |source| Error::NotJson {
-            file: file.to_owned(),
-            source,
-        };
+        let not_json = |source| Error::NotJson { file: file.to_owned(), source };
         check_schema(file, &serde_json::from_slice(bytes).map_err(not_json)?)?;
         let manifest: Manifest = serde_json::from_slice(bytes).map_err(not_json)?;
 
-        let mut reader = Reader {
-            manifest: &manifest,
-            compiled,
-            problems: Vec::new(),
-            not_compiled: Vec::new(),
-        };
+        let mut reader =
+            Reader { manifest: &manifest, compiled, problems: Vec::new(), not_compiled: Vec::new() };
         let tables = reader.tables();
-        let Reader {
-            problems,
-            not_compiled,
-            ..
-        } = reader;
+        let Reader { problems, not_compiled, .. } = reader;
         if !problems.is_empty() {
             return Err(Error::Models { problems });
         }
         if !not_compiled.is_empty() {
-            return Err(Error::NotCompiled {
-                file: file.to_owned(),
-                models: not_compiled,
-            });
+            return Err(Error::NotCompiled { file: file.to_owned(), models: not_compiled });
         }
         Ok(Self {
             sources: manifest.sources_read(),
@@ -127,10 +113,8 @@ impl Project {
 
     /// Reads only what is there before compilation: the name and the sources.
     pub fn read_sources(file: &str, bytes: &[u8]) -> Result<BTreeMap<Relation, BTreeSet<String>>, Error> {
-        let manifest: Manifest = serde_json::from_slice(bytes).map_err(|source| Error::NotJson {
-            file: file.to_owned(),
-            source,
-        })?;
+        let manifest: Manifest = serde_json::from_slice(bytes)
+            .map_err(|source| Error::NotJson { file: file.to_owned(), source })?;
         Ok(manifest.sources_read())
     }
 }
@@ -144,10 +128,7 @@ fn check_schema(file: &str, probe: &manifest::SchemaProbe) -> Result<(), Error> 
         .and_then(|name| name.strip_prefix('v')?.strip_suffix(".json")?.parse().ok());
     match version {
         Some(version) if SCHEMAS.contains(&version) && schema.contains("/manifest/") => Ok(()),
-        _ => Err(Error::Schema {
-            file: file.to_owned(),
-            schema: schema.clone(),
-        }),
+        _ => Err(Error::Schema { file: file.to_owned(), schema: schema.clone() }),
     }
 }
 
@@ -162,20 +143,12 @@ impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
     fn tables(&mut self) -> Vec<StreamTable> {
         let mut named: BTreeMap<Relation, String> = BTreeMap::new();
         let mut tables = Vec::new();
-        for (id, node) in self
-            .manifest
-            .nodes
-            .iter()
-            .filter(|(_, node)| node.is_stream_table())
-        {
+        for (id, node) in self.manifest.nodes.iter().filter(|(_, node)| node.is_stream_table()) {
             let Some(table) = self.table(id, node) else {
                 continue;
             };
             if let Some(other) = named.insert(table.relation.clone(), node.original_file_path.to_string()) {
-                self.problem(
-                    node,
-                    format!("{} is the stream table of `{other}`, too", table.relation),
-                );
+                self.problem(node, format!("{} is the stream table of `{other}`, too", table.relation));
             }
             tables.push(table);
         }
@@ -185,7 +158,7 @@ impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
     /// One model; what is wrong with it is noted.
     fn table(&mut self, id: &str, node: &Node) -> Option<StreamTable> {
         let config = node.config();
-        let relation = self.manifest.relation_of(node, &config);
+        let relation = Manifest::relation_of(node, &config);
         if let Some(problem) = relation.unfit_for_a_stream_table() {
             self.problem(node, problem);
         }
@@ -199,10 +172,7 @@ impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
             query,
             settings,
             upstream: self.manifest.upstream_stream_tables(node),
-            origin: Some(Origin {
-                unique_id: id.to_owned(),
-                file: node.original_file_path.to_string(),
-            }),
+            origin: Some(Origin { unique_id: id.to_owned(), file: node.original_file_path.to_string() }),
         })
     }
 
@@ -298,17 +268,12 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(project.name, "shop");
-        let [table] = &project.tables[..] else {
-            panic!("{project:?}")
-        };
+        let [table] = &project.tables[..] else { panic!("{project:?}") };
         assert_eq!(table.relation, Relation::new("analytics", "t2"));
         assert_eq!(table.query, "select 1 as totals");
         assert_eq!(table.settings.schedule(), Some(&Schedule::Every(300)));
         assert_eq!(table.settings.refresh_mode(), Some("DIFFERENTIAL"));
-        assert_eq!(
-            table.settings.get(Setting::Tier),
-            Some(&Value::Text("cold".into()))
-        );
+        assert_eq!(table.settings.get(Setting::Tier), Some(&Value::Text("cold".into())));
         assert_eq!(table.origin.as_ref().unwrap().file, "models/totals.sql");
     }
 
@@ -323,15 +288,8 @@ mod tests {
             "model.shop.cut": model("cut", "stream_table", &["model.shop.t"], &json!({})),
         }))
         .unwrap();
-        let upstream = |name: &str| {
-            project
-                .tables
-                .iter()
-                .find(|t| t.relation.name == name)
-                .unwrap()
-                .upstream
-                .clone()
-        };
+        let upstream =
+            |name: &str| project.tables.iter().find(|t| t.relation.name == name).unwrap().upstream.clone();
         assert_eq!(upstream("far"), [Relation::new("analytics", "base")]);
         assert_eq!(upstream("cut"), []);
     }
@@ -345,9 +303,7 @@ mod tests {
             "model.shop.d": model("d", "stream_table", &[], &json!({})),
         }))
         .unwrap_err();
-        let Error::Models { problems } = error else {
-            panic!("{error}")
-        };
+        let Error::Models { problems } = error else { panic!("{error}") };
         let all = problems.join("\n");
         for part in [
             "models/a.sql: meta.pgtrickle has no key `shedule`",
@@ -365,17 +321,13 @@ mod tests {
         let mut node = model("a", "stream_table", &[], &json!({}));
         node.as_object_mut().unwrap().remove("compiled_code");
         let bytes = manifest(&json!({"model.shop.a": node}), &json!({}));
-        let project = Project::read("m.json", &bytes, |package, path| {
-            Some(format!("select '{package} {path}'"))
-        })
-        .unwrap();
+        let project =
+            Project::read("m.json", &bytes, |package, path| Some(format!("select '{package} {path}'")))
+                .unwrap();
         assert_eq!(project.tables[0].query, "select 'shop models/a.sql'");
         for lost in [None, Some(String::new())] {
             let error = Project::read("m.json", &bytes, |_, _| lost.clone()).unwrap_err();
-            assert!(
-                matches!(&error, Error::NotCompiled { models, .. } if models == &["a"]),
-                "{error}"
-            );
+            assert!(matches!(&error, Error::NotCompiled { models, .. } if models == &["a"]), "{error}");
         }
     }
 
@@ -401,9 +353,6 @@ mod tests {
             json!({"source.shop.raw.orders": source("orders"), "source.shop.raw.unread": source("unread")});
         let project = Project::read("m.json", &manifest(&nodes, &sources), |_, _| None).unwrap();
         let files = BTreeSet::from(["models/a.sql".to_owned(), "models/b.sql".to_owned()]);
-        assert_eq!(
-            project.sources,
-            BTreeMap::from([(Relation::new("raw", "orders"), files)])
-        );
+        assert_eq!(project.sources, BTreeMap::from([(Relation::new("raw", "orders"), files)]));
     }
 }

@@ -79,10 +79,7 @@ pub struct V1Engine {
 
 /// How many outcomes ended in which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(
-    missing_docs,
-    reason = "each is the number of outcomes with the verdict of that name"
-)]
+#[expect(missing_docs, reason = "each is the number of outcomes with the verdict of that name")]
 pub struct V1Tally {
     pub passed: usize,
     pub skipped: usize,
@@ -210,10 +207,7 @@ impl From<&Report> for V1Report {
     fn from(report: &Report) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
-            tool: V1Tool {
-                name: env!("CARGO_PKG_NAME").into(),
-                version: env!("CARGO_PKG_VERSION").into(),
-            },
+            tool: V1Tool { name: env!("CARGO_PKG_NAME").into(), version: env!("CARGO_PKG_VERSION").into() },
             command: report.command.into(),
             conclusion: report.conclusion().into(),
             strict: report.strict,
@@ -242,20 +236,8 @@ impl From<&Engine> for V1Engine {
 
 impl From<Tally> for V1Tally {
     fn from(tally: Tally) -> Self {
-        let Tally {
-            passed,
-            skipped,
-            warned,
-            failed,
-            errored,
-        } = tally;
-        Self {
-            passed,
-            skipped,
-            warned,
-            failed,
-            errored,
-        }
+        let Tally { passed, skipped, warned, failed, errored } = tally;
+        Self { passed, skipped, warned, failed, errored }
     }
 }
 
@@ -273,20 +255,8 @@ impl From<&Plan> for V1Plan {
 
 impl From<Counts> for V1Counts {
     fn from(counts: Counts) -> Self {
-        let Counts {
-            create,
-            alter,
-            replace,
-            drop,
-            keep,
-        } = counts;
-        Self {
-            create,
-            alter,
-            replace,
-            drop,
-            keep,
-        }
+        let Counts { create, alter, replace, drop, keep } = counts;
+        Self { create, alter, replace, drop, keep }
     }
 }
 
@@ -294,15 +264,8 @@ impl From<&Step> for V1Step {
     fn from(step: &Step) -> Self {
         let (settings, query) = match &step.change {
             Change::Create { settings } => (settings.iter().map(new_setting).collect(), None),
-            Change::AlterQuery {
-                before,
-                after,
-                settings,
-            } => {
-                let query = V1Query {
-                    before: before.clone(),
-                    after: after.clone(),
-                };
+            Change::AlterQuery { before, after, settings } => {
+                let query = V1Query { before: before.clone(), after: after.clone() };
                 (settings.iter().map(V1Setting::from).collect(), Some(query))
             }
             change @ (Change::Alter(_) | Change::Recreate { .. } | Change::Drop | Change::Keep) => {
@@ -322,19 +285,12 @@ impl From<&Step> for V1Step {
 }
 
 fn new_setting((setting, value): &(crate::model::Setting, Value)) -> V1Setting {
-    V1Setting {
-        name: setting.name().into(),
-        from: None,
-        to: Some(V1Value::from(value)),
-    }
+    V1Setting { name: setting.name().into(), from: None, to: Some(V1Value::from(value)) }
 }
 
 impl From<&Relation> for V1Relation {
     fn from(relation: &Relation) -> Self {
-        Self {
-            schema: relation.schema.clone(),
-            name: relation.name.clone(),
-        }
+        Self { schema: relation.schema.clone(), name: relation.name.clone() }
     }
 }
 
@@ -362,10 +318,7 @@ impl From<&Value> for V1Value {
 
 impl From<&Origin> for V1Model {
     fn from(origin: &Origin) -> Self {
-        Self {
-            unique_id: origin.unique_id.clone(),
-            file: origin.file.clone(),
-        }
+        Self { unique_id: origin.unique_id.clone(), file: origin.file.clone() }
     }
 }
 
@@ -397,10 +350,7 @@ mod tests {
         let report = sample::report();
         let read: V1Report = serde_json::from_str(&render(&report)).unwrap();
         assert_eq!(read, V1Report::from(&report));
-        assert_eq!(
-            read.plan.unwrap().steps.last().unwrap().relation.name,
-            sample::HOSTILE_NAME
-        );
+        assert_eq!(read.plan.unwrap().steps.last().unwrap().relation.name, sample::HOSTILE_NAME);
     }
 
     #[test]

@@ -25,11 +25,7 @@ pub fn render(report: &Report) -> String {
         suite(stage.name(), report.started_at, cases.collect())
     }));
     if report.interrupted {
-        junit.add_testsuite(suite(
-            "run",
-            report.started_at,
-            vec![interruption(report.elapsed)],
-        ));
+        junit.add_testsuite(suite("run", report.started_at, vec![interruption(report.elapsed)]));
     }
     let mut bytes = Vec::new();
     junit.write_xml(&mut bytes).expect("memory can be written to");
@@ -58,10 +54,8 @@ fn with_skipped(document: &[u8], skipped: &[usize]) -> Result<String, quick_xml:
 }
 
 fn suite(name: &str, started_at: OffsetDateTime, cases: Vec<TestCase>) -> TestSuite {
-    let mut suite = TestSuiteBuilder::new(name)
-        .set_timestamp(whole_second(started_at))
-        .add_testcases(cases)
-        .build();
+    let mut suite =
+        TestSuiteBuilder::new(name).set_timestamp(whole_second(started_at)).add_testcases(cases).build();
     suite.package = classname(name);
     suite
 }
@@ -74,37 +68,18 @@ fn case(name: String, outcome: &Outcome, strict: bool) -> TestCase {
     let cause = Some(full_text.clone());
     let is_warning = outcome.verdict == Verdict::Warned;
     let result = match outcome.verdict {
-        Verdict::Warned if strict => TestResult::Failure {
-            type_,
-            message,
-            cause,
-        },
+        Verdict::Warned if strict => TestResult::Failure { type_, message, cause },
         Verdict::Passed | Verdict::Warned => TestResult::Success,
-        Verdict::Skipped => TestResult::SkippedWithCause {
-            type_,
-            message,
-            cause,
-        },
-        Verdict::Failed => TestResult::Failure {
-            type_,
-            message,
-            cause,
-        },
-        Verdict::Errored => TestResult::Error {
-            type_,
-            message,
-            cause,
-        },
+        Verdict::Skipped => TestResult::SkippedWithCause { type_, message, cause },
+        Verdict::Failed => TestResult::Failure { type_, message, cause },
+        Verdict::Errored => TestResult::Error { type_, message, cause },
     };
     TestCase {
         name,
         time: milliseconds(outcome.elapsed.unwrap_or_default()),
         result,
         classname: Some(classname(stage)),
-        filepath: outcome
-            .origin
-            .as_ref()
-            .map(|origin| text::xml(&text::line(&origin.file))),
+        filepath: outcome.origin.as_ref().map(|origin| text::xml(&text::line(&origin.file))),
         system_out: is_warning.then(|| format!("warning: {full_text}")),
         system_err: None,
     }
@@ -140,9 +115,7 @@ struct Names(HashSet<String>);
 impl Names {
     fn unique(&mut self, name: &str) -> String {
         let numbered = (2..).map(|number| format!("{name} ({number})"));
-        let free = std::iter::once(name.to_owned())
-            .chain(numbered)
-            .find(|name| !self.0.contains(name));
+        let free = std::iter::once(name.to_owned()).chain(numbered).find(|name| !self.0.contains(name));
         let name = free.unwrap_or_default();
         self.0.insert(name.clone());
         name
@@ -160,10 +133,7 @@ fn whole_second(moment: OffsetDateTime) -> OffsetDateTime {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "the parser knows more than these tests ask for"
-)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "the parser knows more than these tests ask for")]
 mod tests {
     use std::collections::BTreeMap;
 
@@ -210,11 +180,7 @@ mod tests {
                         .collect(),
                     text: String::new(),
                 }),
-                Event::CData(data) => elements
-                    .last_mut()
-                    .unwrap()
-                    .text
-                    .push_str(&data.decode().unwrap()),
+                Event::CData(data) => elements.last_mut().unwrap().text.push_str(&data.decode().unwrap()),
                 Event::Eof => return elements,
                 _ => {}
             }
@@ -257,40 +223,23 @@ mod tests {
             assert!(attribute("time").parse::<f64>().is_ok());
             assert!(seen.insert((attribute("classname"), attribute("name"))));
         }
-        for problem in elements
-            .iter()
-            .filter(|e| ["failure", "error", "skipped"].contains(&e.name.as_str()))
+        for problem in elements.iter().filter(|e| ["failure", "error", "skipped"].contains(&e.name.as_str()))
         {
-            assert!(
-                problem
-                    .text
-                    .starts_with(problem.attributes["message"].split(' ').next().unwrap())
-            );
+            assert!(problem.text.starts_with(problem.attributes["message"].split(' ').next().unwrap()));
         }
-        assert!(elements.iter().any(|e| {
-            e.attributes
-                .get("file")
-                .is_some_and(|f| f == "models/marts/order_totals.sql")
-        }));
+        assert!(
+            elements
+                .iter()
+                .any(|e| { e.attributes.get("file").is_some_and(|f| f == "models/marts/order_totals.sql") })
+        );
     }
 
     #[test]
     fn strict_warnings_and_interruptions_are_not_green() {
-        let report = Report {
-            strict: true,
-            interrupted: true,
-            ..sample::report()
-        };
+        let report = Report { strict: true, interrupted: true, ..sample::report() };
         let elements = parse(&render(&report));
-        assert_eq!(
-            named(&elements, "failure").len(),
-            report.tally().failed + report.tally().warned
-        );
-        assert!(
-            named(&elements, "error")
-                .iter()
-                .any(|error| error.attributes["type"] == "run")
-        );
+        assert_eq!(named(&elements, "failure").len(), report.tally().failed + report.tally().warned);
+        assert!(named(&elements, "error").iter().any(|error| error.attributes["type"] == "run"));
     }
 
     proptest! {

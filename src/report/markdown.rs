@@ -39,10 +39,8 @@ pub fn render_within(report: &Report, limit: usize) -> String {
     let mut sections = sections(report);
     let mut note = String::new();
     while head.len() + sections.iter().map(Section::len).sum::<usize>() + note.len() + foot.len() > limit {
-        let least = sections
-            .iter_mut()
-            .filter(|section| !section.entries.is_empty())
-            .max_by_key(|s| s.cut_as);
+        let least =
+            sections.iter_mut().filter(|section| !section.entries.is_empty()).max_by_key(|s| s.cut_as);
         let Some(section) = least else { break };
         section.drop_last();
         note = left_out(&sections);
@@ -74,23 +72,11 @@ impl Section {
         after: &'static str,
     ) -> Self {
         let size = entries.iter().map(String::len).sum();
-        Self {
-            what,
-            cut_as,
-            before,
-            entries,
-            after,
-            size,
-            dropped: 0,
-        }
+        Self { what, cut_as, before, entries, after, size, dropped: 0 }
     }
 
     fn len(&self) -> usize {
-        if self.entries.is_empty() {
-            0
-        } else {
-            self.before.len() + self.size + self.after.len()
-        }
+        if self.entries.is_empty() { 0 } else { self.before.len() + self.size + self.after.len() }
     }
 
     fn drop_last(&mut self) {
@@ -113,18 +99,9 @@ fn left_out(sections: &[Section]) -> String {
     let parts: Vec<_> = sections
         .iter()
         .filter(|section| section.dropped > 0)
-        .map(|s| {
-            format!(
-                "{} of {}",
-                s.dropped,
-                words::count(s.dropped + s.entries.len(), s.what)
-            )
-        })
+        .map(|s| format!("{} of {}", s.dropped, words::count(s.dropped + s.entries.len(), s.what)))
         .collect();
-    format!(
-        "**Left out for length:** {}. The JSON report has everything.\n\n",
-        parts.join(", ")
-    )
+    format!("**Left out for length:** {}. The JSON report has everything.\n\n", parts.join(", "))
 }
 
 fn sections(report: &Report) -> Vec<Section> {
@@ -154,11 +131,7 @@ fn head(report: &Report) -> String {
         head.push_str("\n\n");
     }
     if !report.outcomes.is_empty() {
-        let strict = if report.strict {
-            "; warnings count as failures"
-        } else {
-            ""
-        };
+        let strict = if report.strict { "; warnings count as failures" } else { "" };
         let checks = words::count(report.outcomes.len(), "check");
         let _ = write!(head, "{checks}: {}{strict}.\n\n", words::tally(report.tally()));
     }
@@ -186,13 +159,7 @@ fn foot(report: &Report) -> String {
 fn changes(plan: &Plan) -> Section {
     let changed = plan.steps.iter().filter(|step| step.change != Change::Keep);
     let before = "| | Stream table | What changes | Downstream |\n|---|---|---|---|\n".to_owned();
-    Section::new(
-        "changed table",
-        2,
-        before,
-        changed.map(change_row).collect(),
-        "\n",
-    )
+    Section::new("changed table", 2, before, changed.map(change_row).collect(), "\n")
 }
 
 fn change_row(step: &Step) -> String {
@@ -202,11 +169,7 @@ fn change_row(step: &Step) -> String {
         None => "**refused**".to_owned(),
     });
     let changes: Vec<_> = std::iter::once(step.change.words().to_owned())
-        .chain(
-            settings
-                .into_iter()
-                .map(|(key, value)| format!("{}: {}", code(key), prose(&value))),
-        )
+        .chain(settings.into_iter().map(|(key, value)| format!("{}: {}", code(key), prose(&value))))
         .chain(refused)
         .collect();
     row(&[
@@ -218,11 +181,8 @@ fn change_row(step: &Step) -> String {
 }
 
 fn names(relations: &[Relation]) -> String {
-    let mut list: Vec<_> = relations
-        .iter()
-        .take(SHORT_LIST)
-        .map(|relation| code(&relation.to_string()))
-        .collect();
+    let mut list: Vec<_> =
+        relations.iter().take(SHORT_LIST).map(|relation| code(&relation.to_string())).collect();
     if relations.len() > SHORT_LIST {
         list.push(format!("and {} more", relations.len() - SHORT_LIST));
     }
@@ -234,24 +194,14 @@ fn problems(report: &Report) -> Section {
     let is_problem = |outcome: &&Outcome| outcome.verdict.is_bad() || outcome.verdict == Verdict::Warned;
     let mut problems: Vec<_> = report.outcomes.iter().filter(is_problem).collect();
     problems.sort_by_key(|outcome| !outcome.verdict.is_bad());
-    Section::new(
-        "problem",
-        1,
-        String::new(),
-        problems.into_iter().map(problem).collect(),
-        "\n",
-    )
+    Section::new("problem", 1, String::new(), problems.into_iter().map(problem).collect(), "\n")
 }
 
 fn problem(outcome: &Outcome) -> String {
     let (stage, verdict) = (outcome.stage.name(), outcome.verdict);
     let subject = code(&outcome.subject);
-    let mut entry = format!(
-        "- {} **{stage} {}** {subject}: {}",
-        icon(verdict),
-        verdict.name(),
-        prose(&outcome.message)
-    );
+    let mut entry =
+        format!("- {} **{stage} {}** {subject}: {}", icon(verdict), verdict.name(), prose(&outcome.message));
     if let Some(origin) = &outcome.origin {
         let _ = write!(entry, " ({})", code(&origin.file));
     }
@@ -261,11 +211,7 @@ fn problem(outcome: &Outcome) -> String {
         let _ = writeln!(entry, "  - {}", prose(line));
     }
     if lines.len() > MOST_DETAILS {
-        let _ = writeln!(
-            entry,
-            "  - and {} more",
-            words::count(lines.len() - MOST_DETAILS, "line")
-        );
+        let _ = writeln!(entry, "  - and {} more", words::count(lines.len() - MOST_DETAILS, "line"));
     }
     entry
 }
@@ -294,10 +240,7 @@ fn diff_entry(relation: &Relation, before: &str, after: &str) -> String {
         })
         .collect();
     if lines.len() > MOST_DIFF_LINES {
-        shown.push(format!(
-            "@@ and {} more @@",
-            words::count(lines.len() - MOST_DIFF_LINES, "line")
-        ));
+        shown.push(format!("@@ and {} more @@", words::count(lines.len() - MOST_DIFF_LINES, "line")));
     }
     let name = text::html_code(&text::clip(&relation.to_string(), LONGEST_NAME));
     let fence = text::fence("diff", &shown.join("\n"));
@@ -311,11 +254,8 @@ fn unmanaged(plan: &Plan) -> Section {
         words::count(plan.unmanaged.len(), "stream table")
     );
     let before = format!("<details><summary>{summary}</summary>\n\n");
-    let entries = plan
-        .unmanaged
-        .iter()
-        .map(|relation| format!("- {}\n", code(&relation.to_string())))
-        .collect();
+    let entries =
+        plan.unmanaged.iter().map(|relation| format!("- {}\n", code(&relation.to_string()))).collect();
     Section::new("unmanaged table", 5, before, entries, "\n</details>\n\n")
 }
 
@@ -325,19 +265,15 @@ fn checks(report: &Report) -> Section {
         "<details><summary>{} by stage</summary>\n\n| | Stage | Subject | Message | Time |\n|---|---|---|---|--:|\n",
         words::count(report.outcomes.len(), "check")
     );
-    let rows = report
-        .by_stage()
-        .into_iter()
-        .flat_map(|(_, outcomes)| outcomes)
-        .map(|outcome| {
-            row(&[
-                icon(outcome.verdict).to_owned(),
-                outcome.stage.name().to_owned(),
-                code(&outcome.subject),
-                prose(&outcome.message),
-                outcome.elapsed.map(words::duration).unwrap_or_default(),
-            ])
-        });
+    let rows = report.by_stage().into_iter().flat_map(|(_, outcomes)| outcomes).map(|outcome| {
+        row(&[
+            icon(outcome.verdict).to_owned(),
+            outcome.stage.name().to_owned(),
+            code(&outcome.subject),
+            prose(&outcome.message),
+            outcome.elapsed.map(words::duration).unwrap_or_default(),
+        ])
+    });
     Section::new("check", 3, before, rows.collect(), "\n</details>\n\n")
 }
 
@@ -378,12 +314,8 @@ mod tests {
     fn long_report(tables: usize) -> Report {
         let mut report = sample::report();
         let mut plan = report.plan.clone().unwrap();
-        let step = plan
-            .steps
-            .iter()
-            .find(|step| matches!(step.change, Change::AlterQuery { .. }))
-            .cloned()
-            .unwrap();
+        let step =
+            plan.steps.iter().find(|step| matches!(step.change, Change::AlterQuery { .. })).cloned().unwrap();
         for number in 0..tables {
             let relation = Relation::new(HOSTILE_NAME, format!("table_{number}"));
             let message = HOSTILE_MESSAGE.repeat(number % 40);
@@ -392,10 +324,7 @@ mod tests {
                     .with_details([HOSTILE_MESSAGE.repeat(9)]),
             );
             plan.unmanaged.push(relation.clone());
-            plan.steps.push(Step {
-                relation,
-                ..step.clone()
-            });
+            plan.steps.push(Step { relation, ..step.clone() });
         }
         report.plan = Some(plan);
         report
@@ -419,16 +348,8 @@ mod tests {
     fn it_always_fits_and_says_what_is_missing() {
         for tables in [10, 60, 200, 1_000] {
             let body = render(&long_report(tables));
-            assert!(
-                body.len() <= COMMENT_LIMIT,
-                "{tables} tables make {} bytes",
-                body.len()
-            );
-            assert_eq!(
-                body.contains("**Left out for length:**"),
-                tables >= 60,
-                "{tables}"
-            );
+            assert!(body.len() <= COMMENT_LIMIT, "{tables} tables make {} bytes", body.len());
+            assert_eq!(body.contains("**Left out for length:**"), tables >= 60, "{tables}");
         }
     }
 
@@ -439,15 +360,9 @@ mod tests {
         for limit in (0..whole.len()).step_by(509) {
             let body = render_within(&report, limit);
             let html = html(&body);
-            assert_eq!(
-                html.matches("<details>").count(),
-                html.matches("</details>").count()
-            );
+            assert_eq!(html.matches("<details>").count(), html.matches("</details>").count());
             assert!(body.starts_with("### ❌ pgtrickle-ci failed\n"));
-            assert!(
-                html.ends_with(concat!("pgtrickle-ci ", env!("CARGO_PKG_VERSION"), "</p>\n")),
-                "{limit}"
-            );
+            assert!(html.ends_with(concat!("pgtrickle-ci ", env!("CARGO_PKG_VERSION"), "</p>\n")), "{limit}");
         }
     }
 

@@ -62,11 +62,7 @@ impl Engine {
 
     /// The line that every report carries.
     pub fn describe(&self) -> String {
-        let what = if self.is_emulator() {
-            "the pg_trickle emulator"
-        } else {
-            "pg_trickle"
-        };
+        let what = if self.is_emulator() { "the pg_trickle emulator" } else { "pg_trickle" };
         format!("{what} {} on PostgreSQL {}", self.pg_trickle, self.postgres)
     }
 }
@@ -105,12 +101,7 @@ impl Report {
 
     /// How many outcomes ended in which way.
     pub fn tally(&self) -> Tally {
-        let count = |verdict| {
-            self.outcomes
-                .iter()
-                .filter(|outcome| outcome.verdict == verdict)
-                .count()
-        };
+        let count = |verdict| self.outcomes.iter().filter(|outcome| outcome.verdict == verdict).count();
         Tally {
             passed: count(Verdict::Passed),
             skipped: count(Verdict::Skipped),

@@ -24,13 +24,7 @@ pub(super) struct Page {
 
 impl Page {
     pub(super) fn new(style: Style) -> Self {
-        Self {
-            style: Style {
-                width: style.width.max(LEAST_WIDTH),
-                ..style
-            },
-            text: String::new(),
-        }
+        Self { style: Style { width: style.width.max(LEAST_WIDTH), ..style }, text: String::new() }
     }
 
     pub(super) fn width(&self) -> usize {
@@ -38,11 +32,7 @@ impl Page {
     }
 
     pub(super) fn painted(&self, paint: Paint, text: &str) -> String {
-        if self.style.color {
-            format!("{paint}{text}{paint:#}")
-        } else {
-            text.to_owned()
-        }
+        if self.style.color { format!("{paint}{text}{paint:#}") } else { text.to_owned() }
     }
 
     /// A line that is harmless, short and painted already.
@@ -75,11 +65,7 @@ impl Page {
         if names.is_empty() {
             return;
         }
-        let limit = if self.style.verbose {
-            names.len()
-        } else {
-            SHORT_LIST
-        };
+        let limit = if self.style.verbose { names.len() } else { SHORT_LIST };
         let mut list: Vec<_> = names.iter().take(limit).map(shown).collect();
         if names.len() > limit {
             list.push(format!("and {} more", names.len() - limit));

@@ -22,10 +22,7 @@ pub(super) fn report() -> Report {
     Report {
         project: Some("shop".into()),
         target: Some("127.0.0.1:5432/shop_ci".into()),
-        engine: Some(Engine {
-            postgres: "18.4".into(),
-            pg_trickle: "0.67.0-emulator".into(),
-        }),
+        engine: Some(Engine { postgres: "18.4".into(), pg_trickle: "0.67.0-emulator".into() }),
         elapsed: Duration::from_millis(12_340),
         plan: Some(plan()),
         outcomes: outcomes(),
@@ -38,10 +35,7 @@ fn relation(name: &str) -> Relation {
 }
 
 fn origin(name: &str) -> Origin {
-    Origin {
-        unique_id: format!("model.shop.{name}"),
-        file: format!("models/marts/{name}.sql"),
-    }
+    Origin { unique_id: format!("model.shop.{name}"), file: format!("models/marts/{name}.sql") }
 }
 
 fn step(name: &str, change: Change) -> Step {
@@ -63,21 +57,10 @@ fn text(word: &str) -> Value {
 }
 
 fn plan() -> Plan {
-    let reschedule = SettingChange {
-        setting: Setting::Schedule,
-        from: Some(every(120)),
-        to: Some(every(300)),
-    };
-    let fuse = SettingChange {
-        setting: Setting::Fuse,
-        from: None,
-        to: Some(text("auto")),
-    };
-    let partition = SettingChange {
-        setting: Setting::PartitionBy,
-        from: Some(text("ordered_at")),
-        to: None,
-    };
+    let reschedule =
+        SettingChange { setting: Setting::Schedule, from: Some(every(120)), to: Some(every(300)) };
+    let fuse = SettingChange { setting: Setting::Fuse, from: None, to: Some(text("auto")) };
+    let partition = SettingChange { setting: Setting::PartitionBy, from: Some(text("ordered_at")), to: None };
     Plan {
         steps: vec![
             step("stg_orders", Change::Keep),
@@ -105,19 +88,10 @@ fn plan() -> Plan {
             Step {
                 refused: true,
                 downstream: vec![relation("weekly_revenue")],
-                ..step(
-                    "daily_revenue",
-                    Change::Recreate {
-                        settings: vec![partition],
-                    },
-                )
+                ..step("daily_revenue", Change::Recreate { settings: vec![partition] })
             },
             step("weekly_revenue", Change::Keep),
-            Step {
-                origin: None,
-                refused: true,
-                ..step(HOSTILE_NAME, Change::Drop)
-            },
+            Step { origin: None, refused: true, ..step(HOSTILE_NAME, Change::Drop) },
         ],
         unmanaged: vec![relation("finance_adhoc")],
     }
@@ -151,22 +125,11 @@ fn outcomes() -> Vec<Outcome> {
     };
     let ms = Duration::from_millis;
     vec![
-        Outcome::new(
-            Setup,
-            "server",
-            Passed,
-            "PostgreSQL 18.4 answers on 127.0.0.1:5432",
-        )
-        .taking(ms(1_840)),
-        about(
-            Plan,
-            "daily_revenue",
-            Failed,
-            "the change drops and rebuilds it, which needs permission",
-        )
-        .with_details([
-            "give --allow-recreate analytics.daily_revenue, or put the old partition_by back".into(),
-        ]),
+        Outcome::new(Setup, "server", Passed, "PostgreSQL 18.4 answers on 127.0.0.1:5432").taking(ms(1_840)),
+        about(Plan, "daily_revenue", Failed, "the change drops and rebuilds it, which needs permission")
+            .with_details([
+                "give --allow-recreate analytics.daily_revenue, or put the old partition_by back".into(),
+            ]),
         about(Deploy, "customer_value", Passed, "created by dbt").taking(ms(310)),
         about(Deploy, "order_totals", Failed, "column l.discount does not exist")
             .taking(ms(95))
@@ -175,12 +138,7 @@ fn outcomes() -> Vec<Outcome> {
                 "HINT: Perhaps you meant to reference the column \"l.discounts\".".into(),
             ]),
         about(Population, "customer_value", Passed, "1,204 rows").taking(ms(2_100)),
-        about(
-            Population,
-            "order_totals",
-            Skipped,
-            "not looked at: its deployment failed",
-        ),
+        about(Population, "order_totals", Skipped, "not looked at: its deployment failed"),
         Outcome::new(Test, "not_null_customer_value_customer_id", Passed, "passed").taking(ms(40)),
         about(
             Freshness,

@@ -69,13 +69,8 @@ pub fn render_plan(plan: &Plan, style: &Style) -> String {
 fn put_header(page: &mut Page, report: &Report) {
     let project = report.project.as_ref().map(|project| format!(" of {project}"));
     let target = report.target.as_ref().map(|target| format!(" against {target}"));
-    let title = [
-        "pgtrickle-ci ",
-        report.command,
-        &project.unwrap_or_default(),
-        &target.unwrap_or_default(),
-    ]
-    .concat();
+    let title =
+        ["pgtrickle-ci ", report.command, &project.unwrap_or_default(), &target.unwrap_or_default()].concat();
     page.put(0, BOLD, &title);
     if let Some(engine) = &report.engine {
         let paint = if engine.is_emulator() { YELLOW } else { PLAIN };
@@ -84,16 +79,8 @@ fn put_header(page: &mut Page, report: &Report) {
 }
 
 fn put_plan(page: &mut Page, plan: &Plan) {
-    let changed: Vec<_> = plan
-        .steps
-        .iter()
-        .filter(|step| step.change != Change::Keep)
-        .collect();
-    let names = changed
-        .iter()
-        .map(|step| shown(&step.relation).chars().count())
-        .max()
-        .unwrap_or(0);
+    let changed: Vec<_> = plan.steps.iter().filter(|step| step.change != Change::Keep).collect();
+    let names = changed.iter().map(|step| shown(&step.relation).chars().count()).max().unwrap_or(0);
     for step in &changed {
         put_step(page, step, names);
     }
@@ -107,19 +94,11 @@ fn put_plan(page: &mut Page, plan: &Plan) {
     page.put(0, BOLD, &plan.summary());
     let kept = plan.counts().keep;
     if !changed.is_empty() && kept > 0 {
-        page.put(
-            0,
-            DIM,
-            &format!("{} unchanged.", words::count(kept, "stream table")),
-        );
+        page.put(0, DIM, &format!("{} unchanged.", words::count(kept, "stream table")));
     }
     let refused = plan.refused().count();
     if refused > 0 {
-        page.put(
-            0,
-            RED,
-            &format!("{} refused: see the flags above.", words::count(refused, "step")),
-        );
+        page.put(0, RED, &format!("{} refused: see the flags above.", words::count(refused, "step")));
     }
 }
 
@@ -207,9 +186,7 @@ fn checks_table<'a>(outcomes: impl Iterator<Item = &'a Outcome>, style: Style) -
         column.set_padding((0, 1));
     }
     if let Some(column) = table.column_mut(if narrow { 2 } else { 4 }) {
-        column
-            .set_padding((1, 0))
-            .set_cell_alignment(CellAlignment::Right);
+        column.set_padding((1, 0)).set_cell_alignment(CellAlignment::Right);
         column.set_constraint(ColumnConstraint::ContentWidth);
     }
     if let (false, Some(subject)) = (narrow, table.column_mut(2)) {
@@ -227,20 +204,10 @@ fn is_told_below(outcome: &Outcome) -> bool {
 fn put_details(page: &mut Page, report: &Report) {
     let verbose = page.style.verbose;
     let wanted = |outcome: &&Outcome| is_told_below(outcome) || (verbose && !outcome.details.is_empty());
-    for outcome in report
-        .by_stage()
-        .into_iter()
-        .flat_map(|(_, outcomes)| outcomes)
-        .filter(wanted)
-    {
+    for outcome in report.by_stage().into_iter().flat_map(|(_, outcomes)| outcomes).filter(wanted) {
         page.blank();
         let (verdict, stage) = (outcome.verdict, outcome.stage.name());
-        let head = format!(
-            "{} {stage} {}: {}",
-            mark(verdict),
-            verdict.name(),
-            text::line(&outcome.subject)
-        );
+        let head = format!("{} {stage} {}: {}", mark(verdict), verdict.name(), text::line(&outcome.subject));
         page.put(0, paint_of_verdict(verdict), &head);
         page.put(4, PLAIN, &text::line(&outcome.message));
         for detail in &outcome.details {
@@ -253,33 +220,17 @@ fn put_details(page: &mut Page, report: &Report) {
 }
 
 fn put_verdict(page: &mut Page, report: &Report) {
-    let verdict = if report.passed() {
-        Verdict::Passed
-    } else {
-        Verdict::Failed
-    };
+    let verdict = if report.passed() { Verdict::Passed } else { Verdict::Failed };
     let tally = words::tally(report.tally());
     let elapsed = words::duration(report.elapsed);
-    let strict = if report.strict && report.tally().warned > 0 {
-        " (strict: warnings count as failures)"
-    } else {
-        ""
-    };
-    let sentence = format!(
-        "{} {}: {tally} in {elapsed}{strict}",
-        mark(verdict),
-        report.conclusion()
-    );
+    let strict =
+        if report.strict && report.tally().warned > 0 { " (strict: warnings count as failures)" } else { "" };
+    let sentence = format!("{} {}: {tally} in {elapsed}{strict}", mark(verdict), report.conclusion());
     page.put(0, paint_of_verdict(verdict).bold(), &sentence);
 }
 
-const VERDICTS: [Verdict; 5] = [
-    Verdict::Passed,
-    Verdict::Skipped,
-    Verdict::Warned,
-    Verdict::Failed,
-    Verdict::Errored,
-];
+const VERDICTS: [Verdict; 5] =
+    [Verdict::Passed, Verdict::Skipped, Verdict::Warned, Verdict::Failed, Verdict::Errored];
 
 fn mark(verdict: Verdict) -> &'static str {
     match verdict {
@@ -319,11 +270,7 @@ mod tests {
     use crate::{model::Stage, report::sample};
 
     fn style(width: usize) -> Style {
-        Style {
-            color: false,
-            width,
-            verbose: false,
-        }
+        Style { color: false, width, verbose: false }
     }
 
     #[test]
@@ -339,13 +286,7 @@ mod tests {
     #[test]
     fn a_plan_alone_in_colour() {
         let plan = sample::report().plan.unwrap();
-        let coloured = render_plan(
-            &plan,
-            &Style {
-                color: true,
-                ..style(100)
-            },
-        );
+        let coloured = render_plan(&plan, &Style { color: true, ..style(100) });
         insta::assert_snapshot!(coloured.replace('\u{1b}', "␛"));
     }
 
@@ -355,10 +296,7 @@ mod tests {
         for verbose in [false, true] {
             let plain = Style { verbose, ..style(80) };
             let coloured = render(&report, &Style { color: true, ..plain });
-            assert_eq!(
-                anstream::adapter::strip_str(&coloured).to_string(),
-                render(&report, &plain)
-            );
+            assert_eq!(anstream::adapter::strip_str(&coloured).to_string(), render(&report, &plain));
         }
     }
 

@@ -7,11 +7,7 @@
 /// tabs become two spaces.
 pub(crate) fn plain(text: &str) -> String {
     let visible = anstream::adapter::strip_str(text).to_string();
-    visible
-        .chars()
-        .filter(|c| is_visible(*c))
-        .collect::<String>()
-        .replace('\t', "  ")
+    visible.chars().filter(|c| is_visible(*c)).collect::<String>().replace('\t', "  ")
 }
 
 /// For a single line of a terminal: [`plain`], with line ends and runs of blanks made into one space.
@@ -60,10 +56,7 @@ pub(crate) fn markdown_text(text: &str) -> String {
 fn escape_block_start(out: &mut String) {
     let digits = out.len() - out.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let first = out[digits..].chars().next();
-    if matches!(
-        (digits, first),
-        (0, Some('-' | '+' | '=')) | (1.., Some('.' | ')'))
-    ) {
+    if matches!((digits, first), (0, Some('-' | '+' | '=')) | (1.., Some('.' | ')'))) {
         out.insert(digits, '\\');
     }
 }
@@ -97,9 +90,7 @@ fn push_words(out: &mut String, text: &str) {
 /// Whether GitHub would make more of a word than text: a mention, a reference, an address, a formula.
 fn is_linkable(word: &str) -> bool {
     let word = word.to_ascii_lowercase();
-    ["@", "#", "$", "://", "www.", "gh-", "mailto:", "xmpp:"]
-        .iter()
-        .any(|trigger| word.contains(trigger))
+    ["@", "#", "$", "://", "www.", "gh-", "mailto:", "xmpp:"].iter().any(|trigger| word.contains(trigger))
 }
 
 fn push_escaped(out: &mut String, word: &str) {
@@ -122,11 +113,7 @@ fn push_code(out: &mut String, text: &str) {
     }
     let delimiter = "`".repeat(longest_run(text, '`') + 1);
     // A space at both ends is taken away again by the reader; without it, an edge's backtick would join the delimiter.
-    let pad = if text.starts_with('`') || text.ends_with('`') {
-        " "
-    } else {
-        ""
-    };
+    let pad = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
     out.push_str(&[&delimiter, pad, &without_comments(text), pad, &delimiter].concat());
 }
 
@@ -161,9 +148,7 @@ pub(crate) fn html_code(text: &str) -> String {
 /// For XML 1.0, in CDATA as well: only characters that may stand there, and no end of a CDATA section. Markup is left
 /// to the writer, who escapes attributes and puts texts into CDATA.
 pub(crate) fn xml(text: &str) -> String {
-    plain(text)
-        .replace(['\u{fffe}', '\u{ffff}'], "")
-        .replace("]]>", "]] >")
+    plain(text).replace(['\u{fffe}', '\u{ffff}'], "").replace("]]>", "]] >")
 }
 
 fn longest_run(text: &str, wanted: char) -> usize {
@@ -190,10 +175,7 @@ pub(crate) fn shell_word(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "parsers know more than these tests ask for"
-)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "parsers know more than these tests ask for")]
 mod tests {
     use comrak::{
         Arena, Options,
@@ -296,8 +278,7 @@ mod tests {
 
     /// The text as its reader should see it, blanks aside.
     fn letters(text: &str) -> String {
-        text.replace("<!--", "<!- -")
-            .replace([' ', '`', '\u{a0}', '\u{3000}'], "")
+        text.replace("<!--", "<!- -").replace([' ', '`', '\u{a0}', '\u{3000}'], "")
     }
 
     proptest! {

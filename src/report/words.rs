@@ -26,13 +26,7 @@ pub(super) fn duration(elapsed: Duration) -> String {
 
 /// How many outcomes ended in which way, the worst first and nothing that did not happen.
 pub(super) fn tally(tally: Tally) -> String {
-    let Tally {
-        passed,
-        skipped,
-        warned,
-        failed,
-        errored,
-    } = tally;
+    let Tally { passed, skipped, warned, failed, errored } = tally;
     let parts = [
         (failed, Verdict::Failed),
         (errored, Verdict::Errored),
@@ -45,11 +39,7 @@ pub(super) fn tally(tally: Tally) -> String {
         .filter(|(n, _)| *n > 0)
         .map(|(n, verdict)| format!("{n} {}", verdict.name()))
         .collect();
-    if said.is_empty() {
-        "no checks".into()
-    } else {
-        said.join(", ")
-    }
+    if said.is_empty() { "no checks".into() } else { said.join(", ") }
 }
 
 /// What to give so that a refused step is taken.
@@ -59,8 +49,7 @@ pub(super) fn permission(step: &Step) -> Option<String> {
         Change::Recreate { .. } => "--allow-recreate",
         Change::Create { .. } | Change::Alter(_) | Change::AlterQuery { .. } | Change::Keep => return None,
     };
-    step.refused
-        .then(|| format!("{flag} {}", text::shell_word(&step.relation.to_string())))
+    step.refused.then(|| format!("{flag} {}", text::shell_word(&step.relation.to_string())))
 }
 
 /// The settings that a change is about, each as its name and what becomes of it.
@@ -71,11 +60,7 @@ pub(super) fn settings(change: &Change, arrow: &str) -> Vec<(&'static str, Strin
         | Change::AlterQuery { .. }
         | Change::Recreate { .. }
         | Change::Drop
-        | Change::Keep) => other
-            .settings()
-            .iter()
-            .map(|setting| changed_setting(setting, arrow))
-            .collect(),
+        | Change::Keep) => other.settings().iter().map(|setting| changed_setting(setting, arrow)).collect(),
     }
 }
 
@@ -84,15 +69,8 @@ fn new_setting((setting, value): &(Setting, Value)) -> (&'static str, String) {
 }
 
 fn changed_setting(change: &SettingChange, arrow: &str) -> (&'static str, String) {
-    let said = |value: &Option<Value>| {
-        value
-            .as_ref()
-            .map_or_else(|| "unset".to_owned(), ToString::to_string)
-    };
-    (
-        change.setting.name(),
-        format!("{} {arrow} {}", said(&change.from), said(&change.to)),
-    )
+    let said = |value: &Option<Value>| value.as_ref().map_or_else(|| "unset".to_owned(), ToString::to_string);
+    (change.setting.name(), format!("{} {arrow} {}", said(&change.from), said(&change.to)))
 }
 
 #[cfg(test)]
@@ -107,14 +85,7 @@ mod tests {
 
     #[test]
     fn a_tally_says_only_what_happened() {
-        assert_eq!(
-            tally(Tally {
-                passed: 3,
-                failed: 1,
-                ..Tally::default()
-            }),
-            "1 failed, 3 passed"
-        );
+        assert_eq!(tally(Tally { passed: 3, failed: 1, ..Tally::default() }), "1 failed, 3 passed");
         assert_eq!(tally(Tally::default()), "no checks");
     }
 }

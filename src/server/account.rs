@@ -42,11 +42,7 @@ impl Account {
         SUBSTITUTES
             .iter()
             .find_map(|name| User::from_name(name).ok().flatten())
-            .map(|user| Self::Other {
-                name: user.name,
-                uid: user.uid.as_raw(),
-                gid: user.gid.as_raw(),
-            })
+            .map(|user| Self::Other { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw() })
             .ok_or(Error::NoAccount)
     }
 
@@ -68,12 +64,11 @@ impl Account {
         }
     }
 
-    /// The first folder on the way to `path`, itself included, that this account cannot enter.
+    /// The first folder on the way to `path`, itself included, that this account cannot enter. The path is canonical.
     pub(super) fn barrier(&self, path: &Path) -> Result<Option<PathBuf>, Error> {
         let Self::Other { uid, gid, .. } = self else {
             return Ok(None);
         };
-        let path = fs::canonicalize(path).map_err(Error::io("find", path))?;
         let mut way: Vec<&Path> = path.ancestors().collect();
         way.reverse();
         for folder in way {
@@ -88,10 +83,9 @@ impl Account {
     /// Refuses a place for temporary files that this account could not get to.
     pub(super) fn check_way_to(&self, folder: &Path) -> Result<(), Error> {
         match (self, self.barrier(folder)?) {
-            (Self::Other { name, .. }, Some(folder)) => Err(Error::ClosedFolder {
-                folder,
-                user: name.clone(),
-            }),
+            (Self::Other { name, .. }, Some(folder)) => {
+                Err(Error::ClosedFolder { folder, user: name.clone() })
+            }
             _ => Ok(()),
         }
     }
@@ -107,11 +101,7 @@ struct Rights {
 
 impl Rights {
     fn of(metadata: &Metadata) -> Self {
-        Self {
-            mode: metadata.mode(),
-            owner: metadata.uid(),
-            group: metadata.gid(),
-        }
+        Self { mode: metadata.mode(), owner: metadata.uid(), group: metadata.gid() }
     }
 
     /// The system looks at one class only: an owner without the right is refused even if all others have it.
@@ -149,27 +139,17 @@ mod tests {
     #[test]
     fn the_outermost_closed_folder_on_the_way_is_named() {
         let root = tempfile::tempdir().unwrap();
+        let place = fs::canonicalize(root.path()).unwrap();
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o711)).unwrap();
-        let closed = root.path().join("closed");
+        let closed = place.join("closed");
         let inside = closed.join("inside");
         fs::create_dir_all(&inside).unwrap();
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
-        let stranger = Account::Other {
-            name: "stranger".into(),
-            uid: 64_123,
-            gid: 64_123,
-        };
-        assert_eq!(stranger.barrier(root.path()).unwrap(), None);
-        assert_eq!(
-            stranger.barrier(&inside).unwrap(),
-            Some(fs::canonicalize(&closed).unwrap())
-        );
+        let stranger = Account::Other { name: "stranger".into(), uid: 64_123, gid: 64_123 };
+        assert_eq!(stranger.barrier(&place).unwrap(), None);
+        assert_eq!(stranger.barrier(&inside).unwrap(), Some(closed));
         assert_eq!(Account::Ourselves.barrier(&inside).unwrap(), None);
         let refused = stranger.check_way_to(&inside).unwrap_err();
-        assert!(
-            refused
-                .to_string()
-                .contains("cannot be entered by the user `stranger`")
-        );
+        assert!(refused.to_string().contains("cannot be entered by the user `stranger`"));
     }
 }

@@ -1,4 +1,4 @@
-//! The emulator: pg_trickle as an extension of SQL alone, for an installation that lacks the real one.
+//! The emulator: `pg_trickle` as an extension of SQL alone, for an installation that lacks the real one.
 //!
 //! PostgreSQL 18 looks for extensions also in the folders of `extension_control_path`, so that nothing has to be
 //! written into the installation.
@@ -87,10 +87,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let home = write_into(folder.path()).unwrap();
         let control = fs::read_to_string(home.join("extension/pg_trickle.control")).unwrap();
-        assert!(
-            control.contains("\ndefault_version = '0.67.0-emulator'\nschema = pgtrickle\n"),
-            "{control}"
-        );
+        assert!(control.contains("\ndefault_version = '0.67.0-emulator'\nschema = pgtrickle\n"), "{control}");
         assert!(home.join("extension/pg_trickle--0.67.0-emulator.sql").is_file());
     }
 }

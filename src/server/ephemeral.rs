@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Write as _,
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
@@ -38,7 +38,7 @@ const MAINTENANCE_DATABASE: &str = "postgres";
 const APPLICATION_NAME: &str = "pgtrickle-ci";
 
 /// How long a server may take to answer, on a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How often it is asked.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -65,14 +65,14 @@ log_timezone = 'UTC'
 lc_messages = 'C'
 ";
 
-/// What the real pg_trickle wants of its server (docs/pg_trickle.md, "Installation").
+/// What the real `pg_trickle` wants of its server (`docs/pg_trickle.md`, "Installation").
 const WITH_THE_REAL_EXTENSION: &str = "\
 shared_preload_libraries = 'pg_trickle'
 wal_level = logical
 max_worker_processes = 32
 ";
 
-/// A PostgreSQL with pg_trickle that lives as long as this value, or as this process if that ends first.
+/// A PostgreSQL with `pg_trickle` that lives as long as this value, or as this process if that ends first.
 // The order of the fields is the order in which they end.
 #[derive(Debug)]
 pub struct Ephemeral {
@@ -97,12 +97,7 @@ impl Ephemeral {
         let (server, endpoint) = site.start_server(&settings, password).await?;
         create_database(&endpoint).await?;
         let scheduler = emulated.then(|| Scheduler::start(endpoint.with_database(MAINTENANCE_DATABASE)));
-        Ok(Self {
-            scheduler,
-            _server: server,
-            _folder: site.folder,
-            endpoint,
-        })
+        Ok(Self { scheduler, _server: server, _folder: site.folder, endpoint })
     }
 
     /// Where it is, with the password that was made for it.
@@ -110,7 +105,7 @@ impl Ephemeral {
         &self.endpoint
     }
 
-    /// Whether its pg_trickle is the emulator.
+    /// Whether its `pg_trickle` is the emulator.
     pub fn uses_emulator(&self) -> bool {
         self.scheduler.is_some()
     }
@@ -134,17 +129,13 @@ impl Site {
     fn prepare(installation: &Installation, temp_dir: &Path) -> Result<Self, Error> {
         let account = Account::choose()?;
         let folder = Folder::create(temp_dir, &account)?;
-        let bin = match account.barrier(&installation.bin)? {
-            None => installation.bin.clone(),
-            Some(_) => relocate::copy(&installation.bin, folder.path())?,
+        let bin = fs::canonicalize(&installation.bin).map_err(Error::io("find", &installation.bin))?;
+        let bin = match account.barrier(&bin)? {
+            None => bin,
+            Some(_) => relocate::copy(&bin, folder.path())?,
         };
         let data = folder.private_folder("data", &account)?;
-        Ok(Self {
-            account,
-            folder,
-            bin,
-            data,
-        })
+        Ok(Self { account, folder, bin, data })
     }
 
     /// A program of the installation, which gets to know nothing of our environment.
@@ -152,17 +143,12 @@ impl Site {
         let mut command = Command::new(self.bin.join(name));
         // An installation that was moved may not find its own libraries.
         let libraries = self.bin.parent().unwrap_or(&self.bin).join("lib");
-        command
-            .env("LC_ALL", "C")
-            .env("TZ", "UTC")
-            .env("LD_LIBRARY_PATH", libraries);
+        command.env("LC_ALL", "C").env("TZ", "UTC").env("LD_LIBRARY_PATH", libraries);
         command
     }
 
     async fn initdb(&self, password: &Secret) -> Result<(), Error> {
-        let password = self
-            .folder
-            .private_file("password", password.reveal(), &self.account)?;
+        let password = self.folder.private_file("password", password.reveal(), &self.account)?;
         let mut initdb = self.program("initdb");
         initdb
             .args(["--username", USER, "--auth", "scram-sha-256", "--pwfile"])
@@ -176,20 +162,14 @@ impl Site {
         if running.end().await.success() {
             Ok(())
         } else {
-            Err(Error::Failed {
-                program: "initdb",
-                log: running.last_words(),
-            })
+            Err(Error::Failed { program: "initdb", log: running.last_words() })
         }
     }
 
     /// Writes the settings apart from the data, in a file that they can be read in but not changed.
     fn write_settings(&self, emulated: bool) -> Result<PathBuf, Error> {
         let made_by_initdb = self.data.join("postgresql.conf");
-        let mut text = format!(
-            "include {}\n{THROWAWAY}",
-            quoted(&made_by_initdb.to_string_lossy())
-        );
+        let mut text = format!("include {}\n{THROWAWAY}", quoted(&made_by_initdb.to_string_lossy()));
         if emulated {
             let extensions = emulator::write_into(self.folder.path())?;
             let path = quoted(&format!("{}:$system", extensions.display()));
@@ -228,11 +208,8 @@ impl Site {
     fn launch(&self, settings: &Path, port: u16) -> Result<Kept, Error> {
         let mut postgres = self.program("postgres");
         postgres.arg("-D").arg(&self.data).args(["-p", &port.to_string()]);
-        postgres
-            .arg("-c")
-            .arg(format!("config_file={}", settings.display()));
-        self.folder
-            .keep(&postgres, &self.account, &self.log_of("postgres"))
+        postgres.arg("-c").arg(format!("config_file={}", settings.display()));
+        self.folder.keep(&postgres, &self.account, &self.log_of("postgres"))
     }
 
     fn log_of(&self, program: &str) -> PathBuf {
@@ -250,35 +227,21 @@ async fn first_answer(server: &mut Kept, endpoint: &Endpoint) -> Result<(), Erro
             return Ok(());
         }
         if server.ended().is_some() {
-            return Err(Error::Failed {
-                program: "postgres",
-                log: server.last_words(),
-            });
+            return Err(Error::Failed { program: "postgres", log: server.last_words() });
         }
         tokio::time::sleep(PAUSE).await;
     }
-    Err(Error::Silent {
-        seconds: PATIENCE.as_secs(),
-        log: server.last_words(),
-    })
+    Err(Error::Silent { seconds: PATIENCE.as_secs(), log: server.last_words() })
 }
 
 async fn create_database(endpoint: &Endpoint) -> Result<(), Error> {
     let maintenance = endpoint.with_database(MAINTENANCE_DATABASE);
-    execute(
-        &maintenance,
-        "creating the database",
-        &format!("CREATE DATABASE {DATABASE}"),
-    )
-    .await?;
+    execute(&maintenance, "creating the database", &format!("CREATE DATABASE {DATABASE}")).await?;
     execute(endpoint, "creating the extension", "CREATE EXTENSION pg_trickle").await
 }
 
 async fn execute(endpoint: &Endpoint, doing: &'static str, sql: &str) -> Result<(), Error> {
-    let refused = |error| Error::Refused {
-        doing,
-        reason: session::reason(&error),
-    };
+    let refused = |error| Error::Refused { doing, reason: session::reason(&error) };
     let client = session::open(endpoint, APPLICATION_NAME).await.map_err(refused)?;
     client.batch_execute(sql).await.map_err(refused)
 }
@@ -287,26 +250,19 @@ async fn execute(endpoint: &Endpoint, doing: &'static str, sql: &str) -> Result<
 fn free_port() -> Result<u16, Error> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let address = listener.and_then(|listener| listener.local_addr());
-    address
-        .map(|address| address.port())
-        .map_err(Error::io("find a free port on", Path::new("127.0.0.1")))
+    address.map(|address| address.port()).map_err(Error::io("find a free port on", Path::new("127.0.0.1")))
 }
 
 fn is_port_taken(log: &[String]) -> bool {
-    log.iter()
-        .any(|line| line.contains("could not bind IPv4 address"))
+    log.iter().any(|line| line.contains("could not bind IPv4 address"))
 }
 
 fn random_password() -> Result<Secret, Error> {
     let source = Path::new("/dev/urandom");
-    let mut bytes = [0; 18];
+    let mut bytes = [0; 16];
     let read = |mut file: File| -> io::Result<()> { file.read_exact(&mut bytes) };
-    File::open(source)
-        .and_then(read)
-        .map_err(Error::io("read", source))?;
-    Ok(Secret::new(
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
-    ))
+    File::open(source).and_then(read).map_err(Error::io("read", source))?;
+    Ok(Secret::new(format!("{:032x}", u128::from_ne_bytes(bytes))))
 }
 
 /// A text as a value in postgresql.conf.
@@ -326,7 +282,7 @@ mod tests {
     #[test]
     fn passwords_are_long_and_never_the_same() {
         let (one, other) = (random_password().unwrap(), random_password().unwrap());
-        assert_eq!(one.reveal().len(), 36);
+        assert_eq!(one.reveal().len(), 32);
         assert_ne!(one.reveal(), other.reveal());
     }
 
@@ -334,8 +290,6 @@ mod tests {
     fn a_taken_port_is_told_from_other_failures() {
         let taken = "LOG:  could not bind IPv4 address \"127.0.0.1\": Address already in use".to_owned();
         assert!(is_port_taken(&["LOG:  starting PostgreSQL 18.4".into(), taken]));
-        assert!(!is_port_taken(&[
-            "FATAL:  could not map anonymous shared memory".into()
-        ]));
+        assert!(!is_port_taken(&["FATAL:  could not map anonymous shared memory".into()]));
     }
 }

@@ -11,10 +11,7 @@ use super::find::OLDEST_MAJOR;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nothing usable on this machine.
-    #[error(
-        "no PostgreSQL {OLDEST_MAJOR} or newer was found; looked in:{}",
-        lines(looked)
-    )]
+    #[error("no PostgreSQL {OLDEST_MAJOR} or newer was found; looked in:{}", lines(looked))]
     NothingFound {
         /// A line for each place, with what was there.
         looked: Vec<String>,
@@ -129,14 +126,10 @@ impl Error {
 
     /// For `map_err`: the system refused to do something to a path.
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io {
-            doing,
-            path: path.to_owned(),
-            source,
-        }
+        move |source| Self::Io { doing, path: path.to_owned(), source }
     }
 }
 
 fn lines(texts: &[String]) -> String {
-    texts.iter().map(|text| format!("\n  {text}")).collect()
+    texts.iter().flat_map(|text| ["\n  ", text]).collect()
 }

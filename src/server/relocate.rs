@@ -17,8 +17,7 @@ const TREES: [&str; 2] = ["lib", "share"];
 /// The two folders above keep their names, because programs in a Python wheel look for libraries in
 /// `../../../PACKAGE.libs`.
 pub(super) fn copy(bin: &Path, folder: &Path) -> Result<PathBuf, Error> {
-    let bin = fs::canonicalize(bin).map_err(Error::io("find", bin))?;
-    let root = bin.parent().unwrap_or(&bin);
+    let root = bin.parent().unwrap_or(bin);
     let package = root.parent().unwrap_or(root);
     let home = folder.join("installation");
     let package_copy = home.join(package.file_name().unwrap_or_default());
@@ -46,11 +45,7 @@ fn libs_of(package: &Path) -> PathBuf {
 }
 
 fn copy_tree_if_there(from: &Path, to: &Path) -> Result<(), Error> {
-    if from.is_dir() {
-        copy_tree(from, to)
-    } else {
-        Ok(())
-    }
+    if from.is_dir() { copy_tree(from, to) } else { Ok(()) }
 }
 
 /// Links are copied as links: most lead to a neighbour, which is copied as well.
@@ -80,10 +75,7 @@ fn make_folder(path: &Path) -> Result<(), Error> {
 
 fn copy_file(from: &Path, to: &Path) -> Result<(), Error> {
     fs::copy(from, to).map_err(Error::io("copy", from))?;
-    let mode = fs::metadata(from)
-        .map_err(Error::io("look at", from))?
-        .permissions()
-        .mode();
+    let mode = fs::metadata(from).map_err(Error::io("look at", from))?.permissions().mode();
     open(to, if mode & 0o100 == 0 { 0o644 } else { 0o755 })
 }
 
@@ -126,10 +118,7 @@ mod tests {
         assert!(!bin.join("psql").exists());
         assert_eq!(mode(&copied.join("share/postgresql")), 0o755);
         assert_eq!(mode(&copied.join("share/postgresql/postgres.bki")), 0o644);
-        assert_eq!(
-            fs::read_link(copied.join("lib/libpq.so")).unwrap(),
-            Path::new("libpq.so.5")
-        );
+        assert_eq!(fs::read_link(copied.join("lib/libpq.so")).unwrap(), Path::new("libpq.so.5"));
         assert!(place.path().join("installation/server.libs/libssl.so").is_file());
     }
 }

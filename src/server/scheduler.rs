@@ -53,10 +53,7 @@ async fn run(endpoint: Endpoint) {
 async fn databases(endpoint: &Endpoint) -> Result<Vec<String>, Error> {
     let client = session::open(endpoint, APPLICATION_NAME).await?;
     let rows = client
-        .query(
-            "select datname::text from pg_database where datallowconn and not datistemplate",
-            &[],
-        )
+        .query("select datname::text from pg_database where datallowconn and not datistemplate", &[])
         .await?;
     rows.iter().map(|row| row.try_get(0)).collect()
 }

@@ -36,11 +36,9 @@ pub(super) fn reason(error: &tokio_postgres::Error) -> String {
         return error.to_string();
     };
     let mut text = said.message().to_owned();
-    for (label, words) in [
-        ("DETAIL", said.detail()),
-        ("HINT", said.hint()),
-        ("SQLSTATE", Some(said.code().code())),
-    ] {
+    for (label, words) in
+        [("DETAIL", said.detail()), ("HINT", said.hint()), ("SQLSTATE", Some(said.code().code()))]
+    {
         if let Some(words) = words {
             // Writing to a String cannot fail.
             let _ = write!(text, "\n  {label}: {words}");
