@@ -60,12 +60,13 @@ dynamic_shared_memory_type = mmap
 fsync = off
 synchronous_commit = off
 full_page_writes = off
+wal_init_zero = off
 timezone = 'UTC'
 log_timezone = 'UTC'
 lc_messages = 'C'
 ";
 
-/// What the real `pg_trickle` wants of its server (`docs/pg_trickle.md`, "Installation").
+/// What the real `pg_trickle` wants of its server.
 const WITH_THE_REAL_EXTENSION: &str = "\
 shared_preload_libraries = 'pg_trickle'
 wal_level = logical

@@ -116,9 +116,7 @@ impl Error {
                 "install pg_trickle into it, or take the emulator: `--engine emulator`".into()
             }
             Self::NoAccount => "make one: `useradd --system postgres`".into(),
-            Self::ClosedFolder { folder, .. } => {
-                format!("open it, `chmod a+x {}`, or use another one: `TMPDIR=/tmp`", folder.display())
-            }
+            Self::ClosedFolder { .. } => "use a folder for temporary files that all may enter: `TMPDIR=/tmp`".into(),
             Self::Command { program, .. } => format!("see whether it is there: `command -v {program}`"),
             Self::Failed { .. } | Self::Silent { .. } | Self::Refused { .. } | Self::Io { .. } => return None,
         })

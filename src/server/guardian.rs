@@ -32,14 +32,15 @@ use super::{Error, account::Account};
 /// Reads until we end, then removes the folder.
 const SWEEP: &str = r#"read -r line; rm -rf -- "$1""#;
 
-/// Runs a program until it ends or we do. A SIGQUIT makes postgres drop everything and go, and ends initdb.
+/// Runs a program until it ends or we do. A SIGQUIT makes postgres drop everything and go, and ends initdb. It is
+/// repeated, because a shell has its background programs ignore it until they ask for it themselves.
 ///
 /// The reader has to be told its standard input: a shell gives what it runs in the background none.
 const KEEP: &str = r#"
 exec 3<&0
 "$@" </dev/null >&2 3<&- &
 program=$!
-{ read -r line; kill -QUIT "$program"; } <&3 >/dev/null 2>&1 &
+{ read -r line; while kill -QUIT "$program"; do sleep 1; done; } <&3 >/dev/null 2>&1 &
 reader=$!
 wait "$program"
 status=$?

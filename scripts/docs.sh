@@ -1,0 +1,197 @@
+#!/usr/bin/env bash
+# Fills the blocks of README.md that come from the program and the macros.
+#   scripts/docs.sh           writes them
+#   scripts/docs.sh --check   writes nothing; the exit code is 1 when README.md would change
+# The pictures are made on an ephemeral server with the emulator. Ports, times and minor versions are replaced by
+# fixed ones, so that a rerun gives the same text.
+set -euo pipefail
+# shellcheck source=scripts/setup.sh
+source "$(dirname "$0")/setup.sh" >&2
+
+out=target/docs
+project=$out/project
+export COLUMNS=84 NO_COLOR=1 DBT_SEND_ANONYMOUS_USAGE_STATS=false
+unset GITHUB_ACTIONS
+
+# Deploys integration_tests/ to the server that the environment names, changes a copy of it, and plans and runs that.
+make_pictures() {
+  cp -R integration_tests "$project"
+  rm -rf "$project/target" "$project/logs" "$project/dbt_packages" "$project/package-lock.yml"
+  printf 'packages:\n  - local: %s\n' "$root" >"$project/packages.yml"
+  pgtrickle-ci run --quiet --project-dir "$project" --database-url "$DATABASE_URL"
+
+  "$VIRTUAL_ENV/bin/python" - "$project" <<'PYTHON'
+import pathlib, re, sys
+
+project = pathlib.Path(sys.argv[1])
+
+def edit(file, old, new):
+    text = (project / file).read_text()
+    if old not in text:
+        sys.exit(f"error: {file} no longer has `{old}`: change scripts/docs.sh with it")
+    (project / file).write_text(text.replace(old, new))
+
+# The test of order_totals is forgotten: the comment has something to say.
+edit("models/order_totals.sql", "from {{ ref('raw_orders') }}\n", "from {{ ref('raw_orders') }}\nwhere status <> 'cancelled'\n")
+edit("models/customer_stats.sql", "'schedule': '2m'", "'schedule': '30s'")
+edit("models/order_extremes.sql", "'schedule': '5m'", "'schedule': '5m', 'partition_by': 'LIST:status'")
+(project / "models/paid_totals.sql").unlink()
+(project / "tests/paid_totals_match_the_seed.sql").unlink()
+models = project / "models/_models.yml"
+models.write_text(re.sub(r"  - name: paid_totals\n(?:    .*\n)*", "", models.read_text()))
+(project / "models/orders_by_day.sql").write_text("""\
+{{ config(materialized='stream_table', meta={'pgtrickle': {'schedule': '1m'}}) }}
+select
+  ordered_at::date as day,
+  count(*) as orders
+from {{ ref('raw_orders') }}
+group by ordered_at::date
+""")
+PYTHON
+
+  (
+    cd "$project"
+    dbt --quiet compile
+    pgtrickle-ci plan >../plan.txt
+    # It fails, and says why: that is the picture.
+    pgtrickle-ci run --quiet --database-url "$DATABASE_URL" --allow-drop paid_totals --allow-recreate order_extremes \
+      --markdown ../comment.md >../run.txt || [[ $? == 1 ]]
+  )
+}
+
+if [[ "${1:-}" == --pictures ]]; then
+  make_pictures
+  exit
+fi
+
+rm -rf "$out"
+mkdir -p "$out"
+pgtrickle-ci ephemeral --engine emulator -- scripts/docs.sh --pictures >&2
+
+"$VIRTUAL_ENV/bin/python" - "$out" "$@" <<'PYTHON'
+import ast, difflib, pathlib, re, subprocess, sys, tempfile
+
+out, check = pathlib.Path(sys.argv[1]), "--check" in sys.argv[2:]
+readme = pathlib.Path("README.md")
+
+# What each setting is for. Everything else in the table is read from the macro.
+MEANINGS = {
+    "schedule": "How often it is refreshed: a duration (`30s`, `1h30m`), a cron expression, or `calculated` for whenever a source has changed",
+    "refresh_mode": "`DIFFERENTIAL` works out what changed, `FULL` runs the query again, `IMMEDIATE` follows each write inside its transaction and has no schedule, `AUTO` leaves the choice to pg_trickle",
+    "initialize": "With `false` the table is created empty, and nothing fills it until it is refreshed by hand; `run` does that",
+    "status": "`SUSPENDED` stops its refreshes; `PAUSED` is another word for it",
+    "cdc_mode": "How changes of its sources are captured",
+    "partition_by": "`column`, `LIST:column` or `HASH:column:n`",
+    "fuse": "Suspends the table when too many changes are pending at once",
+    "fuse_ceiling": "How many changes are too many; an update counts twice",
+    "fuse_sensitivity": "Handed to pg_trickle as it is",
+    "append_only": "Its sources only ever get new rows",
+    "temporal": "Handed to pg_trickle as it is",
+    "storage_backend": "Where its rows are kept; `heap` is PostgreSQL's own",
+    "diamond_consistency": "Whether tables that share a source and meet again downstream are refreshed together",
+    "diamond_schedule_policy": "Whose schedule counts when they are",
+    "pooler_compatibility_mode": "For servers behind a pooler in transaction mode",
+    "max_differential_joins": "Handed to pg_trickle as it is",
+    "max_delta_fraction": "Handed to pg_trickle as it is",
+    "output_distribution_column": "Handed to pg_trickle as it is",
+    "tier": "Stretches the schedule: `warm` by 2, `cold` by 10; `frozen` is never refreshed",
+}
+CHANGES = {"alter": "altered in place", "recreate": "dropped and created", "nothing": "counts at creation only"}
+
+
+def fail(message):
+    sys.exit(f"error: {message}")
+
+
+def run(*arguments):
+    return subprocess.run(["pgtrickle-ci", *arguments], capture_output=True, text=True)
+
+
+def fixed(text):
+    """The same text on every machine and at every hour."""
+    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:5432", text)
+    text = re.sub(r"(PostgreSQL 18)\.\d+", r"\1", text)
+    return re.sub(r"· \d[\w. ]*s ·", "· 12.3s ·", text)
+
+
+def fenced(language, text):
+    return f"```{language}\n{fixed(text).rstrip()}\n```"
+
+
+def comment():
+    """The comment as a quotation, without the fold that has a row a check."""
+    text = fixed((out / "comment.md").read_text())
+    text, cut = re.subn(r"<details><summary>\d+ checks by stage</summary>.*?</details>\n\n?", "", text, flags=re.S)
+    if cut != 1:
+        fail("the comment has no fold with its checks: change scripts/docs.sh with it")
+    return "\n".join(f"> {line}".rstrip() for line in text.strip().splitlines())
+
+
+def settings():
+    source = pathlib.Path("macros/settings/pgtrickle_known_settings.sql").read_text()
+    literal = re.search(r"return\((\{.*\})\)", source, re.S)
+    known = ast.literal_eval(re.sub(r"\b(true|false)\b", lambda word: word[0].title(), literal[1]))
+    if known.keys() != MEANINGS.keys():
+        fail(f"scripts/docs.sh and the macro do not agree on the settings: {sorted(known.keys() ^ MEANINGS.keys())}")
+    code = lambda value: f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    rows = ["| key | values | default | a change is | |", "|---|---|---|---|---|"]
+    for key, spec in known.items():
+        values = ", ".join(map(code, spec["values"])) if "values" in spec else spec["type"]
+        default = code(spec["default"]) if "default" in spec else ""
+        rows.append(f"| `{key}` | {values} | {default} | {CHANGES[spec.get('changed_by', 'alter')]} | {MEANINGS[key]} |")
+    return "\n".join(rows)
+
+
+def commands():
+    top = run("--help").stdout
+    names = re.findall(r"^  (\w+) ", re.search(r"^Commands:\n((?:  .*\n)+)", top, re.M)[1], re.M)
+    folds = [
+        f"<details><summary><code>pgtrickle-ci {name}</code></summary>\n\n{fenced('text', run(name, '--help').stdout)}\n\n</details>"
+        for name in names if name != "help"
+    ]
+    return "\n\n".join([fenced("text", top), *folds])
+
+
+def check_example(text):
+    """The configuration file that the README shows is read by the program and has every key that there is."""
+    example = re.search(r"<!-- example:config -->\n```yaml\n(.*?)```\n<!-- /example:config -->", text, re.S)
+    if not example:
+        fail("README.md has no example of the configuration file")
+    with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
+        for more in ["", "no_such_key: 1\n"]:
+            file.write(more or example[1])
+            file.flush()
+            said = run("--config", file.name, "plan", "--manifest", "/dev/null").stderr
+            if not more and "configuration file" in said:
+                fail(f"the README's configuration file is refused: {said}")
+    keys = re.search(r"the keys are (.*)", said)[1].split(", ")
+    missing = [key for key in keys if not all(re.search(rf"\b{part}:", example[1]) for part in key.split("."))]
+    if missing:
+        fail(f"the README's configuration file lacks {', '.join(missing)}")
+
+
+blocks = {
+    "plan": lambda: fenced("text", "$ pgtrickle-ci plan\n" + (out / "plan.txt").read_text()),
+    "comment": comment,
+    "settings": settings,
+    "commands": commands,
+}
+
+before = after = readme.read_text()
+check_example(before)
+for name, make in blocks.items():
+    begin, end = f"<!-- output:{name} -->", f"<!-- /output:{name} -->"
+    if before.count(begin) != 1 or before.count(end) != 1:
+        fail(f"README.md has to have {begin} and {end} once")
+    head, rest = after.split(begin)
+    after = f"{head}{begin}\n{make()}\n{end}{rest.split(end)[1]}"
+
+if before == after:
+    print("README.md is up to date")
+elif check:
+    sys.stdout.writelines(difflib.unified_diff(before.splitlines(True), after.splitlines(True), "README.md", "README.md, made anew"))
+    fail("README.md is out of date: run scripts/docs.sh")
+else:
+    readme.write_text(after)
+    print("README.md written")
+PYTHON

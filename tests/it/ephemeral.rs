@@ -1,0 +1,151 @@
+//! Servers of our own: started, used, gone.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use pgtrickle_ci::{pg::Endpoint, server::Ephemeral};
+use tempfile::TempDir;
+use tokio_postgres::{Client, NoTls};
+
+use crate::support::{pgtrickle_ci, wanted};
+
+/// A folder for temporary files of this test's own, where it can see what is left.
+fn temp_dir() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+async fn connect(endpoint: &Endpoint) -> Client {
+    let (client, connection) = tokio_postgres::connect(endpoint.url().reveal(), NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+async fn ask(client: &Client, sql: &str) -> String {
+    client.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+/// What of a server below `temp_dir` is still there: files, and processes that name it.
+fn remains(temp_dir: &Path) -> Vec<String> {
+    let files = fs::read_dir(temp_dir).unwrap().map(|entry| entry.unwrap().path().display().to_string());
+    let processes = Command::new("ps").args(["-eo", "pid,args"]).output().unwrap();
+    let processes = String::from_utf8_lossy(&processes.stdout).into_owned();
+    let place = temp_dir.display().to_string();
+    files.chain(processes.lines().filter(|line| line.contains(&place)).map(ToOwned::to_owned)).collect()
+}
+
+/// Tries again until `check` holds, for ten seconds.
+fn soon(check: impl Fn() -> bool) -> bool {
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(10) {
+        if check() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    false
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_servers_at_once_do_not_meet_and_leave_nothing() {
+    let place = temp_dir();
+    let wanted = wanted(place.path());
+    let (one, other) = tokio::join!(Ephemeral::start(&wanted), Ephemeral::start(&wanted));
+    let (one, other) = (one.unwrap(), other.unwrap());
+
+    assert_ne!(one.endpoint().port, other.endpoint().port);
+    assert_ne!(one.endpoint().password, other.endpoint().password);
+    for server in [&one, &other] {
+        assert!(server.uses_emulator());
+        let client = connect(server.endpoint()).await;
+        let version = "select extversion from pg_extension where extname = 'pg_trickle'";
+        assert!(ask(&client, version).await.ends_with("-emulator"));
+        assert_eq!(ask(&client, "show timezone").await, "UTC");
+    }
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 2);
+
+    drop(one);
+    other.stop().await;
+    assert_eq!(remains(place.path()), [] as [String; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_passes_in_the_emulator_of_every_database_and_none_is_held() {
+    let place = temp_dir();
+    let server = Ephemeral::start(&wanted(place.path())).await.unwrap();
+    let first = connect(server.endpoint()).await;
+    first.batch_execute("create database another").await.unwrap();
+
+    let another = connect(&server.endpoint().with_database("another")).await;
+    another
+        .batch_execute(
+            "create extension pg_trickle;
+             create table sales (amount int);
+             insert into sales values (1), (2);
+             select pgtrickle.create_stream_table('total', 'select sum(amount) as amount from sales', '1s');
+             insert into sales values (39);",
+        )
+        .await
+        .unwrap();
+    let begin = Instant::now();
+    while ask(&another, "select coalesce(max(amount), 0)::text from total").await != "42" {
+        assert!(begin.elapsed() < Duration::from_secs(15), "the scheduler never came");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let scheduled =
+        "select count(*)::text from pgtrickle.pgt_refresh_history where initiated_by = 'SCHEDULER'";
+    assert_ne!(ask(&another, scheduled).await, "0");
+
+    drop(another);
+    first.batch_execute("drop database another").await.unwrap();
+    server.stop().await;
+    assert_eq!(remains(place.path()), [] as [String; 0]);
+}
+
+#[test]
+fn nothing_is_left_when_the_owner_is_killed() {
+    for at_work in [false, true] {
+        let place = temp_dir();
+        let mut owner = pgtrickle_ci();
+        owner.arg("ephemeral").env("TMPDIR", place.path()).stdout(Stdio::piped());
+        let mut owner = owner.args(["--", "sh", "-c", "echo $PGPORT; exec sleep 1"]).spawn().unwrap();
+        if at_work {
+            let mut port = String::new();
+            BufReader::new(owner.stdout.take().unwrap()).read_line(&mut port).unwrap();
+            assert!(port.trim().parse::<u16>().is_ok(), "{port}");
+        } else {
+            // In the middle of initdb.
+            assert!(soon(|| !remains(place.path()).is_empty()));
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        assert!(!remains(place.path()).is_empty());
+        owner.kill().unwrap();
+        owner.wait().unwrap();
+        assert!(soon(|| remains(place.path()).is_empty()), "{:#?}", remains(place.path()));
+    }
+}
+
+#[test]
+fn the_code_of_the_command_is_ours() {
+    let place = temp_dir();
+    let run = |command: &[&str]| {
+        let mut gate = pgtrickle_ci();
+        gate.arg("ephemeral").env("TMPDIR", place.path());
+        gate.arg("--").args(command).output().unwrap()
+    };
+    let output = run(&["sh", "-c", "echo $DATABASE_URL; exit 7"]);
+    assert_eq!(output.status.code(), Some(7));
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("postgresql://postgres:"));
+    assert_eq!(run(&["sh", "-c", "kill -9 $$"]).status.code(), Some(137));
+    let missing = run(&["no-such-program"]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("`no-such-program`"));
+    assert_eq!(remains(place.path()), [] as [String; 0]);
+}

@@ -1,0 +1,188 @@
+//! `run` on real dbt projects.
+
+use std::{fs, process::Stdio, time::Duration};
+
+use serde_json::Value;
+
+use crate::support::{Database, DbtProject, Ran, pgtrickle_ci};
+
+fn report(file: &std::path::Path) -> Value {
+    serde_json::from_slice(&fs::read(file).unwrap()).unwrap()
+}
+
+fn verdict(report: &Value, stage: &str, subject: &str) -> String {
+    let outcomes = report["outcomes"].as_array().unwrap();
+    let outcome = outcomes.iter().find(|o| o["stage"] == stage && o["subject"] == subject);
+    outcome.unwrap_or_else(|| panic!("no {stage} of {subject} in {report:#}"))["verdict"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+/// One gate with a bit of everything: a source from a fixture, a table that fails, one behind it, one that is well, a
+/// test that fails; and the user's files as they were.
+#[test]
+fn what_fails_is_told_and_the_rest_of_the_gate_still_runs() {
+    let project = DbtProject::new();
+    project.write("pgtrickle-ci.yml", "fixtures: [ci/sources.sql]\n");
+    project.write("ci/sources.sql", "create schema raw; create table raw.orders (id int primary key, amount int); insert into raw.orders values (1, 10), (2, 20);");
+    project.write(
+        "models/sources.yml",
+        "version: 2\nsources:\n  - name: raw\n    tables:\n      - name: orders\n",
+    );
+    project.stream_table(
+        "good",
+        "{'schedule': '1m'}",
+        "select id, amount from {{ source('raw', 'orders') }}",
+    );
+    project.stream_table(
+        "unfilled",
+        "{'schedule': '1m', 'initialize': false}",
+        "select id from {{ source('raw', 'orders') }}",
+    );
+    project.stream_table("broken", "{'schedule': '1m'}", "select nope from {{ source('raw', 'orders') }}");
+    project.stream_table("behind", "{'schedule': '1m'}", "select * from {{ ref('broken') }}");
+    project.write("tests/nothing_is_small.sql", "select * from {{ ref('good') }} where amount < 15");
+    project.write("target/keep.txt", "the user's own");
+
+    let database = Database::new();
+    let file = |name: &str| project.path().join(name);
+    let ran = Ran::of(
+        pgtrickle_ci()
+            .args(["run", "--database-url", &database.url(), "--project-dir"])
+            .arg(project.path())
+            .arg("--json")
+            .arg(file("report.json"))
+            .arg("--junit")
+            .arg(file("report.xml"))
+            .arg("--markdown")
+            .arg(file("report.md")),
+    )
+    .expect(1);
+
+    let report = report(&file("report.json"));
+    assert_eq!(verdict(&report, "deploy", "marts.good"), "passed");
+    assert_eq!(verdict(&report, "deploy", "marts.broken"), "errored");
+    assert_eq!(verdict(&report, "deploy", "marts.behind"), "skipped");
+    assert_eq!(verdict(&report, "population", "marts.good"), "passed");
+    assert_eq!(verdict(&report, "population", "marts.unfilled"), "passed");
+    assert_eq!(verdict(&report, "population", "marts.behind"), "skipped");
+    assert_eq!(verdict(&report, "test", "nothing_is_small"), "failed");
+    assert_eq!(verdict(&report, "freshness", "marts.good"), "passed");
+    assert_eq!(verdict(&report, "cdc", "raw.orders"), "passed");
+    let broken =
+        report["outcomes"].as_array().unwrap().iter().find(|o| o["subject"] == "marts.broken").unwrap();
+    assert!(broken["message"].as_str().unwrap().contains("column \"nope\" does not exist"), "{broken:#}");
+    assert!(broken["details"].to_string().contains("SQLSTATE: 42703"), "{broken:#}");
+
+    let junit = fs::read_to_string(file("report.xml")).unwrap();
+    assert!(
+        junit.contains("nothing_is_small")
+            && junit.contains("SQLSTATE: 42703")
+            && junit.contains("models/broken.sql"),
+        "{junit}"
+    );
+    assert!(fs::read_to_string(file("report.md")).unwrap().contains("Plan: 4 to add"));
+    let left: Vec<_> =
+        fs::read_dir(file("target")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["keep.txt"], "the user's target folder was touched");
+    assert!(!file("logs").exists());
+    let password = database.endpoint.password.reveal();
+    assert!(password.is_empty() || ![ran.stdout, ran.stderr, junit].concat().contains(password));
+}
+
+#[test]
+fn a_source_that_is_missing_is_named_before_anything_is_made() {
+    let project = DbtProject::new();
+    project.write(
+        "models/sources.yml",
+        "version: 2\nsources:\n  - name: raw\n    tables: [{name: orders}, {name: unread}]\n",
+    );
+    project.stream_table("totals", "{'schedule': '1m'}", "select id from {{ source('raw', 'orders') }}");
+    let database = Database::new();
+    let ran = Ran::of(
+        pgtrickle_ci().args(["run", "--database-url", &database.url(), "--project-dir"]).arg(project.path()),
+    );
+    let ran = ran.expect_error("raw.orders, read by models/totals.sql", "fixtures");
+    assert!(!ran.stderr.contains("raw.unread"), "{}", ran.stderr);
+    assert_eq!(database.value("select count(*) from pgtrickle.pgt_stream_tables"), Some("0".into()));
+}
+
+/// What would be lost is refused before dbt touches anything, and carried out when it is allowed.
+#[test]
+fn drops_and_rebuilds_happen_only_when_they_are_allowed() {
+    let project = DbtProject::new();
+    project.write("seeds/orders.csv", "id,amount\n1,10\n2,20\n");
+    project.stream_table("stays", "{'schedule': '1m'}", "select id, amount from {{ ref('orders') }}");
+    project.stream_table("goes", "{'schedule': '1m'}", "select id from {{ ref('orders') }}");
+    let database = Database::new();
+    let run = |more: &[&str]| {
+        Ran::of(
+            pgtrickle_ci()
+                .args(["run", "--database-url", &database.url(), "--project-dir"])
+                .arg(project.path())
+                .args(more),
+        )
+    };
+    run(&[]).expect(0);
+    let oid = || database.value("select pgt_relid from pgtrickle.pgt_stream_tables where pgt_name = 'stays'");
+    let first = oid();
+
+    fs::remove_file(project.path().join("models/goes.sql")).unwrap();
+    project.stream_table(
+        "stays",
+        "{'schedule': '1m', 'partition_by': 'LIST:id'}",
+        "select id, amount from {{ ref('orders') }}",
+    );
+    let ran = run(&[]).expect(1);
+    assert!(
+        ran.stdout.contains("--allow-drop goes") && ran.stdout.contains("--allow-recreate stays"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(oid(), first, "it was built again without permission");
+    assert_eq!(database.value("select count(*) from pgtrickle.pgt_stream_tables"), Some("2".into()));
+
+    let ran = run(&["--allow-drop", "goes", "--allow-recreate", "marts.stays"]).expect(0);
+    assert!(
+        ran.stdout.contains("Plan: 0 to add, 0 to change, 1 to replace, 1 to destroy."),
+        "{}",
+        ran.stdout
+    );
+    assert_ne!(oid(), first);
+    assert_eq!(
+        database.value("select string_agg(pgt_name, ',') from pgtrickle.pgt_stream_tables"),
+        Some("stays".into())
+    );
+    assert!(run(&[]).expect(0).stdout.contains("No changes."), "the mark or a setting was lost");
+}
+
+/// Ctrl-C in the middle of dbt: the report is written, and says that it is not whole.
+#[test]
+fn an_interrupted_run_still_reports() {
+    let project = DbtProject::new();
+    project.write("seeds/orders.csv", "id\n1\n");
+    project.stream_table(
+        "slow",
+        "{'refresh_mode': 'FULL'}",
+        "select id, pg_sleep(60)::text as s from {{ ref('orders') }}",
+    );
+    let database = Database::new();
+    let json = project.path().join("report.json");
+    let mut child = pgtrickle_ci()
+        .args(["run", "--database-url", &database.url(), "--project-dir"])
+        .arg(project.path())
+        .arg("--json")
+        .arg(&json)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    database.wait_for("select count(*) > 0 from pg_stat_activity where datname = current_database() and application_name = 'dbt' and state = 'active' and query like '%pg_sleep%'");
+    std::thread::sleep(Duration::from_millis(200));
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(report(&json)["conclusion"], "interrupted");
+    database.run("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'dbt'");
+}

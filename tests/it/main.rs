@@ -1,0 +1,17 @@
+//! The built binary and the library's hands against a real server: an ephemeral one with the emulator, or the one that
+//! `PGTRICKLE_CI_TEST_DSN` names.
+
+#![expect(unreachable_pub, reason = "nobody reads a test binary from outside")]
+#![expect(clippy::unwrap_used, reason = "a test ends by panicking")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tests read the environment that config.rs reads for the binary"
+)]
+
+mod bad_input;
+mod checks;
+mod ephemeral;
+mod floors;
+mod gate;
+mod plan;
+mod support;

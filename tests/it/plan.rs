@@ -1,0 +1,171 @@
+//! `plan`, from manifests alone and against a catalog.
+
+use serde_json::json;
+
+use crate::support::{Database, Ran, manifest, model, pgtrickle_ci};
+
+const QUERY: &str = "select id, amount from public.orders where amount > 0";
+
+/// Everything that a plan can say, as pairs of manifests.
+#[test]
+fn two_manifests_are_compared_without_a_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = manifest(
+        dir.path(),
+        "before.json",
+        [
+            model("altered", QUERY, &json!({"schedule": "2m"})),
+            model("rewritten", QUERY, &json!({})),
+            model("split", QUERY, &json!({})),
+            model("removed", QUERY, &json!({})),
+            model("same", "select 1 as a from public.orders;", &json!({"schedule": "60s"})),
+        ],
+    );
+    let after = manifest(
+        dir.path(),
+        "after.json",
+        [
+            model("altered", QUERY, &json!({"schedule": "5m"})),
+            model("rewritten", "select id from public.orders", &json!({})),
+            model("split", QUERY, &json!({"partition_by": "id"})),
+            model("same", "SELECT 1 AS a -- one\nFROM public.orders", &json!({"schedule": "1m"})),
+            model("added", QUERY, &json!({})),
+        ],
+    );
+    let ran = Ran::of(
+        pgtrickle_ci().args(["plan", "--exit-code", "--manifest"]).arg(&after).arg("--baseline").arg(&before),
+    )
+    .expect(1);
+    let lines: Vec<&str> = ran.stdout.lines().map(str::trim).collect();
+    for line in [
+        "+   public.added      create",
+        "~   public.altered    alter settings",
+        "schedule  2m -> 5m",
+        "~   public.rewritten  alter query, filled again in place",
+        "-/+ public.split      replace: dropped and built again",
+        "-   public.removed    drop",
+        "Plan: 1 to add, 2 to change, 1 to replace, 1 to destroy.",
+        "1 stream table unchanged.",
+    ] {
+        assert!(lines.contains(&line), "`{line}` is not in\n{}", ran.stdout);
+    }
+    assert!(
+        ran.stdout.contains("--allow-drop removed") && ran.stdout.contains("--allow-recreate split"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
+fn no_change_is_said_and_exits_with_zero() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = manifest(dir.path(), "one.json", [model("a", QUERY, &json!({}))]);
+    let ran = Ran::of(
+        pgtrickle_ci().args(["plan", "--exit-code", "--manifest"]).arg(&one).arg("--baseline").arg(&one),
+    )
+    .expect(0);
+    assert!(ran.stdout.contains("No changes. 1 stream table as the project wants them."), "{}", ran.stdout);
+}
+
+/// The plan against a catalog sees what the engine made of what was asked, and whose each table is.
+#[test]
+fn a_catalog_is_compared_by_meaning_and_by_owner() {
+    let database = Database::new();
+    database.run("create table orders (id int primary key, amount int); insert into orders values (1, 10)");
+    let create = |name: &str, rest: &str| {
+        database.run(&format!("select pgtrickle.create_stream_table('public.{name}', '{QUERY}', {rest})"));
+        database.run(&format!(
+            r#"comment on column public.{name}.__pgt_row_id is '{{"dbt_project": "shop", "unique_id": "model.shop.{name}"}}'"#
+        ));
+    };
+    create("same", "'60s', 'DIFFERENTIAL'");
+    create("resolved", "'1m', 'AUTO'");
+    create("calculated", "'calculated', 'DIFFERENTIAL'");
+    create("slow", "'5m', 'FULL'");
+    create("removed", "'1m', 'DIFFERENTIAL'");
+    database.run(&format!(
+        "select pgtrickle.create_stream_table('public.by_hand', '{QUERY}', '1m', 'DIFFERENTIAL')"
+    ));
+
+    let dir = tempfile::tempdir().unwrap();
+    let wanted = manifest(
+        dir.path(),
+        "manifest.json",
+        [
+            model("same", QUERY, &json!({"schedule": "1m"})),
+            model("resolved", QUERY, &json!({"refresh_mode": "auto"})),
+            model("calculated", QUERY, &json!({"schedule": null})),
+            model("slow", QUERY, &json!({"schedule": "1m", "refresh_mode": "DIFFERENTIAL"})),
+            model("added", QUERY, &json!({})),
+        ],
+    );
+    let json = dir.path().join("plan.json");
+    let ran = Ran::of(
+        pgtrickle_ci()
+            .args(["plan", "--database-url", &database.url(), "--manifest"])
+            .arg(&wanted)
+            .arg("--json")
+            .arg(&json),
+    )
+    .expect(0);
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    let steps = report["plan"]["steps"].as_array().unwrap();
+    let change = |name: &str| {
+        let step =
+            steps.iter().find(|step| step["name"] == name || step["relation"] == format!("public.{name}"));
+        step.unwrap_or_else(|| panic!("no step for {name}: {report:#}"))["change"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    for name in ["same", "resolved", "calculated"] {
+        assert_eq!(change(name), "keep", "{name}");
+    }
+    assert_eq!(change("slow"), "alter");
+    assert_eq!(change("added"), "create");
+    assert_eq!(change("removed"), "drop");
+    assert!(ran.stdout.contains("by_hand"), "what nobody manages is listed:\n{}", ran.stdout);
+    assert!(!steps.iter().any(|step| step.to_string().contains("by_hand")), "and not planned");
+    assert!(
+        !report.to_string().contains(database.endpoint.password.reveal())
+            || database.endpoint.password.reveal().is_empty()
+    );
+}
+
+#[test]
+fn a_view_and_a_top_k_that_the_engine_rewrites_are_no_change() {
+    let database = Database::new();
+    database.run(
+        "create table orders (id int primary key, amount int); insert into orders values (1, 10), (2, 20)",
+    );
+    database.run("create view big as select id, amount from orders where amount > 15");
+    let queries = [
+        ("on_view", "select id, amount from public.big"),
+        ("top", "select id, amount from public.orders order by amount desc limit 1"),
+    ];
+    for (name, query) in queries {
+        database.run(&format!(
+            "select pgtrickle.create_stream_table('public.{name}', '{query}', '1m', 'DIFFERENTIAL')"
+        ));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let wanted = manifest(dir.path(), "m.json", queries.map(|(name, query)| model(name, query, &json!({}))));
+    Ran::of(
+        pgtrickle_ci()
+            .args(["plan", "--exit-code", "--database-url", &database.url(), "--manifest"])
+            .arg(&wanted),
+    )
+    .expect(0);
+
+    let changed = manifest(
+        dir.path(),
+        "c.json",
+        [model("top", "select id, amount from public.orders order by amount desc limit 2", &json!({}))],
+    );
+    let ran = Ran::of(
+        pgtrickle_ci()
+            .args(["plan", "--exit-code", "--database-url", &database.url(), "--manifest"])
+            .arg(&changed),
+    );
+    assert!(ran.expect(1).stdout.contains("alter query"));
+}

@@ -1,0 +1,67 @@
+//! The built binary, as a user would start it, in an environment that holds nothing of the tests' own.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+/// What may come through from the environment of the tests: how programs are found, and where temporary files go.
+const KEPT: [&str; 5] = ["PATH", "HOME", "TMPDIR", "VIRTUAL_ENV", "LLVM_PROFILE_FILE"];
+
+/// The binary with arguments to come.
+pub fn pgtrickle_ci() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pgtrickle-ci"));
+    command.env_clear();
+    for name in KEPT {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    let venv = venv();
+    if venv.is_dir() {
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{}:{path}", venv.join("bin").display())).env("VIRTUAL_ENV", venv);
+    }
+    command.env("COLUMNS", "100");
+    command
+}
+
+fn venv() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv")
+}
+
+/// A run that ended.
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    pub fn of(command: &mut Command) -> Self {
+        let Output { status, stdout, stderr } = command.output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Self { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+    }
+
+    /// Fails with all that was said, unless it ended so.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// One `error:` line that names the thing, one `hint:` line with what to do next, and exit code 2.
+    #[track_caller]
+    pub fn expect_error(self, naming: &str, hint: &str) -> Self {
+        let ran = self.expect(2);
+        let line =
+            |start: &str| ran.stderr.lines().filter(|line| line.starts_with(start)).collect::<Vec<_>>();
+        let (errors, hints) = (line("error: "), line("hint: "));
+        assert!(errors.len() == 1 && hints.len() == 1, "{}", ran.stderr);
+        let error = &ran.stderr[ran.stderr.find("error: ").unwrap()..];
+        assert!(error.contains(naming), "`{naming}` is not named:\n{}", ran.stderr);
+        assert!(hints[0].contains(hint), "`{hint}` is not hinted:\n{}", ran.stderr);
+        ran
+    }
+}

@@ -1,0 +1,140 @@
+//! A database of a test's own, dropped when the test passes and kept when it fails.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use pgtrickle_ci::{
+    pg::Endpoint,
+    server::{EngineChoice, Ephemeral, Wanted},
+};
+use tokio::runtime::Runtime;
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+
+/// One server for all tests of this process; it ends with the process.
+struct Server {
+    endpoint: Endpoint,
+    runtime: Runtime,
+    _ephemeral: Option<Ephemeral>,
+}
+
+fn server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let (endpoint, ephemeral) = if let Ok(dsn) = std::env::var("PGTRICKLE_CI_TEST_DSN") {
+            (Endpoint::parse(&dsn).unwrap(), None)
+        } else {
+            let ephemeral = runtime.block_on(Ephemeral::start(&wanted(&std::env::temp_dir()))).unwrap();
+            (ephemeral.endpoint().clone(), Some(ephemeral))
+        };
+        Server { endpoint, runtime, _ephemeral: ephemeral }
+    })
+}
+
+/// A server of the installation that the scripts set up.
+pub fn wanted(temp_dir: &Path) -> Wanted {
+    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".venv");
+    let active = std::env::var_os("VIRTUAL_ENV").map(PathBuf::from);
+    Wanted {
+        engine: EngineChoice::Emulator,
+        pg_bin: None,
+        python_envs: [Some(own), active].into_iter().flatten().collect(),
+        temp_dir: temp_dir.to_owned(),
+    }
+}
+
+/// A database with the extension.
+pub struct Database {
+    pub endpoint: Endpoint,
+    client: Client,
+}
+
+impl Database {
+    /// A new database with the extension.
+    pub fn new() -> Self {
+        let database = Self::without_extension();
+        database.run("create extension pg_trickle");
+        database
+    }
+
+    /// A new database without it.
+    pub fn without_extension() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let server = server();
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("pgtrickle_ci_test_{}_{number}", std::process::id());
+        let maintenance = server.runtime.block_on(connect(&server.endpoint));
+        server.runtime.block_on(maintenance.batch_execute(&format!("create database {name}"))).unwrap();
+        let endpoint = server.endpoint.with_database(&name);
+        let client = server.runtime.block_on(connect(&endpoint));
+        Self { endpoint, client }
+    }
+
+    /// Its address for the binary.
+    pub fn url(&self) -> String {
+        self.endpoint.url().reveal().to_owned()
+    }
+
+    /// Runs statements.
+    #[track_caller]
+    pub fn run(&self, sql: &str) {
+        server().runtime.block_on(self.client.batch_execute(sql)).unwrap_or_else(|error| {
+            panic!(
+                "{sql}\n{}",
+                error
+                    .as_db_error()
+                    .map_or_else(|| error.to_string(), |e| format!("{} {}", e.code().code(), e.message()))
+            )
+        });
+    }
+
+    /// The first column of the first row, as text.
+    #[track_caller]
+    pub fn value(&self, sql: &str) -> Option<String> {
+        let rows = server().runtime.block_on(self.client.simple_query(sql)).unwrap();
+        rows.iter().find_map(|message| {
+            let SimpleQueryMessage::Row(row) = message else { return None };
+            Some(row.get(0).map(ToOwned::to_owned))
+        })?
+    }
+
+    /// Waits until a query says `t`.
+    #[track_caller]
+    pub fn wait_for(&self, sql: &str) {
+        let started = std::time::Instant::now();
+        while self.value(sql).as_deref() != Some("t") {
+            assert!(started.elapsed().as_secs() < 20, "never came true: {sql}");
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let server = server();
+        let name = self.endpoint.database.clone();
+        server.runtime.block_on(async {
+            let maintenance = connect(&server.endpoint).await;
+            // Forced: the scheduler of the real extension stays connected.
+            maintenance.batch_execute(&format!("drop database {name} with (force)")).await.unwrap();
+        });
+    }
+}
+
+async fn connect(endpoint: &Endpoint) -> Client {
+    let mut config = tokio_postgres::Config::new();
+    config.host(&endpoint.host).port(endpoint.port).user(&endpoint.user).dbname(&endpoint.database);
+    config.password(endpoint.password.reveal());
+    let (client, connection) = config.connect(NoTls).await.unwrap();
+    tokio::spawn(async move { drop(connection.await) });
+    client
+}

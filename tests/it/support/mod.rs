@@ -1,0 +1,9 @@
+//! What the tests stand on: the built binary in a clean environment, databases of their own, and small dbt projects.
+
+mod bin;
+mod database;
+mod project;
+
+pub use bin::{Ran, pgtrickle_ci};
+pub use database::{Database, wanted};
+pub use project::{DbtProject, manifest, model};
