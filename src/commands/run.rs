@@ -151,7 +151,7 @@ async fn plan_first(
         let flag = if step.change == Change::Drop { "--allow-drop" } else { "--allow-recreate" };
         let message = format!("{} is refused: nothing was deployed", step.change.words());
         Outcome::new(Stage::Plan, &step.relation, Verdict::Failed, message)
-            .with_details([format!("allow it: {flag} {}", step.relation.name)])
+            .with_details([format!("allow it: {flag} {}", step.relation)])
             .about(step.origin.as_ref())
     }));
     report.plan = Some(plan);

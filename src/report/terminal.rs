@@ -54,15 +54,11 @@ pub fn render(report: &Report, style: &Style) -> String {
         put_checks(&mut page, report);
         put_details(&mut page, report);
     }
-    page.blank();
-    put_verdict(&mut page, report);
-    page.text
-}
-
-/// Renders a plan alone.
-pub fn render_plan(plan: &Plan, style: &Style) -> String {
-    let mut page = Page::new(*style);
-    put_plan(&mut page, plan);
+    // A plan alone is no verdict.
+    if !report.outcomes.is_empty() || report.interrupted {
+        page.blank();
+        put_verdict(&mut page, report);
+    }
     page.text
 }
 
@@ -268,6 +264,12 @@ mod tests {
 
     use super::*;
     use crate::{model::Stage, report::sample};
+
+    fn render_plan(plan: &Plan, style: &Style) -> String {
+        let mut page = Page::new(*style);
+        put_plan(&mut page, plan);
+        page.text
+    }
 
     fn style(width: usize) -> Style {
         Style { color: false, width, verbose: false }

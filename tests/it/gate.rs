@@ -136,7 +136,7 @@ fn drops_and_rebuilds_happen_only_when_they_are_allowed() {
     );
     let ran = run(&[]).expect(1);
     assert!(
-        ran.stdout.contains("--allow-drop goes") && ran.stdout.contains("--allow-recreate stays"),
+        ran.stdout.contains("--allow-drop marts.goes") && ran.stdout.contains("--allow-recreate marts.stays"),
         "{}",
         ran.stdout
     );

@@ -50,7 +50,8 @@ fn two_manifests_are_compared_without_a_server() {
         assert!(lines.contains(&line), "`{line}` is not in\n{}", ran.stdout);
     }
     assert!(
-        ran.stdout.contains("--allow-drop removed") && ran.stdout.contains("--allow-recreate split"),
+        ran.stdout.contains("--allow-drop public.removed")
+            && ran.stdout.contains("--allow-recreate public.split"),
         "{}",
         ran.stdout
     );
@@ -111,9 +112,8 @@ fn a_catalog_is_compared_by_meaning_and_by_owner() {
     let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
     let steps = report["plan"]["steps"].as_array().unwrap();
     let change = |name: &str| {
-        let step =
-            steps.iter().find(|step| step["name"] == name || step["relation"] == format!("public.{name}"));
-        step.unwrap_or_else(|| panic!("no step for {name}: {report:#}"))["change"]
+        let step = steps.iter().find(|step| step["relation"]["name"] == name);
+        step.unwrap_or_else(|| panic!("no step for {name}: {report:#}"))["action"]
             .as_str()
             .unwrap()
             .to_owned()
