@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use crate::{
     Error,
     cli::RunArgs,
-    commands::{check::Evidence, connect_to, wait::Waiting},
+    commands::{check::Evidence, connect_to, plan::against, wait::Waiting},
     config::Config,
     dbt::{self, Dbt, ProjectFile, Target},
     exit::Exit,
     model::{Outcome, Relation, Stage, StreamTable, Verdict},
     pg::{self, Client, Endpoint},
-    plan::{Change, Plan},
+    plan::{Change, Plan, Policy},
     project::Project,
     report::Report,
     server::Ephemeral,
@@ -33,17 +33,22 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
     find_missing_sources(args, &dbt, &client).await?;
 
     let before = client.catalog().await?;
-    let planned =
-        if before.is_empty() { None } else { Some(plan_first(config, args, &dbt, &before, report).await?) };
+    let planned = if before.is_empty() {
+        None
+    } else {
+        Some(plan_first(config, args, &dbt, &client, &before, report).await?)
+    };
     if report.plan.as_ref().is_some_and(|plan| plan.refused().next().is_some()) {
         return Ok(Exit::Refused);
     }
     let (_, results) = dbt.build().await?;
-    let project = match planned {
-        Some(project) => project,
-        None => dbt.compiled_manifest().await?,
+    let project = if let Some(project) = planned {
+        project
+    } else {
+        let project = dbt.compiled_manifest().await?;
+        report.plan = Some(Plan::between(&project.tables, &before, &policy(config, args, &project))?);
+        project
     };
-    report.plan = Some(plan(config, args, &project, &before)?);
     report.outcomes.extend(dbt::deploy_outcomes(&results, &with_origins(&project)));
     report.outcomes.extend(carry_out_drops(&client, report.plan.as_ref()).await);
 
@@ -141,12 +146,13 @@ async fn plan_first(
     config: &Config,
     args: &RunArgs,
     dbt: &Dbt,
+    client: &Client,
     before: &pg::Catalog,
     report: &mut Report,
 ) -> Result<Project, Error> {
     dbt.compile().await?;
     let project = dbt.manifest()?;
-    let plan = plan(config, args, &project, before)?;
+    let plan = against(client, &project, before, &policy(config, args, &project)).await?;
     report.outcomes.extend(plan.refused().map(|step| {
         let flag = if step.change == Change::Drop { "--allow-drop" } else { "--allow-recreate" };
         let message = format!("{} is refused: nothing was deployed", step.change.words());
@@ -158,8 +164,8 @@ async fn plan_first(
     Ok(project)
 }
 
-fn plan(config: &Config, args: &RunArgs, project: &Project, before: &pg::Catalog) -> Result<Plan, Error> {
-    Ok(Plan::between(&project.tables, before, &config.policy(&args.policy, &project.name))?)
+fn policy(config: &Config, args: &RunArgs, project: &Project) -> Policy {
+    config.policy(&args.policy, &project.name)
 }
 
 /// dbt makes and changes; what has no model any more it leaves, and the gate drops it where that was allowed.

@@ -102,6 +102,7 @@ mod tests {
             query: String::new(),
             settings,
             upstream: vec![],
+            columns: None,
             origin: None,
         };
         let health = Health {
@@ -151,6 +152,7 @@ mod tests {
             query: String::new(),
             settings: Settings::default(),
             upstream: vec![],
+            columns: None,
             origin: None,
         };
         assert_eq!(judge(&table, &Catalog::new(), NOW, None).verdict, Verdict::Failed);

@@ -99,6 +99,7 @@ mod tests {
             query: String::new(),
             settings: Settings::default(),
             upstream: vec![],
+            columns: None,
             origin: None,
         };
         let deployed = [Deployed { table: table.clone(), mark: None, health }];

@@ -67,6 +67,7 @@ mod tests {
             query: String::new(),
             settings: Settings::default(),
             upstream: vec![],
+            columns: None,
             origin: None,
         }
     }

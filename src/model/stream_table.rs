@@ -15,6 +15,9 @@ pub struct StreamTable {
     pub settings: Settings,
     /// The stream tables it reads, directly or through views and ephemeral models.
     pub upstream: Vec<Relation>,
+    /// Its columns in their order: of the storage with the engine's hidden ones, but without the row id, or of the
+    /// query. `None` where nobody asked a server.
+    pub columns: Option<Vec<String>>,
     /// The dbt model it comes from; `None` when no model made it.
     pub origin: Option<Origin>,
 }

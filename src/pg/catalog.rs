@@ -56,6 +56,7 @@ struct Row {
     original_query: Option<String>,
     mark: Option<String>,
     upstream: Vec<Relation>,
+    stored_columns: Vec<String>,
     #[serde(flatten)]
     columns: Map<String, Json>,
 }
@@ -112,6 +113,7 @@ fn deployed(row: Map<String, Json>) -> Result<Deployed, serde_json::Error> {
             query: row.original_query.unwrap_or(row.defining_query),
             settings: settings(&row.columns),
             upstream: row.upstream,
+            columns: Some(row.stored_columns),
             origin,
         },
         mark,

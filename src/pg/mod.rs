@@ -78,6 +78,13 @@ impl Client {
         self.wire.batch_execute(sql).await.map_err(|source| Error::asking("running the script", &source))
     }
 
+    /// The columns that a query gives; `None` when the server cannot say, because something that it reads is not there
+    /// yet.
+    pub async fn columns_of(&self, query: &str) -> Option<Vec<String>> {
+        let statement = self.wire.prepare(query).await.ok()?;
+        Some(statement.columns().iter().map(|column| column.name().to_owned()).collect())
+    }
+
     /// Fills a stream table now.
     pub async fn refresh(&self, table: &Relation) -> Result<(), Error> {
         let name = table.to_string();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Change, Cycle, Plan, SettingChange, Step, order, query};
+use super::{Change, Cycle, Plan, QueryChange, SettingChange, Step, order, query};
 use crate::model::{Deployed, Relation, Schedule, Setting, StreamTable, Value, settings::OnChange};
 
 /// What a plan may do, and for whom.
@@ -87,16 +87,27 @@ fn create(table: &StreamTable) -> Change {
 /// What turns one table into the other.
 fn change(now: &StreamTable, wanted: &StreamTable) -> Change {
     let settings = setting_changes(now, wanted);
-    let same_query = query::same(&now.query, &wanted.query);
-    if settings.iter().any(|change| change.setting.on_change() == OnChange::Recreate) {
-        Change::Recreate { settings }
-    } else if !same_query {
-        Change::AlterQuery { before: now.query.clone(), after: wanted.query.clone(), settings }
-    } else if settings.is_empty() {
-        Change::Keep
-    } else {
-        Change::Alter(settings)
+    let query = (!query::same(&now.query, &wanted.query))
+        .then(|| QueryChange { before: now.query.clone(), after: wanted.query.clone() });
+    let rebuilds = settings.iter().any(|change| change.setting.on_change() == OnChange::Recreate);
+    match query {
+        query if rebuilds => Change::Recreate { query, settings },
+        Some(query) if !keeps_its_columns(now, wanted) => Change::Recreate { query: Some(query), settings },
+        Some(query) => Change::AlterQuery { query, settings },
+        None if settings.is_empty() => Change::Keep,
+        None => Change::Alter(settings),
     }
+}
+
+/// Whether the storage, altered in place, would have its columns in the order of the query. The engine fills it by
+/// position: in any other order values end up in the wrong columns (docs/pg_trickle.md, "Changing the query"). Where
+/// the columns are not known, nothing speaks against it.
+fn keeps_its_columns(now: &StreamTable, wanted: &StreamTable) -> bool {
+    let (Some(stored), Some(given)) = (&now.columns, &wanted.columns) else { return true };
+    let is_hidden = |column: &str| column.starts_with("__pgt_");
+    let left = stored.iter().filter(|column| is_hidden(column) || given.contains(column));
+    let added = given.iter().filter(|column| !stored.contains(column));
+    left.chain(added).take(given.len()).eq(given)
 }
 
 fn setting_changes(now: &StreamTable, wanted: &StreamTable) -> Vec<SettingChange> {
@@ -173,6 +184,7 @@ mod tests {
             query: query.into(),
             settings,
             upstream: vec![],
+            columns: None,
             origin: None,
         }
     }
@@ -252,6 +264,33 @@ mod tests {
                 .unwrap();
         let Change::AlterQuery { settings, .. } = &plan.steps[0].change else { panic!("{plan:?}") };
         assert_eq!(settings.len(), 1);
+    }
+
+    /// What happens to a table with these stored columns when its query gives those.
+    fn between_columns(stored: &[&str], given: &[&str]) -> &'static str {
+        let with = |query: &str, columns: &[&str]| {
+            let columns = Some(columns.iter().map(|c| (*c).to_owned()).collect());
+            StreamTable { columns, ..table("t", query, &json!({})) }
+        };
+        let there = [deployed(with("select old", stored), Some("shop"))];
+        let plan = Plan::between(&[with("select new", given)], &there, &policy()).unwrap();
+        plan.steps[0].change.name()
+    }
+
+    #[test]
+    fn a_query_is_altered_in_place_only_when_the_columns_stay_in_its_order() {
+        assert_eq!(between_columns(&["id", "a"], &["id", "a"]), "alter-query");
+        assert_eq!(between_columns(&["id", "a"], &["id", "a", "b"]), "alter-query");
+        assert_eq!(between_columns(&["id", "a", "b"], &["id", "b"]), "alter-query");
+        assert_eq!(between_columns(&["g", "n", "s", "__pgt_count"], &["g", "s"]), "alter-query");
+        for (stored, given) in [
+            (&["id", "b"][..], &["id", "a", "b"][..]),
+            (&["id", "a", "b"], &["id", "b", "a"]),
+            // What is added comes behind what is hidden.
+            (&["g", "n", "__pgt_count"], &["g", "n", "s"]),
+        ] {
+            assert_eq!(between_columns(stored, given), "replace", "{stored:?} -> {given:?}");
+        }
     }
 
     #[test]

@@ -61,22 +61,31 @@ pub enum Change {
     Alter(Vec<SettingChange>),
     /// The query changes in place, and the table is filled again.
     AlterQuery {
-        /// The query as it is.
-        before: String,
-        /// The query as it will be.
-        after: String,
+        /// The query before and after.
+        query: QueryChange,
         /// Settings that change along with it.
         settings: Vec<SettingChange>,
     },
     /// The table is dropped and built again: views on it, grants and indexes are lost.
     Recreate {
-        /// The settings that cannot be changed in any other way, and those that change along.
+        /// The query before and after, where it changes.
+        query: Option<QueryChange>,
+        /// The settings that change.
         settings: Vec<SettingChange>,
     },
     /// The project has no model for it any more.
     Drop,
     /// Nothing.
     Keep,
+}
+
+/// A query before and after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryChange {
+    /// As it is.
+    pub before: String,
+    /// As it will be.
+    pub after: String,
 }
 
 /// One setting before and after.
@@ -181,10 +190,19 @@ impl Change {
         }
     }
 
+    /// The query that changes with it.
+    pub fn query(&self) -> Option<&QueryChange> {
+        match self {
+            Self::AlterQuery { query, .. } => Some(query),
+            Self::Recreate { query, .. } => query.as_ref(),
+            Self::Create { .. } | Self::Alter(_) | Self::Drop | Self::Keep => None,
+        }
+    }
+
     /// The settings that change with it.
     pub fn settings(&self) -> &[SettingChange] {
         match self {
-            Self::Alter(settings) | Self::AlterQuery { settings, .. } | Self::Recreate { settings } => {
+            Self::Alter(settings) | Self::AlterQuery { settings, .. } | Self::Recreate { settings, .. } => {
                 settings
             }
             Self::Create { .. } | Self::Drop | Self::Keep => &[],

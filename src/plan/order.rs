@@ -68,6 +68,7 @@ mod tests {
             query: String::new(),
             settings: Settings::default(),
             upstream: upstream.iter().map(|up| Relation::new("s", *up)).collect(),
+            columns: None,
             origin: None,
         }
     }

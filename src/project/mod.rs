@@ -172,6 +172,7 @@ impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
             query,
             settings,
             upstream: self.manifest.upstream_stream_tables(node),
+            columns: None,
             origin: Some(Origin { unique_id: id.to_owned(), file: node.original_file_path.to_string() }),
         })
     }

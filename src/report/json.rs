@@ -262,16 +262,13 @@ impl From<Counts> for V1Counts {
 
 impl From<&Step> for V1Step {
     fn from(step: &Step) -> Self {
-        let (settings, query) = match &step.change {
-            Change::Create { settings } => (settings.iter().map(new_setting).collect(), None),
-            Change::AlterQuery { before, after, settings } => {
-                let query = V1Query { before: before.clone(), after: after.clone() };
-                (settings.iter().map(V1Setting::from).collect(), Some(query))
-            }
-            change @ (Change::Alter(_) | Change::Recreate { .. } | Change::Drop | Change::Keep) => {
-                (change.settings().iter().map(V1Setting::from).collect(), None)
-            }
+        let settings = if let Change::Create { settings } = &step.change {
+            settings.iter().map(new_setting).collect()
+        } else {
+            step.change.settings().iter().map(V1Setting::from).collect()
         };
+        let query = step.change.query();
+        let query = query.map(|query| V1Query { before: query.before.clone(), after: query.after.clone() });
         Self {
             relation: V1Relation::from(&step.relation),
             action: step.change.name().into(),

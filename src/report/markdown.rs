@@ -218,12 +218,11 @@ fn problem(outcome: &Outcome) -> String {
 
 /// The queries that change, folded away.
 fn diffs(plan: &Plan) -> Section {
-    let entries = plan.steps.iter().filter_map(|step| match &step.change {
-        Change::AlterQuery { before, after, .. } => Some(diff_entry(&step.relation, before, after)),
-        Change::Create { .. } | Change::Alter(_) | Change::Recreate { .. } | Change::Drop | Change::Keep => {
-            None
-        }
-    });
+    let entries = plan
+        .steps
+        .iter()
+        .filter_map(|step| Some((&step.relation, step.change.query()?)))
+        .map(|(relation, query)| diff_entry(relation, &query.before, &query.after));
     Section::new("query diff", 4, String::new(), entries.collect(), "")
 }
 

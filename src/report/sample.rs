@@ -7,7 +7,7 @@ use time::macros::datetime;
 use super::{Engine, Report};
 use crate::{
     model::{Origin, Outcome, Relation, Schedule, Setting, Stage, Value, Verdict},
-    plan::{Change, Plan, SettingChange, Step},
+    plan::{Change, Plan, QueryChange, SettingChange, Step},
 };
 
 /// A name that tries to leave whatever it is put into.
@@ -79,8 +79,7 @@ fn plan() -> Plan {
                 ..step(
                     "order_totals",
                     Change::AlterQuery {
-                        before: BEFORE.into(),
-                        after: AFTER.into(),
+                        query: QueryChange { before: BEFORE.into(), after: AFTER.into() },
                         settings: vec![reschedule],
                     },
                 )
@@ -88,7 +87,7 @@ fn plan() -> Plan {
             Step {
                 refused: true,
                 downstream: vec![relation("weekly_revenue")],
-                ..step("daily_revenue", Change::Recreate { settings: vec![partition] })
+                ..step("daily_revenue", Change::Recreate { query: None, settings: vec![partition] })
             },
             step("weekly_revenue", Change::Keep),
             Step { origin: None, refused: true, ..step(HOSTILE_NAME, Change::Drop) },

@@ -115,9 +115,9 @@ fn put_step(page: &mut Page, step: &Step, names: usize) {
     for (key, value) in settings {
         page.put(BODY, PLAIN, &format!("{key:<keys$}  {}", text::line(&value)));
     }
-    if let Change::AlterQuery { before, after, .. } = &step.change {
+    if let Some(query) = step.change.query() {
         page.put(BODY, PLAIN, "query");
-        for line in diff::folded(before, after) {
+        for line in diff::folded(&query.before, &query.after) {
             put_diff_line(page, &line);
         }
     }

@@ -157,6 +157,51 @@ fn drops_and_rebuilds_happen_only_when_they_are_allowed() {
     assert!(run(&[]).expect(0).stdout.contains("No changes."), "the mark or a setting was lost");
 }
 
+/// The engine fills an altered table by position: an aggregate that gets a column behind its hidden ones is planned, and
+/// made, anew, and its contents are right.
+#[test]
+fn columns_that_cannot_be_added_in_place_are_a_rebuild() {
+    let project = DbtProject::new();
+    project.write("seeds/orders.csv", "id,amount\n1,10\n2,20\n3,5\n");
+    project.stream_table(
+        "per_parity",
+        "{}",
+        "select id % 2 as parity, count(*) as n from {{ ref('orders') }} group by 1",
+    );
+    project.stream_table("plain", "{}", "select id from {{ ref('orders') }}");
+    let database = Database::new();
+    let run = |more: &[&str]| {
+        let url = database.url();
+        Ran::of(
+            pgtrickle_ci()
+                .args(["run", "--database-url", &url, "--project-dir"])
+                .arg(project.path())
+                .args(more),
+        )
+    };
+    run(&[]).expect(0);
+
+    let query =
+        "select id % 2 as parity, count(*) as n, sum(amount) as total from {{ ref('orders') }} group by 1";
+    project.stream_table("per_parity", "{}", query);
+    project.stream_table("plain", "{}", "select id, amount from {{ ref('orders') }}");
+    run(&[]).expect(1);
+    let ran = run(&["--allow-recreate", "per_parity"]).expect(0);
+    assert!(
+        ran.stdout.contains("Plan: 0 to add, 1 to change, 1 to replace, 0 to destroy."),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stdout.contains("RECREATE (columns)") && ran.stdout.contains("ALTER (query)"),
+        "{}",
+        ran.stdout
+    );
+    let totals = "select string_agg(total::text, ' ' order by parity) from marts.per_parity";
+    assert_eq!(database.value(totals), Some("20 15".into()));
+    assert_eq!(database.value("select sum(amount) from marts.plain"), Some("35".into()));
+}
+
 /// Ctrl-C in the middle of dbt: the report is written, and says that it is not whole.
 #[test]
 fn an_interrupted_run_still_reports() {

@@ -13,6 +13,11 @@ select coalesce(jsonb_agg(
       from pg_catalog.pg_attribute as a
       where a.attrelid = s.pgt_relid and a.attname = '__pgt_row_id'
     ),
+    'stored_columns', (
+      select coalesce(jsonb_agg(a.attname order by a.attnum), '[]')
+      from pg_catalog.pg_attribute as a
+      where a.attrelid = s.pgt_relid and a.attnum > 0 and not a.attisdropped and a.attname <> '__pgt_row_id'
+    ),
     'upstream', (
       select coalesce(jsonb_agg(jsonb_build_object('schema', u.pgt_schema, 'name', u.pgt_name) order by u.pgt_schema, u.pgt_name), '[]')
       from pgtrickle.pgt_dependencies as d
