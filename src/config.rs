@@ -143,7 +143,7 @@ impl Config {
         if let Some(endpoint) = self.named_server(server)? {
             return Ok(endpoint);
         }
-        if let Some(target) = self.profile(project)? {
+        if let Some(target) = self.profile(project, false)? {
             self.explain(
                 "server",
                 &target.endpoint.to_string(),
@@ -181,14 +181,22 @@ impl Config {
     }
 
     /// The project's target in `profiles.yml`; `None` when there is no project or no such file.
-    pub fn profile(&self, project: &cli::ProjectArgs) -> Result<Option<dbt::Target>, dbt::Error> {
-        let Ok(file) = dbt::ProjectFile::read(&project.project_dir) else {
-            return Ok(None);
+    ///
+    /// `without_server` reads it as far as it can be read where the target's own server is not asked for.
+    pub fn profile(
+        &self,
+        project: &cli::ProjectArgs,
+        without_server: bool,
+    ) -> Result<Option<dbt::Target>, dbt::Error> {
+        let file = match dbt::ProjectFile::read(&project.project_dir) {
+            Err(dbt::Error::NoProject { .. }) => return Ok(None),
+            file => file?,
         };
         let wanted = dbt::WantedProfile {
             dirs: self.profile_dirs(project),
             profile: project.profile.clone().or(file.profile),
             target: project.target.clone(),
+            without_server,
         };
         dbt::Target::find(&wanted, self.environment.variables())
     }

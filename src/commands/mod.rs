@@ -147,7 +147,7 @@ fn manifest(config: &Config, project: &ProjectArgs, manifest: &ManifestArgs) -> 
     }
     let dir = &project.project_dir;
     let target_dir = dbt::ProjectFile::read(dir)?.target_dir(dir, config.environment.get("DBT_TARGET_PATH"));
-    dbt::read_manifest(&target_dir.join("manifest.json"))
+    Ok(dbt::read_manifest(&target_dir.join("manifest.json"))?.with_files_below(&dir.to_string_lossy()))
 }
 
 /// A connection to the server that the user named.

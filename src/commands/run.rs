@@ -88,7 +88,7 @@ impl Server {
 /// The names and the schema of the user's own target, so that the models come out as they do at home; a project
 /// whose profile is nowhere to be found gets names of its own.
 fn target(config: &Config, args: &RunArgs, file: &ProjectFile) -> Result<Target, Error> {
-    if let Some(target) = config.profile(&args.project)? {
+    if let Some(target) = config.profile(&args.project, true)? {
         return Ok(target);
     }
     let profile =

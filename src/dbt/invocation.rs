@@ -100,7 +100,8 @@ impl Dbt {
 
     /// The manifest that the last invocation left.
     pub fn manifest(&self) -> Result<Project, crate::Error> {
-        read_manifest(&self.target_dir().join("manifest.json"))
+        let project = read_manifest(&self.target_dir().join("manifest.json"))?;
+        Ok(project.with_files_below(&self.project_dir.to_string_lossy()))
     }
 
     /// The sources that the models read; known before anything is compiled.

@@ -24,6 +24,9 @@ pub struct WantedProfile {
     pub profile: Option<String>,
     /// The target's name; the profile's own choice without.
     pub target: Option<String>,
+    /// Whether the target's server is not asked for, only its schema and threads: then a variable that is not set, as
+    /// a laptop's secrets are not in CI, is an empty text.
+    pub without_server: bool,
 }
 
 /// A target of a profile.
@@ -54,29 +57,24 @@ impl Target {
         let text = std::fs::read_to_string(&file)
             .map_err(|error| Error::Unreadable { file: file.clone(), reason: error.to_string() })?;
         let wrong = |reason: String| Error::Profile { file: file.clone(), reason };
-        Self::read(&text, profile, wanted.target.as_deref(), variables).map(Some).map_err(wrong)
+        let jinja = jinja(variables, wanted.without_server);
+        Self::read(&text, profile, wanted.target.as_deref(), &jinja).map(Some).map_err(wrong)
     }
 
-    fn read(
-        text: &str,
-        profile: &str,
-        target: Option<&str>,
-        variables: &BTreeMap<String, String>,
-    ) -> Result<Self, String> {
+    fn read(text: &str, profile: &str, target: Option<&str>, jinja: &Environment) -> Result<Self, String> {
         let mut yaml: Yaml = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
         yaml.apply_merge().map_err(|error| error.to_string())?;
         let found = yaml.get(profile).ok_or_else(|| format!("there is no profile `{profile}`"))?;
-        let jinja = jinja(variables);
         let name = match target {
             Some(target) => target.to_owned(),
             None => match found.get("target") {
-                Some(choice) => text_of(&render(&jinja, choice)?),
+                Some(choice) => text_of(&render(jinja, choice)?),
                 None => "default".into(),
             },
         };
         let output = found.get("outputs").and_then(|outputs| outputs.get(name.as_str()));
         let output = output.ok_or_else(|| format!("the profile `{profile}` has no target `{name}`"))?;
-        let field = |key: &str| output.get(key).map(|value| render(&jinja, value)).transpose();
+        let field = |key: &str| output.get(key).map(|value| render(jinja, value)).transpose();
         let text = |key: &str| field(key).map(|value| value.as_ref().map(text_of));
 
         if let Some(adapter) = text("type")?.filter(|adapter| adapter != "postgres") {
@@ -85,6 +83,7 @@ impl Target {
         let needed = |key: &str| text(key)?.ok_or_else(|| format!("the target `{name}` has no `{key}`"));
         let either = |one: &str, other: &str| Ok::<_, String>(text(one)?.or(text(other)?));
         let number = |key: &str, default: u32| match text(key)? {
+            Some(text) if text.is_empty() => Ok(default),
             Some(text) => text
                 .parse()
                 .map_err(|_| format!("the target `{name}` has the {key} `{text}`, which is no number")),
@@ -144,11 +143,12 @@ fn sslmode_word(mode: SslMode) -> &'static str {
 }
 
 /// dbt's Jinja, as far as profiles use it: `env_var` and the filters that give a text a type.
-fn jinja(variables: &BTreeMap<String, String>) -> Environment<'static> {
+fn jinja(variables: &BTreeMap<String, String>, missing_is_empty: bool) -> Environment<'static> {
     let mut environment = Environment::new();
     let variables = variables.clone();
     environment.add_function("env_var", move |name: &str, default: Option<String>| {
-        variables.get(name).cloned().or(default).ok_or_else(|| {
+        let value = variables.get(name).cloned().or(default);
+        value.or_else(|| missing_is_empty.then(String::new)).ok_or_else(|| {
             JinjaError::new(
                 ErrorKind::InvalidOperation,
                 format!("the environment variable `{name}` is not set"),
@@ -207,7 +207,7 @@ shop:
     fn read(target: Option<&str>, variables: &[(&str, &str)]) -> Result<Target, String> {
         let variables =
             variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Target::read(PROFILES, "shop", target, &variables)
+        Target::read(PROFILES, "shop", target, &jinja(&variables, false))
     }
 
     #[test]
@@ -226,9 +226,15 @@ shop:
         assert!(read(Some("broken"), &[]).unwrap_err().contains("`NO_SUCH`"));
         assert!(read(None, &[("PGPORT", "many")]).unwrap_err().contains("`many`"));
         assert_eq!(
-            Target::read("other: {}", "shop", None, &BTreeMap::new()).unwrap_err(),
+            Target::read("other: {}", "shop", None, &jinja(&BTreeMap::new(), false)).unwrap_err(),
             "there is no profile `shop`"
         );
+    }
+
+    #[test]
+    fn without_a_server_a_secret_that_is_not_set_does_not_hide_the_schema() {
+        let target = Target::read(PROFILES, "shop", Some("broken"), &jinja(&BTreeMap::new(), true)).unwrap();
+        assert_eq!((target.schema.as_str(), target.endpoint.host.as_str()), ("s", ""));
     }
 
     #[test]
@@ -243,6 +249,6 @@ shop:
         let text = std::fs::read_to_string(dir.path().join("profiles.yml")).unwrap();
         assert!(!text.contains("hunter22"));
         let variables = BTreeMap::from([(PASSWORD_VARIABLE.to_owned(), "{{ hunter22 }}".to_owned())]);
-        assert_eq!(Target::read(&text, "shop", None, &variables), Ok(target));
+        assert_eq!(Target::read(&text, "shop", None, &jinja(&variables, false)), Ok(target));
     }
 }

@@ -111,6 +111,21 @@ impl Project {
         })
     }
 
+    /// The same project with its files named from where the project's folder is named: what shows a file to a person
+    /// looks for it in the repository, of which the dbt project may be a part.
+    #[must_use]
+    pub fn with_files_below(mut self, dir: &str) -> Self {
+        let dir = dir.trim_start_matches("./").trim_end_matches('/');
+        if dir.is_empty() || dir == "." {
+            return self;
+        }
+        let origins = self.tables.iter_mut().filter_map(|table| table.origin.as_mut());
+        for origin in origins.chain(self.tests.values_mut()) {
+            origin.file = format!("{dir}/{}", origin.file);
+        }
+        self
+    }
+
     /// Reads only what is there before compilation: the name and the sources.
     pub fn read_sources(file: &str, bytes: &[u8]) -> Result<BTreeMap<Relation, BTreeSet<String>>, Error> {
         let manifest: Manifest = serde_json::from_slice(bytes)
@@ -276,6 +291,13 @@ mod tests {
         assert_eq!(table.settings.refresh_mode(), Some("DIFFERENTIAL"));
         assert_eq!(table.settings.get(Setting::Tier), Some(&Value::Text("cold".into())));
         assert_eq!(table.origin.as_ref().unwrap().file, "models/totals.sql");
+        for (dir, file) in [
+            (".", "models/totals.sql"),
+            ("./", "models/totals.sql"),
+            ("./dbt/shop/", "dbt/shop/models/totals.sql"),
+        ] {
+            assert_eq!(project.clone().with_files_below(dir).tables[0].origin.as_ref().unwrap().file, file);
+        }
     }
 
     #[test]

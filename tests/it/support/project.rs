@@ -22,7 +22,7 @@ impl DbtProject {
         project.write("packages.yml", &format!("packages:\n  - local: {package}\n"));
         project.write(
             "profiles.yml",
-            "shop:\n  target: dev\n  outputs:\n    dev: {type: postgres, host: nowhere.invalid, port: 1, user: u, password: p, dbname: d, schema: marts, threads: 4}\n",
+            "shop:\n  target: dev\n  outputs:\n    dev: {type: postgres, host: nowhere.invalid, port: 1, user: u, password: \"{{ env_var('SHOP_PASSWORD') }}\", dbname: d, schema: marts, threads: 4}\n",
         );
         project
     }
