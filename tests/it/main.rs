@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod checks;
+mod documents;
 mod ephemeral;
 mod floors;
 mod gate;

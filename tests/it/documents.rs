@@ -1,0 +1,43 @@
+//! What the code cites of docs/pg_trickle.md stands there.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+const CITED: &str = "docs/pg_trickle.md, ";
+
+#[test]
+fn every_cited_heading_exists() {
+    let text = fs::read_to_string("docs/pg_trickle.md").unwrap();
+    let headings: BTreeSet<&str> = text.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    let mut cited = 0;
+    let mut missing = Vec::new();
+    for file in files() {
+        // A citation may be broken over two lines of a comment.
+        let text = fs::read_to_string(&file).unwrap();
+        let words = text.split_whitespace().filter(|word| !["//", "///", "//!", "--"].contains(word));
+        let text = words.collect::<Vec<_>>().join(" ");
+        for citation in text.split(CITED).skip(1) {
+            cited += 1;
+            let citation = citation.trim_start_matches('"');
+            if !headings.iter().any(|heading| citation.starts_with(heading)) {
+                let shown: String = citation.chars().take(40).collect();
+                missing.push(format!("{}: {shown}", file.display()));
+            }
+        }
+    }
+    assert!(cited > 50, "only {cited} citations were found");
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+/// The code and the macros.
+fn files() -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut open = vec![PathBuf::from("src"), PathBuf::from("macros")];
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs" || extension == "sql") {
+            files.push(path);
+        }
+    }
+    files
+}
