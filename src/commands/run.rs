@@ -29,7 +29,9 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
     let dbt = Dbt::new(&path, &args.project.project_dir, target, args.vars.clone(), config.ui)?;
 
     dbt.install_packages(&file).await?;
-    run_fixtures(config, &client).await?;
+    if let Server::Own(_) = server {
+        run_fixtures(config, &client).await?;
+    }
     find_missing_sources(args, &dbt, &client).await?;
 
     let before = client.catalog().await?;
@@ -107,7 +109,7 @@ fn target(config: &Config, args: &RunArgs, file: &ProjectFile) -> Result<Target,
     Ok(Target { profile, name, endpoint, schema: "public".into(), threads: 4 })
 }
 
-/// The user's SQL files, in their order.
+/// The user's SQL files, in their order: the sources of a server that has none. A server that was named has its own.
 async fn run_fixtures(config: &Config, client: &Client) -> Result<(), Error> {
     for file in &config.file.fixtures {
         let file = config.file_dir.join(file);

@@ -17,7 +17,7 @@ use crate::{cli::FailOn, judge::freshness::Limits};
 pub struct File {
     /// The version of this format; 1.
     pub version: Version,
-    /// SQL files that run first on the server, relative to this file: the sources that are no seeds.
+    /// SQL files that run first on an ephemeral server, relative to this file: the sources that are no seeds.
     pub fixtures: Vec<PathBuf>,
     /// What may be lost.
     pub plan: PlanSection,

@@ -61,7 +61,7 @@ pub enum Error {
         file: PathBuf,
     },
     /// Source tables that nothing makes on an ephemeral server.
-    #[error("{} source tables do not exist on the server:\n  {}", missing.len(), missing.join("\n  "))]
+    #[error("the server lacks source tables:\n  {}", missing.join("\n  "))]
     MissingSources {
         /// One line each: the table and the models that read it.
         missing: Vec<String>,
@@ -84,12 +84,12 @@ impl Error {
             Self::NotInstalled => "install it: `python3 -m pip install dbt-core dbt-postgres`".into(),
             Self::NoManifest { .. } => "make it: `dbt compile`, or name one with `--manifest FILE`".into(),
             Self::MissingSources { .. } => {
-                "create them in an SQL file and list it in pgtrickle-ci.yml: `fixtures: [ci/sources.sql]`"
-                    .into()
+                "make them in an SQL file that pgtrickle-ci.yml lists, `fixtures: [ci/sources.sql]`: it runs on ephemeral servers".into()
             }
+            Self::Fixture { file, .. } => format!("try it alone: `pgtrickle-ci ephemeral -- psql -f {}`", file.display()),
             Self::Profile { .. } => "see which profile dbt takes: `dbt debug`".into(),
             Self::Failed { command, .. } => format!("see it alone: `dbt {command}`"),
-            Self::Unreadable { .. } | Self::Start { .. } | Self::Fixture { .. } => return None,
+            Self::Unreadable { .. } | Self::Start { .. } => return None,
         })
     }
 }

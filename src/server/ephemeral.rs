@@ -17,7 +17,7 @@ use super::{
     find::{self, Installation},
     guardian::{Folder, Kept},
     relocate,
-    scheduler::Scheduler,
+    scheduler::{self, Scheduler},
     session,
 };
 use crate::{
@@ -28,11 +28,8 @@ use crate::{
 /// Who owns the server inside.
 const USER: &str = "postgres";
 
-/// The database with the extension.
-const DATABASE: &str = "pgtrickle";
-
-/// A database that is always there and that nobody drops.
-const MAINTENANCE_DATABASE: &str = "postgres";
+/// The database with the extension: the one that initdb makes, which is a good part of a second less than another one.
+const DATABASE: &str = "postgres";
 
 /// As which we log in.
 const APPLICATION_NAME: &str = "pgtrickle-ci";
@@ -96,8 +93,8 @@ impl Ephemeral {
         site.initdb(&password).await?;
         let settings = site.write_settings(emulated)?;
         let (server, endpoint) = site.start_server(&settings, password).await?;
-        create_database(&endpoint).await?;
-        let scheduler = emulated.then(|| Scheduler::start(endpoint.with_database(MAINTENANCE_DATABASE)));
+        create_extension(&endpoint, emulated).await?;
+        let scheduler = emulated.then(|| Scheduler::start(endpoint.clone()));
         Ok(Self { scheduler, _server: server, _folder: site.folder, endpoint })
     }
 
@@ -220,10 +217,9 @@ impl Site {
 
 /// Waits until the server lets us in. The password is ours alone, so it is no other server that does.
 async fn first_answer(server: &mut Kept, endpoint: &Endpoint) -> Result<(), Error> {
-    let endpoint = endpoint.with_database(MAINTENANCE_DATABASE);
     let begin = Instant::now();
     while begin.elapsed() < PATIENCE {
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, session::open(&endpoint, APPLICATION_NAME)).await;
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, session::open(endpoint, APPLICATION_NAME)).await;
         if matches!(answer, Ok(Ok(_))) {
             return Ok(());
         }
@@ -235,16 +231,16 @@ async fn first_answer(server: &mut Kept, endpoint: &Endpoint) -> Result<(), Erro
     Err(Error::Silent { seconds: PATIENCE.as_secs(), log: server.last_words() })
 }
 
-async fn create_database(endpoint: &Endpoint) -> Result<(), Error> {
-    let maintenance = endpoint.with_database(MAINTENANCE_DATABASE);
-    execute(&maintenance, "creating the database", &format!("CREATE DATABASE {DATABASE}")).await?;
-    execute(endpoint, "creating the extension", "CREATE EXTENSION pg_trickle").await
-}
-
-async fn execute(endpoint: &Endpoint, doing: &'static str, sql: &str) -> Result<(), Error> {
+async fn create_extension(endpoint: &Endpoint, emulated: bool) -> Result<(), Error> {
+    let doing = "creating the extension";
     let refused = |error| Error::Refused { doing, reason: session::reason(&error) };
     let client = session::open(endpoint, APPLICATION_NAME).await.map_err(refused)?;
-    client.batch_execute(sql).await.map_err(refused)
+    client.batch_execute("CREATE EXTENSION pg_trickle").await.map_err(refused)?;
+    if emulated {
+        // Whoever looks at once sees a scheduler that runs.
+        client.batch_execute(scheduler::TICK).await.map_err(refused)?;
+    }
+    Ok(())
 }
 
 /// A port that is free at this moment, by the system's choice: it does not soon give the same one twice.

@@ -11,6 +11,9 @@ use crate::pg::Endpoint;
 /// As often as the real extension's scheduler looks.
 const PERIOD: Duration = Duration::from_secs(1);
 
+/// One round of the emulator's scheduler; it commits, so it stands alone.
+pub(super) const TICK: &str = "CALL pgtrickle._emulator_tick()";
+
 /// As the real extension's scheduler calls itself.
 const APPLICATION_NAME: &str = "pg_trickle scheduler";
 
@@ -68,7 +71,7 @@ async fn tick(endpoint: &Endpoint) -> Result<(), Error> {
     let client = session::open(endpoint, APPLICATION_NAME).await?;
     let emulators = "select from pg_extension where extname = 'pg_trickle' and extversion like '%-emulator'";
     if client.query_opt(emulators, &[]).await?.is_some() {
-        client.batch_execute("CALL pgtrickle._emulator_tick()").await?;
+        client.batch_execute(TICK).await?;
     }
     Ok(())
 }

@@ -6,6 +6,10 @@ use serde_json::Value;
 
 use crate::support::{Database, DbtProject, Ran, pgtrickle_ci};
 
+/// A source that is no seed.
+const SOURCES: &str = "create schema raw; create table raw.orders (id int primary key, amount int); \
+                       insert into raw.orders values (1, 10), (2, 20);";
+
 fn report(file: &std::path::Path) -> Value {
     serde_json::from_slice(&fs::read(file).unwrap()).unwrap()
 }
@@ -24,8 +28,6 @@ fn verdict(report: &Value, stage: &str, subject: &str) -> String {
 #[test]
 fn what_fails_is_told_and_the_rest_of_the_gate_still_runs() {
     let project = DbtProject::new();
-    project.write("pgtrickle-ci.yml", "fixtures: [ci/sources.sql]\n");
-    project.write("ci/sources.sql", "create schema raw; create table raw.orders (id int primary key, amount int); insert into raw.orders values (1, 10), (2, 20);");
     project.write(
         "models/sources.yml",
         "version: 2\nsources:\n  - name: raw\n    tables:\n      - name: orders\n",
@@ -46,6 +48,7 @@ fn what_fails_is_told_and_the_rest_of_the_gate_still_runs() {
     project.write("target/keep.txt", "the user's own");
 
     let database = Database::new();
+    database.run(SOURCES);
     let file = |name: &str| project.path().join(name);
     let ran = Ran::of(
         pgtrickle_ci()
@@ -89,6 +92,27 @@ fn what_fails_is_told_and_the_rest_of_the_gate_still_runs() {
     assert!(!file("logs").exists());
     let password = database.endpoint.password.reveal();
     assert!(password.is_empty() || ![ran.stdout, ran.stderr, junit].concat().contains(password));
+}
+
+/// What stands in an SQL file is there before dbt comes, on a server of the gate's own.
+#[test]
+fn fixtures_make_the_sources_of_an_ephemeral_server() {
+    let project = DbtProject::new();
+    project.write("pgtrickle-ci.yml", "fixtures: [ci/sources.sql]\n");
+    project.write("ci/sources.sql", SOURCES);
+    project
+        .write("models/sources.yml", "version: 2\nsources:\n  - name: raw\n    tables: [{name: orders}]\n");
+    project.stream_table("good", "{}", "select id, amount from {{ source('raw', 'orders') }}");
+    let run =
+        || Ran::of(pgtrickle_ci().args(["run", "--engine", "emulator", "--project-dir"]).arg(project.path()));
+    let ran = run().expect(0);
+    assert!(ran.stdout.contains("marts.good") && ran.stdout.contains("-emulator"), "{}", ran.stdout);
+
+    project.write("ci/sources.sql", "create table raw.orders (id int)");
+    run().expect_error(
+        "ci/sources.sql` failed: running the script failed: schema \"raw\" does not exist",
+        "psql -f",
+    );
 }
 
 #[test]
