@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::report::text;
+
 /// A report that could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write `{}`: {source}", file.display())]
@@ -52,7 +54,7 @@ impl Ui {
     /// Opens a fold in a runner's log.
     pub fn open_group(&self, title: &str) {
         if self.runner {
-            to_stderr(&format!("::group::{title}"));
+            command(&format!("::group::{title}"));
         } else {
             self.say(title);
         }
@@ -61,19 +63,30 @@ impl Ui {
     /// Closes the fold.
     pub fn close_group(&self) {
         if self.runner {
-            to_stderr("::endgroup::");
+            command("::endgroup::");
         }
     }
 }
 
-/// A line that is said even when quiet was asked for.
-pub fn to_stderr(line: &str) {
+/// Words that are said even when quiet was asked for. What they hold of others' text can neither move the cursor nor
+/// be taken for a command by a runner.
+pub fn to_stderr(words: &str) {
     // Nobody listens when this fails.
+    let _ = writeln!(io::stderr().lock(), "{}", text::no_command(&text::plain(words)));
+}
+
+/// A command of our own to the runner. The title is ours, too.
+fn command(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
+/// A report for people to the standard output, which a runner reads as well.
+pub fn report_to_stdout(report: &str) -> Result<(), Error> {
+    to_stdout(&text::no_command(report))
+}
+
 /// Text to the standard output. A reader that left early (`| head`) is no error.
-pub fn to_stdout(text: &str) -> Result<(), Error> {
+fn to_stdout(text: &str) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(Error { file: "-".into(), source }),

@@ -121,7 +121,7 @@ fn write(config: &Config, reports: &ReportArgs, report: &Report, ending: &Ending
     let unwanted = config.ui.quiet && report.passed();
     if !taken && !only_an_error && !unwanted {
         let style = Style { color: config.ui.color, width: config.ui.width, verbose: config.ui.verbose };
-        output::to_stdout(&report::terminal::render(report, &style))?;
+        output::report_to_stdout(&report::terminal::render(report, &style))?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ mod page;
 #[cfg(test)]
 mod sample;
 pub mod terminal;
-mod text;
+pub(crate) mod text;
 mod words;
 
 use std::time::Duration;

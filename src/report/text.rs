@@ -10,6 +10,18 @@ pub(crate) fn plain(text: &str) -> String {
     visible.chars().filter(|c| is_visible(*c)).collect::<String>().replace('\t', "  ")
 }
 
+/// For what a GitHub runner may read: no line of it is a workflow command. The runner takes a line for one that begins
+/// with `::`, whatever blanks stand before, or that has `##[` anywhere; a character without width is put between.
+pub(crate) fn no_command(text: &str) -> String {
+    let guarded = |line: &str| {
+        let blanks = line.len() - line.trim_start().len();
+        let (before, rest) = line.split_at(blanks);
+        let guard = if rest.starts_with("::") { "\u{200b}" } else { "" };
+        format!("{before}{guard}{}", rest.replace("##[", "##\u{200b}["))
+    };
+    text.split_inclusive(['\n', '\r']).map(guarded).collect()
+}
+
 /// For a single line of a terminal: [`plain`], with line ends and runs of blanks made into one space.
 pub(crate) fn line(text: &str) -> String {
     // Before the filter: a carriage return that is dropped would join two words.
@@ -360,6 +372,16 @@ mod tests {
         #[test]
         fn what_is_clipped_has_the_size_that_was_asked(text in hostile(), limit in 1usize..20) {
             prop_assert!(clip(&text, limit).chars().count() <= limit);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_is_a_command(text in "(::|##\\[|[ \t\n\r]|error|a){0,12}") {
+            let guarded = no_command(&text);
+            prop_assert!(!guarded.contains("##["));
+            prop_assert!(guarded.split(['\n', '\r']).all(|line| !line.trim_start().starts_with("::")));
+            prop_assert_eq!(guarded.replace('\u{200b}', ""), text);
         }
     }
 

@@ -94,6 +94,30 @@ fn what_fails_is_told_and_the_rest_of_the_gate_still_runs() {
     assert!(password.is_empty() || ![ran.stdout, ran.stderr, junit].concat().contains(password));
 }
 
+/// Text from a model reaches the runner's log, and is no command there.
+#[test]
+fn a_runner_is_given_no_commands_by_a_model() {
+    let project = DbtProject::new();
+    let line = "::error file=x::pwned";
+    let model = format!("{{{{ log('first\\n{line}', info=True) }}}} select * from {{{{ ref('nowhere') }}}}");
+    project.write("models/evil.sql", &model);
+    let database = Database::new();
+    let mut gate = pgtrickle_ci();
+    gate.env("GITHUB_ACTIONS", "true").args(["run", "--database-url", &database.url(), "--project-dir"]);
+    let ran = Ran::of(gate.arg(project.path())).expect(2);
+    assert!(
+        ran.stderr.contains("::group::dbt build") && ran.stderr.contains("::endgroup::"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains(&format!("\u{200b}{line}")), "the line was not passed on: {}", ran.stderr);
+    let commands = ran.stderr.lines().filter(|line| line.trim_start().starts_with("::"));
+    assert!(
+        commands.clone().all(|line| line.starts_with("::group::dbt ") || line == "::endgroup::"),
+        "{commands:?}"
+    );
+}
+
 /// What stands in an SQL file is there before dbt comes, on a server of the gate's own.
 #[test]
 fn fixtures_make_the_sources_of_an_ephemeral_server() {
