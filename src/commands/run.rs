@@ -156,10 +156,9 @@ async fn plan_first(
     let project = dbt.manifest()?;
     let plan = against(client, &project, before, &policy(config, args, &project)).await?;
     report.outcomes.extend(plan.refused().map(|step| {
-        let flag = if step.change == Change::Drop { "--allow-drop" } else { "--allow-recreate" };
         let message = format!("{} is refused: nothing was deployed", step.change.words());
         Outcome::new(Stage::Plan, &step.relation, Verdict::Failed, message)
-            .with_details([format!("allow it: {flag} {}", step.relation)])
+            .with_details(step.change.permission().map(|flag| format!("allow it: {flag} {}", step.relation)))
             .about(step.origin.as_ref())
     }));
     report.plan = Some(plan);

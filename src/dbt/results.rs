@@ -24,9 +24,6 @@ pub struct NodeResult {
     /// dbt's words.
     #[serde(default)]
     pub message: Option<String>,
-    /// How many rows a test found.
-    #[serde(default)]
-    pub failures: Option<u64>,
     /// Seconds.
     #[serde(default)]
     pub execution_time: f64,
@@ -141,7 +138,6 @@ mod tests {
             unique_id: unique_id.into(),
             status: status.into(),
             message: Some(message.into()),
-            failures: None,
             execution_time: 0.25,
         }
     }

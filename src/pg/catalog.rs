@@ -27,8 +27,6 @@ const NEEDED_COLUMNS: [&str; 9] = [
 pub struct Server {
     /// As `18.4`.
     pub postgres: String,
-    /// As `180004`.
-    pub postgres_number: u32,
     /// The extension's version, where the database has the extension.
     pub pg_trickle: Option<String>,
     /// The columns of the extension's main table.

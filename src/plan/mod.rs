@@ -190,6 +190,15 @@ impl Change {
         }
     }
 
+    /// The flag that allows it, where it takes something away.
+    pub fn permission(&self) -> Option<&'static str> {
+        match self {
+            Self::Drop => Some("--allow-drop"),
+            Self::Recreate { .. } => Some("--allow-recreate"),
+            Self::Create { .. } | Self::Alter(_) | Self::AlterQuery { .. } | Self::Keep => None,
+        }
+    }
+
     /// The query that changes with it.
     pub fn query(&self) -> Option<&QueryChange> {
         match self {

@@ -44,11 +44,7 @@ pub(super) fn tally(tally: Tally) -> String {
 
 /// What to give so that a refused step is taken.
 pub(super) fn permission(step: &Step) -> Option<String> {
-    let flag = match &step.change {
-        Change::Drop => "--allow-drop",
-        Change::Recreate { .. } => "--allow-recreate",
-        Change::Create { .. } | Change::Alter(_) | Change::AlterQuery { .. } | Change::Keep => return None,
-    };
+    let flag = step.change.permission()?;
     step.refused.then(|| format!("{flag} {}", text::shell_word(&step.relation.to_string())))
 }
 

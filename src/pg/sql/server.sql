@@ -1,7 +1,6 @@
 -- What runs here: one row, also where the extension is missing.
 select jsonb_build_object(
   'postgres', split_part(current_setting('server_version'), ' ', 1),
-  'postgres_number', current_setting('server_version_num')::int,
   'pg_trickle', (select extversion from pg_catalog.pg_extension where extname = 'pg_trickle'),
   'columns', (
     select coalesce(jsonb_agg(attname), '[]')
