@@ -231,6 +231,15 @@ pub struct PlanArgs {
     pub project: ProjectArgs,
     #[command(flatten)]
     pub manifest: ManifestArgs,
+    /// Variables for dbt, as YAML, where it has to compile the project
+    #[arg(
+        long,
+        value_name = "YAML",
+        help_heading = "The dbt project",
+        env = "PGTRICKLE_CI_VARS",
+        hide_env = true
+    )]
+    pub vars: Option<String>,
     /// Compare with another manifest.json instead of a server
     #[arg(
         long,

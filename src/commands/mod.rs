@@ -6,7 +6,10 @@ mod plan;
 mod run;
 mod wait;
 
-use std::{path::Path, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use time::OffsetDateTime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -145,9 +148,37 @@ fn manifest(config: &Config, project: &ProjectArgs, manifest: &ManifestArgs) -> 
     if let Some(file) = &manifest.manifest {
         return dbt::read_manifest(file);
     }
+    let read = dbt::read_manifest(&manifest_file(config, project)?)?;
+    Ok(read.with_files_below(&project.project_dir.to_string_lossy()))
+}
+
+/// Where dbt leaves the project's manifest.
+fn manifest_file(config: &Config, project: &ProjectArgs) -> Result<PathBuf, Error> {
     let dir = &project.project_dir;
     let target_dir = dbt::ProjectFile::read(dir)?.target_dir(dir, config.environment.get("DBT_TARGET_PATH"));
-    Ok(dbt::read_manifest(&target_dir.join("manifest.json"))?.with_files_below(&dir.to_string_lossy()))
+    Ok(target_dir.join("manifest.json"))
+}
+
+/// The names and the schema of the user's own target, so that the models come out as they do at home; a project
+/// whose profile is nowhere to be found gets names of its own.
+fn target(config: &Config, project: &ProjectArgs, file: &dbt::ProjectFile) -> Result<dbt::Target, Error> {
+    if let Some(target) = config.profile(project, true)? {
+        return Ok(target);
+    }
+    let profile =
+        project.profile.clone().or_else(|| file.profile.clone()).unwrap_or_else(|| file.name.clone());
+    let name = project.target.clone().unwrap_or_else(|| "ci".into());
+    config.ui.say(&format!("no profiles.yml with `{profile}`: models go to the schema public"));
+    let endpoint = pg::Endpoint {
+        host: String::new(),
+        port: 0,
+        user: String::new(),
+        password: crate::model::Secret::default(),
+        database: String::new(),
+        sslmode: pg::SslMode::default(),
+        sslrootcert: None,
+    };
+    Ok(dbt::Target { profile, name, endpoint, schema: "public".into(), threads: 4 })
 }
 
 /// A connection to the server that the user named.

@@ -3,21 +3,21 @@
 use crate::{
     Error,
     cli::PlanArgs,
-    commands::{connect, manifest},
+    commands::{connect, manifest, manifest_file, target},
     config::Config,
-    dbt,
+    dbt::{self, Dbt, ProjectFile, Target},
     exit::Exit,
     judge,
     model::{Deployed, Health, Mark},
     pg::Client,
     plan::{Cycle, Plan, Policy, query},
-    project::Project,
+    project::{self, Project},
     report::Report,
 };
 
 /// Compares the project with a server, or with another manifest.
 pub(super) async fn plan(config: &Config, args: &PlanArgs, report: &mut Report) -> Result<Exit, Error> {
-    let project = manifest(config, &args.project, &args.manifest)?;
+    let project = desired(config, args).await?;
     report.project = Some(project.name.clone());
     let policy = config.policy(&args.policy, &project.name);
     let plan = if let Some(file) = &args.baseline {
@@ -30,6 +30,37 @@ pub(super) async fn plan(config: &Config, args: &PlanArgs, report: &mut Report) 
     let changes = !plan.is_empty();
     report.plan = Some(plan);
     Ok(if args.exit_code && changes { Exit::Refused } else { Exit::Passed })
+}
+
+/// The project as dbt compiled it. Where that was never done, was lost, or is older than a model, dbt is asked.
+async fn desired(config: &Config, args: &PlanArgs) -> Result<Project, Error> {
+    let read = manifest(config, &args.project, &args.manifest);
+    let named = args.manifest.manifest.is_some();
+    match read {
+        Ok(project) if named || !is_outdated(config, args, &project)? => Ok(project),
+        Ok(_)
+        | Err(
+            Error::Project(project::Error::NotCompiled { .. }) | Error::Dbt(dbt::Error::NoManifest { .. }),
+        ) if !named => compile(config, args).await,
+        other => other,
+    }
+}
+
+fn is_outdated(config: &Config, args: &PlanArgs, project: &Project) -> Result<bool, Error> {
+    Ok(dbt::is_outdated(&manifest_file(config, &args.project)?, &args.project.project_dir, project))
+}
+
+/// Has dbt compile the project for the server that the plan is made against.
+async fn compile(config: &Config, args: &PlanArgs) -> Result<Project, Error> {
+    let file = ProjectFile::read(&args.project.project_dir)?;
+    let target = target(config, &args.project, &file)?;
+    let target = Target { endpoint: config.server(&args.server, &args.project)?, ..target };
+    config.ui.say("compiling the project");
+    let path = config.environment.path();
+    let dbt = Dbt::new(&path, &args.project.project_dir, target, args.vars.clone(), config.ui)?;
+    dbt.install_packages(&file).await?;
+    dbt.compile().await?;
+    dbt.manifest()
 }
 
 /// Compares the project with what a server has, and asks it for the columns of the queries that change.

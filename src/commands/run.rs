@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     Error,
     cli::RunArgs,
-    commands::{check::Evidence, connect_to, plan::against, wait::Waiting},
+    commands::{check::Evidence, connect_to, plan::against, target, wait::Waiting},
     config::Config,
     dbt::{self, Dbt, ProjectFile, Target},
     exit::Exit,
@@ -21,7 +21,7 @@ use crate::{
 pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -> Result<Exit, Error> {
     let file = ProjectFile::read(&args.project.project_dir)?;
     report.project = Some(file.name.clone());
-    let target = target(config, args, &file)?;
+    let target = target(config, &args.project, &file)?;
     let server = Server::open(config, args).await?;
     let client = connect_to(server.endpoint(), &args.server, report).await?;
     let target = Target { endpoint: server.endpoint().clone(), ..target };
@@ -85,28 +85,6 @@ impl Server {
             Self::Named(endpoint) => endpoint,
         }
     }
-}
-
-/// The names and the schema of the user's own target, so that the models come out as they do at home; a project
-/// whose profile is nowhere to be found gets names of its own.
-fn target(config: &Config, args: &RunArgs, file: &ProjectFile) -> Result<Target, Error> {
-    if let Some(target) = config.profile(&args.project, true)? {
-        return Ok(target);
-    }
-    let profile =
-        args.project.profile.clone().or_else(|| file.profile.clone()).unwrap_or_else(|| file.name.clone());
-    let name = args.project.target.clone().unwrap_or_else(|| "ci".into());
-    config.ui.say(&format!("no profiles.yml with `{profile}`: models go to the schema public"));
-    let endpoint = Endpoint {
-        host: String::new(),
-        port: 0,
-        user: String::new(),
-        password: crate::model::Secret::default(),
-        database: String::new(),
-        sslmode: pg::SslMode::default(),
-        sslrootcert: None,
-    };
-    Ok(Target { profile, name, endpoint, schema: "public".into(), threads: 4 })
 }
 
 /// The user's SQL files, in their order: the sources of a server that has none. A server that was named has its own.

@@ -7,9 +7,11 @@ mod results;
 
 use std::path::{Path, PathBuf};
 
+use crate::project::Project;
 pub use invocation::{Dbt, Invocation, read_manifest};
 pub use profile::{Target, WantedProfile};
 pub use project_file::{ProjectFile, mentions_sources};
+
 pub use results::{NodeResult, RunResults, deploy_outcomes, test_outcomes};
 
 /// Why dbt could not be used.
@@ -97,4 +99,21 @@ impl Error {
 /// The SQL that dbt compiled for a model, in a target folder: it outlives the manifest's own copy.
 pub fn compiled_sql(target_dir: &Path, package: &str, model_file: &str) -> Option<String> {
     std::fs::read_to_string(target_dir.join("compiled").join(package).join(model_file)).ok()
+}
+
+/// Whether one of the project's stream table models was written after dbt compiled it: after the manifest, or after
+/// the compiled SQL, which another dbt command may have left behind a newer manifest.
+pub fn is_outdated(manifest: &Path, project_dir: &Path, project: &Project) -> bool {
+    let written = |file: &Path| std::fs::metadata(file).and_then(|data| data.modified()).ok();
+    let compiled = manifest.parent().unwrap_or(Path::new(".")).join("compiled");
+    let manifest = written(manifest);
+    project.tables.iter().filter_map(|table| table.origin.as_ref()).any(|origin| {
+        let package = origin.unique_id.split('.').nth(1).unwrap_or_default();
+        let file = Path::new(&origin.file);
+        let inside = file.strip_prefix(project_dir).unwrap_or(file);
+        let inside = inside.strip_prefix(Path::new("dbt_packages").join(package)).unwrap_or(inside);
+        let sql = written(&compiled.join(package).join(inside));
+        let model = written(file);
+        model.is_some() && (model > manifest || sql.is_some() && model > sql)
+    })
 }

@@ -26,6 +26,24 @@ impl Relation {
         format!("{}.{}", quote_identifier(&self.schema), quote_identifier(&self.name))
     }
 
+    /// Reads a qualified name as it stands in SQL, `"db"."Schema".name`: its last two parts. What is not quoted is
+    /// folded to lower case.
+    pub fn parse(sql: &str) -> Option<Self> {
+        let mut parts = Vec::new();
+        let mut rest = sql.trim();
+        loop {
+            let (part, behind) = parse_identifier(rest)?;
+            parts.push(part);
+            match behind.strip_prefix('.') {
+                Some(more) => rest = more,
+                None if behind.is_empty() => break,
+                None => return None,
+            }
+        }
+        let name = parts.pop()?;
+        Some(Self { schema: parts.pop()?, name })
+    }
+
     /// Whether a person meant this relation by `text`: its name, or its schema and name.
     pub fn is_named(&self, text: &str) -> bool {
         self.name == text || self.to_string() == text
@@ -49,6 +67,26 @@ impl fmt::Display for Relation {
     }
 }
 
+/// The identifier that a text begins with, and what follows it.
+fn parse_identifier(text: &str) -> Option<(String, &str)> {
+    let Some(mut rest) = text.strip_prefix('"') else {
+        let end = text.find('.').unwrap_or(text.len());
+        return (end > 0).then(|| (text[..end].to_lowercase(), &text[end..]));
+    };
+    let mut name = String::new();
+    loop {
+        let (part, behind) = rest.split_once('"')?;
+        name.push_str(part);
+        match behind.strip_prefix('"') {
+            Some(more) => {
+                name.push('"');
+                rest = more;
+            }
+            None => return Some((name, behind)),
+        }
+    }
+}
+
 /// One SQL identifier in double quotes, with quotes inside doubled.
 pub fn quote_identifier(part: &str) -> String {
     format!("\"{}\"", part.replace('"', "\"\""))
@@ -60,31 +98,21 @@ mod tests {
 
     use super::*;
 
-    /// Reads one quoted identifier back, as PostgreSQL's lexer does.
-    fn unquote(text: &str) -> (String, &str) {
-        let mut name = String::new();
-        let mut rest = text.strip_prefix('"').unwrap();
-        loop {
-            let end = rest.find('"').unwrap();
-            name.push_str(&rest[..end]);
-            rest = &rest[end + 1..];
-            match rest.strip_prefix('"') {
-                Some(more) => {
-                    name.push('"');
-                    rest = more;
-                }
-                None => return (name, rest),
-            }
-        }
-    }
-
     proptest! {
         #[test]
         fn quoting_survives_every_name(schema in ".*", name in ".*") {
-            let quoted = Relation::new(&schema, &name).quoted();
-            let (read_schema, rest) = unquote(&quoted);
-            let (read_name, end) = unquote(rest.strip_prefix('.').unwrap());
-            prop_assert_eq!((read_schema, read_name, end), (schema, name, ""));
+            let relation = Relation::new(schema, name);
+            prop_assert_eq!(Relation::parse(&relation.quoted()), Some(relation));
+        }
+    }
+
+    #[test]
+    fn a_name_without_quotes_is_folded_and_a_broken_one_is_none() {
+        let read = |text: &str| Relation::parse(text).map(|relation| relation.to_string());
+        assert_eq!(read("\"db\".raw.Orders").as_deref(), Some("raw.orders"));
+        assert_eq!(read("\"db\".\"raw\".\"Page \"\"Hits\"").as_deref(), Some("raw.Page \"Hits"));
+        for broken in ["", "orders", "a.\"b", "a.\"b\"c", "a."] {
+            assert_eq!(read(broken), None, "{broken}");
         }
     }
 

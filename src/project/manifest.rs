@@ -1,15 +1,16 @@
-//! The parts of dbt's `manifest.json` that matter, borrowed from its bytes. Every field that some dbt version leaves
-//! out has a default; what is not named here is skipped without being built.
+//! The parts of dbt's `manifest.json` that matter, borrowed from its bytes in one walk. Every field that some dbt
+//! version leaves out has a default; what is not named here, and every compiled query, is skipped without being built.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
+use std::{borrow::Cow, collections::BTreeMap, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
 };
-
-use serde::Deserialize;
 use serde_json::{Map, Value as Json, value::RawValue};
 
-use crate::model::{Origin, Relation};
+use super::OTHER_KEYS;
+use crate::model::{Origin, Relation, Setting};
 
 #[derive(Deserialize)]
 pub(super) struct SchemaProbe {
@@ -30,11 +31,15 @@ pub(super) struct Manifest<'a> {
     #[serde(borrow)]
     pub(super) nodes: BTreeMap<Cow<'a, str>, Node<'a>>,
     #[serde(borrow, default)]
-    sources: BTreeMap<Cow<'a, str>, Source<'a>>,
+    pub(super) sources: BTreeMap<Cow<'a, str>, Source<'a>>,
+    #[serde(borrow, default)]
+    pub(super) exposures: BTreeMap<Cow<'a, str>, Exposure<'a>>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Metadata<'a> {
+    #[serde(borrow, default)]
+    pub(super) dbt_schema_version: Cow<'a, str>,
     #[serde(borrow, default)]
     pub(super) project_name: Cow<'a, str>,
 }
@@ -42,7 +47,7 @@ pub(super) struct Metadata<'a> {
 #[derive(Deserialize)]
 pub(super) struct Node<'a> {
     #[serde(borrow)]
-    resource_type: Cow<'a, str>,
+    pub(super) resource_type: Cow<'a, str>,
     #[serde(borrow)]
     pub(super) name: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -54,102 +59,179 @@ pub(super) struct Node<'a> {
     #[serde(borrow)]
     pub(super) original_file_path: Cow<'a, str>,
     #[serde(borrow)]
-    config: &'a RawValue,
+    pub(super) config: Config<'a>,
+    /// Where dbt 2 keeps keys that it does not know.
     #[serde(borrow, default)]
-    depends_on: DependsOn<'a>,
+    pub(super) unrendered_config: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    pub(super) compiled_code: Option<Cow<'a, str>>,
+    pub(super) depends_on: DependsOn<'a>,
+    #[serde(borrow, default)]
+    compiled_code: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "attached_node")]
     attached_to: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize, Default)]
-struct DependsOn<'a> {
+pub(super) struct DependsOn<'a> {
     #[serde(borrow, default)]
-    nodes: Vec<Cow<'a, str>>,
+    pub(super) nodes: Vec<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
-struct Source<'a> {
+pub(super) struct Source<'a> {
     #[serde(borrow)]
     schema: Cow<'a, str>,
     #[serde(borrow)]
     identifier: Cow<'a, str>,
+    /// As dbt writes it into SQL, quoted where the project says so.
+    #[serde(borrow, default)]
+    relation_name: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
-struct Materialized<'a> {
+pub(super) struct Exposure<'a> {
+    #[serde(borrow)]
+    pub(super) name: Cow<'a, str>,
     #[serde(borrow, default)]
-    materialized: Option<Cow<'a, str>>,
+    pub(super) owner: Owner<'a>,
+    #[serde(borrow, default)]
+    pub(super) depends_on: DependsOn<'a>,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct Owner<'a> {
+    #[serde(borrow, default)]
+    name: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    email: Option<Cow<'a, str>>,
+}
+
+impl Owner<'_> {
+    pub(super) fn shown(&self) -> Option<String> {
+        self.name.as_ref().or(self.email.as_ref()).map(ToString::to_string)
+    }
+}
+
+/// A node's config: what it is, and the keys that could be ours.
+#[derive(Default)]
+pub(super) struct Config<'a> {
+    pub(super) materialized: Cow<'a, str>,
+    meta: Option<&'a RawValue>,
+    own: Vec<(Cow<'a, str>, &'a RawValue)>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Config<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Config<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a config")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut config = Config::default();
+                while let Some(Text(key)) = map.next_key()? {
+                    match key.as_ref() {
+                        "materialized" => {
+                            config.materialized = map.next_value::<Option<Text>>()?.unwrap_or_default().0;
+                        }
+                        "meta" => config.meta = map.next_value()?,
+                        ours if is_ours(ours) => config.own.push((key, map.next_value()?)),
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(config)
+            }
+        }
+        deserializer.deserialize_map(Keys)
+    }
+}
+
+/// A text that is borrowed where nothing in it is escaped.
+#[derive(Deserialize, Default)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+fn is_ours(key: &str) -> bool {
+    OTHER_KEYS.contains(&key) || Setting::ALL.iter().any(|setting| setting.name() == key)
+}
+
+impl Config<'_> {
+    /// `meta.pgtrickle`, with what stands at the top of the config beneath it: older projects have the keys there.
+    pub(super) fn pgtrickle(&self) -> (Map<String, Json>, Map<String, Json>) {
+        let meta: Json = read(self.meta);
+        let below = meta.get("pgtrickle").and_then(Json::as_object).cloned().unwrap_or_default();
+        let top = self.own.iter().map(|(key, value)| (key.to_string(), read(Some(value)))).collect();
+        (below, top)
+    }
+}
+
+fn read(json: Option<&RawValue>) -> Json {
+    // It was walked once already: it is JSON.
+    json.and_then(|json| serde_json::from_str(json.get()).ok()).unwrap_or_default()
 }
 
 impl Node<'_> {
-    fn materialized(&self) -> String {
-        let config: Result<Materialized, _> = serde_json::from_str(self.config.get());
-        config.ok().and_then(|c| c.materialized).unwrap_or_default().into_owned()
-    }
-
     pub(super) fn is_stream_table(&self) -> bool {
-        self.resource_type == "model" && self.materialized() == "stream_table"
+        self.resource_type == "model" && self.config.materialized == "stream_table"
     }
 
-    /// The whole config, read only where it is needed: most nodes of a manifest are tests and plain models.
-    pub(super) fn config(&self) -> Map<String, Json> {
-        serde_json::from_str(self.config.get()).unwrap_or_default()
+    /// The compiled SQL; `None` where dbt did not compile the node.
+    pub(super) fn compiled_code(&self) -> Option<String> {
+        read(self.compiled_code).as_str().map(ToOwned::to_owned)
+    }
+
+    /// What the model says of its stream table, key by key: `meta.pgtrickle` first, then the config, then the
+    /// unrendered config. The package reads them in the same order (`pgtrickle_configured`).
+    pub(super) fn said(&self) -> Said {
+        let (below, mut all) = self.config.pgtrickle();
+        if let Json::Object(unrendered) = read(self.unrendered_config) {
+            for (key, value) in unrendered.into_iter().filter(|(key, _)| is_ours(key)) {
+                all.entry(key).or_insert(value);
+            }
+        }
+        let unknown = below.keys().filter(|key| !is_ours(key)).cloned().collect();
+        all.extend(below);
+        Said { all, unknown }
+    }
+
+    /// Where a model's relation is: dbt's schema and alias, unless the model names its stream table itself.
+    pub(super) fn relation(&self, said: &Said) -> Relation {
+        let own = |key: &str| said.all.get(key).and_then(Json::as_str).map(ToOwned::to_owned);
+        Relation {
+            schema: own("stream_table_schema").unwrap_or_else(|| self.schema.to_string()),
+            name: own("stream_table_name")
+                .unwrap_or_else(|| self.alias.as_ref().unwrap_or(&self.name).to_string()),
+        }
     }
 }
 
-/// `config.meta.pgtrickle`.
-pub(super) fn pgtrickle_meta(config: &Map<String, Json>) -> Option<&Map<String, Json>> {
-    config.get("meta")?.get("pgtrickle")?.as_object()
+/// What a model says of its stream table.
+pub(super) struct Said {
+    pub(super) all: Map<String, Json>,
+    /// Keys of `meta.pgtrickle` that mean nothing.
+    pub(super) unknown: Vec<String>,
+}
+
+impl Source<'_> {
+    /// The relation as PostgreSQL stores its name: what dbt does not quote is folded to lower case.
+    pub(super) fn relation(&self) -> Relation {
+        let written = self.relation_name.as_ref().and_then(|name| Relation::parse(name));
+        written.unwrap_or_else(|| Relation::new(self.schema.as_ref(), self.identifier.as_ref()))
+    }
 }
 
 impl Manifest<'_> {
-    /// Where a model's stream table is: dbt's schema and alias, unless the model names them itself.
-    pub(super) fn relation_of(node: &Node, config: &Map<String, Json>) -> Relation {
-        let own = |key: &str| {
-            let value = pgtrickle_meta(config).and_then(|ours| ours.get(key)).or_else(|| config.get(key));
-            value.and_then(Json::as_str).map(ToOwned::to_owned)
-        };
-        Relation {
-            schema: own("stream_table_schema").unwrap_or_else(|| node.schema.to_string()),
-            name: own("stream_table_name")
-                .unwrap_or_else(|| node.alias.as_ref().unwrap_or(&node.name).to_string()),
+    /// The file of a node, relative to the project: what a package brings lies where dbt installs packages.
+    pub(super) fn file(&self, node: &Node) -> String {
+        if node.package_name == self.metadata.project_name {
+            node.original_file_path.to_string()
+        } else {
+            format!("dbt_packages/{}/{}", node.package_name, node.original_file_path)
         }
-    }
-
-    /// The stream tables that a model reads, also through views and ephemeral models: those have no contents.
-    pub(super) fn upstream_stream_tables(&self, node: &Node) -> Vec<Relation> {
-        let mut found = BTreeSet::new();
-        let mut seen = BTreeSet::new();
-        let mut open: Vec<&str> = node.depends_on.nodes.iter().map(AsRef::as_ref).collect();
-        while let Some(id) = open.pop() {
-            let Some(parent) = self.nodes.get(id).filter(|_| seen.insert(id)) else {
-                continue;
-            };
-            if parent.is_stream_table() {
-                found.insert(Self::relation_of(parent, &parent.config()));
-            } else if matches!(parent.materialized().as_str(), "view" | "ephemeral") {
-                open.extend(parent.depends_on.nodes.iter().map(AsRef::as_ref));
-            }
-        }
-        found.into_iter().collect()
-    }
-
-    /// The sources that models read, with the models' files.
-    pub(super) fn sources_read(&self) -> BTreeMap<Relation, BTreeSet<String>> {
-        let mut read: BTreeMap<Relation, BTreeSet<String>> = BTreeMap::new();
-        for node in self
-            .nodes
-            .values()
-            .filter(|node| node.resource_type == "model" || node.resource_type == "snapshot")
-        {
-            for source in node.depends_on.nodes.iter().filter_map(|id| self.sources.get(id.as_ref())) {
-                let relation = Relation::new(source.schema.as_ref(), source.identifier.as_ref());
-                read.entry(relation).or_default().insert(node.original_file_path.to_string());
-            }
-        }
-        read
     }
 
     /// Where each test belongs: the file of the model it is attached to, else its own.
@@ -160,11 +242,8 @@ impl Manifest<'_> {
             .filter(|(_, node)| is_test(node))
             .map(|(id, node)| {
                 let model = node.attached_to.as_ref().and_then(|id| Some((id, self.nodes.get(id.as_ref())?)));
-                let (unique_id, file) = match model {
-                    Some((id, model)) => (id.as_ref(), &model.original_file_path),
-                    None => (id.as_ref(), &node.original_file_path),
-                };
-                (id.to_string(), Origin { unique_id: unique_id.to_owned(), file: file.to_string() })
+                let (unique_id, of) = model.unwrap_or((id, node));
+                (id.to_string(), Origin { unique_id: unique_id.to_string(), file: self.file(of) })
             })
             .collect()
     }

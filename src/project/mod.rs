@@ -1,13 +1,13 @@
 //! What a dbt project wants: manifest bytes in, [`Project`] out.
 
+mod graph;
 mod manifest;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value as Json};
-
 use crate::model::{Origin, Relation, Schedule, Setting, Settings, StreamTable, Value};
-use manifest::{Manifest, Node};
+pub use graph::{Exposure, Graph, Readers};
+use manifest::{Manifest, Node, Said};
 
 /// The oldest and the newest manifest schema that is understood: dbt 1.6 to 2.0.
 const SCHEMAS: std::ops::RangeInclusive<u32> = 10..=12;
@@ -26,6 +26,10 @@ pub struct Project {
     pub sources: BTreeMap<Relation, BTreeSet<String>>,
     /// Where each of dbt's own tests is written, by its unique_id.
     pub tests: BTreeMap<String, Origin>,
+    /// Who reads whom.
+    pub graph: Graph,
+    /// What the stream tables read that dbt makes anew at every run.
+    pub remade: BTreeMap<Relation, Vec<Relation>>,
 }
 
 /// Why a manifest cannot be used.
@@ -89,12 +93,15 @@ impl Project {
         bytes: &[u8],
         compiled: impl Fn(&str, &str) -> Option<String>,
     ) -> Result<Self, Error> {
-        let not_json = |source| Error::NotJson { file: file.to_owned(), source };
-        check_schema(file, &serde_json::from_slice(bytes).map_err(not_json)?)?;
-        let manifest: Manifest = serde_json::from_slice(bytes).map_err(not_json)?;
-
-        let mut reader =
-            Reader { manifest: &manifest, compiled, problems: Vec::new(), not_compiled: Vec::new() };
+        let manifest = parse(file, bytes)?;
+        let graph = Graph::of(&manifest);
+        let mut reader = Reader {
+            manifest: &manifest,
+            graph: &graph,
+            compiled,
+            problems: Vec::new(),
+            not_compiled: Vec::new(),
+        };
         let tables = reader.tables();
         let Reader { problems, not_compiled, .. } = reader;
         if !problems.is_empty() {
@@ -103,11 +110,17 @@ impl Project {
         if !not_compiled.is_empty() {
             return Err(Error::NotCompiled { file: file.to_owned(), models: not_compiled });
         }
+        let remade = |table: &StreamTable| {
+            let relations = graph.remade(&table.origin.as_ref()?.unique_id);
+            (!relations.is_empty()).then(|| (table.relation.clone(), relations))
+        };
         Ok(Self {
-            sources: manifest.sources_read(),
+            sources: sources_read(&manifest),
             tests: manifest.tests(),
+            remade: tables.iter().filter_map(remade).collect(),
             tables,
-            name: manifest.metadata.project_name.into_owned(),
+            name: manifest.metadata.project_name.to_string(),
+            graph,
         })
     }
 
@@ -128,27 +141,54 @@ impl Project {
 
     /// Reads only what is there before compilation: the name and the sources.
     pub fn read_sources(file: &str, bytes: &[u8]) -> Result<BTreeMap<Relation, BTreeSet<String>>, Error> {
-        let manifest: Manifest = serde_json::from_slice(bytes)
-            .map_err(|source| Error::NotJson { file: file.to_owned(), source })?;
-        Ok(manifest.sources_read())
+        Ok(sources_read(&parse(file, bytes)?))
     }
 }
 
-/// The version is looked at on its own, so that a manifest of the future is not taken for a broken one.
-fn check_schema(file: &str, probe: &manifest::SchemaProbe) -> Result<(), Error> {
-    let schema = &probe.metadata.dbt_schema_version;
+/// Reads the bytes once. Only what cannot be read is looked at again: a manifest of the future may have other shapes,
+/// and is not to be taken for a broken one.
+fn parse<'a>(file: &str, bytes: &'a [u8]) -> Result<Manifest<'a>, Error> {
+    let not_json = |source| Error::NotJson { file: file.to_owned(), source };
+    let read: Result<Manifest, _> = serde_json::from_slice(bytes);
+    match read {
+        Ok(manifest) => {
+            check_schema(file, &manifest.metadata.dbt_schema_version)?;
+            Ok(manifest)
+        }
+        Err(source) => {
+            let probe: manifest::SchemaProbe = serde_json::from_slice(bytes).map_err(not_json)?;
+            check_schema(file, &probe.metadata.dbt_schema_version)?;
+            Err(not_json(source))
+        }
+    }
+}
+
+fn check_schema(file: &str, schema: &str) -> Result<(), Error> {
     let version = schema
         .rsplit('/')
         .next()
         .and_then(|name| name.strip_prefix('v')?.strip_suffix(".json")?.parse().ok());
     match version {
         Some(version) if SCHEMAS.contains(&version) && schema.contains("/manifest/") => Ok(()),
-        _ => Err(Error::Schema { file: file.to_owned(), schema: schema.clone() }),
+        _ => Err(Error::Schema { file: file.to_owned(), schema: schema.to_owned() }),
     }
+}
+
+/// The sources that models read, with the models' files.
+fn sources_read(manifest: &Manifest) -> BTreeMap<Relation, BTreeSet<String>> {
+    let mut read: BTreeMap<Relation, BTreeSet<String>> = BTreeMap::new();
+    let reads = |node: &&Node| node.resource_type == "model" || node.resource_type == "snapshot";
+    for node in manifest.nodes.values().filter(reads) {
+        for source in node.depends_on.nodes.iter().filter_map(|id| manifest.sources.get(id.as_ref())) {
+            read.entry(source.relation()).or_default().insert(manifest.file(node));
+        }
+    }
+    read
 }
 
 struct Reader<'a, F> {
     manifest: &'a Manifest<'a>,
+    graph: &'a Graph,
     compiled: F,
     problems: Vec<String>,
     not_compiled: Vec<String>,
@@ -159,25 +199,22 @@ impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
         let mut named: BTreeMap<Relation, String> = BTreeMap::new();
         let mut tables = Vec::new();
         for (id, node) in self.manifest.nodes.iter().filter(|(_, node)| node.is_stream_table()) {
-            let Some(table) = self.table(id, node) else {
-                continue;
-            };
-            if let Some(other) = named.insert(table.relation.clone(), node.original_file_path.to_string()) {
-                self.problem(node, format!("{} is the stream table of `{other}`, too", table.relation));
+            let said = node.said();
+            let relation = node.relation(&said);
+            if let Some(other) = named.insert(relation.clone(), self.manifest.file(node)) {
+                self.problem(node, format!("{relation} is the stream table of `{other}`, too"));
             }
-            tables.push(table);
+            tables.extend(self.table(id, node, relation, &said));
         }
         tables
     }
 
     /// One model; what is wrong with it is noted.
-    fn table(&mut self, id: &str, node: &Node) -> Option<StreamTable> {
-        let config = node.config();
-        let relation = Manifest::relation_of(node, &config);
+    fn table(&mut self, id: &str, node: &Node, relation: Relation, said: &Said) -> Option<StreamTable> {
         if let Some(problem) = relation.unfit_for_a_stream_table() {
             self.problem(node, problem);
         }
-        let settings = self.settings(node, &config);
+        let settings = self.settings(node, said);
         let Some(query) = self.query(node) else {
             self.not_compiled.push(node.name.to_string());
             return None;
@@ -186,35 +223,26 @@ impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
             relation,
             query,
             settings,
-            upstream: self.manifest.upstream_stream_tables(node),
+            upstream: self.graph.upstream_stream_tables(id),
             columns: None,
-            origin: Some(Origin { unique_id: id.to_owned(), file: node.original_file_path.to_string() }),
+            origin: Some(Origin { unique_id: id.to_owned(), file: self.manifest.file(node) }),
         })
     }
 
     fn query(&self, node: &Node) -> Option<String> {
-        let text = match &node.compiled_code {
-            Some(code) => code.to_string(),
-            None => (self.compiled)(&node.package_name, &node.original_file_path)?,
-        };
+        let text =
+            node.compiled_code().or_else(|| (self.compiled)(&node.package_name, &node.original_file_path))?;
         let text = text.trim();
         (!text.is_empty()).then(|| text.to_owned())
     }
 
-    fn settings(&mut self, node: &Node, config: &Map<String, Json>) -> Settings {
-        let empty = Map::new();
-        let ours = manifest::pgtrickle_meta(config).unwrap_or(&empty);
-        for key in ours.keys() {
-            if !OTHER_KEYS.contains(&key.as_str())
-                && !Setting::ALL.iter().any(|setting| setting.name() == key)
-            {
-                self.problem(node, format!("meta.pgtrickle has no key `{key}`"));
-            }
+    fn settings(&mut self, node: &Node, said: &Said) -> Settings {
+        for key in &said.unknown {
+            self.problem(node, format!("meta.pgtrickle has no key `{key}`"));
         }
         let mut settings = default_settings();
         for setting in Setting::ALL {
-            // The config itself is where older projects have them.
-            let Some(json) = ours.get(setting.name()).or_else(|| config.get(setting.name())) else {
+            let Some(json) = said.all.get(setting.name()) else {
                 continue;
             };
             match setting.read(json) {
@@ -227,7 +255,7 @@ impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
     }
 
     fn problem(&mut self, node: &Node, text: String) {
-        self.problems.push(format!("{}: {text}", node.original_file_path));
+        self.problems.push(format!("{}: {text}", self.manifest.file(node)));
     }
 }
 
@@ -243,7 +271,7 @@ fn default_settings() -> Settings {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value as Json, json};
 
     use super::*;
 

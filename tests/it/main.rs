@@ -14,5 +14,6 @@ mod documents;
 mod ephemeral;
 mod floors;
 mod gate;
+mod manifests;
 mod plan;
 mod support;

@@ -1,0 +1,147 @@
+//! Who reads whom among the nodes of a dbt project.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::manifest::{Manifest, Node as Written};
+use crate::model::Relation;
+
+/// The models, seeds and snapshots of a project with what reads them.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Graph {
+    nodes: Vec<Node>,
+    exposures: Vec<(Exposure, Vec<usize>)>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Node {
+    id: String,
+    /// How a model is materialized; of other nodes their type.
+    kind: String,
+    relation: Relation,
+    parents: Vec<usize>,
+    children: Vec<usize>,
+}
+
+/// What a dbt project has downstream of a stream table, beside stream tables.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Readers {
+    /// Views, tables and other models, each with its kind.
+    pub models: Vec<(Relation, String)>,
+    /// Exposures.
+    pub exposures: Vec<Exposure>,
+}
+
+/// Something outside of dbt that reads its models, by the project's own word.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Exposure {
+    /// Its name.
+    pub name: String,
+    /// Who answers for it.
+    pub owner: Option<String>,
+}
+
+impl Graph {
+    pub(super) fn of(manifest: &Manifest) -> Self {
+        let nodes: Vec<(&str, &Written)> = manifest
+            .nodes
+            .iter()
+            .filter(|(_, node)| ["model", "seed", "snapshot"].contains(&node.resource_type.as_ref()))
+            .map(|(id, node)| (id.as_ref(), node))
+            .collect();
+        let numbers: BTreeMap<&str, usize> =
+            nodes.iter().enumerate().map(|(at, (id, _))| (*id, at)).collect();
+        let known = |ids: &[std::borrow::Cow<str>]| -> Vec<usize> {
+            ids.iter().filter_map(|id| numbers.get(id.as_ref()).copied()).collect()
+        };
+        let mut graph = Self {
+            nodes: nodes.iter().map(|(id, node)| Node::of(id, node, known(&node.depends_on.nodes))).collect(),
+            exposures: Vec::new(),
+        };
+        for child in 0..graph.nodes.len() {
+            for parent in graph.nodes[child].parents.clone() {
+                graph.nodes[parent].children.push(child);
+            }
+        }
+        graph.exposures = manifest
+            .exposures
+            .values()
+            .map(|e| {
+                let exposure = Exposure { name: e.name.to_string(), owner: e.owner.shown() };
+                (exposure, known(&e.depends_on.nodes))
+            })
+            .collect();
+        graph
+    }
+
+    /// The stream tables that a model reads, also through views and ephemeral models: those have no contents.
+    pub(super) fn upstream_stream_tables(&self, id: &str) -> Vec<Relation> {
+        self.above(id, |parent| parent.kind == "stream_table")
+    }
+
+    /// The relations that a model reads and that dbt makes anew at every run, so that the engine has to find them
+    /// again (docs/pg_trickle.md, "Source DDL").
+    pub(super) fn remade(&self, id: &str) -> Vec<Relation> {
+        self.above(id, |parent| parent.kind == "view" || parent.kind == "table")
+    }
+
+    /// The parents of a kind, found through views and ephemeral models.
+    fn above(&self, id: &str, wanted: impl Fn(&Node) -> bool) -> Vec<Relation> {
+        let Some(start) = self.number(id) else { return Vec::new() };
+        let mut found = BTreeSet::new();
+        let mut seen = BTreeSet::new();
+        let mut open = self.nodes[start].parents.clone();
+        while let Some(at) = open.pop() {
+            let parent = &self.nodes[at];
+            if !seen.insert(at) {
+                continue;
+            }
+            if wanted(parent) {
+                found.insert(parent.relation.clone());
+            }
+            if parent.kind == "view" || parent.kind == "ephemeral" {
+                open.extend(&parent.parents);
+            }
+        }
+        found.into_iter().collect()
+    }
+
+    /// What stands downstream of a node, stream tables left out: those are in the plan themselves.
+    pub fn readers(&self, id: &str) -> Readers {
+        let Some(start) = self.number(id) else { return Readers::default() };
+        let mut seen = BTreeSet::from([start]);
+        let mut open = vec![start];
+        while let Some(at) = open.pop() {
+            open.extend(self.nodes[at].children.iter().filter(|child| seen.insert(**child)));
+        }
+        let exposed = self.exposures.iter().filter(|(_, reads)| reads.iter().any(|at| seen.contains(at)));
+        let exposures: BTreeSet<Exposure> = exposed.map(|(exposure, _)| exposure.clone()).collect();
+        seen.remove(&start);
+        let models = seen.iter().map(|at| &self.nodes[*at]);
+        Readers {
+            models: models
+                .filter(|node| node.kind != "stream_table" && node.kind != "ephemeral")
+                .map(|node| (node.relation.clone(), node.kind.clone()))
+                .collect(),
+            exposures: exposures.into_iter().collect(),
+        }
+    }
+
+    fn number(&self, id: &str) -> Option<usize> {
+        // A manifest's nodes are read into a sorted map.
+        self.nodes.binary_search_by(|node| node.id.as_str().cmp(id)).ok()
+    }
+}
+
+impl Node {
+    fn of(id: &str, node: &Written, parents: Vec<usize>) -> Self {
+        let is_model = node.resource_type == "model";
+        let kind = if is_model { &node.config.materialized } else { &node.resource_type };
+        Self {
+            id: id.to_owned(),
+            kind: kind.to_string(),
+            relation: node.relation(&node.said()),
+            parents,
+            children: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! One project, compiled by dbt 1.6, 1.7, 1.11 and a prerelease of 2.0. The files in `manifests/` are what they wrote,
+//! without the fields that nothing reads.
+
+use pgtrickle_ci::{
+    model::{Relation, Setting},
+    project::{Error, Project},
+};
+
+const MANIFESTS: [(&str, &str); 4] = [
+    ("dbt 1.6", include_str!("manifests/dbt-1.6.json")),
+    ("dbt 1.7", include_str!("manifests/dbt-1.7.json")),
+    ("dbt 1.11", include_str!("manifests/dbt-1.11.json")),
+    ("dbt 2.0", include_str!("manifests/dbt-2.0a4.json")),
+];
+
+fn read(manifest: &str) -> Project {
+    Project::read("manifest.json", manifest.as_bytes(), |_, _| None).unwrap()
+}
+
+fn names(relations: &[Relation]) -> Vec<String> {
+    relations.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn every_dbt_says_the_same_of_one_project() {
+    // dbt 2 writes the SQL around an ephemeral model in another way, and that is another query.
+    let without_inlined = |mut project: Project| {
+        project.tables.iter_mut().filter(|t| t.query.contains("__dbt__cte__")).for_each(|t| t.query.clear());
+        project
+    };
+    let first = without_inlined(read(MANIFESTS[0].1));
+    for (dbt, manifest) in &MANIFESTS[1..] {
+        let project = without_inlined(read(manifest));
+        assert_eq!(project.tables, first.tables, "{dbt}");
+        assert_eq!(project.sources, first.sources, "{dbt}");
+        assert_eq!(project.graph, first.graph, "{dbt}");
+    }
+}
+
+/// Versions, a disabled model, an ephemeral parent, a package's model, keys in every place where a project may have
+/// them, and sources with and without quotes.
+#[test]
+fn a_manifest_is_read_as_dbt_means_it() {
+    for (dbt, manifest) in MANIFESTS {
+        let project = read(manifest);
+        let line = |table: &pgtrickle_ci::model::StreamTable| {
+            let said = |setting| table.settings.get(setting).map(ToString::to_string).unwrap_or_default();
+            let file = &table.origin.as_ref().unwrap().file;
+            let (mode, schedule) = (said(Setting::RefreshMode), said(Setting::Schedule));
+            format!("{} {mode} {schedule} {file} <- {}", table.relation, names(&table.upstream).join(" "))
+        };
+        assert_eq!(
+            project.tables.iter().map(line).collect::<Vec<_>>(),
+            [
+                "analytics.from_package DIFFERENTIAL calculated dbt_packages/extra/models/from_package.sql <- ",
+                "analytics.in_yaml FULL @hourly models/in_yaml.sql <- ",
+                "analytics.through_ephemeral DIFFERENTIAL 10m models/marts/through_ephemeral.sql <- analytics.from_package analytics.versioned",
+                "analytics_other.renamed IMMEDIATE 10m models/marts/top_level.sql <- analytics.in_yaml",
+                "analytics.versioned_v1 DIFFERENTIAL 5m models/versioned_v1.sql <- ",
+                "analytics.versioned DIFFERENTIAL 5m models/versioned_v2.sql <- ",
+            ],
+            "{dbt}"
+        );
+        let in_yaml = &project.tables[1];
+        assert_eq!(
+            in_yaml.query,
+            "select id, 'it''s \"quoted\"\ttab' as note from \"warehouse\".\"web\".\"Page Hits\"",
+            "{dbt}"
+        );
+        assert_eq!(in_yaml.settings.get(Setting::Fuse).unwrap().to_string(), "off", "{dbt}");
+        let sources: Vec<_> = project.sources.keys().map(ToString::to_string).collect();
+        assert_eq!(sources, ["raw_data.orders", "web.Page Hits"], "{dbt}");
+        let remade = &project.remade[&Relation::new("analytics", "through_ephemeral")];
+        assert_eq!(names(remade), ["analytics.a_view"], "{dbt}");
+
+        let readers = project.graph.readers("model.extra.from_package");
+        let models: Vec<_> =
+            readers.models.iter().map(|(relation, kind)| format!("{kind} {relation}")).collect();
+        assert_eq!(models, ["view analytics.a_view", "view analytics.final"], "{dbt}");
+        let exposures: Vec<_> =
+            readers.exposures.iter().map(|e| (e.name.as_str(), e.owner.as_deref())).collect();
+        assert_eq!(exposures, [("dashboard", Some("Ada Lovelace"))], "{dbt}");
+    }
+}
+
+#[test]
+fn a_model_that_was_not_compiled_is_never_an_empty_query() {
+    for (dbt, manifest) in MANIFESTS {
+        let without = manifest.replace("\"compiled_code\":", "\"other\":");
+        let error = Project::read("manifest.json", without.as_bytes(), |_, _| None).unwrap_err();
+        let Error::NotCompiled { models, .. } = error else { panic!("{dbt}: {error}") };
+        assert_eq!(models.len(), 6, "{dbt}");
+        let found = Project::read("manifest.json", without.as_bytes(), |package, file| {
+            Some(format!("select '{package}/{file}'"))
+        });
+        assert_eq!(found.unwrap().tables[0].query, "select 'extra/models/from_package.sql'", "{dbt}");
+    }
+}
