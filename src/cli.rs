@@ -32,6 +32,8 @@ pub enum Command {
     Wait(WaitArgs),
     /// Check population, freshness, change capture and health. Never writes
     Check(CheckArgs),
+    /// Verify that the stream tables hold what their queries give
+    Verify(VerifyArgs),
     /// Run a command with a PostgreSQL 18 of its own, gone when it ends
     Ephemeral(EphemeralArgs),
 }
@@ -285,6 +287,22 @@ pub struct CheckArgs {
     pub project: ProjectArgs,
     #[command(flatten)]
     pub manifest: ManifestArgs,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub reports: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+#[expect(missing_docs, reason = "the doc comments here are the help texts")]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    pub project: ProjectArgs,
+    #[command(flatten)]
+    pub manifest: ManifestArgs,
+    /// Compare the tables as they are, and write nothing
+    #[arg(long = "static", required = true, env = "PGTRICKLE_CI_STATIC", hide_env = true)]
+    pub only_static: bool,
     #[command(flatten)]
     pub server: ServerArgs,
     #[command(flatten)]

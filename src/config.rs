@@ -284,6 +284,11 @@ impl Config {
         self.file.freshness.map(Into::into)
     }
 
+    /// How far apart two floating point numbers may be, relative to the greater.
+    pub fn float_tolerance(&self) -> f64 {
+        self.file.verify.float_tolerance.unwrap_or(1e-9)
+    }
+
     fn explain(&self, name: &str, value: &str, from: &str) {
         if self.ui.verbose {
             self.ui.say(&format!("{name} is {value}, from {from}"));

@@ -3,19 +3,18 @@
 use crate::{
     Error,
     cli::CheckArgs,
-    commands::{connect, manifest},
+    commands::{connect, wanted},
     config::Config,
     exit::Exit,
     judge::{self, cdc, freshness, health, population},
     model::{Outcome, StreamTable},
     pg::{self, Client},
-    project::Project,
     report::Report,
 };
 
 /// Checks the project's stream tables, or without a project every one of the database.
 pub(super) async fn check(config: &Config, args: &CheckArgs, report: &mut Report) -> Result<Exit, Error> {
-    let project = wanted(config, args)?;
+    let project = wanted(config, &args.project, &args.manifest)?;
     report.project = project.as_ref().map(|project| project.name.clone());
     let client = connect(config, &args.server, &args.project, report).await?;
     let evidence = Evidence::gather(&client).await?;
@@ -24,12 +23,6 @@ pub(super) async fn check(config: &Config, args: &CheckArgs, report: &mut Report
     report.outcomes.extend(evidence.population(&tables));
     report.outcomes.extend(evidence.outcomes(&tables, config.freshness()));
     Ok(Exit::Passed)
-}
-
-/// The project to check; `None` where there is none and a server was named outright.
-fn wanted(config: &Config, args: &CheckArgs) -> Result<Option<Project>, Error> {
-    let here = args.manifest.manifest.is_some() || args.project.project_dir.join("dbt_project.yml").exists();
-    if here { manifest(config, &args.project, &args.manifest).map(Some) } else { Ok(None) }
 }
 
 /// What the server says of its stream tables, gathered in a fixed number of questions.

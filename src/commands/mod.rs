@@ -4,6 +4,7 @@ mod check;
 mod ephemeral;
 mod plan;
 mod run;
+mod verify;
 mod wait;
 
 use std::{
@@ -34,6 +35,7 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
         Command::Plan(args) => &args.project.project_dir,
         Command::Wait(args) => &args.project.project_dir,
         Command::Check(args) => &args.project.project_dir,
+        Command::Verify(args) => &args.project.project_dir,
         Command::Ephemeral(_) => Path::new("."),
     };
     let config = Config::resolve(&cli.global, project_dir)?;
@@ -57,6 +59,12 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
                 check::check(&config, args, report).await
             })
             .await
+        }
+        Command::Verify(args) => {
+            let exit = reported(&config, "verify", &args.reports, async |report| {
+                verify::verify(&config, args, report).await
+            });
+            exit.await
         }
         Command::Ephemeral(args) => {
             ephemeral::run(&config.ephemeral(&args.engine), &args.command).await.map(Exit::Command)
@@ -179,6 +187,16 @@ fn target(config: &Config, project: &ProjectArgs, file: &dbt::ProjectFile) -> Re
         sslrootcert: None,
     };
     Ok(dbt::Target { profile, name, endpoint, schema: "public".into(), threads: 4 })
+}
+
+/// The project to look at; `None` where there is none and a server was named outright.
+fn wanted(
+    config: &Config,
+    project: &ProjectArgs,
+    manifest_args: &ManifestArgs,
+) -> Result<Option<Project>, Error> {
+    let here = manifest_args.manifest.is_some() || project.project_dir.join("dbt_project.yml").exists();
+    if here { manifest(config, project, manifest_args).map(Some) } else { Ok(None) }
 }
 
 /// A connection to the server that the user named.

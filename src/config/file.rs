@@ -27,6 +27,8 @@ pub struct File {
     pub freshness: Option<FreshnessSection>,
     /// What counts as bad.
     pub checks: ChecksSection,
+    /// Whether the tables hold what their queries give.
+    pub verify: VerifySection,
 }
 
 /// `plan:`
@@ -81,6 +83,14 @@ pub struct ChecksSection {
     pub fail_on: Option<FailOn>,
 }
 
+/// `verify:`
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+#[serde(default)]
+pub struct VerifySection {
+    /// How far apart two floating point numbers may be, relative to the greater.
+    pub float_tolerance: Option<f64>,
+}
+
 /// The version of the format, refused when it is another.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct Version;
@@ -125,14 +135,15 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duratio
 }
 
 /// The keys that each mapping of the file may have. Below those that are not listed anything may stand.
-const KEYS: [(&str, &[&str]); 7] = [
-    ("", &["version", "fixtures", "plan", "wait", "freshness", "checks"]),
+const KEYS: [(&str, &[&str]); 8] = [
+    ("", &["version", "fixtures", "plan", "wait", "freshness", "checks", "verify"]),
     ("plan", &["allow_drop", "allow_recreate"]),
     ("wait", &["timeout"]),
     ("freshness", &["warn_after", "error_after"]),
     ("freshness.warn_after", &["count", "period"]),
     ("freshness.error_after", &["count", "period"]),
     ("checks", &["fail_on"]),
+    ("verify", &["float_tolerance"]),
 ];
 
 /// Every key, as it is written from the top.
@@ -200,13 +211,14 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let text = "version: 1\nfixtures: [ci/sources.sql]\nplan: {allow_drop: [a], allow_recreate: [all]}\nwait: {timeout: 90s}\n\
-                    freshness: {warn_after: {count: 10, period: minute}, error_after: {count: 1, period: hour}}\nchecks: {fail_on: warn}\n";
+                    freshness: {warn_after: {count: 10, period: minute}, error_after: {count: 1, period: hour}}\nchecks: {fail_on: warn}\nverify: {float_tolerance: 1e-6}\n";
         let file = parse(text).unwrap();
         assert_eq!(file.fixtures, [PathBuf::from("ci/sources.sql")]);
         assert_eq!(file.plan.allow_recreate, ["all"]);
         assert_eq!(file.wait.timeout, Some(Duration::from_secs(90)));
         assert_eq!(Limits::from(file.freshness.unwrap()).error_after, Some(Duration::from_hours(1)));
         assert_eq!(file.checks.fail_on, Some(FailOn::Warn));
+        assert_eq!(file.verify.float_tolerance, Some(1e-6));
         for key in known_keys() {
             assert!(key.rsplit('.').all(|part| text.contains(part)), "{key} is not tried here");
         }

@@ -1,6 +1,7 @@
 //! What evidence means: rows in, outcomes out. No clock and no server; a judgement without evidence fails.
 
 pub mod cdc;
+pub mod equality;
 pub mod freshness;
 pub mod health;
 pub mod population;

@@ -8,7 +8,7 @@ pub mod settings;
 pub mod stream_table;
 
 pub use outcome::{Outcome, Stage, Verdict};
-pub use relation::Relation;
+pub use relation::{Relation, quote_identifier, quote_literal};
 pub use schedule::Schedule;
 pub use secret::Secret;
 pub use settings::{Setting, Settings, Value};

@@ -26,6 +26,10 @@ pub enum Stage {
     Cdc,
     /// Status, scheduler and what the engine says of itself.
     Health,
+    /// Whether the tables hold what their queries give.
+    Equality,
+    /// The same while the data moves.
+    Verify,
 }
 
 impl Stage {
@@ -40,6 +44,8 @@ impl Stage {
             Self::Freshness => "freshness",
             Self::Cdc => "cdc",
             Self::Health => "health",
+            Self::Equality => "equality",
+            Self::Verify => "verify",
         }
     }
 }

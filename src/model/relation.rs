@@ -92,6 +92,13 @@ pub fn quote_identifier(part: &str) -> String {
     format!("\"{}\"", part.replace('"', "\"\""))
 }
 
+/// A text as an SQL literal that every setting of the server reads the same.
+pub fn quote_literal(text: &str) -> String {
+    let doubled = text.replace('\'', "''");
+    // With a backslash inside, what it means would depend on standard_conforming_strings.
+    if text.contains('\\') { format!("E'{}'", doubled.replace('\\', "\\\\")) } else { format!("'{doubled}'") }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod endpoint;
+mod equality;
 mod error;
 mod tls;
 

@@ -10,11 +10,16 @@ pub fn same(one: &str, other: &str) -> bool {
 
 /// The tokens that matter, without semicolons at the end.
 fn significant(sql: &str) -> impl Iterator<Item = Cow<'_, str>> {
-    let mut tokens: Vec<_> = Tokens { rest: sql }.collect();
+    let mut tokens: Vec<_> = tokens(sql).collect();
     while tokens.last().is_some_and(|token| token == ";") {
         tokens.pop();
     }
     tokens.into_iter()
+}
+
+/// The words, literals and signs of a text, unquoted words in lower case.
+pub fn tokens(sql: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    Tokens { rest: sql }
 }
 
 /// PostgreSQL's lexical structure, as far as it takes to know where a token ends.

@@ -17,3 +17,4 @@ mod gate;
 mod manifests;
 mod plan;
 mod support;
+mod verify;

@@ -1,0 +1,178 @@
+//! Comparing a stream table with its query, on the server: one scan of each side, and no row leaves unless it differs.
+
+use super::{Client, Error};
+use crate::{
+    judge::equality::{Column, Comparable, Difference, Kind, leaves_order_open},
+    model::{Relation, quote_identifier, quote_literal},
+};
+
+/// How many of the rows that differ are shown.
+const EXAMPLES: usize = 10;
+const DOING: &str = "comparing the stream table with its query";
+
+impl Client {
+    /// Every stream table with what it takes to compare it.
+    pub async fn comparables(&self) -> Result<Vec<Comparable>, Error> {
+        self.ask("reading the columns of the stream tables", include_str!("sql/comparables.sql")).await
+    }
+
+    /// Compares a table with its query as multisets, both in the snapshot of one statement.
+    ///
+    /// What differs is looked at again, now with the changes that wait for the table's next refresh.
+    pub async fn compare(&self, table: &Comparable, tolerance: f64) -> Result<Difference, Error> {
+        let first = self.ask_difference(table, &table.query, "false", tolerance).await?;
+        if first.is_none() {
+            return Ok(first);
+        }
+        let second = self.ask_difference(table, &table.query, &waits(table), tolerance).await?;
+        let Some(with_ties) = table.with_ties.as_deref().filter(|_| !second.is_none()) else {
+            return Ok(second);
+        };
+        // Which of the rows that tie with the last one are in is left open: as many as the query gives, each of them
+        // one that might be.
+        let tied = self.ask_difference(table, with_ties, "false", tolerance).await?;
+        if tied.surplus == 0 && second.stored == second.expected {
+            return Ok(Difference { near: second.surplus, stored: second.stored, ..Difference::default() });
+        }
+        Ok(second)
+    }
+
+    async fn ask_difference(
+        &self,
+        table: &Comparable,
+        query: &str,
+        waits: &str,
+        tolerance: f64,
+    ) -> Result<Difference, Error> {
+        self.ask(DOING, &comparison(table, query, waits, tolerance)).await
+    }
+}
+
+/// Whether something waits for the table's next refresh, asked in the same snapshot as the comparison
+/// (docs/pg_trickle.md, "Change capture").
+fn waits(table: &Comparable) -> String {
+    let frontier = format!(
+        "(select frontier -> 'sources' from pgtrickle.pgt_stream_tables where pgt_schema = {} and pgt_name = {})",
+        quote_literal(&table.relation.schema),
+        quote_literal(&table.relation.name)
+    );
+    let waits = table.waiting.iter().map(|buffer| {
+        let name = Relation::new("pgtrickle_changes", &buffer.buffer).quoted();
+        let source = quote_literal(&buffer.source);
+        format!("exists (select from {name} where lsn > coalesce(({frontier} -> {source} ->> 'lsn')::pg_lsn, '0/0'))")
+    });
+    let waits: Vec<String> = waits.collect();
+    if waits.is_empty() { "false".into() } else { waits.join(" or ") }
+}
+
+/// The statement that compares. Both sides are scanned once, as one list in which a row of the table counts 1 and a row
+/// of the query -1: what does not add up to nothing differs.
+fn comparison(table: &Comparable, query: &str, waits: &str, tolerance: f64) -> String {
+    let columns = &table.columns;
+    let names = list(columns, |nth, _| format!("v{nth}"));
+    let values = list(columns, |nth, column| {
+        let name = quote_identifier(&column.name);
+        match column.kind {
+            Kind::Json => format!("{name}::jsonb as v{nth}"),
+            Kind::Opaque => format!("{name}::text as v{nth}"),
+            Kind::Exact | Kind::Text | Kind::Float | Kind::Array => format!("{name} as v{nth}"),
+        }
+    });
+    let texts = list(columns, |nth, _| format!("v{nth}::text"));
+    format!(
+        "with sides as (
+  select {values}, 1 as side from {storage}
+  union all
+  select {values}, -1 from (\n{query}\n) as query
+), grouped as materialized (
+  select {names}, sum(side) as surplus, count(*) filter (where side = 1) as stored,
+         count(*) filter (where side = -1) as expected, grouping(v1) as whole
+  from sides group by grouping sets (({names}), ()) having grouping(v1) = 1 or sum(side) <> 0
+), single as (
+  select {names}, sign(surplus) as side from grouped, generate_series(1, abs(surplus)) where whole = 0
+), paired as materialized (
+  {paired}
+), paired_again as materialized (
+  {paired_again}
+), different as (
+  select side, array[{texts}] as shown from paired_again where not is_near
+)
+select jsonb_build_object(
+  'stored', (select stored from grouped where whole = 1),
+  'expected', (select expected from grouped where whole = 1),
+  'surplus', (select count(*) from different where side > 0),
+  'lacking', (select count(*) from different where side < 0),
+  'waiting', {waits},
+  'near', (select count(*) / 2 from paired where is_near) + (select count(*) / 2 from paired_again where is_near),
+  'examples', (
+    select coalesce(jsonb_agg(jsonb_build_object('stored', side > 0, 'values', shown) order by shown, side), '[]')
+    from (select side, shown from different order by shown, side limit {EXAMPLES}) as few
+  )
+)::text",
+        storage = table.relation.quoted(),
+        // By their leading digits first, so that one row too many does not part all others; then those that rounding
+        // has parted.
+        paired = pairing(&table.query, columns, tolerance, "single", true),
+        paired_again = pairing(&table.query, columns, tolerance, "paired where not is_near", false),
+    )
+}
+
+/// Finds for the rows that are left over a partner on the other side, equal but for the last bits of floating point and
+/// for an order that the query leaves open.
+fn pairing(query: &str, columns: &[Column], tolerance: f64, rows: &str, by_digits: bool) -> String {
+    let open = leaves_order_open(query);
+    let names = list(columns, |nth, _| format!("v{nth}"));
+    let is_float = |(_, column): &(usize, &Column)| column.kind == Kind::Float;
+    let floats: Vec<usize> = numbered(columns).filter(is_float).map(|(nth, _)| nth).collect();
+    if floats.is_empty() && !open {
+        return format!("select {names}, side, false as is_near from {rows}");
+    }
+    let mut same: Vec<String> = numbered(columns)
+        .filter(|column| !is_float(column))
+        .map(|(nth, column)| if open { without_order(nth, column.kind) } else { format!("v{nth}") })
+        .collect();
+    if by_digits {
+        same.extend(floats.iter().map(|nth| format!("to_char(v{nth}::float8, '9.99999EEEE')")));
+    }
+    let order = floats.iter().map(|nth| format!("v{nth}")).collect::<Vec<_>>().join(", ");
+    let order = if order.is_empty() { order } else { format!("order by {order}") };
+    let close: String = floats.iter().map(|nth| format!(" and {}", is_close(*nth, tolerance))).collect();
+    let side = ["side".to_owned()].into_iter().chain(same.iter().cloned()).collect::<Vec<_>>().join(", ");
+    let pair = same.into_iter().chain(["nth".to_owned()]).collect::<Vec<_>>().join(", ");
+    format!(
+        "select {names}, side, count(*) over pair = 2{close} as is_near
+  from (select {names}, side, row_number() over (partition by {side} {order}) as nth from {rows}) as numbered
+  window pair as (partition by {pair})"
+    )
+}
+
+/// A value in a form that its order does not change.
+fn without_order(nth: usize, kind: Kind) -> String {
+    match kind {
+        Kind::Array => format!("(select array_agg(e::text order by e::text) from unnest(v{nth}) as e)"),
+        Kind::Json | Kind::Text | Kind::Opaque => {
+            format!("(select string_agg(c, '' order by c) from regexp_split_to_table(v{nth}::text, '') as c)")
+        }
+        Kind::Exact | Kind::Float => format!("v{nth}"),
+    }
+}
+
+/// Whether both values of a pair are null, the same, or finite and near. A real has no more than seven digits.
+fn is_close(nth: usize, tolerance: f64) -> String {
+    let most = format!("max(v{nth}::float8) over pair");
+    let least = format!("min(v{nth}::float8) over pair");
+    format!(
+        "(count(v{nth}) over pair = 0 or count(v{nth}) over pair = 2 and ({most} = {least}
+          or {most} < 'infinity' and {least} > '-infinity' and {most} / 2 - {least} / 2
+             <= greatest({tolerance:e}, case when pg_typeof(v{nth}) = 'real'::regtype then 1e-6 else 0 end)
+                * greatest(abs({most}), abs({least})) / 2))"
+    )
+}
+
+fn numbered(columns: &[Column]) -> impl Iterator<Item = (usize, &Column)> {
+    (1..).zip(columns)
+}
+
+fn list(columns: &[Column], of: impl Fn(usize, &Column) -> String) -> String {
+    numbered(columns).map(|(nth, column)| of(nth, column)).collect::<Vec<_>>().join(", ")
+}

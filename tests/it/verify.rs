@@ -1,0 +1,174 @@
+//! `verify`: what is equal passes, and what is not is counted and shown.
+
+use serde_json::Value;
+
+use crate::support::{Database, Ran, pgtrickle_ci};
+
+/// Verifies every stream table of the database.
+fn verify(database: &Database, more: &[&str]) -> (Ran, Value) {
+    let dir = tempfile::tempdir().unwrap();
+    let report = dir.path().join("report.json");
+    let ran = Ran::of(
+        pgtrickle_ci()
+            .current_dir(dir.path())
+            .args(["verify", "--database-url", &database.url()])
+            .args(more)
+            .arg("--json")
+            .arg(&report),
+    );
+    let report = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+    (ran, report)
+}
+
+#[track_caller]
+fn outcome<'a>(report: &'a Value, stage: &str, subject: &str) -> &'a Value {
+    let outcomes = report["outcomes"].as_array().unwrap();
+    let found = outcomes.iter().find(|o| o["stage"] == stage && o["subject"] == subject);
+    found.unwrap_or_else(|| panic!("no {stage} of {subject} in {report:#}"))
+}
+
+#[track_caller]
+fn expect(report: &Value, subject: &str, verdict: &str, words: &str) {
+    let outcome = outcome(report, "equality", subject);
+    assert_eq!(outcome["verdict"], verdict, "{outcome:#}");
+    assert!(outcome["message"].as_str().unwrap().contains(words), "`{words}` is not in {outcome:#}");
+}
+
+fn create(database: &Database, name: &str, query: &str, mode: &str) {
+    let query = query.replace('\'', "''");
+    database
+        .run(&format!("select pgtrickle.create_stream_table('public.{name}', '{query}', '1h', '{mode}')"));
+}
+
+/// Past the guards that keep everybody from writing to a stream table.
+fn corrupt(database: &Database, sql: &str) {
+    database.run(&format!("set session_replication_role = replica; {sql}; reset session_replication_role"));
+}
+
+#[test]
+fn rows_that_differ_are_counted_both_ways_and_values_of_every_type_compared() {
+    let database = Database::new();
+    database.run(
+        "create type mood as enum ('sad', 'glad');
+         create domain small as int check (value < 100);
+         create table things (id int primary key, f float8, r real, n numeric, j json, b jsonb, p point, xs int[],
+                              m mood, s small, v varchar(9));
+         insert into things select n, n / 3.0, n / 7.0, n / 3.0, json_build_object('b', n, 'a', 1), '{\"a\": 1}', point(n, 1),
+                                   array[n, 1], 'glad', n, 'x' || n from generate_series(1, 20) as n;
+         create table bag (word text); insert into bag values ('a'), ('a'), (null);",
+    );
+    create(
+        &database,
+        "every_type",
+        "select id, f, r, n, j, b, p, xs, m, s, v from public.things",
+        "DIFFERENTIAL",
+    );
+    create(&database, "bagged", "select word from public.bag", "FULL");
+    create(&database, "immediate", "select id, n from public.things", "IMMEDIATE");
+    create(&database, "top", "select id, n from public.things order by n desc limit 3", "DIFFERENTIAL");
+
+    let (ran, report) = verify(&database, &["--static"]);
+    ran.expect(0);
+    for (table, rows) in
+        [("every_type", "20 rows"), ("bagged", "3 rows"), ("immediate", "20 rows"), ("top", "3 rows")]
+    {
+        expect(&report, &format!("public.{table}"), "passed", &format!("equal to its query: {rows}"));
+    }
+    let every_type = outcome(&report, "equality", "public.every_type");
+    assert!(every_type["details"].to_string().contains("for want of an equality: p"), "{every_type:#}");
+
+    corrupt(
+        &database,
+        "update every_type set p = point(0, 0) where id = 3; update every_type set j = '{\"a\":1,\"b\":4}' where id = 4;
+         delete from every_type where id = 5; delete from bagged where ctid = (select min(ctid) from bagged where word = 'a');
+         update top set n = n + 0.1 where id = 20",
+    );
+    let (ran, report) = verify(&database, &["--static"]);
+    ran.expect(1);
+    expect(&report, "public.every_type", "failed", "1 row too many, 2 rows missing");
+    expect(&report, "public.bagged", "failed", "not equal to its query: 1 row missing");
+    expect(&report, "public.top", "failed", "1 row too many, 1 row missing");
+    let details = outcome(&report, "equality", "public.every_type")["details"].to_string();
+    assert!(details.contains("+ id = 3") && details.contains("- id = 5"), "{details}");
+}
+
+#[test]
+fn the_last_bits_of_floating_point_are_no_difference_and_more_than_them_is() {
+    let database = Database::new();
+    database.run("create table m (k int, f float8, g float8, r real); insert into m select n, n / 3.0, 1e9 / n, n / 7.0 from generate_series(1, 50) as n");
+    create(
+        &database,
+        "sums",
+        "select k, sum(f) as f, sum(g) as g, max(r) as r from public.m group by k",
+        "DIFFERENTIAL",
+    );
+    create(&database, "keyless", "select f, g from public.m", "FULL");
+    corrupt(
+        &database,
+        "update sums set f = f * (1 + 1e-12), g = g * (1 - 1e-11), r = r * 1.0000002; update keyless set g = g * (1 + 1e-12)",
+    );
+    let (ran, report) = verify(&database, &["--static"]);
+    ran.expect(0);
+    let sums = outcome(&report, "equality", "public.sums");
+    assert!(sums["details"].to_string().contains("of near values"), "{sums:#}");
+
+    corrupt(
+        &database,
+        "update sums set f = f * (1 + 1e-8) where k < 3; update sums set g = 'infinity' where k = 9; update keyless set f = 0 where f < 1",
+    );
+    let (ran, report) = verify(&database, &["--static"]);
+    ran.expect(1);
+    expect(&report, "public.sums", "failed", "3 rows too many, 3 rows missing");
+    expect(&report, "public.keyless", "failed", "2 rows too many, 2 rows missing");
+}
+
+#[test]
+fn what_a_query_leaves_open_is_no_difference() {
+    let database = Database::new();
+    database.run("create table w (id int primary key, k int, v int); insert into w values (1, 1, 5), (2, 1, 6), (3, 2, 7), (4, 2, 7)");
+    create(
+        &database,
+        "open_order",
+        "select k, array_agg(v) as vs, string_agg(v::text, ',') as t from public.w group by k",
+        "FULL",
+    );
+    create(
+        &database,
+        "given_order",
+        "select k, array_agg(v order by v) as vs from public.w group by k",
+        "FULL",
+    );
+    create(&database, "tied", "select id, v from public.w order by v desc limit 1", "DIFFERENTIAL");
+    corrupt(
+        &database,
+        "update open_order set vs = '{6,5}', t = '6,5' where k = 1; update given_order set vs = '{6,5}' where k = 1; update tied set id = case id when 3 then 4 else 3 end",
+    );
+    let (ran, report) = verify(&database, &["--static"]);
+    ran.expect(1);
+    expect(&report, "public.open_order", "passed", "equal to its query");
+    expect(&report, "public.tied", "passed", "equal to its query");
+    expect(&report, "public.given_order", "failed", "1 row too many, 1 row missing");
+    corrupt(&database, "update open_order set vs = '{6,6}' where k = 1; update tied set id = 1, v = 5");
+    let (_, report) = verify(&database, &["--static"]);
+    expect(&report, "public.open_order", "failed", "1 row too many");
+    expect(&report, "public.tied", "failed", "1 row too many");
+}
+
+#[test]
+fn a_difference_that_proves_nothing_is_no_failure() {
+    let database = Database::new();
+    database.run("create table o (id int primary key, n int); insert into o values (1, 1)");
+    create(&database, "late", "select id, n from public.o", "DIFFERENTIAL");
+    create(&database, "dice", "select id, random() as roll from public.o", "FULL");
+    database.run("select pgtrickle.create_stream_table('public.empty', 'select id from public.o', '1h', 'DIFFERENTIAL', initialize => false)");
+    database.run("insert into o values (2, 2)");
+    let (ran, report) = verify(&database, &["--static"]);
+    ran.expect(0);
+    expect(&report, "public.late", "warned", "changes of its sources wait");
+    expect(&report, "public.dice", "skipped", "`random` gives something else each time");
+    expect(&report, "public.empty", "skipped", "never filled");
+    database.run("select pgtrickle.refresh_stream_table('public.late')");
+    corrupt(&database, "delete from late where id = 1");
+    let (_, report) = verify(&database, &["--static"]);
+    expect(&report, "public.late", "failed", "1 row missing");
+}
