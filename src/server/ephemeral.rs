@@ -154,6 +154,8 @@ impl Site {
             // The one locale that is the same everywhere.
             .args(["--encoding", "UTF8", "--locale", "C"])
             .args(["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"])
+            // The password is random and long: hashing it many times would only make every login slow.
+            .args(["--set", "scram_iterations=1"])
             .args(["--no-sync", "--no-instructions", "--pgdata"])
             .arg(&self.data);
         let mut running = self.folder.keep(&initdb, &self.account, &self.log_of("initdb"))?;

@@ -178,7 +178,7 @@ BEGIN
         PERFORM pgtrickle._invalid('schedule cannot be empty');
     ELSIF pgtrickle._is_cron(trimmed) THEN
         PERFORM pgtrickle._check_cron(trimmed);
-    ELSIF trimmed LIKE '-%' THEN
+    ELSIF trimmed ~ '^-\d+$' THEN
         PERFORM pgtrickle._invalid(format('schedule cannot be negative: ''%s''', trimmed));
     ELSIF pgtrickle.parse_duration_seconds(trimmed) IS NULL THEN
         -- the first letter that is no unit; there is none when the last number has no unit

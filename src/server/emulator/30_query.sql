@@ -119,8 +119,6 @@ BEGIN
     ELSIF NOT EXISTS (SELECT FROM pgtrickle._sources('pg_temp.__pgt_query')) THEN
         PERFORM pgtrickle._bad_query(CASE WHEN tree ~ ':functions \(' THEN 'Defining query references no tables'
             ELSE 'Defining query must have a FROM clause (op=0, all=false, larg_null=true, rarg_null=true, target_len=1, where_null=true)' END);
-    ELSIF tree ~ ':hasForUpdate true' THEN
-        PERFORM pgtrickle._unsupported('FOR UPDATE/FOR SHARE is not supported in defining queries. Stream tables do not support row-level locking. Remove the FOR UPDATE/FOR SHARE clause.');
     ELSIF ending ~ ':limitCount \{' AND ending !~ ':sortClause \(' THEN
         PERFORM pgtrickle._unsupported('LIMIT is not supported in defining queries without ORDER BY. Use ORDER BY + LIMIT for TopK stream tables, or omit LIMIT to materialize the full result set.');
     ELSIF ending ~ ':limitOffset \{' AND ending !~ ':limitCount \{' THEN
@@ -128,12 +126,20 @@ BEGIN
     END IF;
 END $$;
 
+-- Where in the query the sampling method stands, as pg_trickle says it.
+CREATE FUNCTION pgtrickle._sample_position(query text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT format('line %s, column %s', array_length(lines, 1), length(lines[array_length(lines, 1)]) + 1)
+      FROM string_to_array(substring(query FROM '(?i)^(.*\mtablesample\M\s+)'), E'\n') AS lines
+$$;
+
 -- Why differential maintenance is out of the question; NULL when it is not.
 -- docs/pg_trickle.md, "Refresh modes"
-CREATE FUNCTION pgtrickle._only_full(tree text, ending text) RETURNS text LANGUAGE sql AS $$
+CREATE FUNCTION pgtrickle._only_full(query text, tree text, ending text) RETURNS text LANGUAGE sql AS $$
     SELECT CASE
         WHEN tree ~ ':tablesample \{' THEN
-            'TABLESAMPLE is not supported in defining queries. Stream tables materialize the complete result set; use a WHERE condition with random() if sampling is needed.'
+            format('TABLESAMPLE at %s is not supported in defining queries. Stream tables materialize the complete result set; use a WHERE condition with random() if sampling is needed.', pgtrickle._sample_position(query))
+        WHEN tree ~ ':hasForUpdate true' THEN
+            'FOR UPDATE/FOR SHARE is not supported in defining queries. Stream tables do not support row-level locking. Remove the FOR UPDATE/FOR SHARE clause.'
         WHEN polled.relid IS NOT NULL THEN
             format('%s ''%s'' cannot be used as a source in DIFFERENTIAL mode.',
                    CASE polled.kind WHEN 'MATVIEW' THEN 'Materialized view' ELSE 'Foreign table' END, pgtrickle._relation_name(polled.relid))
@@ -179,7 +185,7 @@ BEGIN
       INTO q.is_volatile, q.is_stable FROM pgtrickle._functions('pg_temp.__pgt_query');
     q.has_groups := tree ~ '^\(\{QUERY [^({]*:hasAggs true' OR ending ~ '^:groupClause \(|:distinctClause \(';
     q.is_sorted := ending ~ ':sortClause \(' AND ending !~ ':(limitCount|distinctClause) [({]';
-    q.only_full := pgtrickle._only_full(tree, ending);
+    q.only_full := pgtrickle._only_full(query, tree, ending);
 
     IF ending ~ ':limitCount \{' THEN
         topk := pgtrickle._split_topk(query);
@@ -215,19 +221,24 @@ CREATE FUNCTION pgtrickle._outputs(tree text, attnum int, place int) RETURNS boo
                          attnum, coalesce(place::text, '\d+'))
 $$;
 
+-- docs/pg_trickle.md, "Refresh modes"
+CREATE FUNCTION pgtrickle._downgrade_reason(only_full text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT format(CASE WHEN only_full ~ '^(TABLESAMPLE|FOR UPDATE)' THEN E'unsupported construct in defining query.\nConstruct: %s'
+                       WHEN only_full LIKE 'LIMIT%' THEN 'query cannot use differential maintenance (%s).'
+                       ELSE 'query references materialized views or foreign tables (%s).' END,
+                  'unsupported operator for DIFFERENTIAL mode: ' || only_full)
+$$;
+
 -- AUTO means DIFFERENTIAL where that is possible, FULL where it is not. Nothing is stored as AUTO.
 -- docs/pg_trickle.md, "Refresh modes"
 CREATE FUNCTION pgtrickle._resolve_mode(name text, requested text, q pgtrickle._query) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     IF requested = 'FULL' THEN
-        IF q.is_volatile THEN
-            RAISE WARNING 'pg_trickle: defining query contains a volatile/non-deterministic function that may produce different results on each refresh.';
-        END IF;
         RETURN 'FULL';
     ELSIF q.is_volatile THEN
         PERFORM pgtrickle._unsupported('Defining query contains volatile expressions (e.g., random(), clock_timestamp(), or custom volatile operators). Volatile functions and operators are not supported in DIFFERENTIAL or IMMEDIATE mode because they produce different values on each evaluation, breaking delta computation. Use FULL refresh mode instead, or replace with a deterministic alternative.');
     ELSIF q.only_full IS NOT NULL AND requested = 'AUTO' THEN
-        RAISE WARNING E'[pg_trickle] Falling back to FULL refresh: unsupported construct in defining query.\nConstruct: unsupported operator for DIFFERENTIAL mode: %', q.only_full;
+        RAISE WARNING '[pg_trickle] Falling back to FULL refresh: %', pgtrickle._downgrade_reason(q.only_full);
         RAISE WARNING '[pg_trickle] Stream table ''%'' will use FULL refresh instead of DIFFERENTIAL. Each refresh will recompute the entire result set from scratch, which is slower than incremental maintenance. See the warnings above for the specific reason and how to fix it. Use SELECT * FROM pgtrickle.explain_refresh_mode(''%'') to check the effective mode after the first refresh.', name, name;
         RETURN 'FULL';
     ELSIF q.only_full IS NOT NULL THEN

@@ -191,9 +191,9 @@ BEGIN
     END IF;
 END $$;
 
--- The snapshot of the last refresh: what it sees is in the storage table.
+-- The snapshot of the last refresh: what it sees is in the storage table. Without a refresh nothing was seen.
 CREATE FUNCTION pgtrickle._seen(st pgtrickle.pgt_stream_tables) RETURNS pg_snapshot LANGUAGE sql IMMUTABLE AS $$
-    SELECT (st.frontier ->> 'snapshot')::pg_snapshot
+    SELECT coalesce(st.frontier ->> 'snapshot', '3:3:')::pg_snapshot
 $$;
 
 -- The changes of one source that one reader has not seen. Only rows from the oldest transaction its snapshot left open
@@ -238,7 +238,7 @@ DECLARE
     oldest xid8;
 BEGIN
     FOR source, oldest IN
-        SELECT d.source_relid, min(pg_snapshot_xmin(pgtrickle._seen(s)))
+        SELECT d.source_relid, min(pg_snapshot_xmin(pgtrickle._seen(s))) FILTER (WHERE s.frontier IS NOT NULL)
           FROM pgtrickle.pgt_dependencies mine
           JOIN pgtrickle.pgt_dependencies d ON d.source_relid = mine.source_relid
           JOIN pgtrickle.pgt_stream_tables s ON s.pgt_id = d.pgt_id AND s.refresh_mode <> 'IMMEDIATE'

@@ -95,6 +95,10 @@ DECLARE
     content text;
     log     text := '';
 BEGIN
+    -- pg_trickle looks for its table by name
+    IF to_regclass(format('%I.%I', st.pgt_schema, st.pgt_name)) IS DISTINCT FROM st.pgt_relid THEN
+        RAISE EXCEPTION 'relation "%" does not exist', pgtrickle._name(st) USING ERRCODE = '42P01';
+    END IF;
     SELECT string_agg(quote_ident(name), ', ' ORDER BY nth),
            string_agg(quote_ident(name) || CASE WHEN type = 'timestamptz'::regtype THEN ' AT TIME ZONE ''UTC''' ELSE '' END,
                       ', ' ORDER BY nth)
@@ -135,13 +139,29 @@ CREATE FUNCTION pgtrickle._has_count(relid oid) RETURNS boolean LANGUAGE sql STA
     SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = relid AND attname = '__pgt_count' AND NOT attisdropped)
 $$;
 
+-- docs/pg_trickle.md, "Storage table"
+CREATE FUNCTION pgtrickle._warn_about_default_partition(st pgtrickle.pgt_stream_tables) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    storage text := format('%I.%I', st.pgt_schema, st.pgt_name || '_default');
+    strays  bigint;
+BEGIN
+    IF st.st_partition_key IS NULL OR to_regclass(storage) IS NULL THEN
+        RETURN;
+    END IF;
+    EXECUTE 'SELECT count(*) FROM ' || storage INTO strays;
+    IF strays > 0 THEN
+        RAISE WARNING 'pg_trickle: PART-WARN: default partition %_default of stream table % contains % row(s). Create explicit named partitions to improve query performance and enable partition pruning.',
+                      pgtrickle._name(st), pgtrickle._name(st), strays;
+    END IF;
+END $$;
+
 -- pg_trickle numbers the rows of a plain projection by its first column, and fails when that is not the key.
 -- docs/pg_trickle.md, "Storage table"
 CREATE FUNCTION pgtrickle._refuse_duplicated_key(st pgtrickle.pgt_stream_tables, q pgtrickle._query) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     is_duplicated boolean;
 BEGIN
-    IF q.duplicated_key IS NULL OR st.refresh_mode = 'FULL' OR st.st_partition_key IS NOT NULL THEN
+    IF q.duplicated_key IS NULL OR st.st_partition_key IS NOT NULL THEN
         RETURN;
     END IF;
     EXECUTE format('SELECT EXISTS (SELECT FROM %s GROUP BY %I HAVING count(*) > 1)', st.pgt_relid::regclass, q.duplicated_key)

@@ -9,17 +9,19 @@ CREATE FUNCTION pgtrickle._refresh(st pgtrickle.pgt_stream_tables, initiated_by 
 DECLARE
     -- an IMMEDIATE table has no buffers to ask; it comes here only by hand
     owed         boolean := st.needs_reinit OR NOT st.is_populated OR st.frontier IS NULL OR st.refresh_mode = 'IMMEDIATE';
+    -- set ACTIVE before it was ever filled: the scheduler fills it only when a source has changed
+    never_filled boolean := initiated_by = 'SCHEDULER' AND NOT st.is_populated AND NOT st.needs_reinit;
     pending      bigint := 0;
     only_inserts boolean;
     seen         pg_snapshot;  -- NULL when nothing was read
     appends      boolean;      -- new rows of one table simply became new rows here
 BEGIN
-    IF NOT owed THEN
+    IF NOT owed OR never_filled THEN
         SELECT p.changes, p.only_inserts INTO pending, only_inserts FROM pgtrickle._pending_of(st) p;
     END IF;
     action := CASE WHEN st.needs_reinit THEN 'REINITIALIZE'
+                   WHEN initiated_by = 'SCHEDULER' AND pending = 0 AND (never_filled OR NOT owed) THEN 'NO_DATA'
                    WHEN owed THEN 'FULL'
-                   WHEN initiated_by = 'SCHEDULER' AND pending = 0 THEN 'NO_DATA'
                    WHEN st.refresh_mode = 'FULL' THEN 'FULL'
                    ELSE 'DIFFERENTIAL' END;
     rows_inserted := 0;
@@ -27,8 +29,14 @@ BEGIN
     IF action IN ('FULL', 'REINITIALIZE') OR pending > 0 THEN
         SELECT w.rows_inserted, w.rows_deleted, w.seen INTO rows_inserted, rows_deleted, seen FROM pgtrickle._write(st) w;
     END IF;
-    appends := only_inserts AND NOT pgtrickle._has_count(st.pgt_relid)
+    IF action = 'NO_DATA' AND never_filled THEN
+        seen := pg_current_snapshot();
+    END IF;
+    appends := action = 'DIFFERENTIAL' AND pending > 0 AND only_inserts AND NOT pgtrickle._has_count(st.pgt_relid)
                AND (SELECT count(*) = 1 AND bool_and(source_type = 'TABLE') FROM pgtrickle.pgt_dependencies WHERE pgt_id = st.pgt_id);
+    IF action = 'DIFFERENTIAL' AND pending > 0 THEN
+        PERFORM pgtrickle._after_differential(st, appends);
+    END IF;
 
     UPDATE pgtrickle.pgt_stream_tables s
        SET status = 'ACTIVE', is_populated = true, needs_reinit = false,
@@ -40,7 +48,7 @@ BEGIN
            effective_refresh_mode = CASE WHEN action = 'NO_DATA' THEN 'NO_DATA'
                                          WHEN seen IS NULL THEN s.effective_refresh_mode
                                          -- a full refresh by hand does not touch it
-                                         WHEN initiated_by = 'MANUAL' AND action <> 'DIFFERENTIAL' THEN s.effective_refresh_mode
+                                         WHEN initiated_by IN ('MANUAL', 'ALTER') AND action <> 'DIFFERENTIAL' THEN s.effective_refresh_mode
                                          WHEN s.topk_limit IS NOT NULL THEN 'TOP_K'
                                          WHEN initiated_by = 'INITIAL' THEN s.refresh_mode
                                          WHEN action <> 'DIFFERENTIAL' THEN 'FULL'
@@ -49,15 +57,27 @@ BEGIN
            is_append_only = CASE WHEN action = 'DIFFERENTIAL' AND pending > 0 THEN appends ELSE s.is_append_only END,
            updated_at = now()
      WHERE pgt_id = st.pgt_id;
+    -- the first population is not counted, and a refresh that belongs to an ALTER is not told at all
     INSERT INTO pgtrickle.pgt_refresh_history
            (pgt_id, data_timestamp, start_time, end_time, action, rows_inserted, rows_deleted, delta_row_count, status, initiated_by)
-    VALUES (st.pgt_id, now(), now(), now(), action,
-            -- the first population is not counted
-            CASE initiated_by WHEN 'INITIAL' THEN 0 ELSE rows_inserted END, rows_deleted,
-            CASE initiated_by WHEN 'INITIAL' THEN 0 ELSE rows_inserted + rows_deleted END, 'COMPLETED', initiated_by);
+    SELECT st.pgt_id, now(), now(), now(), action, CASE initiated_by WHEN 'INITIAL' THEN 0 ELSE rows_inserted END, rows_deleted,
+           CASE initiated_by WHEN 'INITIAL' THEN 0 ELSE rows_inserted + rows_deleted END, 'COMPLETED', initiated_by
+     WHERE initiated_by <> 'ALTER';
     IF seen IS NOT NULL THEN
         PERFORM pgtrickle._prune(st.pgt_id);
     END IF;
+END $$;
+
+-- What pg_trickle makes of new rows alone: it appends them, which fails with partitions, and remembers that it did.
+-- docs/pg_trickle.md, "Storage table"
+CREATE FUNCTION pgtrickle._after_differential(st pgtrickle.pgt_stream_tables, appends boolean) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF appends AND st.st_partition_key IS NOT NULL THEN
+        RAISE EXCEPTION 'there is no unique or exclusion constraint matching the ON CONFLICT specification' USING ERRCODE = '42P10';
+    ELSIF st.is_append_only AND NOT appends THEN
+        RAISE WARNING '[pg_trickle] Append-only stream table % received DELETE/UPDATE — reverting to MERGE.', pgtrickle._name(st);
+    END IF;
+    PERFORM pgtrickle._warn_about_default_partition(st);
 END $$;
 
 -- The shape of the real one, and the snapshot that the emulator goes by.
@@ -107,7 +127,7 @@ DECLARE
     st pgtrickle.pgt_stream_tables;
 BEGIN
     UPDATE pgtrickle.pgt_stream_tables SET frontier = NULL WHERE pgt_id = id RETURNING * INTO st;
-    PERFORM pgtrickle._refresh(st, 'MANUAL');
+    PERFORM pgtrickle._refresh(st, 'ALTER');
     RAISE INFO 'Stream table % refreshed (FULL)', pgtrickle._name(st);
 END $$;
 
@@ -120,7 +140,7 @@ DECLARE
     event record;
 BEGIN
     EXECUTE format('CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = %s
-                    AS $body$ BEGIN PERFORM pgtrickle._refresh_now(%s); RETURN NULL; END $body$',
+                    AS $body$ BEGIN PERFORM pgtrickle._refresh_now(%s, TG_OP); RETURN NULL; END $body$',
                    fn, concat_ws(', ', nullif(nullif(current_setting('search_path'), ''), '""'), 'pg_temp'), id);
     FOR event IN SELECT * FROM (VALUES ('ins', 'INSERT'), ('upd', 'UPDATE'), ('del', 'DELETE'), ('trunc', 'TRUNCATE')) AS e (suffix, command) LOOP
         EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER %s ON %s FOR EACH STATEMENT EXECUTE FUNCTION %s()',
@@ -141,15 +161,17 @@ BEGIN
     END IF;
 END $$;
 
--- In the writer's transaction: a query that fails makes the write fail.
+-- In the writer's transaction: a query that fails makes the write fail. The status does not matter.
 -- docs/pg_trickle.md, "Refresh modes"
-CREATE FUNCTION pgtrickle._refresh_now(id bigint) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION pgtrickle._refresh_now(id bigint, event text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     st   pgtrickle.pgt_stream_tables;
     seen pg_snapshot;
 BEGIN
     SELECT * INTO st FROM pgtrickle.pgt_stream_tables WHERE pgt_id = id FOR UPDATE;
-    IF st.status = 'ACTIVE' AND st.is_populated THEN
+    IF event = 'TRUNCATE' AND pgtrickle._has_count(st.pgt_relid) THEN
+        RAISE EXCEPTION 'column "__pgt_count" does not exist' USING ERRCODE = '42703';
+    ELSIF st.is_populated THEN
         SELECT w.seen INTO seen FROM pgtrickle._write(st) w;
         UPDATE pgtrickle.pgt_stream_tables
            SET last_refresh_at = now(), data_timestamp = now(), frontier = pgtrickle._frontier(pgt_id, seen)
@@ -174,12 +196,14 @@ BEGIN
     RAISE INFO 'Stream table % resumed (pgt_id=%)', pgtrickle._name(st), st.pgt_id;
 END $$;
 
+-- The payload has its keys in alphabetical order and no blanks.
 -- docs/pg_trickle.md, "Notifications"
 CREATE FUNCTION pgtrickle._alert(st pgtrickle.pgt_stream_tables, event text, details jsonb) RETURNS void LANGUAGE sql AS $$
-    SELECT pg_notify('pg_trickle_alert',
-                     (jsonb_build_object('event', event, 'pgt_name', st.pgt_name, 'pgt_schema', st.pgt_schema,
-                                         'st', pgtrickle._name(st)) || details)::text)
+    SELECT pg_notify('pg_trickle_alert', '{' || string_agg(to_json(key) || ':' || value, ',' ORDER BY key) || '}')
+      FROM jsonb_each(details || jsonb_build_object('event', event, 'pgt_name', st.pgt_name, 'pgt_schema', st.pgt_schema,
+                                                    'st', pgtrickle._name(st)))
      WHERE NOT st.pooler_compatibility_mode
+    HAVING count(*) > 0
 $$;
 
 -- docs/pg_trickle.md, "Capture health"
@@ -255,7 +279,7 @@ DECLARE
     st pgtrickle.pgt_stream_tables := pgtrickle._own(name);
 BEGIN
     IF st.fuse_state = 'blown' AND action NOT IN ('apply', 'reinitialize', 'skip_changes') THEN
-        PERFORM pgtrickle._invalid(format('unknown fuse reset action: ''%s'' (expected ''apply'', ''reinitialize'', or ''skip_changes'')', action));
+        PERFORM pgtrickle._invalid(format('invalid reset_fuse action: ''%s'' (expected ''apply'', ''reinitialize'', or ''skip_changes'')', action));
     ELSIF st.fuse_state <> 'blown' THEN
         PERFORM pgtrickle._invalid(format('fuse is not blown for %s (current state: %s)', pgtrickle._name(st), st.fuse_state));
     END IF;

@@ -27,6 +27,7 @@ BEGIN
     st.requested_cdc_mode := pgtrickle._one_of('cdc_mode', cdc_mode, 'auto', 'trigger', 'wal');
     st.schedule := pgtrickle._schedule(schedule);
     PERFORM pgtrickle._refuse_combination(st.refresh_mode, st.requested_cdc_mode, append_only);
+    PERFORM pgtrickle._refuse_slow_diamond(st.diamond_consistency, st.diamond_schedule_policy);
 
     PERFORM pgtrickle._warn_about_star(query);
     q := pgtrickle._understand(query);
@@ -36,6 +37,7 @@ BEGIN
                   HINT = 'Use pgtrickle.alter_stream_table() to modify an existing stream table, or pgtrickle.drop_stream_table() to remove it first.';
     END IF;
     st.refresh_mode := pgtrickle._resolve_mode(pgtrickle._name(st), st.refresh_mode, q);
+    PERFORM pgtrickle._warn_about_moving_values(query);
     PERFORM pgtrickle._warn_about_sources(q);
     IF st.refresh_mode = 'IMMEDIATE' THEN
         st.schedule := NULL;
@@ -112,6 +114,28 @@ BEGIN
     ELSIF append_only AND mode IN ('FULL', 'IMMEDIATE') THEN
         PERFORM pgtrickle._invalid(format('append_only is not supported with %s refresh mode. Use DIFFERENTIAL or AUTO refresh mode.', mode));
     END IF;
+END $$;
+
+-- docs/pg_trickle.md, "Alter"
+CREATE FUNCTION pgtrickle._refuse_slow_diamond(consistency text, policy text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF consistency = 'none' AND policy = 'slowest' THEN
+        PERFORM pgtrickle._invalid('diamond_schedule_policy = ''slowest'' requires diamond_consistency = ''atomic''. The ''slowest'' policy is only meaningful when atomic cross-branch reads are enabled. Set diamond_consistency = ''atomic'' or use diamond_schedule_policy = ''fastest''.');
+    END IF;
+END $$;
+
+-- As coarse as pg_trickle's own look at the text, which stops at the first of these.
+-- docs/pg_trickle.md, "Refresh modes"
+CREATE FUNCTION pgtrickle._warn_about_moving_values(query text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    word text;
+BEGIN
+    FOREACH word IN ARRAY '{now(),current_timestamp,current_date,current_time,localtime,clock_timestamp(),random(),gen_random_uuid()}'::text[] LOOP
+        IF strpos(lower(query), word) > 0 THEN
+            RAISE WARNING 'pg_trickle: defining query contains a volatile/non-deterministic function (''%'') that may produce different results on each refresh. If this is intentional, use FULL refresh mode.', word;
+            RETURN;
+        END IF;
+    END LOOP;
 END $$;
 
 -- As coarse as pg_trickle's own look: any star before the first FROM, even in a product or a comment, is SELECT *.

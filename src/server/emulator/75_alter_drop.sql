@@ -1,6 +1,6 @@
 -- 75_alter_drop: alter, alter the query, drop.
 
--- NULL leaves a setting as it is.
+-- NULL leaves a setting as it is. A table in ERROR is ACTIVE afterwards, whatever was altered.
 -- docs/pg_trickle.md, "Alter"
 CREATE FUNCTION pgtrickle.alter_stream_table(
     name text, query text DEFAULT NULL, schedule text DEFAULT NULL, refresh_mode text DEFAULT NULL, status text DEFAULT NULL,
@@ -40,6 +40,8 @@ BEGIN
         PERFORM pgtrickle._invalid('fuse_ceiling must be a positive integer');
     END IF;
     PERFORM pgtrickle._refuse_combination(coalesce(new_mode, st.refresh_mode), new_cdc, append_only);
+    PERFORM pgtrickle._refuse_slow_diamond(lower(coalesce(diamond_consistency, st.diamond_consistency)),
+                                           lower(coalesce(diamond_schedule_policy, st.diamond_schedule_policy)));
 
     IF query IS NOT NULL THEN
         PERFORM pgtrickle._alter_query(st, query);
@@ -55,7 +57,7 @@ BEGIN
         PERFORM pgtrickle._alter_mode(st, new_mode);
     END IF;
     UPDATE pgtrickle.pgt_stream_tables s
-       SET status = coalesce(new_status, s.status),
+       SET status = CASE WHEN st.status = 'ERROR' THEN 'ACTIVE' ELSE coalesce(new_status, s.status) END,
            diamond_consistency = coalesce(lower(diamond_consistency), s.diamond_consistency),
            diamond_schedule_policy = coalesce(lower(diamond_schedule_policy), s.diamond_schedule_policy),
            requested_cdc_mode = coalesce(new_cdc, s.requested_cdc_mode),
@@ -82,11 +84,11 @@ BEGIN
     END IF;
 END $$;
 
--- AUTO and INCREMENTAL come through to here, and the catalog's constraint refuses them.
+-- AUTO and INCREMENTAL come through to here, and the catalog's constraint refuses them. Whether the query allows the mode
+-- is not asked, as in pg_trickle.
 -- docs/pg_trickle.md, "Alter"
 CREATE FUNCTION pgtrickle._alter_mode(st pgtrickle.pgt_stream_tables, new_mode text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    q       pgtrickle._query;
     altered pgtrickle.pgt_stream_tables;
 BEGIN
     UPDATE pgtrickle.pgt_stream_tables s
@@ -95,8 +97,7 @@ BEGIN
                            WHEN st.refresh_mode = 'IMMEDIATE' THEN coalesce(s.schedule, '1m')
                            ELSE s.schedule END
      WHERE s.pgt_id = st.pgt_id RETURNING * INTO altered;
-    q := pgtrickle._understand(coalesce(altered.original_query, altered.defining_query));
-    PERFORM pgtrickle._resolve_mode(pgtrickle._name(st), new_mode, q);
+    PERFORM pgtrickle._parse(coalesce(altered.original_query, altered.defining_query));
     PERFORM pgtrickle._change_sources(altered);
     PERFORM pgtrickle._forget();
     PERFORM pgtrickle._refresh_fully(st.pgt_id);

@@ -110,8 +110,8 @@ BEGIN
        SET status = 'SUSPENDED', fuse_state = 'blown', blown_at = now(),
            blow_reason = format('change buffer count (%s) exceeded ceiling (%s)', pending, pgtrickle._fuse_ceiling(st))
      WHERE pgt_id = st.pgt_id;
-    PERFORM pg_notify('pgtrickle_alert', json_build_object('event', 'fuse_blown', 'stream_table', pgtrickle._name(st),
-                                                           'pending', pending, 'ceiling', pgtrickle._fuse_ceiling(st))::text);
+    PERFORM pg_notify('pgtrickle_alert', format('{"event":"fuse_blown","stream_table":%s,"pending":%s,"ceiling":%s}',
+                                                to_json(pgtrickle._name(st)), pending, pgtrickle._fuse_ceiling(st)));
 END $$;
 
 -- pg_trickle stores the debug print of its error; clients take the message out of it.

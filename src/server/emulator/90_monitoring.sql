@@ -115,7 +115,7 @@ CREATE FUNCTION pgtrickle.health_check() RETURNS TABLE (check_name text, severit
         ('stale_tables', CASE WHEN stale_count > 0 THEN 'WARN' ELSE 'OK' END,
             coalesce(stale_count || ' stale stream table(s) (scheduler behind its schedule): ' || stale, 'All stream tables within their schedule')),
         ('needs_reinit', CASE WHEN owed_count > 0 THEN 'WARN' ELSE 'OK' END,
-            coalesce(owed_count || ' stream table(s) awaiting reinitialization: ' || owed, 'No stream tables awaiting reinitialization')),
+            coalesce(owed_count || ' stream table(s) need reinitialization (DDL change detected): ' || owed, 'No stream tables awaiting reinitialization')),
         ('consecutive_errors', CASE WHEN failing_count > 0 THEN 'WARN' ELSE 'OK' END,
             coalesce(failing_count || ' stream table(s) accumulating refresh errors: ' || failing, 'No stream tables accumulating refresh errors')),
         ('buffer_growth', CASE WHEN large_count > 0 THEN 'WARN' ELSE 'OK' END,
