@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How long the ephemeral server, `plan` and `run` take; medians, with their aims beside them. Nothing fails for being
+# How long the ephemeral server, `plan`, `run` and the emulator take; medians, with their aims beside them. Nothing fails for being
 # slow. PGTRICKLE_CI_BENCH_BINARY names a program to measure instead of a release build.
 set -euo pipefail
 # shellcheck source=scripts/setup.sh
@@ -13,6 +13,10 @@ if [[ "${1:-}" == --plan ]]; then # on the server that the environment names
   dbt --quiet deps
   dbt --quiet build
   exec python ../bench.py plan
+fi
+
+if [[ "${1:-}" == --emulator ]]; then # on the server that the environment names
+  exec python "$out/bench.py" emulator
 fi
 
 binary=${PGTRICKLE_CI_BENCH_BINARY:-}
@@ -91,9 +95,66 @@ def run():
     print(f"{'  the whole divided by dbt':<44}{statistics.median(whole / dbt for whole, dbt in runs):>8.2f}")
 
 
-{"server": server, "plan": plan, "run": run}[sys.argv[1]]()
+class Emulated:
+    """Stream tables over a source, every other one over the one before it: half a fan, half a chain."""
+
+    def __init__(self, tables, rows):
+        import psycopg2
+
+        def session(database):
+            connection = psycopg2.connect(dbname=database)
+            connection.autocommit = True
+            return connection.cursor().execute
+
+        database = f"emulated_{tables}_{rows}"
+        session("postgres")(f"create database {database}")
+        # The clock of the server stands still here; this session says when time passes.
+        session("postgres")(f"alter database {database} set pg_trickle.enabled = off")
+        self.sql, self.rows = session(database), rows
+        self.sql("set client_min_messages = error; set pg_trickle.enabled = on; create extension pg_trickle")
+        self.sql(f"create table source as select n as id, n % 1000 as v from generate_series(1, {rows}) n")
+        self.sql("alter table source add primary key (id); analyze source")
+        begin = time.perf_counter()
+        for n in range(tables):
+            chained = n % 2 == 0 and n > 0
+            query = f"select id, v + 1 as v from t{n - 2}" if chained else f"select id, v from source where v = {n}"
+            self.sql("select pgtrickle.create_stream_table(%s, %s, '1s', 'DIFFERENTIAL')", (f"public.t{n}", query))
+        self.created = [time.perf_counter() - begin]
+
+    def rounds(self, number):
+        """Seconds of each tick after a small change, and of each tick after none."""
+        changed, quiet = [], []
+        for n in range(number):
+            self.sql(f"update source set v = (v + 1) % 1000 where id % {self.rows // 10} = {n}")
+            changed.append(self.tick())
+            quiet.append(self.tick())
+        return changed, quiet
+
+    def tick(self):
+        self.sql("update pgtrickle.pgt_stream_tables set last_refresh_at = last_refresh_at - interval '1 minute'")
+        begin = time.perf_counter()
+        self.sql("call pgtrickle._emulator_tick()")
+        return time.perf_counter() - begin
+
+
+def emulator():
+    whole = Emulated(200, 100_000)
+    changed, quiet = whole.rounds(20)
+    line("the emulator, 200 tables over 100k rows: create", whole.created, "s")
+    line("  a tick after ten rows changed", changed, "s")
+    line("  a tick after none", quiet, "ms")
+    for what, half in {"tables": Emulated(100, 100_000), "rows": Emulated(200, 50_000)}.items():
+        steps = zip(("create", "changed", "quiet"), (whole.created, changed, quiet), (half.created, *half.rounds(5)))
+        grown = [f"{step} {statistics.median(all) / statistics.median(some):.1f}" for step, all, some in steps]
+        print(f"  twice the {what}: times {', '.join(grown)}", flush=True)
+    thirds = [statistics.median(part) for part in (changed[:7], changed[-7:])]
+    print(f"  the last third of the rounds: times {thirds[1] / thirds[0]:.1f}", flush=True)
+
+
+{"server": server, "plan": plan, "run": run, "emulator": emulator}[sys.argv[1]]()
 PYTHON
 
 python "$out/bench.py" server
 "$BENCHED" ephemeral -- scripts/bench.sh --plan
+"$BENCHED" ephemeral --engine emulator -- scripts/bench.sh --emulator
 (cd "$project" && rm -rf target && python ../bench.py run)

@@ -90,7 +90,11 @@ impl Server {
 
     /// Drops the database and the roles that bear its name. Forced: the real extension's scheduler stays connected.
     pub async fn drop(&self, database: &str) {
-        self.run(&format!("drop database {database} with (force)")).await;
+        let drop = format!("drop database {database} with (force)");
+        if let Err(error) = client(&self.endpoint).await.batch_execute(&drop).await {
+            println!("{database} is left behind: {error}");
+            return;
+        }
         let roles = "select rolname::text from pg_roles where starts_with(rolname, $1)";
         let prefix = format!("{database}_");
         for role in client(&self.endpoint).await.query(roles, &[&prefix]).await.unwrap() {

@@ -28,10 +28,33 @@ fn every_cited_heading_exists() {
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
 
-/// The code and the macros.
+#[test]
+fn whatever_a_client_of_the_emulator_calls_names_its_heading_and_stands_in_a_file_of_its_contents() {
+    let folder = PathBuf::from("src/server/emulator");
+    let contents = fs::read_to_string(folder.join("00_catalog.sql")).unwrap();
+    let mut seen = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let part = path.file_stem().unwrap().to_string_lossy().into_owned();
+        assert!(contents.contains(&format!("\n--   {part} ")), "{part} is not in the contents");
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        for pair in lines.windows(2) {
+            let made = ["CREATE FUNCTION pgtrickle.", "CREATE VIEW pgtrickle.", "CREATE TABLE pgtrickle."];
+            let made = made.iter().find_map(|start| pair[1].strip_prefix(start));
+            if made.is_some_and(|name| !name.starts_with('_')) {
+                seen += 1;
+                assert!(pair[0].contains(CITED), "{part}: {} cites nothing", pair[1]);
+            }
+        }
+    }
+    assert!(seen > 40, "only {seen} were found");
+}
+
+/// The code, the macros and the scenarios.
 fn files() -> Vec<PathBuf> {
     let mut files = Vec::new();
-    let mut open = vec![PathBuf::from("src"), PathBuf::from("macros")];
+    let mut open = vec![PathBuf::from("src"), PathBuf::from("macros"), PathBuf::from("tests/conformance")];
     while let Some(path) = open.pop() {
         if path.is_dir() {
             open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));

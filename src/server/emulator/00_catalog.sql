@@ -11,8 +11,8 @@
 --   * PostgreSQL is the parser: a query is understood through the catalog entry of a temporary view made from it;
 --   * time passes when somebody calls pgtrickle._emulator_tick().
 --
--- docs/pg_trickle.md says how the real extension behaves; each function names the heading it follows.
--- docs/emulator.md lists what is knowingly different.
+-- docs/pg_trickle.md says how the real extension behaves; each table, view and function that a client meets names the
+-- heading it follows. docs/emulator.md lists what is knowingly different, tests/conformance/ shows what is the same.
 --
 -- Contents
 --   00_catalog      the tables a client reads

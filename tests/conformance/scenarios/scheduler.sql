@@ -171,3 +171,37 @@ SELECT EXISTS (SELECT FROM pgtrickle.pgt_refresh_history WHERE action = 'NO_DATA
 --> t
 SELECT effective_refresh_mode FROM pgtrickle.pgt_stream_tables;
 --> NO_DATA
+
+-- # a locked source leaves no error behind
+SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1s', 'DIFFERENTIAL');
+INSERT INTO orders VALUES (4, 1, 40, 'new');
+BEGIN;
+LOCK TABLE orders IN ACCESS EXCLUSIVE MODE;
+--@ b
+SELECT status, last_error_message FROM pgtrickle.pgt_stream_tables;
+--> ACTIVE | NULL
+COMMIT;
+--@ until
+SELECT count(*) FROM ids;
+--> 4
+SELECT status, consecutive_errors, last_error_message FROM pgtrickle.pgt_stream_tables;
+--> ACTIVE | 0 | NULL
+
+-- # writers of a source do not wait for the scheduler
+SELECT pgtrickle.create_stream_table('public.slow', 'SELECT id, pg_sleep(CASE WHEN id > 3 THEN 3600 ELSE 0 END) IS NULL AS slept FROM orders', '1s', 'FULL');
+SELECT pgtrickle.create_stream_table('public.other', 'SELECT id FROM orders', '1h', 'DIFFERENTIAL');
+INSERT INTO orders VALUES (4, 1, 40, 'new');
+--@ until
+SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep');
+--> t
+INSERT INTO orders VALUES (5, 1, 50, 'new');
+SELECT pgtrickle.refresh_stream_table('public.other');
+SELECT count(*) FROM other;
+--> 5
+SELECT pgtrickle.alter_stream_table('public.other', schedule => '2h');
+SELECT pgt_name, status FROM pgtrickle.pgt_stream_tables ORDER BY 1;
+--> other | ACTIVE
+--> slow | ACTIVE
+DELETE FROM orders WHERE id > 3;
+SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep';
+--> 1

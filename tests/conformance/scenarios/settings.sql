@@ -136,3 +136,14 @@ SELECT status, n FROM counts ORDER BY 1;
 --> paid | 2
 SELECT count(*) FROM copied;
 --> 4
+
+-- # a table can keep former versions of its rows
+-- emulator: temporal tables are refused with 0A000
+SELECT pgtrickle.create_stream_table('public.versions', 'SELECT id, status FROM orders', '1h', 'DIFFERENTIAL', temporal => true);
+SELECT temporal_mode FROM pgtrickle.pgt_stream_tables;
+--> t
+
+-- # the heap is a storage backend
+SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1h', 'DIFFERENTIAL', storage_backend => 'heap');
+SELECT storage_backend FROM pgtrickle.pgt_stream_tables;
+--> heap
