@@ -26,7 +26,7 @@ pub struct Cli {
 pub enum Command {
     /// The whole gate: a server, dbt, the plan, waiting, tests, checks and reports
     Run(RunArgs),
-    /// What would change, against a live catalog or another manifest. Never writes
+    /// What would change, against a live catalog, another manifest or a git revision. Changes nothing
     Plan(PlanArgs),
     /// Wait until the project's stream tables are populated
     Wait(WaitArgs),
@@ -99,6 +99,25 @@ pub struct ManifestArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "The dbt project")]
+#[expect(missing_docs, reason = "the doc comments here are the help texts")]
+pub struct SelectArgs {
+    /// Only these models, in dbt's words: `orders`, `+orders`, `tag:nightly`, `path:models/marts`, `state:modified`
+    #[arg(
+        short,
+        long,
+        value_name = "SELECTOR",
+        num_args = 1..,
+        env = "PGTRICKLE_CI_SELECT",
+        hide_env = true
+    )]
+    pub select: Vec<String>,
+    /// Without these models, in the same words
+    #[arg(long, value_name = "SELECTOR", num_args = 1.., env = "PGTRICKLE_CI_EXCLUDE", hide_env = true)]
+    pub exclude: Vec<String>,
+}
+
+#[derive(Debug, Args)]
 #[command(next_help_heading = "The server")]
 #[expect(missing_docs, reason = "the doc comments here are the help texts")]
 pub struct ServerArgs {
@@ -129,6 +148,40 @@ pub struct EngineArgs {
     /// What to run there: auto takes pg_trickle where it is installed, else the emulator
     #[arg(long, value_enum, default_value_t, env = "PGTRICKLE_CI_ENGINE", hide_env = true)]
     pub engine: EngineArg,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The sources on an ephemeral server")]
+#[expect(missing_docs, reason = "the doc comments here are the help texts")]
+pub struct SourceArgs {
+    /// Make sources that no fixture made as empty tables, from the columns and data types in the project's YAML
+    #[arg(
+        long,
+        conflicts_with = "database_url",
+        conflicts_with = "sources_from",
+        env = "PGTRICKLE_CI_STUB_SOURCES",
+        hide_env = true
+    )]
+    pub stub_sources: bool,
+    /// Copy sources that no fixture made from this server, which is only read
+    #[arg(
+        long,
+        value_name = "URL",
+        conflicts_with = "database_url",
+        env = "PGTRICKLE_CI_SOURCES_FROM",
+        hide_env = true,
+        hide_env_values = true
+    )]
+    pub sources_from: Option<String>,
+    /// Copy so many rows of each of those tables, and the rows that they refer to [default: none]
+    #[arg(
+        long,
+        value_name = "ROWS",
+        requires = "sources_from",
+        env = "PGTRICKLE_CI_SAMPLE",
+        hide_env = true
+    )]
+    pub sample: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -205,6 +258,8 @@ pub struct WaitingArgs {
 pub struct RunArgs {
     #[command(flatten)]
     pub project: ProjectArgs,
+    #[command(flatten)]
+    pub selection: SelectArgs,
     /// Variables for dbt, as YAML
     #[arg(
         long,
@@ -218,6 +273,8 @@ pub struct RunArgs {
     pub server: ServerArgs,
     #[command(flatten)]
     pub engine: EngineArgs,
+    #[command(flatten)]
+    pub sources: SourceArgs,
     #[command(flatten)]
     pub policy: PolicyArgs,
     #[command(flatten)]
@@ -233,6 +290,8 @@ pub struct PlanArgs {
     pub project: ProjectArgs,
     #[command(flatten)]
     pub manifest: ManifestArgs,
+    #[command(flatten)]
+    pub selection: SelectArgs,
     /// Variables for dbt, as YAML, where it has to compile the project
     #[arg(
         long,
@@ -251,6 +310,15 @@ pub struct PlanArgs {
         hide_env = true
     )]
     pub baseline: Option<PathBuf>,
+    /// Compare with a revision of the repository instead of a server; dbt compiles it once
+    #[arg(
+        long,
+        value_name = "REF",
+        conflicts_with_all = ["database_url", "baseline"],
+        env = "PGTRICKLE_CI_BASE_REF",
+        hide_env = true
+    )]
+    pub base_ref: Option<String>,
     /// Exit with 1 when something would change
     #[arg(long, env = "PGTRICKLE_CI_EXIT_CODE", hide_env = true)]
     pub exit_code: bool,
@@ -269,6 +337,8 @@ pub struct WaitArgs {
     pub project: ProjectArgs,
     #[command(flatten)]
     pub manifest: ManifestArgs,
+    #[command(flatten)]
+    pub selection: SelectArgs,
     /// Fill the tables that were created with `initialize: false`; nothing else ever does
     #[arg(long, env = "PGTRICKLE_CI_REFRESH", hide_env = true)]
     pub refresh: bool,
@@ -288,6 +358,8 @@ pub struct CheckArgs {
     #[command(flatten)]
     pub manifest: ManifestArgs,
     #[command(flatten)]
+    pub selection: SelectArgs,
+    #[command(flatten)]
     pub server: ServerArgs,
     #[command(flatten)]
     pub reports: ReportArgs,
@@ -300,6 +372,8 @@ pub struct VerifyArgs {
     pub project: ProjectArgs,
     #[command(flatten)]
     pub manifest: ManifestArgs,
+    #[command(flatten)]
+    pub selection: SelectArgs,
     /// Compare the tables as they are, and write nothing
     #[arg(long = "static", required = true, env = "PGTRICKLE_CI_STATIC", hide_env = true)]
     pub only_static: bool,

@@ -17,6 +17,7 @@ use crate::{
     output::{self, Ui},
     pg,
     server::{EngineChoice, Wanted},
+    sources,
 };
 
 pub use file::File;
@@ -235,6 +236,20 @@ impl Config {
             .into_iter()
             .flatten()
             .collect()
+    }
+
+    /// The server that sources are copied from.
+    pub fn origin(
+        &self,
+        sources: &cli::SourceArgs,
+        server: &cli::ServerArgs,
+    ) -> Result<Option<sources::Origin>, Error> {
+        let endpoint = sources.sources_from.as_deref().map(pg::Endpoint::parse).transpose()?;
+        Ok(endpoint.map(|endpoint| sources::Origin {
+            endpoint,
+            limits: Self::limits(server),
+            rows: sources.sample,
+        }))
     }
 
     /// How long a server may take for one thing.

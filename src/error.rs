@@ -1,6 +1,6 @@
 //! Why a command could not do its work: every module's own error, and the next command to type.
 
-use crate::{config, dbt, output, pg, plan, project, server};
+use crate::{config, dbt, output, pg, plan, project, server, sources};
 
 /// Any reason to end with exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,8 @@ pub enum Error {
     Project(#[from] project::Error),
     #[error(transparent)]
     Server(#[from] server::Error),
+    #[error(transparent)]
+    Sources(#[from] sources::Error),
 }
 
 impl Error {
@@ -33,6 +35,7 @@ impl Error {
             Self::Plan(error) => Some(error.hint()),
             Self::Project(error) => Some(error.hint()),
             Self::Server(error) => error.hint(),
+            Self::Sources(error) => error.hint(),
         }
     }
 }

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | 4 the door | [`cli`], [`config`], [`exit`] | what was typed becomes one resolved configuration |
 //! | 3 the acts | [`commands`] | one file a subcommand, each a short story told in calls |
-//! | 2 the hands | [`dbt`], [`pg`], [`server`], [`output`] | processes, sockets, files |
+//! | 2 the hands | [`dbt`], [`pg`], [`server`], [`sources`], [`output`] | processes, sockets, files |
 //! | 1 the thought | [`project`], [`plan`], [`judge`], [`report`] | values in, values out: no clock, no input, no output |
 //! | 0 the words | [`model`] | names, settings, outcomes |
 //!
@@ -33,5 +33,6 @@ pub mod plan;
 pub mod project;
 pub mod report;
 pub mod server;
+pub mod sources;
 
 pub use error::Error;

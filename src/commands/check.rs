@@ -14,7 +14,7 @@ use crate::{
 
 /// Checks the project's stream tables, or without a project every one of the database.
 pub(super) async fn check(config: &Config, args: &CheckArgs, report: &mut Report) -> Result<Exit, Error> {
-    let project = wanted(config, &args.project, &args.manifest)?;
+    let project = wanted(config, &args.project, &args.manifest, &args.selection)?;
     report.project = project.as_ref().map(|project| project.name.clone());
     let client = connect(config, &args.server, &args.project, report).await?;
     let evidence = Evidence::gather(&client).await?;

@@ -9,13 +9,9 @@ use tokio::{
 };
 
 use crate::{
-    pg::Endpoint,
+    pg::{Endpoint, MISLEADING},
     server::{Ephemeral, Error, Wanted},
 };
-
-/// Variables that would lead libpq away from the server, or ask of it what it does not have.
-const MISLEADING: [&str; 6] =
-    ["PGHOSTADDR", "PGSERVICE", "PGOPTIONS", "PGCHANNELBINDING", "PGREQUIREAUTH", "PGTARGETSESSIONATTRS"];
 
 /// Starts a server, runs `command` beside it, stops the server and answers with the command's exit code.
 ///
@@ -70,16 +66,10 @@ fn start(endpoint: &Endpoint, command: &[OsString]) -> Result<Child, Error> {
 }
 
 /// How libpq, dbt and everything that reads a `DATABASE_URL` find the server.
-fn environment(endpoint: &Endpoint) -> [(&'static str, String); 7] {
-    [
-        ("PGHOST", endpoint.host.clone()),
-        ("PGPORT", endpoint.port.to_string()),
-        ("PGUSER", endpoint.user.clone()),
-        ("PGPASSWORD", endpoint.password.reveal().to_owned()),
-        ("PGDATABASE", endpoint.database.clone()),
-        ("PGSSLMODE", "disable".into()),
-        ("DATABASE_URL", endpoint.url().reveal().to_owned()),
-    ]
+fn environment(endpoint: &Endpoint) -> Vec<(&'static str, String)> {
+    let mut variables = endpoint.environment();
+    variables.push(("DATABASE_URL", endpoint.url().reveal().to_owned()));
+    variables
 }
 
 fn not_run(command: &[OsString], source: io::Error) -> Error {

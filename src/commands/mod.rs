@@ -1,9 +1,12 @@
 //! The subcommands, a file each, and what they share: a report that is written on every way out.
 
+mod base;
 mod check;
 mod ephemeral;
 mod plan;
 mod run;
+mod selection;
+mod sources;
 mod verify;
 mod wait;
 
@@ -17,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     Error,
-    cli::{Cli, Command, ManifestArgs, ProjectArgs, ReportArgs, ServerArgs},
+    cli::{Cli, Command, ManifestArgs, ProjectArgs, ReportArgs, SelectArgs, ServerArgs},
     config::Config,
     dbt,
     exit::Exit,
@@ -160,6 +163,18 @@ fn manifest(config: &Config, project: &ProjectArgs, manifest: &ManifestArgs) -> 
     Ok(read.with_files_below(&project.project_dir.to_string_lossy()))
 }
 
+/// The same with the selected stream tables alone.
+fn selected_manifest(
+    config: &Config,
+    project: &ProjectArgs,
+    manifest_args: &ManifestArgs,
+    selection: &SelectArgs,
+) -> Result<Project, Error> {
+    let read = manifest(config, project, manifest_args)?;
+    let file = manifest_args.manifest.clone().map_or_else(|| manifest_file(config, project), Ok)?;
+    Ok(read.only(selection::selected(config, selection, &file, None)?.as_ref()))
+}
+
 /// Where dbt leaves the project's manifest.
 fn manifest_file(config: &Config, project: &ProjectArgs) -> Result<PathBuf, Error> {
     let dir = &project.project_dir;
@@ -194,9 +209,14 @@ fn wanted(
     config: &Config,
     project: &ProjectArgs,
     manifest_args: &ManifestArgs,
+    selection: &SelectArgs,
 ) -> Result<Option<Project>, Error> {
     let here = manifest_args.manifest.is_some() || project.project_dir.join("dbt_project.yml").exists();
-    if here { manifest(config, project, manifest_args).map(Some) } else { Ok(None) }
+    // What is selected is selected of a project.
+    if here || selection::selector(selection)?.is_some() {
+        return selected_manifest(config, project, manifest_args, selection).map(Some);
+    }
+    Ok(None)
 }
 
 /// A connection to the server that the user named.

@@ -1,9 +1,16 @@
 //! `plan`: what would change. It reads, and writes nothing.
 
+use std::{collections::BTreeSet, path::Path};
+
 use crate::{
     Error,
     cli::PlanArgs,
-    commands::{connect, manifest, manifest_file, target},
+    commands::{
+        base::base,
+        connect, manifest, manifest_file,
+        selection::{selected, selector},
+        target,
+    },
     config::Config,
     dbt::{self, Dbt, ProjectFile, Target},
     exit::Exit,
@@ -17,33 +24,49 @@ use crate::{
 
 /// Compares the project with a server, or with another manifest.
 pub(super) async fn plan(config: &Config, args: &PlanArgs, report: &mut Report) -> Result<Exit, Error> {
-    let project = desired(config, args).await?;
+    selector(&args.selection)?;
+    let base = base(config, args).await?;
+    let baseline = base.as_ref().and_then(|base| base.manifest.as_deref());
+    let (project, selected) = desired(config, args, baseline).await?;
     report.project = Some(project.name.clone());
     let policy = config.policy(&args.policy, &project.name);
-    let plan = if let Some(file) = &args.baseline {
-        report.target = Some(file.display().to_string());
-        Plan::between(&project.tables, &as_deployed(dbt::read_manifest(file)?), &policy)?
+    let plan = if let Some(base) = &base {
+        report.target = Some(base.name.clone());
+        let before = baseline.map(dbt::read_manifest).transpose()?.unwrap_or_default();
+        Plan::between(&project.tables, &as_deployed(before), &policy)?
     } else {
         let client = connect(config, &args.server, &args.project, report).await?;
         against(&client, &project, &client.catalog().await?, &policy).await?
     };
+    let plan = plan.narrowed(selected.as_ref(), &project.tables);
     let changes = !plan.is_empty();
     report.plan = Some(plan);
     Ok(if args.exit_code && changes { Exit::Refused } else { Exit::Passed })
 }
 
+/// A project, and which of its models are meant where not all are.
+type Desired = (Project, Option<BTreeSet<String>>);
+
 /// The project as dbt compiled it. Where that was never done, was lost, or is older than a model, dbt is asked.
-async fn desired(config: &Config, args: &PlanArgs) -> Result<Project, Error> {
+async fn desired(config: &Config, args: &PlanArgs, baseline: Option<&Path>) -> Result<Desired, Error> {
     let read = manifest(config, &args.project, &args.manifest);
     let named = args.manifest.manifest.is_some();
     match read {
-        Ok(project) if named || !is_outdated(config, args, &project)? => Ok(project),
-        Ok(_)
-        | Err(
-            Error::Project(project::Error::NotCompiled { .. }) | Error::Dbt(dbt::Error::NoManifest { .. }),
-        ) if !named => compile(config, args).await,
-        other => other,
+        Ok(project) if named || !is_outdated(config, args, &project)? => {
+            let file =
+                args.manifest.manifest.clone().map_or_else(|| manifest_file(config, &args.project), Ok)?;
+            Ok((project, selected(config, &args.selection, &file, baseline)?))
+        }
+        Err(error) if named || !is_uncompiled(&error) => Err(error),
+        _ => compile(config, args, baseline).await,
     }
+}
+
+fn is_uncompiled(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Project(project::Error::NotCompiled { .. }) | Error::Dbt(dbt::Error::NoManifest { .. })
+    )
 }
 
 fn is_outdated(config: &Config, args: &PlanArgs, project: &Project) -> Result<bool, Error> {
@@ -51,7 +74,7 @@ fn is_outdated(config: &Config, args: &PlanArgs, project: &Project) -> Result<bo
 }
 
 /// Has dbt compile the project for the server that the plan is made against.
-async fn compile(config: &Config, args: &PlanArgs) -> Result<Project, Error> {
+async fn compile(config: &Config, args: &PlanArgs, baseline: Option<&Path>) -> Result<Desired, Error> {
     let file = ProjectFile::read(&args.project.project_dir)?;
     let target = target(config, &args.project, &file)?;
     let target = Target { endpoint: config.server(&args.server, &args.project)?, ..target };
@@ -60,7 +83,8 @@ async fn compile(config: &Config, args: &PlanArgs) -> Result<Project, Error> {
     let dbt = Dbt::new(&path, &args.project.project_dir, target, args.vars.clone(), config.ui)?;
     dbt.install_packages(&file).await?;
     dbt.compile().await?;
-    dbt.manifest()
+    let project = dbt.manifest()?;
+    Ok((project, selected(config, &args.selection, &dbt.manifest_file(), baseline)?))
 }
 
 /// Compares the project with what a server has, and asks it for the columns of the queries that change.

@@ -5,7 +5,14 @@ use std::collections::BTreeSet;
 use crate::{
     Error,
     cli::RunArgs,
-    commands::{check::Evidence, connect_to, plan::against, target, wait::Waiting},
+    commands::{
+        check::Evidence,
+        connect_to,
+        plan::against,
+        selection::{select_for_run, selector},
+        sources, target,
+        wait::Waiting,
+    },
     config::Config,
     dbt::{self, Dbt, ProjectFile, Target},
     exit::Exit,
@@ -19,6 +26,7 @@ use crate::{
 
 /// Deploys the project, waits, tests, checks, and says what it saw.
 pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -> Result<Exit, Error> {
+    let selects = selector(&args.selection)?.is_some();
     let file = ProjectFile::read(&args.project.project_dir)?;
     report.project = Some(file.name.clone());
     let target = target(config, &args.project, &file)?;
@@ -26,19 +34,26 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
     let client = connect_to(server.endpoint(), &args.server, report).await?;
     let target = Target { endpoint: server.endpoint().clone(), ..target };
     let path = config.environment.path();
-    let dbt = Dbt::new(&path, &args.project.project_dir, target, args.vars.clone(), config.ui)?;
+    let mut dbt = Dbt::new(&path, &args.project.project_dir, target, args.vars.clone(), config.ui)?;
 
     dbt.install_packages(&file).await?;
-    if let Server::Own(_) = server {
+    if server.own().is_some() {
         run_fixtures(config, &client).await?;
     }
-    find_missing_sources(args, &dbt, &client).await?;
+    let mut selected = None;
+    if selects || dbt::mentions_sources(&args.project.project_dir) {
+        dbt.parse().await?;
+        selected = select_for_run(config, &args.selection, &mut dbt, &client).await?;
+        let wanted = sources::Wanted { args: &args.sources, limits: &args.server, models: selected.as_ref() };
+        sources::provide(config, &wanted, &dbt, server.own(), &client).await?;
+    }
 
     let before = client.catalog().await?;
+    let selected = selected.as_ref();
     let planned = if before.is_empty() {
         None
     } else {
-        Some(plan_first(config, args, &dbt, &client, &before, report).await?)
+        Some(plan_first((config, args, selected), &dbt, &client, &before, report).await?)
     };
     if report.plan.as_ref().is_some_and(|plan| plan.refused().next().is_some()) {
         return Ok(Exit::Refused);
@@ -48,9 +63,11 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
         project
     } else {
         let project = dbt.compiled_manifest().await?;
-        report.plan = Some(Plan::between(&project.tables, &before, &policy(config, args, &project))?);
+        let plan = Plan::between(&project.tables, &before, &policy(config, args, &project))?;
+        report.plan = Some(plan.narrowed(selected, &project.tables));
         project
     };
+    let project = project.only(selected);
     report.outcomes.extend(dbt::deploy_outcomes(&results, &with_origins(&project)));
     report.outcomes.extend(carry_out_drops(&client, report.plan.as_ref()).await);
 
@@ -79,6 +96,13 @@ impl Server {
         Ok(Self::Own(Ephemeral::start(&config.ephemeral(&args.engine)).await?))
     }
 
+    fn own(&self) -> Option<&Ephemeral> {
+        match self {
+            Self::Own(server) => Some(server),
+            Self::Named(_) => None,
+        }
+    }
+
     fn endpoint(&self) -> &Endpoint {
         match self {
             Self::Own(server) => server.endpoint(),
@@ -102,29 +126,10 @@ async fn run_fixtures(config: &Config, client: &Client) -> Result<(), Error> {
     Ok(())
 }
 
-/// A source that is not there would fail deep inside dbt, once a model.
-async fn find_missing_sources(args: &RunArgs, dbt: &Dbt, client: &Client) -> Result<(), Error> {
-    if !dbt::mentions_sources(&args.project.project_dir) {
-        return Ok(());
-    }
-    dbt.parse().await?;
-    let sources = dbt.sources()?;
-    let missing = client.missing(sources.keys()).await?;
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let line = |relation: &Relation| {
-        let files: Vec<&str> = sources.get(relation).into_iter().flatten().map(String::as_str).collect();
-        format!("{relation}, read by {}", files.join(", "))
-    };
-    Err(dbt::Error::MissingSources { missing: missing.iter().map(line).collect() }.into())
-}
-
 /// The plan of a server that already has stream tables is made before anything is touched, so that what it refuses
 /// does not happen.
 async fn plan_first(
-    config: &Config,
-    args: &RunArgs,
+    (config, args, selected): (&Config, &RunArgs, Option<&BTreeSet<String>>),
     dbt: &Dbt,
     client: &Client,
     before: &pg::Catalog,
@@ -133,6 +138,7 @@ async fn plan_first(
     dbt.compile().await?;
     let project = dbt.manifest()?;
     let plan = against(client, &project, before, &policy(config, args, &project)).await?;
+    let plan = plan.narrowed(selected, &project.tables);
     report.outcomes.extend(plan.refused().map(|step| {
         let message = format!("{} is refused: nothing was deployed", step.change.words());
         Outcome::new(Stage::Plan, &step.relation, Verdict::Failed, message)

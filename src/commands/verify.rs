@@ -19,7 +19,7 @@ use crate::{
 
 /// Verifies the project's stream tables, or without a project every one of the database.
 pub(super) async fn verify(config: &Config, args: &VerifyArgs, report: &mut Report) -> Result<Exit, Error> {
-    let project = wanted(config, &args.project, &args.manifest)?;
+    let project = wanted(config, &args.project, &args.manifest, &args.selection)?;
     report.project = project.as_ref().map(|project| project.name.clone());
     let client = connect(config, &args.server, &args.project, report).await?;
     let deployed = client.catalog().await?;

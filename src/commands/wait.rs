@@ -8,7 +8,7 @@ use std::{
 use crate::{
     Error,
     cli::WaitArgs,
-    commands::{connect, manifest},
+    commands::{connect, selected_manifest},
     config::Config,
     exit::Exit,
     judge::{
@@ -26,7 +26,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
 /// Waits for the project's stream tables on a server that the user named.
 pub(super) async fn wait(config: &Config, args: &WaitArgs, report: &mut Report) -> Result<Exit, Error> {
-    let project = manifest(config, &args.project, &args.manifest)?;
+    let project = selected_manifest(config, &args.project, &args.manifest, &args.selection)?;
     report.project = Some(project.name.clone());
     let client = connect(config, &args.server, &args.project, report).await?;
     let tables: Vec<&StreamTable> = project.tables.iter().collect();

@@ -17,7 +17,7 @@ use super::{Error, ProjectFile, RunResults, Target, profile::PASSWORD_VARIABLE};
 use crate::{
     model::Relation,
     output::{self, Ui},
-    project::{self, Project},
+    project::{self, Declared, Graph, Project, Selection, Selector},
 };
 
 /// dbt, pointed at one server. What it writes goes to a folder that is removed with this value.
@@ -26,6 +26,8 @@ pub struct Dbt {
     project_dir: PathBuf,
     target: Target,
     vars: Option<String>,
+    /// The nodes that are made and tested; all of them where none are named.
+    selected: Vec<String>,
     /// Holds the generated profiles.yml, dbt's target folder and its logs.
     scratch: tempfile::TempDir,
     ui: Ui,
@@ -57,7 +59,20 @@ impl Dbt {
         let scratch = tempfile::Builder::new().prefix("pgtrickle-ci-dbt-").tempdir();
         let scratch = scratch.map_err(|source| Error::Start { source })?;
         target.write(scratch.path())?;
-        Ok(Self { program, project_dir: project_dir.to_owned(), target, vars, scratch, ui })
+        Ok(Self {
+            program,
+            project_dir: project_dir.to_owned(),
+            target,
+            vars,
+            selected: Vec::new(),
+            scratch,
+            ui,
+        })
+    }
+
+    /// From now on makes and tests these nodes alone, each named by a selector.
+    pub fn select(&mut self, selected: Vec<String>) {
+        self.selected = selected;
     }
 
     /// Where this dbt leaves its artifacts.
@@ -95,7 +110,10 @@ impl Dbt {
 
     /// Runs the project's own tests.
     pub async fn test(&self) -> Result<(Invocation, RunResults), Error> {
-        self.nodes("test", &[]).await
+        // A test that also looks at something that is not selected runs when that is there all the same.
+        let which: &[&str] =
+            if self.selected.is_empty() { &[] } else { &["--indirect-selection", "buildable"] };
+        self.nodes("test", which).await
     }
 
     /// The manifest that the last invocation left.
@@ -104,11 +122,41 @@ impl Dbt {
         Ok(project.with_files_below(&self.project_dir.to_string_lossy()))
     }
 
-    /// The sources that the models read; known before anything is compiled.
-    pub fn sources(&self) -> Result<BTreeMap<Relation, BTreeSet<String>>, crate::Error> {
-        let file = self.target_dir().join("manifest.json");
-        let bytes = std::fs::read(&file).map_err(|_| Error::NoManifest { file: file.clone() })?;
-        Ok(Project::read_sources(&file.display().to_string(), &bytes)?)
+    /// The sources that these models read, or all models; known before anything is compiled.
+    pub fn sources(
+        &self,
+        models: Option<&BTreeSet<String>>,
+    ) -> Result<BTreeMap<Relation, BTreeSet<String>>, crate::Error> {
+        let (file, bytes) = self.manifest_bytes()?;
+        Ok(Project::read_sources(&file, &bytes, models)?)
+    }
+
+    /// The sources as the project's YAML declares them; known before anything is compiled.
+    pub fn declared_sources(&self) -> Result<BTreeMap<Relation, Declared>, crate::Error> {
+        let (file, bytes) = self.manifest_bytes()?;
+        Ok(project::declared(&file, &bytes)?)
+    }
+
+    /// Who reads whom; known before anything is compiled.
+    pub fn graph(&self) -> Result<Graph, crate::Error> {
+        let (file, bytes) = self.manifest_bytes()?;
+        Ok(Project::read_graph(&file, &bytes)?)
+    }
+
+    /// For each model, seed and snapshot a selector that means it alone.
+    pub fn exact_names(&self) -> Result<BTreeMap<String, String>, crate::Error> {
+        let (file, bytes) = self.manifest_bytes()?;
+        Ok(project::exact_names(&file, &bytes)?)
+    }
+
+    /// Where the manifest of the last invocation lies.
+    pub fn manifest_file(&self) -> PathBuf {
+        self.target_dir().join("manifest.json")
+    }
+
+    fn manifest_bytes(&self) -> Result<(String, Vec<u8>), Error> {
+        let file = self.manifest_file();
+        Ok((file.display().to_string(), read_bytes(&file)?))
     }
 
     /// A manifest with compiled SQL for every model: dbt leaves out what it skipped behind a failure.
@@ -127,7 +175,12 @@ impl Dbt {
         let file = self.target_dir().join("run_results.json");
         // A result of an earlier command would be taken for this one's.
         let _ = std::fs::remove_file(&file);
-        let (invocation, said) = self.invoke(command, arguments).await?;
+        let mut arguments = arguments.to_vec();
+        if !self.selected.is_empty() {
+            arguments.push("--select");
+            arguments.extend(self.selected.iter().map(String::as_str));
+        }
+        let (invocation, said) = self.invoke(command, &arguments).await?;
         match RunResults::read(&file) {
             Ok(results) if invocation.code <= 1 => Ok((invocation, results)),
             _ => Err(self.failed(command, &invocation, &said)),
@@ -191,6 +244,10 @@ impl Dbt {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
+        if command == "compile" {
+            // Then dbt asks a server for nothing but what a model asks for.
+            process.env("DBT_POPULATE_CACHE", "false");
+        }
         if let Some(vars) = &self.vars {
             process.args(["--vars", vars]);
         }
@@ -200,18 +257,31 @@ impl Dbt {
 
 /// Reads a manifest, with the compiled SQL that lies beside it for models whose own copy is lost.
 pub fn read_manifest(file: &Path) -> Result<Project, crate::Error> {
-    let bytes = match std::fs::read(file) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Error::NoManifest { file: file.to_owned() }.into());
-        }
-        Err(error) => {
-            return Err(Error::Unreadable { file: file.to_owned(), reason: error.to_string() }.into());
-        }
-    };
+    let bytes = read_bytes(file)?;
     let target_dir = file.parent().unwrap_or(Path::new("."));
     let compiled = |package: &str, model: &str| super::compiled_sql(target_dir, package, model);
     Ok(Project::read(&file.display().to_string(), &bytes, compiled)?)
+}
+
+/// What a selector means in a manifest, where `baseline` is the one that states are told from.
+pub fn read_selection(
+    file: &Path,
+    selector: &Selector,
+    baseline: Option<&Path>,
+) -> Result<Selection, crate::Error> {
+    let baseline =
+        baseline.map(|file| Ok::<_, Error>((file.display().to_string(), read_bytes(file)?))).transpose()?;
+    let baseline = baseline.as_ref().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
+    Ok(selector.find((&file.display().to_string(), &read_bytes(file)?), baseline)?)
+}
+
+fn read_bytes(file: &Path) -> Result<Vec<u8>, Error> {
+    std::fs::read(file).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            return Error::NoManifest { file: file.to_owned() };
+        }
+        Error::Unreadable { file: file.to_owned(), reason: error.to_string() }
+    })
 }
 
 fn forward(stream: Option<impl AsyncRead + Unpin + Send + 'static>, lines: mpsc::UnboundedSender<String>) {

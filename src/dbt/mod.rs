@@ -4,15 +4,17 @@ mod invocation;
 mod profile;
 mod project_file;
 mod results;
+mod revision;
 
 use std::path::{Path, PathBuf};
 
 use crate::project::Project;
-pub use invocation::{Dbt, Invocation, read_manifest};
+pub use invocation::{Dbt, Invocation, read_manifest, read_selection};
 pub use profile::{Target, WantedProfile};
 pub use project_file::{ProjectFile, mentions_sources};
 
 pub use results::{NodeResult, RunResults, deploy_outcomes, test_outcomes};
+pub use revision::{Checkout, GitError, Revision};
 
 /// Why dbt could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +78,9 @@ pub enum Error {
         /// The server's words.
         message: String,
     },
+    /// A revision that cannot be had.
+    #[error(transparent)]
+    Git(#[from] GitError),
 }
 
 impl Error {
@@ -86,11 +91,12 @@ impl Error {
             Self::NotInstalled => "install it: `python3 -m pip install dbt-core dbt-postgres`".into(),
             Self::NoManifest { .. } => "make it: `dbt compile`, or name one with `--manifest FILE`".into(),
             Self::MissingSources { .. } => {
-                "make them in an SQL file that pgtrickle-ci.yml lists, `fixtures: [ci/sources.sql]`: it runs on ephemeral servers".into()
+                "on an ephemeral server make them with `--stub-sources`, copy them with `--sources-from URL`, or write an SQL file that pgtrickle-ci.yml lists: `fixtures: [ci/sources.sql]`".into()
             }
             Self::Fixture { file, .. } => format!("try it alone: `pgtrickle-ci ephemeral -- psql -f {}`", file.display()),
             Self::Profile { .. } => "see which profile dbt takes: `dbt debug`".into(),
             Self::Failed { command, .. } => format!("see it alone: `dbt {command}`"),
+            Self::Git(error) => return error.hint(),
             Self::Unreadable { .. } | Self::Start { .. } => return None,
         })
     }

@@ -119,7 +119,7 @@ impl Target {
             "dbname": self.endpoint.database,
             "schema": self.schema,
             "threads": self.threads,
-            "sslmode": sslmode_word(self.endpoint.sslmode),
+            "sslmode": self.endpoint.sslmode.word(),
         });
         if let Some(file) = &self.endpoint.sslrootcert {
             output["sslrootcert"] = json!(file);
@@ -129,16 +129,6 @@ impl Target {
         // JSON is YAML.
         std::fs::write(&file, profiles.to_string())
             .map_err(|error| Error::Unreadable { file, reason: error.to_string() })
-    }
-}
-
-fn sslmode_word(mode: SslMode) -> &'static str {
-    match mode {
-        SslMode::Disable => "disable",
-        SslMode::Prefer => "prefer",
-        SslMode::Require => "require",
-        SslMode::VerifyCa => "verify-ca",
-        SslMode::VerifyFull => "verify-full",
     }
 }
 

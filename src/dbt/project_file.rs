@@ -46,10 +46,14 @@ impl ProjectFile {
     pub fn lacks_packages(&self, project_dir: &Path) -> bool {
         let names_packages =
             ["packages.yml", "dependencies.yml"].iter().any(|file| project_dir.join(file).exists());
-        let installed = self.packages_install_path.clone().unwrap_or_else(|| "dbt_packages".into());
         names_packages
-            && std::fs::read_dir(project_dir.join(installed))
+            && std::fs::read_dir(self.packages_dir(project_dir))
                 .map_or(true, |mut entries| entries.next().is_none())
+    }
+
+    /// Where packages are installed.
+    pub fn packages_dir(&self, project_dir: &Path) -> PathBuf {
+        project_dir.join(self.packages_install_path.clone().unwrap_or_else(|| "dbt_packages".into()))
     }
 }
 

@@ -32,7 +32,22 @@ impl SslMode {
             _ => return None,
         })
     }
+
+    /// libpq's word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyFull => "verify-full",
+        }
+    }
 }
+
+/// Variables that would lead libpq away from a server, or ask of it what it does not have.
+pub const MISLEADING: [&str; 6] =
+    ["PGHOSTADDR", "PGSERVICE", "PGOPTIONS", "PGCHANNELBINDING", "PGREQUIREAUTH", "PGTARGETSESSIONATTRS"];
 
 /// Everything that a connection needs. `Display` is what may be printed: `host:port/database`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +69,23 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// How libpq finds it, in a child process's environment; beside it no [`MISLEADING`] variable may be set.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let mut variables = vec![
+            ("PGHOST", self.host.clone()),
+            ("PGPORT", self.port.to_string()),
+            ("PGUSER", self.user.clone()),
+            ("PGPASSWORD", self.password.reveal().to_owned()),
+            ("PGDATABASE", self.database.clone()),
+            ("PGSSLMODE", self.sslmode.word().into()),
+        ];
+        // libpq takes the system's authorities for this mode alone, and only when it is told to.
+        let verifies = self.sslmode == SslMode::VerifyFull;
+        let authorities = self.sslrootcert.clone().or_else(|| verifies.then(|| "system".into()));
+        variables.extend(authorities.map(|file| ("PGSSLROOTCERT", file)));
+        variables
+    }
+
     /// The same server and role, another database.
     #[must_use]
     pub fn with_database(&self, database: &str) -> Self {

@@ -4,18 +4,20 @@ mod catalog;
 mod endpoint;
 mod equality;
 mod error;
+mod source_objects;
 mod tls;
 
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use tokio_postgres::config::SslMode as WireSslMode;
+use tokio_postgres::{config::SslMode as WireSslMode, types::ToSql};
 
 use crate::model::Relation;
 
 pub use catalog::{Catalog, EngineState, Server};
-pub use endpoint::{BadUrl, Endpoint, SslMode};
+pub use endpoint::{BadUrl, Endpoint, MISLEADING, SslMode};
 pub use error::{Error, ServerMessage};
+pub use source_objects::{ForeignKey, SourceObjects, SourceRelation};
 
 /// How long a server may take for one thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,10 +59,20 @@ impl Client {
     /// One transaction a question, because a long one would hold back what the engine's scheduler sees
     /// (docs/pg_trickle.md, "Visibility lag").
     async fn ask<T: DeserializeOwned>(&self, doing: &'static str, sql: &str) -> Result<T, Error> {
+        self.ask_about(doing, sql, &[]).await
+    }
+
+    /// The same with parameters.
+    async fn ask_about<T: DeserializeOwned>(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<T, Error> {
         let failed = |source: tokio_postgres::Error| Error::asking(doing, &source);
         let settings = self.settings();
         self.wire.batch_execute(&format!("begin read only; {settings}")).await.map_err(failed)?;
-        let row = self.wire.query_one(sql, &[]).await;
+        let row = self.wire.query_one(sql, parameters).await;
         self.wire.batch_execute("rollback").await.map_err(failed)?;
         let text: String = row.and_then(|row| row.try_get(0)).map_err(failed)?;
         serde_json::from_str(&text).map_err(|source| Error::Answer { doing, source })

@@ -6,7 +6,9 @@ mod between;
 pub mod order;
 pub mod query;
 
-use crate::model::{Origin, Relation, Setting, Value};
+use std::collections::BTreeSet;
+
+use crate::model::{Origin, Relation, Setting, StreamTable, Value};
 
 pub use between::Policy;
 
@@ -133,6 +135,28 @@ impl Plan {
     /// Whether nothing would change.
     pub fn is_empty(&self) -> bool {
         self.steps.iter().all(|step| step.change == Change::Keep)
+    }
+
+    /// The steps of these models alone, with the tables upstream that they read and that are not there yet; all steps
+    /// where nothing was selected. What has no model any more, or never had one, is nothing that was asked for.
+    #[must_use]
+    pub fn narrowed(mut self, ids: Option<&BTreeSet<String>>, tables: &[StreamTable]) -> Self {
+        let Some(ids) = ids else { return self };
+        let mut read: BTreeSet<&Relation> = BTreeSet::new();
+        let mut kept = Vec::new();
+        for step in self.steps.into_iter().rev() {
+            let is_meant = step.origin.as_ref().is_some_and(|origin| ids.contains(&origin.unique_id));
+            let comes_along = matches!(step.change, Change::Create { .. }) && read.contains(&step.relation);
+            if step.change != Change::Drop && (is_meant || comes_along) {
+                let table = tables.iter().find(|table| table.relation == step.relation);
+                read.extend(table.into_iter().flat_map(|table| &table.upstream));
+                kept.push(step);
+            }
+        }
+        kept.reverse();
+        self.steps = kept;
+        self.unmanaged.clear();
+        self
     }
 
     /// The steps that need a permission they do not have.

@@ -126,6 +126,24 @@ impl Graph {
         }
     }
 
+    /// Where each of its nodes is, or would be.
+    pub fn relations(&self) -> impl Iterator<Item = &Relation> {
+        self.nodes.iter().map(|node| &node.relation)
+    }
+
+    /// These nodes, and what has to be made for them to be made: everything upstream, up to what is there.
+    pub fn needed(&self, ids: &BTreeSet<String>, is_there: impl Fn(&Relation) -> bool) -> BTreeSet<String> {
+        let mut needed: BTreeSet<usize> = ids.iter().filter_map(|id| self.number(id)).collect();
+        let mut open: Vec<usize> = needed.iter().copied().collect();
+        while let Some(at) = open.pop() {
+            let parents = self.nodes[at].parents.iter().copied();
+            open.extend(
+                parents.filter(|parent| !is_there(&self.nodes[*parent].relation) && needed.insert(*parent)),
+            );
+        }
+        needed.into_iter().map(|at| self.nodes[at].id.clone()).collect()
+    }
+
     fn number(&self, id: &str) -> Option<usize> {
         // A manifest's nodes are read into a sorted map.
         self.nodes.binary_search_by(|node| node.id.as_str().cmp(id)).ok()

@@ -1,13 +1,17 @@
 //! What a dbt project wants: manifest bytes in, [`Project`] out.
 
+mod declared;
 mod graph;
 mod manifest;
+mod selection;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Origin, Relation, Schedule, Setting, Settings, StreamTable, Value};
+pub use declared::{Declared, DeclaredColumn, declared};
 pub use graph::{Exposure, Graph, Readers};
 use manifest::{Manifest, Node, Said};
+pub use selection::{Selection, Selector, exact_names};
 
 /// The oldest and the newest manifest schema that is understood: dbt 1.6 to 2.0.
 const SCHEMAS: std::ops::RangeInclusive<u32> = 10..=12;
@@ -67,6 +71,21 @@ pub enum Error {
         /// One line each, with the model's file.
         problems: Vec<String>,
     },
+    /// Selectors that cannot be read; all of them at once.
+    #[error("cannot select: {}", problems.join("\n  "))]
+    Selector {
+        /// One line each.
+        problems: Vec<String>,
+    },
+    /// A selector asks what changed, and nobody said since when.
+    #[error("cannot select by state: there is no manifest to compare with")]
+    NoBaseline,
+    /// A selector means no model at all.
+    #[error("nothing is selected: no model is meant by {}", words.join(" "))]
+    NothingSelected {
+        /// What was typed.
+        words: Vec<String>,
+    },
 }
 
 impl Error {
@@ -79,6 +98,11 @@ impl Error {
             }
             Self::NotCompiled { .. } => "compile the project first: `dbt compile`".into(),
             Self::Models { .. } => "mend the `meta.pgtrickle` of these models, then `dbt compile`".into(),
+            Self::Selector { .. } => {
+                "dbt has the same words: `dbt ls --resource-type model --select …`".into()
+            }
+            Self::NoBaseline => "name one: `pgtrickle-ci plan --baseline FILE` or `--base-ref REF`".into(),
+            Self::NothingSelected { .. } => "see what is there: `dbt ls --resource-type model`".into(),
         }
     }
 }
@@ -115,7 +139,7 @@ impl Project {
             (!relations.is_empty()).then(|| (table.relation.clone(), relations))
         };
         Ok(Self {
-            sources: sources_read(&manifest),
+            sources: sources_read(&manifest, None),
             tests: manifest.tests(),
             remade: tables.iter().filter_map(remade).collect(),
             tables,
@@ -139,9 +163,27 @@ impl Project {
         self
     }
 
-    /// Reads only what is there before compilation: the name and the sources.
-    pub fn read_sources(file: &str, bytes: &[u8]) -> Result<BTreeMap<Relation, BTreeSet<String>>, Error> {
-        Ok(sources_read(&parse(file, bytes)?))
+    /// Reads only what is there before compilation: the sources that these models read, or all of them.
+    pub fn read_sources(
+        file: &str,
+        bytes: &[u8],
+        models: Option<&BTreeSet<String>>,
+    ) -> Result<BTreeMap<Relation, BTreeSet<String>>, Error> {
+        Ok(sources_read(&parse(file, bytes)?, models))
+    }
+
+    /// Reads only who reads whom, which is there before compilation as well.
+    pub fn read_graph(file: &str, bytes: &[u8]) -> Result<Graph, Error> {
+        Ok(Graph::of(&parse(file, bytes)?))
+    }
+
+    /// The same project with these models' stream tables alone; whole where nothing was selected.
+    #[must_use]
+    pub fn only(mut self, ids: Option<&BTreeSet<String>>) -> Self {
+        let Some(ids) = ids else { return self };
+        self.tables
+            .retain(|table| table.origin.as_ref().is_some_and(|origin| ids.contains(&origin.unique_id)));
+        self
     }
 }
 
@@ -175,10 +217,14 @@ fn check_schema(file: &str, schema: &str) -> Result<(), Error> {
 }
 
 /// The sources that models read, with the models' files.
-fn sources_read(manifest: &Manifest) -> BTreeMap<Relation, BTreeSet<String>> {
+fn sources_read(
+    manifest: &Manifest,
+    models: Option<&BTreeSet<String>>,
+) -> BTreeMap<Relation, BTreeSet<String>> {
     let mut read: BTreeMap<Relation, BTreeSet<String>> = BTreeMap::new();
-    let reads = |node: &&Node| node.resource_type == "model" || node.resource_type == "snapshot";
-    for node in manifest.nodes.values().filter(reads) {
+    let reads = |node: &Node| node.resource_type == "model" || node.resource_type == "snapshot";
+    let is_meant = |id: &str| models.is_none_or(|models| models.contains(id));
+    for (_, node) in manifest.nodes.iter().filter(|(id, node)| reads(node) && is_meant(id)) {
         for source in node.depends_on.nodes.iter().filter_map(|id| manifest.sources.get(id.as_ref())) {
             read.entry(source.relation()).or_default().insert(manifest.file(node));
         }

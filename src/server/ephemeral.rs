@@ -78,6 +78,7 @@ pub struct Ephemeral {
     _server: Kept,
     _folder: Folder,
     endpoint: Endpoint,
+    installation: Installation,
 }
 
 impl Ephemeral {
@@ -95,12 +96,33 @@ impl Ephemeral {
         let (server, endpoint) = site.start_server(&settings, password).await?;
         create_extension(&endpoint, emulated).await?;
         let scheduler = emulated.then(|| Scheduler::start(endpoint.clone()));
-        Ok(Self { scheduler, _server: server, _folder: site.folder, endpoint })
+        Ok(Self { scheduler, _server: server, _folder: site.folder, endpoint, installation })
     }
 
     /// Where it is, with the password that was made for it.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// A program of its installation, to be run as ourselves.
+    ///
+    /// # Errors
+    /// When the installation lacks it.
+    pub fn program(&self, name: &'static str) -> Result<Command, Error> {
+        let folder = &self.installation.bin;
+        let program = folder.join(name);
+        if !program.is_file() {
+            return Err(Error::NoProgram { folder: folder.clone(), program: name });
+        }
+        let mut command = Command::new(program);
+        // An installation that was moved may not find its own libraries.
+        command.env("LC_ALL", "C").env("LD_LIBRARY_PATH", folder.parent().unwrap_or(folder).join("lib"));
+        Ok(command)
+    }
+
+    /// The version of its PostgreSQL.
+    pub fn version(&self) -> &str {
+        &self.installation.version
     }
 
     /// Whether its `pg_trickle` is the emulator.

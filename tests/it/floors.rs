@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const FLOORS: [(&str, u8); 14] = [
+const FLOORS: [(&str, u8); 15] = [
     ("model", 0),
     ("project", 1),
     ("plan", 1),
@@ -15,6 +15,7 @@ const FLOORS: [(&str, u8); 14] = [
     ("dbt", 2),
     ("pg", 2),
     ("server", 2),
+    ("sources", 2),
     ("commands", 3),
     ("cli", 4),
     ("config", 4),

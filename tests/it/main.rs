@@ -16,5 +16,8 @@ mod floors;
 mod gate;
 mod manifests;
 mod plan;
+mod revision;
+mod selection;
+mod sources;
 mod support;
 mod verify;

@@ -1,0 +1,292 @@
+//! A revision of the repository that a dbt project is in: checked out for as long as it takes to compile it.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use super::{Error, ProjectFile};
+
+/// A commit, and where in it the project is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revision {
+    /// As it was named.
+    pub name: String,
+    /// The commit's full number.
+    pub commit: String,
+    repository: PathBuf,
+    /// The project's folder from the top of the repository; empty, or with a slash at its end.
+    inside: String,
+}
+
+/// Why a revision could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// No `git` among the programs.
+    #[error("git cannot be run: {0}")]
+    NotRun(io::Error),
+    /// The project is in no repository, or in one that git does not open for us.
+    #[error("`{}` is in no git repository: {said}", dir.display())]
+    NoRepository {
+        /// The project's folder.
+        dir: PathBuf,
+        /// git's words.
+        said: String,
+    },
+    /// There is no such revision here.
+    #[error("there is no revision `{name}`{}", if *is_shallow { " in this shallow clone" } else { "" })]
+    Unknown {
+        /// As it was named.
+        name: String,
+        /// Whether the repository has a part of its history only.
+        is_shallow: bool,
+    },
+    /// git could not do its work.
+    #[error("`git {command}` failed: {said}")]
+    Failed {
+        /// The subcommand.
+        command: String,
+        /// git's words.
+        said: String,
+    },
+}
+
+impl GitError {
+    /// The next command to type.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NotRun(_) => "install git, or name a manifest: `--baseline FILE`".into(),
+            Self::NoRepository { .. } => "name a manifest instead: `--baseline FILE`".into(),
+            Self::Unknown { name, is_shallow } => {
+                let branch = name.strip_prefix("origin/").unwrap_or(name);
+                let depth = if *is_shallow { "--depth 1 " } else { "" };
+                format!(
+                    "fetch it: `git fetch {depth}origin +{branch}:refs/remotes/origin/{branch}`, then `--base-ref origin/{branch}`"
+                )
+            }
+            Self::Failed { .. } => return None,
+        })
+    }
+}
+
+impl GitError {
+    /// Another error, where it was git that said no.
+    fn failing_with(self, other: impl FnOnce(String) -> Self) -> Self {
+        if let Self::Failed { said, .. } = self { other(said) } else { self }
+    }
+}
+
+impl Revision {
+    /// Looks up what `name` means in the project's repository.
+    pub async fn find(project_dir: &Path, name: &str) -> Result<Self, GitError> {
+        let no_repository = |said: String| GitError::NoRepository { dir: project_dir.to_owned(), said };
+        let top = git(project_dir, &["rev-parse", "--show-toplevel"]).await;
+        let top = top.map_err(|error| error.failing_with(no_repository))?;
+        let inside = git(project_dir, &["rev-parse", "--show-prefix"]).await?;
+        let wanted = format!("{name}^{{commit}}");
+        let found =
+            git(project_dir, &["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted]).await;
+        let commit = match found {
+            Err(error @ GitError::Failed { .. }) => {
+                let shallow = git(project_dir, &["rev-parse", "--is-shallow-repository"]).await?;
+                let is_shallow = shallow == "true";
+                return Err(error.failing_with(|_| GitError::Unknown { name: name.to_owned(), is_shallow }));
+            }
+            found => found?,
+        };
+        Ok(Self { name: name.to_owned(), commit, repository: top.into(), inside })
+    }
+
+    /// Whether the revision has a dbt project where today's is.
+    pub async fn has_project(&self) -> bool {
+        let file = format!("{}:{}dbt_project.yml", self.commit, self.inside);
+        git(&self.repository, &["cat-file", "-e", &file]).await.is_ok()
+    }
+
+    /// Checks the revision out in a folder of its own, which is gone with the answer. What is not committed, and what
+    /// others have checked out, is left alone.
+    pub async fn check_out(&self) -> Result<Checkout, GitError> {
+        let place =
+            tempfile::Builder::new().prefix("pgtrickle-ci-base-").tempdir().map_err(GitError::NotRun)?;
+        let work_tree = place.path().join("work-tree");
+        // From here on it is removed, also when this is interrupted.
+        let checkout = Checkout {
+            repository: self.repository.clone(),
+            project_dir: work_tree.join(&self.inside),
+            work_tree,
+            _place: place,
+        };
+        let folder = checkout.work_tree.to_string_lossy().into_owned();
+        // A hook of the user's is for folders that they work in.
+        let add = [
+            "-c",
+            "core.hooksPath=/dev/null",
+            "worktree",
+            "add",
+            "--detach",
+            "--quiet",
+            &folder,
+            &self.commit,
+        ];
+        git(&self.repository, &add).await?;
+        Ok(checkout)
+    }
+}
+
+/// A revision's files. They are gone, and git knows of no work tree any more, when this value is dropped.
+#[derive(Debug)]
+pub struct Checkout {
+    repository: PathBuf,
+    work_tree: PathBuf,
+    project_dir: PathBuf,
+    _place: TempDir,
+}
+
+impl Checkout {
+    /// The dbt project in it.
+    pub fn project_dir(&self) -> &Path {
+        &self.project_dir
+    }
+
+    /// Lends it the packages that are installed in today's project, when both name the same ones. A package that lies in
+    /// the repository is of the revision, and has to be installed.
+    pub fn borrow_packages(&self, project_dir: &Path) -> Result<(), Error> {
+        let read = |dir: &Path| {
+            ["packages.yml", "dependencies.yml", "package-lock.yml"]
+                .map(|file| std::fs::read_to_string(dir.join(file)).unwrap_or_default())
+        };
+        let named = read(&self.project_dir);
+        if named != read(project_dir) || named.iter().any(|text| text.contains("local:")) {
+            return Ok(());
+        }
+        let installed = ProjectFile::read(project_dir)?.packages_dir(project_dir);
+        let wanted = ProjectFile::read(&self.project_dir)?.packages_dir(&self.project_dir);
+        if let Ok(installed) = installed.canonicalize()
+            && !wanted.exists()
+        {
+            // Where it cannot be lent, dbt installs them.
+            let _ = std::os::unix::fs::symlink(installed, wanted);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Checkout {
+    fn drop(&mut self) {
+        // Twice forced: it may be half made, and locked by the git that was making it.
+        let remove = command(&self.repository)
+            .args(["worktree", "remove", "--force", "--force"])
+            .arg(&self.work_tree)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        // The folder itself is removed in any case, and git forgets what has no folder.
+        drop(remove);
+    }
+}
+
+async fn git(dir: &Path, arguments: &[&str]) -> Result<String, GitError> {
+    let mut process = Command::from(command(dir));
+    let output = process.args(arguments).kill_on_drop(true).output().await.map_err(GitError::NotRun)?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() {
+        return Ok(text(&output.stdout));
+    }
+    Err(GitError::Failed { command: arguments.join(" "), said: text(&output.stderr) })
+}
+
+/// git as it is at home in a folder, whatever repository a hook or a runner has set for it.
+fn command(dir: &Path) -> std::process::Command {
+    let mut command = std::process::Command::new("git");
+    command.arg("-C").arg(dir).stdin(Stdio::null()).env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0");
+    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(dir: &Path, script: &str) {
+        let status = std::process::Command::new("sh")
+            .args(["-ec", script])
+            .current_dir(dir)
+            .envs([("GIT_AUTHOR_NAME", "a"), ("GIT_AUTHOR_EMAIL", "a@b"), ("GIT_COMMITTER_NAME", "a")])
+            .envs([("GIT_COMMITTER_EMAIL", "a@b"), ("GIT_CONFIG_GLOBAL", "/dev/null")])
+            .status();
+        assert!(status.unwrap().success(), "{script}");
+    }
+
+    /// A repository whose project is in the folder `dbt`: with a file at the first commit, another at the second, and a
+    /// third that is not committed.
+    fn repository() -> TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        run(
+            dir.path(),
+            "git init -q -b main . && git commit -q --allow-empty -m none && git tag none && mkdir dbt
+             printf 'name: shop\\n' > dbt/dbt_project.yml && touch dbt/first && git add . && git commit -q -m first && git tag first
+             git mv dbt/first dbt/second && git commit -q -m second && touch dbt/third
+             printf '#!/bin/sh\\ntouch hooked\\n' > .git/hooks/post-checkout && chmod +x .git/hooks/post-checkout",
+        );
+        dir
+    }
+
+    #[tokio::test]
+    async fn a_revision_is_checked_out_apart_and_leaves_no_trace() {
+        let repository = repository();
+        let project = repository.path().join("dbt");
+        let revision = Revision::find(&project, "first").await.unwrap();
+        assert!(revision.has_project().await && revision.commit.len() == 40);
+        let checkout = revision.check_out().await.unwrap();
+        let place = checkout.work_tree.clone();
+        assert!(
+            checkout.project_dir().join("first").exists() && !checkout.project_dir().join("second").exists()
+        );
+        assert!(!place.join("hooked").exists() && project.join("third").exists());
+        drop(checkout);
+        assert!(!place.exists());
+        let trees = git(repository.path(), &["worktree", "list", "--porcelain"]).await.unwrap();
+        assert_eq!(trees.matches("worktree ").count(), 1, "{trees}");
+        assert!(!Revision::find(&project, "none").await.unwrap().has_project().await);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_told_with_the_way_to_get_it() {
+        let repository = repository();
+        let clone = tempfile::tempdir().unwrap();
+        let from = format!("git clone -q --depth 1 --branch main 'file://{}' .", repository.path().display());
+        run(clone.path(), &from);
+        let error = Revision::find(clone.path(), "origin/next").await.unwrap_err();
+        assert_eq!(error.to_string(), "there is no revision `origin/next` in this shallow clone");
+        assert!(error.hint().unwrap().contains("git fetch --depth 1 origin +next:refs/remotes/origin/next"));
+        let error = Revision::find(repository.path(), "--upload-pack=x").await.unwrap_err();
+        assert_eq!(error.to_string(), "there is no revision `--upload-pack=x`");
+        let nowhere = tempfile::tempdir().unwrap();
+        let error = Revision::find(nowhere.path(), "main").await.unwrap_err();
+        assert!(error.to_string().contains("is in no git repository"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn packages_are_borrowed_when_both_name_the_same() {
+        let repository = repository();
+        let project = repository.path().join("dbt");
+        run(
+            &project,
+            "mkdir -p dbt_packages/utils; printf 'packages: []' > packages.yml; git add packages.yml; git commit -q -m packages",
+        );
+        let checkout = Revision::find(&project, "HEAD").await.unwrap().check_out().await.unwrap();
+        checkout.borrow_packages(&project).unwrap();
+        assert!(checkout.project_dir().join("dbt_packages/utils").is_dir());
+        drop(checkout);
+        assert!(project.join("dbt_packages/utils").is_dir(), "what was lent was removed");
+        let checkout = Revision::find(&project, "first").await.unwrap().check_out().await.unwrap();
+        checkout.borrow_packages(&project).unwrap();
+        assert!(!checkout.project_dir().join("dbt_packages").exists());
+    }
+}

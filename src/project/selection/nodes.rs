@@ -1,0 +1,255 @@
+//! The nodes of a manifest with all that a selector can ask of them. It is read only when something is selected.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use serde::Deserialize;
+use serde_json::{Value as Json, value::RawValue};
+
+use super::{
+    criterion::{Criterion, Depth, Method, matches_fqn},
+    state::States,
+    wildcard,
+};
+
+#[derive(Deserialize)]
+pub(super) struct Nodes<'a> {
+    #[serde(borrow, default)]
+    pub(super) metadata: Metadata<'a>,
+    #[serde(borrow, rename = "nodes")]
+    parsed: BTreeMap<Cow<'a, str>, Node<'a>>,
+    #[serde(borrow, default)]
+    sources: BTreeMap<Cow<'a, str>, Node<'a>>,
+    #[serde(borrow, default)]
+    exposures: BTreeMap<Cow<'a, str>, Node<'a>>,
+    #[serde(borrow, default)]
+    metrics: BTreeMap<Cow<'a, str>, Node<'a>>,
+    #[serde(borrow, default)]
+    semantic_models: BTreeMap<Cow<'a, str>, Node<'a>>,
+    #[serde(borrow, default)]
+    saved_queries: BTreeMap<Cow<'a, str>, Node<'a>>,
+    #[serde(borrow, default)]
+    pub(super) macros: BTreeMap<Cow<'a, str>, Macro<'a>>,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct Metadata<'a> {
+    #[serde(borrow, default)]
+    project_name: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Macro<'a> {
+    #[serde(borrow, default)]
+    pub(super) macro_sql: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) depends_on: DependsOn<'a>,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct DependsOn<'a> {
+    #[serde(borrow, default)]
+    nodes: Vec<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) macros: Vec<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Node<'a> {
+    #[serde(borrow, default)]
+    pub(super) resource_type: Cow<'a, str>,
+    #[serde(borrow, default)]
+    name: Cow<'a, str>,
+    #[serde(borrow, default)]
+    source_name: Cow<'a, str>,
+    #[serde(borrow, default)]
+    package_name: Cow<'a, str>,
+    #[serde(borrow, default)]
+    original_file_path: Cow<'a, str>,
+    #[serde(borrow, default)]
+    patch_path: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) fqn: Vec<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    tags: Vec<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) access: Option<Cow<'a, str>>,
+    #[serde(default)]
+    version: Option<Json>,
+    #[serde(borrow, default)]
+    pub(super) depends_on: DependsOn<'a>,
+    #[serde(borrow, default)]
+    pub(super) config: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) raw_code: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) checksum: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) unrendered_config: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) description: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) columns: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) contract: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) latest_version: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) deprecation_date: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) database: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) schema: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) identifier: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) quoting: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) freshness: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) loaded_at_field: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) external: Option<&'a RawValue>,
+}
+
+pub(super) type Ids<'a> = BTreeSet<&'a str>;
+
+impl Node<'_> {
+    /// Whether dbt makes a relation of it.
+    pub(super) fn is_built(&self) -> bool {
+        matches!(self.resource_type.as_ref(), "model" | "seed" | "snapshot")
+    }
+
+    /// A selector that means this node and no other: its place, and its file's name, for a folder of the node's name
+    /// would be meant as well.
+    pub(super) fn exact_name(&self) -> String {
+        let file = self.original_file_path.rsplit('/').next().unwrap_or_default();
+        format!("fqn:{},file:{file}", self.fqn.join("."))
+    }
+
+    fn config_says(&self, keys: &[String], wanted: &str) -> bool {
+        let config: Json = super::json(self.config);
+        let value = keys.iter().try_fold(&config, |value, key| value.get(key));
+        let is = |value: &Json| match value {
+            Json::String(text) => text == wanted,
+            Json::Bool(flag) => wanted.eq_ignore_ascii_case(&flag.to_string()),
+            Json::Null | Json::Number(_) | Json::Array(_) | Json::Object(_) => false,
+        };
+        value.is_some_and(|value| value.as_array().map_or_else(|| is(value), |values| values.iter().any(is)))
+    }
+}
+
+impl<'a> Nodes<'a> {
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &Node<'a>)> {
+        let groups = [
+            &self.parsed,
+            &self.sources,
+            &self.exposures,
+            &self.metrics,
+            &self.semantic_models,
+            &self.saved_queries,
+        ];
+        groups.into_iter().flatten().map(|(id, node)| (id.as_ref(), node))
+    }
+
+    pub(super) fn get(&self, id: &str) -> Option<&Node<'a>> {
+        self.parsed.get(id).or_else(|| self.sources.get(id))
+    }
+
+    /// Everything that a part of a selector means, with what it brings along.
+    pub(super) fn meant_by(&self, criterion: &Criterion, states: Option<&States>) -> Ids<'_> {
+        let is_match = |id: &str, node: &Node| self.is_match(criterion, id, node, states);
+        let found: Ids = self.all().filter(|(id, node)| is_match(id, node)).map(|(id, _)| id).collect();
+        let mut all = found.clone();
+        if criterion.childrens_parents {
+            let children = around(&found, Depth::MAX, &self.children());
+            all.extend(around(&children, Depth::MAX, &self.parents()));
+        }
+        if criterion.parents > 0 {
+            all.extend(around(&found, criterion.parents, &self.parents()));
+        }
+        if criterion.children > 0 {
+            all.extend(around(&found, criterion.children, &self.children()));
+        }
+        all
+    }
+
+    fn is_match(&self, criterion: &Criterion, id: &str, node: &Node, states: Option<&States>) -> bool {
+        let value = criterion.value.as_str();
+        let like = |text: &str| wildcard::matches(value, text);
+        let is_source = node.resource_type == "source";
+        match &criterion.method {
+            Method::Fqn => {
+                let fqn: Vec<&str> = node.fqn.iter().map(AsRef::as_ref).collect();
+                !is_source && matches_fqn(&fqn, node.version.is_some(), value)
+            }
+            Method::Tag => node.tags.iter().any(|tag| like(tag)),
+            Method::Path => {
+                let described = node.patch_path.as_deref().and_then(|path| path.split_once("://"));
+                wildcard::matches_path(value, &node.original_file_path)
+                    || described.is_some_and(|(_, file)| file == value)
+            }
+            Method::File => {
+                let name = node.original_file_path.rsplit('/').next().unwrap_or_default();
+                like(name) || name.rsplit_once('.').is_some_and(|(stem, _)| like(stem))
+            }
+            Method::Package if value == "this" => node.package_name == self.metadata.project_name,
+            Method::Package => like(&node.package_name),
+            Method::Config(keys) => node.config_says(keys, value),
+            Method::Access => node.access.as_deref() == Some(value),
+            Method::Group => {
+                let config: Json = super::json(node.config);
+                config.get("group").and_then(Json::as_str).is_some_and(like)
+            }
+            Method::ResourceType => node.resource_type == value,
+            Method::Source => is_source && names([&node.package_name, &node.source_name, &node.name], value),
+            Method::Exposure => {
+                node.resource_type == "exposure" && names([&node.package_name, &node.name], value)
+            }
+            Method::State => states.is_some_and(|states| states.is(value, id, node)),
+        }
+    }
+
+    fn parents(&self) -> BTreeMap<&str, Vec<&str>> {
+        let ids: Ids = self.all().map(|(id, _)| id).collect();
+        let known = |parent: &Cow<'a, str>| ids.get(parent.as_ref()).copied();
+        self.all().map(|(id, node)| (id, node.depends_on.nodes.iter().filter_map(known).collect())).collect()
+    }
+
+    fn children(&self) -> BTreeMap<&str, Vec<&str>> {
+        let mut children: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (child, parents) in self.parents() {
+            for parent in parents {
+                children.entry(parent).or_default().push(child);
+            }
+        }
+        children
+    }
+}
+
+/// These nodes and those next to them, so many steps far.
+fn around<'n>(start: &Ids<'n>, depth: Depth, next: &BTreeMap<&'n str, Vec<&'n str>>) -> Ids<'n> {
+    let mut found = start.clone();
+    let mut edge: Vec<&str> = start.iter().copied().collect();
+    for _ in 0..depth {
+        let reached = edge.iter().filter_map(|id| next.get(id)).flatten().copied();
+        edge = reached.filter(|id| !found.contains(id)).collect();
+        if edge.is_empty() {
+            break;
+        }
+        found.extend(&edge);
+    }
+    found
+}
+
+/// Whether the last of these names are what the dotted text means.
+fn names<const N: usize>(names: [&str; N], text: &str) -> bool {
+    let wanted: Vec<&str> = text.split('.').collect();
+    // Of a source a single word is the source, not its table.
+    let names =
+        if wanted.len() == 1 && N == 3 { &names[1..2] } else { &names[N.saturating_sub(wanted.len())..] };
+    wanted.len() == names.len()
+        && wanted.iter().zip(names).all(|(wanted, name)| wildcard::matches(wanted, name))
+}

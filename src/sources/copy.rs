@@ -1,0 +1,226 @@
+//! Copies of relations that stand on another server: their definitions, and a few rows where that was asked for.
+
+use std::{fmt::Write as _, io, path::Path, process::Stdio};
+
+use super::{Error, sample};
+use crate::{
+    model::{Relation, relation::quote_identifier},
+    output::Ui,
+    pg::{Client, Endpoint, Limits, MISLEADING, SourceObjects},
+    server::Ephemeral,
+};
+
+/// A server whose relations are copied. It is only read.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// How long it may take for one thing.
+    pub limits: Limits,
+    /// How many rows of each table are wanted.
+    pub rows: Option<u32>,
+}
+
+/// Parts of a relation that the archive lists without the number of their row in the catalog.
+const ADDITIONS: [&str; 3] = ["SEQUENCE OWNED BY", "TABLE ATTACH", "INDEX ATTACH"];
+
+/// Copies these relations from `origin` to the ephemeral server that `client` is connected to.
+pub async fn copy(
+    origin: &Origin,
+    relations: &[Relation],
+    server: &Ephemeral,
+    client: &Client,
+    ui: Ui,
+) -> Result<(), Error> {
+    let source = Client::connect(&origin.endpoint, origin.limits).await.map_err(Error::Origin)?;
+    let objects = source.source_objects(relations, origin.rows.is_some()).await.map_err(Error::Origin)?;
+    check(&objects, origin, server, client).await?;
+
+    let folder = tempfile::Builder::new().prefix("pgtrickle-ci-sources-").tempdir();
+    let folder = folder.map_err(|source| Error::Start { program: "pg_dump", source })?;
+    let archive = Archive { server, file: &folder.path().join("archive"), list: &folder.path().join("list") };
+    archive.dump(&origin.endpoint, &objects, &folder.path().join("filter")).await?;
+    let contents = archive.keep(&objects).await?;
+
+    let schemas = objects.schemas.iter().chain(objects.extensions.iter().map(|e| &e.schema));
+    let schemas: String =
+        schemas.map(|name| format!("create schema if not exists {};", quote_identifier(name))).collect();
+    client.run_script(&schemas).await.map_err(Error::Target)?;
+    archive.restore("pre-data").await?;
+    if let Some(rows) = origin.rows {
+        let count = sample::copy(&source, client, &objects, rows).await?;
+        ui.say(&format!("copied {count} rows"));
+    }
+    archive.restore("post-data").await?;
+    client.run_script(&refreshes(&contents, &objects)).await.map_err(Error::Target)
+}
+
+/// What speaks against copying, all of it at once.
+async fn check(
+    objects: &SourceObjects,
+    origin: &Origin,
+    server: &Ephemeral,
+    client: &Client,
+) -> Result<(), Error> {
+    let ours: u32 =
+        server.version().split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default().parse().unwrap_or(0);
+    if objects.major > ours {
+        return Err(Error::TooNew {
+            origin: origin.endpoint.to_string(),
+            theirs: objects.version.clone(),
+            ours: server.version().to_owned(),
+        });
+    }
+    let mut problems: Vec<String> =
+        objects.missing.iter().map(|relation| format!("{relation} does not exist there")).collect();
+    for there in &objects.relations {
+        if !there.readable {
+            problems.push(format!("{} may not be read by `{}`", there.relation, objects.user));
+        }
+        if there.kind == 'f' {
+            problems
+                .push(format!("{} is a foreign table, and the server behind it stays there", there.relation));
+        }
+    }
+    let extensions: Vec<String> = objects.extensions.iter().map(|extension| extension.name.clone()).collect();
+    for name in client.lacks_extensions(&extensions).await.map_err(Error::Target)? {
+        problems.push(format!(
+            "they need the extension {name}, which the ephemeral server's installation does not have"
+        ));
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(Error::NotThere { origin: origin.endpoint.to_string(), problems, user: objects.user.clone() })
+}
+
+/// A dump of definitions in pg_dump's own format, of which a part is restored.
+struct Archive<'a> {
+    server: &'a Ephemeral,
+    file: &'a Path,
+    list: &'a Path,
+}
+
+impl Archive<'_> {
+    /// Dumps the schemas of the objects without the tables that nobody wants: dumping one locks it, and takes the right
+    /// to read it.
+    async fn dump(&self, origin: &Endpoint, objects: &SourceObjects, filter: &Path) -> Result<(), Error> {
+        let unwritten = |source| Error::Start { program: "pg_dump", source };
+        std::fs::write(filter, wanted(objects)).map_err(unwritten)?;
+        let mut dump = self.server.program("pg_dump")?;
+        dump.args(["--format=custom", "--schema-only", "--no-password", "--filter"]).arg(filter);
+        dump.arg("--file").arg(self.file);
+        run(dump, "pg_dump", origin).await.map(drop)
+    }
+
+    /// Keeps the wanted objects in the list of what is restored; the answer is that list.
+    async fn keep(&self, objects: &SourceObjects) -> Result<String, Error> {
+        let mut list = self.server.program("pg_restore")?;
+        list.args(["--list", "--verbose"]).arg(self.file);
+        let list = kept(&run(list, "pg_restore", self.server.endpoint()).await?, objects);
+        let unwritten = |source| Error::Start { program: "pg_restore", source };
+        std::fs::write(self.list, &list).map_err(unwritten)?;
+        Ok(list)
+    }
+
+    async fn restore(&self, section: &str) -> Result<(), Error> {
+        let mut restore = self.server.program("pg_restore")?;
+        restore.args(["--exit-on-error", "--no-owner", "--no-privileges", "--no-tablespaces"]);
+        restore.args(["--no-table-access-method", "--no-password", "--section", section]);
+        restore
+            .args(["--dbname", &self.server.endpoint().database, "--use-list"])
+            .arg(self.list)
+            .arg(self.file);
+        run(restore, "pg_restore", self.server.endpoint()).await.map(drop)
+    }
+}
+
+/// What pg_dump's `--filter` reads.
+fn wanted(objects: &SourceObjects) -> String {
+    let mut filter = String::new();
+    let mut line = |what: &str, pattern: String| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(filter, "{what} {pattern}");
+    };
+    for schema in &objects.schemas {
+        line("include schema", quote_identifier(schema));
+    }
+    for extension in &objects.extensions {
+        line("include extension", quote_identifier(&extension.name));
+    }
+    for relation in &objects.others {
+        line("exclude table", relation.quoted());
+    }
+    filter
+}
+
+/// The lines of an archive's list that are the wanted objects, and additions to them. A line is
+/// `number; catalog row KIND schema name owner`, and the next may be `; depends on: number …`.
+fn kept(list: &str, objects: &SourceObjects) -> String {
+    let entries: Vec<&str> = list.lines().filter(|line| !line.is_empty()).collect();
+    let number = |line: &str| line.split(';').next().unwrap_or_default().trim().to_owned();
+    let numbers = |line: &str| -> Option<(u32, u32)> {
+        let mut words = line.split_once(';')?.1.split_whitespace();
+        Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+    };
+    let is_schema = |line: &str| line.split_whitespace().nth(3) == Some("SCHEMA");
+    let is_wanted = |line: &&str| {
+        let found = numbers(line);
+        !line.starts_with(';')
+            && !is_schema(line)
+            && found.is_some_and(|found| objects.objects.contains(&found))
+    };
+    let mut kept: Vec<&str> = Vec::new();
+    for (at, line) in entries.iter().enumerate() {
+        let needs = entries
+            .get(at + 1)
+            .and_then(|next| next.trim_start_matches(';').trim().strip_prefix("depends on:"));
+        let of_wanted = || {
+            let numbers: Vec<String> = kept.iter().map(|line| number(line)).collect();
+            needs.is_some_and(|needs| {
+                needs.split_whitespace().all(|need| numbers.iter().any(|kept| kept == need))
+            })
+        };
+        let is_addition = numbers(line) == Some((0, 0))
+            && ADDITIONS.iter().any(|kind| line.contains(&format!(" 0 0 {kind} ")));
+        if is_wanted(line) || (is_addition && of_wanted()) {
+            kept.push(line);
+        }
+    }
+    kept.join("\n") + "\n"
+}
+
+/// What fills the materialized views, those first that others read; the list has them in that order.
+fn refreshes(list: &str, objects: &SourceObjects) -> String {
+    let views: Vec<&Relation> =
+        objects.relations.iter().filter(|there| there.kind == 'm').map(|there| &there.relation).collect();
+    let refresh = |line: &str| {
+        let view = views
+            .iter()
+            .find(|view| line.contains(&format!(" MATERIALIZED VIEW {} {} ", view.schema, view.name)))?;
+        Some(format!("refresh materialized view {};", view.quoted()))
+    };
+    list.lines().filter_map(refresh).collect()
+}
+
+/// Runs a program of the installation against a server. The address is in its environment alone, where no other user
+/// sees it.
+async fn run(
+    mut command: std::process::Command,
+    program: &'static str,
+    endpoint: &Endpoint,
+) -> Result<String, Error> {
+    for name in MISLEADING {
+        command.env_remove(name);
+    }
+    command.envs(endpoint.environment()).env("PGAPPNAME", "pgtrickle-ci").stdin(Stdio::null());
+    let mut command = tokio::process::Command::from(command);
+    let failed = |source: io::Error| Error::Start { program, source };
+    let output = command.kill_on_drop(true).output().await.map_err(failed)?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let said = said.lines().map(|line| endpoint.password.mask(line)).collect();
+    Err(Error::Failed { program, said })
+}

@@ -1,0 +1,51 @@
+//! Empty tables from the columns and data types that the project's YAML declares.
+
+use std::collections::BTreeMap;
+
+use super::Error;
+use crate::{
+    model::{Relation, relation::quote_identifier},
+    pg::Client,
+    project::Declared,
+};
+
+/// Makes these relations as empty tables.
+///
+/// # Errors
+/// When something about one of them is not declared, before anything is made.
+pub async fn stub(
+    client: &Client,
+    relations: &[Relation],
+    declared: &BTreeMap<Relation, Declared>,
+) -> Result<(), Error> {
+    let mut problems = Vec::new();
+    let mut statements = Vec::new();
+    for relation in relations {
+        let Some(table) = declared.get(relation) else { continue };
+        if table.columns.is_empty() {
+            problems.push(format!("{}: {relation} has no columns", table.file));
+        }
+        let mut columns = Vec::new();
+        for column in &table.columns {
+            match data_type(client, column.data_type.as_deref()).await {
+                Ok(known) => columns.push(format!("{} {known}", quote_identifier(&column.name))),
+                Err(problem) => {
+                    problems.push(format!("{}: {relation}, column {} {problem}", table.file, column.name));
+                }
+            }
+        }
+        statements.push(format!("create schema if not exists {}", quote_identifier(&relation.schema)));
+        statements.push(format!("create table {} ({})", relation.quoted(), columns.join(", ")));
+    }
+    if !problems.is_empty() {
+        return Err(Error::Undeclared { problems });
+    }
+    client.run_script(&statements.join(";\n")).await.map_err(Error::Target)
+}
+
+/// The type as the server writes it: the words of the YAML never become a part of a statement.
+async fn data_type(client: &Client, words: Option<&str>) -> Result<String, String> {
+    let words = words.ok_or("has no data_type")?;
+    let known = client.type_named(words).await;
+    known.ok_or_else(|| format!("has the data_type `{words}`, which the server does not know"))
+}
