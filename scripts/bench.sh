@@ -1,6 +1,12 @@
 #!/usr/bin/env bash
+<<<<<<< HEAD
 # How long the ephemeral server, `plan`, `run` and the emulator take; medians, with their aims beside them. Nothing fails for being
 # slow. PGTRICKLE_CI_BENCH_BINARY names a program to measure instead of a release build.
+=======
+# How long the ephemeral server, `plan` and `run` take; medians, with their aims beside them. Nothing fails for being
+# slow. PGTRICKLE_CI_BENCH_BINARY names a program to measure instead of a release build; `walk_json` has to lie in the
+# folder `examples` beside it.
+>>>>>>> h5/issue-5
 set -euo pipefail
 # shellcheck source=scripts/setup.sh
 source "$(dirname "$0")/setup.sh"
@@ -22,7 +28,7 @@ fi
 binary=${PGTRICKLE_CI_BENCH_BINARY:-}
 if [[ -z "$binary" ]]; then
   echo "building the release"
-  cargo build --release --locked --quiet
+  cargo build --release --locked --quiet --bin pgtrickle-ci --example walk_json
   binary=target/release/pgtrickle-ci
 fi
 
@@ -36,7 +42,7 @@ rm -rf "$project/target" "$project/logs" "$project/dbt_packages" "$project/packa
 printf 'packages:\n  - local: %s\n' "$root" >"$project/packages.yml"
 
 cat >"$out/bench.py" <<'PYTHON'
-import os, re, statistics, subprocess, sys, time
+import json, os, re, statistics, subprocess, sys, time
 
 BINARY = os.environ["BENCHED"]
 
@@ -95,6 +101,7 @@ def run():
     print(f"{'  the whole divided by dbt':<44}{statistics.median(whole / dbt for whole, dbt in runs):>8.2f}")
 
 
+<<<<<<< HEAD
 class Emulated:
     """Stream tables over a source, every other one over the one before it: half a fan, half a chain."""
 
@@ -152,9 +159,73 @@ def emulator():
 
 
 {"server": server, "plan": plan, "run": run, "emulator": emulator}[sys.argv[1]]()
+=======
+def manifest(models, file):
+    """A manifest as dbt 1.11 writes it: a tenth of the models are stream tables, in chains of ten."""
+    columns = [f"a_column_with_number_{n}" for n in range(24)]
+    nodes, parents = {}, {}
+    for n in range(models):
+        name, is_stream_table = f"model_{n:05}", n % 10 == 0
+        above = f"model_{n - 10:05}" if n % 100 >= 10 else None
+        read = f'"warehouse"."analytics"."{above}"' if above else f'"warehouse"."raw"."source_{n % 50}"'
+        picks = ",\n".join(f"        coalesce(o.{c}, l.{c}) as {c} -- it's \"the\" value" for c in columns)
+        sql = f'with source as (\n\n    select\n{picks}\n    from {read} as o\n    left join "warehouse"."raw"."source_{n % 50}" as l using (id)\n)\n\nselect {", ".join(columns)}\nfrom source\n'
+        config = {"enabled": True, "alias": None, "schema": None, "tags": [], "group": None, "incremental_strategy": None, "persist_docs": {}, "post-hook": [], "pre-hook": [], "quoting": {}, "column_types": {}, "on_schema_change": "ignore", "grants": {}, "packages": [], "docs": {"show": True, "node_color": None}, "contract": {"enforced": False, "alias_types": True}, "access": "protected"}
+        config["materialized"] = "stream_table" if is_stream_table else "view"
+        config["meta"] = {"pgtrickle": {"schedule": "5m", "refresh_mode": "DIFFERENTIAL"}} if is_stream_table else {}
+        id = f"model.shop.{name}"
+        parents[id] = [f"model.shop.{above}" if above else f"source.shop.raw.source_{n % 50}"]
+        nodes[id] = {
+            "database": "warehouse", "schema": "analytics", "name": name, "resource_type": "model", "package_name": "shop", "path": f"{name}.sql",
+            "original_file_path": f"models/{name}.sql", "unique_id": id, "fqn": ["shop", name], "alias": name, "checksum": {"name": "sha256", "checksum": f"{n:064x}"},
+            "config": config, "unrendered_config": config, "tags": [], "description": "What it is. " * 10, "relation_name": f'"warehouse"."analytics"."{name}"',
+            "columns": {c: {"name": c, "description": "What it holds.", "meta": {}, "data_type": None, "constraints": [], "tags": []} for c in columns[:4]},
+            "depends_on": {"macros": [], "nodes": parents[id]}, "compiled": True, "raw_code": sql.replace("analytics", "{{ schema }}"), "compiled_code": sql,
+        }
+        if n % 5 == 0:
+            test = f"test.shop.not_null_{name}"
+            nodes[test] = {"resource_type": "test", "name": f"not_null_{name}", "package_name": "shop", "original_file_path": "models/schema.yml", "config": {"severity": "ERROR"}, "depends_on": {"nodes": [id]}, "attached_node": id, "compiled_code": "select 1"}
+    children = {}
+    for id, read in parents.items():
+        children.setdefault(read[0], []).append(id)
+    metadata = {"dbt_schema_version": "https://schemas.getdbt.com/dbt/manifest/v12.json", "project_name": "shop"}
+    macros = {f"macro.shop.m{n}": {"macro_sql": "{% macro m() %}select 1{% endmacro %}" * 10} for n in range(500)}
+    with open(file, "w") as out:
+        json.dump({"metadata": metadata, "nodes": nodes, "sources": {}, "macros": macros, "exposures": {}, "parent_map": parents, "child_map": children}, out)
+
+
+def weighed(*command):
+    """Seconds and the most memory, in MB, of a process."""
+    begin = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"error: {' '.join(command)} ended with {status}")
+    return time.perf_counter() - begin, usage.ru_maxrss / 1024
+
+
+def manifests():
+    walk = os.path.join(os.path.dirname(BINARY), "examples", "walk_json")
+    for models in (1_000, 10_000):
+        file = os.path.join(os.path.dirname(__file__), f"{models}.json")
+        manifest(models, file)
+        size = os.path.getsize(file) / 1024 / 1024
+        # A plan against a baseline reads two manifests; here they are one file.
+        runs = [(weighed(walk, file, file), weighed(BINARY, "plan", "--manifest", file, "--baseline", file)) for _ in range(9)]
+        print(f"{models:,} models, {size:.0f} MB, read twice")
+        line("  walking the JSON", [walked[0] for walked, _ in runs], "ms")
+        line("  plan", [planned[0] for _, planned in runs], "ms")
+        ratio = statistics.median(planned[0] / walked[0] for walked, planned in runs)
+        print(f"{'  plan divided by walking':<44}{ratio:>8.2f}     aim 1.5")
+        print(f"{'  the most memory, without the file':<44}{max(planned[1] for _, planned in runs) - size:>8.0f} MB  aim 40 MB")
+
+
+{"server": server, "plan": plan, "run": run, "manifests": manifests}[sys.argv[1]]()
+>>>>>>> h5/issue-5
 PYTHON
 
 python "$out/bench.py" server
+python "$out/bench.py" manifests
 "$BENCHED" ephemeral -- scripts/bench.sh --plan
 "$BENCHED" ephemeral --engine emulator -- scripts/bench.sh --emulator
 (cd "$project" && rm -rf target && python ../bench.py run)

@@ -28,6 +28,8 @@ pub enum Command {
     Run(RunArgs),
     /// What would change, against a live catalog, another manifest or a git revision. Changes nothing
     Plan(PlanArgs),
+    /// Carry out a plan, saved or made now, without dbt
+    Apply(ApplyArgs),
     /// Wait until the project's stream tables are populated
     Wait(WaitArgs),
     /// Check population, freshness, change capture and health. Never writes
@@ -115,6 +117,21 @@ pub struct SelectArgs {
     /// Without these models, in the same words
     #[arg(long, value_name = "SELECTOR", num_args = 1.., env = "PGTRICKLE_CI_EXCLUDE", hide_env = true)]
     pub exclude: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The dbt project")]
+#[expect(missing_docs, reason = "the doc comments here are the help texts")]
+pub struct DesiredArgs {
+    #[command(flatten)]
+    pub project: ProjectArgs,
+    #[command(flatten)]
+    pub manifest: ManifestArgs,
+    #[command(flatten)]
+    pub selection: SelectArgs,
+    /// Variables for dbt, as YAML, where it has to compile the project
+    #[arg(long, value_name = "YAML", env = "PGTRICKLE_CI_VARS", hide_env = true)]
+    pub vars: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -287,20 +304,7 @@ pub struct RunArgs {
 #[expect(missing_docs, reason = "the doc comments here are the help texts")]
 pub struct PlanArgs {
     #[command(flatten)]
-    pub project: ProjectArgs,
-    #[command(flatten)]
-    pub manifest: ManifestArgs,
-    #[command(flatten)]
-    pub selection: SelectArgs,
-    /// Variables for dbt, as YAML, where it has to compile the project
-    #[arg(
-        long,
-        value_name = "YAML",
-        help_heading = "The dbt project",
-        env = "PGTRICKLE_CI_VARS",
-        hide_env = true
-    )]
-    pub vars: Option<String>,
+    pub desired: DesiredArgs,
     /// Compare with another manifest.json instead of a server
     #[arg(
         long,
@@ -319,9 +323,34 @@ pub struct PlanArgs {
         hide_env = true
     )]
     pub base_ref: Option<String>,
+    /// Write the plan to a file that `apply` carries out
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["baseline", "base_ref"],
+        env = "PGTRICKLE_CI_OUT",
+        hide_env = true
+    )]
+    pub out: Option<PathBuf>,
     /// Exit with 1 when something would change
     #[arg(long, env = "PGTRICKLE_CI_EXIT_CODE", hide_env = true)]
     pub exit_code: bool,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub policy: PolicyArgs,
+    #[command(flatten)]
+    pub reports: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+#[expect(missing_docs, reason = "the doc comments here are the help texts")]
+pub struct ApplyArgs {
+    /// A plan that `plan --out` wrote; without it the plan is made now
+    #[arg(value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+    #[command(flatten)]
+    pub desired: DesiredArgs,
     #[command(flatten)]
     pub server: ServerArgs,
     #[command(flatten)]

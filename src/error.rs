@@ -17,6 +17,8 @@ pub enum Error {
     #[error(transparent)]
     Plan(#[from] plan::Cycle),
     #[error(transparent)]
+    Saved(#[from] plan::saved::Error),
+    #[error(transparent)]
     Project(#[from] project::Error),
     #[error(transparent)]
     Server(#[from] server::Error),
@@ -33,6 +35,7 @@ impl Error {
             Self::Output(error) => Some(error.hint()),
             Self::Pg(error) => error.hint(),
             Self::Plan(error) => Some(error.hint()),
+            Self::Saved(error) => Some(error.hint()),
             Self::Project(error) => Some(error.hint()),
             Self::Server(error) => error.hint(),
             Self::Sources(error) => error.hint(),

@@ -1,5 +1,6 @@
 //! The subcommands, a file each, and what they share: a report that is written on every way out.
 
+mod apply;
 mod base;
 mod check;
 mod ephemeral;
@@ -35,7 +36,8 @@ use crate::{
 pub async fn execute(cli: Cli) -> Result<Exit, Error> {
     let project_dir = match &cli.command {
         Command::Run(args) => &args.project.project_dir,
-        Command::Plan(args) => &args.project.project_dir,
+        Command::Plan(args) => &args.desired.project.project_dir,
+        Command::Apply(args) => &args.desired.project.project_dir,
         Command::Wait(args) => &args.project.project_dir,
         Command::Check(args) => &args.project.project_dir,
         Command::Verify(args) => &args.project.project_dir,
@@ -50,6 +52,12 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
         Command::Plan(args) => {
             let exit = reported(&config, "plan", &args.reports, async |report| {
                 plan::plan(&config, args, report).await
+            });
+            exit.await
+        }
+        Command::Apply(args) => {
+            let exit = reported(&config, "apply", &args.reports, async |report| {
+                apply::apply(&config, args, report).await
             });
             exit.await
         }
@@ -238,8 +246,24 @@ async fn connect_to(
 ) -> Result<Client, Error> {
     report.target = Some(endpoint.to_string());
     let client = Client::connect(endpoint, Config::limits(server)).await?;
-    let server = client.server().await?;
-    report.engine =
-        Some(Engine { postgres: server.postgres, pg_trickle: server.pg_trickle.unwrap_or_default() });
+    report.engine = Some((&client.server().await?).into());
     Ok(client)
+}
+
+/// A connection to the server that the user named, which nobody has asked anything yet.
+async fn connect_quietly(
+    config: &Config,
+    server: &ServerArgs,
+    project: &ProjectArgs,
+    report: &mut Report,
+) -> Result<Client, Error> {
+    let endpoint = config.server(server, project)?;
+    report.target = Some(endpoint.to_string());
+    Ok(Client::connect(&endpoint, Config::limits(server)).await?)
+}
+
+impl From<&pg::Server> for Engine {
+    fn from(server: &pg::Server) -> Self {
+        Self { postgres: server.postgres.clone(), pg_trickle: server.pg_trickle.clone().unwrap_or_default() }
+    }
 }

@@ -4,61 +4,86 @@ use std::{collections::BTreeSet, path::Path};
 
 use crate::{
     Error,
-    cli::PlanArgs,
+    cli::{DesiredArgs, PlanArgs, ProjectArgs, ServerArgs},
     commands::{
         base::base,
-        connect, manifest, manifest_file,
+        connect_quietly, manifest, manifest_file,
         selection::{selected, selector},
         target,
     },
     config::Config,
     dbt::{self, Dbt, ProjectFile, Target},
     exit::Exit,
-    judge,
-    model::{Deployed, Health, Mark},
-    pg::Client,
-    plan::{Cycle, Plan, Policy, query},
+    model::{Deployed, Health, Mark, Relation, Storage},
+    output,
+    pg::{Client, Standing},
+    plan::{self, Answers, Plan, Policy, Refusal, saved::Saved},
     project::{self, Project},
     report::Report,
 };
 
 /// Compares the project with a server, or with another manifest.
 pub(super) async fn plan(config: &Config, args: &PlanArgs, report: &mut Report) -> Result<Exit, Error> {
-    selector(&args.selection)?;
+    selector(&args.desired.selection)?;
     let base = base(config, args).await?;
     let baseline = base.as_ref().and_then(|base| base.manifest.as_deref());
-    let (project, selected) = desired(config, args, baseline).await?;
+    let (project, selected) = desired(config, &args.desired, &args.server, baseline).await?;
     report.project = Some(project.name.clone());
     let policy = config.policy(&args.policy, &project.name);
     let plan = if let Some(base) = &base {
         report.target = Some(base.name.clone());
-        let before = baseline.map(dbt::read_manifest).transpose()?.unwrap_or_default();
-        Plan::between(&project.tables, &as_deployed(before), &policy)?
+        let before = baseline.map(|file| of_the_same(&project, file)).transpose()?.unwrap_or_default();
+        Plan::between(&project.tables, &as_deployed(before), &Answers::default(), &policy)?
+            .with_readers(&project.graph)
+            .narrowed(selected.as_ref(), &project.tables)
     } else {
-        let client = connect(config, &args.server, &args.project, report).await?;
-        against(&client, &project, &client.catalog().await?, &policy).await?
+        let client = connect_quietly(config, &args.server, &args.desired.project, report).await?;
+        let (plan, standing) = against(&client, &project, &policy).await?;
+        let plan = plan.narrowed(selected.as_ref(), &project.tables);
+        report.engine = Some((&standing.server).into());
+        if let Some(file) = &args.out {
+            let saved = Saved::new(&project, client.endpoint().to_string(), &standing.tables, &plan);
+            output::to_file(file, &saved.to_text())?;
+            config.ui.say(&format!("wrote {}", file.display()));
+        }
+        plan
     };
-    let plan = plan.narrowed(selected.as_ref(), &project.tables);
     let changes = !plan.is_empty();
+    report.outcomes.extend(plan.problem_outcomes());
     report.plan = Some(plan);
     Ok(if args.exit_code && changes { Exit::Refused } else { Exit::Passed })
 }
 
+/// The manifest of an earlier state of a project.
+fn of_the_same(project: &Project, file: &Path) -> Result<Project, Error> {
+    let baseline = dbt::read_manifest(file)?;
+    if baseline.name == project.name {
+        return Ok(baseline);
+    }
+    let file = file.display().to_string();
+    Err(project::Error::OtherProject { file, other: baseline.name, name: project.name.clone() }.into())
+}
+
 /// A project, and which of its models are meant where not all are.
-type Desired = (Project, Option<BTreeSet<String>>);
+pub(super) type Desired = (Project, Option<BTreeSet<String>>);
 
 /// The project as dbt compiled it. Where that was never done, was lost, or is older than a model, dbt is asked.
-async fn desired(config: &Config, args: &PlanArgs, baseline: Option<&Path>) -> Result<Desired, Error> {
+pub(super) async fn desired(
+    config: &Config,
+    args: &DesiredArgs,
+    server: &ServerArgs,
+    baseline: Option<&Path>,
+) -> Result<Desired, Error> {
     let read = manifest(config, &args.project, &args.manifest);
     let named = args.manifest.manifest.is_some();
     match read {
-        Ok(project) if named || !is_outdated(config, args, &project)? => {
+        Ok(project) if named || !is_outdated(config, &args.project, &project)? => {
             let file =
                 args.manifest.manifest.clone().map_or_else(|| manifest_file(config, &args.project), Ok)?;
             Ok((project, selected(config, &args.selection, &file, baseline)?))
         }
         Err(error) if named || !is_uncompiled(&error) => Err(error),
-        _ => compile(config, args, baseline).await,
+        _ => compile(config, args, server, baseline).await,
     }
 }
 
@@ -69,15 +94,20 @@ fn is_uncompiled(error: &Error) -> bool {
     )
 }
 
-fn is_outdated(config: &Config, args: &PlanArgs, project: &Project) -> Result<bool, Error> {
-    Ok(dbt::is_outdated(&manifest_file(config, &args.project)?, &args.project.project_dir, project))
+fn is_outdated(config: &Config, args: &ProjectArgs, project: &Project) -> Result<bool, Error> {
+    Ok(dbt::is_outdated(&manifest_file(config, args)?, &args.project_dir, project))
 }
 
 /// Has dbt compile the project for the server that the plan is made against.
-async fn compile(config: &Config, args: &PlanArgs, baseline: Option<&Path>) -> Result<Desired, Error> {
+async fn compile(
+    config: &Config,
+    args: &DesiredArgs,
+    server: &ServerArgs,
+    baseline: Option<&Path>,
+) -> Result<Desired, Error> {
     let file = ProjectFile::read(&args.project.project_dir)?;
     let target = target(config, &args.project, &file)?;
-    let target = Target { endpoint: config.server(&args.server, &args.project)?, ..target };
+    let target = Target { endpoint: config.server(server, &args.project)?, ..target };
     config.ui.say("compiling the project");
     let path = config.environment.path();
     let dbt = Dbt::new(&path, &args.project.project_dir, target, args.vars.clone(), config.ui)?;
@@ -87,22 +117,32 @@ async fn compile(config: &Config, args: &PlanArgs, baseline: Option<&Path>) -> R
     Ok((project, selected(config, &args.selection, &dbt.manifest_file(), baseline)?))
 }
 
-/// Compares the project with what a server has, and asks it for the columns of the queries that change.
+/// Compares the project with what a server has, and asks it for the columns that decide what happens.
 pub(super) async fn against(
     client: &Client,
     project: &Project,
-    deployed: &[Deployed],
     policy: &Policy,
-) -> Result<Plan, Cycle> {
-    let catalog = judge::catalog(deployed);
-    let mut tables = project.tables.clone();
-    for table in &mut tables {
-        let now = catalog.get(&table.relation);
-        if now.is_some_and(|now| !query::same(&now.table.query, &table.query)) {
-            table.columns = client.columns_of(&table.query).await;
+) -> Result<(Plan, Standing), Error> {
+    let wanted: Vec<Relation> = project.tables.iter().map(|table| table.relation.clone()).collect();
+    let standing = client.standing(&wanted).await?;
+    let questions = plan::questions(&project.tables, &standing.tables);
+    let queries: Vec<String> = questions.iter().map(|question| question.sql.clone()).collect();
+    let mut answers = Answers {
+        unseen: standing.server.unseen(),
+        occupied: standing.occupied.clone(),
+        ..Answers::default()
+    };
+    for (question, answer) in questions.into_iter().zip(client.describe(&queries).await?) {
+        match answer {
+            Ok(columns) => drop(answers.columns.insert(question.relation, columns)),
+            Err(said) => {
+                let refusal = Refusal { code: said.code, message: said.message };
+                answers.refusals.insert(question.relation, refusal);
+            }
         }
     }
-    Plan::between(&tables, deployed, policy)
+    let plan = Plan::between(&project.tables, &standing.tables, &answers, policy)?;
+    Ok((plan.with_readers(&project.graph), standing))
 }
 
 /// A project as it would stand in a server that it had just been deployed to.
@@ -114,6 +154,7 @@ fn as_deployed(project: Project) -> Vec<Deployed> {
         .map(|table| Deployed {
             mark: table.origin.clone().map(|origin| mark(origin.unique_id)),
             health: Health::default(),
+            storage: Storage::default(),
             table,
         })
         .collect()

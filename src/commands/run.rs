@@ -17,8 +17,8 @@ use crate::{
     dbt::{self, Dbt, ProjectFile, Target},
     exit::Exit,
     model::{Outcome, Relation, Stage, StreamTable, Verdict},
-    pg::{self, Client, Endpoint},
-    plan::{Change, Plan, Policy},
+    pg::{Client, Endpoint},
+    plan::{Answers, Plan, Policy},
     project::Project,
     report::Report,
     server::Ephemeral,
@@ -53,23 +53,26 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
     let planned = if before.is_empty() {
         None
     } else {
-        Some(plan_first((config, args, selected), &dbt, &client, &before, report).await?)
+        Some(plan_first((config, args, selected), &dbt, &client, report).await?)
     };
-    if report.plan.as_ref().is_some_and(|plan| plan.refused().next().is_some()) {
+    if report.plan.as_ref().is_some_and(|plan| !plan.stopped_by().is_empty()) {
         return Ok(Exit::Refused);
     }
+    let (first, last) = report.plan.as_ref().map(Plan::drops).unwrap_or_default();
+    report.outcomes.extend(carry_out_drops(&client, &first).await);
     let (_, results) = dbt.build().await?;
     let project = if let Some(project) = planned {
         project
     } else {
         let project = dbt.compiled_manifest().await?;
-        let plan = Plan::between(&project.tables, &before, &policy(config, args, &project))?;
+        let policy = policy(config, args, &project);
+        let plan = Plan::between(&project.tables, &before, &Answers::default(), &policy)?;
         report.plan = Some(plan.narrowed(selected, &project.tables));
         project
     };
     let project = project.only(selected);
     report.outcomes.extend(dbt::deploy_outcomes(&results, &with_origins(&project)));
-    report.outcomes.extend(carry_out_drops(&client, report.plan.as_ref()).await);
+    report.outcomes.extend(carry_out_drops(&client, &last).await);
 
     let made = made(&project, &report.outcomes);
     report.outcomes.extend(not_made(&project, &made));
@@ -132,19 +135,13 @@ async fn plan_first(
     (config, args, selected): (&Config, &RunArgs, Option<&BTreeSet<String>>),
     dbt: &Dbt,
     client: &Client,
-    before: &pg::Catalog,
     report: &mut Report,
 ) -> Result<Project, Error> {
     dbt.compile().await?;
     let project = dbt.manifest()?;
-    let plan = against(client, &project, before, &policy(config, args, &project)).await?;
+    let (plan, _) = against(client, &project, &policy(config, args, &project)).await?;
     let plan = plan.narrowed(selected, &project.tables);
-    report.outcomes.extend(plan.refused().map(|step| {
-        let message = format!("{} is refused: nothing was deployed", step.change.words());
-        Outcome::new(Stage::Plan, &step.relation, Verdict::Failed, message)
-            .with_details(step.change.permission().map(|flag| format!("allow it: {flag} {}", step.relation)))
-            .about(step.origin.as_ref())
-    }));
+    report.outcomes.extend(plan.stop_outcomes());
     report.plan = Some(plan);
     Ok(project)
 }
@@ -154,14 +151,13 @@ fn policy(config: &Config, args: &RunArgs, project: &Project) -> Policy {
 }
 
 /// dbt makes and changes; what has no model any more it leaves, and the gate drops it where that was allowed.
-async fn carry_out_drops(client: &Client, plan: Option<&Plan>) -> Vec<Outcome> {
-    let drops = plan.into_iter().flat_map(|plan| &plan.steps).filter(|step| step.change == Change::Drop);
+async fn carry_out_drops(client: &Client, drops: &[Relation]) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
-    for step in drops {
-        let dropped = client.drop_stream_table(&step.relation).await;
+    for relation in drops {
+        let dropped = client.drop_stream_table(relation).await;
         outcomes.push(match dropped {
-            Ok(()) => Outcome::new(Stage::Deploy, &step.relation, Verdict::Passed, "DROP"),
-            Err(error) => Outcome::new(Stage::Deploy, &step.relation, Verdict::Errored, error.to_string()),
+            Ok(()) => Outcome::new(Stage::Deploy, relation, Verdict::Passed, "DROP"),
+            Err(error) => Outcome::new(Stage::Deploy, relation, Verdict::Errored, error.to_string()),
         });
     }
     outcomes

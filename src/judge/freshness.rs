@@ -110,7 +110,12 @@ mod tests {
             refresh_tier: Some(tier.into()),
             ..Health::default()
         };
-        let deployed = [Deployed { table: table.clone(), mark: None, health }];
+        let deployed = [Deployed {
+            table: table.clone(),
+            mark: None,
+            health,
+            storage: crate::model::Storage::default(),
+        }];
         judge(&table, &catalog(&deployed), NOW, limits).verdict
     }
 

@@ -102,7 +102,12 @@ mod tests {
             columns: None,
             origin: None,
         };
-        let deployed = [Deployed { table: table.clone(), mark: None, health }];
+        let deployed = [Deployed {
+            table: table.clone(),
+            mark: None,
+            health,
+            storage: crate::model::Storage::default(),
+        }];
         judge(&table, &catalog(&deployed))
     }
 

@@ -79,7 +79,8 @@ mod tests {
             last_error_message: error.map(ToOwned::to_owned),
             ..Health::default()
         };
-        let deployed = [Deployed { table: table(), mark: None, health }];
+        let deployed =
+            [Deployed { table: table(), mark: None, health, storage: crate::model::Storage::default() }];
         progress(&table(), &catalog(&deployed))
     }
 

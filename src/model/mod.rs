@@ -12,4 +12,4 @@ pub use relation::{Relation, quote_identifier, quote_literal};
 pub use schedule::Schedule;
 pub use secret::Secret;
 pub use settings::{Setting, Settings, Value};
-pub use stream_table::{Deployed, Health, Mark, Origin, StreamTable};
+pub use stream_table::{Column, Deployed, Health, Mark, Origin, Storage, StreamTable, View};

@@ -53,6 +53,8 @@ enum Kind {
     Word(&'static [(&'static str, &'static str)]),
     Text,
     Bool,
+    /// Above zero.
+    Count,
     Int,
     Float,
 }
@@ -91,7 +93,7 @@ impl Setting {
 
     #[rustfmt::skip]
     fn spec(self) -> Spec {
-        use Kind::{Bool, Float, Int, Text, Word};
+        use Kind::{Bool, Count, Float, Int, Text, Word};
         use OnChange::{Alter, Nothing, Recreate};
         let spec = |name, column, kind, on_change| Spec { name, column, kind, on_change };
         match self {
@@ -103,7 +105,7 @@ impl Setting {
             Self::PartitionBy => spec("partition_by", Some("st_partition_key"), Text, Recreate),
             Self::AppendOnly => spec("append_only", Some("is_append_only"), Bool, Alter),
             Self::Fuse => spec("fuse", Some("fuse_mode"), Word(&[("off", "off"), ("on", "on"), ("auto", "auto")]), Alter),
-            Self::FuseCeiling => spec("fuse_ceiling", Some("fuse_ceiling"), Int, Alter),
+            Self::FuseCeiling => spec("fuse_ceiling", Some("fuse_ceiling"), Count, Alter),
             Self::FuseSensitivity => spec("fuse_sensitivity", Some("fuse_sensitivity"), Int, Alter),
             Self::DiamondConsistency => spec("diamond_consistency", Some("diamond_consistency"), Word(&[("none", "none"), ("atomic", "atomic")]), Alter),
             Self::DiamondSchedulePolicy => spec("diamond_schedule_policy", Some("diamond_schedule_policy"), Word(&[("fastest", "fastest"), ("slowest", "slowest")]), Alter),
@@ -160,6 +162,7 @@ impl Setting {
             }
             (Kind::Text, Json::String(text)) => Some(Value::Text(text.clone())),
             (Kind::Bool, Json::Bool(flag)) => Some(Value::Bool(*flag)),
+            (Kind::Count, Json::Number(number)) => number.as_i64().filter(|n| *n > 0).map(Value::Int),
             (Kind::Int, Json::Number(number)) => number.as_i64().map(Value::Int),
             (Kind::Float, Json::Number(number)) => number.as_f64().map(Value::Float),
             _ => None,
@@ -184,6 +187,7 @@ impl Kind {
             }
             Self::Text => "a text".into(),
             Self::Bool => "true or false".into(),
+            Self::Count => "a whole number above 0".into(),
             Self::Int => "a whole number".into(),
             Self::Float => "a number".into(),
         }

@@ -17,9 +17,18 @@ pub struct StreamTable {
     pub upstream: Vec<Relation>,
     /// Its columns in their order: of the storage with the engine's hidden ones, but without the row id, or of the
     /// query. `None` where nobody asked a server.
-    pub columns: Option<Vec<String>>,
+    pub columns: Option<Vec<Column>>,
     /// The dbt model it comes from; `None` when no model made it.
     pub origin: Option<Origin>,
+}
+
+/// A column of a table or of a query's result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// PostgreSQL's internal name of its type, as `int4`.
+    pub r#type: String,
 }
 
 /// The dbt model behind a stream table.
@@ -50,6 +59,35 @@ pub struct Deployed {
     pub mark: Option<Mark>,
     /// How it fares.
     pub health: Health,
+    /// What hangs on its storage.
+    pub storage: Storage,
+}
+
+/// What hangs on the relation that holds a stream table's rows. All of it but the rows is lost when that is dropped.
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+#[serde(default)]
+pub struct Storage {
+    /// How many rows there are, by PostgreSQL's estimate; `None` before the first ANALYZE.
+    pub rows: Option<i64>,
+    /// Something that it reads from no longer exists under the identity that the engine knows.
+    pub lost_source: bool,
+    /// Views that read it, directly or through other views.
+    pub views: Vec<View>,
+    /// What other roles than its owner may do, as `reporting: SELECT`.
+    pub grants: Vec<String>,
+    /// Indexes that the engine did not make.
+    pub indexes: Vec<String>,
+    /// Publications that name it.
+    pub publications: Vec<String>,
+}
+
+/// A view or a materialized view on a stream table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// Where it is.
+    pub relation: Relation,
+    /// The stream table's columns that it reads; none where it reads another view.
+    pub columns: Vec<String>,
 }
 
 /// What the catalog says of a stream table's life. Times are seconds since the epoch, by the server's clock.

@@ -1,12 +1,14 @@
 //! The catalog of stream tables, read in a number of questions that does not grow with the number of tables.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
-use super::{Client, Error};
+use super::{Client, Endpoint, Error};
 use crate::{
     judge::{cdc::Capture, health::EngineCheck},
-    model::{Deployed, Health, Mark, Origin, Relation, Setting, Settings, StreamTable},
+    model::{Column, Deployed, Health, Mark, Origin, Relation, Setting, Settings, Storage, StreamTable},
 };
 
 /// The columns without which a stream table cannot be read; `original_query` is in every version that rewrites.
@@ -33,6 +35,38 @@ pub struct Server {
     columns: Vec<String>,
 }
 
+impl Server {
+    /// The settings that this version's catalog does not keep.
+    pub fn unseen(&self) -> Vec<Setting> {
+        let kept = |column: &str| self.columns.iter().any(|there| there == column);
+        let unseen = |setting: &Setting| setting.column().is_some_and(|column| !kept(column));
+        Setting::ALL.into_iter().filter(unseen).collect()
+    }
+
+    fn check(&self, endpoint: &Endpoint) -> Result<(), Error> {
+        let Some(version) = &self.pg_trickle else {
+            return Err(Error::NoExtension { endpoint: endpoint.to_string() });
+        };
+        let missing: Vec<String> = NEEDED_COLUMNS
+            .iter()
+            .filter(|column| !self.columns.iter().any(|there| there == *column))
+            .map(|column| format!("pgt_stream_tables.{column}"))
+            .collect();
+        if missing.is_empty() { Ok(()) } else { Err(Error::TooOld { version: version.clone(), missing }) }
+    }
+}
+
+/// What a plan is made against, read in one transaction.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// What runs there.
+    pub server: Server,
+    /// Every stream table.
+    pub tables: Catalog,
+    /// What has a name that was asked for and is no stream table, in SQL's word for it.
+    pub occupied: BTreeMap<Relation, String>,
+}
+
 /// Every stream table of a database.
 pub type Catalog = Vec<Deployed>;
 
@@ -54,7 +88,8 @@ struct Row {
     original_query: Option<String>,
     mark: Option<String>,
     upstream: Vec<Relation>,
-    stored_columns: Vec<String>,
+    stored_columns: Vec<Column>,
+    storage: Storage,
     #[serde(flatten)]
     columns: Map<String, Json>,
 }
@@ -67,24 +102,32 @@ impl Client {
     pub async fn server(&self) -> Result<Server, Error> {
         let server: Server =
             self.ask("asking for the server's version", include_str!("sql/server.sql")).await?;
-        let Some(version) = &server.pg_trickle else {
-            return Err(Error::NoExtension { endpoint: self.endpoint().to_string() });
-        };
-        let missing: Vec<String> = NEEDED_COLUMNS
-            .iter()
-            .filter(|column| !server.columns.iter().any(|there| there == *column))
-            .map(|column| format!("pgt_stream_tables.{column}"))
-            .collect();
-        if missing.is_empty() { Ok(server) } else { Err(Error::TooOld { version: version.clone(), missing }) }
+        server.check(self.endpoint())?;
+        Ok(server)
+    }
+
+    /// What a plan for these names is made against: one transaction, whatever the number of tables.
+    pub async fn standing(&self, wanted: &[Relation]) -> Result<Standing, Error> {
+        const DOING: &str = "reading the catalog of stream tables";
+        let transaction = self.begin_reading(DOING, "isolation level repeatable read read only").await?;
+        let server: Server = transaction.answer(DOING, include_str!("sql/server.sql"), &[]).await?;
+        server.check(self.endpoint())?;
+        let rows: Vec<Map<String, Json>> =
+            transaction.answer(DOING, include_str!("sql/stream_tables.sql"), &[]).await?;
+        let schemas: Vec<&str> = wanted.iter().map(|relation| relation.schema.as_str()).collect();
+        let names: Vec<&str> = wanted.iter().map(|relation| relation.name.as_str()).collect();
+        let occupied: Vec<Occupied> =
+            transaction.answer(DOING, include_str!("sql/occupied.sql"), &[&schemas, &names]).await?;
+        transaction.end(DOING).await?;
+        let occupied = occupied.into_iter().map(|o| (Relation::new(o.schema, o.name), o.kind)).collect();
+        Ok(Standing { server, tables: read(rows, DOING)?, occupied })
     }
 
     /// Every stream table of the database.
     pub async fn catalog(&self) -> Result<Catalog, Error> {
         const DOING: &str = "reading the catalog of stream tables";
         let rows: Vec<Map<String, Json>> = self.ask(DOING, include_str!("sql/stream_tables.sql")).await?;
-        rows.into_iter()
-            .map(|row| deployed(row).map_err(|source| Error::Answer { doing: DOING, source }))
-            .collect()
+        read(rows, DOING)
     }
 
     /// How the changes of every source are captured.
@@ -96,6 +139,18 @@ impl Client {
     pub async fn engine_state(&self) -> Result<EngineState, Error> {
         self.ask("asking for the engine's health", include_str!("sql/engine_checks.sql")).await
     }
+}
+
+/// A relation in the way of a stream table.
+#[derive(Deserialize)]
+struct Occupied {
+    schema: String,
+    name: String,
+    kind: String,
+}
+
+fn read(rows: Vec<Map<String, Json>>, doing: &'static str) -> Result<Catalog, Error> {
+    rows.into_iter().map(|row| deployed(row).map_err(|source| Error::Answer { doing, source })).collect()
 }
 
 fn deployed(row: Map<String, Json>) -> Result<Deployed, serde_json::Error> {
@@ -116,6 +171,7 @@ fn deployed(row: Map<String, Json>) -> Result<Deployed, serde_json::Error> {
         },
         mark,
         health,
+        storage: row.storage,
     })
 }
 

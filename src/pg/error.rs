@@ -134,7 +134,7 @@ impl Error {
     }
 }
 
-fn server_message(source: &tokio_postgres::Error) -> Option<ServerMessage> {
+pub(super) fn server_message(source: &tokio_postgres::Error) -> Option<ServerMessage> {
     source.as_db_error().map(|error| ServerMessage {
         message: error.message().to_owned(),
         detail: error.detail().map(ToOwned::to_owned),

@@ -12,9 +12,9 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use tokio_postgres::{config::SslMode as WireSslMode, types::ToSql};
 
-use crate::model::Relation;
+use crate::model::{Column, Relation};
 
-pub use catalog::{Catalog, EngineState, Server};
+pub use catalog::{Catalog, EngineState, Server, Standing};
 pub use endpoint::{BadUrl, Endpoint, MISLEADING, SslMode};
 pub use error::{Error, ServerMessage};
 pub use source_objects::{ForeignKey, SourceObjects, SourceRelation};
@@ -69,13 +69,16 @@ impl Client {
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<T, Error> {
-        let failed = |source: tokio_postgres::Error| Error::asking(doing, &source);
-        let settings = self.settings();
-        self.wire.batch_execute(&format!("begin read only; {settings}")).await.map_err(failed)?;
-        let row = self.wire.query_one(sql, parameters).await;
-        self.wire.batch_execute("rollback").await.map_err(failed)?;
-        let text: String = row.and_then(|row| row.try_get(0)).map_err(failed)?;
-        serde_json::from_str(&text).map_err(|source| Error::Answer { doing, source })
+        let transaction = self.begin_reading(doing, "read only").await?;
+        let answer = transaction.answer(doing, sql, parameters).await;
+        transaction.end(doing).await?;
+        answer
+    }
+
+    async fn begin_reading(&self, doing: &'static str, mode: &str) -> Result<Reading<'_>, Error> {
+        let begin = format!("begin {mode}; {}", self.settings());
+        self.wire.batch_execute(&begin).await.map_err(|source| Error::asking(doing, &source))?;
+        Ok(Reading { wire: &self.wire })
     }
 
     fn settings(&self) -> String {
@@ -91,11 +94,53 @@ impl Client {
         self.wire.batch_execute(sql).await.map_err(|source| Error::asking("running the script", &source))
     }
 
-    /// The columns that a query gives; `None` when the server cannot say, because something that it reads is not there
-    /// yet.
-    pub async fn columns_of(&self, query: &str) -> Option<Vec<String>> {
-        let statement = self.wire.prepare(query).await.ok()?;
-        Some(statement.columns().iter().map(|column| column.name().to_owned()).collect())
+    /// What a server says of each query's columns, without running any. The questions go out together, so that many
+    /// take hardly longer than one.
+    pub async fn describe(
+        &self,
+        queries: &[String],
+    ) -> Result<Vec<Result<Vec<Column>, ServerMessage>>, Error> {
+        const DOING: &str = "asking for the columns of the queries";
+        let asked =
+            futures_util::future::join_all(queries.iter().map(|query| self.wire.prepare(query))).await;
+        let column = |column: &tokio_postgres::Column| Column {
+            name: column.name().to_owned(),
+            r#type: column.type_().name().to_owned(),
+        };
+        let answer = |prepared: Result<tokio_postgres::Statement, tokio_postgres::Error>| match prepared {
+            Ok(statement) => Ok(Ok(statement.columns().iter().map(column).collect())),
+            // What the server refuses is its answer; anything else is a broken connection.
+            Err(source) => {
+                error::server_message(&source).map(Err).ok_or_else(|| Error::asking(DOING, &source))
+            }
+        };
+        asked.into_iter().map(answer).collect()
+    }
+
+    /// Waits until nobody else changes stream tables of this database, and keeps others from it until the connection
+    /// ends. The dbt package takes the same lock (docs/pg_trickle.md, "Concurrent creates").
+    pub async fn lock(&self) -> Result<(), Error> {
+        let sql = format!(
+            "set lock_timeout = {}; select pg_catalog.pg_advisory_lock(pg_catalog.hashtextextended('pgtrickle ddl', 0))",
+            self.limits.lock.as_millis()
+        );
+        let locked = self.wire.batch_execute(&sql).await;
+        locked.map_err(|source| Error::asking("waiting for other changes of stream tables", &source))
+    }
+
+    /// Executes statements in one transaction: all of them, or none.
+    pub async fn carry_out(&self, statements: &[String]) -> Result<(), Error> {
+        let failed = |source: tokio_postgres::Error| Error::asking("carrying out the plan", &source);
+        self.wire.batch_execute(&format!("begin; {}", self.settings())).await.map_err(failed)?;
+        for statement in statements {
+            if let Err(error) = self.wire.batch_execute(statement).await {
+                let error = failed(error);
+                // What the server says about the rollback is not what went wrong.
+                let _ = self.wire.batch_execute("rollback").await;
+                return Err(error);
+            }
+        }
+        self.wire.batch_execute("commit").await.map_err(failed)
     }
 
     /// Fills a stream table now.
@@ -124,6 +169,30 @@ impl Client {
         let rows = rows.map_err(|source| Error::asking("looking for the sources", &source))?;
         let missing: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
         Ok(wanted.into_iter().filter(|relation| missing.contains(&relation.quoted())).collect())
+    }
+}
+
+/// A read-only transaction. Dropped without its end, it ends with the connection.
+struct Reading<'a> {
+    wire: &'a tokio_postgres::Client,
+}
+
+impl Reading<'_> {
+    /// Asks a question whose answer is a single JSON text.
+    async fn answer<T: DeserializeOwned>(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<T, Error> {
+        let row = self.wire.query_one(sql, parameters).await;
+        let text: String =
+            row.and_then(|row| row.try_get(0)).map_err(|source| Error::asking(doing, &source))?;
+        serde_json::from_str(&text).map_err(|source| Error::Answer { doing, source })
+    }
+
+    async fn end(self, doing: &'static str) -> Result<(), Error> {
+        self.wire.batch_execute("rollback").await.map_err(|source| Error::asking(doing, &source))
     }
 }
 

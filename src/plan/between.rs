@@ -2,8 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Change, Cycle, Plan, QueryChange, SettingChange, Step, order, query};
-use crate::model::{Deployed, Relation, Schedule, Setting, StreamTable, Value, settings::OnChange};
+use super::{
+    Answers, Change, ColumnChange, Cycle, Plan, Problem, QueryChange, Step, columns,
+    order::{self, Readers},
+    query,
+    settings::setting_changes,
+};
+use crate::model::{Deployed, Relation, Setting, Storage, StreamTable, Value, settings::OnChange};
 
 /// What a plan may do, and for whom.
 #[derive(Clone, Debug, Default)]
@@ -21,43 +26,312 @@ impl Plan {
     ///
     /// # Errors
     /// When the desired tables read each other in a circle.
-    pub fn between(desired: &[StreamTable], deployed: &[Deployed], policy: &Policy) -> Result<Self, Cycle> {
-        let there: BTreeMap<&Relation, &StreamTable> =
-            deployed.iter().map(|d| (&d.table.relation, &d.table)).collect();
-        let wanted: BTreeSet<&Relation> = desired.iter().map(|table| &table.relation).collect();
-        let (ours, unmanaged): (Vec<_>, Vec<_>) = deployed
-            .iter()
-            .filter(|d| !wanted.contains(&d.table.relation))
-            .partition(|d| d.mark.as_ref().is_some_and(|mark| mark.dbt_project == policy.project));
+    pub fn between(
+        desired: &[StreamTable],
+        deployed: &[Deployed],
+        answers: &Answers,
+        policy: &Policy,
+    ) -> Result<Self, Cycle> {
+        let sorted =
+            order::topological(&desired.iter().collect::<Vec<_>>()).map_err(|members| Cycle { members })?;
+        Ok(Comparison::new(deployed, &sorted, answers, policy).plan(&sorted))
+    }
+}
 
-        let readers = order::downstream(desired.iter().chain(ours.iter().map(|d| &d.table)));
-        let downstream = |relation: &Relation| -> Vec<Relation> {
-            readers.get(relation).into_iter().flatten().map(|reader| (*reader).clone()).collect()
+/// The two sides, and what is known of them.
+struct Comparison<'a> {
+    deployed: &'a [Deployed],
+    there: BTreeMap<&'a Relation, &'a Deployed>,
+    wanted: BTreeSet<&'a Relation>,
+    /// The deployed tables that read each deployed table.
+    readers: Readers<'a>,
+    answers: &'a Answers,
+    policy: &'a Policy,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(
+        deployed: &'a [Deployed],
+        sorted: &[&'a StreamTable],
+        answers: &'a Answers,
+        policy: &'a Policy,
+    ) -> Self {
+        Self {
+            deployed,
+            there: deployed.iter().map(|d| (&d.table.relation, d)).collect(),
+            wanted: sorted.iter().map(|table| &table.relation).collect(),
+            readers: Readers::of(deployed.iter().map(|d| &d.table)),
+            answers,
+            policy,
+        }
+    }
+
+    fn plan(&self, sorted: &[&'a StreamTable]) -> Plan {
+        let (ours, unmanaged): (Vec<_>, Vec<_>) = self
+            .deployed
+            .iter()
+            .filter(|d| !self.wanted.contains(&d.table.relation))
+            .partition(|d| self.is_ours(d));
+        let mut steps: Vec<Step> = sorted.iter().map(|table| self.step(table)).collect();
+        self.rebuild_readers(&mut steps, sorted);
+
+        let drops: Vec<&StreamTable> = ours.iter().map(|d| &d.table).collect();
+        // What reads a table goes before it. A cycle cannot stand in a server; its order would not matter.
+        let drops = order::topological(&drops).unwrap_or(drops).into_iter().rev();
+        let (first, last): (Vec<_>, Vec<_>) =
+            drops.partition(|table| !self.is_read_by_what_stays(&table.relation));
+        let drop = |table: &&StreamTable| self.finished(&table.relation, table, Change::Drop, Vec::new());
+        let mut ordered: Vec<Step> = first.iter().map(drop).collect();
+        ordered.append(&mut steps);
+        ordered.extend(last.iter().map(drop));
+
+        let everything = Readers::of(sorted.iter().copied().chain(ours.iter().map(|d| &d.table)));
+        for step in ordered.iter_mut().filter(|step| step.change != Change::Keep) {
+            step.downstream = everything.below(&step.relation).into_iter().cloned().collect();
+        }
+        Plan {
+            problems: self.problems(&ordered),
+            unmanaged: unmanaged.into_iter().map(|d| d.table.relation.clone()).collect(),
+            notes: self.notes(sorted),
+            steps: ordered,
+        }
+    }
+
+    fn is_ours(&self, deployed: &Deployed) -> bool {
+        deployed.mark.as_ref().is_some_and(|mark| mark.dbt_project == self.policy.project)
+    }
+
+    fn is_read_by_what_stays(&self, relation: &Relation) -> bool {
+        self.readers.below(relation).into_iter().any(|reader| self.wanted.contains(reader))
+    }
+
+    /// What happens to one wanted table for its own sake.
+    fn step(&self, wanted: &StreamTable) -> Step {
+        let Some(now) = self.there.get(&wanted.relation) else {
+            return self.finished(&wanted.relation, wanted, self.create(wanted), Vec::new());
         };
-        let step = |table: &StreamTable, change: Change| Step {
-            relation: table.relation.clone(),
-            refused: policy.refuses(&table.relation, &change),
-            downstream: downstream(&table.relation),
+        let mut reasons = Vec::new();
+        let change = self.change(now, wanted, &mut reasons);
+        self.finished(&wanted.relation, wanted, change, reasons)
+    }
+
+    fn create(&self, table: &StreamTable) -> Change {
+        Change::Create {
+            settings: worth_saying(table).map(|(setting, value)| (setting, value.clone())).collect(),
+            replaces: self.answers.occupied.get(&table.relation).cloned(),
+        }
+    }
+
+    /// What turns the table that is there into the wanted one, and why where that is not plain to see.
+    fn change(&self, now: &Deployed, wanted: &StreamTable, reasons: &mut Vec<String>) -> Change {
+        let settings = setting_changes(&now.table, wanted, &self.answers.unseen);
+        let differs = !query::same(&now.table.query, &wanted.query);
+        let given = self.answers.columns.get(&wanted.relation);
+        let column_changes =
+            now.table.columns.as_ref().zip(given).map(|(stored, given)| columns::changes(stored, given));
+        // The same text can give other columns when what it reads has changed: `select *`.
+        let shifted = column_changes.is_some_and(|changes| !changes.is_empty());
+        if now.storage.lost_source {
+            reasons.push("something that it reads was replaced: the engine has to find it again".into());
+        } else if !differs && shifted {
+            reasons.push("its query gives other columns, because what it reads changes".into());
+        }
+        let query = (differs || shifted || now.storage.lost_source)
+            .then(|| QueryChange { before: now.table.query.clone(), after: wanted.query.clone() });
+        if settings.iter().any(|change| change.setting.on_change() == OnChange::Recreate) {
+            return Change::Recreate { query: query.filter(|_| differs), settings };
+        }
+        let Some(query) = query else {
+            self.tell_adoption(now, reasons);
+            return if settings.is_empty() && reasons.is_empty() {
+                Change::Keep
+            } else {
+                Change::Alter(settings)
+            };
+        };
+        self.tell_adoption(now, reasons);
+        let obstacle = now
+            .table
+            .columns
+            .as_ref()
+            .zip(given)
+            .and_then(|(stored, given)| columns::obstacle(stored, given));
+        if let Some(obstacle) = obstacle {
+            reasons.push(obstacle);
+            return Change::Recreate { query: Some(query), settings };
+        }
+        if let Some(refusal) = self.answers.refusals.get(&wanted.relation) {
+            reasons.push(format!("its columns are not known yet: {}", refusal.message));
+        }
+        Change::AlterQuery { query, settings }
+    }
+
+    /// A table that somebody else made becomes this project's.
+    fn tell_adoption(&self, now: &Deployed, reasons: &mut Vec<String>) {
+        if self.is_ours(now) {
+            return;
+        }
+        reasons.push(match &now.mark {
+            Some(mark) => format!("taken over from the project {}", mark.dbt_project),
+            None => "taken over: no dbt project has made it".into(),
+        });
+    }
+
+    /// Dropping a table takes those with it that read it (docs/pg_trickle.md, "Drop").
+    fn rebuild_readers(&self, steps: &mut [Step], sorted: &[&'a StreamTable]) {
+        let is_rebuilt = |step: &&Step| matches!(step.change, Change::Recreate { .. });
+        let mut taken_along: BTreeMap<&Relation, Relation> = BTreeMap::new();
+        for step in steps.iter().filter(is_rebuilt) {
+            for reader in self.readers.below(&step.relation) {
+                taken_along.entry(reader).or_insert_with(|| step.relation.clone());
+            }
+        }
+        for (step, table) in steps.iter_mut().zip(sorted) {
+            let below = taken_along.get(&step.relation);
+            let (Some(up), false) = (below, matches!(step.change, Change::Recreate { .. })) else { continue };
+            let change = match std::mem::replace(&mut step.change, Change::Keep) {
+                Change::AlterQuery { query, settings } => Change::Recreate { query: Some(query), settings },
+                Change::Alter(settings) => Change::Recreate { query: None, settings },
+                Change::Keep | Change::Create { .. } | Change::Recreate { .. } | Change::Drop => {
+                    Change::Recreate { query: None, settings: Vec::new() }
+                }
+            };
+            step.reasons.push(format!("it reads {up}, which cannot be dropped without it"));
+            *step = self.finished(&step.relation, table, change, std::mem::take(&mut step.reasons));
+        }
+    }
+
+    /// A step with everything that follows from its change.
+    fn finished(
+        &self,
+        relation: &Relation,
+        table: &StreamTable,
+        change: Change,
+        reasons: Vec<String>,
+    ) -> Step {
+        let now = self.there.get(relation);
+        let is_rebuilt = matches!(change, Change::Recreate { .. });
+        let given = self.answers.columns.get(relation);
+        let stored = now.and_then(|now| now.table.columns.as_ref());
+        Step {
+            refused: self.policy.refuses(relation, &change),
+            reasons,
+            columns: stored
+                .zip(given)
+                .map(|(stored, given)| columns::changes(stored, given))
+                .unwrap_or_default(),
+            refilled_rows: now.filter(|_| is_rebuilt || change.refills()).and_then(|now| now.storage.rows),
+            lost: now
+                .filter(|_| is_rebuilt || change == Change::Drop)
+                .map(|now| lost(&now.storage))
+                .unwrap_or_default(),
+            downstream: Vec::new(),
+            readers: now
+                .into_iter()
+                .flat_map(|now| &now.storage.views)
+                .map(|view| format!("view {}", view.relation))
+                .collect(),
+            relation: relation.clone(),
             origin: table.origin.clone(),
             change,
+        }
+    }
+
+    /// What would go wrong: columns that somebody still reads, and readers that are not this project's to drop.
+    fn problems(&self, steps: &[Step]) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for step in steps {
+            let removed: BTreeSet<&str> = step.removed_columns().collect();
+            let now = self.there.get(&step.relation);
+            if matches!(step.change, Change::AlterQuery { .. }) {
+                let views = now.into_iter().flat_map(|now| &now.storage.views);
+                for view in views.filter(|view| view.columns.iter().any(|c| removed.contains(c.as_str()))) {
+                    let columns: Vec<&str> =
+                        view.columns.iter().map(String::as_str).filter(|c| removed.contains(c)).collect();
+                    problems.push(step.problem(format!(
+                        "the view {} reads `{}`, which would go: PostgreSQL refuses that",
+                        view.relation,
+                        columns.join("`, `")
+                    )));
+                }
+            }
+            if matches!(step.change, Change::Recreate { .. }) {
+                let readers = self.readers.below(&step.relation);
+                for reader in readers.into_iter().filter_map(|reader| self.there.get(reader)) {
+                    if !self.wanted.contains(&reader.table.relation) && !self.is_ours(reader) {
+                        problems.push(step.problem(format!(
+                            "{} reads it, would have to be dropped with it, and is not this project's",
+                            reader.table.relation
+                        )));
+                    }
+                }
+            }
+            problems.extend(self.broken(step, steps));
+        }
+        problems
+    }
+
+    /// Whether a query that stays, or comes, reads a column that goes.
+    fn broken(&self, step: &Step, steps: &[Step]) -> Option<Problem> {
+        let refusal = self.answers.refusals.get(&step.relation)?;
+        // docs/pg_trickle.md, "Errors": PostgreSQL's own words about a column that does not exist.
+        let is_named = |column: &str| {
+            refusal.message.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == column)
         };
+        let mut removing = steps.iter().filter(|up| up.downstream.contains(&step.relation));
+        let (up, column) = removing.find_map(|up| Some((up, up.removed_columns().find(|c| is_named(c))?)))?;
+        (refusal.code == "42703").then(|| {
+            step.problem(format!(
+                "its query reads `{column}` of {}, which would go: {}",
+                up.relation, refusal.message
+            ))
+        })
+    }
 
-        let mut steps: Vec<Step> = order::topological(&desired.iter().collect::<Vec<_>>())
-            .map_err(|members| Cycle { members })?
-            .into_iter()
-            .map(|table| {
-                step(
-                    table,
-                    there.get(&table.relation).map_or_else(|| create(table), |now| change(now, table)),
-                )
-            })
-            .collect();
-        // What reads a table goes before it. A cycle cannot stand in a server; its order would not matter.
-        let drops = ours.iter().map(|d| &d.table).collect::<Vec<_>>();
-        let drops = order::topological(&drops).unwrap_or(drops);
-        steps.extend(drops.into_iter().rev().map(|table| step(table, Change::Drop)));
+    /// What a version of the engine does not keep cannot be compared.
+    fn notes(&self, sorted: &[&StreamTable]) -> Vec<String> {
+        let is_asked_for =
+            |setting: &&Setting| sorted.iter().any(|table| table.settings.get(**setting).is_some());
+        let unseen: Vec<&str> =
+            self.answers.unseen.iter().filter(is_asked_for).map(|setting| setting.name()).collect();
+        if unseen.is_empty() {
+            return Vec::new();
+        }
+        vec![format!("this version of pg_trickle does not keep {}: not compared", unseen.join(", "))]
+    }
+}
 
-        Ok(Self { steps, unmanaged: unmanaged.into_iter().map(|d| d.table.relation.clone()).collect() })
+/// The settings of a new table: what the engine does anyway is left out, so that a version without the setting is
+/// content.
+pub(super) fn worth_saying(table: &StreamTable) -> impl Iterator<Item = (Setting, &Value)> {
+    let unsaid =
+        [(Setting::Temporal, Value::Bool(false)), (Setting::StorageBackend, Value::Text("heap".into()))];
+    let says_something = move |(setting, value): &(Setting, &Value)| {
+        !unsaid.iter().any(|(unsaid, default)| unsaid == setting && default == *value)
+    };
+    table.settings.iter().filter(says_something)
+}
+
+/// What goes with the storage, a phrase each.
+fn lost(storage: &Storage) -> Vec<String> {
+    let views = storage.views.iter().map(|view| format!("the view {}", view.relation));
+    let grants = storage.grants.iter().map(|grant| format!("the grant to {grant}"));
+    let indexes = storage.indexes.iter().map(|index| format!("the index {index}"));
+    let publications = storage.publications.iter().map(|name| format!("its place in the publication {name}"));
+    views.chain(grants).chain(indexes).chain(publications).collect()
+}
+
+impl Step {
+    /// The columns that are there and will not be.
+    pub fn removed_columns(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().filter_map(|change| match change {
+            ColumnChange::Removed(column) => Some(column.name.as_str()),
+            ColumnChange::Added(_) | ColumnChange::Retyped { .. } => None,
+        })
+    }
+
+    fn problem(&self, message: String) -> Problem {
+        Problem { relation: self.relation.clone(), message, origin: self.origin.clone() }
     }
 }
 
@@ -65,7 +339,7 @@ impl Policy {
     fn refuses(&self, relation: &Relation, change: &Change) -> bool {
         let allowed = match change {
             Change::Drop => &self.allow_drop,
-            Change::Recreate { .. } => &self.allow_recreate,
+            Change::Recreate { .. } | Change::Create { replaces: Some(_), .. } => &self.allow_recreate,
             Change::Create { .. } | Change::Alter(_) | Change::AlterQuery { .. } | Change::Keep => {
                 return false;
             }
@@ -74,105 +348,12 @@ impl Policy {
     }
 }
 
-/// A new table, with the settings that say something: what the engine does anyway is left out.
-fn create(table: &StreamTable) -> Change {
-    let unsaid =
-        [(Setting::Temporal, Value::Bool(false)), (Setting::StorageBackend, Value::Text("heap".into()))];
-    let says_something =
-        |(setting, value): &(Setting, &Value)| !unsaid.iter().any(|(s, v)| s == setting && v == *value);
-    let settings = table.settings.iter().filter(says_something);
-    Change::Create { settings: settings.map(|(setting, value)| (setting, value.clone())).collect() }
-}
-
-/// What turns one table into the other.
-fn change(now: &StreamTable, wanted: &StreamTable) -> Change {
-    let settings = setting_changes(now, wanted);
-    let query = (!query::same(&now.query, &wanted.query))
-        .then(|| QueryChange { before: now.query.clone(), after: wanted.query.clone() });
-    let rebuilds = settings.iter().any(|change| change.setting.on_change() == OnChange::Recreate);
-    match query {
-        query if rebuilds => Change::Recreate { query, settings },
-        Some(query) if !keeps_its_columns(now, wanted) => Change::Recreate { query: Some(query), settings },
-        Some(query) => Change::AlterQuery { query, settings },
-        None if settings.is_empty() => Change::Keep,
-        None => Change::Alter(settings),
-    }
-}
-
-/// Whether the storage, altered in place, would have its columns in the order of the query. The engine fills it by
-/// position: in any other order values end up in the wrong columns (docs/pg_trickle.md, "Changing the query"). Where
-/// the columns are not known, nothing speaks against it.
-fn keeps_its_columns(now: &StreamTable, wanted: &StreamTable) -> bool {
-    let (Some(stored), Some(given)) = (&now.columns, &wanted.columns) else { return true };
-    let is_hidden = |column: &str| column.starts_with("__pgt_");
-    let left = stored.iter().filter(|column| is_hidden(column) || given.contains(column));
-    let added = given.iter().filter(|column| !stored.contains(column));
-    left.chain(added).take(given.len()).eq(given)
-}
-
-fn setting_changes(now: &StreamTable, wanted: &StreamTable) -> Vec<SettingChange> {
-    Setting::ALL
-        .into_iter()
-        .filter(|setting| setting.on_change() != OnChange::Nothing)
-        .map(|setting| SettingChange {
-            setting,
-            from: now.settings.get(setting).cloned(),
-            to: wanted.settings.get(setting).cloned(),
-        })
-        .filter(|change| !change.is_satisfied(wanted))
-        .map(SettingChange::resolved)
-        .collect()
-}
-
-impl SettingChange {
-    /// Whether the table already is what the model asks for, by the engine's own way of keeping it.
-    fn is_satisfied(&self, wanted: &StreamTable) -> bool {
-        let text = |value: &Option<Value>| match value {
-            Some(Value::Text(text)) => text.clone(),
-            _ => String::new(),
-        };
-        match (self.setting, &self.to) {
-            // Not partitioned is a wish as well. Everything else that a model does not name is left as it is.
-            (Setting::PartitionBy, to) => text(to) == text(&self.from),
-            (_, None) => true,
-            // docs/pg_trickle.md, "Refresh modes": the mode that AUTO was resolved to is kept, AUTO itself never.
-            (Setting::RefreshMode, Some(Value::Text(mode))) if mode == "AUTO" => {
-                text(&self.from) != "IMMEDIATE"
-            }
-            // docs/pg_trickle.md, "Schedules": IMMEDIATE has none, whatever is asked for.
-            (Setting::Schedule, _) if wanted.settings.refresh_mode() == Some("IMMEDIATE") => true,
-            (Setting::Schedule, to) => {
-                *to == self.from || (is_calculated(to.as_ref()) && self.from.is_none())
-            }
-            // docs/pg_trickle.md, "Refresh modes": the engine turns it on by itself after insert-only refreshes.
-            (Setting::AppendOnly, Some(Value::Bool(false))) => true,
-            // docs/pg_trickle.md, "Status": ERROR and INITIALIZING are how a table fares, not what it was set to.
-            (Setting::Status, Some(Value::Text(status))) => {
-                (status == "SUSPENDED") == (text(&self.from) == "SUSPENDED")
-            }
-            (_, to) => *to == self.from,
-        }
-    }
-
-    /// A change to AUTO is a change to DIFFERENTIAL: the engine refuses AUTO for a table that exists.
-    fn resolved(mut self) -> Self {
-        if self.setting == Setting::RefreshMode && self.to == Some(Value::Text("AUTO".into())) {
-            self.to = Some(Value::Text("DIFFERENTIAL".into()));
-        }
-        self
-    }
-}
-
-fn is_calculated(value: Option<&Value>) -> bool {
-    value == Some(&Value::Schedule(Schedule::Calculated))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value as Json, json};
 
     use super::*;
-    use crate::model::{Health, Mark, Settings};
+    use crate::model::{Column, Health, Mark, Settings};
 
     fn table(name: &str, query: &str, settings: &Json) -> StreamTable {
         let settings: Settings = Setting::ALL
@@ -192,7 +373,7 @@ mod tests {
     fn deployed(table: StreamTable, project: Option<&str>) -> Deployed {
         let mark = project
             .map(|p| Mark { dbt_project: p.into(), unique_id: format!("model.{p}.{}", table.relation.name) });
-        Deployed { table, mark, health: Health::default() }
+        Deployed { table, mark, health: Health::default(), storage: Storage::default() }
     }
 
     fn policy() -> Policy {
@@ -202,7 +383,11 @@ mod tests {
     /// What happens to one table with the same query and these settings.
     fn between_settings(now: &Json, wanted: &Json) -> Change {
         let there = [deployed(table("t", "select 1", now), Some("shop"))];
-        Plan::between(&[table("t", "select 1", wanted)], &there, &policy()).unwrap().steps.remove(0).change
+        Plan::between(&[table("t", "select 1", wanted)], &there, &Answers::default(), &policy())
+            .unwrap()
+            .steps
+            .remove(0)
+            .change
     }
 
     #[test]
@@ -259,21 +444,29 @@ mod tests {
     #[test]
     fn a_changed_query_is_altered_in_place() {
         let there = [deployed(table("t", "select a from x", &json!({})), Some("shop"))];
-        let plan =
-            Plan::between(&[table("t", "select a, b from x", &json!({"schedule": "2m"}))], &there, &policy())
-                .unwrap();
+        let plan = Plan::between(
+            &[table("t", "select a, b from x", &json!({"schedule": "2m"}))],
+            &there,
+            &Answers::default(),
+            &policy(),
+        )
+        .unwrap();
         let Change::AlterQuery { settings, .. } = &plan.steps[0].change else { panic!("{plan:?}") };
         assert_eq!(settings.len(), 1);
     }
 
     /// What happens to a table with these stored columns when its query gives those.
     fn between_columns(stored: &[&str], given: &[&str]) -> &'static str {
-        let with = |query: &str, columns: &[&str]| {
-            let columns = Some(columns.iter().map(|c| (*c).to_owned()).collect());
-            StreamTable { columns, ..table("t", query, &json!({})) }
+        let columns = |names: &[&str]| -> Vec<Column> {
+            names.iter().map(|name| Column { name: (*name).into(), r#type: "int4".into() }).collect()
         };
-        let there = [deployed(with("select old", stored), Some("shop"))];
-        let plan = Plan::between(&[with("select new", given)], &there, &policy()).unwrap();
+        let old = StreamTable { columns: Some(columns(stored)), ..table("t", "select old", &json!({})) };
+        let new = table("t", "select new", &json!({}));
+        let answers = Answers {
+            columns: BTreeMap::from([(new.relation.clone(), columns(given))]),
+            ..Answers::default()
+        };
+        let plan = Plan::between(&[new], &[deployed(old, Some("shop"))], &answers, &policy()).unwrap();
         plan.steps[0].change.name()
     }
 
@@ -300,7 +493,7 @@ mod tests {
             deployed(table("theirs", "select 1", &json!({})), Some("other")),
             deployed(table("by_hand", "select 1", &json!({})), None),
         ];
-        let plan = Plan::between(&[], &there, &policy()).unwrap();
+        let plan = Plan::between(&[], &there, &Answers::default(), &policy()).unwrap();
         assert_eq!(
             plan.steps.iter().map(|s| (s.relation.name.as_str(), s.refused)).collect::<Vec<_>>(),
             [("ours", true)]
@@ -309,11 +502,15 @@ mod tests {
 
         for allowed in ["all", "ours", "shop.ours"] {
             let policy = Policy { allow_drop: vec![allowed.into()], ..policy() };
-            assert_eq!(Plan::between(&[], &there, &policy).unwrap().refused().count(), 0, "{allowed}");
+            assert_eq!(
+                Plan::between(&[], &there, &Answers::default(), &policy).unwrap().refused().count(),
+                0,
+                "{allowed}"
+            );
         }
         let policy =
             Policy { allow_drop: vec!["theirs".into()], allow_recreate: vec!["all".into()], ..policy() };
-        assert_eq!(Plan::between(&[], &there, &policy).unwrap().refused().count(), 1);
+        assert_eq!(Plan::between(&[], &there, &Answers::default(), &policy).unwrap().refused().count(), 1);
     }
 
     #[test]
@@ -323,11 +520,15 @@ mod tests {
         reader.upstream = vec![base.relation.clone()];
         let names = |plan: Plan| plan.steps.into_iter().map(|s| s.relation.name).collect::<Vec<_>>();
 
-        let plan = Plan::between(&[reader.clone(), base.clone()], &[], &policy()).unwrap();
+        let plan =
+            Plan::between(&[reader.clone(), base.clone()], &[], &Answers::default(), &policy()).unwrap();
         assert_eq!(plan.steps[0].downstream, [reader.relation.clone()]);
         assert_eq!(names(plan), ["base", "a_reader"]);
 
         let there = [deployed(base, Some("shop")), deployed(reader, Some("shop"))];
-        assert_eq!(names(Plan::between(&[], &there, &policy()).unwrap()), ["a_reader", "base"]);
+        assert_eq!(
+            names(Plan::between(&[], &there, &Answers::default(), &policy()).unwrap()),
+            ["a_reader", "base"]
+        );
     }
 }

@@ -2,23 +2,49 @@
 //!
 //! A plan is data. It is built in one place, [`Plan::between`], and rendered, compared and carried out elsewhere.
 
+mod actions;
+mod asked;
 mod between;
+mod columns;
 pub mod order;
 pub mod query;
+pub mod saved;
+mod settings;
 
 use std::collections::BTreeSet;
 
-use crate::model::{Origin, Relation, Setting, StreamTable, Value};
+use crate::{
+    model::{Column, Origin, Outcome, Relation, Setting, Stage, StreamTable, Value, Verdict},
+    project::Graph,
+};
 
+pub use actions::{Action, actions};
+pub use asked::{Answers, Question, Refusal, questions};
 pub use between::Policy;
 
 /// What will happen to every stream table, in the order in which it happens.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Plan {
-    /// A step for every table, unchanged ones too; upstream before downstream, drops last.
+    /// A step for every table, unchanged ones too: drops of what nothing reads, then what is made and changed with
+    /// upstream before downstream, then the other drops.
     pub steps: Vec<Step>,
     /// Stream tables on the server that this project did not make; they are left alone.
     pub unmanaged: Vec<Relation>,
+    /// What would go wrong, although each step for itself is possible.
+    pub problems: Vec<Problem>,
+    /// What was not compared, and why; a line each.
+    pub notes: Vec<String>,
+}
+
+/// Something that would go wrong when the plan is carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The table that would suffer.
+    pub relation: Relation,
+    /// What would happen to it.
+    pub message: String,
+    /// The model to look at.
+    pub origin: Option<Origin>,
 }
 
 /// Stream tables that read each other in a circle: no order exists in which to make them.
@@ -43,12 +69,38 @@ pub struct Step {
     pub relation: Relation,
     /// What will happen to it.
     pub change: Change,
-    /// The stream tables that read it, directly or through others.
+    /// Why, where the change does not say it itself; a sentence each.
+    pub reasons: Vec<String>,
+    /// The columns that differ, where a server was asked.
+    pub columns: Vec<ColumnChange>,
+    /// How many rows are written anew, by PostgreSQL's estimate of those that are there.
+    pub refilled_rows: Option<i64>,
+    /// What is lost with the storage: views, grants, indexes, publications; a phrase each.
+    pub lost: Vec<String>,
+    /// The stream tables that read it, directly or through others; of an unchanged table nobody asks.
     pub downstream: Vec<Relation>,
+    /// What else reads it: views, tables and exposures of the project, and what the server knows beside them.
+    pub readers: Vec<String>,
     /// The model behind it.
     pub origin: Option<Origin>,
     /// Whether it needs a permission that the policy does not give.
     pub refused: bool,
+}
+
+/// A column before and after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ColumnChange {
+    /// It is new.
+    Added(Column),
+    /// It goes.
+    Removed(Column),
+    /// Its type is another.
+    Retyped {
+        /// As it is.
+        from: Column,
+        /// As it will be.
+        to: Column,
+    },
 }
 
 /// One way in which a stream table changes.
@@ -58,6 +110,8 @@ pub enum Change {
     Create {
         /// What is worth saying of it: its mode and schedule.
         settings: Vec<(Setting, Value)>,
+        /// What has its name now and has to go, in SQL's word for it.
+        replaces: Option<String>,
     },
     /// Settings change; the contents stay.
     Alter(Vec<SettingChange>),
@@ -117,6 +171,64 @@ pub struct Counts {
 }
 
 impl Plan {
+    /// The same plan with what reads each table that changes: of the project's graph.
+    #[must_use]
+    pub fn with_readers(mut self, graph: &Graph) -> Self {
+        for step in self.steps.iter_mut().filter(|step| step.change != Change::Keep) {
+            let Some(origin) = &step.origin else { continue };
+            let readers = graph.readers(&origin.unique_id);
+            step.readers =
+                readers.models.iter().map(|(relation, kind)| format!("{kind} {relation}")).collect();
+            step.readers.extend(readers.exposures.iter().map(|exposure| match &exposure.owner {
+                Some(owner) => format!("exposure {} ({owner})", exposure.name),
+                None => format!("exposure {}", exposure.name),
+            }));
+        }
+        self
+    }
+
+    /// Why it must not be carried out, by table: for want of a permission, or because something would go wrong.
+    pub fn stopped_by(&self) -> Vec<(Relation, String)> {
+        let refused = self.refused().map(|step| {
+            let flag = step.change.permission().map(|flag| format!(", it needs {flag} {}", step.relation));
+            (step.relation.clone(), format!("{} is refused{}", step.change.words(), flag.unwrap_or_default()))
+        });
+        let problems =
+            self.problems.iter().map(|problem| (problem.relation.clone(), problem.message.clone()));
+        refused.chain(problems).collect()
+    }
+
+    /// What is refused and what would go wrong, as the gate says it when it stops.
+    pub fn stop_outcomes(&self) -> Vec<Outcome> {
+        let refused = self.refused().map(|step| {
+            let message = format!("{} is refused: nothing was changed", step.change.words());
+            Outcome::new(Stage::Plan, &step.relation, Verdict::Failed, message)
+                .with_details(
+                    step.change.permission().map(|flag| format!("allow it: {flag} {}", step.relation)),
+                )
+                .about(step.origin.as_ref())
+        });
+        refused.chain(self.problem_outcomes()).collect()
+    }
+
+    /// What is dropped before anything else happens, and what is dropped at the end.
+    pub fn drops(&self) -> (Vec<Relation>, Vec<Relation>) {
+        let is_drop = |step: &&Step| step.change == Change::Drop;
+        let first: Vec<Relation> =
+            self.steps.iter().take_while(is_drop).map(|step| step.relation.clone()).collect();
+        let last = self.steps.iter().skip(first.len()).filter(is_drop).map(|step| step.relation.clone());
+        let last = last.collect();
+        (first, last)
+    }
+
+    /// What would go wrong, as the gate says it.
+    pub fn problem_outcomes(&self) -> impl Iterator<Item = Outcome> {
+        self.problems.iter().map(|problem| {
+            Outcome::new(Stage::Plan, &problem.relation, Verdict::Failed, problem.message.clone())
+                .about(problem.origin.as_ref())
+        })
+    }
+
     /// How many tables change in which way.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
@@ -193,7 +305,9 @@ impl Change {
     /// It in a few words.
     pub fn words(&self) -> &'static str {
         match self {
-            Self::Create { .. } => "create",
+            Self::Create { replaces: None, .. } => "create",
+            Self::Create { replaces: Some(_), .. } => "create, in the place of another relation",
+            Self::Alter(_) if self.refills() => "alter settings, filled again in place",
             Self::Alter(_) => "alter settings",
             Self::AlterQuery { .. } => "alter query, filled again in place",
             Self::Recreate { .. } => "replace: dropped and built again",
@@ -218,8 +332,18 @@ impl Change {
     pub fn permission(&self) -> Option<&'static str> {
         match self {
             Self::Drop => Some("--allow-drop"),
-            Self::Recreate { .. } => Some("--allow-recreate"),
+            Self::Recreate { .. } | Self::Create { replaces: Some(_), .. } => Some("--allow-recreate"),
             Self::Create { .. } | Self::Alter(_) | Self::AlterQuery { .. } | Self::Keep => None,
+        }
+    }
+
+    /// Whether all rows of a table that stays are written anew. A change of the mode does that, too
+    /// (docs/pg_trickle.md, "Alter").
+    pub fn refills(&self) -> bool {
+        match self {
+            Self::AlterQuery { .. } => true,
+            Self::Alter(settings) => settings.iter().any(|change| change.setting == Setting::RefreshMode),
+            Self::Create { .. } | Self::Recreate { .. } | Self::Drop | Self::Keep => false,
         }
     }
 

@@ -11,48 +11,66 @@ use crate::model::{Relation, StreamTable};
 pub fn topological<'a>(tables: &[&'a StreamTable]) -> Result<Vec<&'a StreamTable>, Vec<Relation>> {
     let mut left: BTreeMap<&Relation, &'a StreamTable> =
         tables.iter().map(|table| (&table.relation, *table)).collect();
+    let readers = Readers::of(left.values().copied());
+    let mut waits_for: BTreeMap<&Relation, usize> = left
+        .values()
+        .map(|table| {
+            let others: BTreeSet<&Relation> =
+                table.upstream.iter().filter(|up| **up != table.relation).collect();
+            (&table.relation, others.into_iter().filter(|up| left.contains_key(up)).count())
+        })
+        .collect();
+    let mut ready: BTreeSet<&Relation> =
+        waits_for.iter().filter(|(_, count)| **count == 0).map(|(relation, _)| *relation).collect();
     let mut sorted = Vec::with_capacity(tables.len());
-    while !left.is_empty() {
-        let ready: Vec<&Relation> = left
-            .values()
-            .filter(|table| !table.upstream.iter().any(|up| *up != table.relation && left.contains_key(up)))
-            .map(|table| &table.relation)
-            .collect();
-        if ready.is_empty() {
-            return Err(left.into_keys().cloned().collect());
+    while !ready.is_empty() {
+        let mut next = BTreeSet::new();
+        for relation in ready {
+            for reader in readers.direct(relation) {
+                if let Some(count) = waits_for.get_mut(reader) {
+                    *count -= 1;
+                    if *count == 0 {
+                        next.insert(reader);
+                    }
+                }
+            }
+            sorted.extend(left.remove(relation));
         }
-        sorted.extend(ready.into_iter().filter_map(|relation| left.remove(relation)));
+        ready = next;
     }
-    Ok(sorted)
+    if left.is_empty() { Ok(sorted) } else { Err(left.into_keys().cloned().collect()) }
 }
 
-/// For every table that others read: all that stand downstream of it, near and far.
-pub fn downstream<'a>(
-    tables: impl IntoIterator<Item = &'a StreamTable>,
-) -> BTreeMap<&'a Relation, BTreeSet<&'a Relation>> {
-    let mut readers: BTreeMap<&Relation, BTreeSet<&Relation>> = BTreeMap::new();
-    for table in tables {
-        for up in &table.upstream {
-            readers.entry(up).or_default().insert(&table.relation);
-        }
-    }
-    readers.keys().map(|relation| (*relation, reachable(relation, &readers))).collect()
-}
+/// Which tables read each table.
+pub struct Readers<'a>(BTreeMap<&'a Relation, BTreeSet<&'a Relation>>);
 
-fn reachable<'a>(
-    start: &'a Relation,
-    readers: &BTreeMap<&'a Relation, BTreeSet<&'a Relation>>,
-) -> BTreeSet<&'a Relation> {
-    let mut found = BTreeSet::new();
-    let mut open = vec![start];
-    while let Some(relation) = open.pop() {
-        for reader in readers.get(relation).into_iter().flatten() {
-            if found.insert(*reader) {
-                open.push(reader);
+impl<'a> Readers<'a> {
+    /// The readers among these tables.
+    pub fn of(tables: impl IntoIterator<Item = &'a StreamTable>) -> Self {
+        let mut readers: BTreeMap<&Relation, BTreeSet<&Relation>> = BTreeMap::new();
+        for table in tables {
+            for up in table.upstream.iter().filter(|up| **up != table.relation) {
+                readers.entry(up).or_default().insert(&table.relation);
             }
         }
+        Self(readers)
     }
-    found
+
+    fn direct(&self, relation: &Relation) -> impl Iterator<Item = &'a Relation> {
+        self.0.get(relation).into_iter().flatten().copied()
+    }
+
+    /// All that stand downstream of a table, near and far.
+    pub fn below(&self, relation: &Relation) -> BTreeSet<&'a Relation> {
+        let mut found = BTreeSet::new();
+        let mut open: Vec<&Relation> = self.direct(relation).collect();
+        while let Some(reader) = open.pop() {
+            if found.insert(reader) {
+                open.extend(self.direct(reader));
+            }
+        }
+        found
+    }
 }
 
 #[cfg(test)]
@@ -83,9 +101,10 @@ mod tests {
     #[test]
     fn downstream_reaches_through_chains_and_diamonds() {
         let tables = [table("b", &["a"]), table("c", &["a"]), table("d", &["b", "c"])];
-        let reached = downstream(&tables);
-        let names =
-            |of: &str| reached[&Relation::new("s", of)].iter().map(|r| r.name.clone()).collect::<Vec<_>>();
+        let readers = Readers::of(&tables);
+        let names = |of: &str| {
+            readers.below(&Relation::new("s", of)).iter().map(|r| r.name.clone()).collect::<Vec<_>>()
+        };
         assert_eq!(names("a"), ["b", "c", "d"]);
         assert_eq!(names("b"), ["d"]);
     }

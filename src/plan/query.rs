@@ -1,11 +1,94 @@
 //! Whether two queries are one: blind to white space, comments, the case of unquoted words and a semicolon at the
 //! end, and to nothing else. Literals, quoted identifiers and dollar quotes count to the letter.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap, fmt::Write};
+
+use crate::model::{Relation, relation::quote_identifier};
 
 /// Whether a change from one text to the other is no change of the query.
 pub fn same(one: &str, other: &str) -> bool {
     one == other || significant(one).eq(significant(other))
+}
+
+/// The query without semicolons and comments at its end, which the engine refuses (docs/pg_trickle.md, "Query text").
+pub fn clean(sql: &str) -> &str {
+    let spans = spans(sql);
+    let last = spans.iter().rev().find(|(start, end)| &sql[*start..*end] != ";");
+    last.map_or("", |(_, end)| sql[..*end].trim_start())
+}
+
+/// The query with these relations called by other names, wherever it reads them.
+pub fn renamed(sql: &str, names: &BTreeMap<Relation, String>) -> String {
+    let spans = spans(sql);
+    let text = |at: usize| spans.get(at).map_or("", |(start, end)| &sql[*start..*end]);
+    let mut written = String::new();
+    let mut copied = 0;
+    let mut at = 0;
+    while at < spans.len() {
+        let mut end = at;
+        while text(end + 1) == "." && end + 2 < spans.len() {
+            end += 2;
+        }
+        let reads = at > 0 && READING.iter().any(|word| word.eq_ignore_ascii_case(text(at - 1)));
+        let relation = Relation::parse(&(at..=end).map(text).collect::<String>()).filter(|_| reads);
+        if let Some((relation, name)) = relation.and_then(|relation| names.get_key_value(&relation)) {
+            written.push_str(&sql[copied..spans[at].0]);
+            written.push_str(name);
+            if ends_a_table(text(end + 1)) {
+                let _ = write!(written, " as {}", quote_identifier(&relation.name));
+            }
+            copied = spans[end].1;
+        }
+        at = end + 1;
+    }
+    written + &sql[copied..]
+}
+
+/// What stands before a relation that is read.
+const READING: [&str; 5] = ["from", "join", ",", "(", "only"];
+
+/// Whether this token cannot be the alias of the table before it.
+fn ends_a_table(token: &str) -> bool {
+    const CLAUSES: [&str; 22] = [
+        "where",
+        "join",
+        "inner",
+        "left",
+        "right",
+        "full",
+        "cross",
+        "natural",
+        "on",
+        "using",
+        "group",
+        "order",
+        "having",
+        "limit",
+        "offset",
+        "fetch",
+        "union",
+        "intersect",
+        "except",
+        "window",
+        "for",
+        "tablesample",
+    ];
+    !token.starts_with(|c: char| is_word(c) || c == '"')
+        || CLAUSES.iter().any(|clause| clause.eq_ignore_ascii_case(token))
+}
+
+/// Where each token begins and ends.
+fn spans(sql: &str) -> Vec<(usize, usize)> {
+    let mut tokens = Tokens { rest: sql };
+    let mut spans = Vec::new();
+    loop {
+        tokens.rest = skip_blank(tokens.rest);
+        let start = sql.len() - tokens.rest.len();
+        if tokens.next().is_none() {
+            return spans;
+        }
+        spans.push((start, sql.len() - tokens.rest.len()));
+    }
 }
 
 /// The tokens that matter, without semicolons at the end.
@@ -190,6 +273,40 @@ mod tests {
             ("select 1 -- ' \n, 2", "select 1 -- ' \n, 3"),
         ] {
             assert!(!same(one, other), "{one} / {other}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_query_is_cleaned_and_nothing_else() {
+        for (written, clean) in [
+            ("\nselect 1; -- done\n;", "select 1"),
+            ("select ';' -- x", "select ';'"),
+            ("select 1 /* a */ from t", "select 1 /* a */ from t"),
+            ("-- why\nselect 1", "-- why\nselect 1"),
+            (" ; ", ""),
+        ] {
+            assert_eq!(super::clean(written), clean, "{written}");
+        }
+    }
+
+    #[test]
+    fn a_relation_is_renamed_where_it_is_read_and_keeps_its_name() {
+        let names = BTreeMap::from([(Relation::new("an", "base"), "new_1".to_owned())]);
+        for (query, renamed) in [
+            ("select id from an.base", "select id from new_1 as \"base\""),
+            ("select b.id from \"db\".\"an\".\"base\" b where true", "select b.id from new_1 b where true"),
+            (
+                "select 1 from x, AN.Base where base.id = 1",
+                "select 1 from x, new_1 as \"base\" where base.id = 1",
+            ),
+            ("select 1 from x join an.base using (id)", "select 1 from x join new_1 as \"base\" using (id)"),
+            (
+                "select 'from an.base', an.base.id from (an.base)",
+                "select 'from an.base', an.base.id from (new_1 as \"base\")",
+            ),
+            ("select 1 from an.base_2 -- from an.base", "select 1 from an.base_2 -- from an.base"),
+        ] {
+            assert_eq!(super::renamed(query, &names), renamed);
         }
     }
 

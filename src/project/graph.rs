@@ -154,12 +154,8 @@ impl Node {
     fn of(id: &str, node: &Written, parents: Vec<usize>) -> Self {
         let is_model = node.resource_type == "model";
         let kind = if is_model { &node.config.materialized } else { &node.resource_type };
-        Self {
-            id: id.to_owned(),
-            kind: kind.to_string(),
-            relation: node.relation(&node.said()),
-            parents,
-            children: Vec::new(),
-        }
+        let relation =
+            if node.is_stream_table() { node.relation(&node.said()) } else { node.plain_relation() };
+        Self { id: id.to_owned(), kind: kind.to_string(), relation, parents, children: Vec::new() }
     }
 }

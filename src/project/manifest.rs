@@ -1,7 +1,12 @@
 //! The parts of dbt's `manifest.json` that matter, borrowed from its bytes in one walk. Every field that some dbt
 //! version leaves out has a default; what is not named here, and every compiled query, is skipped without being built.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashSet},
+    fmt,
+    sync::LazyLock,
+};
 
 use serde::{
     Deserialize, Deserializer,
@@ -155,8 +160,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Config<'a> {
 #[derive(Deserialize, Default)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
+/// Asked for every key of every config.
 fn is_ours(key: &str) -> bool {
-    OTHER_KEYS.contains(&key) || Setting::ALL.iter().any(|setting| setting.name() == key)
+    static KEYS: LazyLock<HashSet<&str>> =
+        LazyLock::new(|| Setting::ALL.iter().map(|setting| setting.name()).chain(OTHER_KEYS).collect());
+    KEYS.contains(key)
 }
 
 impl Config<'_> {
@@ -198,13 +206,18 @@ impl Node<'_> {
         Said { all, unknown }
     }
 
-    /// Where a model's relation is: dbt's schema and alias, unless the model names its stream table itself.
+    /// Where dbt puts a node: its schema and alias.
+    pub(super) fn plain_relation(&self) -> Relation {
+        Relation::new(self.schema.as_ref(), self.alias.as_ref().unwrap_or(&self.name).as_ref())
+    }
+
+    /// Where a model's stream table is: where dbt would put it, unless the model names it itself.
     pub(super) fn relation(&self, said: &Said) -> Relation {
         let own = |key: &str| said.all.get(key).and_then(Json::as_str).map(ToOwned::to_owned);
+        let plain = self.plain_relation();
         Relation {
-            schema: own("stream_table_schema").unwrap_or_else(|| self.schema.to_string()),
-            name: own("stream_table_name")
-                .unwrap_or_else(|| self.alias.as_ref().unwrap_or(&self.name).to_string()),
+            schema: own("stream_table_schema").unwrap_or(plain.schema),
+            name: own("stream_table_name").unwrap_or(plain.name),
         }
     }
 }

@@ -7,7 +7,10 @@ mod selection;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Origin, Relation, Schedule, Setting, Settings, StreamTable, Value};
+use crate::{
+    model::{Origin, Relation, Schedule, Setting, Settings, StreamTable, Value},
+    plan::order,
+};
 pub use declared::{Declared, DeclaredColumn, declared};
 pub use graph::{Exposure, Graph, Readers};
 use manifest::{Manifest, Node, Said};
@@ -65,6 +68,16 @@ pub enum Error {
         /// The models without.
         models: Vec<String>,
     },
+    /// Two manifests that have nothing to do with each other.
+    #[error("`{file}` is a manifest of the project {other}, not of {name}")]
+    OtherProject {
+        /// The baseline.
+        file: String,
+        /// Its project.
+        other: String,
+        /// The project that it was to be compared with.
+        name: String,
+    },
     /// Models that no stream table can be made of; all of them at once.
     #[error("{} of the stream table models cannot be used:\n  {}", problems.len(), problems.join("\n  "))]
     Models {
@@ -96,6 +109,7 @@ impl Error {
             Self::Schema { .. } => {
                 "compile the project with a dbt between 1.6 and 2.0, or update pgtrickle-ci".into()
             }
+            Self::OtherProject { .. } => "name a manifest of the same project: `--baseline FILE`".into(),
             Self::NotCompiled { .. } => "compile the project first: `dbt compile`".into(),
             Self::Models { .. } => "mend the `meta.pgtrickle` of these models, then `dbt compile`".into(),
             Self::Selector { .. } => {
@@ -127,6 +141,7 @@ impl Project {
             not_compiled: Vec::new(),
         };
         let tables = reader.tables();
+        reader.find_cycles(&tables);
         let Reader { problems, not_compiled, .. } = reader;
         if !problems.is_empty() {
             return Err(Error::Models { problems });
@@ -275,6 +290,22 @@ impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
         })
     }
 
+    /// The engine makes no table before what it reads.
+    fn find_cycles(&mut self, tables: &[StreamTable]) {
+        let Err(members) = order::topological(&tables.iter().collect::<Vec<_>>()) else { return };
+        for table in tables.iter().filter(|table| members.contains(&table.relation)) {
+            let read: Vec<String> =
+                table.upstream.iter().filter(|up| members.contains(up)).map(ToString::to_string).collect();
+            let file = table.origin.as_ref().map(|origin| origin.file.as_str()).unwrap_or_default();
+            let circle = format!(
+                "{file}: {} stands in or behind a circle, it reads {}",
+                table.relation,
+                read.join(", ")
+            );
+            self.problems.push(circle);
+        }
+    }
+
     fn query(&self, node: &Node) -> Option<String> {
         let text =
             node.compiled_code().or_else(|| (self.compiled)(&node.package_name, &node.original_file_path))?;
@@ -398,6 +429,8 @@ mod tests {
             "model.shop.B": model("B", "stream_table", &[], &json!({"schedule": "banana"})),
             "model.shop.c": model("c", "stream_table", &[], &json!({"stream_table_name": "d"})),
             "model.shop.d": model("d", "stream_table", &[], &json!({})),
+            "model.shop.e": model("e", "stream_table", &["model.shop.f"], &json!({"fuse_ceiling": 0})),
+            "model.shop.f": model("f", "stream_table", &["model.shop.e"], &json!({})),
         }))
         .unwrap_err();
         let Error::Models { problems } = error else { panic!("{error}") };
@@ -407,6 +440,9 @@ mod tests {
             "models/a.sql: refresh_mode is `SOMETIMES`",
             "models/B.sql: name `B`",
             "`banana`",
+            "models/e.sql: fuse_ceiling is `0`, expected a whole number above 0",
+            "models/e.sql: analytics.e stands in or behind a circle, it reads analytics.f",
+            "models/f.sql: analytics.f stands in or behind a circle, it reads analytics.e",
             "models/d.sql: analytics.d is the stream table of `models/c.sql`, too",
         ] {
             assert!(all.contains(part), "{part} in {all}");

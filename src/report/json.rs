@@ -12,7 +12,7 @@ use time::format_description::well_known::Rfc3339;
 use super::{Engine, Report, Tally};
 use crate::{
     model::{Origin, Outcome, Relation, Value},
-    plan::{Change, Counts, Plan, SettingChange, Step},
+    plan::{Change, ColumnChange, Counts, Plan, SettingChange, Step},
 };
 
 /// The version of the format that this module writes.
@@ -97,10 +97,12 @@ pub struct V1Plan {
     pub is_empty: bool,
     /// How many tables change in which way.
     pub counts: V1Counts,
-    /// A step for every table, unchanged ones too; upstream before downstream, drops last.
+    /// A step for every table, unchanged ones too, in the order in which they are taken.
     pub steps: Vec<V1Step>,
     /// Stream tables on the server that the project did not make.
     pub unmanaged: Vec<V1Relation>,
+    /// What was not compared, and why.
+    pub notes: Vec<String>,
 }
 
 /// How many tables change in which way.
@@ -129,12 +131,33 @@ pub struct V1Step {
     pub refused: bool,
     /// Settings before and after; for a new table what is worth saying of it.
     pub settings: Vec<V1Setting>,
-    /// The query before and after, for `alter-query`.
+    /// The query before and after, where it is given to the engine anew.
     pub query: Option<V1Query>,
-    /// The stream tables that read it, directly or through others.
+    /// Why, where the action does not say it itself.
+    pub reasons: Vec<String>,
+    /// The columns that differ; empty also where no server was asked.
+    pub columns: Vec<V1Column>,
+    /// How many rows are written anew, by PostgreSQL's estimate; null where none are or nobody knows.
+    pub refilled_rows: Option<i64>,
+    /// Views, grants, indexes and publications that go with the storage.
+    pub lost: Vec<String>,
+    /// The stream tables that read it, directly or through others; empty for `keep`.
     pub downstream: Vec<V1Relation>,
+    /// What else reads it: models, exposures with their owners, views that are none of the project's.
+    pub readers: Vec<String>,
     /// The dbt model behind it.
     pub model: Option<V1Model>,
+}
+
+/// A column before and after. The types are PostgreSQL's internal names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct V1Column {
+    /// Its name.
+    pub name: String,
+    /// Its type now; null when it is new.
+    pub from: Option<String>,
+    /// Its type afterwards; null when it goes.
+    pub to: Option<String>,
 }
 
 /// A relation by its two parts, exactly as PostgreSQL stores them.
@@ -249,6 +272,7 @@ impl From<&Plan> for V1Plan {
             counts: V1Counts::from(plan.counts()),
             steps: plan.steps.iter().map(V1Step::from).collect(),
             unmanaged: plan.unmanaged.iter().map(V1Relation::from).collect(),
+            notes: plan.notes.clone(),
         }
     }
 }
@@ -262,7 +286,7 @@ impl From<Counts> for V1Counts {
 
 impl From<&Step> for V1Step {
     fn from(step: &Step) -> Self {
-        let settings = if let Change::Create { settings } = &step.change {
+        let settings = if let Change::Create { settings, .. } = &step.change {
             settings.iter().map(new_setting).collect()
         } else {
             step.change.settings().iter().map(V1Setting::from).collect()
@@ -275,7 +299,12 @@ impl From<&Step> for V1Step {
             refused: step.refused,
             settings,
             query,
+            reasons: step.reasons.clone(),
+            columns: step.columns.iter().map(V1Column::from).collect(),
+            refilled_rows: step.refilled_rows,
+            lost: step.lost.clone(),
             downstream: step.downstream.iter().map(V1Relation::from).collect(),
+            readers: step.readers.clone(),
             model: step.origin.as_ref().map(V1Model::from),
         }
     }
@@ -283,6 +312,17 @@ impl From<&Step> for V1Step {
 
 fn new_setting((setting, value): &(crate::model::Setting, Value)) -> V1Setting {
     V1Setting { name: setting.name().into(), from: None, to: Some(V1Value::from(value)) }
+}
+
+impl From<&ColumnChange> for V1Column {
+    fn from(change: &ColumnChange) -> Self {
+        let (name, from, to) = match change {
+            ColumnChange::Added(column) => (&column.name, None, Some(&column.r#type)),
+            ColumnChange::Removed(column) => (&column.name, Some(&column.r#type), None),
+            ColumnChange::Retyped { from, to } => (&from.name, Some(&from.r#type), Some(&to.r#type)),
+        };
+        Self { name: name.clone(), from: from.cloned(), to: to.cloned() }
+    }
 }
 
 impl From<&Relation> for V1Relation {

@@ -170,6 +170,7 @@ fn change_row(step: &Step) -> String {
     });
     let changes: Vec<_> = std::iter::once(step.change.words().to_owned())
         .chain(settings.into_iter().map(|(key, value)| format!("{}: {}", code(key), prose(&value))))
+        .chain(words::facts(step).into_iter().map(|(word, fact)| format!("{word}: {}", prose(&fact))))
         .chain(refused)
         .collect();
     row(&[
@@ -222,6 +223,7 @@ fn diffs(plan: &Plan) -> Section {
         .steps
         .iter()
         .filter_map(|step| Some((&step.relation, step.change.query()?)))
+        .filter(|(_, query)| query.before.trim_end() != query.after.trim_end())
         .map(|(relation, query)| diff_entry(relation, &query.before, &query.after));
     Section::new("query diff", 4, String::new(), entries.collect(), "")
 }

@@ -6,8 +6,8 @@ use time::macros::datetime;
 
 use super::{Engine, Report};
 use crate::{
-    model::{Origin, Outcome, Relation, Schedule, Setting, Stage, Value, Verdict},
-    plan::{Change, Plan, QueryChange, SettingChange, Step},
+    model::{Column, Origin, Outcome, Relation, Schedule, Setting, Stage, Value, Verdict},
+    plan::{Change, ColumnChange, Plan, QueryChange, SettingChange, Step},
 };
 
 /// A name that tries to leave whatever it is put into.
@@ -42,6 +42,11 @@ fn step(name: &str, change: Change) -> Step {
     Step {
         relation: relation(name),
         change,
+        reasons: Vec::new(),
+        columns: Vec::new(),
+        refilled_rows: None,
+        lost: Vec::new(),
+        readers: Vec::new(),
         downstream: Vec::new(),
         origin: Some(origin(name)),
         refused: false,
@@ -71,11 +76,15 @@ fn plan() -> Plan {
                         (Setting::Schedule, every(90)),
                         (Setting::RefreshMode, text("DIFFERENTIAL")),
                     ],
+                    replaces: Some("view".into()),
                 },
             ),
             step("order_lines", Change::Alter(vec![reschedule.clone(), fuse])),
             Step {
                 downstream: vec![relation("daily_revenue"), relation("customer_value")],
+                columns: vec![ColumnChange::Added(Column { name: "lines".into(), r#type: "int8".into() })],
+                refilled_rows: Some(1_204),
+                readers: vec!["view analytics.v_totals".into(), "exposure board (Ada)".into()],
                 ..step(
                     "order_totals",
                     Change::AlterQuery {
@@ -87,12 +96,18 @@ fn plan() -> Plan {
             Step {
                 refused: true,
                 downstream: vec![relation("weekly_revenue")],
+                lost: vec![
+                    "the view analytics.v_daily".into(),
+                    format!("the grant to {HOSTILE_NAME}: SELECT"),
+                ],
                 ..step("daily_revenue", Change::Recreate { query: None, settings: vec![partition] })
             },
             step("weekly_revenue", Change::Keep),
             Step { origin: None, refused: true, ..step(HOSTILE_NAME, Change::Drop) },
         ],
         unmanaged: vec![relation("finance_adhoc")],
+        problems: Vec::new(),
+        notes: vec!["this version of pg_trickle does not keep temporal: not compared".into()],
     }
 }
 

@@ -84,7 +84,10 @@ fn put_plan(page: &mut Page, plan: &Plan) {
         page.put(2, PLAIN, "not made by this project, left alone:");
         page.put_names(BODY, PLAIN, "", &plan.unmanaged);
     }
-    if !changed.is_empty() || !plan.unmanaged.is_empty() {
+    for note in &plan.notes {
+        page.put(2, YELLOW, &format!("note: {}", text::line(note)));
+    }
+    if !changed.is_empty() || !plan.unmanaged.is_empty() || !plan.notes.is_empty() {
         page.blank();
     }
     page.put(0, BOLD, &plan.summary());
@@ -115,11 +118,16 @@ fn put_step(page: &mut Page, step: &Step, names: usize) {
     for (key, value) in settings {
         page.put(BODY, PLAIN, &format!("{key:<keys$}  {}", text::line(&value)));
     }
-    if let Some(query) = step.change.query() {
+    let lines =
+        step.change.query().map(|query| diff::folded(&query.before, &query.after)).unwrap_or_default();
+    if !lines.is_empty() {
         page.put(BODY, PLAIN, "query");
-        for line in diff::folded(&query.before, &query.after) {
-            put_diff_line(page, &line);
-        }
+    }
+    for line in &lines {
+        put_diff_line(page, line);
+    }
+    for (word, fact) in words::facts(step) {
+        page.put(BODY, if word == "lost" { RED } else { PLAIN }, &format!("{word}: {}", text::line(&fact)));
     }
     page.put_names(BODY, DIM, "downstream: ", &step.downstream);
     if let Some(flag) = words::permission(step) {
@@ -307,6 +315,7 @@ mod tests {
         let mut plan = sample::report().plan.unwrap();
         plan.steps.retain(|step| step.change == Change::Keep);
         plan.unmanaged.clear();
+        plan.notes.clear();
         assert_eq!(
             render_plan(&plan, &style(80)),
             "No changes. 2 stream tables as the project wants them.\n"

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{Tally, text};
 use crate::{
-    model::{Setting, Value, Verdict},
-    plan::{Change, SettingChange, Step},
+    model::{Column, Setting, Value, Verdict},
+    plan::{Change, ColumnChange, SettingChange, Step},
 };
 
 /// `1 check`, `2 checks`.
@@ -51,13 +51,58 @@ pub(super) fn permission(step: &Step) -> Option<String> {
 /// The settings that a change is about, each as its name and what becomes of it.
 pub(super) fn settings(change: &Change, arrow: &str) -> Vec<(&'static str, String)> {
     match change {
-        Change::Create { settings } => settings.iter().map(new_setting).collect(),
+        Change::Create { settings, .. } => settings.iter().map(new_setting).collect(),
         other @ (Change::Alter(_)
         | Change::AlterQuery { .. }
         | Change::Recreate { .. }
         | Change::Drop
         | Change::Keep) => other.settings().iter().map(|setting| changed_setting(setting, arrow)).collect(),
     }
+}
+
+/// What else there is to say of a step: each a word and a sentence.
+pub(super) fn facts(step: &Step) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    if let Change::Create { replaces: Some(kind), .. } = &step.change {
+        facts.push(("replaces", format!("the {kind} of that name is dropped, with its contents")));
+    }
+    facts.extend(step.reasons.iter().map(|reason| ("because", reason.clone())));
+    facts.extend(step.columns.iter().map(|change| ("column", column(change))));
+    if let Some(rows) = step.refilled_rows {
+        facts.push(("rows", format!("about {rows} are written anew")));
+    }
+    facts.extend(step.lost.iter().map(|what| ("lost", what.clone())));
+    if !step.readers.is_empty() {
+        facts.push(("read by", step.readers.join(", ")));
+    }
+    facts
+}
+
+fn column(change: &ColumnChange) -> String {
+    let shown = |column: &Column| format!("{} {}", column.name, type_name(&column.r#type));
+    match change {
+        ColumnChange::Added(column) => format!("+ {}", shown(column)),
+        ColumnChange::Removed(column) => format!("- {}", shown(column)),
+        ColumnChange::Retyped { from, to } => format!("~ {} -> {}", shown(from), type_name(&to.r#type)),
+    }
+}
+
+/// A type as people write it.
+fn type_name(internal: &str) -> String {
+    if let Some(element) = internal.strip_prefix('_') {
+        return format!("{}[]", type_name(element));
+    }
+    match internal {
+        "bool" => "boolean",
+        "int2" => "smallint",
+        "int4" => "integer",
+        "int8" => "bigint",
+        "float4" => "real",
+        "float8" => "double precision",
+        "bpchar" => "character",
+        other => other,
+    }
+    .to_owned()
 }
 
 fn new_setting((setting, value): &(Setting, Value)) -> (&'static str, String) {

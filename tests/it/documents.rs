@@ -64,3 +64,20 @@ fn files() -> Vec<PathBuf> {
     }
     files
 }
+
+/// The report's fields are a promise, and stand in docs/report.md.
+#[test]
+fn every_field_of_the_report_is_documented() {
+    let document = fs::read_to_string("docs/report.md").unwrap();
+    for source in ["src/report/json.rs", "src/plan/saved.rs"] {
+        let code = fs::read_to_string(source).unwrap();
+        let code = code.split("#[cfg(test)]").next().unwrap().to_owned();
+        let fields = code.lines().filter_map(|line| line.strip_prefix("    pub ")?.split_once(": "));
+        let missing: Vec<_> = fields
+            .map(|(field, _)| field)
+            .filter(|field| !field.contains(' ') && !document.contains(&format!("`{field}`")))
+            .filter(|field| !document.contains(&format!("`plan.{field}`")))
+            .collect();
+        assert!(missing.is_empty(), "{source}: {missing:?}");
+    }
+}

@@ -217,6 +217,7 @@ fn columns_that_cannot_be_added_in_place_are_a_rebuild() {
         "select id % 2 as parity, count(*) as n from {{ ref('orders') }} group by 1",
     );
     project.stream_table("plain", "{}", "select id from {{ ref('orders') }}");
+    project.stream_table("retyped", "{}", "select id, amount from {{ ref('orders') }}");
     let database = Database::new();
     let run = |more: &[&str]| {
         let url = database.url();
@@ -233,10 +234,11 @@ fn columns_that_cannot_be_added_in_place_are_a_rebuild() {
         "select id % 2 as parity, count(*) as n, sum(amount) as total from {{ ref('orders') }} group by 1";
     project.stream_table("per_parity", "{}", query);
     project.stream_table("plain", "{}", "select id, amount from {{ ref('orders') }}");
+    project.stream_table("retyped", "{}", "select id, amount::bigint as amount from {{ ref('orders') }}");
     run(&[]).expect(1);
-    let ran = run(&["--allow-recreate", "per_parity"]).expect(0);
+    let ran = run(&["--allow-recreate", "per_parity,retyped"]).expect(0);
     assert!(
-        ran.stdout.contains("Plan: 0 to add, 1 to change, 1 to replace, 0 to destroy."),
+        ran.stdout.contains("Plan: 0 to add, 1 to change, 2 to replace, 0 to destroy."),
         "{}",
         ran.stdout
     );
@@ -245,6 +247,8 @@ fn columns_that_cannot_be_added_in_place_are_a_rebuild() {
         "{}",
         ran.stdout
     );
+    let retyped = "select pg_typeof(amount)::text from marts.retyped limit 1";
+    assert_eq!(database.value(retyped), Some("bigint".into()));
     let totals = "select string_agg(total::text, ' ' order by parity) from marts.per_parity";
     assert_eq!(database.value(totals), Some("20 15".into()));
     assert_eq!(database.value("select sum(amount) from marts.plain"), Some("35".into()));

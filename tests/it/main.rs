@@ -9,6 +9,7 @@
 )]
 
 mod bad_input;
+mod cases;
 mod checks;
 mod documents;
 mod ephemeral;

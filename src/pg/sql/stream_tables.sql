@@ -14,9 +14,69 @@ select coalesce(jsonb_agg(
       where a.attrelid = s.pgt_relid and a.attname = '__pgt_row_id'
     ),
     'stored_columns', (
-      select coalesce(jsonb_agg(a.attname order by a.attnum), '[]')
+      select coalesce(jsonb_agg(jsonb_build_object('name', a.attname, 'type', t.typname) order by a.attnum), '[]')
       from pg_catalog.pg_attribute as a
+      join pg_catalog.pg_type as t on t.oid = a.atttypid
       where a.attrelid = s.pgt_relid and a.attnum > 0 and not a.attisdropped and a.attname <> '__pgt_row_id'
+    ),
+    'storage', jsonb_build_object(
+      'rows', (select c.reltuples::bigint from pg_catalog.pg_class as c where c.oid = s.pgt_relid and c.reltuples >= 0),
+      'lost_source', exists (
+        select from pgtrickle.pgt_dependencies as d
+        where d.pgt_id = s.pgt_id and not exists (select from pg_catalog.pg_class as c where c.oid = d.source_relid)
+      ),
+      'views', (
+        with recursive reader as (
+          select r.ev_class as oid, d.refobjid, d.refobjsubid
+          from pg_catalog.pg_depend as d
+          join pg_catalog.pg_rewrite as r on r.oid = d.objid
+          where d.classid = 'pg_catalog.pg_rewrite'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
+            and d.refobjid = s.pgt_relid
+          union
+          select r.ev_class, d.refobjid, 0
+          from reader
+          join pg_catalog.pg_depend as d on d.refobjid = reader.oid and d.refclassid = 'pg_catalog.pg_class'::regclass
+          join pg_catalog.pg_rewrite as r on r.oid = d.objid and r.ev_class <> reader.oid
+          where d.classid = 'pg_catalog.pg_rewrite'::regclass
+        )
+        select coalesce(jsonb_agg(jsonb_build_object('relation', v.relation, 'columns', v.columns) order by v.relation ->> 'schema', v.relation ->> 'name'), '[]')
+        from (
+          select
+            jsonb_build_object('schema', n.nspname, 'name', c.relname) as relation,
+            coalesce(jsonb_agg(distinct a.attname) filter (where a.attname is not null), '[]') as columns
+          from reader
+          join pg_catalog.pg_class as c on c.oid = reader.oid
+          join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+          left join pg_catalog.pg_attribute as a
+            on a.attrelid = s.pgt_relid and reader.refobjid = s.pgt_relid and a.attnum = reader.refobjsubid and a.attnum > 0
+          group by 1
+        ) as v
+      ),
+      'grants', (
+        select coalesce(jsonb_agg(g.who || ': ' || g.what order by g.who), '[]')
+        from (
+          select coalesce(r.rolname, 'PUBLIC') as who, string_agg(acl.privilege_type, ', ' order by acl.privilege_type) as what
+          from pg_catalog.pg_class as c
+          cross join lateral pg_catalog.aclexplode(c.relacl) as acl
+          left join pg_catalog.pg_roles as r on r.oid = acl.grantee
+          where c.oid = s.pgt_relid and acl.grantee <> c.relowner
+          group by 1
+        ) as g
+      ),
+      -- The engine makes its own together with the table, in one transaction.
+      'indexes', (
+        select coalesce(jsonb_agg(c.relname order by c.relname), '[]')
+        from pg_catalog.pg_index as i
+        join pg_catalog.pg_class as c on c.oid = i.indexrelid
+        join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attname = '__pgt_row_id'
+        where i.indrelid = s.pgt_relid and i.xmin <> a.xmin and i.indkey[0] <> a.attnum
+      ),
+      'publications', (
+        select coalesce(jsonb_agg(p.pubname order by p.pubname), '[]')
+        from pg_catalog.pg_publication_rel as r
+        join pg_catalog.pg_publication as p on p.oid = r.prpubid
+        where r.prrelid = s.pgt_relid
+      )
     ),
     'upstream', (
       select coalesce(jsonb_agg(jsonb_build_object('schema', u.pgt_schema, 'name', u.pgt_name) order by u.pgt_schema, u.pgt_name), '[]')

@@ -1,0 +1,175 @@
+//! A plan as SQL: everything that carrying it out will say to the server, written before anything is executed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Change, Plan, SettingChange, Step, between::worth_saying, query};
+use crate::model::{
+    Deployed, Origin, Relation, Setting, StreamTable, Value,
+    relation::{quote_identifier, quote_literal},
+};
+
+/// One step of a plan, ready to be carried out in a transaction of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action {
+    /// The stream table.
+    pub relation: Relation,
+    /// What happens to it, in a few words.
+    pub does: String,
+    /// The dbt model behind it.
+    pub origin: Option<Origin>,
+    /// The statements, in their order.
+    pub statements: Vec<String>,
+}
+
+/// What carries the plan out, step by step; steps that change nothing are left out.
+pub fn actions(plan: &Plan, desired: &[StreamTable], deployed: &[Deployed], project: &str) -> Vec<Action> {
+    let wanted: BTreeMap<&Relation, &StreamTable> =
+        desired.iter().map(|table| (&table.relation, table)).collect();
+    let there: BTreeMap<&Relation, &Deployed> = deployed.iter().map(|d| (&d.table.relation, d)).collect();
+    plan.steps
+        .iter()
+        .filter(|step| step.change != Change::Keep)
+        .map(|step| Action {
+            relation: step.relation.clone(),
+            does: step.change.words().to_owned(),
+            origin: step.origin.clone(),
+            statements: statements(
+                step,
+                wanted.get(&step.relation).copied(),
+                there.get(&step.relation).copied(),
+                project,
+            ),
+        })
+        .collect()
+}
+
+fn statements(
+    step: &Step,
+    wanted: Option<&StreamTable>,
+    now: Option<&Deployed>,
+    project: &str,
+) -> Vec<String> {
+    // Only what is dropped is not wanted.
+    let Some(wanted) = wanted else { return vec![drop_stream_table(&step.relation)] };
+    let mut statements = Vec::new();
+    match &step.change {
+        Change::Create { replaces, .. } => {
+            statements
+                .extend(replaces.iter().map(|kind| format!("drop {kind} {}", wanted.relation.quoted())));
+            statements.push(create_schema(&wanted.relation.schema));
+            statements.extend(create(wanted));
+        }
+        Change::Recreate { .. } => {
+            statements.push(drop_stream_table(&step.relation));
+            statements.extend(create(wanted));
+        }
+        Change::Alter(settings) => statements.extend(alter(wanted, now, None, settings)),
+        Change::AlterQuery { query, settings } => {
+            statements.extend(alter(wanted, now, Some(&query.after), settings));
+        }
+        Change::Drop | Change::Keep => {}
+    }
+    statements.extend(wanted.origin.as_ref().map(|origin| mark(&wanted.relation, project, origin)));
+    statements
+}
+
+/// A table that another step's drop may have taken with it already. What reads it has a step of its own.
+fn drop_stream_table(relation: &Relation) -> String {
+    format!(
+        "select pgtrickle.drop_stream_table({}, cascade => true) from pgtrickle.pgt_stream_tables \
+         where pgt_schema = {} and pgt_name = {}",
+        quote_literal(&relation.to_string()),
+        quote_literal(&relation.schema),
+        quote_literal(&relation.name)
+    )
+}
+
+/// A role without the right to create schemas can do without, where the schema is there.
+fn create_schema(schema: &str) -> String {
+    let quoted = quote_identifier(schema);
+    let is_missing = format!("to_regnamespace({}) is null", quote_literal(&quoted));
+    format!(
+        "do {}",
+        quote_literal(&format!("begin if {is_missing} then create schema {quoted}; end if; end"))
+    )
+}
+
+fn create(table: &StreamTable) -> Vec<String> {
+    let mut arguments = vec![("query", quote_literal(query::clean(&table.query)))];
+    let mut afterwards = Vec::new();
+    for (setting, value) in worth_saying(table) {
+        // These the engine takes for a table that exists alone.
+        let is_for_later =
+            [Setting::Status, Setting::Tier, Setting::Fuse, Setting::FuseCeiling, Setting::FuseSensitivity];
+        let arguments = if is_for_later.contains(&setting) { &mut afterwards } else { &mut arguments };
+        arguments.push((setting.name(), written(value)));
+    }
+    let mut statements = vec![call("create_stream_table", &table.relation, &arguments)];
+    if !afterwards.is_empty() {
+        statements.push(call("alter_stream_table", &table.relation, &afterwards));
+    }
+    statements
+}
+
+/// The query and the mode first: they resume a suspended table, and the way back from IMMEDIATE ends at a schedule of
+/// the engine's choice (docs/pg_trickle.md, "Alter" and "Changing the query").
+fn alter(
+    wanted: &StreamTable,
+    now: Option<&Deployed>,
+    query: Option<&str>,
+    settings: &[SettingChange],
+) -> Vec<String> {
+    let mut first: Vec<(&str, String)> =
+        query.into_iter().map(|text| ("query", quote_literal(query::clean(text)))).collect();
+    let mut second = Vec::new();
+    for change in settings {
+        let Some(value) = &change.to else { continue };
+        let arguments = if change.setting == Setting::RefreshMode { &mut first } else { &mut second };
+        arguments.push((change.setting.name(), written(value)));
+    }
+    let suspended = Value::Text("SUSPENDED".into());
+    let status = now.and_then(|now| now.table.settings.get(Setting::Status));
+    if !first.is_empty()
+        && status == Some(&suspended)
+        && *wanted.settings.get(Setting::Status).unwrap_or(&suspended) == suspended
+    {
+        second.push(("status", written(&suspended)));
+    }
+    let mode = wanted.settings.refresh_mode();
+    let mut statements = Vec::new();
+    if !first.is_empty() {
+        statements.push(call("alter_stream_table", &wanted.relation, &first));
+    }
+    // What an altered query leaves in a top-k table is put right by the next refresh.
+    if query.is_some() && mode != Some("FULL") && mode != Some("IMMEDIATE") {
+        statements.push(call("refresh_stream_table", &wanted.relation, &[]));
+    }
+    if !second.is_empty() {
+        statements.push(call("alter_stream_table", &wanted.relation, &second));
+    }
+    statements
+}
+
+fn call(function: &str, relation: &Relation, arguments: &[(&str, String)]) -> String {
+    let arguments: Vec<String> =
+        arguments.iter().map(|(name, value)| format!(", {name} => {value}")).collect();
+    format!("select pgtrickle.{function}({}{})", quote_literal(&relation.to_string()), arguments.concat())
+}
+
+fn written(value: &Value) -> String {
+    match value {
+        Value::Text(text) => quote_literal(text),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Int(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::Schedule(schedule) => quote_literal(&schedule.to_string()),
+    }
+}
+
+/// The same mark that the dbt package leaves, to the letter (`pgtrickle_mark`).
+fn mark(relation: &Relation, project: &str, origin: &Origin) -> String {
+    let text = format!("{{\"dbt_project\": \"{project}\", \"unique_id\": \"{}\"}}", origin.unique_id);
+    format!("comment on column {}.__pgt_row_id is {}", relation.quoted(), quote_literal(&text))
+}

@@ -1,0 +1,69 @@
+//! Which settings change, by the engine's own way of keeping them.
+
+use super::SettingChange;
+use crate::model::{Schedule, Setting, StreamTable, Value, settings::OnChange};
+
+/// The settings in which the table that is there is not what the model asks for. `unseen` are those that the server does
+/// not keep.
+pub(super) fn setting_changes(
+    now: &StreamTable,
+    wanted: &StreamTable,
+    unseen: &[Setting],
+) -> Vec<SettingChange> {
+    Setting::ALL
+        .into_iter()
+        .filter(|setting| setting.on_change() != OnChange::Nothing && !unseen.contains(setting))
+        .map(|setting| SettingChange {
+            setting,
+            from: now.settings.get(setting).cloned(),
+            to: wanted.settings.get(setting).cloned(),
+        })
+        .filter(|change| !change.is_satisfied(now, wanted))
+        .map(SettingChange::resolved)
+        .collect()
+}
+
+impl SettingChange {
+    /// Whether the table already is what the model asks for, by the engine's own way of keeping it.
+    fn is_satisfied(&self, now: &StreamTable, wanted: &StreamTable) -> bool {
+        let text = |value: &Option<Value>| match value {
+            Some(Value::Text(text)) => text.clone(),
+            _ => String::new(),
+        };
+        match (self.setting, &self.to) {
+            // Not partitioned is a wish as well. Everything else that a model does not name is left as it is.
+            (Setting::PartitionBy, to) => text(to) == text(&self.from),
+            (_, None) => true,
+            // docs/pg_trickle.md, "Refresh modes": the mode that AUTO was resolved to is kept, AUTO itself never.
+            (Setting::RefreshMode, Some(Value::Text(mode))) if mode == "AUTO" => {
+                text(&self.from) != "IMMEDIATE"
+            }
+            // docs/pg_trickle.md, "Schedules": IMMEDIATE has none, whatever is asked for.
+            (Setting::Schedule, _) if wanted.settings.refresh_mode() == Some("IMMEDIATE") => true,
+            // docs/pg_trickle.md, "Alter": the way back from IMMEDIATE ends at a schedule of the engine's choice.
+            (Setting::Schedule, Some(_)) if now.settings.refresh_mode() == Some("IMMEDIATE") => false,
+            (Setting::Schedule, to) => {
+                *to == self.from || (is_calculated(to.as_ref()) && self.from.is_none())
+            }
+            // docs/pg_trickle.md, "Refresh modes": the engine turns it on by itself after insert-only refreshes.
+            (Setting::AppendOnly, Some(Value::Bool(false))) => true,
+            // docs/pg_trickle.md, "Status": ERROR and INITIALIZING are how a table fares, not what it was set to.
+            (Setting::Status, Some(Value::Text(status))) => {
+                (status == "SUSPENDED") == (text(&self.from) == "SUSPENDED")
+            }
+            (_, to) => *to == self.from,
+        }
+    }
+
+    /// A change to AUTO is a change to DIFFERENTIAL: the engine refuses AUTO for a table that exists.
+    fn resolved(mut self) -> Self {
+        if self.setting == Setting::RefreshMode && self.to == Some(Value::Text("AUTO".into())) {
+            self.to = Some(Value::Text("DIFFERENTIAL".into()));
+        }
+        self
+    }
+}
+
+fn is_calculated(value: Option<&Value>) -> bool {
+    value == Some(&Value::Schedule(Schedule::Calculated))
+}
