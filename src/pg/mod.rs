@@ -101,8 +101,13 @@ impl Client {
         queries: &[String],
     ) -> Result<Vec<Result<Vec<Column>, ServerMessage>>, Error> {
         const DOING: &str = "asking for the columns of the queries";
+        // Outside of a transaction, which the first refusal would end.
+        let limits = self.settings().replace("set local", "set");
+        let failed = |source: tokio_postgres::Error| Error::asking(DOING, &source);
+        self.wire.batch_execute(&limits).await.map_err(failed)?;
         let asked =
             futures_util::future::join_all(queries.iter().map(|query| self.wire.prepare(query))).await;
+        self.wire.batch_execute("reset statement_timeout; reset lock_timeout").await.map_err(failed)?;
         let column = |column: &tokio_postgres::Column| Column {
             name: column.name().to_owned(),
             r#type: column.type_().name().to_owned(),
@@ -110,9 +115,7 @@ impl Client {
         let answer = |prepared: Result<tokio_postgres::Statement, tokio_postgres::Error>| match prepared {
             Ok(statement) => Ok(Ok(statement.columns().iter().map(column).collect())),
             // What the server refuses is its answer; anything else is a broken connection.
-            Err(source) => {
-                error::server_message(&source).map(Err).ok_or_else(|| Error::asking(DOING, &source))
-            }
+            Err(source) => error::server_message(&source).map(Err).ok_or_else(|| failed(source)),
         };
         asked.into_iter().map(answer).collect()
     }
