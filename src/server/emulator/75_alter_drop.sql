@@ -152,6 +152,10 @@ BEGIN
         class := CASE WHEN altering IS NULL THEN 'same' ELSE 'compatible' END;
         IF altering IS NOT NULL THEN
             EXECUTE format('ALTER TABLE %s %s', st.pgt_relid::regclass, altering);
+            -- the old rows have nothing in a new column, and could pass for what the query gives
+            PERFORM set_config('pg_trickle.emulator_writes', 'on', true);
+            EXECUTE format('DELETE FROM %s', st.pgt_relid::regclass);
+            PERFORM set_config('pg_trickle.emulator_writes', 'off', true);
             -- a dropped column takes the index along that carried it
             IF NOT EXISTS (SELECT FROM pg_catalog.pg_index WHERE indrelid = st.pgt_relid) THEN
                 PERFORM pgtrickle._index_row_id(st.pgt_relid);
