@@ -307,6 +307,7 @@ impl Change {
         match self {
             Self::Create { replaces: None, .. } => "create",
             Self::Create { replaces: Some(_), .. } => "create, in the place of another relation",
+            Self::Alter(settings) if settings.is_empty() => "take over as it is",
             Self::Alter(_) if self.refills() => "alter settings, filled again in place",
             Self::Alter(_) => "alter settings",
             Self::AlterQuery { .. } => "alter query, filled again in place",
