@@ -84,17 +84,3 @@ COMMIT;
 SELECT pgtrickle.refresh_stream_table('public.ids');
 SELECT id FROM ids WHERE id > 3 ORDER BY 1;
 --> 5
-
--- # the scheduler waits for a writer that is still open
-SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1s', 'DIFFERENTIAL');
-BEGIN;
-INSERT INTO orders VALUES (4, 1, 40, 'new');
---@ b
-INSERT INTO orders VALUES (5, 1, 50, 'new');
---@ b until
-SELECT EXISTS (SELECT FROM pgtrickle.pgt_refresh_history WHERE initiated_by = 'SCHEDULER');
---> t
-COMMIT;
---@ b until
-SELECT count(*) FROM ids;
---> 5
