@@ -1,12 +1,7 @@
 #!/usr/bin/env bash
-<<<<<<< HEAD
-# How long the ephemeral server, `plan`, `run` and the emulator take; medians, with their aims beside them. Nothing fails for being
-# slow. PGTRICKLE_CI_BENCH_BINARY names a program to measure instead of a release build.
-=======
-# How long the ephemeral server, `plan` and `run` take; medians, with their aims beside them. Nothing fails for being
-# slow. PGTRICKLE_CI_BENCH_BINARY names a program to measure instead of a release build; `walk_json` has to lie in the
-# folder `examples` beside it.
->>>>>>> h5/issue-5
+# How long the ephemeral server, `plan`, `run` and the emulator take; medians, with their aims beside them. Nothing fails
+# for being slow. PGTRICKLE_CI_BENCH_BINARY names a program to measure instead of a release build; `walk_json` has to lie
+# in the folder `examples` beside it.
 set -euo pipefail
 # shellcheck source=scripts/setup.sh
 source "$(dirname "$0")/setup.sh"
@@ -101,7 +96,6 @@ def run():
     print(f"{'  the whole divided by dbt':<44}{statistics.median(whole / dbt for whole, dbt in runs):>8.2f}")
 
 
-<<<<<<< HEAD
 class Emulated:
     """Stream tables over a source, every other one over the one before it: half a fan, half a chain."""
 
@@ -158,8 +152,6 @@ def emulator():
     print(f"  the last third of the rounds: times {thirds[1] / thirds[0]:.1f}", flush=True)
 
 
-{"server": server, "plan": plan, "run": run, "emulator": emulator}[sys.argv[1]]()
-=======
 def manifest(models, file):
     """A manifest as dbt 1.11 writes it: a tenth of the models are stream tables, in chains of ten."""
     columns = [f"a_column_with_number_{n}" for n in range(24)]
@@ -220,8 +212,7 @@ def manifests():
         print(f"{'  the most memory, without the file':<44}{max(planned[1] for _, planned in runs) - size:>8.0f} MB  aim 40 MB")
 
 
-{"server": server, "plan": plan, "run": run, "manifests": manifests}[sys.argv[1]]()
->>>>>>> h5/issue-5
+{"server": server, "plan": plan, "run": run, "manifests": manifests, "emulator": emulator}[sys.argv[1]]()
 PYTHON
 
 python "$out/bench.py" server
