@@ -297,6 +297,8 @@ pub struct RunArgs {
     #[command(flatten)]
     pub waiting: WaitingArgs,
     #[command(flatten)]
+    pub verifying: VerifyingArgs,
+    #[command(flatten)]
     pub reports: ReportArgs,
 }
 
@@ -395,6 +397,41 @@ pub struct CheckArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Verifying while the data moves")]
+#[expect(missing_docs, reason = "the doc comments here are the help texts")]
+pub struct VerifyingArgs {
+    /// Change rows of this database on a server that was named, and put them back afterwards
+    #[arg(long, value_name = "DBNAME", env = "PGTRICKLE_CI_ALLOW_WRITES", hide_env = true)]
+    pub allow_writes: Option<String>,
+    /// How long to change rows and compare [default: 20s]
+    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration, env = "PGTRICKLE_CI_BUDGET", hide_env = true)]
+    pub budget: Option<Duration>,
+    /// What decides which rows are changed and how; the same seed over the same rows does the same [default: 1]
+    #[arg(long, value_name = "NUMBER", env = "PGTRICKLE_CI_SEED", hide_env = true)]
+    pub seed: Option<u64>,
+    /// Who refreshes the stream tables after each round
+    #[arg(long, value_enum, default_value_t, env = "PGTRICKLE_CI_DRIVE", hide_env = true)]
+    pub drive: Drive,
+    /// The folder for the scripts that show what was found
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "pgtrickle-ci-findings",
+        env = "PGTRICKLE_CI_FINDINGS",
+        hide_env = true
+    )]
+    pub findings: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Drive {
+    #[default]
+    Manual,
+    Scheduler,
+}
+
+#[derive(Debug, Args)]
 #[expect(missing_docs, reason = "the doc comments here are the help texts")]
 pub struct VerifyArgs {
     #[command(flatten)]
@@ -404,8 +441,10 @@ pub struct VerifyArgs {
     #[command(flatten)]
     pub selection: SelectArgs,
     /// Compare the tables as they are, and write nothing
-    #[arg(long = "static", required = true, env = "PGTRICKLE_CI_STATIC", hide_env = true)]
+    #[arg(long = "static", conflicts_with = "allow_writes", env = "PGTRICKLE_CI_STATIC", hide_env = true)]
     pub only_static: bool,
+    #[command(flatten)]
+    pub verifying: VerifyingArgs,
     #[command(flatten)]
     pub server: ServerArgs,
     #[command(flatten)]

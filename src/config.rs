@@ -12,6 +12,7 @@ use std::{
 
 use crate::{
     cli::{self, ColorChoice, EngineArg, FailOn},
+    commands::Wishes,
     dbt,
     judge::freshness::Limits as FreshnessLimits,
     output::{self, Ui},
@@ -52,6 +53,14 @@ pub enum Error {
     /// The database URL cannot be used.
     #[error(transparent)]
     Url(#[from] pg::BadUrl),
+    /// `--allow-writes` names another database than the one that is verified.
+    #[error("`--allow-writes {name}` allows no writes to the database `{database}`")]
+    OtherDatabase {
+        /// What was allowed.
+        name: String,
+        /// Where the connection leads.
+        database: String,
+    },
     /// No server was named.
     #[error("no server is named: there is no `--database-url`, no dbt profile and no PGHOST")]
     NoServer,
@@ -65,6 +74,9 @@ impl Error {
             Self::Wrong { .. } => "see the example in the README".into(),
             Self::UnknownKeys { .. } => format!("the keys are {}", file::known_keys().join(", ")),
             Self::Url(_) => "write it as `--database-url postgresql://user:password@host:5432/database`".into(),
+            Self::OtherDatabase { database, .. } => {
+                format!("to have rows of `{database}` changed and put back, give `--allow-writes {database}`")
+            }
             Self::NoServer => {
                 "name one with `--database-url`, or try the command on a server of its own: `pgtrickle-ci ephemeral -- CMD`".into()
             }
@@ -297,6 +309,25 @@ impl Config {
     /// The age limits of the configuration file.
     pub fn freshness(&self) -> Option<FreshnessLimits> {
         self.file.freshness.map(Into::into)
+    }
+
+    /// How to verify while the data moves.
+    pub fn verifying(&self, args: &cli::VerifyingArgs, put_back: bool) -> Wishes {
+        let file = &self.file.verify;
+        let (budget, from) = match (args.budget, file.budget) {
+            (Some(budget), _) => (budget, "--budget or PGTRICKLE_CI_BUDGET"),
+            (None, Some(budget)) => (budget, "the configuration file"),
+            (None, None) => (Duration::from_secs(20), "the default"),
+        };
+        self.explain("budget", &humantime::format_duration(budget).to_string(), from);
+        Wishes {
+            budget,
+            seed: args.seed.or(file.seed).unwrap_or(1),
+            tolerance: self.float_tolerance(),
+            skip: file.skip.clone(),
+            by_scheduler: args.drive == cli::Drive::Scheduler,
+            put_back,
+        }
     }
 
     /// How far apart two floating point numbers may be, relative to the greater.

@@ -8,7 +8,7 @@
 //! | 4 the door | [`cli`], [`config`], [`exit`] | what was typed becomes one resolved configuration |
 //! | 3 the acts | [`commands`] | one file a subcommand, each a short story told in calls |
 //! | 2 the hands | [`dbt`], [`pg`], [`server`], [`sources`], [`output`] | processes, sockets, files |
-//! | 1 the thought | [`project`], [`plan`], [`judge`], [`report`] | values in, values out: no clock, no input, no output |
+//! | 1 the thought | [`project`], [`plan`], [`judge`], [`mutate`], [`report`] | values in, values out: no clock, no input, no output |
 //! | 0 the words | [`model`] | names, settings, outcomes |
 //!
 //! One way, no step back:
@@ -27,6 +27,7 @@ pub mod error;
 pub mod exit;
 pub mod judge;
 pub mod model;
+pub mod mutate;
 pub mod output;
 pub mod pg;
 pub mod plan;

@@ -112,6 +112,11 @@ pub fn to_file(file: &Path, text: &str) -> Result<(), Error> {
     write().map_err(|source| Error { file: file.to_owned(), source })
 }
 
+/// Makes a folder, where it is not there.
+pub fn make_folder(folder: &Path) -> Result<(), Error> {
+    std::fs::create_dir_all(folder).map_err(|source| Error { file: folder.to_owned(), source })
+}
+
 /// Reports are for others to read; temporary files are not, by default.
 fn file_mode() -> std::fs::Permissions {
     use std::os::unix::fs::PermissionsExt;

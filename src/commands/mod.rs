@@ -11,6 +11,8 @@ mod sources;
 mod verify;
 mod wait;
 
+pub use verify::Wishes;
+
 use std::{
     path::{Path, PathBuf},
     time::Instant,

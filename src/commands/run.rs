@@ -10,7 +10,7 @@ use crate::{
         connect_to,
         plan::against,
         selection::{select_for_run, selector},
-        sources, target,
+        sources, target, verify,
         wait::Waiting,
     },
     config::Config,
@@ -18,7 +18,7 @@ use crate::{
     exit::Exit,
     model::{Outcome, Relation, Stage, StreamTable, Verdict},
     pg::{Client, Endpoint},
-    plan::{Answers, Plan, Policy},
+    plan::{Answers, Change, Plan, Policy},
     project::Project,
     report::Report,
     server::Ephemeral,
@@ -81,7 +81,32 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
     let (_, tests) = dbt.test().await?;
     report.outcomes.extend(dbt::test_outcomes(&tests, &project.tests));
     report.outcomes.extend(Evidence::gather(&client).await?.outcomes(&made, config.freshness()));
+    verified(config, args, &client, &server, &made, report).await?;
     Ok(Exit::Passed)
+}
+
+/// On a server of its own the data is moved; on one that was named the tables are compared as they are, unless somebody
+/// allows more.
+async fn verified(
+    config: &Config,
+    args: &RunArgs,
+    client: &Client,
+    server: &Server,
+    made: &[&StreamTable],
+    report: &mut Report,
+) -> Result<(), Error> {
+    verify::equal_now(client, made, config.float_tolerance(), &mut report.outcomes).await?;
+    let is_own = matches!(server, Server::Own(_));
+    if !is_own && !verify::may_write(client, &args.verifying)? {
+        return Ok(());
+    }
+    let wishes = config.verifying(&args.verifying, !is_own);
+    config.ui.say(&format!("changing rows and comparing, for {}", humantime::format_duration(wishes.budget)));
+    let changed = report.plan.iter().flat_map(|plan| &plan.steps).filter(|step| step.change != Change::Keep);
+    let changed: BTreeSet<Relation> = changed.map(|step| step.relation.clone()).collect();
+    let limits = Config::limits(&args.server);
+    let moved = verify::While { wishes: &wishes, limits, findings: &args.verifying.findings };
+    moved.data_moves(client, made, &changed, report).await
 }
 
 /// The server that the gate works on.

@@ -1,20 +1,33 @@
-//! `verify`: whether the stream tables hold what their queries give.
+//! `verify`: whether the stream tables hold what their queries give, as they are and while the data moves.
 
-use std::time::Instant;
+mod moving;
+mod shrink;
+mod undo;
+
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use moving::Moving;
+pub use moving::Wishes;
+use undo::Undo;
 
 use crate::{
     Error,
-    cli::VerifyArgs,
+    cli::{VerifyArgs, VerifyingArgs},
     commands::{connect, wanted},
-    config::Config,
+    config::{self, Config},
     exit::Exit,
     judge::{
         self,
         equality::{self, Comparable},
     },
-    model::{Outcome, Stage, StreamTable, Verdict},
+    model::{Outcome, Relation, Stage, StreamTable, Verdict},
+    output,
     pg::{self, Client},
-    report::Report,
+    report::{self, Report},
 };
 
 /// Verifies the project's stream tables, or without a project every one of the database.
@@ -25,7 +38,89 @@ pub(super) async fn verify(config: &Config, args: &VerifyArgs, report: &mut Repo
     let deployed = client.catalog().await?;
     let tables = judge::subjects(project.as_ref().map(|project| project.tables.as_slice()), &deployed);
     equal_now(&client, &tables, config.float_tolerance(), &mut report.outcomes).await?;
+    if may_write(&client, &args.verifying)? {
+        let wishes = config.verifying(&args.verifying, true);
+        let limits = Config::limits(&args.server);
+        let moved = While { wishes: &wishes, limits, findings: &args.verifying.findings };
+        moved.data_moves(&client, &tables, &BTreeSet::new(), report).await?;
+    } else if !args.only_static {
+        config.ui.say(&format!(
+            "compared as they are; to move the data, and put it back, give --allow-writes {}",
+            client.endpoint().database
+        ));
+    }
     Ok(Exit::Passed)
+}
+
+/// Whether rows of a named server may be changed: whoever says so repeats the name of the database.
+pub(super) fn may_write(client: &Client, args: &VerifyingArgs) -> Result<bool, config::Error> {
+    let database = &client.endpoint().database;
+    match args.allow_writes.as_deref() {
+        None => Ok(false),
+        Some(name) if name == database => Ok(true),
+        Some(name) => Err(config::Error::OtherDatabase { name: name.to_owned(), database: database.clone() }),
+    }
+}
+
+/// How, and where to.
+pub(super) struct While<'a> {
+    pub(super) wishes: &'a Wishes,
+    pub(super) limits: pg::Limits,
+    /// The folder for the scripts of findings.
+    pub(super) findings: &'a Path,
+}
+
+impl While<'_> {
+    /// Changes rows, refreshes and compares, until the budget is over; then every finding becomes a script.
+    pub(super) async fn data_moves(
+        &self,
+        client: &Client,
+        tables: &[&StreamTable],
+        changed_first: &BTreeSet<Relation>,
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        client.limit(self.limits.statement).await?;
+        let deployed = client.catalog().await?;
+        let mut moving = Moving::prepare(client, &deployed, tables, self.wishes, changed_first).await?;
+        let mut undo = Undo::begin(client, moving.sources(), self.wishes.put_back, self.limits).await?;
+        let before = report.outcomes.len();
+        let mut tell = |moving: &Moving| {
+            report.outcomes.truncate(before);
+            report.outcomes.extend(moving.outcomes(tables));
+        };
+        tell(&moving);
+        let moved = moving.run(&mut undo, &mut tell).await;
+        tell(&moving);
+        moved?;
+        let engine = report.engine.as_ref().map(report::Engine::describe).unwrap_or_default();
+        for outcome in &mut report.outcomes[before..] {
+            if let Some(relation) =
+                moving.findings.keys().find(|relation| relation.to_string() == outcome.subject)
+            {
+                let patience = self.patience(moving.findings.len());
+                let script = shrink::script(&moving, relation, self.limits, patience, &engine).await?;
+                outcome.details.push(self.write(relation, &script)?);
+            }
+        }
+        report.outcomes.extend(undo.put_back(Some(client)).await);
+        if self.wishes.put_back {
+            moving.refresh_all().await?;
+        }
+        Ok(())
+    }
+
+    /// How long the script of one of so many findings may take to get small.
+    fn patience(&self, findings: usize) -> Duration {
+        let share = self.wishes.budget / u32::try_from(findings).unwrap_or(u32::MAX).max(1);
+        share.max(Duration::from_secs(10))
+    }
+
+    fn write(&self, relation: &Relation, script: &str) -> Result<String, Error> {
+        let file = self.findings.join(format!("{relation}.sql"));
+        output::make_folder(self.findings)?;
+        output::to_file(&file, script)?;
+        Ok(format!("script: {}", file.display()))
+    }
 }
 
 /// Compares each table with its query as both are now. It reads, and writes nothing.

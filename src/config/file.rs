@@ -87,8 +87,15 @@ pub struct ChecksSection {
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 #[serde(default)]
 pub struct VerifySection {
+    /// How long to change rows and compare, as `20s`.
+    #[serde(deserialize_with = "duration")]
+    pub budget: Option<Duration>,
+    /// What decides which rows are changed.
+    pub seed: Option<u64>,
     /// How far apart two floating point numbers may be, relative to the greater.
     pub float_tolerance: Option<f64>,
+    /// Stream tables that are left out.
+    pub skip: Vec<String>,
 }
 
 /// The version of the format, refused when it is another.
@@ -143,7 +150,7 @@ const KEYS: [(&str, &[&str]); 8] = [
     ("freshness.warn_after", &["count", "period"]),
     ("freshness.error_after", &["count", "period"]),
     ("checks", &["fail_on"]),
-    ("verify", &["float_tolerance"]),
+    ("verify", &["budget", "seed", "float_tolerance", "skip"]),
 ];
 
 /// Every key, as it is written from the top.
@@ -211,14 +218,15 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let text = "version: 1\nfixtures: [ci/sources.sql]\nplan: {allow_drop: [a], allow_recreate: [all]}\nwait: {timeout: 90s}\n\
-                    freshness: {warn_after: {count: 10, period: minute}, error_after: {count: 1, period: hour}}\nchecks: {fail_on: warn}\nverify: {float_tolerance: 1e-6}\n";
+                    freshness: {warn_after: {count: 10, period: minute}, error_after: {count: 1, period: hour}}\nchecks: {fail_on: warn}\nverify: {budget: 5s, seed: 7, float_tolerance: 1e-6, skip: [s.t]}\n";
         let file = parse(text).unwrap();
         assert_eq!(file.fixtures, [PathBuf::from("ci/sources.sql")]);
         assert_eq!(file.plan.allow_recreate, ["all"]);
         assert_eq!(file.wait.timeout, Some(Duration::from_secs(90)));
         assert_eq!(Limits::from(file.freshness.unwrap()).error_after, Some(Duration::from_hours(1)));
         assert_eq!(file.checks.fail_on, Some(FailOn::Warn));
-        assert_eq!(file.verify.float_tolerance, Some(1e-6));
+        assert_eq!((file.verify.seed, file.verify.float_tolerance), (Some(7), Some(1e-6)));
+        assert_eq!((file.verify.budget, &file.verify.skip[0][..]), (Some(Duration::from_secs(5)), "s.t"));
         for key in known_keys() {
             assert!(key.rsplit('.').all(|part| text.contains(part)), "{key} is not tried here");
         }

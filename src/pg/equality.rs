@@ -28,13 +28,25 @@ impl Client {
         let Some(with_ties) = table.with_ties.as_deref().filter(|_| !second.is_none()) else {
             return Ok(second);
         };
-        // Which of the rows that tie with the last one are in is left open: as many as the query gives, each of them
-        // one that might be.
         let tied = self.ask_difference(table, with_ties, "false", tolerance).await?;
-        if tied.surplus == 0 && second.stored == second.expected {
-            return Ok(Difference { near: second.surplus, stored: second.stored, ..Difference::default() });
-        }
-        Ok(second)
+        Ok(or_tied(second, &tied))
+    }
+
+    /// The same comparison inside the open transaction, whose refreshes have just been made.
+    pub async fn compare_here(&self, table: &Comparable, tolerance: f64) -> Result<Difference, Error> {
+        let found = self.difference_here(&comparison(table, &table.query, "false", tolerance)).await?;
+        let Some(with_ties) = table.with_ties.as_deref().filter(|_| !found.is_none()) else {
+            return Ok(found);
+        };
+        let tied = self.difference_here(&comparison(table, with_ties, "false", tolerance)).await?;
+        Ok(or_tied(found, &tied))
+    }
+
+    async fn difference_here(&self, sql: &str) -> Result<Difference, Error> {
+        let row = self.wire.query_one(sql, &[]).await;
+        let text: String =
+            row.and_then(|row| row.try_get(0)).map_err(|source| Error::asking(DOING, &source))?;
+        serde_json::from_str(&text).map_err(|source| Error::Answer { doing: DOING, source })
     }
 
     async fn ask_difference(
@@ -46,6 +58,15 @@ impl Client {
     ) -> Result<Difference, Error> {
         self.ask(DOING, &comparison(table, query, waits, tolerance)).await
     }
+}
+
+/// Which of the rows that tie with the last one are in is left open: as many as the query gives, each of them one that
+/// might be.
+fn or_tied(found: Difference, with_ties: &Difference) -> Difference {
+    if with_ties.surplus == 0 && found.stored == found.expected {
+        return Difference { near: found.surplus, stored: found.stored, ..Difference::default() };
+    }
+    found
 }
 
 /// Whether something waits for the table's next refresh, asked in the same snapshot as the comparison

@@ -1,6 +1,7 @@
 //! PostgreSQL: getting a connection, and asking the few questions that the gate has. The SQL is in `pg/sql/`.
 
 mod catalog;
+mod change;
 mod endpoint;
 mod equality;
 mod error;
@@ -15,6 +16,7 @@ use tokio_postgres::{config::SslMode as WireSslMode, types::ToSql};
 use crate::model::{Column, Relation};
 
 pub use catalog::{Catalog, EngineState, Server, Standing};
+pub use change::{Changed, is_refusal};
 pub use endpoint::{BadUrl, Endpoint, MISLEADING, SslMode};
 pub use error::{Error, ServerMessage};
 pub use source_objects::{ForeignKey, SourceObjects, SourceRelation};

@@ -5,11 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const FLOORS: [(&str, u8); 15] = [
+const FLOORS: [(&str, u8); 16] = [
     ("model", 0),
     ("project", 1),
     ("plan", 1),
     ("judge", 1),
+    ("mutate", 1),
     ("report", 1),
     ("output", 2),
     ("dbt", 2),

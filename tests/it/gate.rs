@@ -127,8 +127,13 @@ fn fixtures_make_the_sources_of_an_ephemeral_server() {
     project
         .write("models/sources.yml", "version: 2\nsources:\n  - name: raw\n    tables: [{name: orders}]\n");
     project.stream_table("good", "{}", "select id, amount from {{ source('raw', 'orders') }}");
-    let run =
-        || Ran::of(pgtrickle_ci().args(["run", "--engine", "emulator", "--project-dir"]).arg(project.path()));
+    let run = || {
+        Ran::of(
+            pgtrickle_ci()
+                .args(["run", "--engine", "emulator", "--budget", "2s", "--project-dir"])
+                .arg(project.path()),
+        )
+    };
     let ran = run().expect(0);
     assert!(ran.stdout.contains("marts.good") && ran.stdout.contains("-emulator"), "{}", ran.stdout);
 

@@ -1,22 +1,32 @@
 //! `verify`: what is equal passes, and what is not is counted and shown.
 
+mod faulty;
+
+use std::{fs, path::Path, process::Stdio};
+
+use faulty::Faulty;
+use pgtrickle_ci::pg::Endpoint;
 use serde_json::Value;
 
 use crate::support::{Database, Ran, pgtrickle_ci};
 
 /// Verifies every stream table of the database.
 fn verify(database: &Database, more: &[&str]) -> (Ran, Value) {
-    let dir = tempfile::tempdir().unwrap();
-    let report = dir.path().join("report.json");
+    verify_in(tempfile::tempdir().unwrap().path(), &database.endpoint, more)
+}
+
+/// The same, started in this folder.
+fn verify_in(dir: &Path, endpoint: &Endpoint, more: &[&str]) -> (Ran, Value) {
+    let report = dir.join("report.json");
     let ran = Ran::of(
         pgtrickle_ci()
-            .current_dir(dir.path())
-            .args(["verify", "--database-url", &database.url()])
+            .current_dir(dir)
+            .args(["verify", "--database-url", endpoint.url().reveal()])
             .args(more)
             .arg("--json")
             .arg(&report),
     );
-    let report = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+    let report = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
     (ran, report)
 }
 
@@ -171,4 +181,227 @@ fn a_difference_that_proves_nothing_is_no_failure() {
     corrupt(&database, "delete from late where id = 1");
     let (_, report) = verify(&database, &["--static"]);
     expect(&report, "public.late", "failed", "1 row missing");
+}
+
+/// The tables that were found wrong.
+fn failures(report: &Value) -> Vec<String> {
+    let outcomes = report["outcomes"].as_array().unwrap();
+    let failed = outcomes.iter().filter(|o| o["stage"] == "verify" && o["verdict"] == "failed");
+    failed.map(|o| o["subject"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Each is a way in which incremental maintenance goes wrong.
+const FAULTS: [&str; 7] = [
+    "forgets_deletes",
+    "counts_moves_twice",
+    "ignores_null_groups",
+    "loses_second_change",
+    "stale_after_key_change",
+    "skips_one_source",
+    "drops_last_of_group",
+];
+
+#[test]
+fn every_planted_fault_is_found_and_its_script_shows_it_with_psql_alone() {
+    let server = Faulty::server();
+    for fault in FAULTS {
+        let database = server.database(&format!("shop_{fault}"), fault);
+        faulty::psql(
+            &database,
+            "create extension pg_trickle;
+             create table kinds (id int primary key, kind text, label text);
+             create table items (id int primary key, kind text, amount numeric(10, 2), note text);
+             insert into kinds select n, 'k' || n, 'label ' || n from generate_series(1, 5) as n;
+             insert into items select n, 'k' || 1 + n % 7, n, 'note ' || n from generate_series(1, 30) as n;
+             select pgtrickle.create_stream_table('public.plain', 'select id, kind, amount from public.items where amount > 2', '1h', 'DIFFERENTIAL');
+             select pgtrickle.create_stream_table('public.grouped', 'select kind, count(*) as n, sum(amount) as total from public.items group by kind', '1h', 'DIFFERENTIAL');
+             select pgtrickle.create_stream_table('public.large', 'select kind, total from public.grouped where n > 2', '1h', 'DIFFERENTIAL');
+             select pgtrickle.create_stream_table('public.joined', 'select i.id, k.label from public.items as i join public.kinds as k on k.kind = i.kind', '1h', 'DIFFERENTIAL')",
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let name = database.database.clone();
+        let mut found = Vec::new();
+        for seed in ["1", "2", "3", "4"] {
+            let arguments = ["--allow-writes", &name, "--budget", "3s", "--seed", seed];
+            let (_, report) = verify_in(dir.path(), &database, &arguments);
+            found = failures(&report);
+            if !found.is_empty() {
+                break;
+            }
+        }
+        assert!(!found.is_empty(), "{fault} was not found");
+
+        let file = dir.path().join(format!("pgtrickle-ci-findings/{}.sql", found[0]));
+        let script = fs::read_to_string(&file).unwrap();
+        assert!(script.contains("-- Reduced, and seen again"), "{fault} was not seen again:\n{script}");
+        let changes = script.lines().filter(|line| {
+            ["insert", "update", "delete", "truncate"].iter().any(|word| line.starts_with(word))
+        });
+        assert!(changes.count() <= 5, "{fault} was not reduced:\n{script}");
+        let shown = faulty::psql_file(&server.database(&format!("again_{fault}"), fault), &file);
+        assert!(
+            shown.contains("too many") || shown.contains("missing"),
+            "{fault} does not show:\n{script}\n{shown}"
+        );
+    }
+}
+
+/// A bit of everything that a schema and a query can have.
+fn everything(database: &Database) {
+    database.run(
+        "create type mood as enum ('sad', 'glad');
+         create domain cents as numeric(10, 2) check (value >= -1000);
+         create table people (id int generated always as identity primary key, name text not null unique, boss int references people (id), mood mood);
+         create table sales (id bigint primary key, person int references people (id), price cents, qty int check (qty < 100000), at timestamp, day date generated always as (at::date) stored, flags text[], doc jsonb);
+         create table bag (word text, weight float8);
+         create table parts (region text, id int, n int, primary key (region, id)) partition by list (region);
+         create table parts_eu partition of parts for values in ('eu'); create table parts_rest partition of parts default;
+         create table empty_one (id uuid primary key, n int not null, t text);
+         insert into people (name, boss, mood) select 'p' || n, nullif(n / 3, 0), 'glad' from generate_series(1, 12) as n;
+         insert into sales (id, person, price, qty, at, flags, doc) select n, 1 + n % 12, n * 1.5, n % 9, timestamp '2024-01-01' + n * interval '7 hours', array['a', 'b' || n % 3], '{\"a\": 1}' from generate_series(1, 80) as n;
+         insert into bag select 'w' || n % 6, n / 4.0 from generate_series(1, 30) as n;
+         insert into parts select (array['eu', 'us'])[1 + n % 2], n, n from generate_series(1, 20) as n;",
+    );
+    create(
+        database,
+        "per_person",
+        "select person, count(*) as n, sum(price) as total, min(qty) as least from public.sales group by person",
+        "DIFFERENTIAL",
+    );
+    create(database, "large", "select person, total from public.per_person where n > 2", "DIFFERENTIAL");
+    create(
+        database,
+        "both_ways",
+        "select p.id, p.name, t.total, l.total as large from public.people as p left join public.per_person as t on t.person = p.id left join public.large as l on l.person = p.id",
+        "FULL",
+    );
+    create(database, "words", "select distinct word from public.bag", "DIFFERENTIAL");
+    create(
+        database,
+        "weights",
+        "select word, count(*) as n, sum(weight) as w from public.bag group by word",
+        "DIFFERENTIAL",
+    );
+    create(
+        database,
+        "dear",
+        "select id, price from public.sales order by price desc limit 5",
+        "DIFFERENTIAL",
+    );
+    create(
+        database,
+        "by_region",
+        "select region, sum(n) as n from public.parts group by region",
+        "DIFFERENTIAL",
+    );
+    create(database, "made_up", "select id, n, t from public.empty_one", "DIFFERENTIAL");
+    create(
+        database,
+        "ranked",
+        "select id, person, rank() over (partition by person order by price desc, id) as place from public.sales",
+        "FULL",
+    );
+    create(
+        database,
+        "chiefs",
+        "with recursive above as (select id, boss, 1 as depth from public.people where boss is null union all select p.id, p.boss, a.depth + 1 from public.people as p join above as a on p.boss = a.id where a.depth < 20) select id, depth from above",
+        "FULL",
+    );
+    create(database, "at_once", "select id, qty, day from public.sales where qty > 3", "IMMEDIATE");
+}
+
+#[test]
+fn healthy_tables_give_no_finding_whatever_the_seed() {
+    let database = Database::new();
+    everything(&database);
+    let emulator =
+        database.value("select extversion like '%-emulator' from pg_extension where extname = 'pg_trickle'");
+    if emulator.as_deref() != Some("t") {
+        return; // What pg_trickle itself gets wrong is its own.
+    }
+    let name = database.endpoint.database.clone();
+    for seed in ["1", "2", "3", "4"] {
+        let (ran, report) = verify(&database, &["--allow-writes", &name, "--budget", "10s", "--seed", seed]);
+        ran.expect(0);
+        for table in [
+            "per_person",
+            "large",
+            "both_ways",
+            "weights",
+            "dear",
+            "by_region",
+            "made_up",
+            "chiefs",
+            "at_once",
+        ] {
+            let outcome = outcome(&report, "verify", &format!("public.{table}"));
+            assert_eq!(outcome["verdict"], "passed", "{outcome:#}");
+        }
+        assert_eq!(outcome(&report, "verify", "sources")["verdict"], "passed");
+    }
+}
+
+#[test]
+fn writes_are_for_the_database_that_was_named_alone() {
+    let database = Database::new();
+    database.run(
+        "create table o (id int primary key); create view v as select id from o; insert into o values (1)",
+    );
+    create(&database, "s", "select id from public.v", "DIFFERENTIAL");
+    let dir = tempfile::tempdir().unwrap();
+    let mut other = pgtrickle_ci();
+    other.current_dir(dir.path()).args([
+        "verify",
+        "--database-url",
+        &database.url(),
+        "--allow-writes",
+        "another",
+    ]);
+    Ran::of(&mut other).expect_error("`--allow-writes another` allows no writes", "--allow-writes ");
+    let (ran, report) = verify(&database, &[]);
+    let ran = ran.expect(0);
+    assert!(ran.stderr.contains("to move the data"), "{}", ran.stderr);
+    assert!(report["outcomes"].as_array().unwrap().iter().all(|o| o["stage"] == "equality"), "{report:#}");
+    let (ran, report) = verify(&database, &["--allow-writes", &database.endpoint.database, "--budget", "1s"]);
+    ran.expect(0);
+    assert!(outcome(&report, "verify", "public.v")["message"].as_str().unwrap().contains("is a view"));
+}
+
+/// All rows of the sources, as one text.
+const SUM: &str = "select md5(string_agg(t, ';' order by t)) from (select p::text as t from people as p union all select s::text from sales as s
+                   union all select b::text from bag as b union all select x::text from parts as x union all select e::text from empty_one as e) as all_rows";
+
+#[test]
+fn the_sources_are_as_before_whatever_ends_it() {
+    for way in ["interrupted", "killed on the server"] {
+        let database = Database::new();
+        everything(&database);
+        let before = database.value(SUM).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let child = pgtrickle_ci()
+            .current_dir(dir.path())
+            .args(["verify", "--database-url", &database.url(), "--budget", "60s", "--json", "report.json"])
+            .args(["--allow-writes", &database.endpoint.database])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        for _ in 0..3 {
+            database.wait_for(&format!("select ({SUM}) <> '{before}'"));
+        }
+        if way == "interrupted" {
+            let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+        } else {
+            database.run("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'pgtrickle-ci'");
+        }
+        let ended = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(if way == "interrupted" { 130 } else { 2 }), "{way}: {said}");
+        assert!(said.contains("put back: their rows are what they were before"), "{way}: {said}");
+        assert_eq!(database.value(SUM).unwrap(), before, "{way}: {said}");
+        let report: Value =
+            serde_json::from_slice(&fs::read(dir.path().join("report.json")).unwrap()).unwrap();
+        assert!(outcome(&report, "verify", "rounds")["message"].as_str().unwrap().contains("round"), "{way}");
+    }
 }

@@ -127,13 +127,28 @@ BEGIN
              WHERE NOT EXISTS (SELECT FROM %4$s AS old WHERE old.__pgt_row_id = fresh.__pgt_row_id)
             RETURNING __pgt_row_id
         )%7$s
-        SELECT (SELECT count(*) FROM come), (SELECT count(*) FROM gone), pg_current_snapshot()$sql$,
-        columns, content, coalesce(st.original_query, st.defining_query), st.pgt_relid::regclass,
+        SELECT (SELECT count(*) FROM come), (SELECT count(*) FROM gone), pgtrickle._seen_now()$sql$,
+        columns, content, pgtrickle._query_of(st), st.pgt_relid::regclass,
         CASE WHEN pgtrickle._has_count(st.pgt_relid) THEN ', __pgt_count' END,
         CASE WHEN pgtrickle._has_count(st.pgt_relid) THEN ', 1' END, log)
       INTO rows_inserted, rows_deleted, seen;
     PERFORM set_config('pg_trickle.emulator_writes', 'off', true);
 END $$;
+
+-- What this statement sees, without this transaction itself: it may go on to change what it has just read. A snapshot
+-- does not list its own transaction, which so looks like an old one as soon as a younger one has ended.
+CREATE FUNCTION pgtrickle._seen_now() RETURNS pg_snapshot LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN me IS NULL OR NOT pg_visible_in_snapshot(me, seen) THEN seen
+                ELSE format('%s:%s:%s', least(pg_snapshot_xmin(seen), me), pg_snapshot_xmax(seen),
+                            (SELECT string_agg(open::text, ',' ORDER BY open)
+                               FROM (SELECT pg_snapshot_xip(seen) UNION SELECT me) AS x (open)))::pg_snapshot END
+      FROM (SELECT pg_current_snapshot(), pg_current_xact_id_if_assigned()) AS s (seen, me)
+$$;
+
+-- What a refresh runs. Tests put another function in its place, one that maintains its sources wrongly.
+CREATE FUNCTION pgtrickle._query_of(st pgtrickle.pgt_stream_tables) RETURNS text LANGUAGE sql AS $$
+    SELECT coalesce(st.original_query, st.defining_query)
+$$;
 
 CREATE FUNCTION pgtrickle._has_count(relid oid) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = relid AND attname = '__pgt_count' AND NOT attisdropped)

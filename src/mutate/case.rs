@@ -1,0 +1,304 @@
+//! A finding as a case of its own: what it takes to see it again on an empty database, and how it gets smaller.
+
+use std::{collections::BTreeMap, fmt::Write as _, ops::Range};
+
+use super::{Change, Row, Source};
+use crate::model::{Relation, quote_identifier, quote_literal};
+
+/// All that it takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Case {
+    /// The base tables.
+    pub sources: Vec<Source>,
+    /// What each of them holds at the beginning.
+    pub rows: Vec<Vec<Row>>,
+    /// Statements that make what else the queries read: views.
+    pub others: Vec<String>,
+    /// The stream tables, each behind those it reads; the last is the one that goes wrong.
+    pub tables: Vec<Made>,
+    /// Rounds of transactions of statements; after each round everything is refreshed.
+    pub rounds: Vec<Vec<Vec<Change>>>,
+}
+
+/// A stream table, as it is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// Its name.
+    pub relation: Relation,
+    /// Its query.
+    pub query: String,
+    /// Its refresh mode.
+    pub mode: String,
+    /// More arguments of create_stream_table, by their names.
+    pub arguments: Vec<(&'static str, String)>,
+}
+
+/// What a case can be without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A round.
+    Round,
+    /// A statement.
+    Change,
+    /// A row at the beginning.
+    Row,
+    /// A row of a statement, or a value that it sets.
+    Item,
+    /// A column.
+    Column,
+}
+
+impl Part {
+    /// All of them, what takes most away first.
+    pub const ALL: [Self; 5] = [Self::Round, Self::Change, Self::Row, Self::Item, Self::Column];
+}
+
+impl Made {
+    /// The statement that makes it.
+    pub fn sql(&self) -> String {
+        let more: String =
+            self.arguments.iter().map(|(name, value)| format!(", {name} => {value}")).collect();
+        format!(
+            "select pgtrickle.create_stream_table({}, {}, '1h', {}{more})",
+            quote_literal(&self.relation.to_string()),
+            dollar_quoted(&self.query),
+            quote_literal(&self.mode)
+        )
+    }
+
+    /// The statement that refreshes it, where that does not go by itself.
+    pub fn refresh(&self) -> Option<String> {
+        let name = quote_literal(&self.relation.to_string());
+        (self.mode != "IMMEDIATE").then(|| format!("select pgtrickle.refresh_stream_table({name})"))
+    }
+}
+
+impl Case {
+    /// The statements before the first round.
+    pub fn setup(&self) -> Vec<String> {
+        let mut schemas: Vec<&str> =
+            self.sources.iter().map(|source| source.relation.schema.as_str()).collect();
+        schemas.extend(self.tables.iter().map(|table| table.relation.schema.as_str()));
+        schemas.sort_unstable();
+        schemas.dedup();
+        let mut statements: Vec<String> = schemas
+            .iter()
+            .map(|schema| format!("create schema if not exists {}", quote_identifier(schema)))
+            .collect();
+        let mut types: Vec<String> = self.sources.iter().flat_map(|source| source.types.clone()).collect();
+        types.sort_unstable();
+        types.dedup();
+        statements.extend(types);
+        for (at, rows) in self.sources_in_order() {
+            statements.extend(self.create(at));
+            if !rows.is_empty() {
+                statements.push(self.sources[at].insert(rows));
+            }
+        }
+        statements.extend(self.others.iter().cloned());
+        statements.extend(self.tables.iter().map(Made::sql));
+        statements
+    }
+
+    /// The statements of one round, its refreshes too.
+    pub fn round(&self, round: &[Vec<Change>]) -> Vec<String> {
+        let mut statements = Vec::new();
+        for transaction in round.iter().filter(|transaction| !transaction.is_empty()) {
+            let alone = transaction.len() == 1;
+            let changes = transaction.iter().map(|change| change.sql(&self.sources));
+            statements.extend((!alone).then(|| "begin".to_owned()));
+            statements.extend(changes);
+            statements.extend((!alone).then(|| "commit".to_owned()));
+        }
+        statements.extend(self.tables.iter().filter_map(Made::refresh));
+        statements
+    }
+
+    /// Each source behind those that it refers to.
+    fn sources_in_order(&self) -> Vec<(usize, &Vec<Row>)> {
+        let place: BTreeMap<&Relation, usize> =
+            self.sources.iter().enumerate().map(|(at, source)| (&source.relation, at)).collect();
+        let mut sorted: Vec<usize> = Vec::new();
+        while sorted.len() < self.sources.len() {
+            let is_ready = |at: &usize| {
+                let targets =
+                    self.sources[*at].references.iter().filter_map(|reference| place.get(&reference.target));
+                !sorted.contains(at)
+                    && targets.filter(|target| *target != at).all(|target| sorted.contains(target))
+            };
+            let left = |at: &usize| !sorted.contains(at);
+            // A circle of foreign keys: any will do, and the case is as it is.
+            let Some(next) =
+                (0..self.sources.len()).find(is_ready).or_else(|| (0..self.sources.len()).find(left))
+            else {
+                break;
+            };
+            sorted.push(next);
+        }
+        sorted.into_iter().map(|at| (at, &self.rows[at])).collect()
+    }
+
+    fn create(&self, at: usize) -> Vec<String> {
+        let source = &self.sources[at];
+        let column = |(at, column): (usize, &super::Column)| {
+            let mut text = format!("{} {}", source.quoted(at), column.type_name);
+            match &column.generated {
+                Some(expression) => drop(write!(text, " generated always as ({expression}) stored")),
+                None if column.always => text.push_str(" generated always as identity"),
+                None => {}
+            }
+            if column.not_null && !source.key.contains(&at) {
+                text.push_str(" not null");
+            }
+            text
+        };
+        let mut parts: Vec<String> = source.columns.iter().enumerate().map(column).collect();
+        if !source.key.is_empty() {
+            let key: Vec<String> = source.key.iter().map(|at| source.quoted(*at)).collect();
+            parts.push(format!("primary key ({})", key.join(", ")));
+        }
+        let is_here = |target: &Relation| self.sources.iter().any(|other| other.relation == *target);
+        let references = source.references.iter().filter(|reference| is_here(&reference.target));
+        parts.extend(references.map(|reference| reference.clause.clone()));
+        let (indexes, clauses): (Vec<String>, Vec<String>) =
+            source.rules.iter().cloned().partition(|rule| rule.starts_with("CREATE "));
+        parts.extend(clauses);
+        let name = source.relation.quoted();
+        let mut create = format!("create table {name} (\n  {}\n)", parts.join(",\n  "));
+        let mut statements = Vec::new();
+        if let Some(by) = &source.partitioned {
+            let _ = write!(create, " partition by {by}");
+            let part = Relation::new(&source.relation.schema, format!("{}_rest", source.relation.name));
+            let bound =
+                if by.starts_with("HASH") { "for values with (modulus 1, remainder 0)" } else { "default" };
+            statements.push(format!("create table {} partition of {name} {bound}", part.quoted()));
+        }
+        statements.insert(0, create);
+        statements.extend(indexes);
+        statements
+    }
+
+    /// How many of such parts it has.
+    pub fn count(&self, part: Part) -> usize {
+        match part {
+            Part::Round => self.rounds.len(),
+            Part::Change => self.rounds.iter().flatten().map(Vec::len).sum(),
+            Part::Row => self.rows.iter().map(Vec::len).sum(),
+            Part::Item => self.rounds.iter().flatten().flatten().map(Change::items).sum(),
+            Part::Column => self.sources.iter().map(|source| source.columns.len()).sum(),
+        }
+    }
+
+    /// The same case without some of its parts, numbered from its beginning; `None` where it cannot be without them.
+    #[must_use]
+    pub fn without(&self, part: Part, gone: &Range<usize>) -> Option<Self> {
+        let mut case = self.clone();
+        let mut number = 0..;
+        let mut keeps = || !number.next().is_some_and(|number: usize| gone.contains(&number));
+        match part {
+            Part::Round => case.rounds.retain(|_| keeps()),
+            Part::Change => case.rounds.iter_mut().flatten().for_each(|changes| changes.retain(|_| keeps())),
+            Part::Row => case.rows.iter_mut().for_each(|rows| rows.retain(|_| keeps())),
+            Part::Item => {
+                for change in case.rounds.iter_mut().flatten().flatten() {
+                    change.retain_items(&mut keeps);
+                }
+            }
+            Part::Column => {
+                for at in 0..case.sources.len() {
+                    let kept: Vec<bool> = case.sources[at].columns.iter().map(|_| keeps()).collect();
+                    if !case.keep_columns(at, &kept) {
+                        return None;
+                    }
+                }
+            }
+        }
+        for round in &mut case.rounds {
+            for transaction in &mut *round {
+                transaction.retain(|change| !change.is_empty());
+            }
+            round.retain(|transaction| !transaction.is_empty());
+        }
+        (case != *self).then_some(case)
+    }
+
+    /// Takes columns away from a source, its rows and its statements; not from its key.
+    fn keep_columns(&mut self, at: usize, kept: &[bool]) -> bool {
+        if kept.iter().all(|kept| *kept) {
+            return true;
+        }
+        let source = &mut self.sources[at];
+        let is_kept = |column: &usize| kept[*column];
+        if !source.key.iter().all(is_kept) || !kept.contains(&true) {
+            return false;
+        }
+        let place = |column: usize| kept[..column].iter().filter(|kept| **kept).count();
+        source.key.iter_mut().for_each(|column| *column = place(*column));
+        source.references.retain(|reference| reference.columns.iter().all(is_kept));
+        for reference in &mut source.references {
+            reference.columns.iter_mut().for_each(|column| *column = place(*column));
+        }
+        let mut keeps = kept.iter();
+        source.columns.retain(|_| *keeps.next().unwrap_or(&true));
+        let keep = |row: &mut Row| {
+            let mut keeps = kept.iter();
+            row.retain(|_| *keeps.next().unwrap_or(&true));
+        };
+        self.rows[at].iter_mut().for_each(keep);
+        for change in self.rounds.iter_mut().flatten().flatten().filter(|change| change.source() == at) {
+            match change {
+                Change::Insert { rows, .. } | Change::Delete { of: rows, .. } => {
+                    rows.iter_mut().for_each(keep);
+                }
+                Change::Update { set, of, .. } => {
+                    set.retain(|(column, _)| is_kept(column));
+                    for (column, _) in set.iter_mut() {
+                        *column = place(*column);
+                    }
+                    of.iter_mut().for_each(keep);
+                }
+                Change::Truncate { .. } => {}
+            }
+        }
+        true
+    }
+}
+
+impl Change {
+    fn items(&self) -> usize {
+        match self {
+            Self::Insert { rows, .. } | Self::Delete { of: rows, .. } => rows.len(),
+            Self::Update { set, of, .. } => set.len() + of.len(),
+            Self::Truncate { .. } => 0,
+        }
+    }
+
+    fn retain_items(&mut self, keeps: &mut impl FnMut() -> bool) {
+        match self {
+            Self::Insert { rows, .. } | Self::Delete { of: rows, .. } => rows.retain(|_| keeps()),
+            Self::Update { set, of, .. } => {
+                set.retain(|_| keeps());
+                of.retain(|_| keeps());
+            }
+            Self::Truncate { .. } => {}
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Insert { rows, .. } | Self::Delete { of: rows, .. } => rows.is_empty(),
+            Self::Update { set, of, .. } => set.is_empty() || of.is_empty(),
+            Self::Truncate { .. } => false,
+        }
+    }
+}
+
+/// A text between dollar signs, easier to read and to change than one with doubled quotes.
+fn dollar_quoted(text: &str) -> String {
+    let tags = ["$$", "$query$", "$stream_table$"];
+    let Some(tag) = tags.into_iter().find(|tag| !text.contains(tag)) else {
+        return quote_literal(text);
+    };
+    // A dollar sign at the end would run into the tag.
+    if text.ends_with('$') { quote_literal(text) } else { format!("{tag}{text}{tag}") }
+}

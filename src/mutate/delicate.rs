@@ -1,0 +1,31 @@
+//! Which queries are worth the most attention.
+
+use crate::plan::query;
+
+/// How many of the operators that are known to go wrong a query has, weighed by how often they do.
+pub fn delicacy(sql: &str) -> usize {
+    let tokens: Vec<_> = query::tokens(sql).collect();
+    let weight = |at: usize| match tokens[at].as_ref() {
+        "outer" | "left" | "right" | "full" | "recursive" | "over" => 3,
+        "except" | "intersect" | "min" | "max" | "limit" | "having" | "exists" => 3,
+        "distinct" | "union" | "rollup" | "cube" | "lateral" | "in" => 2,
+        // A subquery.
+        "select" if at > 0 => 2,
+        "join" | "group" | "case" | "avg" => 1,
+        _ => 0,
+    };
+    (0..tokens.len()).map(weight).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delicate_queries_come_before_plain_ones() {
+        let plain = delicacy("select id, amount from orders where amount > 5");
+        let sums = delicacy("select k, sum(v) from t group by k");
+        let outer = delicacy("select a.k, max(b.v) from a left join b using (k) group by a.k");
+        assert!(plain < sums && sums < outer, "{plain} {sums} {outer}");
+    }
+}

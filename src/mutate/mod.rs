@@ -1,0 +1,297 @@
+//! Which rows to change, deterministically: a seed and what the tables hold in, statements out.
+//!
+//! Values are drawn from what a column holds and from the edges of its domain, so that most statements are ones that the
+//! schema takes. What it refuses is undone and counted by the hands.
+
+mod case;
+mod delicate;
+mod mutator;
+mod random;
+mod script;
+mod value;
+
+use serde::Deserialize;
+
+use crate::model::{Relation, quote_identifier, quote_literal};
+
+pub use case::{Case, Made, Part};
+pub use delicate::delicacy;
+pub use mutator::Mutator;
+pub use script::{Evidence, without_database};
+
+/// The values of a row as text, in the order of the source's columns.
+pub type Row = Vec<Option<String>>;
+
+/// A base table that stream tables read.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Source {
+    /// Its name.
+    pub relation: Relation,
+    /// Its columns.
+    pub columns: Vec<Column>,
+    /// The positions of its primary key.
+    pub key: Vec<usize>,
+    /// Its foreign keys.
+    pub references: Vec<Reference>,
+    /// Its other constraints and its unique indexes, as statements or clauses that the server wrote.
+    pub rules: Vec<String>,
+    /// How it is partitioned, as `RANGE (day)`.
+    pub partitioned: Option<String>,
+    /// Statements that make the types of its columns.
+    pub types: Vec<String>,
+    /// Why it is out of reach, if it is.
+    pub out_of_reach: Option<String>,
+    /// The triggers that its owner gave it.
+    pub triggers: Vec<String>,
+    /// A change of its keys changes rows of other tables.
+    pub cascades: bool,
+    /// The query of a view.
+    pub view: Option<String>,
+    /// The stream tables that read it.
+    pub readers: Vec<Relation>,
+    /// Rows are only ever added.
+    #[serde(default)]
+    pub only_inserts: bool,
+}
+
+/// A column of a source.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type, as it is written in a CREATE TABLE.
+    pub type_name: String,
+    /// What its values are like.
+    pub kind: Kind,
+    /// NULL is refused.
+    pub not_null: bool,
+    /// The server works it out: nobody writes it.
+    pub generated: Option<String>,
+    /// GENERATED ALWAYS AS IDENTITY.
+    pub always: bool,
+    /// What an enum may be.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// The most characters, or the digits of a number.
+    pub size: Option<u32>,
+    /// The digits of a number behind the point.
+    pub scale: Option<u32>,
+}
+
+/// What values are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Kind {
+    Integer,
+    Numeric,
+    Float,
+    Text,
+    Boolean,
+    Date,
+    Timestamp,
+    Uuid,
+    Json,
+    Enum,
+    Bytes,
+    Array,
+    Other,
+}
+
+/// A foreign key.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Reference {
+    /// The positions of its columns.
+    pub columns: Vec<usize>,
+    /// What it refers to.
+    pub target: Relation,
+    /// The names of the columns there.
+    pub target_columns: Vec<String>,
+    /// The clause of a CREATE TABLE.
+    pub clause: String,
+}
+
+/// A statement that changes rows of one source, named by its place in the list of sources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Change {
+    Insert { source: usize, rows: Vec<Row> },
+    Update { source: usize, set: Vec<(usize, Option<String>)>, of: Vec<Row> },
+    Delete { source: usize, of: Vec<Row> },
+    Truncate { source: usize },
+}
+
+/// What a statement did to each row: before and after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effect {
+    /// The source.
+    pub source: usize,
+    /// Without a before the row is new, without an after it is gone.
+    pub rows: Vec<(Option<Row>, Option<Row>)>,
+}
+
+impl Effect {
+    /// The changes that take it back, the last row first.
+    pub fn inverse(&self) -> Vec<Change> {
+        let source = self.source;
+        let back = |(before, after): &(Option<Row>, Option<Row>)| match (before, after) {
+            (None, None) => None,
+            (None, Some(new)) => Some(Change::Delete { source, of: vec![new.clone()] }),
+            (Some(old), None) => Some(Change::Insert { source, rows: vec![old.clone()] }),
+            (Some(old), Some(new)) => {
+                let differs = |(at, value): (usize, &Option<String>)| {
+                    (new.get(at) != Some(value)).then(|| (at, value.clone()))
+                };
+                let set: Vec<_> = old.iter().enumerate().filter_map(differs).collect();
+                (!set.is_empty()).then(|| Change::Update { source, set, of: vec![new.clone()] })
+            }
+        };
+        self.rows.iter().rev().filter_map(back).collect()
+    }
+}
+
+/// What the rows of a source were before these effects; `rows` is what they are now.
+pub fn before(rows: &[Row], source: usize, effects: &[&Effect]) -> Vec<Row> {
+    let mut rows = rows.to_vec();
+    for effect in effects.iter().rev().filter(|effect| effect.source == source) {
+        for (before, after) in effect.rows.iter().rev() {
+            if let Some(at) = after.as_ref().and_then(|after| rows.iter().position(|row| row == after)) {
+                rows.swap_remove(at);
+            }
+            rows.extend(before.clone());
+        }
+    }
+    rows.sort();
+    rows
+}
+
+impl Change {
+    /// The source that it changes.
+    pub fn source(&self) -> usize {
+        match self {
+            Self::Insert { source, .. }
+            | Self::Update { source, .. }
+            | Self::Delete { source, .. }
+            | Self::Truncate { source } => *source,
+        }
+    }
+
+    /// The same change of the source at another place in the list.
+    #[must_use]
+    pub fn of_source(mut self, place: usize) -> Self {
+        match &mut self {
+            Self::Insert { source, .. }
+            | Self::Update { source, .. }
+            | Self::Delete { source, .. }
+            | Self::Truncate { source } => *source = place,
+        }
+        self
+    }
+
+    /// The statement.
+    pub fn sql(&self, sources: &[Source]) -> String {
+        let table = &sources[self.source()];
+        let name = table.relation.quoted();
+        match self {
+            Self::Insert { rows, .. } => table.insert(rows),
+            Self::Update { set, of, .. } => {
+                let set: Vec<String> = set
+                    .iter()
+                    .filter(|(at, _)| table.columns[*at].generated.is_none())
+                    .map(|(at, value)| {
+                        format!("{} = {}", table.quoted(*at), table.literal(*at, value.as_deref()))
+                    })
+                    .collect();
+                format!("update {name} set {} where {}", set.join(", "), table.condition(of))
+            }
+            Self::Delete { of, .. } => format!("delete from {name} where {}", table.condition(of)),
+            Self::Truncate { .. } => format!("truncate {name}"),
+        }
+    }
+
+    /// The statement that also says what it did: `before` and `after` as JSON arrays of texts.
+    pub fn telling_sql(&self, sources: &[Source]) -> String {
+        let table = &sources[self.source()];
+        let row = |of: &str| {
+            let texts: Vec<String> =
+                (0..table.columns.len()).map(|at| format!("{of}.{}::text", table.quoted(at))).collect();
+            format!("to_jsonb(array[{}])", texts.join(", "))
+        };
+        let told = match self {
+            Self::Insert { .. } => format!("null, {}", row("new")),
+            Self::Update { .. } => format!("{}, {}", row("old"), row("new")),
+            Self::Delete { .. } => format!("{}, null", row("old")),
+            Self::Truncate { .. } => return self.sql(sources),
+        };
+        format!("{} returning {told}", self.sql(sources))
+    }
+}
+
+impl Source {
+    /// The name of a column as an SQL identifier.
+    pub fn quoted(&self, at: usize) -> String {
+        quote_identifier(&self.columns[at].name)
+    }
+
+    /// A value for a column; numbers stand there without quotes.
+    fn literal(&self, at: usize, value: Option<&str>) -> String {
+        let Some(value) = value else { return "null".into() };
+        let is_number = matches!(self.columns[at].kind, Kind::Integer | Kind::Numeric | Kind::Float)
+            && value.len() < 19
+            && value.strip_prefix('-').unwrap_or(value).split('.').count() <= 2
+            && value.strip_prefix('-').unwrap_or(value).starts_with(|c: char| c.is_ascii_digit())
+            && value.strip_prefix('-').unwrap_or(value).chars().all(|c| c.is_ascii_digit() || c == '.');
+        if is_number { value.to_owned() } else { quote_literal(value) }
+    }
+
+    /// The statement that adds rows; what the server works out is left to it.
+    pub fn insert(&self, rows: &[Row]) -> String {
+        let written: Vec<usize> =
+            (0..self.columns.len()).filter(|at| self.columns[*at].generated.is_none()).collect();
+        let columns: Vec<String> = written.iter().map(|at| self.quoted(*at)).collect();
+        let values = |row: &Row| {
+            let values: Vec<String> =
+                written.iter().map(|at| self.literal(*at, row[*at].as_deref())).collect();
+            format!("({})", values.join(", "))
+        };
+        let overriding =
+            if self.columns.iter().any(|column| column.always) { " overriding system value" } else { "" };
+        let rows: Vec<String> = rows.iter().map(values).collect();
+        format!(
+            "insert into {} ({}){overriding} values {}",
+            self.relation.quoted(),
+            columns.join(", "),
+            rows.join(", ")
+        )
+    }
+
+    /// What holds for these rows alone: their key, or without one the first row with all their values.
+    fn condition(&self, of: &[Row]) -> String {
+        if let [key] = self.key[..] {
+            let values: Vec<String> = of.iter().map(|row| self.literal(key, row[key].as_deref())).collect();
+            let name = self.quoted(key);
+            return match &values[..] {
+                [value] => format!("{name} = {value}"),
+                values => format!("{name} in ({})", values.join(", ")),
+            };
+        }
+        let one = |row: &Row| {
+            if self.key.is_empty() {
+                let same = (0..self.columns.len()).map(|at| {
+                    let (name, value) = (self.quoted(at), row[at].as_deref());
+                    match value {
+                        None => format!("{name} is null"),
+                        Some(value) => format!("{name}::text = {}", quote_literal(value)),
+                    }
+                });
+                let same: Vec<String> = same.collect();
+                let name = self.relation.quoted();
+                return format!("ctid = (select min(ctid) from {name} where {})", same.join(" and "));
+            }
+            let same =
+                |at: &usize| format!("{} = {}", self.quoted(*at), self.literal(*at, row[*at].as_deref()));
+            format!("({})", self.key.iter().map(same).collect::<Vec<_>>().join(" and "))
+        };
+        of.iter().map(one).collect::<Vec<_>>().join(" or ")
+    }
+}

@@ -1,0 +1,87 @@
+//! A case as a script that psql runs on an empty database, and the bug report around it.
+
+use std::fmt::Write as _;
+
+use super::Case;
+use crate::{
+    judge::equality::{Comparable, Kind},
+    model::quote_identifier,
+};
+
+/// What the script says of where its case comes from.
+#[derive(Clone, Debug)]
+pub struct Evidence<'a> {
+    /// What goes wrong, in one sentence.
+    pub wrong: String,
+    /// More lines: the rows that differ, or what the server says.
+    pub details: Vec<String>,
+    /// The engine and PostgreSQL, with their versions.
+    pub engine: String,
+    /// The seed and the round in which it was found.
+    pub found: String,
+    /// Whether it was seen again in a database of its own.
+    pub seen_again: bool,
+    /// The table that goes wrong; its query as the script has it.
+    pub table: &'a Comparable,
+}
+
+impl Case {
+    /// The script.
+    pub fn script(&self, evidence: &Evidence) -> String {
+        let mut script =
+            format!("-- {}: {}\n", comment(&evidence.table.relation.to_string()), comment(&evidence.wrong));
+        for line in &evidence.details {
+            let _ = writeln!(script, "--   {}", comment(line));
+        }
+        let _ = writeln!(script, "-- {}; {}", comment(&evidence.engine), comment(&evidence.found));
+        script += if evidence.seen_again {
+            "-- Reduced, and seen again in an empty database. Run it with: psql -X -f THIS_FILE\n\n"
+        } else {
+            "-- It was not seen again in a database of its own: this is all that happened before it was found.\n\n"
+        };
+        script += "create extension if not exists pg_trickle;\n";
+        for statement in self.setup() {
+            let _ = writeln!(script, "{statement};");
+        }
+        for (round, number) in self.rounds.iter().zip(1..) {
+            let _ = writeln!(script, "\n-- round {number}");
+            for statement in self.round(round) {
+                let _ = writeln!(script, "{statement};");
+            }
+        }
+        script += "\n-- What differs: no row when all is well.\n";
+        script += &difference(evidence.table);
+        script
+    }
+}
+
+/// A query that shows the rows that differ.
+fn difference(table: &Comparable) -> String {
+    let columns: Vec<String> = table
+        .columns
+        .iter()
+        .map(|column| {
+            let name = quote_identifier(&column.name);
+            match column.kind {
+                Kind::Json | Kind::Opaque => format!("{name}::text as {name}"),
+                Kind::Exact | Kind::Text | Kind::Float | Kind::Array => name,
+            }
+        })
+        .collect();
+    let columns = columns.join(", ");
+    let stored = format!("select {columns} from {}", table.relation.quoted());
+    let expected = format!("select {columns} from (\n{}\n) as query", table.query);
+    format!(
+        "select 'too many' as problem, * from ({stored} except all {expected}) as surplus\nunion all\nselect 'missing' as problem, * from ({expected} except all {stored}) as lacking;\n"
+    )
+}
+
+/// Text that a line of comment can hold.
+fn comment(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// A query without the name of the database that dbt writes before every relation: elsewhere it has another name.
+pub fn without_database(query: &str, database: &str) -> String {
+    query.replace(&format!("{}.\"", quote_identifier(database)), "\"")
+}

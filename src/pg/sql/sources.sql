@@ -1,0 +1,131 @@
+-- Every relation that a stream table reads and that is none itself, with all that it takes to change its rows and to make
+-- it again elsewhere.
+with columns as materialized (
+  select attrelid, attnum, row_number() over (partition by attrelid order by attnum) as nth
+  from pg_catalog.pg_attribute where attnum > 0 and not attisdropped
+)
+select coalesce(jsonb_agg(
+  jsonb_build_object(
+    'relation', jsonb_build_object('schema', n.nspname, 'name', c.relname),
+    'columns', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'name', a.attname,
+        'type_name', pg_catalog.format_type(a.atttypid, a.atttypmod),
+        'kind', case
+          when base.typcategory = 'A' then 'array'
+          when base.typtype = 'e' then 'enum'
+          when base.oid in ('pg_catalog.int2'::regtype, 'pg_catalog.int4'::regtype, 'pg_catalog.int8'::regtype) then 'integer'
+          when base.oid = 'pg_catalog.numeric'::regtype then 'numeric'
+          when base.oid in ('pg_catalog.float4'::regtype, 'pg_catalog.float8'::regtype) then 'float'
+          when base.oid in ('pg_catalog.text'::regtype, 'pg_catalog.varchar'::regtype, 'pg_catalog.bpchar'::regtype) then 'text'
+          when base.oid = 'pg_catalog.bool'::regtype then 'boolean'
+          when base.oid = 'pg_catalog.date'::regtype then 'date'
+          when base.oid in ('pg_catalog.timestamp'::regtype, 'pg_catalog.timestamptz'::regtype) then 'timestamp'
+          when base.oid = 'pg_catalog.uuid'::regtype then 'uuid'
+          when base.oid in ('pg_catalog.json'::regtype, 'pg_catalog.jsonb'::regtype) then 'json'
+          when base.oid = 'pg_catalog.bytea'::regtype then 'bytes'
+          else 'other'
+        end,
+        'not_null', a.attnotnull,
+        'generated', case when a.attgenerated <> '' then pg_catalog.pg_get_expr(d.adbin, d.adrelid) end,
+        'always', a.attidentity = 'a',
+        'labels', (
+          select coalesce(jsonb_agg(e.enumlabel order by e.enumsortorder), '[]')
+          from pg_catalog.pg_enum as e where e.enumtypid = base.oid
+        ),
+        'size', case
+          when a.atttypmod > 4 and base.oid in ('pg_catalog.varchar'::regtype, 'pg_catalog.bpchar'::regtype) then a.atttypmod - 4
+          when a.atttypmod > 4 and base.oid = 'pg_catalog.numeric'::regtype then (a.atttypmod - 4) >> 16
+        end,
+        'scale', case when a.atttypmod > 4 and base.oid = 'pg_catalog.numeric'::regtype then (a.atttypmod - 4) & 2047 end
+      ) order by a.attnum), '[]')
+      from pg_catalog.pg_attribute as a
+      join pg_catalog.pg_type as t on t.oid = a.atttypid
+      join pg_catalog.pg_type as base on base.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
+      left join pg_catalog.pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
+      where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    ),
+    'key', (
+      select coalesce(jsonb_agg(place.nth - 1 order by k.nth), '[]')
+      from pg_catalog.pg_index as i
+      cross join lateral unnest(i.indkey::int2[]) with ordinality as k (attnum, nth)
+      join columns as place on place.attrelid = c.oid and place.attnum = k.attnum
+      where i.indrelid = c.oid and i.indisprimary
+    ),
+    'references', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'columns', (
+          select jsonb_agg(place.nth - 1 order by k.nth)
+          from unnest(f.conkey) with ordinality as k (attnum, nth)
+          join columns as place on place.attrelid = c.oid and place.attnum = k.attnum
+        ),
+        'target', jsonb_build_object('schema', tn.nspname, 'name', tc.relname),
+        'target_columns', (
+          select jsonb_agg(ta.attname order by k.nth)
+          from unnest(f.confkey) with ordinality as k (attnum, nth)
+          join pg_catalog.pg_attribute as ta on ta.attrelid = f.confrelid and ta.attnum = k.attnum
+        ),
+        'clause', pg_catalog.pg_get_constraintdef(f.oid)
+      ) order by f.conname), '[]')
+      from pg_catalog.pg_constraint as f
+      join pg_catalog.pg_class as tc on tc.oid = f.confrelid
+      join pg_catalog.pg_namespace as tn on tn.oid = tc.relnamespace
+      where f.conrelid = c.oid and f.contype = 'f' and f.conparentid = 0
+    ),
+    'rules', (
+      select coalesce(jsonb_agg(rule order by rule), '[]')
+      from (
+        select pg_catalog.pg_get_constraintdef(k.oid) as rule
+        from pg_catalog.pg_constraint as k where k.conrelid = c.oid and k.contype in ('u', 'c', 'x')
+        union all
+        select pg_catalog.pg_get_indexdef(i.indexrelid)
+        from pg_catalog.pg_index as i
+        where i.indrelid = c.oid and i.indisunique and not i.indisprimary
+          and not exists (select from pg_catalog.pg_constraint as k where k.conindid = i.indexrelid)
+      ) as rules
+    ),
+    'partitioned', case when c.relkind = 'p' then pg_catalog.pg_get_partkeydef(c.oid) end,
+    'types', (
+      select coalesce(jsonb_agg(distinct case t.typtype
+        when 'e' then 'create type ' || pg_catalog.format_type(t.oid, null) || ' as enum ('
+          || (select string_agg(quote_literal(e.enumlabel), ', ' order by e.enumsortorder) from pg_catalog.pg_enum as e where e.enumtypid = t.oid)
+          || ')'
+        when 'd' then 'create domain ' || pg_catalog.format_type(t.oid, null) || ' as '
+          || pg_catalog.format_type(t.typbasetype, t.typtypmod)
+          || coalesce((select string_agg(' ' || pg_catalog.pg_get_constraintdef(k.oid), '') from pg_catalog.pg_constraint as k where k.contypid = t.oid and k.contype = 'c'), '')
+      end), '[]')
+      from pg_catalog.pg_attribute as a
+      join pg_catalog.pg_type as t on t.oid = a.atttypid and t.typtype in ('e', 'd')
+      where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    ),
+    'out_of_reach', case
+      when c.relkind = 'f' then 'is a foreign table'
+      when c.relkind = 'm' then 'is a materialized view'
+      when c.relkind = 'v' then 'is a view: what lies below it is changed instead'
+      when not (
+        pg_catalog.has_table_privilege(c.oid, 'insert') and pg_catalog.has_table_privilege(c.oid, 'update')
+        and pg_catalog.has_table_privilege(c.oid, 'delete')
+      ) then 'may not be written to by this role'
+    end,
+    'triggers', (
+      select coalesce(jsonb_agg(g.tgname order by g.tgname), '[]')
+      from pg_catalog.pg_trigger as g
+      where g.tgrelid = c.oid and not g.tgisinternal and g.tgname not like 'pg\_trickle\_cdc\_%' and g.tgname not like 'pgt\_ivm\_%'
+    ),
+    'cascades', exists (
+      select from pg_catalog.pg_constraint as f
+      where f.confrelid = c.oid and f.contype = 'f' and (f.confdeltype in ('c', 'n', 'd') or f.confupdtype in ('c', 'n', 'd'))
+    ),
+    'view', case when c.relkind = 'v' then pg_catalog.pg_get_viewdef(c.oid) end,
+    'readers', (
+      select jsonb_agg(distinct jsonb_build_object('schema', s.pgt_schema, 'name', s.pgt_name))
+      from pgtrickle.pgt_dependencies as d
+      join pgtrickle.pgt_stream_tables as s on s.pgt_id = d.pgt_id
+      where d.source_relid = c.oid
+    )
+  )
+  order by c.relkind = 'v', c.oid
+), '[]')::text
+from pg_catalog.pg_class as c
+join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+where c.oid in (select source_relid from pgtrickle.pgt_dependencies where source_type <> 'STREAM_TABLE')
