@@ -32,7 +32,7 @@ pub enum Command {
     Apply(ApplyArgs),
     /// Wait until the project's stream tables are populated
     Wait(WaitArgs),
-    /// Check population, freshness, change capture and health. Never writes
+    /// Check that stream tables are there, filled, fresh and captured. Never writes
     Check(CheckArgs),
     /// Verify that the stream tables hold what their queries give
     Verify(VerifyArgs),
@@ -271,6 +271,15 @@ pub struct WaitingArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "What counts as bad")]
+#[expect(missing_docs, reason = "the doc comments here are the help texts")]
+pub struct CheckingArgs {
+    /// Fail for a table that is refreshed in full though DIFFERENTIAL or AUTO was asked for
+    #[arg(long, env = "PGTRICKLE_CI_FAIL_ON_FALLBACK", hide_env = true)]
+    pub fail_on_fallback: bool,
+}
+
+#[derive(Debug, Args)]
 #[expect(missing_docs, reason = "the doc comments here are the help texts")]
 pub struct RunArgs {
     #[command(flatten)]
@@ -298,6 +307,8 @@ pub struct RunArgs {
     pub waiting: WaitingArgs,
     #[command(flatten)]
     pub verifying: VerifyingArgs,
+    #[command(flatten)]
+    pub checking: CheckingArgs,
     #[command(flatten)]
     pub reports: ReportArgs,
 }
@@ -392,6 +403,26 @@ pub struct CheckArgs {
     pub selection: SelectArgs,
     #[command(flatten)]
     pub server: ServerArgs,
+    #[command(flatten)]
+    pub checking: CheckingArgs,
+    /// Tell what is newly red and what recovered since an earlier report, its JSON
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Reports",
+        env = "PGTRICKLE_CI_COMPARE",
+        hide_env = true
+    )]
+    pub compare: Option<PathBuf>,
+    /// Write the ages in the shape of dbt's sources.json
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Reports",
+        env = "PGTRICKLE_CI_FRESHNESS",
+        hide_env = true
+    )]
+    pub freshness: Option<PathBuf>,
     #[command(flatten)]
     pub reports: ReportArgs,
 }

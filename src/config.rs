@@ -14,7 +14,7 @@ use crate::{
     cli::{self, ColorChoice, EngineArg, FailOn},
     commands::Wishes,
     dbt,
-    judge::freshness::Limits as FreshnessLimits,
+    judge::Terms,
     output::{self, Ui},
     pg,
     server::{EngineChoice, Wanted},
@@ -306,9 +306,14 @@ impl Config {
         }
     }
 
-    /// The age limits of the configuration file.
-    pub fn freshness(&self) -> Option<FreshnessLimits> {
-        self.file.freshness.map(Into::into)
+    /// What the tables are held to, before anything is known of them.
+    pub fn terms(&self, fail_on_fallback: bool) -> Terms {
+        Terms {
+            common_age: self.file.freshness,
+            fail_on_fallback: fail_on_fallback || self.file.checks.fail_on_fallback,
+            silences: self.file.checks.silence.iter().map(Into::into).collect(),
+            ..Terms::default()
+        }
     }
 
     /// How to verify while the data moves.

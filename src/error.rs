@@ -1,6 +1,6 @@
 //! Why a command could not do its work: every module's own error, and the next command to type.
 
-use crate::{config, dbt, output, pg, plan, project, server, sources};
+use crate::{config, dbt, output, pg, plan, project, report, server, sources};
 
 /// Any reason to end with exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -8,6 +8,8 @@ use crate::{config, dbt, output, pg, plan, project, server, sources};
 pub enum Error {
     #[error(transparent)]
     Config(#[from] config::Error),
+    #[error(transparent)]
+    Compare(#[from] report::compare::Error),
     #[error(transparent)]
     Dbt(#[from] dbt::Error),
     #[error(transparent)]
@@ -31,6 +33,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Config(error) => error.hint(),
+            Self::Compare(error) => Some(error.hint()),
             Self::Dbt(error) => error.hint(),
             Self::Output(error) => Some(error.hint()),
             Self::Pg(error) => error.hint(),

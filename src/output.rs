@@ -68,6 +68,55 @@ impl Ui {
     }
 }
 
+/// Lines on a terminal that are written over while something changes, and taken away in the end.
+#[derive(Debug)]
+pub struct Live {
+    width: usize,
+    lines: Vec<String>,
+}
+
+impl Live {
+    /// So many lines at most, or an earlier one would scroll out of reach.
+    const MOST: usize = 12;
+
+    /// Where somebody can see it.
+    pub fn start(ui: Ui) -> Option<Self> {
+        let seen = io::stderr().is_terminal() && !ui.quiet && !ui.runner;
+        seen.then(|| Self { width: ui.width, lines: Vec::new() })
+    }
+
+    /// Shows these lines instead of the last ones.
+    pub fn draw(&mut self, lines: &[String]) {
+        let mut new: Vec<String> = lines.iter().take(Self::MOST).map(|line| self.cut(line)).collect();
+        if lines.len() > Self::MOST {
+            new.push(format!("and {} more", lines.len() - Self::MOST));
+        }
+        if new != self.lines {
+            self.clear();
+            let _ = io::stderr().lock().write_all(format!("{}\n", new.join("\n")).as_bytes());
+            self.lines = new;
+        }
+    }
+
+    /// A line that breaks would be two to take away.
+    fn cut(&self, line: &str) -> String {
+        text::plain(line).replace('\n', " ").chars().take(self.width.saturating_sub(1)).collect()
+    }
+
+    fn clear(&mut self) {
+        if !self.lines.is_empty() {
+            let _ = write!(io::stderr().lock(), "\x1b[{}A\x1b[J", self.lines.len());
+            self.lines.clear();
+        }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
 /// Words that are said even when quiet was asked for. What they hold of others' text can neither move the cursor nor
 /// be taken for a command by a runner.
 pub fn to_stderr(words: &str) {

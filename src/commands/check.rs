@@ -1,64 +1,142 @@
-//! `check`: population, freshness, change capture and health. It reads, and writes nothing.
+//! `check`: whether the stream tables are there, filled, fresh and captured. It reads, and writes nothing.
+
+use std::{collections::BTreeMap, path::Path};
 
 use crate::{
     Error,
     cli::CheckArgs,
     commands::{connect, wanted},
     config::Config,
+    dbt,
     exit::Exit,
-    judge::{self, cdc, freshness, health, population},
-    model::{Outcome, StreamTable},
+    judge::{self, Evidence, Terms, Unanswered, freshness::Age},
+    model::{Outcome, Relation, StreamTable},
+    output,
     pg::{self, Client},
-    report::Report,
+    plan::{Answers, Plan, Policy},
+    project::Project,
+    report::{
+        Report,
+        compare::{self, Comparison},
+        freshness,
+    },
 };
 
 /// Checks the project's stream tables, or without a project every one of the database.
 pub(super) async fn check(config: &Config, args: &CheckArgs, report: &mut Report) -> Result<Exit, Error> {
     let project = wanted(config, &args.project, &args.manifest, &args.selection)?;
     report.project = project.as_ref().map(|project| project.name.clone());
+    let earlier = args.compare.as_deref().map(|file| read_earlier(config, file)).transpose()?.flatten();
     let client = connect(config, &args.server, &args.project, report).await?;
-    let evidence = Evidence::gather(&client).await?;
-    let tables =
-        judge::subjects(project.as_ref().map(|project| project.tables.as_slice()), &evidence.deployed);
-    report.outcomes.extend(evidence.population(&tables));
-    report.outcomes.extend(evidence.outcomes(&tables, config.freshness()));
+    let version = report.engine.as_ref().map(|engine| engine.pg_trickle.clone()).unwrap_or_default();
+    let terms = config.terms(args.checking.fail_on_fallback);
+    let checked = match &project {
+        Some(project) => {
+            let tables: Vec<&StreamTable> = project.tables.iter().collect();
+            check_tables(&client, project, &tables, version, terms).await?
+        }
+        None => check_database(&client, version, &terms).await?,
+    };
+    report.outcomes.extend(checked.outcomes);
+    if let (Some(file), Some(earlier)) = (&args.compare, earlier) {
+        let file = file.display().to_string();
+        tell_changes(config, &compare::compare(&file, &earlier, &mut report.outcomes)?);
+    }
+    if let Some(file) = &args.freshness {
+        output::to_file(file, &freshness::render(report, &checked.ages))?;
+        config.ui.say(&format!("wrote {}", file.display()));
+    }
     Ok(Exit::Passed)
 }
 
-/// What the server says of its stream tables, gathered in a fixed number of questions.
-pub(super) struct Evidence {
-    deployed: pg::Catalog,
-    captures: Vec<cdc::Capture>,
-    engine: pg::EngineState,
+/// The earlier report, before any work that it would be compared with. The first night has none.
+fn read_earlier(config: &Config, file: &Path) -> Result<Option<String>, Error> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            config.ui.say(&format!("there is no {} yet to compare with", file.display()));
+            Ok(None)
+        }
+        Err(error) => Err(dbt::Error::Unreadable { file: file.to_owned(), reason: error.to_string() }.into()),
+    }
 }
 
-impl Evidence {
-    pub(super) async fn gather(client: &Client) -> Result<Self, pg::Error> {
-        Ok(Self {
-            deployed: client.catalog().await?,
-            captures: client.captures().await?,
-            engine: client.engine_state().await?,
-        })
+fn tell_changes(config: &Config, comparison: &Comparison) {
+    for (what, names) in [("newly red", &comparison.newly_bad), ("recovered", &comparison.recovered)] {
+        if !names.is_empty() {
+            config.ui.say(&format!("{what}: {}", names.join(", ")));
+        }
     }
+}
 
-    fn population(&self, tables: &[&StreamTable]) -> Vec<Outcome> {
-        let catalog = judge::catalog(&self.deployed);
-        tables.iter().map(|table| population::judge(table, &catalog)).collect()
-    }
+/// What became of a check.
+pub(super) struct Checked {
+    pub(super) outcomes: Vec<Outcome>,
+    ages: Vec<Age>,
+}
 
-    /// Freshness and health of these tables, the capture of what they read, and the engine.
-    pub(super) fn outcomes(
-        &self,
-        tables: &[&StreamTable],
-        limits: Option<freshness::Limits>,
-    ) -> Vec<Outcome> {
-        let catalog = judge::catalog(&self.deployed);
-        let names: Vec<String> = tables.iter().map(|table| table.relation.to_string()).collect();
-        let concerned = |capture: &&cdc::Capture| capture.readers.iter().any(|reader| names.contains(reader));
-        let fresh = tables.iter().map(|table| freshness::judge(table, &catalog, self.engine.now, limits));
-        let captured = self.captures.iter().filter(concerned).map(cdc::judge);
-        let healthy = tables.iter().map(|table| health::judge(table, &catalog));
-        let engine = health::judge_engine(&self.engine.checks);
-        fresh.chain(captured).chain(healthy).chain(engine).collect()
+/// Judges some of a project's stream tables, and those that the project reads as sources.
+pub(super) async fn check_tables(
+    client: &Client,
+    project: &Project,
+    tables: &[&StreamTable],
+    version: String,
+    terms: Terms,
+) -> Result<Checked, Error> {
+    let evidence = gather(client, version).await?;
+    let sources = evidence.deployed.iter().map(|deployed| &deployed.table);
+    let is_source = |table: &&StreamTable| {
+        project.sources.contains_key(&table.relation)
+            && !project.tables.iter().any(|own| own.relation == table.relation)
+    };
+    let all: Vec<&StreamTable> = tables.iter().copied().chain(sources.filter(is_source)).collect();
+    let wanted: Vec<StreamTable> = tables.iter().map(|table| (*table).clone()).collect();
+    let policy = Policy { project: project.name.clone(), ..Policy::default() };
+    let terms = Terms {
+        drift: Some(Plan::between(&wanted, &evidence.deployed, &Answers::default(), &policy)?),
+        ages: project.ages.clone(),
+        impostors: impostors(client, tables, &evidence).await,
+        ..terms
+    };
+    Ok(Checked::of(&all, &evidence, &terms))
+}
+
+async fn check_database(client: &Client, version: String, terms: &Terms) -> Result<Checked, Error> {
+    let evidence = gather(client, version).await?;
+    let all = judge::subjects(None, &evidence.deployed);
+    Ok(Checked::of(&all, &evidence, terms))
+}
+
+impl Checked {
+    fn of(tables: &[&StreamTable], evidence: &Evidence, terms: &Terms) -> Self {
+        Self {
+            outcomes: judge::judge(tables, evidence, terms),
+            ages: judge::freshness::ages(tables, evidence, terms),
+        }
     }
+}
+
+/// What the server says, in a number of questions that does not grow with its tables. Without the catalog there is
+/// nothing to judge; any other answer that is missing is an outcome of its own.
+async fn gather(client: &Client, version: String) -> Result<Evidence, pg::Error> {
+    let deployed = client.catalog().await?;
+    let unanswered = |error: pg::Error| Unanswered { hint: error.hint(), why: error.to_string() };
+    Ok(Evidence {
+        deployed,
+        facts: client.facts().await.map_err(unanswered),
+        captures: client.captures().await.map_err(unanswered),
+        engine: client.engine().await.map_err(unanswered),
+        version,
+    })
+}
+
+/// What has the names of tables that are missing. Nobody misses the answer: the tables fail without it, too.
+async fn impostors(
+    client: &Client,
+    tables: &[&StreamTable],
+    evidence: &Evidence,
+) -> BTreeMap<Relation, String> {
+    let catalog = judge::catalog(&evidence.deployed);
+    let missing = tables.iter().map(|table| &table.relation).filter(|name| !catalog.contains_key(name));
+    client.kinds(&missing.cloned().collect::<Vec<_>>()).await.unwrap_or_default()
 }

@@ -6,7 +6,7 @@ use crate::{
     Error,
     cli::RunArgs,
     commands::{
-        check::Evidence,
+        check::check_tables,
         connect_to,
         plan::against,
         selection::{select_for_run, selector},
@@ -76,11 +76,15 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
 
     let made = made(&project, &report.outcomes);
     report.outcomes.extend(not_made(&project, &made));
-    let waiting = Waiting { refresh: true, timeout: config.timeout(&args.waiting), ui: config.ui };
+    let waiting = Waiting::new(config, &args.waiting, true);
     report.outcomes.extend(waiting.populated(&client, &made).await?);
     let (_, tests) = dbt.test().await?;
     report.outcomes.extend(dbt::test_outcomes(&tests, &project.tests));
-    report.outcomes.extend(Evidence::gather(&client).await?.outcomes(&made, config.freshness()));
+    let version = report.engine.as_ref().map(|engine| engine.pg_trickle.clone()).unwrap_or_default();
+    let terms = config.terms(args.checking.fail_on_fallback);
+    let checked = check_tables(&client, &project, &made, version, terms).await?;
+    // What was waited for has its outcome already.
+    report.outcomes.extend(checked.outcomes.into_iter().filter(|outcome| outcome.stage != Stage::Population));
     verified(config, args, &client, &server, &made, report).await?;
     Ok(Exit::Passed)
 }

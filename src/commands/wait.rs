@@ -1,7 +1,9 @@
-//! `wait`: until every stream table is populated, or cannot be any more.
+//! `wait`: until every stream table is populated, or one cannot be any more.
+
+mod told;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -11,18 +13,14 @@ use crate::{
     commands::{connect, selected_manifest},
     config::Config,
     exit::Exit,
-    judge::{
-        self,
-        population::{self, Progress},
-    },
+    judge::population::{self, Progress},
     model::{Outcome, Relation, StreamTable},
     output::Ui,
     pg::{self, Client},
     report::Report,
 };
 
-/// The first pause between two looks; each is longer than the one before, up to a second.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
+use told::Told;
 
 /// Waits for the project's stream tables on a server that the user named.
 pub(super) async fn wait(config: &Config, args: &WaitArgs, report: &mut Report) -> Result<Exit, Error> {
@@ -30,7 +28,7 @@ pub(super) async fn wait(config: &Config, args: &WaitArgs, report: &mut Report) 
     report.project = Some(project.name.clone());
     let client = connect(config, &args.server, &args.project, report).await?;
     let tables: Vec<&StreamTable> = project.tables.iter().collect();
-    let waiting = Waiting { refresh: args.refresh, timeout: config.timeout(&args.waiting), ui: config.ui };
+    let waiting = Waiting::new(config, &args.waiting, args.refresh);
     report.outcomes.extend(waiting.populated(&client, &tables).await?);
     Ok(Exit::Passed)
 }
@@ -38,62 +36,141 @@ pub(super) async fn wait(config: &Config, args: &WaitArgs, report: &mut Report) 
 /// How to wait.
 pub(super) struct Waiting {
     /// Fill the tables that nothing else ever fills.
-    pub(super) refresh: bool,
+    refresh: bool,
     /// How long at most.
-    pub(super) timeout: Duration,
+    timeout: Duration,
+    /// How long at most for some tables, by their names.
+    models: BTreeMap<String, Duration>,
     /// Where to say what is waited for.
-    pub(super) ui: Ui,
+    ui: Ui,
+}
+
+/// What is known of one table while it is waited for.
+struct Watched<'a> {
+    table: &'a StreamTable,
+    deadline: Duration,
+    progress: Progress,
+    /// When it became what it is.
+    since: Duration,
 }
 
 impl Waiting {
-    /// Looks, judges and sleeps, until every table is populated, one cannot be, or the time is over.
+    pub(super) fn new(config: &Config, args: &crate::cli::WaitingArgs, refresh: bool) -> Self {
+        let models = config.file.wait.models.clone();
+        Self { refresh, timeout: config.timeout(args), models, ui: config.ui }
+    }
+
+    /// Looks, judges and sleeps, until every table is populated, one cannot be, or one has used up its time.
     pub(super) async fn populated(
         &self,
         client: &Client,
         tables: &[&StreamTable],
     ) -> Result<Vec<Outcome>, pg::Error> {
         let started = Instant::now();
-        let mut done: BTreeMap<&Relation, Duration> = BTreeMap::new();
-        let mut refreshed: Vec<&Relation> = Vec::new();
-        let mut pause = FIRST_PAUSE;
+        let mut watched: Vec<Watched> = tables.iter().map(|table| self.watch(table)).collect();
+        let mut refreshed = BTreeSet::new();
+        let mut told = Told::new(self.ui);
+        // News only makes it faster: where it cannot be had, as from a standby or through a pooler, looking is enough.
+        client.listen().await.ok();
         loop {
-            let deployed = client.catalog().await?;
-            let catalog = judge::catalog(&deployed);
-            let mut waiting = Vec::new();
-            let mut hopeless = false;
-            for table in tables {
-                match population::progress(table, &catalog) {
-                    Progress::Populated => {
-                        done.entry(&table.relation).or_insert_with(|| started.elapsed());
-                    }
-                    Progress::NeverByItself if self.refresh && !refreshed.contains(&&table.relation) => {
-                        self.ui.say(&format!(
-                            "filling {}: it was created with initialize: false",
-                            table.relation
-                        ));
-                        client.refresh(&table.relation).await?;
-                        refreshed.push(&table.relation);
-                        waiting.push(table.relation.to_string());
-                    }
-                    Progress::Waiting(_) => waiting.push(table.relation.to_string()),
-                    Progress::NeverByItself | Progress::Failed(_) => hopeless = true,
-                }
+            let seen = client.progress().await?;
+            for one in &mut watched {
+                one.look(population::progress(seen.get(&one.table.relation)), started.elapsed());
             }
-            if waiting.is_empty() || hopeless || started.elapsed() >= self.timeout {
-                let timed = |outcome: Outcome, table: &StreamTable| match done.get(&table.relation) {
-                    Some(elapsed) => outcome.taking(*elapsed),
-                    None => outcome.taking(started.elapsed()),
-                };
-                return Ok(tables
-                    .iter()
-                    .map(|table| timed(population::judge(table, &catalog), table))
-                    .collect());
+            told.say(&watched, started.elapsed());
+            if let Some(table) = self.to_fill(&watched, &refreshed) {
+                refreshed.insert(table.clone());
+                self.ui.say(&format!("filling {table}: it was created with initialize: false"));
+                client.refresh(&table).await?;
+                continue;
             }
-            if pause >= Duration::from_secs(1) {
-                self.ui.say(&format!("waiting for {}", waiting.join(", ")));
+            if is_over(&watched, started.elapsed()) {
+                return Ok(watched.iter().map(Watched::outcome).collect());
             }
-            tokio::time::sleep(pause.min(self.timeout.saturating_sub(started.elapsed()))).await;
-            pause = (pause * 2).min(Duration::from_secs(1));
+            client.news_within(pause(started.elapsed())).await;
         }
+    }
+
+    fn watch<'a>(&self, table: &'a StreamTable) -> Watched<'a> {
+        let own = self.models.iter().find(|(name, _)| table.relation.is_named(name));
+        let deadline = own.map_or(self.timeout, |(_, deadline)| *deadline);
+        let progress = Progress::Waiting("was not looked at yet".into());
+        Watched { table, deadline, progress, since: Duration::ZERO }
+    }
+
+    /// The next table that nothing else fills. One at a time, and what was filled is looked at again first: filling one
+    /// may have made another possible.
+    fn to_fill(&self, watched: &[Watched], refreshed: &BTreeSet<Relation>) -> Option<Relation> {
+        let never = watched.iter().filter(|one| one.progress == Progress::NeverByItself);
+        let mut left = never.map(|one| &one.table.relation).filter(|name| !refreshed.contains(name));
+        left.next().filter(|_| self.refresh).cloned()
+    }
+}
+
+impl Watched<'_> {
+    fn look(&mut self, progress: Progress, now: Duration) {
+        if self.progress != progress {
+            self.progress = progress;
+            self.since = now;
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        population::outcome(&self.table.relation, &self.progress)
+            .about(self.table.origin.as_ref())
+            .taking(self.since)
+    }
+}
+
+/// Everything has come, or something will not: then nobody has to wait for the rest.
+fn is_over(watched: &[Watched], now: Duration) -> bool {
+    let waits = |one: &&Watched| matches!(one.progress, Progress::Waiting(_));
+    let hopeless =
+        watched.iter().any(|one| matches!(one.progress, Progress::NeverByItself | Progress::Failed(_)));
+    let late = watched.iter().filter(waits).any(|one| now >= one.deadline);
+    hopeless || late || !watched.iter().any(|one| waits(&one))
+}
+
+/// A hundredth of what was waited already: the answer is never known much later than it could be, and a long wait
+/// asks rarely.
+fn pause(waited: Duration) -> Duration {
+    (waited / 100).clamp(Duration::from_millis(10), Duration::from_millis(500))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Settings;
+
+    fn watched(table: &StreamTable, progress: Progress) -> Watched<'_> {
+        Watched { table, deadline: Duration::from_secs(10), progress, since: Duration::ZERO }
+    }
+
+    #[test]
+    fn waiting_is_over_with_the_last_table_or_the_first_that_cannot_come() {
+        let table = StreamTable {
+            relation: Relation::new("s", "t"),
+            query: String::new(),
+            settings: Settings::default(),
+            upstream: vec![],
+            columns: None,
+            origin: None,
+        };
+        let over = |all: &[Progress], seconds| {
+            let all: Vec<_> = all.iter().map(|progress| watched(&table, progress.clone())).collect();
+            is_over(&all, Duration::from_secs(seconds))
+        };
+        let waits = Progress::Waiting("is not there".into());
+        assert!(over(&[Progress::Populated, Progress::Populated], 0));
+        assert!(!over(&[Progress::Populated, waits.clone()], 9));
+        assert!(over(&[Progress::Populated, waits.clone()], 10), "its time is used up");
+        assert!(over(&[waits.clone(), Progress::Failed("in ERROR".into())], 0));
+        assert!(over(&[waits, Progress::NeverByItself], 0));
+    }
+
+    #[test]
+    fn pauses_grow_with_the_wait() {
+        let pauses = [0, 5, 600].map(|seconds| pause(Duration::from_secs(seconds)).as_millis());
+        assert_eq!(pauses, [10, 50, 500]);
     }
 }

@@ -1,6 +1,7 @@
 //! `pgtrickle-ci.yml`.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -9,7 +10,11 @@ use serde::{Deserialize, Deserializer};
 use serde_yaml::Value as Yaml;
 
 use super::Error;
-use crate::{cli::FailOn, judge::freshness::Limits};
+use crate::{
+    cli::FailOn,
+    judge::{Silence, hazards},
+    model::AgeLimits,
+};
 
 /// The configuration file. Every key is optional.
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -24,7 +29,7 @@ pub struct File {
     /// Waiting for the tables to be populated.
     pub wait: WaitSection,
     /// Ages for all tables, instead of what their schedules imply.
-    pub freshness: Option<FreshnessSection>,
+    pub freshness: Option<AgeLimits>,
     /// What counts as bad.
     pub checks: ChecksSection,
     /// Whether the tables hold what their queries give.
@@ -48,31 +53,9 @@ pub struct WaitSection {
     /// How long, as `2m`.
     #[serde(deserialize_with = "duration")]
     pub timeout: Option<Duration>,
-}
-
-/// `freshness:`, in dbt's own words.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-pub struct FreshnessSection {
-    /// Older than this is a warning.
-    pub warn_after: Option<Age>,
-    /// Older than this fails.
-    pub error_after: Option<Age>,
-}
-
-/// `{count: 10, period: minute}`
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-pub struct Age {
-    count: u32,
-    period: Period,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Period {
-    Second,
-    Minute,
-    Hour,
-    Day,
+    /// How long for some stream tables, by their names.
+    #[serde(deserialize_with = "durations")]
+    pub models: BTreeMap<String, Duration>,
 }
 
 /// `checks:`
@@ -81,6 +64,46 @@ enum Period {
 pub struct ChecksSection {
     /// What makes the exit code 1.
     pub fail_on: Option<FailOn>,
+    /// A table that is refreshed in full though it should not be fails.
+    pub fail_on_fallback: bool,
+    /// Hazards that somebody has looked at.
+    pub silence: Vec<SilenceSection>,
+}
+
+/// One of `silence:`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SilenceSection {
+    #[serde(deserialize_with = "hazard")]
+    hazard: String,
+    model: String,
+    #[serde(deserialize_with = "said")]
+    reason: String,
+}
+
+impl From<&SilenceSection> for Silence {
+    fn from(section: &SilenceSection) -> Self {
+        let SilenceSection { hazard, model, reason } = section.clone();
+        Self { hazard, model, reason }
+    }
+}
+
+fn hazard<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let known = hazards::names();
+    if known.contains(&name.as_str()) {
+        return Ok(name);
+    }
+    let known = known.join(", ");
+    Err(serde::de::Error::custom(format!("there is no hazard `{name}`, there are {known}")))
+}
+
+fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let reason = String::deserialize(deserializer)?;
+    if reason.trim().is_empty() {
+        return Err(serde::de::Error::custom("a hazard is silenced with a reason, this one is empty"));
+    }
+    Ok(reason)
 }
 
 /// `verify:`
@@ -113,27 +136,6 @@ impl<'de> Deserialize<'de> for Version {
     }
 }
 
-impl From<Age> for Duration {
-    fn from(age: Age) -> Self {
-        let seconds = match age.period {
-            Period::Second => 1,
-            Period::Minute => 60,
-            Period::Hour => 3_600,
-            Period::Day => 86_400,
-        };
-        Self::from_secs(u64::from(age.count) * seconds)
-    }
-}
-
-impl From<FreshnessSection> for Limits {
-    fn from(section: FreshnessSection) -> Self {
-        Self {
-            warn_after: section.warn_after.map(Into::into),
-            error_after: section.error_after.map(Into::into),
-        }
-    }
-}
-
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
     humantime::parse_duration(&text)
@@ -141,15 +143,24 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duratio
         .map_err(|error| serde::de::Error::custom(format!("`{text}`: {error}")))
 }
 
+fn durations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Duration>, D::Error> {
+    let texts = BTreeMap::<String, String>::deserialize(deserializer)?;
+    let read = |(name, text): (String, String)| match humantime::parse_duration(&text) {
+        Ok(duration) => Ok((name, duration)),
+        Err(error) => Err(serde::de::Error::custom(format!("`{name}: {text}`: {error}"))),
+    };
+    texts.into_iter().map(read).collect()
+}
+
 /// The keys that each mapping of the file may have. Below those that are not listed anything may stand.
 const KEYS: [(&str, &[&str]); 8] = [
     ("", &["version", "fixtures", "plan", "wait", "freshness", "checks", "verify"]),
     ("plan", &["allow_drop", "allow_recreate"]),
-    ("wait", &["timeout"]),
+    ("wait", &["timeout", "models"]),
     ("freshness", &["warn_after", "error_after"]),
     ("freshness.warn_after", &["count", "period"]),
     ("freshness.error_after", &["count", "period"]),
-    ("checks", &["fail_on"]),
+    ("checks", &["fail_on", "fail_on_fallback", "silence"]),
     ("verify", &["budget", "seed", "float_tolerance", "skip"]),
 ];
 
@@ -217,16 +228,19 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let text = "version: 1\nfixtures: [ci/sources.sql]\nplan: {allow_drop: [a], allow_recreate: [all]}\nwait: {timeout: 90s}\n\
-                    freshness: {warn_after: {count: 10, period: minute}, error_after: {count: 1, period: hour}}\nchecks: {fail_on: warn}\nverify: {budget: 5s, seed: 7, float_tolerance: 1e-6, skip: [s.t]}\n";
+        let text = "version: 1\nfixtures: [ci/sources.sql]\nplan: {allow_drop: [a], allow_recreate: [all]}\nwait: {timeout: 90s, models: {slow: 10m}}\n\
+                    freshness: {warn_after: {count: 10, period: minute}, error_after: {count: 1, period: hour}}\nverify: {budget: 5s, seed: 7, float_tolerance: 1e-6, skip: [s.t]}\n\
+                    checks: {fail_on: warn, fail_on_fallback: true, silence: [{hazard: search-path, model: \"marts.*\", reason: one schema}]}\n";
         let file = parse(text).unwrap();
         assert_eq!(file.fixtures, [PathBuf::from("ci/sources.sql")]);
         assert_eq!(file.plan.allow_recreate, ["all"]);
         assert_eq!(file.wait.timeout, Some(Duration::from_secs(90)));
-        assert_eq!(Limits::from(file.freshness.unwrap()).error_after, Some(Duration::from_hours(1)));
+        assert_eq!(file.wait.models["slow"], Duration::from_mins(10));
+        assert_eq!(file.freshness.unwrap().error_after, Some(Duration::from_hours(1)));
         assert_eq!(file.checks.fail_on, Some(FailOn::Warn));
         assert_eq!((file.verify.seed, file.verify.float_tolerance), (Some(7), Some(1e-6)));
         assert_eq!((file.verify.budget, &file.verify.skip[0][..]), (Some(Duration::from_secs(5)), "s.t"));
+        assert_eq!(Silence::from(&file.checks.silence[0]).reason, "one schema");
         for key in known_keys() {
             assert!(key.rsplit('.').all(|part| text.contains(part)), "{key} is not tried here");
         }
@@ -249,7 +263,14 @@ mod tests {
     #[test]
     fn a_wrong_value_is_told_with_its_line() {
         assert!(matches!(parse("version: 7\n").unwrap_err(), Error::Wrong { .. }));
-        for text in ["wait:\n  timeout: soon\n", "plan:\n  allow_drop: {a: 1}\n", "checks: [\n"] {
+        for text in [
+            "wait:\n  timeout: soon\n",
+            "plan:\n  allow_drop: {a: 1}\n",
+            "checks: [\n",
+            "checks:\n  silence: [{hazard: sarch-path, model: a, reason: b}]\n",
+            "checks:\n  silence: [{hazard: search-path, model: a, reason: ''}]\n",
+            "checks:\n  silence: [{hazard: search-path, model: a}]\n",
+        ] {
             let error = parse(text).unwrap_err();
             assert!(
                 matches!(error, Error::Wrong { .. }) && error.to_string().contains("line"),

@@ -5,82 +5,180 @@
 
 use std::time::Duration;
 
-use super::Catalog;
-use crate::model::{Outcome, Schedule, Stage, StreamTable, Verdict};
+use time::OffsetDateTime;
 
-/// Ages from which a table is worth a look, and from which it fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Older than this is a warning.
-    pub warn_after: Option<Duration>,
-    /// Older than this is a failure.
-    pub error_after: Option<Duration>,
-}
+use super::{Catalog, Evidence, Terms, cron, shown};
+use crate::model::{AgeLimits, Deployed, Outcome, Relation, Schedule, Stage, StreamTable, Verdict};
 
 /// A few rounds of the scheduler, which looks about once a second and works when an age is *over* the schedule.
-const GRACE: Duration = Duration::from_secs(10);
+pub const GRACE: Duration = Duration::from_secs(10);
 
-/// Judges one table. `now` is the server's clock in seconds since the epoch; `limits` overrides what schedule and
-/// tier say.
-pub fn judge(table: &StreamTable, catalog: &Catalog, now: f64, limits: Option<Limits>) -> Outcome {
-    let outcome = |verdict, message: String| {
-        Outcome::new(Stage::Freshness, &table.relation, verdict, message).about(table.origin.as_ref())
+/// How old a table is, and what it is held to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Age {
+    /// The table.
+    pub relation: Relation,
+    /// dbt's name for its model, or its own where no model made it.
+    pub unique_id: String,
+    /// Its last refresh, in seconds since the epoch.
+    pub refreshed_at: Option<f64>,
+    /// The server's clock.
+    pub now: f64,
+    /// The limits, set or derived.
+    pub limits: Option<AgeLimits>,
+}
+
+/// The ages of these tables; none where the server did not tell its clock.
+pub fn ages(tables: &[&StreamTable], evidence: &Evidence, terms: &Terms) -> Vec<Age> {
+    let catalog = super::catalog(&evidence.deployed);
+    let Ok(engine) = &evidence.engine else { return vec![] };
+    let age = |table: &&StreamTable| {
+        let deployed = catalog.get(&table.relation);
+        Age {
+            relation: table.relation.clone(),
+            unique_id: table
+                .origin
+                .as_ref()
+                .map_or_else(|| table.relation.to_string(), |origin| origin.unique_id.clone()),
+            refreshed_at: deployed.and_then(|deployed| deployed.health.last_refresh_at),
+            now: engine.now,
+            limits: terms.age(&table.relation).or_else(|| by_schedule(deployed?)),
+        }
     };
-    let Some(deployed) = catalog.get(&table.relation) else {
-        return outcome(Verdict::Failed, "does not exist, so it cannot be fresh".into());
-    };
-    let Some(last_refresh) = deployed.health.last_refresh_at else {
-        return outcome(Verdict::Failed, "was never refreshed".into());
-    };
-    let age = Duration::from_secs_f64((now - last_refresh).max(0.0));
-    let tier = deployed.health.refresh_tier.as_deref().unwrap_or("hot");
-    if tier == "frozen" && limits.is_none() {
-        return outcome(
-            Verdict::Warned,
-            format!("refreshed {} ago; its tier is frozen, the scheduler leaves it", shown(age)),
-        );
+    tables.iter().map(age).collect()
+}
+
+/// The limits that a table's schedule implies, where it is a duration.
+pub(super) fn by_schedule(deployed: &Deployed) -> Option<AgeLimits> {
+    match deployed.table.settings.schedule()? {
+        Schedule::Every(seconds) => {
+            Some(derived(*seconds, deployed.health.refresh_tier.as_deref().unwrap_or("hot")))
+        }
+        Schedule::Cron(_) | Schedule::Calculated => None,
     }
-    // What is deployed decides, not what the model asks for: this is about the server.
-    let schedule = deployed.table.settings.schedule();
-    let Some(limits) = limits.or_else(|| derived(schedule, tier)) else {
-        let why = if deployed.table.settings.refresh_mode() == Some("IMMEDIATE") {
-            "maintained with every write"
-        } else if matches!(schedule, Some(Schedule::Cron(_))) {
-            "its schedule is a cron expression, which sets no age limit"
-        } else {
-            "refreshed when its sources change"
-        };
-        return outcome(Verdict::Passed, format!("refreshed {} ago; {why}", shown(age)));
+}
+
+/// Judges one table that is there. `now` is the server's clock in seconds since the epoch; `limits` are those that
+/// somebody set, and override what schedule and tier say.
+pub fn judge(
+    table: &StreamTable,
+    deployed: &Deployed,
+    catalog: &Catalog,
+    now: f64,
+    limits: Option<AgeLimits>,
+) -> Outcome {
+    let (verdict, message) = match deployed.health.last_refresh_at {
+        Some(last_refresh) => by_age(deployed, catalog, Clock { now, last_refresh }, limits),
+        None => (Verdict::Failed, "was never refreshed".into()),
     };
+    let next = verdict.is_bad().then(|| {
+        format!("see what it did last: select * from pgtrickle.get_refresh_history('{}', 5)", table.relation)
+    });
+    Outcome::new(Stage::Freshness, &table.relation, verdict, message)
+        .with_details(next)
+        .about(table.origin.as_ref())
+}
+
+#[derive(Clone, Copy)]
+struct Clock {
+    now: f64,
+    last_refresh: f64,
+}
+
+impl Clock {
+    fn age(self) -> Duration {
+        since(self.now, self.last_refresh)
+    }
+}
+
+fn since(now: f64, then: f64) -> Duration {
+    Duration::from_secs_f64((now - then).max(0.0))
+}
+
+fn by_age(
+    deployed: &Deployed,
+    catalog: &Catalog,
+    clock: Clock,
+    limits: Option<AgeLimits>,
+) -> (Verdict, String) {
+    // What is deployed decides, not what the model asks for: this is about the server.
+    let settings = &deployed.table.settings;
+    let refreshed = format!("refreshed {} ago", shown(clock.age()));
+    if let Some(limits) = limits {
+        return within(limits, clock.age());
+    }
+    if deployed.health.refresh_tier.as_deref() == Some("frozen") {
+        return (Verdict::Warned, format!("{refreshed}; its tier is frozen, the scheduler leaves it"));
+    }
+    if settings.refresh_mode() == Some("IMMEDIATE") {
+        return (Verdict::Passed, format!("{refreshed}; maintained with every write"));
+    }
+    match settings.schedule() {
+        Some(Schedule::Cron(expression)) => by_cron(expression, clock),
+        Some(Schedule::Every(seconds)) => {
+            within(derived(*seconds, deployed.health.refresh_tier.as_deref().unwrap_or("hot")), clock.age())
+        }
+        Some(Schedule::Calculated) | None => by_upstream(deployed, catalog, clock),
+    }
+}
+
+fn within(limits: AgeLimits, age: Duration) -> (Verdict, String) {
     let exceeded = |limit: Option<Duration>| limit.filter(|limit| age > *limit);
+    let refreshed = format!("refreshed {} ago", shown(age));
     if let Some(limit) = exceeded(limits.error_after) {
-        outcome(
-            Verdict::Failed,
-            format!("refreshed {} ago, more than {} is too old", shown(age), shown(limit)),
-        )
+        (Verdict::Failed, format!("{refreshed}, more than {} is too old", shown(limit)))
     } else if let Some(limit) = exceeded(limits.warn_after) {
-        outcome(Verdict::Warned, format!("refreshed {} ago, more than {} is late", shown(age), shown(limit)))
+        (Verdict::Warned, format!("{refreshed}, more than {} is late", shown(limit)))
     } else {
-        outcome(Verdict::Passed, format!("refreshed {} ago", shown(age)))
+        (Verdict::Passed, refreshed)
     }
 }
 
 /// The limits that a schedule implies: late after one interval and the grace, too old after three.
-fn derived(schedule: Option<&Schedule>, tier: &str) -> Option<Limits> {
+fn derived(seconds: u64, tier: &str) -> AgeLimits {
     let factor = match tier {
         "warm" => 2,
         "cold" => 10,
         _ => 1,
     };
-    let interval = Duration::from_secs(schedule?.seconds()?) * factor;
-    Some(Limits { warn_after: Some(interval + GRACE), error_after: Some(interval * 3 + GRACE) })
+    let interval = Duration::from_secs(seconds) * factor;
+    AgeLimits { warn_after: Some(interval + GRACE), error_after: Some(interval * 3 + GRACE) }
 }
 
-fn shown(age: Duration) -> String {
-    if age < Duration::from_secs(1) {
-        format!("{} ms", age.as_millis())
+/// Late when the last time of the expression was missed, too old when the one before was missed as well.
+fn by_cron(expression: &str, clock: Clock) -> (Verdict, String) {
+    let refreshed = format!("refreshed {} ago", shown(clock.age()));
+    let now = OffsetDateTime::UNIX_EPOCH + time::Duration::seconds_f64(clock.now);
+    let Some([last, before]) = cron::last_two(expression, now) else {
+        return (Verdict::Warned, format!("{refreshed}; nobody can say when `{expression}` wants it"));
+    };
+    let missed = |time: OffsetDateTime| {
+        let time = (time - OffsetDateTime::UNIX_EPOCH).as_seconds_f64();
+        clock.last_refresh < time && since(clock.now, time) > GRACE
+    };
+    if missed(before) {
+        (Verdict::Failed, format!("{refreshed}, `{expression}` wanted it twice since"))
+    } else if missed(last) {
+        (Verdict::Warned, format!("{refreshed}, `{expression}` wanted it since"))
     } else {
-        humantime::format_duration(Duration::from_secs(age.as_secs())).to_string()
+        (Verdict::Passed, format!("{refreshed}, as `{expression}` says"))
+    }
+}
+
+/// docs/pg_trickle.md, "Freshness": a calculated table is refreshed when something that it reads has changed, and on a
+/// quiet source not at all. Of the stream tables among its sources the last change is known.
+fn by_upstream(deployed: &Deployed, catalog: &Catalog, clock: Clock) -> (Verdict, String) {
+    let refreshed = format!("refreshed {} ago", shown(clock.age()));
+    let newer = deployed.table.upstream.iter().find_map(|upstream| {
+        let changed = catalog.get(upstream)?.health.data_timestamp?;
+        let waiting = since(clock.now, changed);
+        (changed > clock.last_refresh && waiting > GRACE).then_some((upstream, waiting))
+    });
+    match newer {
+        Some((upstream, waiting)) => {
+            (Verdict::Failed, format!("{refreshed}, though {upstream} changed {} ago", shown(waiting)))
+        }
+        None => (Verdict::Passed, format!("{refreshed}; it is refreshed when its sources change")),
     }
 }
 
@@ -88,35 +186,20 @@ fn shown(age: Duration) -> String {
 mod tests {
     use super::*;
     use crate::{
-        judge::catalog,
-        model::{Deployed, Health, Relation, Setting, Settings, Value},
+        judge::{
+            catalog,
+            sample::{self, NOW},
+        },
+        model::{Setting, Value},
     };
 
-    const NOW: f64 = 1_000_000.0;
-
-    fn judged(schedule: &str, tier: &str, age: Option<f64>, limits: Option<Limits>) -> Verdict {
-        let settings =
-            Settings::from_iter([(Setting::Schedule, Value::Schedule(Schedule::parse(schedule).unwrap()))]);
-        let table = StreamTable {
-            relation: Relation::new("s", "t"),
-            query: String::new(),
-            settings,
-            upstream: vec![],
-            columns: None,
-            origin: None,
-        };
-        let health = Health {
-            last_refresh_at: age.map(|age| NOW - age),
-            refresh_tier: Some(tier.into()),
-            ..Health::default()
-        };
-        let deployed = [Deployed {
-            table: table.clone(),
-            mark: None,
-            health,
-            storage: crate::model::Storage::default(),
-        }];
-        judge(&table, &catalog(&deployed), NOW, limits).verdict
+    fn judged(schedule: &str, tier: &str, age: Option<f64>, limits: Option<AgeLimits>) -> Verdict {
+        let mut table = sample::table("t", &[]);
+        table.settings.set(Setting::Schedule, Value::Schedule(Schedule::parse(schedule).unwrap()));
+        let mut there = sample::deployed(table.clone());
+        there.health.last_refresh_at = age.map(|age| NOW - age);
+        there.health.refresh_tier = Some(tier.into());
+        judge(&table, &there, &catalog(&[]), NOW, limits).verdict
     }
 
     #[test]
@@ -137,29 +220,36 @@ mod tests {
     }
 
     #[test]
-    fn schedules_without_an_interval_are_judged_by_having_been_refreshed() {
-        assert_eq!(judged("calculated", "hot", Some(90_000.0), None), Verdict::Passed);
-        assert_eq!(judged("@hourly", "hot", Some(90_000.0), None), Verdict::Passed);
-        assert_eq!(judged("calculated", "hot", None, None), Verdict::Failed);
+    fn a_cron_expression_is_late_after_one_missed_time_and_too_old_after_two() {
+        // 1970-01-12 13:46:40: the last hours began 2,800 and 6,400 seconds ago.
+        assert_eq!(judged("@hourly", "hot", Some(2_700.0), None), Verdict::Passed);
+        assert_eq!(judged("@hourly", "hot", Some(3_000.0), None), Verdict::Warned);
+        assert_eq!(judged("0 * * * *", "hot", Some(6_500.0), None), Verdict::Failed);
+        assert_eq!(judged("0 3 * * *", "hot", Some(6_500.0), None), Verdict::Passed);
+        assert_eq!(judged("61 99 * * *", "hot", Some(6_500.0), None), Verdict::Warned);
+    }
+
+    #[test]
+    fn a_calculated_table_is_as_fresh_as_what_it_reads() {
+        let mut table = sample::table("reader", &["base"]);
+        table.settings.set(Setting::Schedule, Value::Schedule(Schedule::Calculated));
+        let mut there = sample::deployed(table.clone());
+        there.health.last_refresh_at = Some(NOW - 90_000.0);
+        let mut base = sample::deployed(sample::table("base", &[]));
+        let mut judged = |changed: f64| {
+            base.health.data_timestamp = Some(NOW - changed);
+            judge(&table, &there, &catalog(std::slice::from_ref(&base)), NOW, None).verdict
+        };
+        assert_eq!(judged(90_001.0), Verdict::Passed);
+        assert_eq!(judged(3.0), Verdict::Passed, "it has a moment to follow");
+        assert_eq!(judged(60.0), Verdict::Failed);
     }
 
     #[test]
     fn limits_that_were_set_win() {
-        let limits = Limits { warn_after: None, error_after: Some(Duration::from_secs(5)) };
+        let limits = AgeLimits { warn_after: None, error_after: Some(Duration::from_secs(5)) };
         assert_eq!(judged("1h", "hot", Some(6.0), Some(limits)), Verdict::Failed);
         assert_eq!(judged("1h", "hot", Some(4.0), Some(limits)), Verdict::Passed);
-    }
-
-    #[test]
-    fn a_missing_table_is_not_fresh() {
-        let table = StreamTable {
-            relation: Relation::new("s", "t"),
-            query: String::new(),
-            settings: Settings::default(),
-            upstream: vec![],
-            columns: None,
-            origin: None,
-        };
-        assert_eq!(judge(&table, &Catalog::new(), NOW, None).verdict, Verdict::Failed);
+        assert_eq!(judged("calculated", "hot", Some(6.0), Some(limits)), Verdict::Failed);
     }
 }

@@ -1,7 +1,7 @@
 //! Whether the tables were ever filled, and whether waiting for it makes sense.
 
 use super::{Catalog, engine_message};
-use crate::model::{Outcome, Stage, StreamTable, Verdict};
+use crate::model::{Health, Outcome, Relation, Stage, StreamTable, Verdict};
 
 /// Where a table stands on its way to its first contents.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,17 +17,16 @@ pub enum Progress {
 }
 
 /// Where one table stands.
-pub fn progress(table: &StreamTable, catalog: &Catalog) -> Progress {
-    let Some(deployed) = catalog.get(&table.relation) else {
+pub fn progress(health: Option<&Health>) -> Progress {
+    let Some(health) = health else {
         return Progress::Waiting("does not exist as a stream table".into());
     };
-    let health = &deployed.health;
     match health.status.as_str() {
         "ERROR" => Progress::Failed(format!(
             "is in status ERROR: {}",
             engine_message(health.last_error_message.as_deref().unwrap_or_default())
         )),
-        "SUSPENDED" => Progress::Failed("is suspended".into()),
+        "SUSPENDED" if !health.is_populated => Progress::Failed("is suspended and was never filled".into()),
         _ if health.is_populated => Progress::Populated,
         // docs/pg_trickle.md, "Creation and population": the creation fills the table before it commits, so a table
         // that is seen in this state was created without, and the scheduler passes it by.
@@ -36,72 +35,67 @@ pub fn progress(table: &StreamTable, catalog: &Catalog) -> Progress {
     }
 }
 
-/// The judgement when the waiting is over.
-pub fn judge(table: &StreamTable, catalog: &Catalog) -> Outcome {
-    let (verdict, message, details) = match progress(table, catalog) {
+/// The outcome of a table that was waited for.
+pub fn outcome(relation: &Relation, progress: &Progress) -> Outcome {
+    let (verdict, message, details) = match progress {
         Progress::Populated => (Verdict::Passed, "populated".to_owned(), vec![]),
-        Progress::Waiting(why) | Progress::Failed(why) => (Verdict::Failed, why, vec![]),
+        Progress::Waiting(why) | Progress::Failed(why) => (Verdict::Failed, why.clone(), vec![]),
         Progress::NeverByItself => (
             Verdict::Failed,
             "was created with initialize: false, and nothing has filled it since".to_owned(),
-            vec![format!("fill it: select pgtrickle.refresh_stream_table('{}')", table.relation)],
+            vec![format!("fill it: select pgtrickle.refresh_stream_table('{relation}')")],
         ),
     };
-    Outcome::new(Stage::Population, &table.relation, verdict, message)
-        .with_details(details)
-        .about(table.origin.as_ref())
+    Outcome::new(Stage::Population, relation, verdict, message).with_details(details)
+}
+
+/// Judges one table by whether it was ever filled. How it fares since is its status.
+pub fn judge(table: &StreamTable, catalog: &Catalog) -> Outcome {
+    let health = catalog.get(&table.relation).map(|deployed| &deployed.health);
+    let progress = match health {
+        Some(health) if health.is_populated => Progress::Populated,
+        health => progress(health),
+    };
+    outcome(&table.relation, &progress).about(table.origin.as_ref())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        judge::catalog,
-        model::{Deployed, Health, Relation, Settings},
-    };
+    use crate::judge::{catalog, sample};
 
-    fn table() -> StreamTable {
-        let relation = Relation::new("s", "t");
-        StreamTable {
-            relation,
-            query: String::new(),
-            settings: Settings::default(),
-            upstream: vec![],
-            columns: None,
-            origin: None,
-        }
-    }
-
-    fn progress_of(status: &str, is_populated: bool, error: Option<&str>) -> Progress {
-        let health = Health {
+    fn health(status: &str, is_populated: bool, error: Option<&str>) -> Health {
+        Health {
             status: status.into(),
             is_populated,
             last_error_message: error.map(ToOwned::to_owned),
             ..Health::default()
-        };
-        let deployed =
-            [Deployed { table: table(), mark: None, health, storage: crate::model::Storage::default() }];
-        progress(&table(), &catalog(&deployed))
+        }
     }
 
     #[test]
-    fn only_a_filled_table_in_good_standing_is_populated() {
-        assert_eq!(progress_of("ACTIVE", true, None), Progress::Populated);
-        assert!(matches!(progress_of("ACTIVE", false, None), Progress::Waiting(_)));
-        assert_eq!(progress_of("INITIALIZING", false, None), Progress::NeverByItself);
-        assert!(matches!(progress_of("SUSPENDED", true, None), Progress::Failed(_)));
+    fn waiting_ends_where_nothing_will_come() {
+        let progress = |status, populated, error| progress(Some(&health(status, populated, error)));
+        assert_eq!(progress("ACTIVE", true, None), Progress::Populated);
+        assert!(matches!(progress("ACTIVE", false, None), Progress::Waiting(_)));
+        assert_eq!(progress("INITIALIZING", false, None), Progress::NeverByItself);
+        assert!(matches!(progress("SUSPENDED", false, None), Progress::Failed(_)));
         assert_eq!(
-            progress_of("ERROR", true, Some("… message: \"division by zero\", …")),
+            progress("ERROR", true, Some("… message: \"division by zero\", …")),
             Progress::Failed("is in status ERROR: division by zero".into())
         );
     }
 
     #[test]
-    fn a_missing_table_fails_when_the_waiting_is_over() {
-        let outcome = judge(&table(), &Catalog::new());
-        assert_eq!(
-            (outcome.verdict, outcome.message.as_str()),
-            (Verdict::Failed, "does not exist as a stream table")
-        );
+    fn a_table_without_contents_fails_with_what_to_do() {
+        let table = sample::table("t", &[]);
+        let mut there = sample::deployed(table.clone());
+        let judged = |there| judge(&table, &catalog(&[there]));
+        assert_eq!(judged(there.clone()).verdict, Verdict::Passed);
+        there.health = health("INITIALIZING", false, None);
+        let outcome = judged(there);
+        assert_eq!(outcome.verdict, Verdict::Failed);
+        assert_eq!(outcome.details, ["fill it: select pgtrickle.refresh_stream_table('s.t')"]);
+        assert_eq!(judge(&table, &catalog(&[])).message, "does not exist as a stream table");
     }
 }

@@ -1,5 +1,6 @@
 //! Floor 0: the words that every other floor speaks. Plain values, no input or output.
 
+pub mod age_limits;
 pub mod outcome;
 pub mod relation;
 pub mod schedule;
@@ -7,6 +8,7 @@ pub mod secret;
 pub mod settings;
 pub mod stream_table;
 
+pub use age_limits::AgeLimits;
 pub use outcome::{Outcome, Stage, Verdict};
 pub use relation::{Relation, quote_identifier, quote_literal};
 pub use schedule::Schedule;

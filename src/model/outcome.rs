@@ -16,16 +16,26 @@ pub enum Stage {
     Plan,
     /// dbt creating the tables.
     Deploy,
+    /// Whether each table is there and is what it claims to be.
+    Present,
     /// The tables being filled.
     Population,
     /// dbt's own tests.
     Test,
+    /// Whether each table is refreshed at all.
+    Status,
     /// How old the contents are.
     Freshness,
+    /// Whether the scheduler runs, and what holds it back.
+    Scheduler,
     /// Whether changes of the sources are captured.
-    Cdc,
-    /// Status, scheduler and what the engine says of itself.
-    Health,
+    Capture,
+    /// Whether tables are refreshed in the mode that was asked for.
+    Mode,
+    /// Whether what a table reads is good itself.
+    Dependencies,
+    /// What is known to go wrong in the installed version.
+    Hazard,
     /// Whether the tables hold what their queries give.
     Equality,
     /// The same while the data moves.
@@ -39,11 +49,16 @@ impl Stage {
             Self::Setup => "setup",
             Self::Plan => "plan",
             Self::Deploy => "deploy",
+            Self::Present => "present",
             Self::Population => "population",
             Self::Test => "test",
+            Self::Status => "status",
             Self::Freshness => "freshness",
-            Self::Cdc => "cdc",
-            Self::Health => "health",
+            Self::Scheduler => "scheduler",
+            Self::Capture => "capture",
+            Self::Mode => "refresh-mode",
+            Self::Dependencies => "dependencies",
+            Self::Hazard => "hazards",
             Self::Equality => "equality",
             Self::Verify => "verify",
         }

@@ -92,6 +92,7 @@ pub struct View {
 
 /// What the catalog says of a stream table's life. Times are seconds since the epoch, by the server's clock.
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a column of the catalog")]
 pub struct Health {
     /// `INITIALIZING`, `ACTIVE`, `SUSPENDED` or `ERROR` (docs/pg_trickle.md, "Status").
     pub status: String,
@@ -120,4 +121,16 @@ pub struct Health {
     /// Whether the storage relation still stands where the catalog says.
     #[serde(default)]
     pub storage_exists: bool,
+    /// What the storage relation is called now; `None` when it is gone.
+    #[serde(default)]
+    pub storage_now: Option<String>,
+    /// Whether something else has the table's name.
+    #[serde(default)]
+    pub name_taken: bool,
+    /// The last refresh that changed rows.
+    #[serde(default)]
+    pub data_timestamp: Option<f64>,
+    /// The last change of the catalog row.
+    #[serde(default)]
+    pub updated_at: Option<f64>,
 }

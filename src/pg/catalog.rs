@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 
 use super::{Client, Endpoint, Error};
 use crate::{
-    judge::{cdc::Capture, health::EngineCheck},
+    judge::{Facts, capture::Captures, scheduler::Engine},
     model::{Column, Deployed, Health, Mark, Origin, Relation, Setting, Settings, Storage, StreamTable},
 };
 
@@ -70,15 +70,6 @@ pub struct Standing {
 /// Every stream table of a database.
 pub type Catalog = Vec<Deployed>;
 
-/// What the engine says of itself.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct EngineState {
-    /// The server's clock, in seconds since the epoch.
-    pub now: f64,
-    /// Its own checks.
-    pub checks: Vec<EngineCheck>,
-}
-
 /// A catalog row with what was looked up beside it.
 #[derive(Deserialize)]
 struct Row {
@@ -130,15 +121,57 @@ impl Client {
         read(rows, DOING)
     }
 
-    /// How the changes of every source are captured.
-    pub async fn captures(&self) -> Result<Vec<Capture>, Error> {
+    /// How far every stream table is: of its life, only what says whether it is filled.
+    pub async fn progress(&self) -> Result<BTreeMap<Relation, Health>, Error> {
+        #[derive(Deserialize)]
+        struct Row {
+            #[serde(flatten)]
+            relation: Relation,
+            #[serde(flatten)]
+            health: Health,
+        }
+        let rows: Vec<Row> =
+            self.ask("looking how far the stream tables are", include_str!("sql/progress.sql")).await?;
+        Ok(rows.into_iter().map(|row| (row.relation, row.health)).collect())
+    }
+
+    /// What is worth knowing of every stream table beyond its catalog row.
+    pub async fn facts(&self) -> Result<Vec<Facts>, Error> {
+        self.ask("looking at the stream tables", include_str!("sql/facts.sql")).await
+    }
+
+    /// How changes reach the stream tables.
+    pub async fn captures(&self) -> Result<Captures, Error> {
         self.ask("looking at the capture of changes", include_str!("sql/captures.sql")).await
     }
 
     /// What the engine says of itself.
-    pub async fn engine_state(&self) -> Result<EngineState, Error> {
-        self.ask("asking for the engine's health", include_str!("sql/engine_checks.sql")).await
+    pub async fn engine(&self) -> Result<Engine, Error> {
+        self.ask("asking for the engine's health", include_str!("sql/engine.sql")).await
     }
+
+    /// What stands under these names, as `a view`.
+    pub async fn kinds(&self, names: &[Relation]) -> Result<BTreeMap<Relation, String>, Error> {
+        #[derive(Deserialize)]
+        struct Kind {
+            #[serde(flatten)]
+            relation: Relation,
+            kind: String,
+        }
+        if names.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let names: Vec<String> = names.iter().map(|name| literal(&name.to_string())).collect();
+        let sql = include_str!("sql/kinds.sql").replace("$names", &names.join(", "));
+        let kinds: Vec<Kind> = self.ask("looking for the missing tables", &sql).await?;
+        Ok(kinds.into_iter().map(|kind| (kind.relation, kind.kind)).collect())
+    }
+}
+
+/// An SQL string, safe whatever it holds.
+fn literal(text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('\'', "''");
+    format!("E'{escaped}'")
 }
 
 /// A relation in the way of a stream table.

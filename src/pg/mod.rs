@@ -8,14 +8,15 @@ mod error;
 mod source_objects;
 mod tls;
 
-use std::time::Duration;
+use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use serde::de::DeserializeOwned;
-use tokio_postgres::{config::SslMode as WireSslMode, types::ToSql};
+use tokio::sync::Notify;
+use tokio_postgres::{AsyncMessage, SimpleQueryMessage, config::SslMode as WireSslMode, types::ToSql};
 
 use crate::model::{Column, Relation};
 
-pub use catalog::{Catalog, EngineState, Server, Standing};
+pub use catalog::{Catalog, Server, Standing};
 pub use change::{Changed, is_refusal};
 pub use endpoint::{BadUrl, Endpoint, MISLEADING, SslMode};
 pub use error::{Error, ServerMessage};
@@ -37,6 +38,8 @@ pub struct Client {
     wire: tokio_postgres::Client,
     endpoint: Endpoint,
     limits: Limits,
+    /// Something was heard on a channel.
+    news: Arc<Notify>,
 }
 
 impl Client {
@@ -45,10 +48,18 @@ impl Client {
         let wire = wire_config(endpoint, limits);
         let tls = tls::connector(endpoint)?;
         let failed = |source| Error::connecting(endpoint, &source);
-        let (client, connection) = wire.connect(tls).await.map_err(failed)?;
+        let (client, mut connection) = wire.connect(tls).await.map_err(failed)?;
+        let news = Arc::new(Notify::new());
+        let heard = Arc::clone(&news);
         // Its end is seen by the next query, which then fails with the reason.
-        tokio::spawn(async move { drop(connection.await) });
-        Ok(Self { wire: client, endpoint: endpoint.clone(), limits })
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+                if matches!(message, AsyncMessage::Notification(_)) {
+                    heard.notify_one();
+                }
+            }
+        });
+        Ok(Self { wire: client, endpoint: endpoint.clone(), limits, news })
     }
 
     /// Where this connection leads.
@@ -59,12 +70,50 @@ impl Client {
     /// Asks one question in a read-only transaction of its own; the answer is a single JSON text.
     ///
     /// One transaction a question, because a long one would hold back what the engine's scheduler sees
-    /// (docs/pg_trickle.md, "Visibility lag").
+    /// (docs/pg_trickle.md, "Visibility lag"). One message a question, and nothing prepared: a pooler may give each
+    /// transaction another session.
     async fn ask<T: DeserializeOwned>(&self, doing: &'static str, sql: &str) -> Result<T, Error> {
-        self.ask_about(doing, sql, &[]).await
+        let script = format!("begin read only; {}; {sql}\n; rollback", self.settings());
+        let answer = self.within_time(doing, self.wire.simple_query(&script)).await;
+        if answer.is_err() {
+            // It stopped before its own end. A connection that is lost needs none.
+            self.within_time(doing, self.wire.batch_execute("rollback")).await.ok();
+        }
+        let text = answer?.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(ToOwned::to_owned),
+            SimpleQueryMessage::RowDescription(_) | SimpleQueryMessage::CommandComplete(_) | _ => None,
+        });
+        serde_json::from_str(&text.unwrap_or_default()).map_err(|source| Error::Answer { doing, source })
     }
 
-    /// The same with parameters.
+    /// A server that was cut off from the network does not even say so.
+    async fn within_time<T>(
+        &self,
+        doing: &'static str,
+        work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Error> {
+        if self.limits.statement.is_zero() {
+            return work.await.map_err(|source| Error::asking(doing, &source));
+        }
+        match tokio::time::timeout(self.limits.statement + self.limits.connect, work).await {
+            Ok(done) => done.map_err(|source| Error::asking(doing, &source)),
+            Err(_) => Err(Error::Lost { doing, reason: "it does not answer any more".into() }),
+        }
+    }
+
+    /// Listens to what the engine says of refreshes and of fuses (docs/pg_trickle.md, "Notifications").
+    pub async fn listen(&self) -> Result<(), Error> {
+        let channels = "listen pg_trickle_alert; listen pgtrickle_alert";
+        self.within_time("listening to the engine", self.wire.batch_execute(channels)).await
+    }
+
+    /// Comes back at the next news, or after this time. Time passes here and not in the server, where a statement that
+    /// sleeps holds back what the scheduler sees (docs/pg_trickle.md, "Visibility lag").
+    pub async fn news_within(&self, time: Duration) {
+        tokio::time::timeout(time, self.news.notified()).await.ok();
+    }
+
+    /// The same with parameters, which a script cannot have.
     async fn ask_about<T: DeserializeOwned>(
         &self,
         doing: &'static str,
@@ -79,8 +128,8 @@ impl Client {
 
     async fn begin_reading(&self, doing: &'static str, mode: &str) -> Result<Reading<'_>, Error> {
         let begin = format!("begin {mode}; {}", self.settings());
-        self.wire.batch_execute(&begin).await.map_err(|source| Error::asking(doing, &source))?;
-        Ok(Reading { wire: &self.wire })
+        self.within_time(doing, self.wire.batch_execute(&begin)).await?;
+        Ok(Reading { client: self })
     }
 
     fn settings(&self) -> String {
@@ -179,7 +228,7 @@ impl Client {
 
 /// A read-only transaction. Dropped without its end, it ends with the connection.
 struct Reading<'a> {
-    wire: &'a tokio_postgres::Client,
+    client: &'a Client,
 }
 
 impl Reading<'_> {
@@ -190,14 +239,13 @@ impl Reading<'_> {
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<T, Error> {
-        let row = self.wire.query_one(sql, parameters).await;
-        let text: String =
-            row.and_then(|row| row.try_get(0)).map_err(|source| Error::asking(doing, &source))?;
+        let row = self.client.within_time(doing, self.client.wire.query_one(sql, parameters)).await?;
+        let text: String = row.try_get(0).map_err(|source| Error::asking(doing, &source))?;
         serde_json::from_str(&text).map_err(|source| Error::Answer { doing, source })
     }
 
     async fn end(self, doing: &'static str) -> Result<(), Error> {
-        self.wire.batch_execute("rollback").await.map_err(|source| Error::asking(doing, &source))
+        self.client.within_time(doing, self.client.wire.batch_execute("rollback")).await
     }
 }
 

@@ -15,7 +15,7 @@ use serde::{
 use serde_json::{Map, Value as Json, value::RawValue};
 
 use super::OTHER_KEYS;
-use crate::model::{Origin, Relation, Setting};
+use crate::model::{AgeLimits, Origin, Relation, Setting};
 
 #[derive(Deserialize)]
 pub(super) struct SchemaProbe {
@@ -91,6 +91,8 @@ pub(super) struct Source<'a> {
     /// As dbt writes it into SQL, quoted where the project says so.
     #[serde(borrow, default)]
     relation_name: Option<Cow<'a, str>>,
+    #[serde(default)]
+    freshness: Option<AgeLimits>,
 }
 
 #[derive(Deserialize)]
@@ -245,6 +247,12 @@ impl Manifest<'_> {
         } else {
             format!("dbt_packages/{}/{}", node.package_name, node.original_file_path)
         }
+    }
+
+    /// What the sources' own `freshness` says.
+    pub(super) fn ages_of_sources(&self) -> BTreeMap<Relation, AgeLimits> {
+        let limits = |source: &Source| source.freshness.filter(|limits| *limits != AgeLimits::default());
+        self.sources.values().filter_map(|source| Some((source.relation(), limits(source)?))).collect()
     }
 
     /// Where each test belongs: the file of the model it is attached to, else its own.

@@ -8,7 +8,7 @@ mod selection;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    model::{Origin, Relation, Schedule, Setting, Settings, StreamTable, Value},
+    model::{AgeLimits, Origin, Relation, Schedule, Setting, Settings, StreamTable, Value},
     plan::order,
 };
 pub use declared::{Declared, DeclaredColumn, declared};
@@ -31,6 +31,8 @@ pub struct Project {
     pub tables: Vec<StreamTable>,
     /// The source tables that its models read, with the models' files.
     pub sources: BTreeMap<Relation, BTreeSet<String>>,
+    /// How old tables may be: what models say of themselves, and dbt sources of theirs.
+    pub ages: BTreeMap<Relation, AgeLimits>,
     /// Where each of dbt's own tests is written, by its unique_id.
     pub tests: BTreeMap<String, Origin>,
     /// Who reads whom.
@@ -137,12 +139,13 @@ impl Project {
             manifest: &manifest,
             graph: &graph,
             compiled,
+            ages: manifest.ages_of_sources(),
             problems: Vec::new(),
             not_compiled: Vec::new(),
         };
         let tables = reader.tables();
         reader.find_cycles(&tables);
-        let Reader { problems, not_compiled, .. } = reader;
+        let Reader { ages, problems, not_compiled, .. } = reader;
         if !problems.is_empty() {
             return Err(Error::Models { problems });
         }
@@ -157,6 +160,7 @@ impl Project {
             sources: sources_read(&manifest, None),
             tests: manifest.tests(),
             remade: tables.iter().filter_map(remade).collect(),
+            ages,
             tables,
             name: manifest.metadata.project_name.to_string(),
             graph,
@@ -251,6 +255,7 @@ struct Reader<'a, F> {
     manifest: &'a Manifest<'a>,
     graph: &'a Graph,
     compiled: F,
+    ages: BTreeMap<Relation, AgeLimits>,
     problems: Vec<String>,
     not_compiled: Vec<String>,
 }
@@ -274,6 +279,11 @@ impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
     fn table(&mut self, id: &str, node: &Node, relation: Relation, said: &Said) -> Option<StreamTable> {
         if let Some(problem) = relation.unfit_for_a_stream_table() {
             self.problem(node, problem);
+        }
+        match said.all.get("freshness").map(AgeLimits::read) {
+            Some(Ok(Some(limits))) => drop(self.ages.insert(relation.clone(), limits)),
+            Some(Err(problem)) => self.problem(node, problem),
+            Some(Ok(None)) | None => {}
         }
         let settings = self.settings(node, said);
         let Some(query) = self.query(node) else {

@@ -245,7 +245,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_parses_back_and_no_two_cases_share_a_name(texts in prop::collection::vec("[\\x00-\\x20<>&\"'\\]a\u{1b}\u{ffff}]{0,6}|.*", 1..6)) {
-            let outcome = |text: &String| Outcome::new(Stage::Health, text, Verdict::Failed, text).with_details([text.clone()]);
+            let outcome = |text: &String| Outcome::new(Stage::Status, text, Verdict::Failed, text).with_details([text.clone()]);
             let report = Report { outcomes: texts.iter().map(outcome).collect(), ..sample::report() };
             let elements = parse(&render(&report));
             let names: HashSet<_> = named(&elements, "testcase").iter().map(|case| case.attributes["name"].clone()).collect();

@@ -1,6 +1,8 @@
 //! What a run has to say, and the ways of saying it: every renderer is `&Report -> String` and opens no file.
 
+pub mod compare;
 mod diff;
+pub mod freshness;
 pub mod json;
 pub mod junit;
 pub mod markdown;

@@ -132,7 +132,7 @@ group by 1, 2
 ";
 
 fn outcomes() -> Vec<Outcome> {
-    use Stage::{Cdc, Deploy, Freshness, Health, Plan, Population, Setup, Test};
+    use Stage::{Capture, Deploy, Freshness, Plan, Population, Scheduler, Setup, Test};
     use Verdict::{Errored, Failed, Passed, Skipped, Warned};
     let about = |stage, name: &str, verdict, message: &str| {
         Outcome::new(stage, relation(name), verdict, message).about(Some(&origin(name)))
@@ -161,8 +161,8 @@ fn outcomes() -> Vec<Outcome> {
             "refreshed 4m10s ago, its schedule is 5m and 80 % of it is used",
         )
         .with_details(["raise freshness.warn_after to silence this".into()]),
-        Outcome::new(Cdc, relation(HOSTILE_NAME), Errored, HOSTILE_MESSAGE)
+        Outcome::new(Capture, relation(HOSTILE_NAME), Errored, HOSTILE_MESSAGE)
             .with_details([HOSTILE_MESSAGE.into()]),
-        Outcome::new(Health, "scheduler", Passed, "ticked 1s ago").taking(ms(3)),
+        Outcome::new(Scheduler, "scheduler", Passed, "ticked 1s ago").taking(ms(3)),
     ]
 }

@@ -327,7 +327,7 @@ mod tests {
         fn nothing_is_wider_than_the_terminal(width in 24usize..130, verbose: bool, texts in prop::collection::vec("\\PC{0,90}|[a-z表 ]{0,200}", 1..4)) {
             let mut report = sample::report();
             for text in &texts {
-                let outcome = Outcome::new(Stage::Health, text, Verdict::Failed, text).with_details([text.clone()]);
+                let outcome = Outcome::new(Stage::Status, text, Verdict::Failed, text).with_details([text.clone()]);
                 report.outcomes.push(outcome);
             }
             let rendered = render(&report, &Style { color: false, width, verbose });

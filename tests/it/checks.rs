@@ -1,25 +1,29 @@
-//! `wait` and `check`: each check is seen red for its reason, and green again after the repair.
+//! `check`: each fault is put into a healthy project, seen red with its sentence, repaired, and seen green.
+
+mod capture;
+mod surroundings;
+mod tables;
 
 use serde_json::{Value, json};
 
 use crate::support::{Database, Ran, manifest, model, pgtrickle_ci};
 
-/// A database with one source and one healthy stream table on it.
+/// A database with sources and healthy stream tables on them, and the manifest of the project that they are.
 struct Shop {
     database: Database,
     dir: tempfile::TempDir,
+    models: Vec<(String, Value)>,
 }
 
-const QUERY: &str = "select id, amount from public.orders";
-
 impl Shop {
+    /// With one table, `totals`, on one source, `orders`.
     fn new() -> Self {
-        let shop = Self { database: Database::new(), dir: tempfile::tempdir().unwrap() };
-        shop.database
-            .run("create table orders (id int primary key, amount int); insert into orders values (1, 10)");
-        shop.database.run(&format!(
-            "select pgtrickle.create_stream_table('public.totals', '{QUERY}', '1m', 'DIFFERENTIAL')"
-        ));
+        let mut shop =
+            Self { database: Database::new(), dir: tempfile::tempdir().unwrap(), models: Vec::new() };
+        shop.database.run(
+            "create table orders (id int primary key, amount int); insert into orders values (1, 10), (2, 20)",
+        );
+        shop.add("totals", "select id, amount from public.orders", &json!({}));
         // The scheduler's first round in a new database takes a moment.
         shop.database.wait_for(
             "select severity = 'OK' from pgtrickle.health_check() where check_name = 'scheduler_running'",
@@ -27,52 +31,78 @@ impl Shop {
         shop
     }
 
-    fn check(&self) -> (Ran, Value) {
-        self.command("check", &["totals"], &[])
+    /// Deploys a stream table, and has it in the manifest.
+    fn add(&mut self, name: &str, query: &str, settings: &Value) {
+        let text = |key: &str, default: &str| settings[key].as_str().unwrap_or(default).to_owned();
+        self.database.run(&format!(
+            "select pgtrickle.create_stream_table('public.{name}', '{query}', '{}', '{}', cdc_mode => {})",
+            text("schedule", "1m"),
+            text("refresh_mode", "DIFFERENTIAL"),
+            settings["cdc_mode"].as_str().map_or_else(|| "null".into(), |mode| format!("'{mode}'")),
+        ));
+        self.models.push(model(name, query, settings));
     }
 
-    fn command(&self, command: &str, tables: &[&str], more: &[&str]) -> (Ran, Value) {
-        let manifest = manifest(
-            self.dir.path(),
-            "manifest.json",
-            tables.iter().map(|name| model(name, QUERY, &json!({}))),
-        );
+    fn check(&self, more: &[&str]) -> (Ran, Value) {
+        self.check_at(&self.database.url(), more)
+    }
+
+    fn check_at(&self, url: &str, more: &[&str]) -> (Ran, Value) {
+        let manifest = manifest(self.dir.path(), "manifest.json", self.models.iter().cloned());
         let report = self.dir.path().join("report.json");
         let ran = Ran::of(
             pgtrickle_ci()
-                .args([command, "--database-url", &self.database.url()])
+                .current_dir(self.dir.path())
+                .args(["check", "--database-url", url])
                 .args(more)
                 .arg("--manifest")
                 .arg(manifest)
                 .arg("--json")
                 .arg(&report),
         );
-        let report = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
-        (ran, report)
+        (ran, serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap())
     }
 
     #[track_caller]
     fn expect_red(&self, stage: &str, sentence: &str) {
-        let (ran, report) = self.check();
-        let outcomes = report["outcomes"].as_array().unwrap();
-        let bad = |outcome: &&Value| {
-            outcome["stage"] == stage && (outcome["verdict"] == "failed" || outcome["verdict"] == "errored")
-        };
-        let messages: Vec<String> =
-            outcomes.iter().filter(bad).map(|outcome| outcome["message"].to_string()).collect();
-        assert!(
-            messages.iter().any(|message| message.contains(sentence)),
-            "`{sentence}` is not said: {messages:?}\n{}",
-            ran.stdout
-        );
-        assert_eq!(ran.code, Some(1));
+        let (ran, report) = self.check(&[]);
+        expect_bad(&ran, &report, stage, sentence);
     }
 
     #[track_caller]
     fn expect_green(&self) {
-        let (ran, _) = self.check();
+        let (ran, _) = self.check(&[]);
         ran.expect(0);
     }
+
+    /// Breaks something, sees it red, mends it, and sees it green.
+    #[track_caller]
+    fn fault(&self, breaking: &str, stage: &str, sentence: &str, mending: &str) {
+        self.database.run(breaking);
+        self.expect_red(stage, sentence);
+        self.database.run(mending);
+        // What is owed to a repaired table comes with the next round.
+        self.database.wait_for("select not bool_or(needs_reinit) from pgtrickle.pgt_stream_tables");
+        self.expect_green();
+    }
+}
+
+/// Whether an outcome of the stage is bad and says the sentence, and the gate says no.
+#[track_caller]
+fn expect_bad(ran: &Ran, report: &Value, stage: &str, sentence: &str) {
+    let outcomes = report["outcomes"].as_array().unwrap();
+    let bad = |outcome: &&Value| {
+        outcome["stage"] == stage && (outcome["verdict"] == "failed" || outcome["verdict"] == "errored")
+    };
+    let messages: Vec<String> =
+        outcomes.iter().filter(bad).map(|outcome| outcome["message"].to_string()).collect();
+    assert!(
+        messages.iter().any(|message| message.contains(sentence)),
+        "`{sentence}` is not said: {messages:?}\n{}\n{}",
+        ran.stdout,
+        ran.stderr
+    );
+    assert_eq!(ran.code, Some(1));
 }
 
 #[test]
@@ -85,119 +115,47 @@ fn a_healthy_table_is_green_and_reading_leaves_nothing() {
 }
 
 #[test]
-fn suspended_is_red_until_it_is_resumed() {
-    let shop = Shop::new();
-    shop.database.run("select pgtrickle.alter_stream_table('public.totals', status => 'SUSPENDED')");
-    shop.expect_red("health", "SUSPENDED");
-    shop.expect_red("population", "suspended");
-    shop.database.run("select pgtrickle.resume_stream_table('public.totals')");
-    shop.expect_green();
-}
-
-#[test]
-fn error_is_red_though_the_engine_counts_none() {
-    let shop = Shop::new();
-    shop.database.run("select pgtrickle.alter_stream_table('public.totals', status => 'ERROR')");
-    assert_eq!(
-        shop.database.value("select consecutive_errors from pgtrickle.pgt_stream_tables"),
-        Some("0".into())
-    );
-    shop.expect_red("health", "in status ERROR");
-}
-
-#[test]
-fn a_missing_table_is_red_in_every_stage() {
-    let shop = Shop::new();
-    shop.database.run("select pgtrickle.drop_stream_table('public.totals')");
-    shop.expect_red("population", "does not exist");
-    shop.expect_red("freshness", "does not exist");
-    shop.expect_red("health", "does not exist");
-}
-
-#[test]
-fn a_disabled_and_a_dropped_trigger_are_red() {
-    let shop = Shop::new();
-    let trigger = |event: &str| {
-        let sql = format!(
-            "select tgname from pg_trigger where tgrelid = 'orders'::regclass and tgname like 'pg\\_trickle\\_cdc\\_{event}\\_%'"
-        );
-        shop.database.value(&sql).expect("the trigger is there")
-    };
-    let truncate = trigger("truncate");
-    shop.database.run(&format!("alter table orders disable trigger {truncate}"));
-    shop.expect_red("cdc", "is disabled");
-    shop.database.run(&format!("alter table orders enable trigger {truncate}"));
-    shop.expect_green();
-    shop.database.run(&format!("drop trigger {} on orders", trigger("del")));
-    shop.expect_red("cdc", "is missing");
-}
-
-#[test]
-fn a_dropped_source_is_red() {
-    let shop = Shop::new();
-    shop.database.run("drop table orders");
-    shop.expect_red("cdc", "the source table is gone");
-}
-
-#[test]
-fn a_renamed_storage_is_red() {
-    let shop = Shop::new();
-    shop.database.run("alter table totals rename to elsewhere");
-    shop.expect_red("health", "dropped or renamed");
-}
-
-/// The age is made by moving the table's own record back, which no one but a superuser could do.
-#[test]
-fn a_table_whose_refreshes_stopped_is_red() {
-    let shop = Shop::new();
-    shop.database.run("select pgtrickle.alter_stream_table('public.totals', schedule => '1h')");
-    shop.database.run("update pgtrickle.pgt_stream_tables set last_refresh_at = now() - interval '2 days'");
-    // The scheduler may repair it at once: a suspended table it leaves alone.
-    shop.database.run("update pgtrickle.pgt_stream_tables set status = 'SUSPENDED', last_refresh_at = now() - interval '2 days'");
-    shop.expect_red("freshness", "is too old");
-}
-
-#[test]
-fn a_table_without_initialization_is_never_waited_for_and_filled_on_request() {
-    let shop = Shop::new();
-    shop.database.run(&format!("select pgtrickle.create_stream_table('public.empty', '{QUERY}', '1m', 'DIFFERENTIAL', initialize => false)"));
-    let started = std::time::Instant::now();
-    let (ran, _) = shop.command("wait", &["totals", "empty"], &["--timeout", "60s"]);
-    let ran = ran.expect(1);
-    assert!(
-        ran.stdout.contains("initialize: false")
-            && ran.stdout.contains("refresh_stream_table('public.empty')"),
-        "{}",
-        ran.stdout
-    );
-    assert!(started.elapsed().as_secs() < 30, "it waited for what cannot come");
-
-    let (ran, _) = shop.command("wait", &["totals", "empty"], &["--refresh"]);
-    ran.expect(0);
-    assert_eq!(shop.database.value("select count(*) from empty"), Some("1".into()));
-}
-
-#[test]
-fn waiting_for_a_table_that_does_not_come_ends_at_the_deadline() {
-    let shop = Shop::new();
-    let (ran, _) = shop.command("wait", &["totals", "nobody_makes_it"], &["--timeout", "300ms"]);
-    assert!(ran.expect(1).stdout.contains("does not exist"));
-}
-
-#[test]
 fn without_a_project_every_table_of_the_database_is_checked() {
     let shop = Shop::new();
-    let ran = Ran::of(pgtrickle_ci().current_dir(shop.dir.path()).args([
-        "check",
-        "--database-url",
-        &shop.database.url(),
-    ]));
-    assert!(ran.expect(0).stdout.contains("public.totals"));
+    let check = || {
+        Ran::of(pgtrickle_ci().current_dir(shop.dir.path()).args([
+            "check",
+            "--database-url",
+            &shop.database.url(),
+        ]))
+    };
+    assert!(check().expect(0).stdout.contains("public.totals"));
     shop.database.run("select pgtrickle.alter_stream_table('public.totals', status => 'SUSPENDED')");
-    Ran::of(pgtrickle_ci().current_dir(shop.dir.path()).args([
-        "check",
-        "--database-url",
-        &shop.database.url(),
-    ]))
-    .expect(1);
+    check().expect(1);
+}
+
+#[test]
+fn an_earlier_report_tells_what_is_new_and_the_ages_are_written_as_dbt_does() {
+    let shop = Shop::new();
+    shop.check(&["--compare", "earlier.json"]).0.expect(0);
+    std::fs::rename(shop.dir.path().join("report.json"), shop.dir.path().join("earlier.json")).unwrap();
+    shop.database.run("select pgtrickle.alter_stream_table('public.totals', status => 'SUSPENDED')");
+    let (ran, _) = shop.check(&["--compare", "earlier.json", "--freshness", "freshness.json"]);
+    let ran = ran.expect(1);
+    assert!(ran.stderr.contains("newly red: status public.totals"), "{}", ran.stderr);
+    let ages = std::fs::read(shop.dir.path().join("freshness.json")).unwrap();
+    let ages: Value = serde_json::from_slice(&ages).unwrap();
+    assert_eq!(ages["results"][0]["unique_id"], "model.shop.totals");
+    assert_eq!(ages["results"][0]["status"], "runtime error");
+
+    std::fs::rename(shop.dir.path().join("report.json"), shop.dir.path().join("earlier.json")).unwrap();
+    shop.database.run("select pgtrickle.resume_stream_table('public.totals')");
+    let (ran, _) = shop.check(&["--compare", "earlier.json", "--freshness", "freshness.json"]);
+    assert!(ran.expect(0).stderr.contains("recovered: status public.totals"));
+    let ages = std::fs::read(shop.dir.path().join("freshness.json")).unwrap();
+    let ages: Value = serde_json::from_slice(&ages).unwrap();
+    assert_eq!(ages["results"][0]["status"], "pass");
+    assert_eq!(
+        ages["results"][0]["criteria"]["warn_after"],
+        json!({"count": 2, "period": "minute"}),
+        "the schedule of a minute and its grace"
+    );
+
+    let (ran, _) = shop.check(&["--compare", "manifest.json"]);
+    ran.expect_error("`manifest.json` is no report of pgtrickle-ci", "--json");
 }

@@ -72,7 +72,7 @@ fn what_fails_is_told_and_the_rest_of_the_gate_still_runs() {
     assert_eq!(verdict(&report, "population", "marts.behind"), "skipped");
     assert_eq!(verdict(&report, "test", "nothing_is_small"), "failed");
     assert_eq!(verdict(&report, "freshness", "marts.good"), "passed");
-    assert_eq!(verdict(&report, "cdc", "raw.orders"), "passed");
+    assert_eq!(verdict(&report, "capture", "raw.orders"), "passed");
     let broken =
         report["outcomes"].as_array().unwrap().iter().find(|o| o["subject"] == "marts.broken").unwrap();
     assert!(broken["message"].as_str().unwrap().contains("column \"nope\" does not exist"), "{broken:#}");

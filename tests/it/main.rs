@@ -22,3 +22,4 @@ mod selection;
 mod sources;
 mod support;
 mod verify;
+mod waiting;

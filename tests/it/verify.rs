@@ -1,10 +1,7 @@
 //! `verify`: what is equal passes, and what is not is counted and shown.
 
-mod faulty;
-
 use std::{fs, path::Path, process::Stdio};
 
-use faulty::Faulty;
 use pgtrickle_ci::pg::Endpoint;
 use serde_json::Value;
 
@@ -181,69 +178,6 @@ fn a_difference_that_proves_nothing_is_no_failure() {
     corrupt(&database, "delete from late where id = 1");
     let (_, report) = verify(&database, &["--static"]);
     expect(&report, "public.late", "failed", "1 row missing");
-}
-
-/// The tables that were found wrong.
-fn failures(report: &Value) -> Vec<String> {
-    let outcomes = report["outcomes"].as_array().unwrap();
-    let failed = outcomes.iter().filter(|o| o["stage"] == "verify" && o["verdict"] == "failed");
-    failed.map(|o| o["subject"].as_str().unwrap().to_owned()).collect()
-}
-
-/// Each is a way in which incremental maintenance goes wrong.
-const FAULTS: [&str; 7] = [
-    "forgets_deletes",
-    "counts_moves_twice",
-    "ignores_null_groups",
-    "loses_second_change",
-    "stale_after_key_change",
-    "skips_one_source",
-    "drops_last_of_group",
-];
-
-#[test]
-fn every_planted_fault_is_found_and_its_script_shows_it_with_psql_alone() {
-    let server = Faulty::server();
-    for fault in FAULTS {
-        let database = server.database(&format!("shop_{fault}"), fault);
-        faulty::psql(
-            &database,
-            "create extension pg_trickle;
-             create table kinds (id int primary key, kind text, label text);
-             create table items (id int primary key, kind text, amount numeric(10, 2), note text);
-             insert into kinds select n, 'k' || n, 'label ' || n from generate_series(1, 5) as n;
-             insert into items select n, 'k' || 1 + n % 7, n, 'note ' || n from generate_series(1, 30) as n;
-             select pgtrickle.create_stream_table('public.plain', 'select id, kind, amount from public.items where amount > 2', '1h', 'DIFFERENTIAL');
-             select pgtrickle.create_stream_table('public.grouped', 'select kind, count(*) as n, sum(amount) as total from public.items group by kind', '1h', 'DIFFERENTIAL');
-             select pgtrickle.create_stream_table('public.large', 'select kind, total from public.grouped where n > 2', '1h', 'DIFFERENTIAL');
-             select pgtrickle.create_stream_table('public.joined', 'select i.id, k.label from public.items as i join public.kinds as k on k.kind = i.kind', '1h', 'DIFFERENTIAL')",
-        );
-        let dir = tempfile::tempdir().unwrap();
-        let name = database.database.clone();
-        let mut found = Vec::new();
-        for seed in ["1", "2", "3", "4"] {
-            let arguments = ["--allow-writes", &name, "--budget", "3s", "--seed", seed];
-            let (_, report) = verify_in(dir.path(), &database, &arguments);
-            found = failures(&report);
-            if !found.is_empty() {
-                break;
-            }
-        }
-        assert!(!found.is_empty(), "{fault} was not found");
-
-        let file = dir.path().join(format!("pgtrickle-ci-findings/{}.sql", found[0]));
-        let script = fs::read_to_string(&file).unwrap();
-        assert!(script.contains("-- Reduced, and seen again"), "{fault} was not seen again:\n{script}");
-        let changes = script.lines().filter(|line| {
-            ["insert", "update", "delete", "truncate"].iter().any(|word| line.starts_with(word))
-        });
-        assert!(changes.count() <= 5, "{fault} was not reduced:\n{script}");
-        let shown = faulty::psql_file(&server.database(&format!("again_{fault}"), fault), &file);
-        assert!(
-            shown.contains("too many") || shown.contains("missing"),
-            "{fault} does not show:\n{script}\n{shown}"
-        );
-    }
 }
 
 /// A bit of everything that a schema and a query can have.

@@ -1,25 +1,90 @@
--- How the changes of every source table are captured. IMMEDIATE tables are maintained by triggers of their own.
-select coalesce(jsonb_agg(to_jsonb(c) order by c.source), '[]')::text
-from (
-  select
-    coalesce(n.nspname || '.' || r.relname, d.source_relid::text) as source,
-    r.oid is not null as source_exists,
-    jsonb_agg(distinct s.pgt_schema || '.' || s.pgt_name) as readers,
-    max(d.cdc_mode) as cdc_mode,
-    t.source_stable_name as stable_name,
-    (
-      select coalesce(jsonb_agg(jsonb_build_object('name', g.tgname, 'enabled', g.tgenabled in ('O', 'A'))), '[]')
+-- How changes reach the stream tables: by way of each source table, of the triggers of IMMEDIATE tables, and of the
+-- buffers between stream tables.
+select jsonb_build_object('sources', coalesce((
+  select jsonb_agg(to_jsonb(c) order by c.source)
+  from (
+    select
+      coalesce(n.nspname || '.' || r.relname, d.source_relid::text) as source,
+      r.oid is not null as source_exists,
+      jsonb_agg(distinct s.pgt_schema || '.' || s.pgt_name) as readers,
+      max(d.cdc_mode) as cdc_mode,
+      t.source_stable_name as stable_name,
+      (
+        select coalesce(jsonb_agg(jsonb_build_object(
+          'name', g.tgname,
+          'enabled', g.tgenabled in ('O', 'A'),
+          'writes', p.prosrc like '%changes\_' || t.source_stable_name || '%'
+        )), '[]')
+        from pg_catalog.pg_trigger as g
+        join pg_catalog.pg_proc as p on p.oid = g.tgfoid
+        where g.tgrelid = d.source_relid and not g.tgisinternal and g.tgname like 'pg\_trickle\_cdc\_%'
+      ) as triggers,
+      pg_catalog.to_regclass('pgtrickle_changes.changes_' || t.source_stable_name) is not null as buffer_exists,
+      (
+        select coalesce(jsonb_agg(distinct used.name), '[]')
+        from pgtrickle.pgt_dependencies as u
+        cross join lateral (
+          select unnest(u.columns_used) as name
+          union all
+          select c ->> 'name' from jsonb_array_elements(u.column_snapshot -> 'columns') as c where u.columns_used is null
+        ) as used
+        where u.source_relid = d.source_relid and not exists (
+          select from pg_catalog.pg_attribute as a
+          where a.attrelid = d.source_relid and a.attname = used.name and a.attnum > 0 and not a.attisdropped
+        )
+      ) as missing_columns,
+      jsonb_agg(distinct s.pgt_schema || '.' || s.pgt_name) filter (where s.requested_cdc_mode = 'wal') as wal_asked_by,
+      extract(epoch from max(s.created_at)) as read_since,
+      r.relreplident = 'f' as whole_identity,
+      exists (select from pg_catalog.pg_index as i where i.indrelid = d.source_relid and i.indisprimary) as has_key,
+      (
+        select jsonb_build_object(
+          'name', l.slot_name,
+          'lost', l.wal_status = 'lost',
+          'lag_bytes', case when not pg_catalog.pg_is_in_recovery()
+            then pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), l.confirmed_flush_lsn) end
+        )
+        from pg_catalog.pg_replication_slots as l
+        where l.slot_name = max(d.slot_name)
+      ) as slot,
+      string_agg(distinct h.alert, '; ') as alert
+    from pgtrickle.pgt_dependencies as d
+    join pgtrickle.pgt_stream_tables as s on s.pgt_id = d.pgt_id and s.refresh_mode <> 'IMMEDIATE'
+    left join pg_catalog.pg_class as r on r.oid = d.source_relid
+    left join pg_catalog.pg_namespace as n on n.oid = r.relnamespace
+    left join pgtrickle.pgt_change_tracking as t on t.source_relid = d.source_relid
+    left join pgtrickle.check_cdc_health() as h on h.source_relid = d.source_relid::bigint
+    where d.source_type = 'TABLE'
+    group by d.source_relid, r.oid, n.nspname, r.relname, r.relreplident, t.source_stable_name
+  ) as c
+), '[]'), 'immediate', coalesce((
+  select jsonb_agg(jsonb_build_object(
+    'table', s.pgt_schema || '.' || s.pgt_name,
+    'pgt_id', s.pgt_id,
+    'source', coalesce(n.nspname || '.' || r.relname, d.source_relid::text),
+    'source_exists', r.oid is not null,
+    'source_type', d.source_type,
+    'triggers', (
+      select coalesce(jsonb_agg(jsonb_build_object('name', g.tgname, 'enabled', g.tgenabled in ('O', 'A'), 'writes', true)), '[]')
       from pg_catalog.pg_trigger as g
-      where g.tgrelid = d.source_relid and not g.tgisinternal and g.tgname like 'pg\_trickle\_cdc\_%'
-    ) as triggers,
-    pg_catalog.to_regclass('pgtrickle_changes.changes_' || t.source_stable_name) is not null as buffer_exists,
-    string_agg(distinct h.alert, '; ') as alert
+      where g.tgrelid = d.source_relid and g.tgname like 'pgt\_ivm\_%\_' || s.pgt_id
+    )
+  ))
   from pgtrickle.pgt_dependencies as d
-  join pgtrickle.pgt_stream_tables as s on s.pgt_id = d.pgt_id and s.refresh_mode <> 'IMMEDIATE'
+  join pgtrickle.pgt_stream_tables as s on s.pgt_id = d.pgt_id and s.refresh_mode = 'IMMEDIATE'
   left join pg_catalog.pg_class as r on r.oid = d.source_relid
   left join pg_catalog.pg_namespace as n on n.oid = r.relnamespace
-  left join pgtrickle.pgt_change_tracking as t on t.source_relid = d.source_relid
-  left join pgtrickle.check_cdc_health() as h on h.source_relid = d.source_relid::bigint
-  where d.source_type = 'TABLE'
-  group by d.source_relid, r.oid, n.nspname, r.relname, t.source_stable_name
-) as c
+  where d.source_type in ('TABLE', 'STREAM_TABLE')
+), '[]'), 'between', coalesce((
+  select jsonb_agg(jsonb_build_object(
+    'reader', s.pgt_schema || '.' || s.pgt_name,
+    'read', u.pgt_schema || '.' || u.pgt_name,
+    'read_as', d.source_relid::bigint,
+    'buffer', 'changes_pgt_' || u.pgt_id,
+    'buffer_exists', pg_catalog.to_regclass('pgtrickle_changes.changes_pgt_' || u.pgt_id) is not null
+  ))
+  from pgtrickle.pgt_dependencies as d
+  join pgtrickle.pgt_stream_tables as s on s.pgt_id = d.pgt_id and s.refresh_mode = 'DIFFERENTIAL'
+  left join pgtrickle.pgt_stream_tables as u on u.pgt_relid = d.source_relid
+  where d.source_type = 'STREAM_TABLE'
+), '[]'))::text

@@ -8,6 +8,19 @@ select coalesce(jsonb_agg(
       join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
       where c.oid = s.pgt_relid and n.nspname = s.pgt_schema and c.relname = s.pgt_name
     ),
+    'updated_at', extract(epoch from s.updated_at),
+    'data_timestamp', extract(epoch from s.data_timestamp),
+    'storage_now', (
+      select n.nspname || '.' || c.relname
+      from pg_catalog.pg_class as c
+      join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+      where c.oid = s.pgt_relid
+    ),
+    'name_taken', exists (
+      select from pg_catalog.pg_class as c
+      join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+      where c.oid <> s.pgt_relid and n.nspname = s.pgt_schema and c.relname = s.pgt_name
+    ),
     'mark', (
       select pg_catalog.col_description(a.attrelid, a.attnum)
       from pg_catalog.pg_attribute as a

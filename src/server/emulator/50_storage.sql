@@ -128,7 +128,7 @@ BEGIN
             RETURNING __pgt_row_id
         )%7$s
         SELECT (SELECT count(*) FROM come), (SELECT count(*) FROM gone), pgtrickle._seen_now()$sql$,
-        columns, content, pgtrickle._query_of(st), st.pgt_relid::regclass,
+        columns, content, coalesce(st.original_query, st.defining_query), st.pgt_relid::regclass,
         CASE WHEN pgtrickle._has_count(st.pgt_relid) THEN ', __pgt_count' END,
         CASE WHEN pgtrickle._has_count(st.pgt_relid) THEN ', 1' END, log)
       INTO rows_inserted, rows_deleted, seen;
@@ -143,11 +143,6 @@ CREATE FUNCTION pgtrickle._seen_now() RETURNS pg_snapshot LANGUAGE sql STABLE AS
                             (SELECT string_agg(open::text, ',' ORDER BY open)
                                FROM (SELECT pg_snapshot_xip(seen) UNION SELECT me) AS x (open)))::pg_snapshot END
       FROM (SELECT pg_current_snapshot(), pg_current_xact_id_if_assigned()) AS s (seen, me)
-$$;
-
--- What a refresh runs. Tests put another function in its place, one that maintains its sources wrongly.
-CREATE FUNCTION pgtrickle._query_of(st pgtrickle.pgt_stream_tables) RETURNS text LANGUAGE sql AS $$
-    SELECT coalesce(st.original_query, st.defining_query)
 $$;
 
 CREATE FUNCTION pgtrickle._has_count(relid oid) RETURNS boolean LANGUAGE sql STABLE AS $$

@@ -1,0 +1,60 @@
+//! What is said while waiting: a live line a table on a terminal, elsewhere a line an event and a sign of life.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::Watched;
+use crate::{
+    judge::population::Progress,
+    model::Relation,
+    output::{Live, Ui},
+};
+
+/// So long may a log stand still.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// What was said already.
+pub(super) struct Told {
+    ui: Ui,
+    live: Option<Live>,
+    events: BTreeMap<Relation, Progress>,
+    last: Duration,
+}
+
+impl Told {
+    pub(super) fn new(ui: Ui) -> Self {
+        Self { ui, live: Live::start(ui), events: BTreeMap::new(), last: Duration::ZERO }
+    }
+
+    /// Says what is new.
+    pub(super) fn say(&mut self, watched: &[Watched], now: Duration) {
+        if let Some(live) = &mut self.live {
+            live.draw(&watched.iter().map(|one| line(one, now)).collect::<Vec<_>>());
+            return;
+        }
+        for one in watched {
+            let before = self.events.insert(one.table.relation.clone(), one.progress.clone());
+            // What stands at the first look is no event.
+            if before.is_some_and(|before| before != one.progress) {
+                self.ui.say(&line(one, now));
+                self.last = now;
+            }
+        }
+        if now >= self.last + HEARTBEAT {
+            let waits = |one: &&Watched| matches!(one.progress, Progress::Waiting(_));
+            let names: Vec<String> =
+                watched.iter().filter(waits).map(|one| one.table.relation.to_string()).collect();
+            self.ui.say(&format!("waiting for {} since {}s", names.join(", "), now.as_secs()));
+            self.last = now;
+        }
+    }
+}
+
+fn line(one: &Watched, now: Duration) -> String {
+    let name = &one.table.relation;
+    match &one.progress {
+        Progress::Populated => format!("{name} is populated ({:.1}s)", one.since.as_secs_f64()),
+        Progress::Waiting(why) => format!("{name} {why} ({:.0}s)", now.as_secs_f64()),
+        Progress::NeverByItself => format!("{name} was created with initialize: false"),
+        Progress::Failed(why) => format!("{name} {why}"),
+    }
+}

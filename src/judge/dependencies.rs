@@ -1,0 +1,223 @@
+//! One cause is reported once: what is wrong because of something else points there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Catalog;
+use crate::model::{Outcome, Relation, Stage, StreamTable, Verdict};
+
+type Judged<'a> = BTreeMap<&'a Relation, Vec<Outcome>>;
+type Reads<'a> = BTreeMap<&'a Relation, BTreeSet<&'a Relation>>;
+
+/// What each table reads, by its model and by the server.
+pub(super) fn reads<'a>(tables: &[&'a StreamTable], catalog: &Catalog<'a>) -> Reads<'a> {
+    tables.iter().map(|table| (&table.relation, upstream(table, catalog))).collect()
+}
+
+fn upstream<'a>(table: &'a StreamTable, catalog: &Catalog<'a>) -> BTreeSet<&'a Relation> {
+    let deployed = catalog.get(&table.relation).map(|deployed| &deployed.table);
+    table.upstream.iter().chain(deployed.into_iter().flat_map(|deployed| &deployed.upstream)).collect()
+}
+
+/// These tables and everything that they read, as far as it is known.
+pub(super) fn with_upstream<'a>(tables: &[&'a StreamTable], catalog: &Catalog<'a>) -> Vec<&'a StreamTable> {
+    let mut all: BTreeMap<&Relation, &StreamTable> =
+        tables.iter().map(|table| (&table.relation, *table)).collect();
+    let mut open: Vec<&StreamTable> = tables.to_vec();
+    while let Some(table) = open.pop() {
+        for upstream in upstream(table, catalog) {
+            if let Some(found) = catalog.get(upstream).filter(|_| !all.contains_key(upstream)) {
+                all.insert(&found.table.relation, &found.table);
+                open.push(&found.table);
+            }
+        }
+    }
+    all.into_values().collect()
+}
+
+/// Joins the judgements of single tables: `own` is to be reported, `others` are what they read beside that.
+pub(super) fn settle<'a>(
+    concerned: &[&'a StreamTable],
+    reads: &Reads<'a>,
+    mut own: Judged<'a>,
+    others: Judged<'a>,
+) -> Vec<Outcome> {
+    let causes: BTreeSet<&Relation> = own
+        .iter()
+        .chain(&others)
+        .filter(|(_, outcomes)| cause(outcomes).is_some())
+        .map(|(name, _)| *name)
+        .collect();
+    let mut taken_down: BTreeMap<&Relation, Vec<String>> = BTreeMap::new();
+    let mut said = Vec::new();
+    for table in concerned {
+        let Some(outcomes) = own.get_mut(&table.relation) else { continue };
+        let roots = roots(&table.relation, reads, &causes);
+        if !roots.is_empty() {
+            excuse(outcomes, &roots);
+        }
+        for root in &roots {
+            taken_down.entry(root).or_default().push(table.relation.to_string());
+        }
+        said.extend(depends(table, &reads[&table.relation], &roots));
+    }
+    for (root, tables) in taken_down {
+        let also = format!("it takes down {}", tables.join(", "));
+        match own.get_mut(root) {
+            Some(outcomes) => {
+                let first = outcomes.iter_mut().find(|outcome| is_cause(outcome));
+                first.expect("a cause has one").details.push(also);
+            }
+            None => said.extend(outside(root, &others[root], also)),
+        }
+    }
+    concerned.iter().filter_map(|table| own.remove(&table.relation)).flatten().chain(said).collect()
+}
+
+/// What is different from its model still runs; what is missing or stands still does not.
+fn is_cause(outcome: &Outcome) -> bool {
+    let stands = outcome.stage == Stage::Present && outcome.message.starts_with("is not what");
+    let counts =
+        matches!(outcome.stage, Stage::Present | Stage::Population | Stage::Status | Stage::Freshness);
+    counts && !stands && outcome.verdict.is_bad()
+}
+
+fn cause(outcomes: &[Outcome]) -> Option<&Outcome> {
+    outcomes.iter().find(|outcome| is_cause(outcome))
+}
+
+/// The tables at the far end of what this one reads that are not good themselves.
+fn roots<'a>(
+    table: &'a Relation,
+    reads: &Reads<'a>,
+    causes: &BTreeSet<&'a Relation>,
+) -> BTreeSet<&'a Relation> {
+    let mut found = BTreeSet::new();
+    let mut seen = BTreeSet::from([table]);
+    let mut open = vec![table];
+    while let Some(next) = open.pop() {
+        let upstream = || reads.get(next).into_iter().flatten().copied();
+        let is_first = || !upstream().any(|upstream| leads_to_a_cause(upstream, reads, causes));
+        if next != table && causes.contains(next) && is_first() {
+            found.insert(next);
+        }
+        open.extend(upstream().filter(|upstream| seen.insert(upstream)));
+    }
+    found
+}
+
+fn leads_to_a_cause<'a>(table: &'a Relation, reads: &Reads<'a>, causes: &BTreeSet<&'a Relation>) -> bool {
+    let mut seen = BTreeSet::from([table]);
+    let mut open = vec![table];
+    while let Some(next) = open.pop() {
+        if causes.contains(next) {
+            return true;
+        }
+        open.extend(reads.get(next).into_iter().flatten().filter(|upstream| seen.insert(upstream)));
+    }
+    false
+}
+
+/// Turns into a pointer what is wrong because of the roots.
+fn excuse(outcomes: &mut [Outcome], roots: &BTreeSet<&Relation>) {
+    for outcome in outcomes.iter_mut().filter(|outcome| is_cause(outcome) && outcome.stage != Stage::Present)
+    {
+        outcome.verdict = Verdict::Skipped;
+        outcome.message = format!("{}, because of {}", outcome.message, joined(roots));
+        outcome.details.clear();
+    }
+}
+
+fn depends(
+    table: &StreamTable,
+    upstream: &BTreeSet<&Relation>,
+    roots: &BTreeSet<&Relation>,
+) -> Option<Outcome> {
+    if upstream.is_empty() {
+        return None;
+    }
+    let outcome = |verdict, message| {
+        Outcome::new(Stage::Dependencies, &table.relation, verdict, message).about(table.origin.as_ref())
+    };
+    Some(if roots.is_empty() {
+        outcome(Verdict::Passed, format!("what it reads is good: {}", joined(upstream)))
+    } else {
+        outcome(Verdict::Skipped, format!("taken down by {}", joined(roots)))
+    })
+}
+
+/// A cause that is none of the tables that were asked for.
+fn outside(root: &Relation, outcomes: &[Outcome], also: String) -> Option<Outcome> {
+    let cause = cause(outcomes)?;
+    let details = cause.details.iter().cloned().chain([also]);
+    Some(Outcome::new(Stage::Dependencies, root, cause.verdict, &cause.message).with_details(details))
+}
+
+fn joined(relations: &BTreeSet<&Relation>) -> String {
+    let names: Vec<String> = relations.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        judge::{self, Terms, sample},
+        model::Deployed,
+    };
+
+    fn chain() -> (Vec<StreamTable>, Vec<Deployed>) {
+        let tables =
+            vec![sample::table("base", &[]), sample::table("mid", &["base"]), sample::table("top", &["mid"])];
+        let deployed = tables.iter().cloned().map(sample::deployed).collect();
+        (tables, deployed)
+    }
+
+    fn judged(tables: &[&StreamTable], deployed: Vec<Deployed>) -> Vec<Outcome> {
+        judge::judge(tables, &sample::evidence(deployed), &Terms::default())
+    }
+
+    fn bad(outcomes: &[Outcome]) -> Vec<(Stage, &str)> {
+        outcomes.iter().filter(|o| o.verdict.is_bad()).map(|o| (o.stage, o.subject.as_str())).collect()
+    }
+
+    #[test]
+    fn one_cause_is_reported_once_with_what_it_takes_down() {
+        let (tables, mut deployed) = chain();
+        for at in [0, 1] {
+            deployed[at].health.status = "ERROR".into();
+        }
+        deployed[2].health.last_refresh_at = Some(0.0);
+        let outcomes = judged(&tables.iter().collect::<Vec<_>>(), deployed);
+        assert_eq!(bad(&outcomes), [(Stage::Status, "s.base")]);
+        let cause = outcomes.iter().find(|o| o.verdict.is_bad()).unwrap();
+        assert_eq!(cause.details.last().unwrap(), "it takes down s.mid, s.top");
+        let top = outcomes.iter().find(|o| o.stage == Stage::Dependencies && o.subject == "s.top").unwrap();
+        assert_eq!((top.verdict, &*top.message), (Verdict::Skipped, "taken down by s.base"));
+    }
+
+    #[test]
+    fn a_cause_outside_of_the_project_fails_as_a_dependency() {
+        let (tables, mut deployed) = chain();
+        deployed[0].health.status = "SUSPENDED".into();
+        let outcomes = judged(&[&tables[1], &tables[2]], deployed);
+        assert_eq!(bad(&outcomes), [(Stage::Dependencies, "s.base")]);
+    }
+
+    #[test]
+    fn a_missing_table_is_its_own_failure_whatever_it_reads() {
+        let (tables, mut deployed) = chain();
+        deployed[0].health.status = "SUSPENDED".into();
+        deployed.remove(2);
+        let outcomes = judged(&tables.iter().collect::<Vec<_>>(), deployed);
+        assert_eq!(bad(&outcomes), [(Stage::Status, "s.base"), (Stage::Present, "s.top")]);
+    }
+
+    #[test]
+    fn tables_that_read_each_other_in_a_circle_come_to_an_end() {
+        let tables = [sample::table("a", &["b"]), sample::table("b", &["a"])];
+        let mut deployed: Vec<Deployed> = tables.iter().cloned().map(sample::deployed).collect();
+        deployed[0].health.status = "ERROR".into();
+        let outcomes = judged(&[&tables[0], &tables[1]], deployed);
+        assert_eq!(bad(&outcomes), [(Stage::Status, "s.a")]);
+    }
+}

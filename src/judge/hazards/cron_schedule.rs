@@ -1,0 +1,43 @@
+//! A cron expression is not honoured: the table is refreshed at every tick.
+
+use super::Rule;
+use crate::{
+    judge::Facts,
+    model::{Deployed, Schedule, Verdict},
+};
+
+pub(super) const RULE: Rule = Rule {
+    name: "cron-schedule",
+    heading: "Schedules",
+    versions: (0, 67)..=(0, 67),
+    verdict: Verdict::Warned,
+    looks,
+    way_out: "give it a duration as schedule, or expect a refresh every second",
+};
+
+fn looks(deployed: &Deployed, _: &Facts) -> Option<String> {
+    match deployed.table.settings.schedule() {
+        Some(Schedule::Cron(expression)) => {
+            Some(format!("`{expression}` is not honoured, it is refreshed at every tick"))
+        }
+        Some(Schedule::Every(_) | Schedule::Calculated) | None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        judge::sample,
+        model::{Setting, Value},
+    };
+
+    #[test]
+    fn a_cron_expression_is_told_and_a_duration_is_not() {
+        let mut there = sample::deployed(sample::table("t", &[]));
+        assert_eq!(looks(&there, &Facts::default()), None);
+        let cron = Value::Schedule(Schedule::Cron("@hourly".into()));
+        there.table.settings.set(Setting::Schedule, cron);
+        assert!(looks(&there, &Facts::default()).unwrap().contains("@hourly"));
+    }
+}

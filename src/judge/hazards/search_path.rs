@@ -1,0 +1,82 @@
+//! Names without a schema are looked up at each refresh, in the search_path of whoever refreshes.
+
+use super::Rule;
+use crate::{
+    judge::Facts,
+    model::{Deployed, Verdict},
+};
+
+pub(super) const RULE: Rule = Rule {
+    name: "search-path",
+    heading: "Query text",
+    versions: (0, 67)..=(0, 67),
+    verdict: Verdict::Warned,
+    looks,
+    way_out: "name it with its schema, as ref() and source() do",
+};
+
+fn looks(deployed: &Deployed, facts: &Facts) -> Option<String> {
+    let words = words(&deployed.table.query);
+    let bare: Vec<&str> = facts
+        .sources
+        .iter()
+        .map(|source| source.name.as_str())
+        .filter(|name| is_bare(&words, name))
+        .collect();
+    (!bare.is_empty())
+        .then(|| format!("{} is named without a schema: whoever refreshes may mean another", bare.join(", ")))
+}
+
+/// Whether a table is read by its name alone. A name that also stands behind a dot is a common table expression of the
+/// same name, as dbt projects have them.
+fn is_bare(words: &[String], name: &str) -> bool {
+    let follows = |before: &str| words.windows(2).any(|pair| pair[0] == before && pair[1] == name);
+    (follows("from") || follows("join")) && !follows(".")
+}
+
+/// The identifiers, keywords in lower case and punctuation of a query. Rough: literals and comments are read as well.
+fn words(query: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = query.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let length = if first == '"' {
+            rest[1..].find('"').map_or(rest.len(), |end| end + 2)
+        } else if first.is_alphanumeric() || first == '_' {
+            rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len())
+        } else {
+            first.len_utf8()
+        };
+        let word = &rest[..length];
+        words.push(if first == '"' { word.trim_matches('"').to_owned() } else { word.to_lowercase() });
+        rest = rest[length..].trim_start();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::{Source, sample};
+
+    fn looked(query: &str) -> bool {
+        let mut there = sample::deployed(sample::table("t", &[]));
+        there.table.query = query.into();
+        let source = Source { name: "orders".into(), ..Source::default() };
+        looks(&there, &Facts { sources: vec![source], ..Facts::default() }).is_some()
+    }
+
+    #[test]
+    fn a_source_without_its_schema_is_told() {
+        assert!(looked("select id from orders"));
+        assert!(looked("SELECT id FROM \"orders\" o"));
+        assert!(looked("select 1 from x.customers join Orders using (id)"));
+    }
+
+    #[test]
+    fn a_source_with_its_schema_is_fine_whatever_else_has_its_name() {
+        assert!(!looked("select id from public.orders"));
+        assert!(!looked("select id from \"shop\".\"public\".\"orders\" as orders"));
+        assert!(!looked("with orders as (select * from raw.orders) select id from orders"));
+        assert!(!looked("select count(*) as orders from raw.sales"));
+    }
+}

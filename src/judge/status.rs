@@ -1,0 +1,172 @@
+//! Whether a table is refreshed at all. The status decides; the engine's error counter stays at zero
+//! (docs/pg_trickle.md, "Status").
+
+use super::{Facts, engine_message, freshness::GRACE};
+use crate::model::{Deployed, Outcome, Setting, Stage, StreamTable, Value, Verdict};
+
+/// Judges one table that is there. `now` is the server's clock.
+pub fn judge(table: &StreamTable, deployed: &Deployed, facts: Option<&Facts>, now: Option<f64>) -> Outcome {
+    let (verdict, message, next) = standing(table, deployed, facts, now);
+    Outcome::new(Stage::Status, &table.relation, verdict, message)
+        .with_details(next)
+        .about(table.origin.as_ref())
+}
+
+fn standing(
+    table: &StreamTable,
+    deployed: &Deployed,
+    facts: Option<&Facts>,
+    now: Option<f64>,
+) -> (Verdict, String, Option<String>) {
+    let health = &deployed.health;
+    let name = &table.relation;
+    let failed = |message: String, next: String| (Verdict::Failed, message, Some(next));
+    if health.fuse_state.as_deref() == Some("blown") {
+        let why = health.blow_reason.as_deref().unwrap_or("no reason given");
+        // The other ways of resetting it let it blow again while the changes are still there.
+        let next = format!("raise fuse_ceiling, then: select pgtrickle.reset_fuse('{name}', 'apply')");
+        return failed(format!("its fuse has blown: {why}"), next);
+    }
+    let resume = format!("select pgtrickle.resume_stream_table('{name}')");
+    match health.status.as_str() {
+        "ACTIVE" => active(table, deployed, facts, now),
+        "ERROR" => {
+            let why = engine_message(health.last_error_message.as_deref().unwrap_or_default());
+            failed(format!("in status ERROR: {why}"), format!("when that is mended: {resume}"))
+        }
+        "SUSPENDED" if wants(table, deployed, Setting::Status, "SUSPENDED") => {
+            (Verdict::Warned, "SUSPENDED, as its model says".into(), None)
+        }
+        "SUSPENDED" => failed("SUSPENDED: it is not refreshed".into(), resume),
+        "INITIALIZING" => failed(
+            "INITIALIZING: the scheduler leaves it alone".into(),
+            format!("select pgtrickle.refresh_stream_table('{name}')"),
+        ),
+        status => failed(
+            format!("in the unknown status {status}"),
+            format!("look at it: select * from pgtrickle.explain_st('{name}')"),
+        ),
+    }
+}
+
+fn active(
+    table: &StreamTable,
+    deployed: &Deployed,
+    facts: Option<&Facts>,
+    now: Option<f64>,
+) -> (Verdict, String, Option<String>) {
+    let health = &deployed.health;
+    if health.needs_reinit {
+        // A tick fills it again; one that waits longer is stuck.
+        let since = now.zip(health.updated_at).map(|(now, updated)| now - updated);
+        let stuck = since.is_none_or(|since| since > GRACE.as_secs_f64());
+        let verdict = if stuck { Verdict::Failed } else { Verdict::Warned };
+        let next = format!("select pgtrickle.refresh_stream_table('{}')", table.relation);
+        return (verdict, "ACTIVE, but due to be filled again from scratch".into(), Some(next));
+    }
+    if health.refresh_tier.as_deref() == Some("frozen") {
+        if wants(table, deployed, Setting::Tier, "frozen") {
+            return (Verdict::Warned, "ACTIVE, but frozen, as its model says".into(), None);
+        }
+        let next = format!("select pgtrickle.alter_stream_table('{}', tier => 'hot')", table.relation);
+        return (Verdict::Failed, "ACTIVE, but frozen: the scheduler passes it by".into(), Some(next));
+    }
+    match facts.and_then(|facts| facts.gated_by.first()) {
+        Some(source) => (
+            Verdict::Failed,
+            format!("ACTIVE, but its source {source} is gated: the scheduler passes it by"),
+            Some(format!("select pgtrickle.ungate_source('{source}')")),
+        ),
+        None => (Verdict::Passed, "ACTIVE".into(), None),
+    }
+}
+
+/// Whether the model itself asks for it. A table that stands for itself is no wish of anybody's.
+fn wants(table: &StreamTable, deployed: &Deployed, setting: Setting, word: &str) -> bool {
+    !std::ptr::eq(table, &raw const deployed.table)
+        && table.settings.get(setting) == Some(&Value::Text(word.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        judge::sample::{self, NOW},
+        model::Health,
+    };
+
+    type Break = fn(&mut Health);
+
+    fn judged(change: impl FnOnce(&mut Health)) -> Outcome {
+        let table = sample::table("t", &[]);
+        let mut deployed = sample::deployed(table.clone());
+        change(&mut deployed.health);
+        judge(&table, &deployed, None, Some(NOW))
+    }
+
+    #[test]
+    fn active_alone_passes_and_every_other_state_says_its_own_sentence() {
+        assert_eq!(judged(|_| ()).verdict, Verdict::Passed);
+        let cases: [(Break, &str); 8] = [
+            (|h| h.status = "SUSPENDED".into(), "SUSPENDED: it is not refreshed"),
+            (|h| h.status = "INITIALIZING".into(), "INITIALIZING"),
+            (|h| h.status = "SOMETHING_NEW".into(), "unknown status SOMETHING_NEW"),
+            (|h| h.status = "ERROR".into(), "the engine gives no reason"),
+            (
+                |h| {
+                    h.status = "ERROR".into();
+                    h.last_error_message = Some("X { message: \"division by zero\", hint: None }".into());
+                },
+                "in status ERROR: division by zero",
+            ),
+            (|h| h.refresh_tier = Some("frozen".into()), "frozen"),
+            (
+                |h| {
+                    h.status = "SUSPENDED".into();
+                    h.fuse_state = Some("blown".into());
+                    h.blow_reason = Some("12 changes".into());
+                },
+                "its fuse has blown: 12 changes",
+            ),
+            (
+                |h| {
+                    h.needs_reinit = true;
+                    h.updated_at = Some(NOW - 60.0);
+                },
+                "filled again from scratch",
+            ),
+        ];
+        for (change, sentence) in cases {
+            let outcome = judged(change);
+            assert_eq!(outcome.verdict, Verdict::Failed, "{sentence}");
+            assert!(outcome.message.contains(sentence), "{sentence} in {}", outcome.message);
+            assert!(!outcome.details.is_empty(), "{sentence} has no next command");
+        }
+    }
+
+    #[test]
+    fn a_reinitialization_of_this_moment_is_no_failure() {
+        assert_eq!(judged(|h| h.needs_reinit = true).verdict, Verdict::Warned);
+    }
+
+    #[test]
+    fn a_gated_source_stops_its_readers() {
+        let table = sample::table("t", &[]);
+        let facts = Facts { gated_by: vec!["raw.orders".into()], ..Facts::default() };
+        let outcome = judge(&table, &sample::deployed(table.clone()), Some(&facts), Some(NOW));
+        assert_eq!(outcome.verdict, Verdict::Failed);
+        assert_eq!(outcome.details, ["select pgtrickle.ungate_source('raw.orders')"]);
+    }
+
+    #[test]
+    fn what_the_model_asks_for_is_no_failure() {
+        let mut table = sample::table("t", &[]);
+        table.settings.set(Setting::Tier, Value::Text("frozen".into()));
+        let mut deployed = sample::deployed(table.clone());
+        deployed.health.refresh_tier = Some("frozen".into());
+        assert_eq!(judge(&table, &deployed, None, Some(NOW)).verdict, Verdict::Warned);
+        // The same table as the catalog has it: nobody says that it should be so.
+        deployed.table = table;
+        assert_eq!(judge(&deployed.table, &deployed, None, Some(NOW)).verdict, Verdict::Failed);
+    }
+}

@@ -1,0 +1,38 @@
+-- What the engine says of itself, with the server's clock and what could hold its scheduler back.
+select jsonb_build_object(
+  'now', extract(epoch from pg_catalog.clock_timestamp()),
+  'emulator', (select extversion like '%-emulator' from pg_catalog.pg_extension where extname = 'pg_trickle'),
+  'checks', (select coalesce(jsonb_agg(to_jsonb(h)), '[]') from pgtrickle.health_check() as h),
+  'role', current_user,
+  'sees_activity', pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'usage'),
+  'standby', pg_catalog.pg_is_in_recovery(),
+  'enabled', coalesce(pg_catalog.current_setting('pg_trickle.enabled', true), '') not in ('off', 'false'),
+  'capture_paused', coalesce(pg_catalog.current_setting('pg_trickle.cdc_paused', true), '') in ('on', 'true'),
+  'wal_level', pg_catalog.current_setting('wal_level'),
+  'slot_lag_warning', pg_catalog.current_setting('pg_trickle.slot_lag_warning_threshold_mb', true),
+  'slot_lag_critical', pg_catalog.current_setting('pg_trickle.slot_lag_critical_threshold_mb', true),
+  'schedulers', (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'pid', pid, 'age', extract(epoch from pg_catalog.clock_timestamp() - backend_start)
+    )), '[]')
+    from pg_catalog.pg_stat_activity
+    where backend_type = 'pg_trickle scheduler' and datname = pg_catalog.current_database()
+  ),
+  'holders', (
+    select coalesce(jsonb_agg(to_jsonb(h) order by h.age desc), '[]')
+    from (
+      select
+        pid::text as id,
+        coalesce(nullif(application_name, ''), backend_type, '') as application,
+        coalesce(datname, '') as database,
+        extract(epoch from pg_catalog.clock_timestamp() - case state when 'active' then query_start else xact_start end) as age
+      from pg_catalog.pg_stat_activity
+      where backend_xmin is not null
+        and pid <> pg_catalog.pg_backend_pid()
+        and backend_type not in ('autovacuum worker')
+        and backend_type not like 'pg\_trickle%'
+        and coalesce(query_start, xact_start) is not null
+    ) as h
+    where h.age is not null
+  )
+)::text

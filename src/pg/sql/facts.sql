@@ -1,0 +1,60 @@
+-- What is worth knowing of each stream table beyond its catalog row.
+select coalesce(jsonb_agg(to_jsonb(f)), '[]')::text
+from (
+  select
+    s.pgt_schema as schema,
+    s.pgt_name as name,
+    sources.gated_by,
+    sources.sources,
+    coalesce(history.fallbacks, 0) as fallbacks,
+    coalesce(history.refreshes, 0) as refreshes,
+    case when s.refresh_mode = 'DIFFERENTIAL' and s.effective_refresh_mode = 'FULL' then (
+      select e.downgrade_reason from pgtrickle.explain_refresh_mode(s.pgt_schema || '.' || s.pgt_name) as e
+    ) end as why_full,
+    history.last_by,
+    (
+      select coalesce(jsonb_agg(a.attname order by a.attnum), '[]')
+      from pg_catalog.pg_attribute as a
+      where a.attrelid = s.pgt_relid and a.attnum > 0 and not a.attisdropped
+        and a.atttypid in ('float4'::regtype, 'float8'::regtype) and a.attname not like '\_\_pgt\_%'
+    ) as float_columns
+  from pgtrickle.pgt_stream_tables as s
+  cross join lateral (
+    select
+      coalesce(jsonb_agg(n.nspname || '.' || r.relname) filter (where g.gated), '[]') as gated_by,
+      coalesce(jsonb_agg(jsonb_build_object(
+        'schema', n.nspname, 'name', r.relname, 'source_type', d.source_type, 'cdc_mode', d.cdc_mode,
+        'primary_key', (
+          select coalesce(jsonb_agg(a.attname), '[]')
+          from pg_catalog.pg_index as i
+          join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
+          where i.indrelid = r.oid and i.indisprimary
+        ),
+        'spaced_types', (
+          select coalesce(jsonb_agg(a.attname || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod)), '[]')
+          from pg_catalog.pg_attribute as a
+          where a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
+            and (d.columns_used is null or a.attname = any (d.columns_used))
+            and pg_catalog.format_type(a.atttypid, null) like '% %'
+        )
+      )) filter (where r.oid is not null), '[]') as sources
+    from pgtrickle.pgt_dependencies as d
+    left join pg_catalog.pg_class as r on r.oid = d.source_relid
+    left join pg_catalog.pg_namespace as n on n.oid = r.relnamespace
+    left join pgtrickle.pgt_source_gates as g on g.source_relid = d.source_relid
+    where d.pgt_id = s.pgt_id
+  ) as sources
+  left join lateral (
+    select
+      count(*) filter (where h.was_full_fallback) as fallbacks,
+      count(*) as refreshes,
+      (array_agg(h.initiated_by order by h.start_time desc) filter (where h.action <> 'NO_DATA'))[1] as last_by
+    from (
+      select was_full_fallback, start_time, initiated_by, action
+      from pgtrickle.pgt_refresh_history
+      where pgt_id = s.pgt_id
+      order by start_time desc
+      limit 20
+    ) as h
+  ) as history on true
+) as f

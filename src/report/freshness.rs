@@ -1,0 +1,116 @@
+//! Ages in the shape of dbt's `sources.json`, version 3, for the tools that read that.
+
+use serde_json::{Value as Json, json};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::Report;
+use crate::{
+    judge::freshness::Age,
+    model::{AgeLimits, Outcome, Stage, Verdict},
+};
+
+/// Renders the ages of these tables with the verdicts of the report.
+pub fn render(report: &Report, ages: &[Age]) -> String {
+    let results: Vec<Json> = ages.iter().map(|age| result(age, report)).collect();
+    let document = json!({
+        "metadata": {
+            "dbt_schema_version": "https://schemas.getdbt.com/dbt/sources/v3.json",
+            "dbt_version": concat!("pgtrickle-ci ", env!("CARGO_PKG_VERSION")),
+            "generated_at": timestamp(report.started_at),
+            "invocation_id": null,
+            "env": {},
+        },
+        "results": results,
+        "elapsed_time": report.elapsed.as_secs_f64(),
+    });
+    format!("{document:#}\n")
+}
+
+/// What has no age is a runtime error in dbt's words, with the first thing that is wrong with it.
+fn result(age: &Age, report: &Report) -> Json {
+    let name = age.relation.to_string();
+    let of_table = |outcome: &&Outcome| outcome.subject == name;
+    let fresh = report.outcomes.iter().filter(of_table).find(|outcome| outcome.stage == Stage::Freshness);
+    let status = match fresh.map(|outcome| outcome.verdict) {
+        Some(Verdict::Passed) => Some("pass"),
+        Some(Verdict::Warned) => Some("warn"),
+        Some(Verdict::Failed) => Some("error"),
+        Some(Verdict::Skipped | Verdict::Errored) | None => None,
+    };
+    let (Some(status), Some(refreshed_at)) = (status, age.refreshed_at) else {
+        let bad = report.outcomes.iter().filter(of_table).find(|outcome| outcome.verdict.is_bad());
+        let why = bad.or(fresh).map_or("was not looked at", |outcome| outcome.message.as_str());
+        return json!({"unique_id": age.unique_id, "error": why, "status": "runtime error"});
+    };
+    json!({
+        "unique_id": age.unique_id,
+        "max_loaded_at": seconds(refreshed_at),
+        "snapshotted_at": seconds(age.now),
+        "max_loaded_at_time_ago_in_s": (age.now - refreshed_at).max(0.0),
+        "status": status,
+        "criteria": criteria(age.limits),
+        "adapter_response": {},
+        "timing": [],
+        "thread_id": "MainThread",
+        "execution_time": 0.0,
+    })
+}
+
+fn criteria(limits: Option<AgeLimits>) -> Json {
+    let limits = limits.unwrap_or_default();
+    // dbt has no seconds: what is no whole minute is rounded up to one.
+    let after = |limit: Option<std::time::Duration>| {
+        let minutes = limit.map(|limit| limit.as_secs().div_ceil(60));
+        json!({"count": minutes, "period": minutes.map(|_| "minute")})
+    };
+    json!({"warn_after": after(limits.warn_after), "error_after": after(limits.error_after), "filter": null})
+}
+
+fn seconds(epoch: f64) -> Option<String> {
+    timestamp(OffsetDateTime::UNIX_EPOCH + time::Duration::seconds_f64(epoch))
+}
+
+fn timestamp(time: OffsetDateTime) -> Option<String> {
+    time.format(&Rfc3339).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::Relation;
+
+    #[test]
+    fn ages_are_told_as_dbt_tells_those_of_sources() {
+        let mut report = Report::begin("check", OffsetDateTime::UNIX_EPOCH);
+        let said = |stage, name: &str, verdict, message: &str| Outcome::new(stage, name, verdict, message);
+        report.outcomes = vec![
+            said(Stage::Freshness, "s.good", Verdict::Passed, "refreshed 5s ago"),
+            said(Stage::Freshness, "s.old", Verdict::Failed, "refreshed 1h ago"),
+            said(Stage::Status, "s.broken", Verdict::Failed, "in status ERROR"),
+            said(Stage::Freshness, "s.broken", Verdict::Skipped, "not looked at"),
+        ];
+        let age = |name: &str| Age {
+            relation: Relation::new("s", name),
+            unique_id: format!("model.shop.{name}"),
+            refreshed_at: Some(1_795_238_000.0),
+            now: 1_795_238_005.5,
+            limits: Some(AgeLimits { warn_after: Some(Duration::from_secs(70)), error_after: None }),
+        };
+        let text = render(&report, &["good", "old", "broken", "gone"].map(age));
+        let document: Json = serde_json::from_str(&text).unwrap();
+        let results = document["results"].as_array().unwrap();
+        assert_eq!(results[0]["status"], "pass");
+        assert_eq!(results[0]["max_loaded_at"], "2026-11-21T05:13:20Z");
+        assert_eq!(results[0]["max_loaded_at_time_ago_in_s"], 5.5);
+        assert_eq!(results[0]["criteria"]["warn_after"], json!({"count": 2, "period": "minute"}));
+        assert_eq!(results[0]["criteria"]["error_after"], json!({"count": null, "period": null}));
+        assert_eq!(results[1]["status"], "error");
+        assert_eq!(
+            results[2],
+            json!({"unique_id": "model.shop.broken", "error": "in status ERROR", "status": "runtime error"})
+        );
+        assert_eq!(results[3]["error"], "was not looked at");
+    }
+}

@@ -1,0 +1,128 @@
+//! Faults on the way from the sources to the tables, which the engine itself does not notice.
+
+use serde_json::json;
+
+use super::Shop;
+
+impl Shop {
+    fn trigger(&self, source: &str, pattern: &str) -> String {
+        let sql = format!(
+            "select tgname from pg_trigger where tgrelid = '{source}'::regclass and tgname like '{pattern}'"
+        );
+        self.database.value(&sql).expect("the trigger is there")
+    }
+}
+
+#[test]
+fn each_of_the_four_triggers_has_to_be_there_and_to_fire() {
+    let shop = Shop::new();
+    for event in ["ins", "upd", "del", "truncate"] {
+        let trigger = shop.trigger("orders", &format!("pg\\_trickle\\_cdc\\_{event}\\_%"));
+        shop.fault(
+            &format!("alter table orders disable trigger {trigger}"),
+            "capture",
+            &format!("the trigger {trigger} is disabled"),
+            &format!("alter table orders enable trigger {trigger}"),
+        );
+        let definition = format!("select pg_get_triggerdef(oid) from pg_trigger where tgname = '{trigger}'");
+        let definition = shop.database.value(&definition).unwrap();
+        shop.fault(
+            &format!("drop trigger {trigger} on orders"),
+            "capture",
+            &format!("the trigger {trigger} is missing"),
+            &definition,
+        );
+    }
+}
+
+#[test]
+fn a_trigger_has_to_call_what_captures() {
+    let shop = Shop::new();
+    let function =
+        "select pg_get_functiondef(tgfoid) from pg_trigger where tgname like 'pg\\_trickle\\_cdc\\_ins\\_%'";
+    let name =
+        "select tgfoid::regproc::text from pg_trigger where tgname like 'pg\\_trickle\\_cdc\\_ins\\_%'";
+    let (function, name) = (shop.database.value(function).unwrap(), shop.database.value(name).unwrap());
+    shop.fault(
+        &format!(
+            "create or replace function {name}() returns trigger language plpgsql as 'begin return null; end'"
+        ),
+        "capture",
+        "calls a function that captures nothing",
+        &function,
+    );
+}
+
+#[test]
+fn a_buffer_and_the_columns_that_it_takes_have_to_be_there() {
+    let shop = Shop::new();
+    let buffer = "select format('%s', relname) from pg_class where relnamespace = 'pgtrickle_changes'::regnamespace and relkind = 'r'";
+    let buffer = shop.database.value(buffer).unwrap();
+    shop.fault(
+        &format!("alter table pgtrickle_changes.{buffer} rename to lost"),
+        "capture",
+        &format!("the change buffer pgtrickle_changes.{buffer} is gone"),
+        &format!("alter table pgtrickle_changes.lost rename to {buffer}"),
+    );
+    shop.fault(
+        "alter table orders rename column amount to quantity",
+        "capture",
+        "its column amount is gone",
+        "alter table orders rename column quantity to amount",
+    );
+}
+
+#[test]
+fn a_dropped_source_is_red() {
+    let shop = Shop::new();
+    shop.database.run("drop table orders");
+    shop.expect_red("capture", "the source table is gone");
+}
+
+#[test]
+fn what_one_stream_table_hands_to_another_has_to_be_there() {
+    let mut shop = Shop::new();
+    shop.add("large", "select id, amount from public.totals where amount > 15", &json!({}));
+    shop.expect_green();
+    let buffer = "select relname from pg_class where relnamespace = 'pgtrickle_changes'::regnamespace and relname like 'changes\\_pgt\\_%' and relkind = 'r'";
+    let buffer = shop.database.value(buffer).unwrap();
+    shop.fault(
+        &format!("alter table pgtrickle_changes.{buffer} rename to lost"),
+        "capture",
+        &format!("the change buffer pgtrickle_changes.{buffer} is gone"),
+        &format!("alter table pgtrickle_changes.lost rename to {buffer}"),
+    );
+}
+
+#[test]
+fn the_triggers_of_an_immediate_table_are_looked_at() {
+    let mut shop = Shop::new();
+    shop.add("at_once", "select id from public.orders", &json!({"refresh_mode": "IMMEDIATE"}));
+    shop.expect_green();
+    for event in ["ins", "upd", "del", "trunc"] {
+        let trigger = shop.trigger("orders", &format!("pgt\\_ivm\\_after\\_{event}\\_%"));
+        shop.fault(
+            &format!("alter table orders disable trigger {trigger}"),
+            "capture",
+            &format!("the trigger {trigger} is disabled"),
+            &format!("alter table orders enable trigger {trigger}"),
+        );
+    }
+}
+
+#[test]
+fn capture_that_is_paused_or_not_what_was_asked_for_is_red() {
+    let mut shop = Shop::new();
+    let database = shop.database.endpoint.database.clone();
+    shop.fault(
+        &format!("alter database {database} set pg_trickle.cdc_paused = 'on'"),
+        "capture",
+        "cdc_paused is on",
+        &format!("alter database {database} reset pg_trickle.cdc_paused"),
+    );
+    shop.add("from_wal", "select id from public.orders", &json!({"cdc_mode": "wal"}));
+    shop.expect_red("capture", "its REPLICA IDENTITY is not FULL");
+    shop.database.run("select pgtrickle.alter_stream_table('public.from_wal', cdc_mode => 'trigger')");
+    shop.models.pop();
+    shop.expect_green();
+}

@@ -1,0 +1,154 @@
+//! Faults of single tables, and what follows from them.
+
+use serde_json::json;
+
+use super::{Shop, expect_bad};
+
+#[test]
+fn every_status_but_active_is_red_with_its_own_sentence() {
+    let shop = Shop::new();
+    let alter = |setting: &str| format!("select pgtrickle.alter_stream_table('public.totals', {setting})");
+    let active = alter("status => 'ACTIVE'");
+    shop.fault(
+        &alter("status => 'SUSPENDED'"),
+        "status",
+        "SUSPENDED",
+        "select pgtrickle.resume_stream_table('public.totals')",
+    );
+    shop.fault(&alter("status => 'ERROR'"), "status", "in status ERROR: the engine gives no reason", &active);
+    shop.fault(&alter("status => 'INITIALIZING'"), "status", "INITIALIZING", &active);
+    shop.fault(&alter("tier => 'frozen'"), "status", "frozen", &alter("tier => 'hot'"));
+    shop.fault(
+        "select pgtrickle.gate_source('public.orders')",
+        "status",
+        "its source public.orders is gated",
+        "select pgtrickle.ungate_source('public.orders')",
+    );
+}
+
+#[test]
+fn a_failing_query_is_red_with_its_error_and_takes_down_its_readers() {
+    let mut shop = Shop::new();
+    shop.add("shares", "select id, 100 / amount as share from public.orders", &json!({"schedule": "1s"}));
+    shop.add("top_shares", "select id, share from public.shares where share > 1", &json!({"schedule": "1s"}));
+    shop.expect_green();
+    shop.database.run("insert into orders values (3, 0)");
+    shop.database
+        .wait_for("select status = 'ERROR' from pgtrickle.pgt_stream_tables where pgt_name = 'shares'");
+    let (ran, report) = shop.check(&[]);
+    expect_bad(&ran, &report, "status", "in status ERROR: division by zero");
+    let bad = report["outcomes"].as_array().unwrap().iter().filter(|o| o["verdict"] == "failed");
+    let causes: Vec<_> = bad.collect();
+    assert_eq!(causes.len(), 1, "one cause is told once: {causes:?}");
+    assert!(causes[0]["details"].to_string().contains("it takes down public.top_shares"), "{causes:?}");
+
+    shop.database.run("delete from orders where id = 3");
+    for table in ["shares", "top_shares"] {
+        let status = format!("select status from pgtrickle.pgt_stream_tables where pgt_name = '{table}'");
+        if shop.database.value(&status) == Some("ERROR".into()) {
+            shop.database.run(&format!("select pgtrickle.resume_stream_table('public.{table}')"));
+        }
+    }
+    shop.expect_green();
+}
+
+#[test]
+fn a_blown_fuse_is_red_until_it_is_reset() {
+    let mut shop = Shop::new();
+    let fused = json!({"schedule": "1s", "fuse": "on", "fuse_ceiling": 3});
+    shop.add("fused", "select id, amount from public.orders", &fused);
+    shop.database.run("select pgtrickle.alter_stream_table('public.fused', fuse => 'on', fuse_ceiling => 3)");
+    shop.database.run("insert into orders select n, n from generate_series(10, 30) as n");
+    shop.database
+        .wait_for("select fuse_state = 'blown' from pgtrickle.pgt_stream_tables where pgt_name = 'fused'");
+    shop.expect_red("status", "its fuse has blown");
+    shop.database.run("select pgtrickle.alter_stream_table('public.fused', fuse_ceiling => 1000)");
+    shop.database.run("select pgtrickle.reset_fuse('public.fused', 'apply')");
+    shop.models.pop();
+    shop.expect_green();
+}
+
+#[test]
+fn what_is_missing_renamed_or_replaced_is_red() {
+    let shop = Shop::new();
+    shop.fault(
+        "alter table totals rename to elsewhere",
+        "present",
+        "its storage was renamed to public.elsewhere",
+        "alter table elsewhere rename to totals",
+    );
+    shop.database.run("alter table totals rename to elsewhere; create table totals (id int)");
+    shop.expect_red("present", "something else has its name");
+    shop.database.run("drop table totals; alter table elsewhere rename to totals");
+    shop.expect_green();
+    shop.database.run("drop table totals");
+    shop.expect_red("present", "does not exist");
+    shop.database.run("create view totals as select 1 as id");
+    shop.expect_red("present", "is a view and no stream table");
+}
+
+#[test]
+fn what_was_changed_by_hand_since_the_deployment_is_red() {
+    let shop = Shop::new();
+    let alter = |setting: &str| format!("select pgtrickle.alter_stream_table('public.totals', {setting})");
+    shop.fault(&alter("schedule => '5m'"), "present", "schedule differs", &alter("schedule => '60s'"));
+    shop.fault(
+        &alter("query => 'select id, amount + 1 as amount from public.orders'"),
+        "present",
+        "query differs",
+        &alter("query => 'select id, amount from public.orders'"),
+    );
+}
+
+#[test]
+fn a_table_that_was_never_filled_is_red_until_it_is_refreshed() {
+    let mut shop = Shop::new();
+    let query = "select id from public.orders";
+    shop.models.push(crate::support::model("empty", query, &json!({"initialize": false})));
+    shop.fault(
+        &format!("select pgtrickle.create_stream_table('public.empty', '{query}', '1m', 'DIFFERENTIAL', initialize => false)"),
+        "population",
+        "initialize: false",
+        "select pgtrickle.refresh_stream_table('public.empty')",
+    );
+}
+
+/// Another session's lock stops the refreshes without any other trace.
+#[test]
+fn a_table_that_is_active_and_stopped_is_red_by_the_ages_of_its_model() {
+    let mut shop = Shop::new();
+    let limits = json!({"schedule": "1s", "freshness": {"error_after": {"count": 4, "period": "second"}}});
+    shop.add("quick", "select id from public.orders", &limits);
+    shop.database.wait_for("select now() - last_refresh_at < interval '1 s' from pgtrickle.pgt_stream_tables where pgt_name = 'quick'");
+    shop.expect_green();
+    shop.database.run("begin; select from pgtrickle.pgt_stream_tables where pgt_name = 'quick' for update");
+    shop.database.wait_for("select clock_timestamp() - last_refresh_at > interval '4500 ms' from pgtrickle.pgt_stream_tables where pgt_name = 'quick'");
+    shop.expect_red("freshness", "more than 4s is too old");
+    shop.database.run("commit");
+    shop.database.wait_for("select clock_timestamp() - last_refresh_at < interval '1 s' from pgtrickle.pgt_stream_tables where pgt_name = 'quick'");
+    shop.expect_green();
+}
+
+#[test]
+fn what_is_refreshed_in_full_against_the_wish_is_a_warning_or_red() {
+    let mut shop = Shop::new();
+    let query = "select id from public.orders tablesample bernoulli (50)";
+    shop.add("sampled", query, &json!({"refresh_mode": "AUTO"}));
+    let (ran, _) = shop.check(&[]);
+    assert!(ran.expect(0).stdout.contains("AUTO was asked for"));
+    let (ran, report) = shop.check(&["--fail-on-fallback"]);
+    expect_bad(&ran, &report, "refresh-mode", "it is refreshed in full");
+}
+
+#[test]
+fn a_known_hazard_is_a_warning_until_it_is_silenced_with_a_reason() {
+    let mut shop = Shop::new();
+    shop.add("nightly", "select id from orders", &json!({"schedule": "0 3 * * *"}));
+    let (ran, _) = shop.check(&[]);
+    let said = ran.expect(0).stdout;
+    assert!(said.contains("cron-schedule:") && said.contains("search-path:"), "{said}");
+    let silenced = "version: 1\nchecks:\n  silence:\n  - {hazard: cron-schedule, model: nightly, reason: it is small}\n  - {hazard: search-path, model: 'public.*', reason: one schema}\n";
+    std::fs::write(shop.dir.path().join("pgtrickle-ci.yml"), silenced).unwrap();
+    let (ran, _) = shop.check(&["--fail-on", "warn", "--config", "pgtrickle-ci.yml"]);
+    ran.expect(0);
+}

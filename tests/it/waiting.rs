@@ -1,0 +1,98 @@
+//! `wait`: it ends as soon as the answer is known.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::{Database, Ran, manifest, model, pgtrickle_ci};
+
+const QUERY: &str = "select id from public.orders";
+
+fn database() -> Database {
+    let database = Database::new();
+    database.run("create table orders (id int primary key); insert into orders values (1)");
+    database
+}
+
+fn create(database: &Database, name: &str, more: &str) {
+    database.run(&format!(
+        "select pgtrickle.create_stream_table('public.{name}', '{QUERY}', '1m', 'DIFFERENTIAL'{more})"
+    ));
+}
+
+fn wait(database: &Database, tables: &[&str], more: &[&str]) -> Ran {
+    let dir = tempfile::tempdir().unwrap();
+    let models = tables.iter().map(|name| model(name, QUERY, &json!({})));
+    let manifest = manifest(dir.path(), "manifest.json", models);
+    Ran::of(
+        pgtrickle_ci()
+            .current_dir(dir.path())
+            .args(["wait", "--database-url", &database.url(), "--manifest"])
+            .arg(manifest)
+            .args(more),
+    )
+}
+
+#[test]
+fn a_table_without_initialization_is_never_waited_for_and_filled_on_request() {
+    let database = database();
+    create(&database, "totals", "");
+    create(&database, "empty", ", initialize => false");
+    let started = std::time::Instant::now();
+    let ran = wait(&database, &["totals", "empty"], &["--timeout", "60s"]).expect(1);
+    assert!(
+        ran.stdout.contains("initialize: false")
+            && ran.stdout.contains("refresh_stream_table('public.empty')"),
+        "{}",
+        ran.stdout
+    );
+    assert!(started.elapsed() < Duration::from_secs(30), "it waited for what cannot come");
+
+    wait(&database, &["totals", "empty"], &["--refresh"]).expect(0);
+    assert_eq!(database.value("select count(*) from empty"), Some("1".into()));
+}
+
+#[test]
+fn waiting_for_a_table_that_does_not_come_ends_at_the_deadline() {
+    let database = database();
+    create(&database, "totals", "");
+    let ran = wait(&database, &["totals", "nobody_makes_it"], &["--timeout", "300ms"]);
+    assert!(ran.expect(1).stdout.contains("does not exist"));
+}
+
+/// It fails with the first table that cannot come, and does not use up the time of the others.
+#[test]
+fn a_table_in_error_ends_the_wait_for_all() {
+    let database = database();
+    create(&database, "totals", "");
+    database.run("select pgtrickle.alter_stream_table('public.totals', status => 'ERROR')");
+    let started = std::time::Instant::now();
+    let ran = wait(&database, &["totals", "nobody_makes_it"], &["--timeout", "60s"]).expect(1);
+    assert!(ran.stdout.contains("is in status ERROR"), "{}", ran.stdout);
+    assert!(started.elapsed() < Duration::from_secs(30), "it waited for what cannot come");
+}
+
+#[test]
+fn a_table_has_a_deadline_of_its_own() {
+    let database = database();
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("pgtrickle-ci.yml");
+    std::fs::write(&config, "wait: {timeout: 60s, models: {nobody_makes_it: 300ms}}\n").unwrap();
+    let started = std::time::Instant::now();
+    let config = config.to_str().unwrap();
+    wait(&database, &["nobody_makes_it"], &["--config", config]).expect(1);
+    assert!(started.elapsed() < Duration::from_secs(30), "its own time was over long ago");
+}
+
+#[test]
+fn a_table_that_comes_is_told_and_ends_the_wait() {
+    let database = database();
+    let waiting = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| wait(&database, &["late"], &["--timeout", "60s"]));
+        std::thread::sleep(Duration::from_millis(1_500));
+        create(&database, "late", "");
+        waiting.join().unwrap()
+    });
+    let ran = waiting.expect(0);
+    assert!(ran.stderr.contains("public.late is populated"), "{}", ran.stderr);
+}
