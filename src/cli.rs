@@ -36,6 +36,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Verify that the stream tables hold what their queries give
     Verify(VerifyArgs),
+    /// Post a report as the one comment of its pull request, or at night as the one issue
+    Comment(CommentArgs),
     /// Run a command with a PostgreSQL 18 of its own, gone when it ends
     Ephemeral(EphemeralArgs),
 }
@@ -480,6 +482,33 @@ pub struct VerifyArgs {
     pub server: ServerArgs,
     #[command(flatten)]
     pub reports: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+#[expect(missing_docs, reason = "the doc comments here are the help texts")]
+pub struct CommentArgs {
+    /// The report, as `--json FILE` wrote it
+    #[arg(long, value_name = "FILE", env = "PGTRICKLE_CI_FROM_REPORT", hide_env = true)]
+    pub from_report: PathBuf,
+    /// When to post: auto where there is something to post to, and a refusal is a warning; always, or fail
+    #[arg(long, value_enum, env = "PGTRICKLE_CI_WHEN", hide_env = true)]
+    pub when: Option<When>,
+    /// Tells the comments of several workflows apart [default: default]
+    #[arg(long, value_name = "KEY", env = "PGTRICKLE_CI_COMMENT_KEY", hide_env = true)]
+    pub comment_key: Option<String>,
+    /// Write the comment's body to the standard output, and post nothing
+    #[arg(long, env = "PGTRICKLE_CI_DRY_RUN", hide_env = true)]
+    pub dry_run: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum When {
+    #[default]
+    Auto,
+    Always,
+    Never,
 }
 
 #[derive(Debug, Args)]

@@ -13,7 +13,7 @@ use std::{
 use crate::{
     cli::{self, ColorChoice, EngineArg, FailOn},
     commands::Wishes,
-    dbt,
+    dbt, github,
     judge::Terms,
     output::{self, Ui},
     pg,
@@ -95,6 +95,21 @@ pub struct Config {
     pub file_dir: PathBuf,
     /// What was read of the environment.
     pub environment: Environment,
+}
+
+/// The GitHub workflow that this runs in.
+#[derive(Clone, Debug)]
+pub struct Workflow {
+    /// The address of the API.
+    pub api: String,
+    /// What may be done there.
+    pub token: Option<crate::model::Secret>,
+    /// Where it runs.
+    pub repository: github::Repository,
+    /// What it was started by.
+    pub event: github::Event,
+    /// Its number, which grows from run to run.
+    pub run: Option<u64>,
 }
 
 /// The environment as it was at the start.
@@ -338,6 +353,49 @@ impl Config {
     /// How far apart two floating point numbers may be, relative to the greater.
     pub fn float_tolerance(&self) -> f64 {
         self.file.verify.float_tolerance.unwrap_or(1e-9)
+    }
+
+    /// The GitHub workflow that this runs in, if it does.
+    pub fn workflow(&self) -> Result<Option<Workflow>, github::Error> {
+        let get = |name: &str| self.environment.get(name);
+        let (Some(repository), Some(name)) = (get("GITHUB_REPOSITORY"), get("GITHUB_EVENT_NAME")) else {
+            return Ok(None);
+        };
+        let file = get("GITHUB_EVENT_PATH").unwrap_or_default();
+        let unreadable = |error: std::io::Error| github::Error::Event {
+            event: name.into(),
+            reason: format!("`{file}`: {error}"),
+        };
+        let payload = std::fs::read_to_string(file).map_err(unreadable)?;
+        Ok(Some(Workflow {
+            api: get("GITHUB_API_URL").unwrap_or("https://api.github.com").to_owned(),
+            token: get("GITHUB_TOKEN").map(crate::model::Secret::new),
+            repository: github::Repository::parse(repository)?,
+            event: github::Event::read(name, &payload, get("GITHUB_SHA"))?,
+            run: get("GITHUB_RUN_ID").and_then(|run| run.parse().ok()),
+        }))
+    }
+
+    /// The commit that is looked at, as the workflow knows it; GitLab has a variable of its own for it.
+    pub fn commit(&self) -> Option<String> {
+        let event = self.workflow().ok().flatten().map(|workflow| workflow.event);
+        event.and_then(|event| event.commit).or_else(|| self.environment.get("CI_COMMIT_SHA").map(Into::into))
+    }
+
+    /// The file behind a variable of the runner, as `GITHUB_OUTPUT`.
+    pub fn runner_file(&self, variable: &str) -> Option<PathBuf> {
+        self.environment.get(variable).map(PathBuf::from)
+    }
+
+    /// When to post a comment.
+    pub fn when(&self, args: &cli::CommentArgs) -> cli::When {
+        args.when.or(self.file.comment.when).unwrap_or_default()
+    }
+
+    /// What tells this comment from those of other workflows.
+    pub fn comment_key(&self, args: &cli::CommentArgs) -> Result<github::Key, github::Error> {
+        let key = args.comment_key.as_deref().or(self.file.comment.key.as_deref());
+        github::Key::new(key.unwrap_or("default"))
     }
 
     fn explain(&self, name: &str, value: &str, from: &str) {

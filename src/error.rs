@@ -1,6 +1,6 @@
 //! Why a command could not do its work: every module's own error, and the next command to type.
 
-use crate::{config, dbt, output, pg, plan, project, report, server, sources};
+use crate::{commands, config, dbt, github, output, pg, plan, project, report, server, sources};
 
 /// Any reason to end with exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +13,8 @@ pub enum Error {
     #[error(transparent)]
     Dbt(#[from] dbt::Error),
     #[error(transparent)]
+    Github(#[from] github::Error),
+    #[error(transparent)]
     Output(#[from] output::Error),
     #[error(transparent)]
     Pg(#[from] pg::Error),
@@ -22,6 +24,10 @@ pub enum Error {
     Saved(#[from] plan::saved::Error),
     #[error(transparent)]
     Project(#[from] project::Error),
+    #[error(transparent)]
+    Refusal(#[from] commands::Refusal),
+    #[error(transparent)]
+    Report(#[from] report::read::Error),
     #[error(transparent)]
     Server(#[from] server::Error),
     #[error(transparent)]
@@ -35,11 +41,14 @@ impl Error {
             Self::Config(error) => error.hint(),
             Self::Compare(error) => Some(error.hint()),
             Self::Dbt(error) => error.hint(),
+            Self::Github(error) => error.hint(),
             Self::Output(error) => Some(error.hint()),
             Self::Pg(error) => error.hint(),
             Self::Plan(error) => Some(error.hint()),
             Self::Saved(error) => Some(error.hint()),
             Self::Project(error) => Some(error.hint()),
+            Self::Refusal(error) => Some(error.hint()),
+            Self::Report(error) => Some(error.hint()),
             Self::Server(error) => error.hint(),
             Self::Sources(error) => error.hint(),
         }

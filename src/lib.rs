@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | 4 the door | [`cli`], [`config`], [`exit`] | what was typed becomes one resolved configuration |
 //! | 3 the acts | [`commands`] | one file a subcommand, each a short story told in calls |
-//! | 2 the hands | [`dbt`], [`pg`], [`server`], [`sources`], [`output`] | processes, sockets, files |
+//! | 2 the hands | [`dbt`], [`pg`], [`server`], [`sources`], [`github`], [`output`] | processes, sockets, files |
 //! | 1 the thought | [`project`], [`plan`], [`judge`], [`mutate`], [`report`] | values in, values out: no clock, no input, no output |
 //! | 0 the words | [`model`] | names, settings, outcomes |
 //!
@@ -25,6 +25,7 @@ pub mod config;
 pub mod dbt;
 pub mod error;
 pub mod exit;
+pub mod github;
 pub mod judge;
 pub mod model;
 pub mod mutate;

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::report::text;
+use crate::report::{annotations, text};
 
 /// A report that could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +49,15 @@ impl Ui {
     /// Whether the output of programs that are run is passed on while they run.
     pub fn passes_output_on(&self) -> bool {
         !self.quiet && (self.verbose || self.runner)
+    }
+
+    /// A warning, which a runner shows beside the job, too.
+    pub fn warn(&self, title: &str, text: &str) {
+        if self.runner {
+            to_runner(&annotations::command("warning", &[("title", title)], &text::plain(text)));
+        } else {
+            to_stderr(&format!("warning: {title}\n{text}"));
+        }
     }
 
     /// Opens a fold in a runner's log.
@@ -122,6 +131,18 @@ impl Drop for Live {
 pub fn to_stderr(words: &str) {
     // Nobody listens when this fails.
     let _ = writeln!(io::stderr().lock(), "{}", text::no_command(&text::plain(words)));
+}
+
+/// Commands of our own to the runner, made by [`crate::report::annotations`].
+pub fn to_runner(commands: &str) {
+    let _ = io::stderr().lock().write_all(commands.as_bytes());
+}
+
+/// Adds text to a file that a runner gave us.
+pub fn append(file: &Path, text: &str) -> Result<(), Error> {
+    let append =
+        || std::fs::OpenOptions::new().append(true).create(true).open(file)?.write_all(text.as_bytes());
+    append().map_err(|source| Error { file: file.to_owned(), source })
 }
 
 /// A command of our own to the runner. The title is ours, too.

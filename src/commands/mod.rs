@@ -3,14 +3,17 @@
 mod apply;
 mod base;
 mod check;
+mod comment;
 mod ephemeral;
 mod plan;
 mod run;
+mod runner;
 mod selection;
 mod sources;
 mod verify;
 mod wait;
 
+pub use comment::Refusal;
 pub use verify::Wishes;
 
 use std::{
@@ -43,7 +46,7 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
         Command::Wait(args) => &args.project.project_dir,
         Command::Check(args) => &args.project.project_dir,
         Command::Verify(args) => &args.project.project_dir,
-        Command::Ephemeral(_) => Path::new("."),
+        Command::Comment(_) | Command::Ephemeral(_) => Path::new("."),
     };
     let config = Config::resolve(&cli.global, project_dir)?;
     match &cli.command {
@@ -79,6 +82,7 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
             });
             exit.await
         }
+        Command::Comment(args) => comment::comment(&config, args).await,
         Command::Ephemeral(args) => {
             ephemeral::run(&config.ephemeral(&args.engine), &args.command).await.map(Exit::Command)
         }
@@ -103,6 +107,7 @@ async fn reported(
     }
     let mut report = Report::begin(command, OffsetDateTime::now_utc());
     report.strict = config.is_strict(reports);
+    report.commit = config.commit();
     let started = Instant::now();
     // The losing side is dropped, and with it whatever it had started.
     let ending = tokio::select! {
@@ -116,6 +121,7 @@ async fn reported(
     }
     report.interrupted = matches!(ending, Ending::Stopped(_));
     write(config, reports, &report, &ending)?;
+    runner::tell(config, &report);
     match ending {
         Ending::Done(Ok(Exit::Passed)) if !report.passed() => Ok(Exit::Refused),
         Ending::Done(end) => end,

@@ -11,7 +11,7 @@ use serde_yaml::Value as Yaml;
 
 use super::Error;
 use crate::{
-    cli::FailOn,
+    cli::{FailOn, When},
     judge::{Silence, hazards},
     model::AgeLimits,
 };
@@ -34,6 +34,18 @@ pub struct File {
     pub checks: ChecksSection,
     /// Whether the tables hold what their queries give.
     pub verify: VerifySection,
+    /// The comment of a pull request.
+    pub comment: CommentSection,
+}
+
+/// `comment:`
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+#[serde(default)]
+pub struct CommentSection {
+    /// Tells the comments of several workflows apart.
+    pub key: Option<String>,
+    /// When to post.
+    pub when: Option<When>,
 }
 
 /// `plan:`
@@ -153,8 +165,8 @@ fn durations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Stri
 }
 
 /// The keys that each mapping of the file may have. Below those that are not listed anything may stand.
-const KEYS: [(&str, &[&str]); 8] = [
-    ("", &["version", "fixtures", "plan", "wait", "freshness", "checks", "verify"]),
+const KEYS: [(&str, &[&str]); 9] = [
+    ("", &["version", "fixtures", "plan", "wait", "freshness", "checks", "verify", "comment"]),
     ("plan", &["allow_drop", "allow_recreate"]),
     ("wait", &["timeout", "models"]),
     ("freshness", &["warn_after", "error_after"]),
@@ -162,6 +174,7 @@ const KEYS: [(&str, &[&str]); 8] = [
     ("freshness.error_after", &["count", "period"]),
     ("checks", &["fail_on", "fail_on_fallback", "silence"]),
     ("verify", &["budget", "seed", "float_tolerance", "skip"]),
+    ("comment", &["key", "when"]),
 ];
 
 /// Every key, as it is written from the top.
@@ -230,7 +243,8 @@ mod tests {
     fn every_key_is_read() {
         let text = "version: 1\nfixtures: [ci/sources.sql]\nplan: {allow_drop: [a], allow_recreate: [all]}\nwait: {timeout: 90s, models: {slow: 10m}}\n\
                     freshness: {warn_after: {count: 10, period: minute}, error_after: {count: 1, period: hour}}\nverify: {budget: 5s, seed: 7, float_tolerance: 1e-6, skip: [s.t]}\n\
-                    checks: {fail_on: warn, fail_on_fallback: true, silence: [{hazard: search-path, model: \"marts.*\", reason: one schema}]}\n";
+                    checks: {fail_on: warn, fail_on_fallback: true, silence: [{hazard: search-path, model: \"marts.*\", reason: one schema}]}\n\
+                    comment: {key: staging, when: always}\n";
         let file = parse(text).unwrap();
         assert_eq!(file.fixtures, [PathBuf::from("ci/sources.sql")]);
         assert_eq!(file.plan.allow_recreate, ["all"]);
@@ -241,6 +255,7 @@ mod tests {
         assert_eq!((file.verify.seed, file.verify.float_tolerance), (Some(7), Some(1e-6)));
         assert_eq!((file.verify.budget, &file.verify.skip[0][..]), (Some(Duration::from_secs(5)), "s.t"));
         assert_eq!(Silence::from(&file.checks.silence[0]).reason, "one schema");
+        assert_eq!((file.comment.key.as_deref(), file.comment.when), (Some("staging"), Some(When::Always)));
         for key in known_keys() {
             assert!(key.rsplit('.').all(|part| text.contains(part)), "{key} is not tried here");
         }

@@ -43,6 +43,25 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// Every stage, in their order: a report is read back with them.
+    pub const ALL: [Self; 15] = [
+        Self::Setup,
+        Self::Plan,
+        Self::Deploy,
+        Self::Present,
+        Self::Population,
+        Self::Test,
+        Self::Status,
+        Self::Freshness,
+        Self::Scheduler,
+        Self::Capture,
+        Self::Mode,
+        Self::Dependencies,
+        Self::Hazard,
+        Self::Equality,
+        Self::Verify,
+    ];
+
     /// The stage in one lower-case word.
     pub fn name(self) -> &'static str {
         match self {
@@ -82,6 +101,9 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Every verdict.
+    pub const ALL: [Self; 5] = [Self::Passed, Self::Skipped, Self::Warned, Self::Failed, Self::Errored];
+
     /// The verdict in one lower-case word.
     pub fn name(self) -> &'static str {
         match self {
@@ -151,5 +173,18 @@ impl Outcome {
     pub fn taking(mut self, elapsed: Duration) -> Self {
         self.elapsed = Some(elapsed);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_stage_is_forgotten_where_reports_are_read_back() {
+        let (_, name) = include_str!("outcome.rs").split_once("pub fn name(self)").unwrap();
+        let (name, _) = name.split_once("\n    }\n").unwrap();
+        assert_eq!(name.matches("Self::").count(), Stage::ALL.len());
+        assert!(Stage::ALL.is_sorted());
     }
 }

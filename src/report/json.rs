@@ -39,6 +39,9 @@ pub struct V1Report {
     pub conclusion: String,
     /// Warnings count as failures.
     pub strict: bool,
+    /// The commit that was looked at; null where no workflow said it.
+    #[serde(default)]
+    pub commit: Option<String>,
     /// When the command began, RFC 3339.
     pub started_at: String,
     /// How long it took.
@@ -129,6 +132,8 @@ pub struct V1Step {
     pub action: String,
     /// It needs a permission that was not given.
     pub refused: bool,
+    /// What has the name of a new table now and has to go, in SQL's word for it.
+    pub replaces: Option<String>,
     /// Settings before and after; for a new table what is worth saying of it.
     pub settings: Vec<V1Setting>,
     /// The query before and after, where it is given to the engine anew.
@@ -231,9 +236,10 @@ impl From<&Report> for V1Report {
         Self {
             schema_version: SCHEMA_VERSION,
             tool: V1Tool { name: env!("CARGO_PKG_NAME").into(), version: env!("CARGO_PKG_VERSION").into() },
-            command: report.command.into(),
+            command: report.command.clone(),
             conclusion: report.conclusion().into(),
             strict: report.strict,
+            commit: report.commit.clone(),
             // It fails for years beyond 9999 alone.
             started_at: report.started_at.format(&Rfc3339).unwrap_or_default(),
             elapsed_ms: milliseconds(report.elapsed),
@@ -286,10 +292,10 @@ impl From<Counts> for V1Counts {
 
 impl From<&Step> for V1Step {
     fn from(step: &Step) -> Self {
-        let settings = if let Change::Create { settings, .. } = &step.change {
-            settings.iter().map(new_setting).collect()
+        let (settings, replaces) = if let Change::Create { settings, replaces } = &step.change {
+            (settings.iter().map(new_setting).collect(), replaces.clone())
         } else {
-            step.change.settings().iter().map(V1Setting::from).collect()
+            (step.change.settings().iter().map(V1Setting::from).collect(), None)
         };
         let query = step.change.query();
         let query = query.map(|query| V1Query { before: query.before.clone(), after: query.after.clone() });
@@ -297,6 +303,7 @@ impl From<&Step> for V1Step {
             relation: V1Relation::from(&step.relation),
             action: step.change.name().into(),
             refused: step.refused,
+            replaces,
             settings,
             query,
             reasons: step.reasons.clone(),

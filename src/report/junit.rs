@@ -30,11 +30,12 @@ pub fn render(report: &Report) -> String {
     let mut bytes = Vec::new();
     junit.write_xml(&mut bytes).expect("memory can be written to");
     let skipped: Vec<_> = junit.testsuites().iter().map(TestSuite::skipped).collect();
-    with_skipped(&bytes, &skipped).expect("what was just written can be read")
+    completed(&bytes, &skipped).expect("what was just written can be read")
 }
 
-/// The document with the number of skipped cases on each suite, the one counter that junit-report leaves out.
-fn with_skipped(document: &[u8], skipped: &[usize]) -> Result<String, quick_xml::Error> {
+/// The document with what junit-report cannot say: the number of skipped cases on each suite, and the line beside a
+/// file. A model is its whole file, so that its first line is where a reader begins.
+fn completed(document: &[u8], skipped: &[usize]) -> Result<String, quick_xml::Error> {
     let mut reader = Reader::from_reader(document);
     let mut writer = Writer::new(Vec::new());
     let mut skipped = skipped.iter();
@@ -48,6 +49,12 @@ fn with_skipped(document: &[u8], skipped: &[usize]) -> Result<String, quick_xml:
         {
             let count = skipped.next().copied().unwrap_or_default();
             suite.push_attribute(("skipped", count.to_string().as_str()));
+        }
+        if let Event::Start(case) | Event::Empty(case) = &mut event
+            && case.name().as_ref() == b"testcase"
+            && case.try_get_attribute("file").is_ok_and(|file| file.is_some())
+        {
+            case.push_attribute(("line", "1"));
         }
         writer.write_event(event)?;
     }
@@ -232,6 +239,9 @@ mod tests {
                 .iter()
                 .any(|e| { e.attributes.get("file").is_some_and(|f| f == "models/marts/order_totals.sql") })
         );
+        for case in named(&elements, "testcase") {
+            assert_eq!(case.attributes.contains_key("file"), case.attributes.contains_key("line"));
+        }
     }
 
     #[test]

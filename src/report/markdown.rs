@@ -6,9 +6,9 @@
 use std::fmt::Write as _;
 
 use super::{
-    Report,
+    Engine, Report,
     diff::{self, Line},
-    text, words,
+    mermaid, text, words,
 };
 use crate::{
     model::{Outcome, Relation, Verdict},
@@ -25,12 +25,22 @@ const SHORT_LIST: usize = 5;
 const LONGEST_TEXT: usize = 1_000;
 const LONGEST_NAME: usize = 200;
 const MOST_DETAILS: usize = 10;
+const MOST_NEWS: usize = 10;
 const MOST_DIFF_LINES: usize = 120;
 const LONGEST_DIFF_LINE: usize = 200;
 
 /// Renders the body of a comment.
 pub fn render(report: &Report) -> String {
     render_within(report, COMMENT_LIMIT)
+}
+
+/// Renders what has changed since the last time, in a few lines: the head and the worst problems.
+pub fn render_news(report: &Report) -> String {
+    let problems = problems(report);
+    let left = problems.entries.len().saturating_sub(MOST_NEWS);
+    let more = if left > 0 { format!("- and {left} more\n") } else { String::new() };
+    let problems: String = problems.entries.into_iter().take(MOST_NEWS).collect();
+    [head(report), problems, more].concat()
 }
 
 /// Renders the body in at most `limit` bytes; what cannot be cut takes a few thousand.
@@ -101,7 +111,10 @@ fn left_out(sections: &[Section]) -> String {
         .filter(|section| section.dropped > 0)
         .map(|s| format!("{} of {}", s.dropped, words::count(s.dropped + s.entries.len(), s.what)))
         .collect();
-    format!("**Left out for length:** {}. The JSON report has everything.\n\n", parts.join(", "))
+    format!(
+        "**Left out for length:** {}. The summary of the job has more of it, the JSON report everything.\n\n",
+        parts.join(", ")
+    )
 }
 
 fn sections(report: &Report) -> Vec<Section> {
@@ -109,9 +122,11 @@ fn sections(report: &Report) -> Vec<Section> {
     let sections = [
         plan.map(changes),
         Some(problems(report)),
+        plan.map(graph),
         plan.map(diffs),
         plan.map(unmanaged),
         Some(checks(report)),
+        Some(place(report)),
     ];
     sections.into_iter().flatten().collect()
 }
@@ -135,11 +150,15 @@ fn head(report: &Report) -> String {
         let checks = words::count(report.outcomes.len(), "check");
         let _ = write!(head, "{checks}: {}{strict}.\n\n", words::tally(report.tally()));
     }
+    if report.engine.as_ref().is_some_and(Engine::is_emulator) {
+        head.push_str("⚠️ This ran on the emulator and not on pg\\_trickle itself.\n\n");
+    }
     head
 }
 
-fn foot(report: &Report) -> String {
-    let mut parts = vec![format!("`{}`", report.command)];
+/// Where it ran, folded away.
+fn place(report: &Report) -> Section {
+    let mut parts = Vec::new();
     if let Some(project) = &report.project {
         parts.push(format!("project {}", code(project)));
     }
@@ -147,12 +166,23 @@ fn foot(report: &Report) -> String {
         parts.push(code(target));
     }
     if let Some(engine) = &report.engine {
-        let stand_in = if engine.is_emulator() { "⚠️ " } else { "" };
-        parts.push(format!("{stand_in}{}", prose(&engine.describe())));
+        parts.push(prose(&engine.describe()));
     }
     parts.push(words::duration(report.elapsed));
-    parts.push(concat!("pgtrickle-ci ", env!("CARGO_PKG_VERSION")).to_owned());
-    format!("{}\n", parts.join(" · "))
+    let before = "<details><summary>Where it ran, and for how long</summary>\n\n".to_owned();
+    Section::new("place", 0, before, vec![format!("{}\n", parts.join(" · "))], "\n</details>\n\n")
+}
+
+/// What a person needs to see it again.
+fn foot(report: &Report) -> String {
+    let commit =
+        report.commit.as_deref().map(|commit| format!("Commit {} · ", code(&text::clip(commit, 12))));
+    let tool = concat!("pgtrickle-ci ", env!("CARGO_PKG_VERSION"));
+    format!(
+        "{}{tool} · again at a desk: {}\n",
+        commit.unwrap_or_default(),
+        code(&format!("pgtrickle-ci {}", report.command))
+    )
 }
 
 /// The tables that change.
@@ -215,6 +245,13 @@ fn problem(outcome: &Outcome) -> String {
         let _ = writeln!(entry, "  - and {} more", words::count(lines.len() - MOST_DETAILS, "line"));
     }
     entry
+}
+
+/// The changed tables and what reads them, folded away.
+fn graph(plan: &Plan) -> Section {
+    let before = "<details><summary>What it touches</summary>\n\n".to_owned();
+    let graph = mermaid::graph(plan).map(|graph| text::fence("mermaid", &graph));
+    Section::new("graph", 6, before, graph.into_iter().collect(), "\n</details>\n\n")
 }
 
 /// The queries that change, folded away.
@@ -363,7 +400,7 @@ mod tests {
             let html = html(&body);
             assert_eq!(html.matches("<details>").count(), html.matches("</details>").count());
             assert!(body.starts_with("### ❌ pgtrickle-ci failed\n"));
-            assert!(html.ends_with(concat!("pgtrickle-ci ", env!("CARGO_PKG_VERSION"), "</p>\n")), "{limit}");
+            assert!(html.ends_with("<code>pgtrickle-ci run</code></p>\n"), "{limit}");
         }
     }
 

@@ -1,12 +1,15 @@
 //! What a run has to say, and the ways of saying it: every renderer is `&Report -> String` and opens no file.
 
+pub mod annotations;
 pub mod compare;
 mod diff;
 pub mod freshness;
 pub mod json;
 pub mod junit;
 pub mod markdown;
+mod mermaid;
 mod page;
+pub mod read;
 #[cfg(test)]
 mod sample;
 pub mod terminal;
@@ -26,7 +29,9 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     /// The subcommand.
-    pub command: &'static str,
+    pub command: String,
+    /// The commit that was looked at, where a workflow said it.
+    pub commit: Option<String>,
     /// The dbt project's name, once it is known.
     pub project: Option<String>,
     /// The server as it may be printed, `host:port/database`, or the baseline that was compared with.
@@ -86,9 +91,10 @@ pub struct Tally {
 
 impl Report {
     /// An empty report of a command that begins now.
-    pub fn begin(command: &'static str, started_at: OffsetDateTime) -> Self {
+    pub fn begin(command: impl Into<String>, started_at: OffsetDateTime) -> Self {
         Self {
-            command,
+            command: command.into(),
+            commit: None,
             project: None,
             target: None,
             engine: None,

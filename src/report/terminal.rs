@@ -66,7 +66,8 @@ fn put_header(page: &mut Page, report: &Report) {
     let project = report.project.as_ref().map(|project| format!(" of {project}"));
     let target = report.target.as_ref().map(|target| format!(" against {target}"));
     let title =
-        ["pgtrickle-ci ", report.command, &project.unwrap_or_default(), &target.unwrap_or_default()].concat();
+        ["pgtrickle-ci ", report.command.as_str(), &project.unwrap_or_default(), &target.unwrap_or_default()]
+            .concat();
     page.put(0, BOLD, &title);
     if let Some(engine) = &report.engine {
         let paint = if engine.is_emulator() { YELLOW } else { PLAIN };

@@ -22,6 +22,16 @@ pub(crate) fn no_command(text: &str) -> String {
     text.split_inclusive(['\n', '\r']).map(guarded).collect()
 }
 
+/// For the message of a workflow command.
+pub(crate) fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// For a property of a workflow command, as `title`.
+pub(crate) fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
 /// For a single line of a terminal: [`plain`], with line ends and runs of blanks made into one space.
 pub(crate) fn line(text: &str) -> String {
     // Before the filter: a carriage return that is dropped would join two words.

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const FLOORS: [(&str, u8); 16] = [
+const FLOORS: [(&str, u8); 17] = [
     ("model", 0),
     ("project", 1),
     ("plan", 1),
@@ -17,6 +17,7 @@ const FLOORS: [(&str, u8); 16] = [
     ("pg", 2),
     ("server", 2),
     ("sources", 2),
+    ("github", 2),
     ("commands", 3),
     ("cli", 4),
     ("config", 4),

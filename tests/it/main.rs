@@ -11,11 +11,13 @@
 mod bad_input;
 mod cases;
 mod checks;
+mod comment;
 mod documents;
 mod ephemeral;
 mod floors;
 mod gate;
 mod manifests;
+mod openapi;
 mod plan;
 mod revision;
 mod selection;

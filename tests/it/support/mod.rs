@@ -2,8 +2,10 @@
 
 mod bin;
 mod database;
+mod github;
 mod project;
 
 pub use bin::{Ran, pgtrickle_ci};
 pub use database::{Database, wanted};
+pub use github::{Hub, ME};
 pub use project::{DbtProject, manifest, model};

@@ -1,0 +1,163 @@
+//! What a workflow was started by: the commit it is about, and where to look for the pull request.
+
+use serde_json::Value as Json;
+
+use super::Error;
+
+/// A repository by its two names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repository {
+    /// The user or organisation.
+    pub owner: String,
+    /// Its own name.
+    pub name: String,
+}
+
+impl Repository {
+    /// Reads `owner/name`.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let is_plain = |part: &str| {
+            let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+            !part.is_empty() && part.chars().all(letters) && !part.chars().all(|c| c == '.')
+        };
+        match text.split_once('/') {
+            Some((owner, name)) if is_plain(owner) && is_plain(name) => {
+                Ok(Self { owner: owner.to_owned(), name: name.to_owned() })
+            }
+            _ => Err(Error::Repository(text.to_owned())),
+        }
+    }
+}
+
+/// What a report is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A pull request.
+    PullRequest(u64),
+    /// The pull request of a branch, as `owner:branch`: GitHub does not say the number for those of forks.
+    Branch(String),
+    /// The pull request of the commit, if it has one.
+    Commit,
+    /// What runs, at an hour and for nobody in particular.
+    Schedule,
+}
+
+/// A workflow's event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// What the report is about.
+    pub subject: Subject,
+    /// The commit that the report has to belong to; `None` where the event does not tell it.
+    pub commit: Option<String>,
+    /// The pull request comes from a fork, whose token may write nothing.
+    pub from_fork: bool,
+}
+
+impl Event {
+    /// Reads the payload of the event `name`; `sha` is the runner's own idea of the commit.
+    pub fn read(name: &str, payload: &str, sha: Option<&str>) -> Result<Self, Error> {
+        let wrong = |reason: String| Error::Event { event: name.to_owned(), reason };
+        let payload: Json = serde_json::from_str(payload).map_err(|error| wrong(error.to_string()))?;
+        let text = |path: &str| payload.pointer(path).and_then(Json::as_str).map(ToOwned::to_owned);
+        let missing =
+            |path: &str| wrong(format!("it has no `{}`", path.trim_start_matches('/').replace('/', ".")));
+        let number = |path: &str| payload.pointer(path).and_then(Json::as_u64).ok_or_else(|| missing(path));
+        let event = |subject, commit| Self { subject, commit, from_fork: false };
+        Ok(match name {
+            "pull_request" | "pull_request_target" | "pull_request_review" => {
+                let (head, base) =
+                    (text("/pull_request/head/repo/full_name"), text("/pull_request/base/repo/full_name"));
+                // The runner's commit is the merge with the base branch, which nobody else knows.
+                let commit = text("/pull_request/head/sha");
+                let subject = Subject::PullRequest(number("/pull_request/number")?);
+                Self { subject, commit, from_fork: head != base }
+            }
+            // On an issue it is none of ours; the commit is that of the default branch and says nothing.
+            "issue_comment" if payload.pointer("/issue/pull_request").is_some() => {
+                event(Subject::PullRequest(number("/issue/number")?), None)
+            }
+            "workflow_run" => {
+                let commit =
+                    text("/workflow_run/head_sha").ok_or_else(|| missing("/workflow_run/head_sha"))?;
+                let subject = match number("/workflow_run/pull_requests/0/number") {
+                    Ok(number) => Subject::PullRequest(number),
+                    Err(_) => branch_of_run(&text),
+                };
+                event(subject, Some(commit))
+            }
+            "merge_group" => {
+                let commit = text("/merge_group/head_sha");
+                let head = text("/merge_group/head_ref");
+                let queued = head.as_deref().and_then(number_in_queue);
+                event(queued.map_or(Subject::Commit, Subject::PullRequest), commit)
+            }
+            "schedule" => event(Subject::Schedule, sha.map(ToOwned::to_owned)),
+            _ => event(Subject::Commit, sha.map(ToOwned::to_owned)),
+        })
+    }
+}
+
+fn branch_of_run(text: &impl Fn(&str) -> Option<String>) -> Subject {
+    match (text("/workflow_run/head_repository/owner/login"), text("/workflow_run/head_branch")) {
+        (Some(owner), Some(branch)) => Subject::Branch(format!("{owner}:{branch}")),
+        _ => Subject::Commit,
+    }
+}
+
+/// `refs/heads/gh-readonly-queue/main/pr-12-0123abcd` → 12.
+fn number_in_queue(head_ref: &str) -> Option<u64> {
+    let (_, last) = head_ref.rsplit_once("/pr-")?;
+    last.split('-').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHA: &str = "6dcb09b5b57875f334f61aebed695e2e4193db5e";
+
+    fn read(name: &str) -> Event {
+        let file = format!("{}/tests/it/events/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        let event = name.split('.').next().unwrap();
+        Event::read(event, &std::fs::read_to_string(file).unwrap(), Some(SHA)).unwrap()
+    }
+
+    #[test]
+    fn every_event_tells_where_the_pull_request_is() {
+        use Subject::{Branch, Commit, PullRequest, Schedule};
+        let head = "ec26c3e57ca3a959ca5aad62de7213c562f8c821";
+        for (name, subject, commit, from_fork) in [
+            ("pull_request", PullRequest(42), Some(head), false),
+            ("pull_request.fork", PullRequest(42), Some(head), true),
+            ("pull_request_target", PullRequest(42), Some(head), true),
+            ("workflow_run", PullRequest(42), Some(head), false),
+            ("workflow_run.fork", Branch("mona:less-rows".into()), Some(head), false),
+            ("merge_group", PullRequest(42), Some(head), false),
+            ("issue_comment", PullRequest(42), None, false),
+            ("issue_comment.issue", Commit, Some(SHA), false),
+            ("push", Commit, Some(SHA), false),
+            ("schedule", Schedule, Some(SHA), false),
+        ] {
+            let event = Event { subject, commit: commit.map(ToOwned::to_owned), from_fork };
+            assert_eq!(read(name), event, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_event_without_its_number_is_told() {
+        let error = Event::read("pull_request", "{}", None).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "the event `pull_request` of this workflow cannot be read: it has no `pull_request.number`"
+        );
+        assert!(Event::read("push", "{", None).is_err());
+    }
+
+    #[test]
+    fn a_repository_has_two_plain_names() {
+        assert_eq!(Repository::parse("octo/shop.rs").unwrap().name, "shop.rs");
+        for wrong in ["octo", "octo/", "/shop", "octo/shop/x", "octo/..", "octo/sh op", "octo/shop?x"] {
+            assert!(Repository::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

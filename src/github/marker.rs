@@ -1,0 +1,92 @@
+//! The hidden last line by which a comment or an issue is found again.
+//!
+//! Nobody else can have it in a body of ours: text from outside loses the beginning of every HTML comment.
+
+use super::Error;
+
+/// What tells the comments of several workflows on one pull request apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key(String);
+
+impl Key {
+    /// A key of plain characters.
+    pub fn new(text: &str) -> Result<Self, Error> {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        // Two dashes side by side could end the HTML comment that the key stands in.
+        if text.is_empty() || text.len() > 64 || !text.chars().all(is_plain) || text.contains("--") {
+            return Err(Error::Key(text.to_owned()));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// What the hidden line says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marker {
+    /// Whose it is.
+    pub key: Key,
+    /// The number of the workflow's run, which grows from run to run.
+    pub run: Option<u64>,
+    /// A digest of what the text is about.
+    pub state: Option<u64>,
+}
+
+impl Marker {
+    /// The body with its marker as the last line.
+    pub(super) fn sign(&self, body: &str) -> String {
+        let run = self.run.map(|run| format!(" run={run}")).unwrap_or_default();
+        let state = self.state.map(|state| format!(" state={state:016x}")).unwrap_or_default();
+        format!("{}\n\n<!-- pgtrickle-ci:{}{run}{state} -->", body.trim_end(), self.key.0)
+    }
+
+    /// The text before the marker and the marker itself, where the body's last line is one with this key.
+    pub(super) fn find<'a>(key: &Key, body: &'a str) -> Option<(&'a str, Self)> {
+        let body = body.trim_end();
+        let (text, last) = body.rsplit_once('\n').unwrap_or(("", body));
+        let words = last.trim().strip_prefix("<!-- pgtrickle-ci:")?.strip_suffix(" -->")?;
+        let mut words = words.split(' ');
+        if words.next() != Some(key.0.as_str()) {
+            return None;
+        }
+        let mut marker = Self { key: key.clone(), run: None, state: None };
+        for word in words {
+            match word.split_once('=') {
+                Some(("run", number)) => marker.run = number.parse().ok(),
+                Some(("state", digest)) => marker.state = u64::from_str_radix(digest, 16).ok(),
+                _ => {}
+            }
+        }
+        Some((text.trim_end(), marker))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(text: &str) -> Key {
+        Key::new(text).unwrap()
+    }
+
+    #[test]
+    fn a_signed_body_is_found_by_its_key_alone() {
+        let marker = Marker { key: key("default"), run: Some(7), state: Some(0xfe) };
+        let signed = marker.sign("text\n");
+        assert_eq!(signed, "text\n\n<!-- pgtrickle-ci:default run=7 state=00000000000000fe -->");
+        assert_eq!(Marker::find(&key("default"), &signed), Some(("text", marker.clone())));
+        // As GitHub may give it back.
+        assert_eq!(Marker::find(&key("default"), &signed.replace('\n', "\r\n")).unwrap().1, marker);
+        for other in ["defaul", "default2", "x"] {
+            assert_eq!(Marker::find(&key(other), &signed), None);
+        }
+        assert_eq!(Marker::find(&key("default"), &format!("{signed}\nsomething below")), None);
+    }
+
+    #[test]
+    fn a_key_cannot_leave_the_marker() {
+        for wrong in ["", "a b", "-->", "a--b", "ä", "a\nb", &"a".repeat(65)] {
+            assert!(Key::new(wrong).is_err(), "{wrong}");
+        }
+        assert!(Key::new("nightly.prod_1-b").is_ok());
+    }
+}

@@ -1,0 +1,132 @@
+//! The part of the tables' graph that a plan touches, as Mermaid, which GitHub draws.
+
+use std::{collections::BTreeSet, fmt::Write as _};
+
+use super::text;
+use crate::{
+    model::Relation,
+    plan::{Change, Plan, Step},
+};
+
+/// More boxes than this are no picture any more.
+const MOST_NODES: usize = 40;
+const LONGEST_NAME: usize = 60;
+
+/// The changed tables and everything downstream of them; `None` where nothing hangs together, or too much does.
+pub(super) fn graph(plan: &Plan) -> Option<String> {
+    let changed = || plan.steps.iter().filter(|step| step.change != Change::Keep);
+    let touched: BTreeSet<&Relation> =
+        changed().flat_map(|step| std::iter::once(&step.relation).chain(&step.downstream)).collect();
+    let nodes: Vec<&Step> = plan.steps.iter().filter(|step| touched.contains(&step.relation)).collect();
+    let edges = edges(&nodes);
+    if edges.is_empty() || nodes.len() > MOST_NODES {
+        return None;
+    }
+    let mut out = String::from("graph LR\n");
+    for (number, step) in nodes.iter().enumerate() {
+        let label = escaped(&text::clip(&step.relation.to_string(), LONGEST_NAME));
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "  n{number}[\"{label}\"]:::{}", class(&step.change));
+    }
+    for (from, to) in edges {
+        let _ = writeln!(out, "  n{from} --> n{to}");
+    }
+    for (class, fill, line) in CLASSES {
+        let _ = writeln!(out, "  classDef {class} fill:{fill},stroke:{line},color:#1f2328");
+    }
+    Some(out)
+}
+
+/// A step knows all that is downstream of it, however far: an edge is what no step between explains.
+fn edges(nodes: &[&Step]) -> Vec<(usize, usize)> {
+    let reads = |from: usize, to: usize| nodes[from].downstream.contains(&nodes[to].relation);
+    let all = || 0..nodes.len();
+    let is_direct = |from: usize, to: usize| {
+        reads(from, to) && !all().any(|between| reads(from, between) && reads(between, to))
+    };
+    all()
+        .flat_map(|from| all().map(move |to| (from, to)))
+        .filter(|(from, to)| is_direct(*from, *to))
+        .collect()
+}
+
+/// In the colours that a diff has, readable on a light and on a dark page.
+const CLASSES: [(&str, &str, &str); 5] = [
+    ("create", "#aceebb", "#1a7f37"),
+    ("alter", "#fae17d", "#9a6700"),
+    ("replace", "#ffb77c", "#bc4c00"),
+    ("drop", "#ffcecb", "#cf222e"),
+    ("keep", "#eaeef2", "#818b98"),
+];
+
+fn class(change: &Change) -> &'static str {
+    match change {
+        Change::Create { .. } => "create",
+        Change::Alter(_) | Change::AlterQuery { .. } => "alter",
+        Change::Recreate { .. } => "replace",
+        Change::Drop => "drop",
+        Change::Keep => "keep",
+    }
+}
+
+/// Mermaid reads `#58;` as a character that means nothing to it.
+fn escaped(label: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | ' ' | '…');
+    text::line(label)
+        .chars()
+        .map(|c| if plain(c) { c.to_string() } else { format!("#{};", u32::from(c)) })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::report::sample;
+
+    fn step(name: &str, downstream: &[&str]) -> Step {
+        let relation = |name: &&str| Relation::new("a", *name);
+        Step {
+            relation: relation(&name),
+            change: Change::Alter(Vec::new()),
+            downstream: downstream.iter().map(relation).collect(),
+            ..sample::report().plan.unwrap().steps.remove(0)
+        }
+    }
+
+    #[test]
+    fn only_direct_readers_are_joined() {
+        let steps = [step("a", &["b", "c", "d"]), step("b", &["c", "d"]), step("c", &["d"]), step("d", &[])];
+        let nodes: Vec<_> = steps.iter().collect();
+        assert_eq!(edges(&nodes), [(0, 1), (1, 2), (2, 3)]);
+    }
+
+    #[test]
+    fn what_is_touched_is_drawn_in_the_colour_of_its_change() {
+        let graph = graph(&sample::report().plan.unwrap()).unwrap();
+        let lines: Vec<_> = graph.lines().map(str::trim).collect();
+        assert_eq!(lines[0], "graph LR");
+        assert!(lines.contains(&"n2[\"analytics.order_totals\"]:::alter"), "{graph}");
+        assert!(lines.contains(&"n4[\"analytics.weekly_revenue\"]:::keep"), "{graph}");
+        assert!(lines.contains(&"n3 --> n4"), "{graph}");
+        assert!(!graph.contains("stg_orders"), "what nothing touches is left out");
+    }
+
+    #[test]
+    fn too_much_is_no_picture() {
+        let names: Vec<String> = (0..60).map(|number| format!("t{number}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let steps = names.iter().map(|name| step(name, &["t59"])).collect();
+        assert_eq!(graph(&Plan { steps, ..Plan::default() }), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_label_stays_in_its_quotes(name in ".*|[\"`\\]#;<>\\-%{}]{0,9}") {
+            let label = escaped(&name);
+            let rest = label.replace(|c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | ' ' | '…'), "");
+            prop_assert!(rest.chars().all(|c| matches!(c, '#' | ';')), "{}", label);
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! A report from its own JSON, for whoever shows it later and elsewhere.
+//!
+//! What a workflow of a fork left behind is as hostile as its pull request: only the facts are read, counts and
+//! conclusions are made anew, and every text goes through the renderers' escapes again.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::{
+    Engine, Report,
+    json::{
+        SCHEMA_VERSION, V1Column, V1Model, V1Outcome, V1Plan, V1Relation, V1Report, V1Setting, V1Step,
+        V1Value,
+    },
+};
+use crate::{
+    model::{Column, Origin, Outcome, Relation, Setting, Stage, Value, Verdict},
+    plan::{Change, ColumnChange, Plan, QueryChange, SettingChange, Step},
+};
+
+/// Why a document is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No JSON, or not of this shape.
+    #[error("`{file}` is no report of pgtrickle-ci: {source}")]
+    NotJson {
+        /// The document's name.
+        file: String,
+        /// What the parser met.
+        source: serde_json::Error,
+    },
+    /// The format of another time.
+    #[error("`{file}` has the report format {found}, this version reads {SCHEMA_VERSION}")]
+    Version {
+        /// The document's name.
+        file: String,
+        /// Its format.
+        found: u32,
+    },
+    /// A word that this version does not know.
+    #[error("`{file}` has the {what} `{word}`, which this version does not know")]
+    Unknown {
+        /// The document's name.
+        file: String,
+        /// What the word should be.
+        what: &'static str,
+        /// The word.
+        word: String,
+    },
+}
+
+impl Error {
+    /// The next thing to do.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NotJson { .. } => "make one with `--json FILE` of `run`, `plan` or `check`".into(),
+            Self::Version { .. } | Self::Unknown { .. } => {
+                "read it with the version of pgtrickle-ci that wrote it".into()
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Probe {
+    schema_version: u32,
+}
+
+/// A word of the document that is not known: what it should be, and the word.
+type Unknown = (&'static str, String);
+
+/// Reads a report; `file` is its name for messages.
+pub fn read(file: &str, text: &str) -> Result<Report, Error> {
+    let not_json = |source| Error::NotJson { file: file.to_owned(), source };
+    let Probe { schema_version: found } = serde_json::from_str(text).map_err(not_json)?;
+    if found != SCHEMA_VERSION {
+        return Err(Error::Version { file: file.to_owned(), found });
+    }
+    let document: V1Report = serde_json::from_str(text).map_err(not_json)?;
+    report(document).map_err(|(what, word)| Error::Unknown { file: file.to_owned(), what, word })
+}
+
+fn report(document: V1Report) -> Result<Report, Unknown> {
+    let started_at = OffsetDateTime::parse(&document.started_at, &Rfc3339)
+        .map_err(|_| ("beginning", document.started_at.clone()))?;
+    Ok(Report {
+        commit: document.commit,
+        project: document.project,
+        target: document.target,
+        engine: document.engine.map(|e| Engine { postgres: e.postgres, pg_trickle: e.pg_trickle }),
+        elapsed: Duration::from_millis(document.elapsed_ms),
+        plan: document.plan.map(plan).transpose()?,
+        outcomes: document.outcomes.into_iter().map(outcome).collect::<Result<_, _>>()?,
+        strict: document.strict,
+        interrupted: document.conclusion == "interrupted",
+        ..Report::begin(document.command, started_at)
+    })
+}
+
+fn plan(plan: V1Plan) -> Result<Plan, Unknown> {
+    Ok(Plan {
+        steps: plan.steps.into_iter().map(step).collect::<Result<_, _>>()?,
+        unmanaged: plan.unmanaged.into_iter().map(relation).collect(),
+        // They are among the outcomes.
+        problems: Vec::new(),
+        notes: plan.notes,
+    })
+}
+
+fn step(step: V1Step) -> Result<Step, Unknown> {
+    Ok(Step {
+        change: change(&step)?,
+        columns: step.columns.into_iter().map(column).collect::<Result<_, _>>()?,
+        relation: relation(step.relation),
+        reasons: step.reasons,
+        refilled_rows: step.refilled_rows,
+        lost: step.lost,
+        readers: step.readers,
+        downstream: step.downstream.into_iter().map(relation).collect(),
+        origin: step.model.map(origin),
+        refused: step.refused,
+    })
+}
+
+fn change(step: &V1Step) -> Result<Change, Unknown> {
+    let query = step.query.as_ref();
+    let query = query.map(|query| QueryChange { before: query.before.clone(), after: query.after.clone() });
+    let settings = || step.settings.iter().map(setting).collect::<Result<Vec<_>, _>>();
+    Ok(match (step.action.as_str(), query) {
+        ("create", _) => {
+            let values = settings()?.into_iter().filter_map(|change| Some((change.setting, change.to?)));
+            Change::Create { settings: values.collect(), replaces: step.replaces.clone() }
+        }
+        ("alter", _) => Change::Alter(settings()?),
+        ("alter-query", Some(query)) => Change::AlterQuery { query, settings: settings()? },
+        ("replace", query) => Change::Recreate { query, settings: settings()? },
+        ("drop", _) => Change::Drop,
+        ("keep", _) => Change::Keep,
+        _ => return Err(("action", step.action.clone())),
+    })
+}
+
+fn column(change: V1Column) -> Result<ColumnChange, Unknown> {
+    let V1Column { name, from, to } = change;
+    let column = |r#type| Column { name: name.clone(), r#type };
+    match (from, to) {
+        (None, Some(to)) => Ok(ColumnChange::Added(column(to))),
+        (Some(from), None) => Ok(ColumnChange::Removed(column(from))),
+        (Some(from), Some(to)) => Ok(ColumnChange::Retyped { from: column(from), to: column(to) }),
+        (None, None) => Err(("column", name)),
+    }
+}
+
+fn setting(change: &V1Setting) -> Result<SettingChange, Unknown> {
+    let known = Setting::ALL.into_iter().find(|setting| setting.name() == change.name);
+    let setting = known.ok_or_else(|| ("setting", change.name.clone()))?;
+    let value = |value: &Option<V1Value>| value.as_ref().map(|value| read_value(setting, value)).transpose();
+    Ok(SettingChange { setting, from: value(&change.from)?, to: value(&change.to)? })
+}
+
+fn read_value(setting: Setting, value: &V1Value) -> Result<Value, Unknown> {
+    let json = match value {
+        V1Value::Bool(flag) => (*flag).into(),
+        V1Value::Int(number) => (*number).into(),
+        V1Value::Float(number) => (*number).into(),
+        V1Value::Text(text) => text.as_str().into(),
+    };
+    setting.read(&json).ok().flatten().ok_or_else(|| ("value", json.to_string()))
+}
+
+fn outcome(outcome: V1Outcome) -> Result<Outcome, Unknown> {
+    let stage = Stage::ALL.into_iter().find(|stage| stage.name() == outcome.stage);
+    let verdict = Verdict::ALL.into_iter().find(|verdict| verdict.name() == outcome.verdict);
+    Ok(Outcome {
+        stage: stage.ok_or(("stage", outcome.stage))?,
+        verdict: verdict.ok_or(("verdict", outcome.verdict))?,
+        subject: outcome.subject,
+        message: outcome.message,
+        details: outcome.details,
+        elapsed: outcome.elapsed_ms.map(Duration::from_millis),
+        origin: outcome.model.map(origin),
+    })
+}
+
+fn relation(relation: V1Relation) -> Relation {
+    Relation::new(relation.schema, relation.name)
+}
+
+fn origin(model: V1Model) -> Origin {
+    Origin { unique_id: model.unique_id, file: model.file }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{json, sample};
+
+    #[test]
+    fn a_report_comes_back_as_it_was() {
+        for interrupted in [false, true] {
+            let report = Report { interrupted, strict: interrupted, ..sample::report() };
+            assert_eq!(read("report.json", &json::render(&report)).unwrap(), report);
+        }
+        let empty = Report::begin("check", sample::report().started_at);
+        assert_eq!(read("report.json", &json::render(&empty)).unwrap(), empty);
+    }
+
+    #[test]
+    fn what_is_not_known_is_named() {
+        let whole = json::render(&sample::report());
+        let refused = |from: &str, to: &str| {
+            assert!(whole.contains(from), "{from}");
+            read("r.json", &whole.replace(from, to)).unwrap_err().to_string()
+        };
+        let said = refused("\"schema_version\": 1", "\"schema_version\": 2");
+        assert_eq!(said, "`r.json` has the report format 2, this version reads 1");
+        for (from, what) in [
+            ("\"stage\": \"capture\"", "stage"),
+            ("\"verdict\": \"failed\"", "verdict"),
+            ("\"action\": \"drop\"", "action"),
+            ("\"name\": \"schedule\"", "setting"),
+        ] {
+            let key = from.split(':').next().unwrap();
+            let said = refused(from, &format!("{key}: \"guessed\""));
+            assert_eq!(said, format!("`r.json` has the {what} `guessed`, which this version does not know"));
+        }
+        assert!(refused("\"1m30s\"", "\"banana\"").contains("has the value"));
+        assert!(read("r.json", "[]").unwrap_err().to_string().starts_with("`r.json` is no report"));
+    }
+}

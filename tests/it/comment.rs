@@ -1,0 +1,361 @@
+//! The comment and the issue on a GitHub that pages, refuses, stumbles and is slow.
+
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    path::Path,
+    process::Command,
+    time::Duration,
+};
+
+use pgtrickle_ci::{
+    github::{Client, Error, Key, Marker, Patience, Repository, What, post},
+    model::{Outcome, Secret, Stage, Verdict},
+    report::{Report, json},
+};
+use time::macros::datetime;
+use wiremock::ResponseTemplate;
+
+use crate::support::{Hub, ME, Ran, pgtrickle_ci};
+
+const HEAD: &str = "ec26c3e57ca3a959ca5aad62de7213c562f8c821";
+
+fn client(api: &str, patience: Patience) -> Client {
+    let repository = Repository::parse("octo-org/shop").unwrap();
+    Client::new(api, &Secret::new("a-token-for-tests"), repository, patience).unwrap()
+}
+
+/// Patience for tests, which have none.
+fn quick() -> Patience {
+    Patience {
+        answer: Duration::from_secs(5),
+        whole: Duration::from_secs(20),
+        pause: Duration::from_millis(1),
+    }
+}
+
+fn marker(run: u64) -> Marker {
+    Marker { key: Key::new("default").unwrap(), run: Some(run), state: None }
+}
+
+fn signed(body: &str, run: u64) -> String {
+    format!("{body}\n\n<!-- pgtrickle-ci:default run={run} -->")
+}
+
+async fn posted(hub: &Hub, run: u64, body: &str) -> What {
+    post(&client(&hub.address(), quick()), 42, &marker(run), body).await.unwrap().what
+}
+
+#[tokio::test]
+async fn one_comment_is_created_updated_and_left_alone() {
+    let hub = Hub::new().await;
+    assert_eq!(posted(&hub, 1, "red").await, What::Created);
+    assert_eq!(posted(&hub, 2, "green").await, What::Updated);
+    hub.requests(&[]);
+    assert_eq!(posted(&hub, 3, "green").await, What::Unchanged);
+    assert_eq!(hub.requests(&["PATCH", "DELETE", "POST /repos"]), [""; 0]);
+    assert_eq!(hub.comments(), [signed("green", 2)]);
+    assert_eq!(posted(&hub, 1, "an earlier run that ended last").await, What::Later);
+    assert_eq!(hub.comments(), [signed("green", 2)]);
+}
+
+#[tokio::test]
+async fn it_is_found_on_the_third_page_and_by_its_author_alone() {
+    let hub = Hub::new().await;
+    hub.comment("mallory", &signed("forged", 1));
+    for number in 0..230 {
+        hub.comment("somebody", &format!("comment {number}"));
+    }
+    hub.comment(ME, "<!-- pgtrickle-ci:other run=1 -->");
+    hub.comment(ME, &format!("> {}\n\nquoted", signed("red", 1)));
+    hub.comment(ME, &signed("red", 1));
+    assert_eq!(posted(&hub, 2, "green").await, What::Updated);
+    let comments = hub.comments();
+    assert_eq!(comments.len(), 234);
+    assert_eq!(comments[0], signed("forged", 1));
+    assert_eq!(comments[233], signed("green", 2));
+}
+
+#[tokio::test]
+async fn of_two_runs_at_once_the_older_comment_stays() {
+    let hub = Hub::new().await;
+    let both = async |body: &str, run| posted(&hub, run, body).await;
+    for round in 0..10 {
+        let run = 10 * round;
+        tokio::join!(both("one", run + 1), both("other", run + 2));
+        assert_eq!(hub.comments().len(), 1, "{:?}", hub.comments());
+    }
+}
+
+#[tokio::test]
+async fn duplicates_of_the_past_are_removed() {
+    let hub = Hub::new().await;
+    for run in [1, 2, 3] {
+        hub.comment(ME, &signed("red", run));
+    }
+    assert_eq!(posted(&hub, 4, "green").await, What::Updated);
+    assert_eq!(hub.comments(), [signed("green", 4)]);
+}
+
+#[tokio::test]
+async fn what_passes_is_waited_for() {
+    let busy =
+        |status: u16| ResponseTemplate::new(status).set_body_json(serde_json::json!({"message": "later"}));
+    for mishap in [
+        busy(500),
+        busy(502),
+        busy(429).insert_header("retry-after", "1"),
+        busy(403).insert_header("retry-after", "0"),
+        busy(403).insert_header("x-ratelimit-remaining", "0").insert_header("x-ratelimit-reset", "1"),
+    ] {
+        for method in ["GET", "POST"] {
+            let hub = Hub::new().await;
+            hub.fail(method, mishap.clone());
+            hub.fail(method, mishap.clone());
+            assert_eq!(posted(&hub, 1, "red").await, What::Created);
+            assert_eq!(hub.comments(), [signed("red", 1)]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_makes_no_second_comment() {
+    let hub = Hub::new().await;
+    hub.lose("POST", ResponseTemplate::new(504));
+    assert_eq!(posted(&hub, 1, "red").await, What::Unchanged);
+    assert_eq!(hub.comments(), [signed("red", 1)]);
+    // Somebody deletes it while it is looked at.
+    hub.fail("PATCH", ResponseTemplate::new(404));
+    assert_eq!(posted(&hub, 2, "green").await, What::Updated);
+    assert_eq!(hub.comments(), [signed("green", 2)]);
+}
+
+#[tokio::test]
+async fn patience_ends() {
+    let patience = Patience { answer: Duration::from_millis(200), ..quick() };
+    let hub = Hub::new().await;
+    for _ in 0..9 {
+        hub.fail("GET", ResponseTemplate::new(200).set_delay(Duration::from_secs(30)));
+    }
+    let error = post(&client(&hub.address(), patience), 42, &marker(1), "red").await.unwrap_err();
+    assert!(matches!(&error, Error::Busy { reason, .. } if reason == "no answer in time"), "{error}");
+
+    // A limit that ends in an hour is not waited for.
+    let hub = Hub::new().await;
+    hub.fail("GET", ResponseTemplate::new(429).insert_header("retry-after", "3600"));
+    let error = post(&client(&hub.address(), quick()), 42, &marker(1), "red").await.unwrap_err();
+    assert!(matches!(&error, Error::Busy { wait: Some(wait), .. } if wait.as_secs() == 3600), "{error}");
+    assert_eq!(hub.requests(&["GET"]).len(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_cut_off_is_an_error_in_words() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut some = [0; 64];
+            let _ = stream.read(&mut some);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n[{\"id\"");
+        }
+    });
+    let error = post(&client(&address, quick()), 42, &marker(1), "red").await.unwrap_err();
+    assert!(matches!(error, Error::Busy { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn what_stays_refused_is_told_at_once() {
+    for (status, message) in [
+        (403, "Resource not accessible by integration"),
+        (404, "Not Found"),
+        (422, "Validation Failed"),
+        (401, "Bad credentials"),
+    ] {
+        let hub = Hub::new().await;
+        hub.fail(
+            "POST",
+            ResponseTemplate::new(status).set_body_json(serde_json::json!({"message": message})),
+        );
+        let error = post(&client(&hub.address(), quick()), 42, &marker(1), "red").await.unwrap_err();
+        assert_eq!(error.to_string(), format!("GitHub refused creating the comment: {status} {message}"));
+        assert_eq!(hub.requests(&["POST /repos"]).len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn enterprise_has_its_api_elsewhere() {
+    let hub = Hub::below("/api/v3").await;
+    let client = client(&format!("{}/api/v3/", hub.address()), quick());
+    assert_eq!(post(&client, 42, &marker(1), "red").await.unwrap().what, What::Created);
+    let requests = hub.requests(&["POST"]);
+    assert_eq!(requests, ["POST /api/graphql", "POST /api/v3/repos/octo-org/shop/issues/42/comments"]);
+    hub.without_graphql();
+    assert_eq!(post(&client, 42, &marker(2), "red").await.unwrap().what, What::Unchanged);
+    assert!(hub.requests(&["GET"]).contains(&"GET /api/v3/user".to_owned()));
+}
+
+/// A report about the commit with this many failures.
+fn report(dir: &Path, command: &'static str, commit: &str, failures: &[&str]) -> std::path::PathBuf {
+    let mut report = Report::begin(command, datetime!(2026-11-21 01:02:03 UTC));
+    report.project = Some("shop".into());
+    report.commit = Some(commit.to_owned());
+    report.outcomes.push(Outcome::new(Stage::Scheduler, "scheduler", Verdict::Passed, "ticked"));
+    for name in failures {
+        report.outcomes.push(Outcome::new(Stage::Freshness, name, Verdict::Failed, "too old"));
+    }
+    let file = dir.join("report.json");
+    std::fs::write(&file, json::render(&report)).unwrap();
+    file
+}
+
+/// `pgtrickle-ci comment` in a workflow that the event started.
+fn workflow(hub: &Hub, event: &str, run: u64, report: &Path) -> Command {
+    let payload = format!("{}/tests/it/events/{event}.json", env!("CARGO_MANIFEST_DIR"));
+    let mut command = pgtrickle_ci();
+    command
+        .args(["comment", "--from-report"])
+        .arg(report)
+        .env("GITHUB_ACTIONS", "true")
+        .env("GITHUB_API_URL", hub.address())
+        .env("GITHUB_REPOSITORY", "octo-org/shop")
+        .env("GITHUB_EVENT_NAME", event.split('.').next().unwrap())
+        .env("GITHUB_EVENT_PATH", payload)
+        .env("GITHUB_SHA", HEAD)
+        .env("GITHUB_RUN_ID", run.to_string())
+        .env("GITHUB_TOKEN", "a-token-for-tests");
+    command
+}
+
+#[tokio::test]
+async fn every_event_leads_to_the_pull_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = report(dir.path(), "run", HEAD, &["orders"]);
+    for event in [
+        "pull_request",
+        "pull_request.fork",
+        "pull_request_target",
+        "workflow_run",
+        "workflow_run.fork",
+        "merge_group",
+        "issue_comment",
+        "push",
+    ] {
+        let hub = Hub::new().await;
+        hub.pull(41, "0000000000000000000000000000000000000000");
+        hub.pull(42, HEAD);
+        let output = dir.path().join("output");
+        let ran = Ran::of(workflow(&hub, event, 7, &file).env("GITHUB_OUTPUT", &output)).expect(0);
+        assert!(
+            ran.stderr.contains("created the comment https://github.com/octo-org/shop/1"),
+            "{event}: {}",
+            ran.stderr
+        );
+        assert_eq!(
+            hub.requests(&["POST /repos"]),
+            ["POST /repos/octo-org/shop/issues/42/comments"],
+            "{event}"
+        );
+        assert!(hub.comments()[0].ends_with("\n\n<!-- pgtrickle-ci:default run=7 -->"));
+        assert_eq!(
+            std::fs::read_to_string(&output).unwrap(),
+            "comment-url=https://github.com/octo-org/shop/1\n"
+        );
+        std::fs::remove_file(output).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_may_not_write_is_a_warning_with_what_to_add() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = report(dir.path(), "run", HEAD, &[]);
+    let refuse = async || {
+        let hub = Hub::new().await;
+        let message = serde_json::json!({"message": "Resource not accessible by integration"});
+        hub.fail("POST", ResponseTemplate::new(403).set_body_json(message));
+        hub
+    };
+    let hub = refuse().await;
+    let ran = Ran::of(&mut workflow(&hub, "pull_request.fork", 1, &file)).expect(0);
+    let warning =
+        ran.stderr.lines().find(|line| line.starts_with("::warning title=the comment could not be posted::"));
+    let warning = warning.unwrap_or_else(|| panic!("{}", ran.stderr));
+    assert!(
+        warning.contains("%0A    permissions:%0A      contents: read%0A      pull-requests: write"),
+        "{warning}"
+    );
+    // Who insists on the comment is told by the exit code.
+    let hub = refuse().await;
+    Ran::of(workflow(&hub, "pull_request", 1, &file).args(["--when", "always"]))
+        .expect_error("403 Resource not accessible by integration", "give the job this");
+}
+
+#[tokio::test]
+async fn a_report_of_another_commit_is_not_posted() {
+    let dir = tempfile::tempdir().unwrap();
+    let other = "0000000000000000000000000000000000000000";
+    let hub = Hub::new().await;
+    Ran::of(&mut workflow(&hub, "workflow_run", 1, &report(dir.path(), "run", other, &[]))).expect_error(
+        &format!("the report is about the commit {other}, the workflow about the commit {HEAD}"),
+        "started this workflow",
+    );
+    assert_eq!(hub.comments(), [""; 0]);
+}
+
+#[tokio::test]
+async fn without_a_pull_request_nothing_is_posted() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = report(dir.path(), "run", HEAD, &[]);
+    let hub = Hub::new().await;
+    let ran = Ran::of(&mut workflow(&hub, "push", 1, &file)).expect(0);
+    assert!(ran.stderr.contains("there is no open pull request"), "{}", ran.stderr);
+    Ran::of(workflow(&hub, "push", 1, &file).args(["--when", "always"]))
+        .expect_error("no open pull request", "--when");
+    Ran::of(workflow(&hub, "pull_request", 1, &file).args(["--when", "never"])).expect(0);
+    assert_eq!(hub.comments(), [""; 0]);
+}
+
+#[tokio::test]
+async fn the_nights_have_one_issue() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::new().await;
+    let night = |run: u64, failures: &[&str]| {
+        let file = report(dir.path(), "check", HEAD, failures);
+        Ran::of(&mut workflow(&hub, "schedule", run, &file)).expect(0);
+    };
+    night(1, &[]);
+    assert_eq!(hub.issues().len(), 0);
+    night(2, &["orders"]);
+    let issue = hub.issues().remove(0);
+    assert_eq!(issue["title"], "pgtrickle-ci: the nightly check of shop fails");
+    assert!(issue["body"].as_str().unwrap().contains("`orders`: too old"), "{issue:#}");
+    night(3, &["orders"]);
+    assert_eq!(hub.comments().len(), 0, "nothing is new");
+    night(4, &["orders", "customers"]);
+    assert!(hub.comments()[0].contains("`customers`: too old"), "{:?}", hub.comments());
+    assert!(hub.issues()[0]["body"].as_str().unwrap().contains("run=4 "));
+    night(5, &[]);
+    assert_eq!(hub.issues()[0]["state"], "closed");
+    assert!(hub.comments()[1].contains("pgtrickle-ci passed"), "{:?}", hub.comments());
+    night(6, &["orders"]);
+    assert_eq!(hub.issues().len(), 2, "a new bad night has a new issue");
+}
+
+#[test]
+fn outside_of_a_workflow_the_body_can_be_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = report(dir.path(), "run", HEAD, &["orders"]);
+    let mut shown = pgtrickle_ci();
+    let ran = Ran::of(shown.args(["comment", "--dry-run", "--from-report"]).arg(&file)).expect(0);
+    assert!(ran.stdout.starts_with("### ❌ pgtrickle-ci failed\n"), "{}", ran.stdout);
+    let mut posted = pgtrickle_ci();
+    posted.args(["comment", "--when", "always", "--from-report"]).arg(&file);
+    Ran::of(&mut posted).expect_error("no GitHub workflow", "--dry-run");
+    let mut wrong = pgtrickle_ci();
+    wrong.args(["comment", "--comment-key", "a b", "--from-report"]).arg(&file);
+    Ran::of(&mut wrong).expect_error("`a b`", "--comment-key");
+    std::fs::write(&file, "{}").unwrap();
+    let mut broken = pgtrickle_ci();
+    Ran::of(broken.args(["comment", "--dry-run", "--from-report"]).arg(&file))
+        .expect_error("is no report of pgtrickle-ci", "--json FILE");
+}

@@ -1,0 +1,212 @@
+//! A GitHub that keeps comments and issues, and that can be told to have a bad moment.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value as Json, json};
+use wiremock::{Match, Mock, MockServer, Request, Respond, ResponseTemplate};
+
+/// Whom the token of these tests writes as.
+pub const ME: &str = "github-actions[bot]";
+
+/// What happens to the next request of a method.
+struct Mishap {
+    method: &'static str,
+    /// The request is carried out before, as when only the answer is lost.
+    done: bool,
+    answer: ResponseTemplate,
+}
+
+#[derive(Default)]
+struct State {
+    comments: Vec<Json>,
+    issues: Vec<Json>,
+    pulls: Vec<Json>,
+    mishaps: Vec<Mishap>,
+    log: Vec<String>,
+    created: u64,
+    no_graphql: bool,
+}
+
+/// The stand-in; it ends with this value.
+pub struct Hub {
+    server: MockServer,
+    state: Arc<Mutex<State>>,
+}
+
+struct Answer {
+    state: Arc<Mutex<State>>,
+    below: String,
+}
+
+struct All;
+
+impl Match for All {
+    fn matches(&self, _: &Request) -> bool {
+        true
+    }
+}
+
+impl Hub {
+    /// One whose API begins at `below`, as GitHub Enterprise has it at `/api/v3`.
+    pub async fn below(below: &str) -> Self {
+        let hub = Self { server: MockServer::start().await, state: Arc::default() };
+        let answer = Answer { state: hub.state.clone(), below: below.to_owned() };
+        Mock::given(All).respond_with(answer).mount(&hub.server).await;
+        hub
+    }
+
+    pub async fn new() -> Self {
+        Self::below("").await
+    }
+
+    /// Its address without the path of the API.
+    pub fn address(&self) -> String {
+        self.server.uri()
+    }
+
+    /// A comment that stands there already.
+    pub fn comment(&self, login: &str, body: &str) {
+        let mut state = self.state.lock().unwrap();
+        let comment = state.entry(login, &json!({"body": body}));
+        state.comments.push(comment);
+    }
+
+    /// An open pull request with this head.
+    pub fn pull(&self, number: u64, sha: &str) {
+        self.state
+            .lock()
+            .unwrap()
+            .pulls
+            .push(json!({"number": number, "state": "open", "head": {"sha": sha}}));
+    }
+
+    /// The next request of this method gets this answer and nothing else.
+    pub fn fail(&self, method: &'static str, answer: ResponseTemplate) {
+        self.state.lock().unwrap().mishaps.push(Mishap { method, done: false, answer });
+    }
+
+    /// The next request of this method is carried out, and then gets this answer.
+    pub fn lose(&self, method: &'static str, answer: ResponseTemplate) {
+        self.state.lock().unwrap().mishaps.push(Mishap { method, done: true, answer });
+    }
+
+    /// It knows no GraphQL.
+    pub fn without_graphql(&self) {
+        self.state.lock().unwrap().no_graphql = true;
+    }
+
+    /// The bodies of all comments, the oldest first.
+    pub fn comments(&self) -> Vec<String> {
+        let state = self.state.lock().unwrap();
+        state.comments.iter().map(|comment| comment["body"].as_str().unwrap().to_owned()).collect()
+    }
+
+    pub fn issues(&self) -> Vec<Json> {
+        self.state.lock().unwrap().issues.clone()
+    }
+
+    /// The requests of these methods since the last time, as `POST /repos/…`.
+    pub fn requests(&self, methods: &[&str]) -> Vec<String> {
+        let log = std::mem::take(&mut self.state.lock().unwrap().log);
+        log.into_iter().filter(|line| methods.iter().any(|method| line.starts_with(method))).collect()
+    }
+}
+
+impl State {
+    fn entry(&mut self, login: &str, body: &Json) -> Json {
+        self.created += 1;
+        let id = self.created;
+        let mut entry = json!({"id": id, "number": id, "state": "open", "user": {"login": login}, "html_url": format!("https://github.com/octo-org/shop/{id}")});
+        merge(&mut entry, body);
+        entry
+    }
+
+    fn answer(&mut self, method: &str, path: &str, query: &str, body: &Json) -> (u16, Json) {
+        let parts: Vec<_> = path.trim_start_matches('/').split('/').collect();
+        match (method, &parts[..]) {
+            ("POST", ["graphql"]) if !self.no_graphql => (200, json!({"data": {"viewer": {"login": ME}}})),
+            ("GET", ["user"]) => (200, json!({"login": ME})),
+            ("GET", ["repos", "octo-org", "shop", "issues", _, "comments"]) => {
+                (200, page(&self.comments, query))
+            }
+            ("POST", ["repos", "octo-org", "shop", "issues", _, "comments"]) => {
+                let comment = self.entry(ME, body);
+                self.comments.push(comment.clone());
+                (201, comment)
+            }
+            (_, ["repos", "octo-org", "shop", "issues", "comments", id]) => {
+                change(&mut self.comments, method, id, body)
+            }
+            ("GET", ["repos", "octo-org", "shop", "issues"]) => {
+                let open: Vec<_> =
+                    self.issues.iter().filter(|issue| issue["state"] == "open").cloned().collect();
+                (200, page(&open, query))
+            }
+            ("POST", ["repos", "octo-org", "shop", "issues"]) => {
+                let issue = self.entry(ME, body);
+                self.issues.push(issue.clone());
+                (201, issue)
+            }
+            ("PATCH", ["repos", "octo-org", "shop", "issues", number]) => {
+                change(&mut self.issues, method, number, body)
+            }
+            (
+                "GET",
+                ["repos", "octo-org", "shop", "pulls"] | ["repos", "octo-org", "shop", "commits", _, "pulls"],
+            ) => (200, json!(self.pulls)),
+            _ => (404, json!({"message": "Not Found"})),
+        }
+    }
+}
+
+fn merge(entry: &mut Json, more: &Json) {
+    for (key, value) in more.as_object().unwrap() {
+        entry[key] = value.clone();
+    }
+}
+
+fn change(entries: &mut Vec<Json>, method: &str, id: &str, body: &Json) -> (u16, Json) {
+    let Some(index) = entries.iter().position(|entry| entry["id"].as_u64() == id.parse().ok()) else {
+        return (404, json!({"message": "Not Found"}));
+    };
+    if method == "DELETE" {
+        entries.remove(index);
+        return (204, Json::Null);
+    }
+    merge(&mut entries[index], body);
+    (200, entries[index].clone())
+}
+
+fn page(entries: &[Json], query: &str) -> Json {
+    let number = |name: &str, default: usize| {
+        let value = query.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+        value.map_or(default, |value| value.parse().unwrap())
+    };
+    let (size, page) = (number("per_page", 30).min(100), number("page", 1));
+    json!(entries.iter().skip(size * (page - 1)).take(size).collect::<Vec<_>>())
+}
+
+impl Respond for Answer {
+    fn respond(&self, request: &Request) -> ResponseTemplate {
+        let (method, path) = (request.method.as_str(), request.url.path());
+        let mut state = self.state.lock().unwrap();
+        state.log.push(format!("{method} {path}"));
+        let wanted = "Bearer a-token-for-tests";
+        assert!(request.headers.get("authorization").is_some_and(|value| value == wanted), "no token");
+        // GraphQL stands beside REST, the version of which is the last part of its path.
+        let path = match path.strip_prefix(&self.below) {
+            Some(path) if !self.below.is_empty() => path,
+            _ => path.strip_prefix(self.below.trim_end_matches("/v3")).unwrap_or("/outside"),
+        };
+        let body = serde_json::from_slice(&request.body).unwrap_or(Json::Null);
+        let mishap = state.mishaps.iter().position(|mishap| mishap.method == method && path != "/graphql");
+        let mishap = mishap.map(|index| state.mishaps.remove(index));
+        if let Some(mishap) = &mishap
+            && !mishap.done
+        {
+            return mishap.answer.clone();
+        }
+        let (status, answer) = state.answer(method, path, request.url.query().unwrap_or_default(), &body);
+        mishap.map_or_else(|| ResponseTemplate::new(status).set_body_json(answer), |mishap| mishap.answer)
+    }
+}
