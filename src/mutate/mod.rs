@@ -131,13 +131,15 @@ pub struct Effect {
 }
 
 impl Effect {
-    /// The changes that take it back, the last row first.
+    /// The changes that take it back, the last row first. Rows that are gone come back in one statement: they may refer
+    /// to each other, and keys are looked at when a statement ends.
     pub fn inverse(&self) -> Vec<Change> {
         let source = self.source;
+        let gone = self.rows.iter().filter(|(_, after)| after.is_none());
+        let gone: Vec<Row> = gone.filter_map(|(before, _)| before.clone()).collect();
         let back = |(before, after): &(Option<Row>, Option<Row>)| match (before, after) {
-            (None, None) => None,
+            (_, None) => None,
             (None, Some(new)) => Some(Change::Delete { source, of: vec![new.clone()] }),
-            (Some(old), None) => Some(Change::Insert { source, rows: vec![old.clone()] }),
             (Some(old), Some(new)) => {
                 let differs = |(at, value): (usize, &Option<String>)| {
                     (new.get(at) != Some(value)).then(|| (at, value.clone()))
@@ -146,7 +148,8 @@ impl Effect {
                 (!set.is_empty()).then(|| Change::Update { source, set, of: vec![new.clone()] })
             }
         };
-        self.rows.iter().rev().filter_map(back).collect()
+        let again = (!gone.is_empty()).then(|| Change::Insert { source, rows: gone });
+        again.into_iter().chain(self.rows.iter().rev().filter_map(back)).collect()
     }
 }
 
@@ -293,5 +296,32 @@ impl Source {
             format!("({})", self.key.iter().map(same).collect::<Vec<_>>().join(" and "))
         };
         of.iter().map(one).collect::<Vec<_>>().join(" or ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(values: &[&str]) -> Row {
+        values.iter().map(|value| Some((*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn rows_that_went_together_come_back_together() {
+        let (chief, member) = (row(&["1", "2"]), row(&["2", "1"]));
+        let rows = vec![(Some(chief.clone()), None), (Some(member.clone()), None)];
+        let effect = Effect { source: 0, rows };
+        assert_eq!(effect.inverse(), [Change::Insert { source: 0, rows: vec![chief, member] }]);
+    }
+
+    #[test]
+    fn an_update_gives_back_only_what_it_took_and_an_insert_goes_again() {
+        let (old, new) = (row(&["1", "a"]), row(&["1", "b"]));
+        let updated = Effect { source: 0, rows: vec![(Some(old), Some(new.clone()))] };
+        let set = vec![(1, Some("a".to_owned()))];
+        assert_eq!(updated.inverse(), [Change::Update { source: 0, set, of: vec![new.clone()] }]);
+        let inserted = Effect { source: 0, rows: vec![(None, Some(new.clone()))] };
+        assert_eq!(inserted.inverse(), [Change::Delete { source: 0, of: vec![new] }]);
     }
 }
