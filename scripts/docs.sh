@@ -74,28 +74,6 @@ import ast, difflib, pathlib, re, subprocess, sys, tempfile
 out, check = pathlib.Path(sys.argv[1]), "--check" in sys.argv[2:]
 readme = pathlib.Path("README.md")
 
-# What each setting is for. Everything else in the table is read from the macro.
-MEANINGS = {
-    "schedule": "How often it is refreshed: a duration (`30s`, `1h30m`), a cron expression, or `calculated` for whenever a source has changed",
-    "refresh_mode": "`DIFFERENTIAL` works out what changed, `FULL` runs the query again, `IMMEDIATE` follows each write inside its transaction and has no schedule, `AUTO` leaves the choice to pg_trickle",
-    "initialize": "With `false` the table is created empty, and nothing fills it until it is refreshed by hand; `run` does that",
-    "status": "`SUSPENDED` stops its refreshes; `PAUSED` is another word for it",
-    "cdc_mode": "How changes of its sources are captured",
-    "partition_by": "`column`, `LIST:column` or `HASH:column:n`",
-    "fuse": "Suspends the table when too many changes are pending at once",
-    "fuse_ceiling": "How many changes are too many; an update counts twice",
-    "fuse_sensitivity": "How much more than usual is too much; pg_trickle 0.67.0 does not look at it",
-    "append_only": "Its sources only ever get new rows",
-    "temporal": "Keeps former versions of its rows",
-    "storage_backend": "Where its rows are kept: `heap`, or what another extension offers, as `citus`",
-    "diamond_consistency": "Whether tables that share a source and meet again downstream are refreshed together",
-    "diamond_schedule_policy": "Whose schedule counts when they are",
-    "pooler_compatibility_mode": "For servers behind a pooler in transaction mode",
-    "max_differential_joins": "A query that joins more tables is refreshed in full",
-    "max_delta_fraction": "When more than this part of its rows changed, it is refreshed in full",
-    "output_distribution_column": "With Citus: the column by which its rows are distributed",
-    "tier": "Stretches the schedule: `warm` by 2, `cold` by 10; `frozen` is never refreshed",
-}
 CHANGES = {"alter": "altered in place", "recreate": "dropped and created", "nothing": "counts at creation only"}
 
 
@@ -131,15 +109,13 @@ def comment():
 def settings():
     source = pathlib.Path("macros/settings/pgtrickle_known_settings.sql").read_text()
     literal = re.search(r"return\((\{.*\})\)", source, re.S)
-    known = ast.literal_eval(re.sub(r"\b(true|false)\b", lambda word: word[0].title(), literal[1]))
-    if known.keys() != MEANINGS.keys():
-        fail(f"scripts/docs.sh and the macro do not agree on the settings: {sorted(known.keys() ^ MEANINGS.keys())}")
+    known = ast.literal_eval(re.sub(r"(?<=: )(true|false)\b", lambda word: word[0].title(), literal[1]))
     code = lambda value: f"`{str(value).lower() if isinstance(value, bool) else value}`"
     rows = ["| key | values | default | a change is | |", "|---|---|---|---|---|"]
     for key, spec in known.items():
-        values = ", ".join(map(code, spec["values"])) if "values" in spec else spec["type"]
+        values = ", ".join(map(code, spec["values"])) if "values" in spec else {"integer": "whole number"}.get(spec["type"], spec["type"])
         default = code(spec["default"]) if "default" in spec else ""
-        rows.append(f"| `{key}` | {values} | {default} | {CHANGES[spec.get('changed_by', 'alter')]} | {MEANINGS[key]} |")
+        rows.append(f"| `{key}` | {values} | {default} | {CHANGES[spec.get('changed_by', 'alter')]} | {spec['about']} |")
     return "\n".join(rows)
 
 

@@ -1,18 +1,36 @@
-{# `schema.name` of every stream table that reads from this one, directly or through others. #}
+{#
+  `schema.name` of everything that reads from a stream table and would go with it or fail without it, directly or through
+  others: stream tables, views and materialized views.
+#}
 {% macro pgtrickle_dependants(relation) %}
   {%- set sql %}
-    with recursive reader as (
-      select pgt_id, pgt_relid, pgt_schema, pgt_name, true as itself
-      from pgtrickle.pgt_stream_tables
-      where pgt_schema = {{ dbt_pgtrickle.pgtrickle_literal(relation.schema) }}
-        and pgt_name = {{ dbt_pgtrickle.pgtrickle_literal(relation.identifier) }}
-      union
-      select st.pgt_id, st.pgt_relid, st.pgt_schema, st.pgt_name, false
-      from reader
-      join pgtrickle.pgt_dependencies as d on d.source_relid = reader.pgt_relid
+    with recursive reads (reader, source) as (
+      select st.pgt_relid::oid, d.source_relid::oid
+      from pgtrickle.pgt_dependencies as d
       join pgtrickle.pgt_stream_tables as st on st.pgt_id = d.pgt_id
+      union
+      select r.ev_class, d.refobjid
+      from pg_catalog.pg_depend as d
+      join pg_catalog.pg_rewrite as r on r.oid = d.objid
+      where d.classid = 'pg_catalog.pg_rewrite'::regclass
+        and d.refclassid = 'pg_catalog.pg_class'::regclass
+        and r.ev_class <> d.refobjid
+    ),
+
+    dependant (relid) as (
+      select reads.reader
+      from pgtrickle.pgt_stream_tables as st
+      join reads on reads.source = st.pgt_relid
+      where st.pgt_schema = {{ dbt_pgtrickle.pgtrickle_literal(relation.schema) }}
+        and st.pgt_name = {{ dbt_pgtrickle.pgtrickle_literal(relation.identifier) }}
+      union
+      select reads.reader from dependant join reads on reads.source = dependant.relid
     )
-    select pgt_schema || '.' || pgt_name from reader where not itself order by 1
+    select n.nspname || '.' || c.relname
+    from dependant
+    join pg_catalog.pg_class as c on c.oid = dependant.relid
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+    order by 1
   {%- endset -%}
-  {{- return(dbt_pgtrickle.pgtrickle_first_column(sql)) -}}
+  {{- return(dbt_pgtrickle.pgtrickle_first_column(sql) | list) -}}
 {% endmacro %}

@@ -10,7 +10,7 @@
   {%- set sql %}
     select (
       to_jsonb(st) || jsonb_build_object(
-        'query', coalesce(st.original_query, st.defining_query),
+        'query', coalesce(to_jsonb(st) ->> 'original_query', st.defining_query),
         'mark', {{ dbt_pgtrickle.pgtrickle_mark_sql('st') }},
         'lost_source', exists (
           select from pgtrickle.pgt_dependencies as d

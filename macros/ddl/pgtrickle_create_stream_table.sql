@@ -1,5 +1,6 @@
-{# Creates a stream table, with every setting that the model names. #}
-{% macro pgtrickle_create_stream_table(relation, query, settings={}) %}
+{# Creates a stream table, with every setting that the model names; refused when the engine lacks one of them. #}
+{% macro pgtrickle_create_stream_table(relation, query, settings={}, engine=none) %}
+  {%- set engine = engine or dbt_pgtrickle.pgtrickle_engine() -%}
   {%- set arguments = {'name': dbt_pgtrickle.pgtrickle_name(relation), 'query': query} -%}
   {%- set afterwards = {} -%}
   {%- for name, value in settings.items() -%}
@@ -14,8 +15,14 @@
     {%- endif -%}
   {%- endfor -%}
 
+  {%- set lacking = dbt_pgtrickle.pgtrickle_lacking(engine, 'create_stream_table', arguments)
+      + dbt_pgtrickle.pgtrickle_lacking(engine, 'alter_stream_table', afterwards) -%}
+  {%- if lacking -%}
+    {%- do exceptions.raise_compiler_error(dbt_pgtrickle.pgtrickle_name(relation) ~ ' cannot be created:\n  - ' ~ lacking | join('\n  - ')) -%}
+  {%- endif -%}
+
   {%- do dbt_pgtrickle.pgtrickle_execute(dbt_pgtrickle.pgtrickle_call('create_stream_table', arguments)) -%}
   {%- if afterwards -%}
-    {%- do dbt_pgtrickle.pgtrickle_alter_stream_table(relation, afterwards) -%}
+    {%- do dbt_pgtrickle.pgtrickle_alter_stream_table(relation, afterwards, engine) -%}
   {%- endif -%}
 {% endmacro %}

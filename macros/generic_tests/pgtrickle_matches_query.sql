@@ -4,11 +4,13 @@
 #}
 {% test pgtrickle_matches_query(model) %}
   {%- if execute -%}
-    {%- set deployed = dbt_pgtrickle.pgtrickle_get_stream_table(model) -%}
+    {%- set node = dbt_pgtrickle.pgtrickle_model_of(model) -%}
+    {%- set relation = model if node is none else dbt_pgtrickle.pgtrickle_relation_of(node) -%}
+    {%- set deployed = dbt_pgtrickle.pgtrickle_get_stream_table(relation) -%}
     {%- if deployed is none -%}
-      select {{ dbt_pgtrickle.pgtrickle_literal(dbt_pgtrickle.pgtrickle_name(model) ~ ' is not a stream table') }} as problem
+      select {{ dbt_pgtrickle.pgtrickle_literal(dbt_pgtrickle.pgtrickle_name(relation) ~ ' is not a stream table') }} as problem
     {%- else -%}
-      {{ dbt_pgtrickle.pgtrickle_rows_that_differ(model, deployed.query) }}
+      {{ dbt_pgtrickle.pgtrickle_rows_that_differ(relation, deployed.query) }}
     {%- endif -%}
   {%- endif -%}
 {% endtest %}

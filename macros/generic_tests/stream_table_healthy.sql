@@ -5,10 +5,6 @@
 #}
 {% test stream_table_healthy(model) %}
   {%- if execute -%}
-    {%- set table = {'schema': model.schema, 'name': model.identifier, 'warn_after': none, 'error_after': none} -%}
-    {%- for node in graph.nodes.values() if node.get('relation_name') == model | string -%}
-      {%- do table.update(dbt_pgtrickle.pgtrickle_limits(node)) -%}
-    {%- endfor -%}
-    select * from ({{ dbt_pgtrickle.pgtrickle_health_sql([table]) }}) as health where verdict = 'error'
+    select * from ({{ dbt_pgtrickle.pgtrickle_health_of(model) }}) as health where verdict = 'error'
   {%- endif -%}
 {% endtest %}

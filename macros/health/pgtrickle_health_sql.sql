@@ -4,6 +4,8 @@
     state    not_found | erroring | suspended | populating | frozen | stale | healthy
     verdict  ok | warn | error
     detail   the sentence for a person
+    too_old  whether its age is beyond the limit, whatever else it is
+    failing  whether its refresh fails or has failed
 
   `tables` is a list of {schema, name, warn_after, error_after}, the last two in seconds or none. Without a limit, a
   table may be a minute behind its schedule. Status is asked first: a table in error keeps its last refresh time and
@@ -32,6 +34,8 @@ seen as (
       pgtrickle.parse_duration_seconds(st.schedule) * case st.refresh_tier when 'warm' then 2 when 'cold' then 10 else 1 end + 60
     ) as error_after,
     case when st.schedule is not null then extract(epoch from clock_timestamp() - st.last_refresh_at) end as age,
+    coalesce(st.status = 'ERROR' or st.consecutive_errors > 0, false) as failing,
+    st.refresh_mode || coalesce(' every ' || st.schedule, '') || coalesce(', ' || nullif(st.refresh_tier, 'hot'), '') as kept,
     -- The engine stores a dump of the error, with the message somewhere in it.
     coalesce(substring(st.last_error_message from 'message: "([^"]*)"'), left(st.last_error_message, 200)) as error_message,
     case
@@ -56,13 +60,15 @@ select
     when state = 'frozen' or age > warn_after then 'warn'
     else 'ok'
   end as verdict,
+  coalesce(age > error_after, false) as too_old,
+  failing,
   case state
     when 'not_found' then 'there is no such stream table'
     when 'erroring' then 'its refresh fails' || coalesce(': ' || error_message, '')
     when 'suspended' then 'it is not refreshed until it is resumed'
     when 'populating' then 'it has never been populated'
     else coalesce('refreshed ' || round(age) || ' s ago' || coalesce(', ' || error_after || ' s allowed', ''), 'refreshed when it has to be')
-  end as detail
+  end || coalesce(' (' || kept || ')', '') as detail
 from seen
 order by schema_name, table_name
 {% endmacro %}

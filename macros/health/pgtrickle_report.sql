@@ -2,7 +2,7 @@
 {% macro pgtrickle_report(what, rows) %}
   {%- set failed = [] -%}
   {%- for row in rows -%}
-    {%- do log(row['verdict'] | upper ~ '  ' ~ row['name'] ~ '  ' ~ row['detail'], info=true) -%}
+    {%- do log('%-5s  ' | format(row['verdict'] | upper) ~ row['name'] ~ '  ' ~ row['detail'], info=true) -%}
     {%- if row['verdict'] == 'error' -%}
       {%- do failed.append(row['name']) -%}
     {%- endif -%}

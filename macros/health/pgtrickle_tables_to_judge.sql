@@ -2,7 +2,7 @@
 {% macro pgtrickle_tables_to_judge(nodes, warn_after=none, error_after=none) %}
   {%- set tables = [] -%}
   {%- for node in nodes -%}
-    {%- set relation = dbt_pgtrickle.pgtrickle_target_relation(node) -%}
+    {%- set relation = dbt_pgtrickle.pgtrickle_relation_of(node) -%}
     {%- set limits = dbt_pgtrickle.pgtrickle_limits(node) -%}
     {%- do tables.append({
         'schema': relation.schema,

@@ -9,7 +9,7 @@
   {%- set alter = {} -%}
   {%- set reasons = [] -%}
 
-  {%- if deployed.query | trim != query | trim -%}
+  {%- if not dbt_pgtrickle.pgtrickle_same_query(deployed.query, query) -%}
     {%- do reasons.append('query') -%}
     {%- do alter.update({'query': query}) -%}
   {%- elif deployed.lost_source -%}

@@ -13,22 +13,13 @@
   {%- endif -%}
 
   {%- do dbt_pgtrickle.pgtrickle_lock() -%}
-  {%- set recreate = [] if deployed is none else change.recreate -%}
+  {%- set engine = dbt_pgtrickle.pgtrickle_engine() -%}
   {%- if deployed is none -%}
     {%- do dbt_pgtrickle.pgtrickle_drop_ordinary_relation(target) -%}
-    {%- do dbt_pgtrickle.pgtrickle_create_stream_table(target, query, settings) -%}
+    {%- do dbt_pgtrickle.pgtrickle_create_stream_table(target, query, settings, engine) -%}
     {%- set done = 'CREATE' -%}
-  {%- elif not recreate -%}
-    {%- do dbt_pgtrickle.pgtrickle_bring_in_line(target, deployed, settings, change.alter) -%}
-    {%- set done = 'ALTER (' ~ change.reasons | join(', ') ~ ')' -%}
-    {%- if 'query' in change.alter and not dbt_pgtrickle.pgtrickle_columns_fit(target, query) -%}
-      {%- do recreate.append('columns') -%}
-    {%- endif -%}
-  {%- endif -%}
-  {%- if recreate -%}
-    {%- do dbt_pgtrickle.pgtrickle_drop_stream_table(target, cascade=dbt_pgtrickle.pgtrickle_may_cascade(target, recreate)) -%}
-    {%- do dbt_pgtrickle.pgtrickle_create_stream_table(target, query, settings) -%}
-    {%- set done = 'RECREATE (' ~ recreate | join(', ') ~ ')' -%}
+  {%- else -%}
+    {%- set done = dbt_pgtrickle.pgtrickle_apply(target, query, settings, deployed, change, engine) -%}
   {%- endif -%}
 
   {#- Written anew each time: a changed query may have rebuilt the storage table, and its comments with it. -#}

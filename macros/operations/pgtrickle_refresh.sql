@@ -3,7 +3,7 @@
 #}
 {% macro pgtrickle_refresh(model_name) %}
   {%- for node in dbt_pgtrickle.pgtrickle_models(model_name) if execute -%}
-    {%- set relation = dbt_pgtrickle.pgtrickle_target_relation(node) -%}
+    {%- set relation = dbt_pgtrickle.pgtrickle_relation_of(node) -%}
     {%- do dbt_pgtrickle.pgtrickle_begin() -%}
     {%- do dbt_pgtrickle.pgtrickle_refresh_stream_table(relation) -%}
     {%- do dbt_pgtrickle.pgtrickle_commit() -%}

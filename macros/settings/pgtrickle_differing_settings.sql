@@ -19,6 +19,15 @@
     {%- elif name == 'append_only' and not wanted -%}
       {#- The engine turns this on by itself after insert-only refreshes: not a difference (docs/pg_trickle.md, Refresh modes). -#}
 
+    {%- elif name == 'status' -%}
+      {#- ERROR and INITIALIZING are how a table fares, not what it was set to (docs/pg_trickle.md, Status). -#}
+      {%- if (wanted == 'SUSPENDED') != (current == 'SUSPENDED') -%}
+        {%- do differing.update({name: wanted}) -%}
+      {%- endif -%}
+
+    {%- elif name == 'partition_by' and not wanted and not current -%}
+      {#- Not partitioned, however it is written. -#}
+
     {%- elif wanted != current -%}
       {%- do differing.update({name: wanted}) -%}
     {%- endif -%}

@@ -16,30 +16,21 @@
     {%- if value is none and not (name in configured and known.get('nullable')) -%}
       {%- set value = known.get('default') -%}
     {%- endif -%}
-    {%- if value is boolean and 'on' in known.get('values', []) -%}
-      {#- To YAML, on and off are booleans. -#}
-      {%- set value = 'on' if value else 'off' -%}
-    {%- endif -%}
-    {%- if value is string -%}
-      {%- set value = value | trim -%}
-      {%- for word in known.get('values', []) if word | lower == value | lower -%}
-        {%- do settings.update({name: word}) -%}
-      {%- endfor -%}
-    {%- endif -%}
-    {%- if name in settings -%}
-    {%- elif value is none -%}
+    {%- set value = dbt_pgtrickle.pgtrickle_engine_word(name, known, value) -%}
+    {%- if value is none -%}
       {%- if known.get('nullable') -%}
         {%- do settings.update({name: none}) -%}
       {%- endif -%}
-    {%- elif 'values' in known -%}
+    {%- elif 'values' in known and value not in known['values'] -%}
       {%- do problems.append(name ~ ' is `' ~ value ~ '`, but can be ' ~ known['values'] | join(', ')) -%}
-    {%- elif dbt_pgtrickle.pgtrickle_type_of(value) != known.type -%}
-      {%- do problems.append(name ~ ' is `' ~ value ~ '`, but has to be a ' ~ known.type) -%}
+    {%- elif dbt_pgtrickle.pgtrickle_type_of(value) not in [known.type, 'integer' if known.type == 'number' else known.type] -%}
+      {%- do problems.append(name ~ ' is `' ~ value ~ '`, but has to be ' ~ {'text': 'a text', 'boolean': 'true or false', 'integer': 'a whole number', 'number': 'a number'}[known.type]) -%}
     {%- else -%}
       {%- do settings.update({name: value}) -%}
     {%- endif -%}
   {%- endfor -%}
 
+  {%- set problems = problems + dbt_pgtrickle.pgtrickle_impossible(settings, configured) -%}
   {%- if problems -%}
     {%- do exceptions.raise_compiler_error('the pgtrickle settings of ' ~ node.unique_id ~ ' are wrong:\n  - ' ~ problems | join('\n  - ')) -%}
   {%- endif -%}

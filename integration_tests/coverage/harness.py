@@ -1,0 +1,118 @@
+"""dbt inside this process, which saves its start-up each time, and the server beside it."""
+
+import json
+import os
+import pathlib
+import re
+import sys
+
+import psycopg2
+from dbt.cli.main import dbtRunner
+from dbt.version import get_installed_version
+
+VERSION = tuple(int(part) for part in (get_installed_version().major, get_installed_version().minor))
+
+
+class Failed(Exception):
+    """Something is not as it should be."""
+
+
+def check(true, message):
+    if not true:
+        raise Failed(message)
+
+
+class Project:
+    """A dbt project in a folder of its own, which is the current one."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.said = ""
+
+    def write(self, file, text):
+        path = self.folder / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def remove(self, file):
+        (self.folder / file).unlink()
+
+    def edit(self, file, old, new):
+        text = (self.folder / file).read_text()
+        check(old in text, f"{file} has no `{old}`")
+        self.write(file, text.replace(old, new))
+
+    def read_json(self, file):
+        return json.loads((self.folder / "target" / file).read_text())
+
+    def dbt(self, *arguments):
+        """Whether it succeeded, and what became of each node, by name: its message, or `status: message`."""
+        lines = []
+        runner = dbtRunner(callbacks=[lambda event: lines.append(event.info.msg) if event.info.level != "debug" else None])
+        # The log of all these invocations is nobody's to read.
+        done = runner.invoke(["--log-level", "info", "--no-use-colors", "--log-level-file", "none", *arguments])
+        self.said = "\n".join(lines + ([str(done.exception)] if done.exception else []))
+        if os.environ.get("COVERAGE_VERBOSE"):
+            print(f"--- dbt {' '.join(arguments)}\n{self.said}", file=sys.stderr)
+        results = getattr(done.result, "results", None) or []
+        nodes = {}
+        for result in results:
+            node = getattr(result, "node", None)
+            if node is not None:
+                nodes[node.name] = result.message if str(result.status) in ("success", "pass") else f"{result.status}: {result.message}"
+        return done.success, nodes
+
+    def run(self, *arguments, expect):
+        """`dbt run`, in which exactly this becomes of the models that are named: `expect` maps them to a pattern."""
+        _, nodes = self.dbt("run", *arguments)
+        check(nodes, self.said)
+        for name, pattern in expect.items():
+            check(name in nodes, f"{name} was not run:\n{self.said}")
+            check(re.search(pattern, nodes[name] or "", re.S), f"{name} is not `{pattern}` but `{nodes[name]}`")
+        return nodes
+
+    def operation(self, name, fails=None, says=None, **arguments):
+        """`dbt run-operation`, which succeeds, or fails with a message that matches `fails`."""
+        call = [name, "--args", json.dumps(arguments)] if arguments else [name]
+        succeeded, _ = self.dbt("run-operation", *call)
+        check(succeeded == (fails is None), f"{name} {'failed' if fails is None else 'did not fail'}:\n{self.said}")
+        for pattern in filter(None, [fails, says]):
+            check(re.search(pattern, self.said, re.M | re.S), f"{name} does not say `{pattern}`:\n{self.said}")
+
+    def tests(self, failing, *arguments):
+        """`dbt test`, in which exactly these fail."""
+        _, nodes = self.dbt("test", *arguments)
+        found = {re.sub(r"^dbt_pgtrickle_|_$", "", name) for name, message in nodes.items() if (message or "").startswith(("fail", "error"))}
+        check(nodes and found == set(failing), f"tests that fail: {sorted(found)}\nthat should:     {sorted(failing)}\n{self.said}")
+
+
+class Server:
+    """The server that PGHOST and its like name."""
+
+    def __init__(self):
+        self.connection = psycopg2.connect(
+            host=os.environ["PGHOST"], port=os.environ["PGPORT"], user=os.environ["PGUSER"],
+            password=os.environ.get("PGPASSWORD", ""), dbname=os.environ["PGDATABASE"],
+        )
+        self.connection.autocommit = True
+
+    def __call__(self, sql, *values):
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, values or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def table(self, name):
+        """The catalog's row of a stream table."""
+        rows = self("select to_jsonb(st) from pgtrickle.pgt_stream_tables as st where pgt_name = %s", name)
+        check(rows, f"there is no stream table {name}")
+        return rows[0][0]
+
+    def tables(self):
+        return {name for (name,) in self("select pgt_name from pgtrickle.pgt_stream_tables where pgt_schema <> 'pgtrickle'")}
+
+    def fingerprint(self):
+        """What every change of a stream table leaves another value of, for those that the scheduler lets alone."""
+        return self("""
+            select pgt_name, pgt_id, pgt_relid::oid, updated_at, defining_query, status
+            from pgtrickle.pgt_stream_tables where schedule ~ 'h$' order by 1
+        """)

@@ -1,0 +1,5 @@
+{{ config(
+    materialized='stream_table',
+    meta={'pgtrickle': {'schedule': '@daily'}},
+) }}
+select id, customer_id from {{ source('shop', 'visits') }}

@@ -1,0 +1,10 @@
+{{ config(
+    materialized='stream_table',
+    meta={'pgtrickle': {'schedule': '1h', 'status': 'PAUSED'}},
+) }}
+select
+  customer_id,
+  count(*) as orders,
+  sum(amount) as total
+from {{ source('shop', 'orders') }}
+group by customer_id

@@ -1,0 +1,2 @@
+{{ config(materialized='view') }}
+select customer_id, total from {{ ref('base') }}

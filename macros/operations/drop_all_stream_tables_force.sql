@@ -1,0 +1,15 @@
+{#
+  dbt run-operation drop_all_stream_tables_force [--args '{schema: analytics}']
+
+  Drops every stream table of the database, or of one schema, whoever made it, and all that reads from them. Those by
+  which the engine watches itself stay.
+#}
+{% macro drop_all_stream_tables_force(schema=none) %}
+  {%- do dbt_pgtrickle.pgtrickle_begin() -%}
+  {%- do dbt_pgtrickle.pgtrickle_lock() -%}
+  {%- for name in dbt_pgtrickle.pgtrickle_list_stream_tables(schema=schema) | reverse if not name.startswith('pgtrickle.') -%}
+    {%- do dbt_pgtrickle.pgtrickle_drop_stream_table(name, cascade=true) -%}
+    {%- do log('dropped ' ~ name, info=true) -%}
+  {%- endfor -%}
+  {%- do dbt_pgtrickle.pgtrickle_commit() -%}
+{% endmacro %}

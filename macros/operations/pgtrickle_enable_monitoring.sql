@@ -1,0 +1,24 @@
+{#
+  dbt run-operation pgtrickle_enable_monitoring
+
+  Creates the stream tables by which the engine watches itself, and says how each is.
+#}
+{% macro pgtrickle_enable_monitoring() %}
+  {%- if execute -%}
+    {%- set engine = dbt_pgtrickle.pgtrickle_engine() -%}
+    {%- if not engine.has_monitoring -%}
+      {%- do exceptions.raise_compiler_error('pg_trickle ' ~ engine.version ~ ' on this server cannot monitor itself; pg_trickle 0.67.0 can') -%}
+    {%- endif -%}
+    {%- do dbt_pgtrickle.pgtrickle_begin() -%}
+    {%- do dbt_pgtrickle.pgtrickle_lock() -%}
+    {%- do dbt_pgtrickle.pgtrickle_execute('pgtrickle.setup_self_monitoring()') -%}
+    {%- set sql %}
+      select st_name as name, case when "exists" and status = 'ACTIVE' then 'ok' else 'error' end as verdict,
+        concat_ws(', ', case when not "exists" then 'missing' end, status, refresh_mode) as detail
+      from pgtrickle.self_monitoring_status()
+    {%- endset -%}
+    {%- set rows = run_query(sql).rows -%}
+    {%- do dbt_pgtrickle.pgtrickle_commit() -%}
+    {%- do dbt_pgtrickle.pgtrickle_report('monitoring', rows) -%}
+  {%- endif -%}
+{% endmacro %}

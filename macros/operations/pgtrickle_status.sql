@@ -1,0 +1,11 @@
+{#
+  dbt run-operation pgtrickle_status [--args '{model_name: order_totals}']
+
+  One line a stream table of the project: healthy, stale, erroring, suspended, populating, frozen or not_found. Fails when
+  one is in no state to be read.
+#}
+{% macro pgtrickle_status(model_name=none) %}
+  {%- if execute -%}
+    {%- do dbt_pgtrickle.pgtrickle_report('status', dbt_pgtrickle.pgtrickle_health_rows(model_name)) -%}
+  {%- endif -%}
+{% endmacro %}

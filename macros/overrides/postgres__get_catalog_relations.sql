@@ -1,0 +1,4 @@
+{# dbt's own, with stream tables as what they are: see pgtrickle_catalog. #}
+{% macro postgres__get_catalog_relations(information_schema, relations) %}
+  {{- return(dbt_pgtrickle.pgtrickle_catalog(dbt.postgres__get_catalog_relations(information_schema, relations))) -}}
+{% endmacro %}
