@@ -148,7 +148,7 @@ impl Effect {
                 (!set.is_empty()).then(|| Change::Update { source, set, of: vec![new.clone()] })
             }
         };
-        let again = (!gone.is_empty()).then(|| Change::Insert { source, rows: gone });
+        let again = (!gone.is_empty()).then_some(Change::Insert { source, rows: gone });
         again.into_iter().chain(self.rows.iter().rev().filter_map(back)).collect()
     }
 }

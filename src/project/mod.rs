@@ -20,7 +20,8 @@ pub use selection::{Selection, Selector, exact_names};
 const SCHEMAS: std::ops::RangeInclusive<u32> = 10..=12;
 
 /// What a model may say below `meta.pgtrickle` beside the settings.
-const OTHER_KEYS: [&str; 5] = ["stream_table_name", "stream_table_schema", "on_recreate", "freshness", "verify"];
+const OTHER_KEYS: [&str; 5] =
+    ["stream_table_name", "stream_table_schema", "on_recreate", "freshness", "verify"];
 
 /// A dbt project, as far as the gate cares.
 #[derive(Clone, Debug, PartialEq, Default)]

@@ -18,6 +18,7 @@ mod floors;
 mod gate;
 mod manifests;
 mod openapi;
+mod package;
 mod plan;
 mod revision;
 mod selection;

@@ -1,0 +1,134 @@
+//! The dbt package and the program hold the same opinions. What the package does with dbt is seen by
+//! `scripts/dbt_matrix.sh`.
+
+use std::{fs, path::Path};
+
+use pgtrickle_ci::{
+    model::{Setting, Value, settings::OnChange},
+    plan::query,
+};
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+fn read(file: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
+}
+
+/// The dict that the macro returns. Its notation is YAML's as well.
+fn settings_of_the_macros() -> Vec<(String, Json)> {
+    let source = read("macros/settings/pgtrickle_known_settings.sql");
+    let (begin, end) = (source.find("return({").unwrap(), source.rfind("})").unwrap());
+    let settings: Json = serde_yaml::from_str(&source[begin + "return(".len()..=end]).unwrap();
+    settings.as_object().unwrap().iter().map(|(name, spec)| (name.clone(), spec.clone())).collect()
+}
+
+#[test]
+fn the_macros_and_the_program_know_the_same_settings() {
+    let macros = settings_of_the_macros();
+    let mut names: Vec<_> = Setting::ALL.iter().map(|setting| setting.name()).collect();
+    names.sort_unstable();
+    let mut theirs: Vec<_> = macros.iter().map(|(name, _)| name.as_str()).collect();
+    theirs.sort_unstable();
+    assert_eq!(names, theirs);
+
+    for setting in Setting::ALL {
+        let (name, spec) = macros.iter().find(|(name, _)| name == setting.name()).unwrap();
+        assert_eq!(setting.column(), spec["column"].as_str(), "{name}");
+        let on_change = match spec["changed_by"].as_str() {
+            None => OnChange::Alter,
+            Some("recreate") => OnChange::Recreate,
+            Some("nothing") => OnChange::Nothing,
+            Some(other) => panic!("{name} is changed by {other}"),
+        };
+        assert_eq!(setting.on_change(), on_change, "{name}");
+        assert!(!spec["about"].as_str().unwrap().is_empty(), "{name} is not described");
+    }
+}
+
+#[test]
+fn the_macros_and_the_program_take_the_same_values() {
+    for (name, spec) in settings_of_the_macros() {
+        let setting = Setting::ALL.into_iter().find(|setting| setting.name() == name).unwrap();
+        let takes = |value: Json| setting.read(&value).is_ok();
+        if let Some(words) = spec["values"].as_array() {
+            for word in words {
+                assert!(takes(word.clone()), "{name}: {word}");
+            }
+            assert!(!takes(json!("no such word")), "{name} takes any word");
+            continue;
+        }
+        let kinds = [
+            takes(json!(true)),
+            takes(json!(2)) && name != "schedule",
+            takes(json!(1.5)) && name != "schedule",
+            takes(json!("1m")),
+        ];
+        let expected = match spec["type"].as_str().unwrap() {
+            "boolean" => [true, false, false, false],
+            "integer" => [false, true, false, false],
+            "number" => [false, true, true, false],
+            "text" => [false, false, false, true],
+            other => panic!("{name} is a {other}"),
+        };
+        assert_eq!(kinds, expected, "{name}");
+    }
+}
+
+#[test]
+fn the_defaults_of_the_macros_are_values_of_the_program() {
+    for (name, spec) in settings_of_the_macros() {
+        let setting = Setting::ALL.into_iter().find(|setting| setting.name() == name).unwrap();
+        if let Some(default) = spec.get("default") {
+            let read: Option<Value> = setting.read(default).unwrap();
+            assert!(read.is_some(), "{name}: {default}");
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Pair {
+    same: bool,
+    one: String,
+    other: String,
+}
+
+/// The package is asked about the same pairs by `integration_tests/coverage/drive.py`.
+#[test]
+fn two_layouts_are_one_query_to_the_program_where_they_are_to_the_package() {
+    let pairs: Vec<Pair> = serde_yaml::from_str(&read("integration_tests/coverage/query_pairs.yml")).unwrap();
+    for Pair { same, one, other } in pairs {
+        assert_eq!(query::same(&one, &other), same, "{one} / {other}");
+    }
+}
+
+#[test]
+fn every_macro_stands_in_a_file_of_its_name_and_is_described() {
+    let described = read("macros/_macros.yml");
+    let described: Json = serde_yaml::from_str(&described).unwrap();
+    let mut described: Vec<_> = described["macros"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["name"].as_str().unwrap().to_owned())
+        .collect();
+    let mut defined = vec![];
+    let folders = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("macros")).unwrap();
+    for folder in folders.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
+        for file in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
+            let source = fs::read_to_string(&file).unwrap();
+            let macros = source.lines().filter(|line| line.starts_with("{% macro ")).count();
+            if source.contains(&format!("{{% test {name}(")) {
+                defined.push(format!("test_{name}"));
+            } else if source.contains(&format!("{{% materialization {name}, ")) {
+                defined.push(format!("materialization_{name}_postgres"));
+            } else {
+                assert!(macros == 1 && source.contains(&format!("{{% macro {name}(")), "{}", file.display());
+                defined.push(name);
+            }
+        }
+    }
+    described.sort();
+    defined.sort();
+    assert_eq!(defined, described);
+}
