@@ -124,13 +124,21 @@ pub struct SelectArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "The dbt project")]
 #[expect(missing_docs, reason = "the doc comments here are the help texts")]
-pub struct DesiredArgs {
+pub struct ModelsArgs {
     #[command(flatten)]
     pub project: ProjectArgs,
     #[command(flatten)]
     pub manifest: ManifestArgs,
     #[command(flatten)]
     pub selection: SelectArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The dbt project")]
+#[expect(missing_docs, reason = "the doc comments here are the help texts")]
+pub struct DesiredArgs {
+    #[command(flatten)]
+    pub models: ModelsArgs,
     /// Variables for dbt, as YAML, where it has to compile the project
     #[arg(long, value_name = "YAML", env = "PGTRICKLE_CI_VARS", hide_env = true)]
     pub vars: Option<String>,
@@ -378,11 +386,7 @@ pub struct ApplyArgs {
 #[expect(missing_docs, reason = "the doc comments here are the help texts")]
 pub struct WaitArgs {
     #[command(flatten)]
-    pub project: ProjectArgs,
-    #[command(flatten)]
-    pub manifest: ManifestArgs,
-    #[command(flatten)]
-    pub selection: SelectArgs,
+    pub models: ModelsArgs,
     /// Fill the tables that were created with `initialize: false`; nothing else ever does
     #[arg(long, env = "PGTRICKLE_CI_REFRESH", hide_env = true)]
     pub refresh: bool,
@@ -398,11 +402,7 @@ pub struct WaitArgs {
 #[expect(missing_docs, reason = "the doc comments here are the help texts")]
 pub struct CheckArgs {
     #[command(flatten)]
-    pub project: ProjectArgs,
-    #[command(flatten)]
-    pub manifest: ManifestArgs,
-    #[command(flatten)]
-    pub selection: SelectArgs,
+    pub models: ModelsArgs,
     #[command(flatten)]
     pub server: ServerArgs,
     #[command(flatten)]
@@ -468,11 +468,7 @@ pub enum Drive {
 #[expect(missing_docs, reason = "the doc comments here are the help texts")]
 pub struct VerifyArgs {
     #[command(flatten)]
-    pub project: ProjectArgs,
-    #[command(flatten)]
-    pub manifest: ManifestArgs,
-    #[command(flatten)]
-    pub selection: SelectArgs,
+    pub models: ModelsArgs,
     /// Compare the tables as they are, and write nothing
     #[arg(long = "static", conflicts_with = "allow_writes", env = "PGTRICKLE_CI_STATIC", hide_env = true)]
     pub only_static: bool,

@@ -6,7 +6,7 @@ use crate::{
     Error,
     cli::ApplyArgs,
     commands::{
-        connect_quietly,
+        connect,
         plan::{against, desired},
     },
     config::Config,
@@ -42,7 +42,8 @@ async fn saved(
     let name = file.display().to_string();
     let saved = Saved::parse(&name, &text)?;
     report.project = Some(saved.project.clone());
-    let client = connect_quietly(config, &args.server, &args.desired.project, report).await?;
+    let client =
+        connect(&config.server(&args.server, &args.desired.models.project)?, &args.server, report).await?;
     client.lock().await?;
     let standing = client.standing(&[]).await?;
     report.engine = Some((&standing.server).into());
@@ -62,7 +63,8 @@ async fn fresh(
 ) -> Result<Option<(Client, Vec<Action>)>, Error> {
     let (project, selected) = desired(config, &args.desired, &args.server, None).await?;
     report.project = Some(project.name.clone());
-    let client = connect_quietly(config, &args.server, &args.desired.project, report).await?;
+    let client =
+        connect(&config.server(&args.server, &args.desired.models.project)?, &args.server, report).await?;
     client.lock().await?;
     let (plan, standing) = against(&client, &project, &config.policy(&args.policy, &project.name)).await?;
     let plan = plan.narrowed(selected.as_ref(), &project.tables);

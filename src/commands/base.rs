@@ -29,14 +29,15 @@ pub(super) async fn base(config: &Config, args: &PlanArgs) -> Result<Option<Base
         return Ok(Some(Base { manifest: Some(file.clone()), name: file.display().to_string() }));
     }
     let Some(name) = &args.base_ref else { return Ok(None) };
-    let revision = Revision::find(&args.desired.project.project_dir, name).await.map_err(dbt::Error::from)?;
+    let revision =
+        Revision::find(&args.desired.models.project.project_dir, name).await.map_err(dbt::Error::from)?;
     let name = format!("{name} ({})", &revision.commit[..12]);
     if !revision.has_project().await {
         config.ui.say(&format!("{name} has no dbt project here: every stream table is new"));
         return Ok(Some(Base { manifest: None, name }));
     }
-    let file = ProjectFile::read(&args.desired.project.project_dir)?;
-    let target = target(config, &args.desired.project, &file)?;
+    let file = ProjectFile::read(&args.desired.models.project.project_dir)?;
+    let target = target(config, &args.desired.models.project, &file)?;
     let kept = kept(config, args, &revision, &target)?;
     if !kept.join("manifest.json").is_file() {
         config.ui.say(&format!("compiling {name}"));
@@ -52,7 +53,7 @@ fn kept(config: &Config, args: &PlanArgs, revision: &Revision, target: &Target) 
     (&target.profile, &target.name, &target.schema, &target.endpoint.database, &args.desired.vars)
         .hash(&mut hasher);
     let name = format!("{}-{:016x}", revision.commit, hasher.finish());
-    let manifest = manifest_file(config, &args.desired.project)?;
+    let manifest = manifest_file(config, &args.desired.models.project)?;
     Ok(manifest.with_file_name("pgtrickle-ci").join(name))
 }
 
@@ -64,7 +65,7 @@ async fn compile(
     kept: &Path,
 ) -> Result<(), Error> {
     let checkout = revision.check_out().await.map_err(dbt::Error::from)?;
-    checkout.borrow_packages(&args.desired.project.project_dir)?;
+    checkout.borrow_packages(&args.desired.models.project.project_dir)?;
     let path = config.environment.path();
     let dbt = Dbt::new(&path, checkout.project_dir(), target, args.desired.vars.clone(), config.ui)?;
     dbt.install_packages(&ProjectFile::read(checkout.project_dir())?).await?;

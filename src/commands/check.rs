@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use crate::{
     Error,
     cli::CheckArgs,
-    commands::{connect, wanted},
+    commands::{connect_and_identify, wanted},
     config::Config,
     dbt,
     exit::Exit,
@@ -24,18 +24,19 @@ use crate::{
 
 /// Checks the project's stream tables, or without a project every one of the database.
 pub(super) async fn check(config: &Config, args: &CheckArgs, report: &mut Report) -> Result<Exit, Error> {
-    let project = wanted(config, &args.project, &args.manifest, &args.selection)?;
+    let project = wanted(config, &args.models)?;
     report.project = project.as_ref().map(|project| project.name.clone());
     let earlier = args.compare.as_deref().map(|file| read_earlier(config, file)).transpose()?.flatten();
-    let client = connect(config, &args.server, &args.project, report).await?;
-    let version = report.engine.as_ref().map(|engine| engine.pg_trickle.clone()).unwrap_or_default();
+    let (client, server) =
+        connect_and_identify(&config.server(&args.server, &args.models.project)?, &args.server, report)
+            .await?;
     let terms = config.terms(args.checking.fail_on_fallback);
     let checked = match &project {
         Some(project) => {
             let tables: Vec<&StreamTable> = project.tables.iter().collect();
-            check_tables(&client, project, &tables, version, terms).await?
+            check_tables(&client, &server, project, &tables, terms).await?
         }
-        None => check_database(&client, version, &terms).await?,
+        None => check_database(&client, &server, &terms).await?,
     };
     report.outcomes.extend(checked.outcomes);
     if let (Some(file), Some(earlier)) = (&args.compare, earlier) {
@@ -78,12 +79,12 @@ pub(super) struct Checked {
 /// Judges some of a project's stream tables, and those that the project reads as sources.
 pub(super) async fn check_tables(
     client: &Client,
+    server: &pg::Server,
     project: &Project,
     tables: &[&StreamTable],
-    version: String,
     terms: Terms,
 ) -> Result<Checked, Error> {
-    let evidence = gather(client, version).await?;
+    let evidence = gather(client, server).await?;
     let sources = evidence.deployed.iter().map(|deployed| &deployed.table);
     let is_source = |table: &&StreamTable| {
         project.sources.contains_key(&table.relation)
@@ -92,8 +93,10 @@ pub(super) async fn check_tables(
     let all: Vec<&StreamTable> = tables.iter().copied().chain(sources.filter(is_source)).collect();
     let wanted: Vec<StreamTable> = tables.iter().map(|table| (*table).clone()).collect();
     let policy = Policy { project: project.name.clone(), ..Policy::default() };
+    // What this version does not keep cannot have drifted.
+    let answers = Answers { unseen: server.unseen(), ..Answers::default() };
     let terms = Terms {
-        drift: Some(Plan::between(&wanted, &evidence.deployed, &Answers::default(), &policy)?),
+        drift: Some(Plan::between(&wanted, &evidence.deployed, &answers, &policy)?),
         ages: project.ages.clone(),
         impostors: impostors(client, tables, &evidence).await,
         ..terms
@@ -101,8 +104,8 @@ pub(super) async fn check_tables(
     Ok(Checked::of(&all, &evidence, &terms))
 }
 
-async fn check_database(client: &Client, version: String, terms: &Terms) -> Result<Checked, Error> {
-    let evidence = gather(client, version).await?;
+async fn check_database(client: &Client, server: &pg::Server, terms: &Terms) -> Result<Checked, Error> {
+    let evidence = gather(client, server).await?;
     let all = judge::subjects(None, &evidence.deployed);
     Ok(Checked::of(&all, &evidence, terms))
 }
@@ -118,7 +121,7 @@ impl Checked {
 
 /// What the server says, in a number of questions that does not grow with its tables. Without the catalog there is
 /// nothing to judge; any other answer that is missing is an outcome of its own.
-async fn gather(client: &Client, version: String) -> Result<Evidence, pg::Error> {
+async fn gather(client: &Client, server: &pg::Server) -> Result<Evidence, pg::Error> {
     let deployed = client.catalog().await?;
     let unanswered = |error: pg::Error| Unanswered { hint: error.hint(), why: error.to_string() };
     Ok(Evidence {
@@ -126,7 +129,7 @@ async fn gather(client: &Client, version: String) -> Result<Evidence, pg::Error>
         facts: client.facts().await.map_err(unanswered),
         captures: client.captures().await.map_err(unanswered),
         engine: client.engine().await.map_err(unanswered),
-        version,
+        version: server.pg_trickle.clone().unwrap_or_default(),
     })
 }
 
@@ -138,5 +141,5 @@ async fn impostors(
 ) -> BTreeMap<Relation, String> {
     let catalog = judge::catalog(&evidence.deployed);
     let missing = tables.iter().map(|table| &table.relation).filter(|name| !catalog.contains_key(name));
-    client.kinds(&missing.cloned().collect::<Vec<_>>()).await.unwrap_or_default()
+    client.occupied(&missing.cloned().collect::<Vec<_>>()).await.unwrap_or_default()
 }

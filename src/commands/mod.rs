@@ -26,7 +26,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     Error,
-    cli::{Cli, Command, ManifestArgs, ProjectArgs, ReportArgs, SelectArgs, ServerArgs},
+    cli::{Cli, Command, ModelsArgs, ProjectArgs, ReportArgs, ServerArgs},
     config::Config,
     dbt,
     exit::Exit,
@@ -41,11 +41,11 @@ use crate::{
 pub async fn execute(cli: Cli) -> Result<Exit, Error> {
     let project_dir = match &cli.command {
         Command::Run(args) => &args.project.project_dir,
-        Command::Plan(args) => &args.desired.project.project_dir,
-        Command::Apply(args) => &args.desired.project.project_dir,
-        Command::Wait(args) => &args.project.project_dir,
-        Command::Check(args) => &args.project.project_dir,
-        Command::Verify(args) => &args.project.project_dir,
+        Command::Plan(args) => &args.desired.models.project.project_dir,
+        Command::Apply(args) => &args.desired.models.project.project_dir,
+        Command::Wait(args) => &args.models.project.project_dir,
+        Command::Check(args) => &args.models.project.project_dir,
+        Command::Verify(args) => &args.models.project.project_dir,
         Command::Comment(_) | Command::Ephemeral(_) => Path::new("."),
     };
     let config = Config::resolve(&cli.global, project_dir)?;
@@ -170,25 +170,23 @@ async fn stopping_signal() -> u8 {
     }
 }
 
-/// The project's manifest: the one that was named, or the one that dbt left in the project.
-fn manifest(config: &Config, project: &ProjectArgs, manifest: &ManifestArgs) -> Result<Project, Error> {
-    if let Some(file) = &manifest.manifest {
-        return dbt::read_manifest(file);
-    }
-    let read = dbt::read_manifest(&manifest_file(config, project)?)?;
-    Ok(read.with_files_below(&project.project_dir.to_string_lossy()))
+/// The project as its manifest has it.
+fn manifest(config: &Config, models: &ModelsArgs) -> Result<Project, Error> {
+    let read = dbt::read_manifest(&manifest_to_read(config, models)?)?;
+    let is_own = models.manifest.manifest.is_none();
+    Ok(if is_own { read.with_files_below(&models.project.project_dir.to_string_lossy()) } else { read })
 }
 
 /// The same with the selected stream tables alone.
-fn selected_manifest(
-    config: &Config,
-    project: &ProjectArgs,
-    manifest_args: &ManifestArgs,
-    selection: &SelectArgs,
-) -> Result<Project, Error> {
-    let read = manifest(config, project, manifest_args)?;
-    let file = manifest_args.manifest.clone().map_or_else(|| manifest_file(config, project), Ok)?;
-    Ok(read.only(selection::selected(config, selection, &file, None)?.as_ref()))
+fn selected_manifest(config: &Config, models: &ModelsArgs) -> Result<Project, Error> {
+    let read = manifest(config, models)?;
+    let file = manifest_to_read(config, models)?;
+    Ok(read.only(selection::selected(config, &models.selection, &file, None)?.as_ref()))
+}
+
+/// The manifest that was named, or the one that dbt left in the project.
+fn manifest_to_read(config: &Config, models: &ModelsArgs) -> Result<PathBuf, Error> {
+    models.manifest.manifest.clone().map_or_else(|| manifest_file(config, &models.project), Ok)
 }
 
 /// Where dbt leaves the project's manifest.
@@ -221,53 +219,32 @@ fn target(config: &Config, project: &ProjectArgs, file: &dbt::ProjectFile) -> Re
 }
 
 /// The project to look at; `None` where there is none and a server was named outright.
-fn wanted(
-    config: &Config,
-    project: &ProjectArgs,
-    manifest_args: &ManifestArgs,
-    selection: &SelectArgs,
-) -> Result<Option<Project>, Error> {
-    let here = manifest_args.manifest.is_some() || project.project_dir.join("dbt_project.yml").exists();
+fn wanted(config: &Config, models: &ModelsArgs) -> Result<Option<Project>, Error> {
+    let is_here =
+        models.manifest.manifest.is_some() || models.project.project_dir.join("dbt_project.yml").exists();
     // What is selected is selected of a project.
-    if here || selection::selector(selection)?.is_some() {
-        return selected_manifest(config, project, manifest_args, selection).map(Some);
+    if is_here || selection::selector(&models.selection)?.is_some() {
+        return selected_manifest(config, models).map(Some);
     }
     Ok(None)
 }
 
-/// A connection to the server that the user named.
-async fn connect(
-    config: &Config,
-    server: &ServerArgs,
-    project: &ProjectArgs,
-    report: &mut Report,
-) -> Result<Client, Error> {
-    let endpoint = config.server(server, project)?;
-    connect_to(&endpoint, server, report).await
+/// A connection; the report names its other end.
+async fn connect(endpoint: &pg::Endpoint, server: &ServerArgs, report: &mut Report) -> Result<Client, Error> {
+    report.target = Some(endpoint.to_string());
+    Ok(Client::connect(endpoint, Config::limits(server)).await?)
 }
 
-/// A connection whose other end is told in the report.
-async fn connect_to(
+/// The same, and the software that answers there, which has to be fit for its work.
+async fn connect_and_identify(
     endpoint: &pg::Endpoint,
     server: &ServerArgs,
     report: &mut Report,
-) -> Result<Client, Error> {
-    report.target = Some(endpoint.to_string());
-    let client = Client::connect(endpoint, Config::limits(server)).await?;
-    report.engine = Some((&client.server().await?).into());
-    Ok(client)
-}
-
-/// A connection to the server that the user named, which nobody has asked anything yet.
-async fn connect_quietly(
-    config: &Config,
-    server: &ServerArgs,
-    project: &ProjectArgs,
-    report: &mut Report,
-) -> Result<Client, Error> {
-    let endpoint = config.server(server, project)?;
-    report.target = Some(endpoint.to_string());
-    Ok(Client::connect(&endpoint, Config::limits(server)).await?)
+) -> Result<(Client, pg::Server), Error> {
+    let client = connect(endpoint, server, report).await?;
+    let server = client.server().await?;
+    report.engine = Some((&server).into());
+    Ok((client, server))
 }
 
 impl From<&pg::Server> for Engine {

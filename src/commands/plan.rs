@@ -7,7 +7,7 @@ use crate::{
     cli::{DesiredArgs, PlanArgs, ProjectArgs, ServerArgs},
     commands::{
         base::base,
-        connect_quietly, manifest, manifest_file,
+        connect, manifest, manifest_file, manifest_to_read,
         selection::{selected, selector},
         target,
     },
@@ -24,7 +24,7 @@ use crate::{
 
 /// Compares the project with a server, or with another manifest.
 pub(super) async fn plan(config: &Config, args: &PlanArgs, report: &mut Report) -> Result<Exit, Error> {
-    selector(&args.desired.selection)?;
+    selector(&args.desired.models.selection)?;
     let base = base(config, args).await?;
     let baseline = base.as_ref().and_then(|base| base.manifest.as_deref());
     let (project, selected) = desired(config, &args.desired, &args.server, baseline).await?;
@@ -37,7 +37,9 @@ pub(super) async fn plan(config: &Config, args: &PlanArgs, report: &mut Report) 
             .with_readers(&project.graph)
             .narrowed(selected.as_ref(), &project.tables)
     } else {
-        let client = connect_quietly(config, &args.server, &args.desired.project, report).await?;
+        let client =
+            connect(&config.server(&args.server, &args.desired.models.project)?, &args.server, report)
+                .await?;
         let (plan, standing) = against(&client, &project, &policy).await?;
         let plan = plan.narrowed(selected.as_ref(), &project.tables);
         report.engine = Some((&standing.server).into());
@@ -74,13 +76,12 @@ pub(super) async fn desired(
     server: &ServerArgs,
     baseline: Option<&Path>,
 ) -> Result<Desired, Error> {
-    let read = manifest(config, &args.project, &args.manifest);
-    let named = args.manifest.manifest.is_some();
+    let read = manifest(config, &args.models);
+    let named = args.models.manifest.manifest.is_some();
     match read {
-        Ok(project) if named || !is_outdated(config, &args.project, &project)? => {
-            let file =
-                args.manifest.manifest.clone().map_or_else(|| manifest_file(config, &args.project), Ok)?;
-            Ok((project, selected(config, &args.selection, &file, baseline)?))
+        Ok(project) if named || !is_outdated(config, &args.models.project, &project)? => {
+            let file = manifest_to_read(config, &args.models)?;
+            Ok((project, selected(config, &args.models.selection, &file, baseline)?))
         }
         Err(error) if named || !is_uncompiled(&error) => Err(error),
         _ => compile(config, args, server, baseline).await,
@@ -105,16 +106,16 @@ async fn compile(
     server: &ServerArgs,
     baseline: Option<&Path>,
 ) -> Result<Desired, Error> {
-    let file = ProjectFile::read(&args.project.project_dir)?;
-    let target = target(config, &args.project, &file)?;
-    let target = Target { endpoint: config.server(server, &args.project)?, ..target };
+    let file = ProjectFile::read(&args.models.project.project_dir)?;
+    let target = target(config, &args.models.project, &file)?;
+    let target = Target { endpoint: config.server(server, &args.models.project)?, ..target };
     config.ui.say("compiling the project");
     let path = config.environment.path();
-    let dbt = Dbt::new(&path, &args.project.project_dir, target, args.vars.clone(), config.ui)?;
+    let dbt = Dbt::new(&path, &args.models.project.project_dir, target, args.vars.clone(), config.ui)?;
     dbt.install_packages(&file).await?;
     dbt.compile().await?;
     let project = dbt.manifest()?;
-    Ok((project, selected(config, &args.selection, &dbt.manifest_file(), baseline)?))
+    Ok((project, selected(config, &args.models.selection, &dbt.manifest_file(), baseline)?))
 }
 
 /// Compares the project with what a server has, and asks it for the columns that decide what happens.

@@ -7,7 +7,7 @@ use crate::{
     cli::RunArgs,
     commands::{
         check::check_tables,
-        connect_to,
+        connect_and_identify,
         plan::against,
         selection::{select_for_run, selector},
         sources, target, verify,
@@ -31,7 +31,7 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
     report.project = Some(file.name.clone());
     let target = target(config, &args.project, &file)?;
     let server = Server::open(config, args).await?;
-    let client = connect_to(server.endpoint(), &args.server, report).await?;
+    let (client, software) = connect_and_identify(server.endpoint(), &args.server, report).await?;
     let target = Target { endpoint: server.endpoint().clone(), ..target };
     let path = config.environment.path();
     let mut dbt = Dbt::new(&path, &args.project.project_dir, target, args.vars.clone(), config.ui)?;
@@ -80,9 +80,8 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
     report.outcomes.extend(waiting.populated(&client, &made).await?);
     let (_, tests) = dbt.test().await?;
     report.outcomes.extend(dbt::test_outcomes(&tests, &project.tests));
-    let version = report.engine.as_ref().map(|engine| engine.pg_trickle.clone()).unwrap_or_default();
     let terms = config.terms(args.checking.fail_on_fallback);
-    let checked = check_tables(&client, &project, &made, version, terms).await?;
+    let checked = check_tables(&client, &software, &project, &made, terms).await?;
     // What was waited for has its outcome already.
     report.outcomes.extend(checked.outcomes.into_iter().filter(|outcome| outcome.stage != Stage::Population));
     verified(config, args, &client, &server, &made, report).await?;

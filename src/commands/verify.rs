@@ -17,7 +17,7 @@ use undo::Undo;
 use crate::{
     Error,
     cli::{VerifyArgs, VerifyingArgs},
-    commands::{connect, wanted},
+    commands::{connect_and_identify, wanted},
     config::{self, Config},
     exit::Exit,
     judge::{
@@ -32,9 +32,11 @@ use crate::{
 
 /// Verifies the project's stream tables, or without a project every one of the database.
 pub(super) async fn verify(config: &Config, args: &VerifyArgs, report: &mut Report) -> Result<Exit, Error> {
-    let project = wanted(config, &args.project, &args.manifest, &args.selection)?;
+    let project = wanted(config, &args.models)?;
     report.project = project.as_ref().map(|project| project.name.clone());
-    let client = connect(config, &args.server, &args.project, report).await?;
+    let (client, _) =
+        connect_and_identify(&config.server(&args.server, &args.models.project)?, &args.server, report)
+            .await?;
     let deployed = client.catalog().await?;
     let tables = judge::subjects(project.as_ref().map(|project| project.tables.as_slice()), &deployed);
     equal_now(&client, &tables, config.float_tolerance(), &mut report.outcomes).await?;

@@ -10,7 +10,7 @@ use std::{
 use crate::{
     Error,
     cli::WaitArgs,
-    commands::{connect, selected_manifest},
+    commands::{connect_and_identify, selected_manifest},
     config::Config,
     exit::Exit,
     judge::population::{self, Progress},
@@ -24,9 +24,11 @@ use told::Told;
 
 /// Waits for the project's stream tables on a server that the user named.
 pub(super) async fn wait(config: &Config, args: &WaitArgs, report: &mut Report) -> Result<Exit, Error> {
-    let project = selected_manifest(config, &args.project, &args.manifest, &args.selection)?;
+    let project = selected_manifest(config, &args.models)?;
     report.project = Some(project.name.clone());
-    let client = connect(config, &args.server, &args.project, report).await?;
+    let (client, _) =
+        connect_and_identify(&config.server(&args.server, &args.models.project)?, &args.server, report)
+            .await?;
     let tables: Vec<&StreamTable> = project.tables.iter().collect();
     let waiting = Waiting::new(config, &args.waiting, args.refresh);
     report.outcomes.extend(waiting.populated(&client, &tables).await?);

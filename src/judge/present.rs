@@ -15,7 +15,7 @@ pub fn judge(table: &StreamTable, catalog: &Catalog, terms: &Terms) -> Outcome {
     };
     let Some(deployed) = catalog.get(&table.relation) else {
         let message = match terms.impostors.get(&table.relation) {
-            Some(kind) => format!("is {kind} and no stream table"),
+            Some(kind) => format!("is a {kind} and no stream table"),
             None => "does not exist".into(),
         };
         return outcome(Verdict::Failed, message, Some(deploy(table)));
@@ -95,7 +95,7 @@ mod tests {
     fn missing_and_taken_names_are_told_apart() {
         let mut terms = Terms::default();
         assert_eq!(judged(&[], &terms), (Verdict::Failed, "does not exist".into()));
-        terms.impostors.insert(Relation::new("s", "t"), "a view".into());
+        terms.impostors.insert(Relation::new("s", "t"), "view".into());
         assert_eq!(judged(&[], &terms).1, "is a view and no stream table");
         let origin = Some(Origin { unique_id: "model.shop.totals".into(), file: "models/totals.sql".into() });
         let table = StreamTable { origin, ..sample::table("t", &[]) };

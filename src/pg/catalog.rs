@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
-use super::{Client, Endpoint, Error};
+use super::{Client, Endpoint, Error, about};
 use crate::{
     judge::{Facts, capture::Captures, scheduler::Engine},
     model::{Column, Deployed, Health, Mark, Origin, Relation, Setting, Settings, Storage, StreamTable},
 };
+
+const READING: &str = "reading the catalog of stream tables";
 
 /// The columns without which a stream table cannot be read; `original_query` is in every version that rewrites.
 const NEEDED_COLUMNS: [&str; 9] = [
@@ -63,7 +65,7 @@ pub struct Standing {
     pub server: Server,
     /// Every stream table.
     pub tables: Catalog,
-    /// What has a name that was asked for and is no stream table, in SQL's word for it.
+    /// What has a name that was asked for and is no stream table, in SQL's word for its kind.
     pub occupied: BTreeMap<Relation, String>,
 }
 
@@ -97,28 +99,22 @@ impl Client {
         Ok(server)
     }
 
-    /// What a plan for these names is made against: one transaction, whatever the number of tables.
+    /// What a plan for these names is made against, whatever the number of tables: all in one statement, and so as of one
+    /// moment.
     pub async fn standing(&self, wanted: &[Relation]) -> Result<Standing, Error> {
-        const DOING: &str = "reading the catalog of stream tables";
-        let transaction = self.begin_reading(DOING, "isolation level repeatable read read only").await?;
-        let server: Server = transaction.answer(DOING, include_str!("sql/server.sql"), &[]).await?;
-        server.check(self.endpoint())?;
-        let rows: Vec<Map<String, Json>> =
-            transaction.answer(DOING, include_str!("sql/stream_tables.sql"), &[]).await?;
-        let schemas: Vec<&str> = wanted.iter().map(|relation| relation.schema.as_str()).collect();
-        let names: Vec<&str> = wanted.iter().map(|relation| relation.name.as_str()).collect();
-        let occupied: Vec<Occupied> =
-            transaction.answer(DOING, include_str!("sql/occupied.sql"), &[&schemas, &names]).await?;
-        transaction.end(DOING).await?;
-        let occupied = occupied.into_iter().map(|o| (Relation::new(o.schema, o.name), o.kind)).collect();
-        Ok(Standing { server, tables: read(rows, DOING)?, occupied })
+        let server = self.server().await?;
+        let sql = format!(
+            "select jsonb_build_array(({})::jsonb, ({})::jsonb)::text",
+            include_str!("sql/stream_tables.sql"),
+            about(include_str!("sql/occupied.sql"), wanted)
+        );
+        let (rows, occupied): (Vec<Map<String, Json>>, Vec<Occupied>) = self.ask(READING, &sql).await?;
+        Ok(Standing { server, tables: read(rows)?, occupied: by_name(occupied) })
     }
 
     /// Every stream table of the database.
     pub async fn catalog(&self) -> Result<Catalog, Error> {
-        const DOING: &str = "reading the catalog of stream tables";
-        let rows: Vec<Map<String, Json>> = self.ask(DOING, include_str!("sql/stream_tables.sql")).await?;
-        read(rows, DOING)
+        read(self.ask(READING, include_str!("sql/stream_tables.sql")).await?)
     }
 
     /// How far every stream table is: of its life, only what says whether it is filled.
@@ -150,40 +146,31 @@ impl Client {
         self.ask("asking for the engine's health", include_str!("sql/engine.sql")).await
     }
 
-    /// What stands under these names, as `a view`.
-    pub async fn kinds(&self, names: &[Relation]) -> Result<BTreeMap<Relation, String>, Error> {
-        #[derive(Deserialize)]
-        struct Kind {
-            #[serde(flatten)]
-            relation: Relation,
-            kind: String,
-        }
+    /// Which of these names belong to something that is no stream table, and to what.
+    pub async fn occupied(&self, names: &[Relation]) -> Result<BTreeMap<Relation, String>, Error> {
         if names.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let names: Vec<String> = names.iter().map(|name| literal(&name.to_string())).collect();
-        let sql = include_str!("sql/kinds.sql").replace("$names", &names.join(", "));
-        let kinds: Vec<Kind> = self.ask("looking for the missing tables", &sql).await?;
-        Ok(kinds.into_iter().map(|kind| (kind.relation, kind.kind)).collect())
+        let sql = about(include_str!("sql/occupied.sql"), names);
+        Ok(by_name(self.ask("looking for the missing tables", &sql).await?))
     }
-}
-
-/// An SQL string, safe whatever it holds.
-fn literal(text: &str) -> String {
-    let escaped = text.replace('\\', "\\\\").replace('\'', "''");
-    format!("E'{escaped}'")
 }
 
 /// A relation in the way of a stream table.
 #[derive(Deserialize)]
 struct Occupied {
-    schema: String,
-    name: String,
+    #[serde(flatten)]
+    relation: Relation,
     kind: String,
 }
 
-fn read(rows: Vec<Map<String, Json>>, doing: &'static str) -> Result<Catalog, Error> {
-    rows.into_iter().map(|row| deployed(row).map_err(|source| Error::Answer { doing, source })).collect()
+fn by_name(occupied: Vec<Occupied>) -> BTreeMap<Relation, String> {
+    occupied.into_iter().map(|one| (one.relation, one.kind)).collect()
+}
+
+fn read(rows: Vec<Map<String, Json>>) -> Result<Catalog, Error> {
+    let failed = |source| Error::Answer { doing: READING, source };
+    rows.into_iter().map(|row| deployed(row).map_err(failed)).collect()
 }
 
 fn deployed(row: Map<String, Json>) -> Result<Deployed, serde_json::Error> {

@@ -12,9 +12,9 @@ use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
-use tokio_postgres::{AsyncMessage, SimpleQueryMessage, config::SslMode as WireSslMode, types::ToSql};
+use tokio_postgres::{AsyncMessage, SimpleQueryMessage, config::SslMode as WireSslMode};
 
-use crate::model::{Column, Relation};
+use crate::model::{Column, Relation, quote_literal};
 
 pub use catalog::{Catalog, Server, Standing};
 pub use change::{Changed, is_refusal};
@@ -113,25 +113,6 @@ impl Client {
         tokio::time::timeout(time, self.news.notified()).await.ok();
     }
 
-    /// The same with parameters, which a script cannot have.
-    async fn ask_about<T: DeserializeOwned>(
-        &self,
-        doing: &'static str,
-        sql: &str,
-        parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<T, Error> {
-        let transaction = self.begin_reading(doing, "read only").await?;
-        let answer = transaction.answer(doing, sql, parameters).await;
-        transaction.end(doing).await?;
-        answer
-    }
-
-    async fn begin_reading(&self, doing: &'static str, mode: &str) -> Result<Reading<'_>, Error> {
-        let begin = format!("begin {mode}; {}", self.settings());
-        self.within_time(doing, self.wire.batch_execute(&begin)).await?;
-        Ok(Reading { client: self })
-    }
-
     fn settings(&self) -> String {
         format!(
             "set local statement_timeout = {}; set local lock_timeout = {}",
@@ -226,27 +207,10 @@ impl Client {
     }
 }
 
-/// A read-only transaction. Dropped without its end, it ends with the connection.
-struct Reading<'a> {
-    client: &'a Client,
-}
-
-impl Reading<'_> {
-    /// Asks a question whose answer is a single JSON text.
-    async fn answer<T: DeserializeOwned>(
-        &self,
-        doing: &'static str,
-        sql: &str,
-        parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<T, Error> {
-        let row = self.client.within_time(doing, self.client.wire.query_one(sql, parameters)).await?;
-        let text: String = row.try_get(0).map_err(|source| Error::asking(doing, &source))?;
-        serde_json::from_str(&text).map_err(|source| Error::Answer { doing, source })
-    }
-
-    async fn end(self, doing: &'static str) -> Result<(), Error> {
-        self.client.within_time(doing, self.client.wire.batch_execute("rollback")).await
-    }
+/// A question about these relations: they go into its text, because a script has no parameters.
+fn about(sql: &str, relations: &[Relation]) -> String {
+    let names = serde_json::json!(relations).to_string();
+    sql.replace("$relations", &format!("{}::jsonb", quote_literal(&names)))
 }
 
 fn wire_config(endpoint: &Endpoint, limits: Limits) -> tokio_postgres::Config {

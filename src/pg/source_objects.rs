@@ -1,10 +1,9 @@
 //! Copying relations from one server to another: what belongs to them, and rows with the rows that they refer to.
 
 use serde::Deserialize;
-use serde_json::json;
 use tokio_postgres::types::ToSql;
 
-use super::{Client, Error};
+use super::{Client, Error, about};
 use crate::model::{Relation, relation::quote_identifier};
 
 /// What it takes to have some relations elsewhere.
@@ -80,9 +79,8 @@ impl Client {
         relations: &[Relation],
         families: bool,
     ) -> Result<SourceObjects, Error> {
-        let wanted = json!(relations).to_string();
-        let sql = include_str!("sql/source_objects.sql");
-        self.ask_about("looking at the sources", sql, &[&wanted, &families]).await
+        let sql = include_str!("sql/source_objects.sql").replace("$families", &families.to_string());
+        self.ask("looking at the sources", &about(&sql, relations)).await
     }
 
     /// Begins to read: until the connection ends everything is seen as it is now, and texts are written in a way that

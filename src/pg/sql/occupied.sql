@@ -1,7 +1,7 @@
 -- Which of these names belong to a relation that is no stream table, and to what.
 select coalesce(jsonb_agg(jsonb_build_object('schema', n.nspname, 'name', c.relname, 'kind', case c.relkind
   when 'v' then 'view' when 'm' then 'materialized view' when 'f' then 'foreign table' when 'S' then 'sequence' else 'table' end)), '[]')::text
-from unnest($1::text[], $2::text[]) as wanted (schema, name)
+from jsonb_to_recordset($relations) as wanted (schema text, name text)
 join pg_catalog.pg_namespace as n on n.nspname = wanted.schema
 join pg_catalog.pg_class as c on c.relnamespace = n.oid and c.relname = wanted.name and c.relkind not in ('i', 'I', 't')
 where not exists (

@@ -1,9 +1,9 @@
--- What it takes to have the relations of $1 elsewhere, found along pg_depend: types, functions, schemas and extensions
+-- What it takes to have some relations elsewhere, found along pg_depend: types, functions, schemas and extensions
 -- that they need, their own indexes, sequences, defaults, constraints and partitions, and what their views read. With
--- $2 also the tables that their foreign keys lead to.
+-- $families also the tables that their foreign keys lead to.
 WITH RECURSIVE wanted AS (
   SELECT w.schema, w.name, c.oid
-    FROM json_to_recordset($1::text::json) AS w(schema text, name text)
+    FROM jsonb_to_recordset($relations) AS w(schema text, name text)
     LEFT JOIN pg_namespace n ON n.nspname = w.schema
     LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
 ), needs AS (
@@ -29,7 +29,7 @@ WITH RECURSIVE wanted AS (
      AND needs.to_class <> 'pg_trigger'::regclass
      -- What belongs to an extension comes with it, and the extension brings its own needs.
      AND objects.class <> 'pg_extension'::regclass
-     AND ($2 OR NOT EXISTS (
+     AND ($families OR NOT EXISTS (
            SELECT FROM pg_constraint f
             WHERE needs.to_class = 'pg_constraint'::regclass AND f.oid = needs.to_object AND f.contype = 'f'))
 ), families AS (
