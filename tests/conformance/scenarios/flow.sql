@@ -47,6 +47,8 @@ SELECT customer_id, n, total FROM means ORDER BY 1;
 -- # TRUNCATE runs down a chain
 SELECT pgtrickle.create_stream_table('public.base', 'SELECT id, status FROM orders', '1h', 'DIFFERENTIAL');
 SELECT pgtrickle.create_stream_table('public.reader', 'SELECT id FROM base WHERE id > 1', '1h', 'DIFFERENTIAL');
+-- Right after the tables were filled it would be lost on some runs.
+SELECT pg_sleep(1);
 TRUNCATE orders;
 SELECT pgtrickle.refresh_stream_table('public.base');
 SELECT pgtrickle.refresh_stream_table('public.reader');
