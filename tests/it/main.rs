@@ -8,6 +8,7 @@
     reason = "the tests read the environment that config.rs reads for the binary"
 )]
 
+mod action;
 mod bad_input;
 mod cases;
 mod checks;

@@ -1,0 +1,214 @@
+//! What the Action's steps do, without GitHub: `scripts/action.sh` with a release on this machine and a program that
+//! says what it was given.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
+
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+use wiremock::{Mock, MockServer, ResponseTemplate, matchers::path};
+
+use crate::support::Ran;
+
+/// A program that says what it was given.
+const PROGRAM: &str =
+    "#!/bin/sh\necho \"args: $*\"\nenv | grep -E 'PGTRICKLE_CI_|INPUT_|VIRTUAL_ENV' | sort\n";
+
+/// The Action in a folder of its own, with what a runner gives it.
+struct Action {
+    folder: TempDir,
+}
+
+impl Action {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("scripts")).unwrap();
+        fs::create_dir(folder.path().join("temp")).unwrap();
+        for file in ["Cargo.toml", "scripts/action.sh", "scripts/requirements.txt"] {
+            let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+            fs::copy(from, folder.path().join(file)).unwrap();
+        }
+        Self { folder }
+    }
+
+    /// With the sums that a release has.
+    fn released(self, archive: &str, content: &[u8]) -> Self {
+        let sum: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+        self.write("scripts/releases.sha256", &format!("{sum}  {archive}\n"), 0o644);
+        self
+    }
+
+    fn write(&self, file: &str, text: &str, mode: u32) {
+        let file = self.folder.path().join(file);
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(file, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// A step; what is not given is empty, as a runner has it. There is no dbt and no cargo.
+    fn step(&self, step: &str, inputs: &[(&str, &str)]) -> Ran {
+        let folder = self.folder.path();
+        let mut command = Command::new("bash");
+        command.arg(folder.join("scripts/action.sh")).arg(step).current_dir(folder).env_clear();
+        command.env("PATH", "/usr/local/bin:/usr/bin:/bin").env("RUNNER_TEMP", folder.join("temp"));
+        command.env("GITHUB_OUTPUT", folder.join("output"));
+        for name in ["BINARY_PATH", "VERSION", "JSON", "JUNIT", "MARKDOWN", "IMAGE", "DATABASE_URL", "ENGINE"]
+        {
+            command.env(format!("INPUT_{name}"), "");
+        }
+        Ran::of(command.envs(inputs.iter().copied()))
+    }
+
+    fn outputs(&self) -> String {
+        fs::read_to_string(self.folder.path().join("output")).unwrap_or_default()
+    }
+}
+
+fn archive_name() -> String {
+    format!("pgtrickle-ci-{}-{}-unknown-linux-musl.tar.gz", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH)
+}
+
+/// An archive as a release has it, with a program of this text.
+fn archive(program: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pgtrickle-ci");
+    fs::write(&file, program).unwrap();
+    fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+    let tar = Command::new("tar").args(["-czf", "-", "-C"]).arg(folder.path()).arg("pgtrickle-ci").output();
+    tar.unwrap().stdout
+}
+
+/// A place for releases that has one archive.
+async fn releases(archive: &[u8]) -> MockServer {
+    let server = MockServer::start().await;
+    let there = format!("/v{}/{}", env!("CARGO_PKG_VERSION"), archive_name());
+    let answer = ResponseTemplate::new(200).set_body_bytes(archive);
+    Mock::given(path(there)).respond_with(answer).mount(&server).await;
+    server
+}
+
+#[tokio::test]
+async fn the_released_program_is_downloaded_once_and_run() {
+    let archive = archive(PROGRAM);
+    let server = releases(&archive).await;
+    let action = Action::new().released(&archive_name(), &archive);
+    for _ in 0..2 {
+        action.step("program", &[("PGTRICKLE_CI_RELEASES", &server.uri())]).expect(0);
+    }
+    assert_eq!(server.received_requests().await.unwrap().len(), 1);
+    let outputs = action.outputs();
+    let program = outputs.lines().last().unwrap().strip_prefix("program=").unwrap();
+    assert!(Ran::of(&mut Command::new(program)).expect(0).stdout.starts_with("args:"));
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_what_was_released_is_never_run() {
+    let server = releases(&archive("#!/bin/sh\necho something else\n")).await;
+    let action = Action::new().released(&archive_name(), &archive(PROGRAM));
+    for _ in 0..2 {
+        let ran = action.step("program", &[("PGTRICKLE_CI_RELEASES", &server.uri())]).expect(2);
+        assert!(
+            ran.stdout.contains("::error title=pgtrickle-ci::") && ran.stdout.contains("SHA-256"),
+            "{}",
+            ran.stdout
+        );
+        assert_eq!(action.outputs(), "");
+    }
+}
+
+#[tokio::test]
+async fn a_release_that_is_not_there_and_one_without_a_sum_are_told() {
+    let server = MockServer::start().await;
+    let action = Action::new().released(&archive_name(), b"");
+    let ran = action.step("program", &[("PGTRICKLE_CI_RELEASES", &server.uri())]).expect(2);
+    assert!(ran.stdout.contains("cannot be downloaded"), "{}", ran.stdout);
+
+    let ran = action.step("program", &[("INPUT_VERSION", "v99.0.0")]).expect(2);
+    assert!(ran.stdout.contains("no checksum for the version"), "{}", ran.stdout);
+
+    // A branch has no sums: it is built, where there is a cargo.
+    let ran = Action::new().step("program", &[]).expect(2);
+    assert!(ran.stdout.contains("there is no cargo"), "{}", ran.stdout);
+    let action = Action::new();
+    action.write("cargo", "#!/bin/sh\necho \"$PWD: cargo $*\"\n", 0o755);
+    let here = action.folder.path().display();
+    let ran = action.step("program", &[("PATH", &format!("{here}:/usr/bin:/bin"))]).expect(0);
+    assert_eq!(ran.stdout, format!("{here}: cargo build --release --locked --target-dir target\n"));
+    assert_eq!(action.outputs(), format!("program={here}/target/release/pgtrickle-ci\n"));
+}
+
+#[test]
+fn a_program_that_was_named_is_taken_from_wherever_it_is() {
+    let action = Action::new();
+    let here = action.folder.path().display();
+    action.write("mine", PROGRAM, 0o755);
+    action.step("program", &[("INPUT_BINARY_PATH", "./mine")]).expect(0);
+    action
+        .step("program", &[("INPUT_BINARY_PATH", "mine"), ("PATH", &format!("{here}:/usr/bin:/bin"))])
+        .expect(0);
+    assert_eq!(action.outputs(), format!("program={here}/mine\n").repeat(2));
+    action.step("program", &[("INPUT_BINARY_PATH", "./none")]).expect(2);
+}
+
+#[test]
+fn inputs_become_the_variables_of_flags() {
+    let action = Action::new();
+    action.write("mine", PROGRAM, 0o755);
+    let image = ("INPUT_IMAGE", "octo/pg:1");
+    let program = ("PROGRAM", "./mine");
+    let select = ("INPUT_SELECT", "tag:a $(touch evil) \"; b");
+    let ran = action.step("gate", &[program, ("MODE", "run"), image, select]).expect(0);
+    let temp = action.folder.path().join("temp/pgtrickle-ci");
+    let temp = temp.display();
+    assert_eq!(
+        ran.stdout,
+        format!(
+            "args: run\nPGTRICKLE_CI_IMAGE=octo/pg:1\nPGTRICKLE_CI_JSON={temp}/report.json\nPGTRICKLE_CI_JUNIT={temp}/junit.xml\n\
+             PGTRICKLE_CI_MARKDOWN={temp}/comment.md\nPGTRICKLE_CI_SELECT=tag:a $(touch evil) \"; b\n"
+        )
+    );
+    let outputs = action.outputs();
+    assert!(
+        outputs.contains("conclusion=failed\n")
+            && outputs.contains(&format!("report-path={temp}/report.json\n"))
+    );
+
+    // An image is for a server of the gate's own.
+    for other in [("INPUT_ENGINE", "emulator"), ("INPUT_DATABASE_URL", "postgresql://x"), ("MODE", "plan")] {
+        let ran = action.step("gate", &[program, ("MODE", "run"), image, other]).expect(0);
+        assert!(!ran.stdout.contains("_IMAGE="), "{other:?}: {}", ran.stdout);
+    }
+    let ran = action.step("gate", &[program, ("MODE", "deploy")]).expect(2);
+    assert!(ran.stdout.contains("the input mode has to be"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_report_is_posted_where_there_is_one() {
+    let action = Action::new();
+    action.write("mine", PROGRAM, 0o755);
+    let given = [("PROGRAM", "./mine"), ("REPORT", "report.json"), ("INPUT_COMMENT_KEY", "staging")];
+    assert_eq!(action.step("comment", &given).expect(0).stdout, "");
+    action.write("report.json", "{}", 0o644);
+    let said = action.step("comment", &given).expect(0).stdout;
+    assert!(
+        said.starts_with("args: comment --from-report report.json\nPGTRICKLE_CI_COMMENT_KEY=staging\n"),
+        "{said}"
+    );
+
+    // The mode `comment` posts what another job left.
+    action.step("gate", &[("MODE", "comment"), ("INPUT_JSON", "report.json")]).expect(0);
+    assert_eq!(action.outputs(), "report-path=report.json\n");
+}
+
+#[test]
+fn action_yml_hands_each_input_on_and_has_no_expression_in_a_script() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("action.yml");
+    let action: serde_yaml::Value = serde_yaml::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let runs = serde_yaml::to_string(&action["runs"]).unwrap();
+    for (name, input) in action["inputs"].as_mapping().unwrap() {
+        let name = name.as_str().unwrap();
+        assert!(runs.contains(&format!("inputs.{name}")), "{name} goes nowhere");
+        assert!(input["description"].as_str().is_some() && !input["default"].is_null(), "{name}");
+    }
+    for step in action["runs"]["steps"].as_sequence().unwrap() {
+        assert!(!step["run"].as_str().unwrap().contains("${{"), "{step:?}");
+    }
+}
