@@ -151,4 +151,5 @@ become() {
   exec "$PROGRAM" "$@"
 }
 
+cd "$WORKING_DIRECTORY"
 "$1"

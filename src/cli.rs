@@ -172,6 +172,15 @@ pub struct EngineArgs {
     /// The folder of PostgreSQL 18's programs [default: found by itself]
     #[arg(long, value_name = "DIR", env = "PGTRICKLE_CI_PG_BIN", hide_env = true)]
     pub pg_bin: Option<PathBuf>,
+    /// A container image to make it from, by docker
+    #[arg(
+        long,
+        value_name = "IMAGE",
+        conflicts_with = "pg_bin",
+        env = "PGTRICKLE_CI_IMAGE",
+        hide_env = true
+    )]
+    pub image: Option<String>,
     /// What to run there: auto takes pg_trickle where it is installed, else the emulator
     #[arg(long, value_enum, default_value_t, env = "PGTRICKLE_CI_ENGINE", hide_env = true)]
     pub engine: EngineArg,

@@ -251,6 +251,7 @@ impl Config {
                 EngineArg::Emulator => EngineChoice::Emulator,
             },
             pg_bin: engine.pg_bin.clone(),
+            image: engine.image.clone(),
             python_envs: self.python_envs(),
             temp_dir: std::env::temp_dir(),
         }

@@ -123,7 +123,10 @@ impl Server {
         if let Some(endpoint) = config.named_server(&args.server)? {
             return Ok(Self::Named(endpoint));
         }
-        config.ui.say("starting a PostgreSQL of its own");
+        match &args.engine.image {
+            Some(image) => config.ui.say(&format!("starting a container of {image}")),
+            None => config.ui.say("starting a PostgreSQL of its own"),
+        }
         Ok(Self::Own(Ephemeral::start(&config.ephemeral(&args.engine)).await?))
     }
 

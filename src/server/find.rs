@@ -175,7 +175,13 @@ mod tests {
     }
 
     fn wanted(engine: EngineChoice, pg_bin: &Path) -> Wanted {
-        Wanted { engine, pg_bin: Some(pg_bin.to_owned()), python_envs: vec![], temp_dir: "/nowhere".into() }
+        Wanted {
+            engine,
+            pg_bin: Some(pg_bin.to_owned()),
+            image: None,
+            python_envs: vec![],
+            temp_dir: "/nowhere".into(),
+        }
     }
 
     #[test]

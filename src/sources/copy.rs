@@ -62,13 +62,14 @@ async fn check(
     server: &Ephemeral,
     client: &Client,
 ) -> Result<(), Error> {
+    let version = server.version()?;
     let ours: u32 =
-        server.version().split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default().parse().unwrap_or(0);
+        version.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default().parse().unwrap_or(0);
     if objects.major > ours {
         return Err(Error::TooNew {
             origin: origin.endpoint.to_string(),
             theirs: objects.version.clone(),
-            ours: server.version().to_owned(),
+            ours: version.to_owned(),
         });
     }
     let mut problems: Vec<String> =

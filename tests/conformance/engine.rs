@@ -121,6 +121,7 @@ fn wanted() -> Wanted {
     Wanted {
         engine: EngineChoice::Emulator,
         pg_bin: None,
+        image: None,
         python_envs: [Some(own), active].into_iter().flatten().collect(),
         temp_dir: std::env::temp_dir(),
     }

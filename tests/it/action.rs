@@ -49,7 +49,7 @@ impl Action {
         let mut command = Command::new("bash");
         command.arg(folder.join("scripts/action.sh")).arg(step).current_dir(folder).env_clear();
         command.env("PATH", "/usr/local/bin:/usr/bin:/bin").env("RUNNER_TEMP", folder.join("temp"));
-        command.env("GITHUB_OUTPUT", folder.join("output"));
+        command.env("GITHUB_OUTPUT", folder.join("output")).env("WORKING_DIRECTORY", ".");
         for name in ["BINARY_PATH", "VERSION", "JSON", "JUNIT", "MARKDOWN", "IMAGE", "DATABASE_URL", "ENGINE"]
         {
             command.env(format!("INPUT_{name}"), "");

@@ -17,6 +17,7 @@ mod documents;
 mod ephemeral;
 mod floors;
 mod gate;
+mod image;
 mod manifests;
 mod openapi;
 mod package;

@@ -44,6 +44,7 @@ pub fn wanted(temp_dir: &Path) -> Wanted {
     Wanted {
         engine: EngineChoice::Emulator,
         pg_bin: None,
+        image: None,
         python_envs: [Some(own), active].into_iter().flatten().collect(),
         temp_dir: temp_dir.to_owned(),
     }
