@@ -100,11 +100,11 @@ impl Ephemeral {
         let password = random_password()?;
         let (mut server, port) = container::start(image, &password, &folder).await?;
         let endpoint = Endpoint { port, ..endpoint(password) };
-        let ended = |error| match error {
-            Error::Failed { log, .. } => Error::Container { image: image.to_owned(), log },
-            other => other,
-        };
-        first_answer(&mut server, &endpoint).await.map_err(ended)?;
+        let answered = first_answer(&mut server, &endpoint).await;
+        if let Err(Error::Failed { log, .. }) = answered {
+            return Err(Error::Container { image: image.to_owned(), log });
+        }
+        answered?;
         create_extension(&endpoint, false).await?;
         let installation = find::find(&Wanted { engine: EngineChoice::Auto, ..wanted.clone() }).ok();
         Ok(Self { scheduler: None, _server: server, _folder: folder, endpoint, installation })
