@@ -1,17 +1,17 @@
 //! `verify`: whether the stream tables hold what their queries give, as they are and while the data moves.
 
+mod laboratory;
 mod moving;
+mod settle;
 mod shrink;
+mod telling;
 mod undo;
 
-use std::{
-    collections::BTreeSet,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, path::Path, time::Instant};
 
 use moving::Moving;
 pub use moving::Wishes;
+use shrink::Whole;
 use undo::Undo;
 
 use crate::{
@@ -94,35 +94,48 @@ impl While<'_> {
         let moved = moving.run(&mut undo, &mut tell).await;
         tell(&moving);
         moved?;
-        let engine = report.engine.as_ref().map(report::Engine::describe).unwrap_or_default();
-        for outcome in &mut report.outcomes[before..] {
-            if let Some(relation) =
-                moving.findings.keys().find(|relation| relation.to_string() == outcome.subject)
-            {
-                let patience = self.patience(moving.findings.len());
-                let script = shrink::script(&moving, relation, self.limits, patience, &engine).await?;
-                outcome.details.push(self.write(relation, &script)?);
-            }
-        }
-        report.outcomes.extend(undo.put_back(Some(client)).await);
+        let findings = Whole::all(&moving).await?;
+        let put_back = undo.put_back(Some(client)).await;
         if self.wishes.put_back {
             moving.refresh_all().await?;
         }
+        report.outcomes.extend(put_back);
+        self.write_scripts(client, &findings, before, report).await
+    }
+
+    /// A script for each finding, attached to its outcome.
+    async fn write_scripts(
+        &self,
+        client: &Client,
+        findings: &[Whole],
+        before: usize,
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        let engine = report.engine.as_ref().map(report::Engine::describe).unwrap_or_default();
+        for finding in findings {
+            let subject = finding.relation.to_string();
+            let script = finding.script(client, self.limits, findings.len(), self.wishes, &engine).await?;
+            let file = self.findings.join(format!("{subject}.sql"));
+            output::make_folder(self.findings)?;
+            output::to_file(&file, &script)?;
+            if let Some(outcome) = report.outcomes[before..].iter_mut().find(|o| o.subject == subject) {
+                outcome.details.push(format!("script: {}", file.display()));
+            }
+        }
         Ok(())
     }
+}
 
-    /// How long the script of one of so many findings may take to get small.
-    fn patience(&self, findings: usize) -> Duration {
-        let share = self.wishes.budget / u32::try_from(findings).unwrap_or(u32::MAX).max(1);
-        share.max(Duration::from_secs(10))
-    }
-
-    fn write(&self, relation: &Relation, script: &str) -> Result<String, Error> {
-        let file = self.findings.join(format!("{relation}.sql"));
-        output::make_folder(self.findings)?;
-        output::to_file(&file, script)?;
-        Ok(format!("script: {}", file.display()))
-    }
+/// Does what is left to do when everything else was dropped, in the middle of a runtime that cannot be waited in: on a
+/// thread of its own.
+fn finish<T: Send>(work: impl AsyncFnOnce() -> Option<T> + Send) -> Option<T> {
+    std::thread::scope(|scope| {
+        let work = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+            runtime.block_on(work())
+        });
+        work.join().ok().flatten()
+    })
 }
 
 /// Compares each table with its query as both are now. It reads, and writes nothing.

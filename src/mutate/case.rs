@@ -1,9 +1,16 @@
 //! A finding as a case of its own: what it takes to see it again on an empty database, and how it gets smaller.
 
-use std::{collections::BTreeMap, fmt::Write as _, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    ops::Range,
+};
 
 use super::{Change, Row, Source};
-use crate::model::{Relation, quote_identifier, quote_literal};
+use crate::{
+    model::{Relation, quote_identifier, quote_literal},
+    plan::query,
+};
 
 /// All that it takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -213,13 +220,38 @@ impl Case {
                 }
             }
         }
-        for round in &mut case.rounds {
+        case.tidy();
+        (case != *self).then_some(case)
+    }
+
+    /// The same case without the columns that no query, no view and no key mentions.
+    #[must_use]
+    pub fn without_unread_columns(&self) -> Option<Self> {
+        let queries = self.tables.iter().map(|table| &table.query).chain(&self.others);
+        let read: BTreeSet<String> = queries
+            .flat_map(|sql| query::tokens(sql))
+            .map(|token| token.trim_matches('"').to_owned())
+            .collect();
+        let mut case = self.clone();
+        for at in 0..case.sources.len() {
+            let source = &case.sources[at];
+            let is_kept =
+                |place: usize| source.key.contains(&place) || read.contains(&source.columns[place].name);
+            let kept: Vec<bool> = (0..source.columns.len()).map(is_kept).collect();
+            case.keep_columns(at, &kept);
+        }
+        case.tidy();
+        (case != *self).then_some(case)
+    }
+
+    /// Without what does nothing any more.
+    fn tidy(&mut self) {
+        for round in &mut self.rounds {
             for transaction in &mut *round {
                 transaction.retain(|change| !change.is_empty());
             }
             round.retain(|transaction| !transaction.is_empty());
         }
-        (case != *self).then_some(case)
     }
 
     /// Takes columns away from a source, its rows and its statements; not from its key.

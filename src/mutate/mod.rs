@@ -17,7 +17,7 @@ use crate::model::{Relation, quote_identifier, quote_literal};
 pub use case::{Case, Made, Part};
 pub use delicate::delicacy;
 pub use mutator::Mutator;
-pub use script::{Evidence, without_database};
+pub use script::{Evidence, Seen, without_database};
 
 /// The values of a row as text, in the order of the source's columns.
 pub type Row = Vec<Option<String>>;

@@ -19,10 +19,21 @@ pub struct Evidence<'a> {
     pub engine: String,
     /// The seed and the round in which it was found.
     pub found: String,
-    /// Whether it was seen again in a database of its own.
-    pub seen_again: bool,
+    /// How often it was seen.
+    pub seen: Seen,
     /// The table that goes wrong; its query as the script has it.
     pub table: &'a Comparable,
+}
+
+/// How often a finding was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Only where it was found.
+    Once,
+    /// Again in a database of its own, with all that had happened.
+    Again,
+    /// Again there, with as little as it takes.
+    Reduced,
 }
 
 impl Case {
@@ -34,10 +45,16 @@ impl Case {
             let _ = writeln!(script, "--   {}", comment(line));
         }
         let _ = writeln!(script, "-- {}; {}", comment(&evidence.engine), comment(&evidence.found));
-        script += if evidence.seen_again {
-            "-- Reduced, and seen again in an empty database. Run it with: psql -X -f THIS_FILE\n\n"
-        } else {
-            "-- It was not seen again in a database of its own: this is all that happened before it was found.\n\n"
+        script += match evidence.seen {
+            Seen::Reduced => {
+                "-- Reduced, and seen again in an empty database. Run it with: psql -X -f THIS_FILE\n\n"
+            }
+            Seen::Again => {
+                "-- Not reduced, but seen again in an empty database. Run it with: psql -X -f THIS_FILE\n\n"
+            }
+            Seen::Once => {
+                "-- It was not seen again in a database of its own: this is all that happened before it was found.\n\n"
+            }
         };
         script += "create extension if not exists pg_trickle;\n";
         for statement in self.setup() {

@@ -130,8 +130,15 @@ pub fn is_refusal(code: &str) -> bool {
         || [SqlState::RAISE_EXCEPTION, SqlState::INSUFFICIENT_PRIVILEGE]
             .iter()
             .any(|state| state.code() == code)
-        || code == "428C9"
-        || code == "54000"
+        || [SqlState::GENERATED_ALWAYS, SqlState::PROGRAM_LIMIT_EXCEEDED]
+            .iter()
+            .any(|state| state.code() == code)
+}
+
+/// Whether an error with this SQLSTATE only says that others were at it: a deadlock, or a lock that was not to be had.
+pub fn is_in_the_way(code: &str) -> bool {
+    code.starts_with("40")
+        || [SqlState::LOCK_NOT_AVAILABLE, SqlState::OBJECT_IN_USE].iter().any(|state| state.code() == code)
 }
 
 fn effect(change: &Change, messages: &[SimpleQueryMessage]) -> Effect {

@@ -66,7 +66,7 @@ pub enum Error {
 }
 
 /// A server's error, whole.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerMessage {
     /// The sentence.
     pub message: String,

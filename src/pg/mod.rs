@@ -17,7 +17,7 @@ use tokio_postgres::{AsyncMessage, SimpleQueryMessage, config::SslMode as WireSs
 use crate::model::{Column, Relation, quote_literal};
 
 pub use catalog::{Catalog, Server, Standing};
-pub use change::{Changed, is_refusal};
+pub use change::{Changed, is_in_the_way, is_refusal};
 pub use endpoint::{BadUrl, Endpoint, MISLEADING, SslMode};
 pub use error::{Error, ServerMessage};
 pub use source_objects::{ForeignKey, SourceObjects, SourceRelation};

@@ -1,5 +1,8 @@
 //! `verify`: what is equal passes, and what is not is counted and shown.
 
+mod faulty;
+mod planted;
+
 use std::{fs, path::Path, process::Stdio};
 
 use pgtrickle_ci::pg::Endpoint;

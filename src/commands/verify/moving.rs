@@ -7,16 +7,15 @@ use std::{
 
 use super::undo::Undo;
 use crate::{
-    judge::equality::{self, Comparable, Difference},
-    model::{Deployed, Outcome, Relation, Setting, Stage, StreamTable, Value, Verdict},
+    judge::equality::{Comparable, Difference},
+    model::{Deployed, Relation, Setting, StreamTable, Value},
     mutate::{Change, Effect, Mutator, Source, delicacy},
     pg::{self, Changed, Client, ServerMessage},
     plan::order,
 };
 
-/// How long a change may take to come through to a table that the scheduler refreshes at once.
-const PATIENCE: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(100);
+/// So many times as much attention goes to a table that the change is about.
+const CHANGED: usize = 10;
 
 /// How to verify.
 #[derive(Clone, Debug)]
@@ -35,9 +34,10 @@ pub struct Wishes {
     pub put_back: bool,
 }
 
-/// What went wrong with a table, and in which round.
+/// What went wrong with a table.
 #[derive(Clone, Debug)]
 pub(super) struct Finding {
+    /// In which round; 0 is before the first.
     pub(super) round: usize,
     pub(super) what: Wrong,
 }
@@ -63,12 +63,17 @@ pub(super) struct Moving<'a> {
     pub(super) reached: Vec<BTreeSet<Relation>>,
     pub(super) findings: BTreeMap<Relation, Finding>,
     pub(super) rounds: Vec<Vec<Transaction>>,
-    compared: BTreeMap<Relation, usize>,
-    refused: usize,
+    /// After how many rounds.
+    pub(super) compared: BTreeMap<Relation, usize>,
+    /// Tables that a change did not reach in time.
+    pub(super) unreached: BTreeSet<Relation>,
+    /// How much attention the wanted tables are worth.
+    worth: BTreeMap<Relation, usize>,
+    pub(super) refused: usize,
     /// Rounds whose rows the queries themselves cannot bear.
-    unbearable: usize,
-    thinking: Duration,
-    taken: Duration,
+    pub(super) unbearable: usize,
+    pub(super) thinking: Duration,
+    pub(super) taken: Duration,
 }
 
 impl<'a> Moving<'a> {
@@ -101,13 +106,10 @@ impl<'a> Moving<'a> {
                 source.out_of_reach = untouchable(source);
             }
         }
-        let weight = |relation: &Relation| {
-            let table = plain.iter().find(|table| table.relation == *relation);
-            (changed_first.contains(relation), table.map_or(0, |table| delicacy(&table.query)))
+        let worth = |table: &&StreamTable| {
+            let factor = if changed_first.contains(&table.relation) { CHANGED } else { 1 };
+            (table.relation.clone(), factor * (1 + delicacy(&table.query)))
         };
-        sources.sort_by_cached_key(|source| {
-            std::cmp::Reverse(reach(source).iter().map(weight).max().unwrap_or_default())
-        });
         let mut known = Vec::with_capacity(sources.len());
         for source in &sources {
             known.push(match source.out_of_reach {
@@ -126,6 +128,8 @@ impl<'a> Moving<'a> {
             findings: BTreeMap::new(),
             rounds: Vec::new(),
             compared: BTreeMap::new(),
+            unreached: BTreeSet::new(),
+            worth: wanted.iter().map(worth).collect(),
             refused: 0,
             unbearable: 0,
             thinking: Duration::ZERO,
@@ -147,15 +151,28 @@ impl<'a> Moving<'a> {
         let deadline = started + self.wishes.budget;
         let within: Vec<usize> =
             (0..self.sources().len()).filter(|at| self.sources()[*at].out_of_reach.is_none()).collect();
+        let all = self.reached.iter().flatten().cloned().collect();
+        self.compare(&all, deadline).await?;
         while !within.is_empty() && Instant::now() < deadline && self.findings.len() < self.tables.len() {
-            // The first sources are those of the most delicate tables; now and then the last ones have their turn.
-            let turn = if self.rounds.len() % 3 == 2 { self.rounds.len() % within.len() } else { 0 };
-            let order: Vec<usize> = within[turn..].iter().chain(&within[..turn]).copied().collect();
-            self.round(&order, deadline, undo).await?;
+            self.round(&self.by_worth(&within), deadline, undo).await?;
             self.taken = started.elapsed();
             tell(self);
         }
         Ok(())
+    }
+
+    /// First the sources whose tables are worth most: many, delicate ones, and seldom compared so far.
+    fn by_worth(&self, sources: &[usize]) -> Vec<usize> {
+        let worth = |relation: &Relation| {
+            let compared = self.compared.get(relation).copied().unwrap_or_default();
+            self.worth.get(relation).copied().unwrap_or_default() * 1000 / (1 + compared)
+        };
+        let mut sorted = sources.to_vec();
+        sorted.sort_by_cached_key(|at| {
+            let open = self.reached[*at].iter().filter(|relation| !self.findings.contains_key(relation));
+            std::cmp::Reverse(open.map(worth).sum::<usize>())
+        });
+        sorted
     }
 
     async fn round(&mut self, of: &[usize], deadline: Instant, undo: &mut Undo) -> Result<(), pg::Error> {
@@ -251,111 +268,15 @@ impl<'a> Moving<'a> {
         let back: Vec<Change> = effects.iter().rev().flat_map(Effect::inverse).collect();
         let transaction =
             self.carry_out(back.into_iter().map(|change| move |_: &mut Mutator| Some(change)), undo).await?;
-        self.rounds.last_mut().into_iter().for_each(|round| round.push(transaction.clone()));
+        self.rounds.push(vec![transaction]);
         Ok(())
     }
 
-    /// Refreshes the tables, each behind those it reads.
-    async fn refresh(&mut self, affected: &BTreeSet<Relation>, deadline: Instant) -> Result<(), pg::Error> {
-        for deployed in self.tables.clone() {
-            let relation = &deployed.table.relation;
-            let is_broken =
-                matches!(self.findings.get(relation), Some(Finding { what: Wrong::Refresh(_), .. }));
-            if !affected.contains(relation) || is_broken || is_immediate(&deployed.table) {
-                continue;
-            }
-            if Instant::now() >= deadline {
-                return Ok(());
-            }
-            match self.client.refresh(relation).await {
-                Ok(()) => {}
-                Err(pg::Error::Server { message, .. }) => self.failed_to_refresh(relation, message).await?,
-                Err(lost) => return Err(lost),
-            }
-        }
-        Ok(())
+    pub(super) fn found(&mut self, relation: &Relation, what: Wrong) {
+        self.findings.insert(relation.clone(), Finding { round: self.rounds.len(), what });
     }
 
-    /// Refreshes every table, after the sources were put back.
-    pub(super) async fn refresh_all(&mut self) -> Result<(), pg::Error> {
-        let all: BTreeSet<Relation> = self.reached.iter().flatten().cloned().collect();
-        self.refresh(&all, Instant::now() + self.wishes.budget + PATIENCE).await
-    }
-
-    /// A refresh that fails where the query itself does not is a finding.
-    async fn failed_to_refresh(
-        &mut self,
-        relation: &Relation,
-        message: ServerMessage,
-    ) -> Result<(), pg::Error> {
-        let Some(table) = self.comparables.get(relation) else { return Ok(()) };
-        match self.client.compare(table, self.wishes.tolerance).await {
-            Err(pg::Error::Server { message: own, .. }) if own.code == message.code => self.unbearable += 1,
-            Err(lost @ pg::Error::Lost { .. }) => return Err(lost),
-            _ => self.found(relation, Wrong::Refresh(message)),
-        }
-        Ok(())
-    }
-
-    /// Compares the tables, the most delicate ones first.
-    async fn compare(&mut self, affected: &BTreeSet<Relation>, deadline: Instant) -> Result<(), pg::Error> {
-        let mut due: Vec<Comparable> = affected
-            .iter()
-            .filter(|relation| !self.findings.contains_key(relation) && !self.is_skipped(relation))
-            .filter_map(|relation| self.comparables.get(relation))
-            .filter(|table| equality::not_comparable(table).is_none())
-            .cloned()
-            .collect();
-        due.sort_by_cached_key(|table| std::cmp::Reverse(delicacy(&table.query)));
-        for table in due {
-            if Instant::now() >= deadline {
-                return Ok(());
-            }
-            match self.settled(&table, deadline).await {
-                Ok(None) => {}
-                Ok(Some(difference)) => {
-                    *self.compared.entry(table.relation.clone()).or_default() += 1;
-                    if !difference.is_none() && equality::moves_by_itself(&table.query).is_none() {
-                        self.found(&table.relation, Wrong::Differs(difference));
-                    }
-                }
-                // Rows that the query itself cannot bear prove nothing.
-                Err(pg::Error::Server { .. }) => self.unbearable += 1,
-                Err(lost) => return Err(lost),
-            }
-        }
-        Ok(())
-    }
-
-    /// The difference that stays when everything has come through; `None` when the budget ended before that.
-    ///
-    /// A refresh may have been left out because somebody else was at it, a source that is captured from the log comes
-    /// through a moment later, and the scheduler waits for its time and for old snapshots. So the wait is made of short
-    /// statements, with sleeps on this side (docs/pg_trickle.md, "Visibility lag").
-    async fn settled(&self, table: &Comparable, deadline: Instant) -> Result<Option<Difference>, pg::Error> {
-        let scheduled = self.wishes.by_scheduler;
-        let patience = Instant::now() + PATIENCE;
-        loop {
-            let difference = self.client.compare(table, self.wishes.tolerance).await?;
-            if difference.is_none() || (!difference.waiting && !scheduled) || Instant::now() >= patience {
-                return Ok(Some(difference));
-            }
-            if Instant::now() >= deadline {
-                return Ok(None);
-            }
-            tokio::time::sleep(PAUSE).await;
-            if !scheduled {
-                self.client.refresh(&table.relation).await?;
-            }
-        }
-    }
-
-    fn found(&mut self, relation: &Relation, what: Wrong) {
-        let round = self.rounds.len() - 1;
-        self.findings.insert(relation.clone(), Finding { round, what });
-    }
-
-    fn is_skipped(&self, relation: &Relation) -> bool {
+    pub(super) fn is_skipped(&self, relation: &Relation) -> bool {
         self.wishes.skip.iter().any(|name| relation.is_named(name))
     }
 
@@ -366,94 +287,6 @@ impl<'a> Moving<'a> {
         self.thinking += started.elapsed();
         thought
     }
-
-    /// What the rounds say of each of these tables, of the sources that were left alone, and of the rounds themselves.
-    pub(super) fn outcomes(&self, tables: &[&StreamTable]) -> Vec<Outcome> {
-        let mut outcomes: Vec<Outcome> =
-            tables.iter().map(|table| self.outcome(table).about(table.origin.as_ref())).collect();
-        outcomes.extend(self.sources().iter().filter_map(|source| {
-            let why = source.out_of_reach.as_ref()?;
-            Some(Outcome::new(
-                Stage::Verify,
-                &source.relation,
-                Verdict::Skipped,
-                format!("not changed: it {why}"),
-            ))
-        }));
-        outcomes.push(self.summary());
-        outcomes
-    }
-
-    fn outcome(&self, table: &StreamTable) -> Outcome {
-        let relation = &table.relation;
-        let outcome = |verdict, message: String| Outcome::new(Stage::Verify, relation, verdict, message);
-        let count = self.compared.get(relation).copied().unwrap_or_default();
-        if let Some(finding) = self.findings.get(relation) {
-            let round = format!("after round {} of seed {}", finding.round + 1, self.wishes.seed);
-            return match &finding.what {
-                Wrong::Differs(difference) => {
-                    let columns = self.comparables.get(relation).map_or(&[][..], |table| &table.columns);
-                    outcome(Verdict::Failed, format!("{}, {round}", difference.sentence()))
-                        .with_details(difference.lines(columns))
-                }
-                Wrong::Refresh(message) => {
-                    outcome(Verdict::Failed, format!("its refresh fails, {round}: {}", message.message))
-                        .with_details(message.details())
-                }
-            };
-        }
-        let can_change = (0..self.sources().len())
-            .any(|at| self.sources()[at].out_of_reach.is_none() && self.reached[at].contains(relation));
-        match self.comparables.get(relation) {
-            _ if self.is_skipped(relation) => outcome(Verdict::Skipped, "left out, as was asked".into()),
-            None => outcome(Verdict::Errored, "does not exist as a stream table".into()),
-            Some(table) if equality::not_comparable(table).is_some() => equality::not_comparable(table)
-                .map_or_else(
-                    || outcome(Verdict::Skipped, String::new()),
-                    |why| outcome(Verdict::Skipped, why.message),
-                ),
-            Some(_) if !can_change => outcome(Verdict::Skipped, "none of its sources can be changed".into()),
-            Some(_) if count == 0 => outcome(
-                Verdict::Warned,
-                format!(
-                    "not verified: the budget of {} ended before",
-                    humantime::format_duration(self.wishes.budget)
-                ),
-            ),
-            Some(_) => {
-                outcome(Verdict::Passed, format!("equal to its query after {}", times(count, "round")))
-            }
-        }
-    }
-
-    fn summary(&self) -> Outcome {
-        let statements: usize = self.rounds.iter().flatten().map(Vec::len).sum();
-        let comparisons: usize = self.compared.values().sum();
-        let seconds = self.taken.as_secs_f64().max(0.001);
-        let thinking = self.thinking.as_secs_f64() / seconds;
-        #[expect(clippy::cast_precision_loss, reason = "a rate is read to one digit")]
-        let rate = comparisons as f64 / seconds;
-        let message = format!(
-            "seed {}: {}, {} carried out, {} refused by the schema",
-            self.wishes.seed,
-            times(self.rounds.len(), "round"),
-            times(statements, "statement"),
-            self.refused
-        );
-        let unbearable = (self.unbearable > 0)
-            .then(|| format!("{} times a query itself failed on the rows of a round", self.unbearable));
-        Outcome::new(Stage::Verify, "rounds", Verdict::Passed, message)
-            .with_details(unbearable)
-            .with_details([format!(
-                "{rate:.1} comparisons a second, {:.1} % of the time in the database",
-                100.0 * (1.0 - thinking)
-            )])
-            .taking(self.taken)
-    }
-}
-
-fn times(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 pub(super) fn is_immediate(table: &StreamTable) -> bool {

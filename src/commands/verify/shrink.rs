@@ -1,83 +1,55 @@
 //! A finding becomes a case of its own, as small as it gets, and a script.
 
-use std::time::{Duration, Instant};
-
-use super::moving::{Finding, Moving, Wrong, is_immediate};
+use super::{
+    laboratory::{Laboratory, Sought},
+    moving::{Finding, Moving, Transaction, Wishes, Wrong, is_immediate},
+};
 use crate::{
     judge::equality::Comparable,
-    model::{Deployed, Relation, Setting, Value, quote_identifier},
-    mutate::{Case, Effect, Evidence, Made, Part, Source, before, without_database},
+    model::{Deployed, Relation, Setting, Value, quote_literal},
+    mutate::{Case, Change, Effect, Evidence, Made, Row, Seen, Source, before, without_database},
     pg::{self, Client, Limits},
 };
 
 /// A source with more rows is not taken into a database of its own.
 const MOST_ROWS: usize = 20_000;
-
-/// The script of a finding.
-pub(super) async fn script(
-    moving: &Moving<'_>,
-    relation: &Relation,
-    limits: Limits,
-    patience: Duration,
-    engine: &str,
-) -> Result<String, pg::Error> {
-    let Some((finding, table)) = moving.findings.get(relation).zip(moving.comparables.get(relation)) else {
-        return Ok(String::new());
-    };
-    let database = &moving.client.endpoint().database;
-    let table = Comparable {
-        query: without_database(&table.query, database),
-        with_ties: table.with_ties.as_ref().map(|query| without_database(query, database)),
-        ..table.clone()
-    };
-    let whole = Whole::of(moving, relation, finding).await?;
-    let mut laboratory = match Laboratory::open(moving.client, limits).await {
-        Ok(laboratory) => Some(laboratory),
-        Err(pg::Error::Server { .. } | pg::Error::Connect { .. }) => None,
-        Err(lost) => return Err(lost),
-    };
-    let mut smallest = None;
-    if let Some(laboratory) = &mut laboratory {
-        laboratory.deadline = Instant::now() + patience;
-        for case in [whole.last_round(), whole.all_rounds()] {
-            if laboratory.shows(&case, &table, &finding.what, moving.wishes.tolerance).await? {
-                smallest =
-                    Some(laboratory.smallest(case, &table, &finding.what, moving.wishes.tolerance).await?);
-                break;
-            }
-        }
-    }
-    if let Some(laboratory) = laboratory {
-        laboratory.close(moving.client).await?;
-    }
-    let (wrong, details) = match &finding.what {
-        Wrong::Differs(difference) => (difference.sentence(), difference.lines(&table.columns)),
-        Wrong::Refresh(message) => (format!("its refresh fails: {}", message.message), message.details()),
-    };
-    let evidence = Evidence {
-        wrong,
-        details,
-        engine: engine.to_owned(),
-        found: format!("seed {}, round {}", moving.wishes.seed, finding.round + 1),
-        seen_again: smallest.is_some(),
-        table: &table,
-    };
-    Ok(smallest.unwrap_or_else(|| whole.all_rounds()).script(&evidence))
-}
+/// How many cases are tried for all findings together, and at least for each of them. Counted and not timed, so that a
+/// seed leads to the same script on any machine.
+const TRIES: usize = 1200;
+const LEAST_TRIES: usize = 200;
 
 /// All that has to do with a finding.
-struct Whole {
+pub(super) struct Whole {
+    pub(super) relation: Relation,
+    table: Comparable,
+    finding: Finding,
     sources: Vec<Source>,
     others: Vec<String>,
     tables: Vec<Made>,
     /// The rows before the first round, and before the round in which it was found.
-    at_first: Vec<Vec<crate::mutate::Row>>,
-    at_last: Vec<Vec<crate::mutate::Row>>,
-    rounds: Vec<Vec<Vec<crate::mutate::Change>>>,
+    at_first: Vec<Vec<Row>>,
+    at_last: Vec<Vec<Row>>,
+    rounds: Vec<Vec<Vec<Change>>>,
 }
 
 impl Whole {
-    async fn of(moving: &Moving<'_>, relation: &Relation, finding: &Finding) -> Result<Self, pg::Error> {
+    /// Every finding, while the sources still hold what the rounds have left.
+    pub(super) async fn all(moving: &Moving<'_>) -> Result<Vec<Self>, pg::Error> {
+        let mut all = Vec::new();
+        for (relation, finding) in &moving.findings {
+            if let Some(table) = moving.comparables.get(relation) {
+                all.push(Self::of(moving, relation, finding, table).await?);
+            }
+        }
+        Ok(all)
+    }
+
+    async fn of(
+        moving: &Moving<'_>,
+        relation: &Relation,
+        finding: &Finding,
+        table: &Comparable,
+    ) -> Result<Self, pg::Error> {
         let concerned = upstream(moving, relation);
         let is_concerned = |deployed: &&&Deployed| concerned.contains(&deployed.table.relation);
         let database = &moving.client.endpoint().database;
@@ -103,10 +75,10 @@ impl Whole {
             let source = moving.sources()[*at].clone();
             let now = moving.client.all_rows(&source, MOST_ROWS).await?.unwrap_or_default();
             at_first.push(before(&now, *at, &effects(0..end)));
-            at_last.push(before(&now, *at, &effects(finding.round..end)));
+            at_last.push(before(&now, *at, &effects(finding.round.saturating_sub(1)..end)));
             sources.push(source);
         }
-        let renumbered = |transaction: &super::moving::Transaction| -> Vec<crate::mutate::Change> {
+        let renumbered = |transaction: &Transaction| -> Vec<Change> {
             transaction
                 .iter()
                 .filter_map(|(change, _)| {
@@ -115,14 +87,75 @@ impl Whole {
                 })
                 .collect()
         };
-        let rounds = moving.rounds[..=finding.round]
+        let rounds = moving.rounds[..finding.round]
             .iter()
             .map(|round| round.iter().map(renumbered).collect())
             .collect();
-        Ok(Self { sources, others, tables, at_first, at_last, rounds })
+        let table = Comparable {
+            query: without_database(&table.query, database),
+            with_ties: table.with_ties.as_ref().map(|query| without_database(query, database)),
+            ..table.clone()
+        };
+        let (relation, finding) = (relation.clone(), finding.clone());
+        Ok(Self { relation, table, finding, sources, others, tables, at_first, at_last, rounds })
     }
 
-    fn case(&self, rows: &[Vec<crate::mutate::Row>], rounds: &[Vec<Vec<crate::mutate::Change>>]) -> Case {
+    /// The script, as small as so many tries make it.
+    pub(super) async fn script(
+        &self,
+        beside: &Client,
+        limits: Limits,
+        findings: usize,
+        wishes: &Wishes,
+        engine: &str,
+    ) -> Result<String, pg::Error> {
+        let tries = LEAST_TRIES.max(TRIES / findings.max(1));
+        let sought = Sought { table: &self.table, wrong: &self.finding.what, tolerance: wishes.tolerance };
+        let (case, seen) = match Laboratory::open(beside, limits, tries).await {
+            Ok(mut laboratory) => {
+                let smallest = self.smallest(&mut laboratory, &sought, beside).await?;
+                laboratory.close(beside).await?;
+                smallest
+            }
+            Err(pg::Error::Server { .. } | pg::Error::Connect { .. }) => (self.all_rounds(), Seen::Once),
+            Err(lost) => return Err(lost),
+        };
+        let (wrong, details) = match &self.finding.what {
+            Wrong::Differs(difference) => (difference.sentence(), difference.lines(&self.table.columns)),
+            Wrong::Refresh(message) => (format!("its refresh fails: {}", message.message), message.details()),
+        };
+        let engine = engine.to_owned();
+        let found = format!("seed {}, round {}", wishes.seed, self.finding.round);
+        Ok(case.script(&Evidence { wrong, details, engine, found, seen, table: &self.table }))
+    }
+
+    /// The smallest case that shows it again when every statement is committed.
+    async fn smallest(
+        &self,
+        laboratory: &mut Laboratory,
+        sought: &Sought<'_>,
+        beside: &Client,
+    ) -> Result<(Case, Seen), pg::Error> {
+        let mut whole = vec![self.last_round(), self.all_rounds()];
+        whole.dedup();
+        for case in &whole {
+            if laboratory.shows(case, sought).await? {
+                let smallest = laboratory.smallest(case.clone(), sought).await?;
+                if laboratory.shows_for_good(&smallest, sought, beside).await? {
+                    return Ok((smallest, Seen::Reduced));
+                }
+            }
+        }
+        // In one transaction it does not show: some things take a commit between them.
+        for case in whole {
+            if laboratory.shows_for_good(&case, sought, beside).await? {
+                return Ok((case, Seen::Again));
+            }
+        }
+        Ok((self.all_rounds(), Seen::Once))
+    }
+
+    fn case(&self, rows: &[Vec<Row>], rounds: &[Vec<Vec<Change>>]) -> Case {
         Case {
             sources: self.sources.clone(),
             rows: rows.to_vec(),
@@ -133,7 +166,7 @@ impl Whole {
     }
 
     fn last_round(&self) -> Case {
-        self.case(&self.at_last, &self.rounds[self.rounds.len() - 1..])
+        self.case(&self.at_last, &self.rounds[self.rounds.len().saturating_sub(1)..])
     }
 
     fn all_rounds(&self) -> Case {
@@ -165,7 +198,7 @@ fn made(deployed: &Deployed, database: &str) -> Made {
         table.settings.refresh_mode().unwrap_or("DIFFERENTIAL")
     };
     let partition = match table.settings.get(Setting::PartitionBy) {
-        Some(Value::Text(by)) if !by.is_empty() => Some(("partition_by", crate::model::quote_literal(by))),
+        Some(Value::Text(by)) if !by.is_empty() => Some(("partition_by", quote_literal(by))),
         _ => None,
     };
     Made {
@@ -173,97 +206,5 @@ fn made(deployed: &Deployed, database: &str) -> Made {
         query: without_database(&table.query, database),
         mode: mode.to_owned(),
         arguments: partition.into_iter().collect(),
-    }
-}
-
-/// A database beside the one that is verified, in which cases are tried and leave nothing.
-struct Laboratory {
-    client: Client,
-    name: String,
-    deadline: Instant,
-}
-
-impl Laboratory {
-    async fn open(beside: &Client, limits: Limits) -> Result<Self, pg::Error> {
-        let name = format!("pgtrickle_ci_case_{}", std::process::id());
-        let quoted = quote_identifier(&name);
-        beside.run_script(&format!("drop database if exists {quoted} with (force)")).await?;
-        beside.run_script(&format!("create database {quoted}")).await?;
-        let client = Client::connect(&beside.endpoint().with_database(&name), limits).await?;
-        client.run_script("create extension pg_trickle").await?;
-        client.limit(limits.statement).await?;
-        Ok(Self { client, name, deadline: Instant::now() })
-    }
-
-    async fn close(self, beside: &Client) -> Result<(), pg::Error> {
-        drop(self.client);
-        beside
-            .run_script(&format!("drop database if exists {} with (force)", quote_identifier(&self.name)))
-            .await
-    }
-
-    /// Takes parts away as long as what is left still shows it.
-    async fn smallest(
-        &self,
-        mut case: Case,
-        table: &Comparable,
-        wrong: &Wrong,
-        tolerance: f64,
-    ) -> Result<Case, pg::Error> {
-        let mut before = None;
-        while before.as_ref() != Some(&case) && Instant::now() < self.deadline {
-            before = Some(case.clone());
-            for part in Part::ALL {
-                let mut size = case.count(part).div_ceil(2);
-                while size > 0 && Instant::now() < self.deadline {
-                    let mut from = 0;
-                    while from < case.count(part) && Instant::now() < self.deadline {
-                        match case.without(part, &(from..from + size)) {
-                            Some(less) if self.shows(&less, table, wrong, tolerance).await? => case = less,
-                            _ => from += size,
-                        }
-                    }
-                    size = if size == 1 { 0 } else { size.div_ceil(2) };
-                }
-            }
-        }
-        Ok(case)
-    }
-
-    /// Whether the same goes wrong with this case. All in one transaction, which is rolled back.
-    async fn shows(
-        &self,
-        case: &Case,
-        table: &Comparable,
-        wrong: &Wrong,
-        tolerance: f64,
-    ) -> Result<bool, pg::Error> {
-        let shown = self.try_case(case, table, wrong, tolerance).await;
-        self.client.run_script("rollback").await?;
-        match shown {
-            Err(pg::Error::Server { .. } | pg::Error::Answer { .. }) => Ok(false),
-            shown => shown,
-        }
-    }
-
-    async fn try_case(
-        &self,
-        case: &Case,
-        table: &Comparable,
-        wrong: &Wrong,
-        tolerance: f64,
-    ) -> Result<bool, pg::Error> {
-        self.client.run_script(&format!("begin; {}", case.setup().join(";\n"))).await?;
-        let statements = case.rounds.iter().flat_map(|round| case.round(round));
-        let inside: Vec<String> =
-            statements.filter(|statement| statement != "begin" && statement != "commit").collect();
-        match (self.client.run_script(&inside.join(";\n")).await, wrong) {
-            (Err(pg::Error::Server { message, .. }), Wrong::Refresh(expected)) => {
-                Ok(message.code == expected.code)
-            }
-            (Err(error), _) => Err(error),
-            (Ok(()), Wrong::Refresh(_)) => Ok(false),
-            (Ok(()), Wrong::Differs(_)) => Ok(!self.client.compare_here(table, tolerance).await?.is_none()),
-        }
     }
 }

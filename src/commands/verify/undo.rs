@@ -1,5 +1,6 @@
 //! Putting the sources of a named server back, whatever became of the rounds.
 
+use super::finish;
 use crate::{
     model::{Outcome, Stage, Verdict},
     mutate::{Change, Effect, Source},
@@ -135,14 +136,7 @@ impl Drop for Undo {
             return;
         }
         output::to_stderr("putting the sources back");
-        // On a thread of its own, because whoever drops this is in the middle of a runtime that cannot be waited in.
-        let outcome = std::thread::scope(|scope| {
-            let work = scope.spawn(|| {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-                runtime.block_on(self.put_back(None))
-            });
-            work.join().ok().flatten()
-        });
+        let outcome = finish(async || self.put_back(None).await);
         match outcome {
             Some(outcome) => {
                 output::to_stderr(&outcome.message);

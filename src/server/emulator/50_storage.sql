@@ -128,12 +128,17 @@ BEGIN
             RETURNING __pgt_row_id
         )%7$s
         SELECT (SELECT count(*) FROM come), (SELECT count(*) FROM gone), pgtrickle._seen_now()$sql$,
-        columns, content, coalesce(st.original_query, st.defining_query), st.pgt_relid::regclass,
+        columns, content, pgtrickle._query_of(st), st.pgt_relid::regclass,
         CASE WHEN pgtrickle._has_count(st.pgt_relid) THEN ', __pgt_count' END,
         CASE WHEN pgtrickle._has_count(st.pgt_relid) THEN ', 1' END, log)
       INTO rows_inserted, rows_deleted, seen;
     PERFORM set_config('pg_trickle.emulator_writes', 'off', true);
 END $$;
+
+-- What a refresh runs. Tests put another function in its place, one that maintains its sources wrongly.
+CREATE FUNCTION pgtrickle._query_of(st pgtrickle.pgt_stream_tables) RETURNS text LANGUAGE sql AS $$
+    SELECT coalesce(st.original_query, st.defining_query)
+$$;
 
 -- What this statement sees, without this transaction itself: it may go on to change what it has just read. A snapshot
 -- does not list its own transaction, which so looks like an old one as soon as a younger one has ended.

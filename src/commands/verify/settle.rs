@@ -1,0 +1,179 @@
+//! After the changes of a round: refreshing, or letting the scheduler do it, and comparing what has come through.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use super::moving::{Finding, Moving, Wrong, is_immediate};
+use crate::{
+    judge::{
+        self,
+        equality::{self, Comparable, Difference},
+    },
+    model::Relation,
+    mutate::delicacy,
+    pg::{self, ServerMessage},
+};
+
+/// How long a change may take to come through to a table that is refreshed at once.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(100);
+/// How often a refresh is tried that others stand in the way of.
+const TRIES: usize = 5;
+
+impl Moving<'_> {
+    /// Refreshes the tables, each behind those it reads.
+    pub(super) async fn refresh(
+        &mut self,
+        affected: &BTreeSet<Relation>,
+        deadline: Instant,
+    ) -> Result<(), pg::Error> {
+        for deployed in self.tables.clone() {
+            let relation = &deployed.table.relation;
+            let is_broken =
+                matches!(self.findings.get(relation), Some(Finding { what: Wrong::Refresh(_), .. }));
+            if !affected.contains(relation) || is_broken || is_immediate(&deployed.table) {
+                continue;
+            }
+            if Instant::now() >= deadline {
+                return Ok(());
+            }
+            self.refresh_one(relation).await?;
+        }
+        Ok(())
+    }
+
+    /// Refreshes every table, after the sources were put back.
+    pub(super) async fn refresh_all(&mut self) -> Result<(), pg::Error> {
+        let all: BTreeSet<Relation> = self.reached.iter().flatten().cloned().collect();
+        self.refresh(&all, Instant::now() + self.wishes.budget + PATIENCE).await
+    }
+
+    /// What others stand in the way of is tried again; it says nothing of the table.
+    async fn refresh_one(&mut self, relation: &Relation) -> Result<(), pg::Error> {
+        for _ in 0..TRIES {
+            match self.client.refresh(relation).await {
+                Ok(()) => return Ok(()),
+                Err(pg::Error::Server { message, .. }) if pg::is_in_the_way(&message.code) => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(pg::Error::Server { message, .. }) => {
+                    return self.failed_to_refresh(relation, message).await;
+                }
+                Err(lost) => return Err(lost),
+            }
+        }
+        Ok(())
+    }
+
+    /// A refresh that fails where the query itself does not is a finding.
+    async fn failed_to_refresh(
+        &mut self,
+        relation: &Relation,
+        message: ServerMessage,
+    ) -> Result<(), pg::Error> {
+        let Some(table) = self.comparables.get(relation) else { return Ok(()) };
+        match self.client.compare(table, self.wishes.tolerance).await {
+            Err(pg::Error::Server { message: own, .. }) if own.code == message.code => self.unbearable += 1,
+            Err(lost @ pg::Error::Lost { .. }) => return Err(lost),
+            _ => self.found(relation, Wrong::Refresh(message)),
+        }
+        Ok(())
+    }
+
+    /// Compares the tables, the most delicate ones first.
+    pub(super) async fn compare(
+        &mut self,
+        affected: &BTreeSet<Relation>,
+        deadline: Instant,
+    ) -> Result<(), pg::Error> {
+        let mut due: Vec<Comparable> = affected
+            .iter()
+            .filter(|relation| !self.findings.contains_key(relation) && !self.is_skipped(relation))
+            .filter_map(|relation| self.comparables.get(relation))
+            .filter(|table| equality::not_comparable(table).is_none())
+            .cloned()
+            .collect();
+        due.sort_by_cached_key(|table| std::cmp::Reverse(delicacy(&table.query)));
+        for table in due {
+            if Instant::now() >= deadline {
+                return Ok(());
+            }
+            match self.settled(&table, deadline).await {
+                Ok(None) => {}
+                Ok(Some(difference)) => {
+                    let rounds = usize::from(!self.rounds.is_empty());
+                    *self.compared.entry(table.relation.clone()).or_default() += rounds;
+                    if !difference.is_none() && equality::moves_by_itself(&table.query).is_none() {
+                        self.found(&table.relation, Wrong::Differs(difference));
+                    }
+                }
+                // Rows that the query itself cannot bear prove nothing.
+                Err(pg::Error::Server { .. }) => self.unbearable += 1,
+                Err(lost) => return Err(lost),
+            }
+        }
+        Ok(())
+    }
+
+    /// The difference that stays when everything has come through; `None` when that did not happen in time.
+    ///
+    /// A refresh may have been left out because somebody else was at it, a source that is captured from the log comes
+    /// through a moment later without a word, and the scheduler waits for its time and for old snapshots. So the wait is
+    /// made of short statements, with sleeps on this side (docs/pg_trickle.md, "Visibility lag").
+    async fn settled(
+        &mut self,
+        table: &Comparable,
+        deadline: Instant,
+    ) -> Result<Option<Difference>, pg::Error> {
+        let scheduled = self.wishes.by_scheduler;
+        let patience = Instant::now() + if scheduled { PATIENCE + self.interval(table) } else { PATIENCE };
+        loop {
+            let difference = self.client.compare(table, self.wishes.tolerance).await?;
+            let now = Instant::now();
+            if difference.is_none() || !difference.waiting && (now >= patience || !scheduled && !table.lags) {
+                return Ok(Some(difference));
+            }
+            if now >= patience || now >= deadline {
+                self.not_reached(table).await?;
+                return Ok(None);
+            }
+            tokio::time::sleep(PAUSE).await;
+            if !scheduled {
+                self.refresh_one(&table.relation).await?;
+                if self.findings.contains_key(&table.relation) {
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// A table that the scheduler gave up is a finding; any other has only not had its turn.
+    async fn not_reached(&mut self, table: &Comparable) -> Result<(), pg::Error> {
+        let relation = &table.relation;
+        let deployed = self.client.catalog().await?;
+        let now = deployed.into_iter().find(|deployed| deployed.table.relation == *relation);
+        if let Some(deployed) = now.filter(|deployed| deployed.health.status == "ERROR") {
+            let said = deployed.health.last_error_message.unwrap_or_default();
+            let message = ServerMessage { message: judge::engine_message(&said), ..ServerMessage::default() };
+            return self.failed_to_refresh(relation, message).await;
+        }
+        self.unreached.insert(relation.clone());
+        Ok(())
+    }
+
+    /// How long the scheduler lets pass between two refreshes.
+    fn interval(&self, table: &Comparable) -> Duration {
+        let deployed = self.tables.iter().find(|deployed| deployed.table.relation == table.relation);
+        let every = deployed.and_then(|deployed| {
+            let times = match deployed.health.refresh_tier.as_deref() {
+                Some("warm") => 2,
+                Some("cold") => 10,
+                _ => 1,
+            };
+            Some(deployed.table.settings.schedule()?.seconds()? * times)
+        });
+        Duration::from_secs(every.unwrap_or_default())
+    }
+}

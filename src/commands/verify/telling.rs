@@ -1,0 +1,111 @@
+//! What the rounds say of each table, and of themselves.
+
+use super::moving::{Moving, Wrong};
+use crate::{
+    judge::equality,
+    model::{Outcome, Relation, Stage, StreamTable, Verdict},
+};
+
+impl Moving<'_> {
+    /// What the rounds say of each of these tables, of the sources that were left alone, and of the rounds themselves.
+    pub(super) fn outcomes(&self, tables: &[&StreamTable]) -> Vec<Outcome> {
+        let mut outcomes: Vec<Outcome> =
+            tables.iter().map(|table| self.outcome(table).about(table.origin.as_ref())).collect();
+        outcomes.extend(self.sources().iter().filter_map(|source| {
+            let why = source.out_of_reach.as_ref()?;
+            Some(Outcome::new(
+                Stage::Verify,
+                &source.relation,
+                Verdict::Skipped,
+                format!("not changed: it {why}"),
+            ))
+        }));
+        outcomes.push(self.summary());
+        outcomes
+    }
+
+    fn outcome(&self, table: &StreamTable) -> Outcome {
+        let relation = &table.relation;
+        let outcome = |verdict, message: String| Outcome::new(Stage::Verify, relation, verdict, message);
+        let count = self.compared.get(relation).copied().unwrap_or_default();
+        if let Some(finding) = self.findings.get(relation) {
+            let round = match finding.round {
+                0 => "before the first round".to_owned(),
+                round => format!("after round {round} of seed {}", self.wishes.seed),
+            };
+            return match &finding.what {
+                Wrong::Differs(difference) => {
+                    let columns = self.comparables.get(relation).map_or(&[][..], |table| &table.columns);
+                    outcome(Verdict::Failed, format!("{}, {round}", difference.sentence()))
+                        .with_details(difference.lines(columns))
+                }
+                Wrong::Refresh(message) => {
+                    outcome(Verdict::Failed, format!("its refresh fails, {round}: {}", message.message))
+                        .with_details(message.details())
+                }
+            };
+        }
+        let can_change = (0..self.sources().len())
+            .any(|at| self.sources()[at].out_of_reach.is_none() && self.reached[at].contains(relation));
+        match self.comparables.get(relation) {
+            _ if self.is_skipped(relation) => outcome(Verdict::Skipped, "left out, as was asked".into()),
+            None => outcome(Verdict::Errored, "does not exist as a stream table".into()),
+            Some(table) if equality::not_comparable(table).is_some() => equality::not_comparable(table)
+                .map_or_else(
+                    || outcome(Verdict::Skipped, String::new()),
+                    |why| outcome(Verdict::Skipped, why.message),
+                ),
+            Some(_) if !can_change => outcome(Verdict::Skipped, "none of its sources can be changed".into()),
+            Some(_) if count == 0 => self.not_verified(relation),
+            Some(_) => {
+                outcome(Verdict::Passed, format!("equal to its query after {}", times(count, "round")))
+            }
+        }
+    }
+
+    fn not_verified(&self, relation: &Relation) -> Outcome {
+        let outcome = |why: String, next: &str| {
+            Outcome::new(Stage::Verify, relation, Verdict::Warned, format!("not verified: {why}"))
+                .with_details([next.to_owned()])
+        };
+        if !self.unreached.contains(relation) {
+            let budget = humantime::format_duration(self.wishes.budget);
+            return outcome(format!("the budget of {budget} ended before"), "give it more time: --budget 2m");
+        }
+        let why = "changes of its sources did not come through to it in time".to_owned();
+        if self.wishes.by_scheduler {
+            outcome(why, "the scheduler keeps to its schedule: give it a shorter one, or --drive manual")
+        } else {
+            outcome(why, "look at who holds them back: pgtrickle-ci check")
+        }
+    }
+
+    fn summary(&self) -> Outcome {
+        let statements: usize = self.rounds.iter().flatten().map(Vec::len).sum();
+        let comparisons: usize = self.compared.values().sum();
+        let seconds = self.taken.as_secs_f64().max(0.001);
+        let thinking = self.thinking.as_secs_f64() / seconds;
+        #[expect(clippy::cast_precision_loss, reason = "a rate is read to one digit")]
+        let rate = comparisons as f64 / seconds;
+        let message = format!(
+            "seed {}: {}, {} carried out, {} refused by the schema",
+            self.wishes.seed,
+            times(self.rounds.len(), "round"),
+            times(statements, "statement"),
+            self.refused
+        );
+        let unbearable = (self.unbearable > 0)
+            .then(|| format!("{} times a query itself failed on the rows of a round", self.unbearable));
+        Outcome::new(Stage::Verify, "rounds", Verdict::Passed, message)
+            .with_details(unbearable)
+            .with_details([format!(
+                "{rate:.1} comparisons a second, {:.1} % of the time in the database",
+                100.0 * (1.0 - thinking)
+            )])
+            .taking(self.taken)
+    }
+}
+
+fn times(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}

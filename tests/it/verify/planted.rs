@@ -1,0 +1,91 @@
+//! Each is a way in which incremental maintenance goes wrong: it is found, and its script shows it with psql alone.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::{
+    faulty::{self, Faulty},
+    verify_in,
+};
+
+#[test]
+fn forgotten_deletes_are_found() {
+    is_found("forgets_deletes");
+}
+
+#[test]
+fn updates_that_change_a_group_and_count_twice_are_found() {
+    is_found("counts_moves_twice");
+}
+
+#[test]
+fn groups_of_null_that_are_ignored_are_found() {
+    is_found("ignores_null_groups");
+}
+
+#[test]
+fn the_second_change_to_one_key_that_is_lost_is_found() {
+    is_found("loses_second_change");
+}
+
+#[test]
+fn rows_that_stay_after_their_key_changed_are_found() {
+    is_found("stale_after_key_change");
+}
+
+#[test]
+fn a_source_of_a_join_that_is_skipped_is_found() {
+    is_found("skips_one_source");
+}
+
+#[test]
+fn the_last_row_of_a_group_that_is_dropped_is_found() {
+    is_found("drops_last_of_group");
+}
+
+const SHOP: &str = "
+    create table kinds (id int primary key, kind text, label text);
+    create table items (id int primary key, kind text, amount numeric(10, 2), note text);
+    insert into kinds select n, 'k' || n, 'label ' || n from generate_series(1, 5) as n;
+    insert into items select n, 'k' || 1 + n % 12, n, 'note ' || n from generate_series(1, 30) as n;
+    select pgtrickle.create_stream_table('public.plain', 'select id, kind, amount from public.items where amount > 2', '1h', 'DIFFERENTIAL');
+    select pgtrickle.create_stream_table('public.grouped', 'select kind, count(*) as n, sum(amount) as total from public.items group by kind', '1h', 'DIFFERENTIAL');
+    select pgtrickle.create_stream_table('public.large', 'select kind, total from public.grouped where n > 2', '1h', 'DIFFERENTIAL');
+    select pgtrickle.create_stream_table('public.joined', 'select i.id, k.label from public.items as i join public.kinds as k on k.kind = i.kind', '1h', 'DIFFERENTIAL')";
+
+#[track_caller]
+fn is_found(fault: &str) {
+    let server = Faulty::server();
+    let database = server.database(&format!("shop_{fault}"), fault);
+    faulty::psql(&database, SHOP);
+    let dir = tempfile::tempdir().unwrap();
+    let found = ["1", "2", "3", "4"].into_iter().find_map(|seed| {
+        let arguments = ["--allow-writes", &database.database, "--budget", "3s", "--seed", seed];
+        let (_, report) = verify_in(dir.path(), &database, &arguments);
+        first_failure(&report)
+    });
+    let found = found.unwrap_or_else(|| panic!("{fault} was not found"));
+
+    let file = dir.path().join(format!("pgtrickle-ci-findings/{found}.sql"));
+    let script = fs::read_to_string(&file).unwrap();
+    assert!(script.contains("-- Reduced, and seen again"), "{fault} was not seen again:\n{script}");
+    let changes = script
+        .lines()
+        .filter(|line| ["insert", "update", "delete", "truncate"].iter().any(|word| line.starts_with(word)));
+    assert!(changes.count() <= 5, "{fault} was not reduced:\n{script}");
+    let shown = faulty::psql_file(&server.database(&format!("again_{fault}"), fault), &file);
+    assert!(
+        shown.contains("too many") || shown.contains("missing"),
+        "{fault} does not show:\n{script}\n{shown}"
+    );
+    let healthy = faulty::psql_file(&server.database(&format!("healthy_{fault}"), ""), &file);
+    assert!(healthy.contains("(0 rows)"), "{fault} shows without it:\n{script}\n{healthy}");
+}
+
+/// A table that was found wrong.
+fn first_failure(report: &Value) -> Option<String> {
+    let outcomes = report["outcomes"].as_array().unwrap();
+    let failed = outcomes.iter().find(|o| o["stage"] == "verify" && o["verdict"] == "failed")?;
+    Some(failed["subject"].as_str().unwrap().to_owned())
+}
