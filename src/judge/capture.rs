@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::scheduler::Engine;
 use crate::model::{Outcome, Stage, Verdict};
 
-pub use source::{Capture, Slot};
+pub use source::{Capture, Quiet, Slot};
 
 /// Every way on which changes travel.
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]

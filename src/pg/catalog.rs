@@ -7,8 +7,15 @@ use serde_json::{Map, Value as Json};
 
 use super::{Client, Endpoint, Error, about};
 use crate::{
-    judge::{Facts, capture::Captures, scheduler::Engine},
-    model::{Column, Deployed, Health, Mark, Origin, Relation, Setting, Settings, Storage, StreamTable},
+    judge::{
+        Facts,
+        capture::{Captures, Quiet},
+        scheduler::Engine,
+    },
+    model::{
+        Column, Deployed, Health, Mark, Origin, Relation, Setting, Settings, Storage, StreamTable,
+        quote_literal,
+    },
 };
 
 const READING: &str = "reading the catalog of stream tables";
@@ -138,7 +145,24 @@ impl Client {
 
     /// How changes reach the stream tables.
     pub async fn captures(&self) -> Result<Captures, Error> {
-        self.ask("looking at the capture of changes", include_str!("sql/captures.sql")).await
+        const DOING: &str = "looking at the capture of changes";
+        let mut captures: Captures = self.ask(DOING, include_str!("sql/captures.sql")).await?;
+        let waiting: Vec<String> =
+            captures.sources.iter().flat_map(|source| &source.quiet).map(waiting_for).collect();
+        if waiting.is_empty() {
+            return Ok(captures);
+        }
+        let sql = format!(
+            "select coalesce(jsonb_agg(jsonb_build_array(buffer, reader)), '[]')::text from ({}) as w (buffer, reader)",
+            waiting.join(" union all ")
+        );
+        for (buffer, reader) in self.ask::<Vec<(String, String)>>(DOING, &sql).await? {
+            let is_its = |quiet: &Quiet| quiet.buffer == buffer && quiet.reader == reader;
+            for source in captures.sources.iter_mut().filter(|source| source.quiet.iter().any(is_its)) {
+                source.passed_by.push(reader.clone());
+            }
+        }
+        Ok(captures)
     }
 
     /// What the engine says of itself.
@@ -154,6 +178,19 @@ impl Client {
         let sql = about(include_str!("sql/occupied.sql"), names);
         Ok(by_name(self.ask("looking for the missing tables", &sql).await?))
     }
+}
+
+/// A row when a change waits that was there before the reader's refreshes found nothing.
+fn waiting_for(quiet: &Quiet) -> String {
+    format!(
+        "select {buffer}, {reader} where exists (select from {name} as b where b.lsn > {frontier}::pg_lsn \
+         and pg_catalog.age(b.xmin) > pg_catalog.age({first}::xid))",
+        buffer = quote_literal(&quiet.buffer),
+        reader = quote_literal(&quiet.reader),
+        name = Relation::new("pgtrickle_changes", &quiet.buffer).quoted(),
+        frontier = quote_literal(quiet.frontier.as_deref().unwrap_or("0/0")),
+        first = quote_literal(&quiet.first_xid),
+    )
 }
 
 /// A relation in the way of a stream table.

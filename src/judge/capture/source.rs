@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::{Trigger, outcome, trigger_problems};
 use crate::{
     judge::{freshness::GRACE, scheduler::Engine},
-    model::{Outcome, Verdict},
+    model::{Outcome, Stage, Verdict},
 };
 
 /// How the changes of one source table are captured.
@@ -25,6 +25,13 @@ pub struct Capture {
     pub triggers: Vec<Trigger>,
     /// Whether the table that changes are written to is there.
     pub buffer_exists: bool,
+    /// Whether who asks may read it; `None` where it is gone.
+    pub buffer_readable: Option<bool>,
+    /// The readers whose refreshes of the last while found nothing.
+    pub quiet: Vec<Quiet>,
+    /// Those of them that a change has waited for all the time.
+    #[serde(default)]
+    pub passed_by: Vec<String>,
     /// Columns that the capture names and the source does not have any more.
     pub missing_columns: Vec<String>,
     /// The readers that ask for capture from the WAL outright.
@@ -39,6 +46,19 @@ pub struct Capture {
     pub slot: Option<Slot>,
     /// What the engine says of it, when it says anything.
     pub alert: Option<String>,
+}
+
+/// A reader whose refreshes find nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Quiet {
+    /// The stream table, `schema.name`.
+    pub reader: String,
+    /// The table, in the engine's schema for changes, that it takes them from.
+    pub buffer: String,
+    /// Up to where in the WAL it has taken them.
+    pub frontier: Option<String>,
+    /// The transaction of the first of its refreshes that found nothing.
+    pub first_xid: String,
 }
 
 /// A replication slot.
@@ -59,7 +79,10 @@ pub(super) fn judge(capture: &Capture, engine: Option<&Engine>) -> Outcome {
     let problems = problems(capture, engine);
     if let (true, Some(lag)) = (problems.is_empty() && from_wal, late(capture, engine)) {
         let message = format!("captured from the WAL for {readers}, {lag}");
-        return Outcome::new(crate::model::Stage::Capture, &capture.source, Verdict::Warned, message);
+        return Outcome::new(Stage::Capture, &capture.source, Verdict::Warned, message);
+    }
+    if let (true, Some(false), Some(engine)) = (problems.is_empty(), capture.buffer_readable, engine) {
+        return unread(capture, &engine.role);
     }
     let how = if from_wal { "from the WAL" } else { "by triggers" };
     outcome(&capture.source, format!("captured {how} for {readers}"), problems, || {
@@ -68,6 +91,10 @@ pub(super) fn judge(capture: &Capture, engine: Option<&Engine>) -> Outcome {
                 format!("give the column its old name {column} again, or change the models that read it")
             }
             (_, false) => "make the models that read it again: dbt run --full-refresh".to_owned(),
+            _ if !capture.passed_by.is_empty() => format!(
+                "a refresh by hand waits for nobody: select pgtrickle.refresh_stream_table('{}')",
+                capture.passed_by[0]
+            ),
             _ => format!(
                 "set it up again: select pgtrickle.repair_stream_table('{}')",
                 capture.readers.first().map_or("", String::as_str)
@@ -75,6 +102,14 @@ pub(super) fn judge(capture: &Capture, engine: Option<&Engine>) -> Outcome {
         };
         vec![format!("changes of it do not reach {readers}"), next]
     })
+}
+
+fn unread(capture: &Capture, role: &str) -> Outcome {
+    let message =
+        format!("whether changes wait is not known: the role {role} may not read the change buffer");
+    let role = role.replace('"', "\"\"");
+    Outcome::new(Stage::Capture, &capture.source, Verdict::Errored, message)
+        .with_details([format!("GRANT SELECT ON ALL TABLES IN SCHEMA pgtrickle_changes TO \"{role}\"")])
 }
 
 fn problems(capture: &Capture, engine: Option<&Engine>) -> Vec<String> {
@@ -93,6 +128,10 @@ fn problems(capture: &Capture, engine: Option<&Engine>) -> Vec<String> {
     problems.extend(capture.missing_columns.iter().map(|column| {
         format!("its column {column} is gone, which the capture names: every write to it fails")
     }));
+    if !capture.passed_by.is_empty() {
+        let readers = capture.passed_by.join(", ");
+        problems.push(format!("changes wait, and the refreshes of {readers} find nothing"));
+    }
     // A source that is read from the WAL has no triggers; one on its way there still has them.
     if capture.cdc_mode == "WAL" {
         problems.extend(slot_problem(capture, engine));
@@ -181,6 +220,9 @@ mod tests {
             stable_name: Some("ab12".into()),
             triggers: ["ins", "upd", "del", "truncate"].map(trigger).to_vec(),
             buffer_exists: true,
+            buffer_readable: Some(true),
+            quiet: vec![],
+            passed_by: vec![],
             missing_columns: vec![],
             wal_asked_by: None,
             read_since: NOW - 3_600.0,
@@ -224,6 +266,7 @@ mod tests {
             (with(|c| c.source_exists = false), "the source table is gone"),
             (with(|c| c.buffer_exists = false), "changes_ab12 is gone"),
             (with(|c| c.stable_name = None), "does not track"),
+            (with(|c| c.passed_by = vec!["s.totals".into()]), "the refreshes of s.totals find nothing"),
             (with(|c| c.missing_columns = vec!["amount".into()]), "its column amount is gone"),
             (with(|c| c.alert = Some("slot_lag".into())), "the engine says: slot_lag"),
             (Capture { slot: None, ..wal(false, 0.0) }, "replication slot is gone"),

@@ -19,7 +19,7 @@ select jsonb_build_object('sources', coalesce((
         join pg_catalog.pg_proc as p on p.oid = g.tgfoid
         where g.tgrelid = d.source_relid and not g.tgisinternal and g.tgname like 'pg\_trickle\_cdc\_%'
       ) as triggers,
-      pg_catalog.to_regclass('pgtrickle_changes.changes_' || t.source_stable_name) is not null as buffer_exists,
+      buffer.oid is not null as buffer_exists,
       (
         select coalesce(jsonb_agg(distinct used.name), '[]')
         from pgtrickle.pgt_dependencies as u
@@ -47,6 +47,13 @@ select jsonb_build_object('sources', coalesce((
         from pg_catalog.pg_replication_slots as l
         where l.slot_name = max(d.slot_name)
       ) as slot,
+      pg_catalog.has_table_privilege(buffer.oid, 'select') as buffer_readable,
+      coalesce(jsonb_agg(distinct jsonb_build_object(
+        'reader', s.pgt_schema || '.' || s.pgt_name,
+        'buffer', buffer.relname,
+        'frontier', s.frontier -> 'sources' -> d.source_relid::text ->> 'lsn',
+        'first_xid', quiet.first_xid::text
+      )) filter (where quiet.first_xid is not null and pg_catalog.has_table_privilege(buffer.oid, 'select')), '[]') as quiet,
       string_agg(distinct h.alert, '; ') as alert
     from pgtrickle.pgt_dependencies as d
     join pgtrickle.pgt_stream_tables as s on s.pgt_id = d.pgt_id and s.refresh_mode <> 'IMMEDIATE'
@@ -54,8 +61,25 @@ select jsonb_build_object('sources', coalesce((
     left join pg_catalog.pg_namespace as n on n.oid = r.relnamespace
     left join pgtrickle.pgt_change_tracking as t on t.source_relid = d.source_relid
     left join pgtrickle.check_cdc_health() as h on h.source_relid = d.source_relid::bigint
+    left join pg_catalog.pg_class as buffer
+      on buffer.oid = pg_catalog.to_regclass('pgtrickle_changes.changes_' || t.source_stable_name)
+    -- The refreshes of the last while, when they all found nothing: the transaction of the first of them. One that is
+    -- held back calls itself DIFFERENTIAL as well, and changes no row.
+    left join lateral (
+      select (array_agg(recent.xmin order by recent.start_time))[1] as first_xid
+      from (
+        select h.xmin, h.start_time, h.action in ('NO_DATA', 'DIFFERENTIAL')
+          and coalesce(h.rows_inserted, 0) + coalesce(h.rows_deleted, 0) = 0 as found_nothing
+        from pgtrickle.pgt_refresh_history as h
+        where h.pgt_id = s.pgt_id and h.start_time >= (
+          select max(old.start_time) from pgtrickle.pgt_refresh_history as old
+          where old.pgt_id = s.pgt_id and old.start_time < pg_catalog.now() - interval '15 seconds'
+        )
+      ) as recent
+      having count(*) >= 3 and bool_and(recent.found_nothing)
+    ) as quiet on true
     where d.source_type = 'TABLE'
-    group by d.source_relid, r.oid, n.nspname, r.relname, r.relreplident, t.source_stable_name
+    group by d.source_relid, r.oid, n.nspname, r.relname, r.relreplident, t.source_stable_name, buffer.oid
   ) as c
 ), '[]'), 'immediate', coalesce((
   select jsonb_agg(jsonb_build_object(

@@ -72,6 +72,27 @@ fn a_buffer_and_the_columns_that_it_takes_have_to_be_there() {
     );
 }
 
+/// A change at a place of the WAL that is not written yet. The emulator goes by transactions instead, and takes one of
+/// long ago for seen.
+#[test]
+fn a_change_that_refreshes_pass_by_is_red() {
+    let mut shop = Shop::new();
+    shop.add("often", "select id from public.orders", &json!({"schedule": "1s"}));
+    let buffer = "select relname from pg_class where relnamespace = 'pgtrickle_changes'::regnamespace and relkind = 'r'";
+    let buffer = shop.database.value(buffer).unwrap();
+    let (column, value) = if shop.database.is_emulator() { (", __pgt_xid", ", '3'") } else { ("", "") };
+    shop.database.run(&format!(
+        "insert into pgtrickle_changes.{buffer} (lsn, action{column}) values ('FFFFFF/0', 'I'{value});
+         create table begun as select now() as at"
+    ));
+    shop.database.wait_for(
+        "select count(*) > 3 from begun, pgtrickle.pgt_refresh_history where start_time between at and now() - interval '15 seconds'",
+    );
+    shop.expect_red("capture", "changes wait, and the refreshes of public.often find nothing");
+    shop.database.run(&format!("delete from pgtrickle_changes.{buffer}"));
+    shop.expect_green();
+}
+
 #[test]
 fn a_dropped_source_is_red() {
     let shop = Shop::new();

@@ -105,6 +105,12 @@ impl Database {
         })?
     }
 
+    /// Whether the engine is the emulator.
+    pub fn is_emulator(&self) -> bool {
+        let sql = "select extversion like '%-emulator' from pg_extension where extname = 'pg_trickle'";
+        self.value(sql).as_deref() == Some("t")
+    }
+
     /// Waits until a query says `t`.
     #[track_caller]
     pub fn wait_for(&self, sql: &str) {
