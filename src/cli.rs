@@ -314,6 +314,16 @@ pub struct RunArgs {
         hide_env = true
     )]
     pub vars: Option<String>,
+    /// Rehearse the change: deploy this revision first, the project on top of it, and say what that did to each table
+    #[arg(
+        long,
+        value_name = "REF",
+        conflicts_with = "database_url",
+        help_heading = "The ephemeral server",
+        env = "PGTRICKLE_CI_BASE_REF",
+        hide_env = true
+    )]
+    pub base_ref: Option<String>,
     #[command(flatten)]
     pub server: ServerArgs,
     #[command(flatten)]

@@ -6,6 +6,7 @@ mod check;
 mod comment;
 mod ephemeral;
 mod plan;
+mod rehearse;
 mod run;
 mod runner;
 mod selection;

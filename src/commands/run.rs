@@ -9,7 +9,8 @@ use crate::{
         check::check_tables,
         connect_and_identify,
         plan::against,
-        selection::{select_for_run, selector},
+        rehearse::{Base, Rehearsing},
+        selection::{narrow, selected, selector},
         sources, target, verify,
         wait::Waiting,
     },
@@ -26,40 +27,115 @@ use crate::{
 
 /// Deploys the project, waits, tests, checks, and says what it saw.
 pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -> Result<Exit, Error> {
-    let selects = selector(&args.selection)?.is_some();
+    selector(&args.selection)?;
     let file = ProjectFile::read(&args.project.project_dir)?;
     report.project = Some(file.name.clone());
     let target = target(config, &args.project, &file)?;
     let server = Server::open(config, args).await?;
     let (client, software) = connect_and_identify(server.endpoint(), &args.server, report).await?;
+    let place = Place { client: &client, own: server.own() };
     let target = Target { endpoint: server.endpoint().clone(), ..target };
     let path = config.environment.path();
-    let mut dbt = Dbt::new(&path, &args.project.project_dir, target, args.vars.clone(), config.ui)?;
+    let mut dbt = Dbt::new(&path, &args.project.project_dir, target.clone(), args.vars.clone(), config.ui)?;
 
     dbt.install_packages(&file).await?;
     if server.own().is_some() {
         run_fixtures(config, &client).await?;
     }
-    let mut selected = None;
-    if selects || dbt::mentions_sources(&args.project.project_dir) {
-        dbt.parse().await?;
-        selected = select_for_run(config, &args.selection, &mut dbt, &client).await?;
-        let wanted = sources::Wanted { args: &args.sources, limits: &args.server, models: selected.as_ref() };
-        sources::provide(config, &wanted, &dbt, server.own(), &client).await?;
-    }
-
-    let before = client.catalog().await?;
+    let mut base = match &args.base_ref {
+        Some(reference) => Some(Base::find(config, args, reference, &target).await?),
+        None => None,
+    };
+    let selected = prepare(config, args, &place, &mut dbt, base.as_mut(), report).await?;
+    let rehearsing = match base {
+        Some(base) => Some(Rehearsing::begin(config, args, &client, base.name).await?),
+        None => None,
+    };
     let selected = selected.as_ref();
+    let Some((project, rehearsing)) =
+        deploy((config, args, selected), &dbt, &client, rehearsing, report).await?
+    else {
+        return Ok(Exit::Refused);
+    };
+
+    let made = made(&project, &report.outcomes);
+    report.outcomes.extend(not_made(&project, &made));
+    let waiting = Waiting::new(config, &args.waiting, true);
+    report.outcomes.extend(waiting.populated(&client, &made).await?);
+    if let Some(rehearsing) = rehearsing {
+        rehearsing.finish(&project, report).await?;
+    }
+    let (_, tests) = dbt.test().await?;
+    report.outcomes.extend(dbt::test_outcomes(&tests, &project.tests));
+    let terms = config.terms(args.checking.fail_on_fallback);
+    let checked = check_tables(&client, &software, &project, &made, terms).await?;
+    // What was waited for has its outcome already.
+    report.outcomes.extend(checked.outcomes.into_iter().filter(|outcome| outcome.stage != Stage::Population));
+    verified(config, args, &client, &server, &made, report).await?;
+    Ok(Exit::Passed)
+}
+
+/// A server that is worked on.
+pub(super) struct Place<'a> {
+    /// A connection to it.
+    pub(super) client: &'a Client,
+    /// The server itself, where it is the gate's own.
+    pub(super) own: Option<&'a Ephemeral>,
+}
+
+/// What has to be there before the project comes: the base revision, and the sources. The answer is what is selected,
+/// where not all is.
+async fn prepare(
+    config: &Config,
+    args: &RunArgs,
+    place: &Place<'_>,
+    dbt: &mut Dbt,
+    base: Option<&mut Base>,
+    report: &mut Report,
+) -> Result<Option<BTreeSet<String>>, Error> {
+    let is_asked = selector(&args.selection)?.is_some() || dbt::mentions_sources(&args.project.project_dir);
+    let mut ids = None;
+    if is_asked {
+        dbt.parse().await?;
+        let baseline = base.as_ref().and_then(|base| base.manifest());
+        ids = selected(config, &args.selection, &dbt.manifest_file(), baseline.as_deref())?;
+    }
+    if let Some(base) = base {
+        report.outcomes.extend(base.deploy(config, args, place, ids.as_ref()).await?);
+    }
+    let selected = match &ids {
+        Some(ids) => Some(narrow(config, ids, dbt, place.client).await?),
+        None => None,
+    };
+    if is_asked {
+        let models = selected.as_ref();
+        let wanted = sources::Wanted { args: &args.sources, limits: &args.server, models };
+        sources::provide(config, &wanted, dbt, place.own, place.client).await?;
+    }
+    Ok(selected)
+}
+
+/// Has dbt bring the server to what the project wants, and drops what has no model any more; `None` when the plan says
+/// that something must not happen. In a rehearsal it happens all the same: nobody loses anything, and everybody sees it.
+async fn deploy<'a>(
+    (config, args, selected): (&Config, &RunArgs, Option<&BTreeSet<String>>),
+    dbt: &Dbt,
+    client: &Client,
+    mut rehearsing: Option<Rehearsing<'a>>,
+    report: &mut Report,
+) -> Result<Option<(Project, Option<Rehearsing<'a>>)>, Error> {
+    let before = client.catalog().await?;
     let planned = if before.is_empty() {
         None
     } else {
-        Some(plan_first((config, args, selected), &dbt, &client, report).await?)
+        Some(plan_first((config, args, selected), dbt, client, report).await?)
     };
-    if report.plan.as_ref().is_some_and(|plan| !plan.stopped_by().is_empty()) {
-        return Ok(Exit::Refused);
+    let is_stopped = report.plan.as_ref().is_some_and(|plan| !plan.stopped_by().is_empty());
+    if is_stopped && rehearsing.is_none() {
+        return Ok(None);
     }
     let (first, last) = report.plan.as_ref().map(Plan::drops).unwrap_or_default();
-    report.outcomes.extend(carry_out_drops(&client, &first).await);
+    report.outcomes.extend(carry_out_drops(client, &first).await);
     let (_, results) = dbt.build().await?;
     let project = if let Some(project) = planned {
         project
@@ -70,22 +146,14 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
         report.plan = Some(plan.narrowed(selected, &project.tables));
         project
     };
+    let whole = project.clone();
     let project = project.only(selected);
     report.outcomes.extend(dbt::deploy_outcomes(&results, &with_origins(&project)));
-    report.outcomes.extend(carry_out_drops(&client, &last).await);
-
-    let made = made(&project, &report.outcomes);
-    report.outcomes.extend(not_made(&project, &made));
-    let waiting = Waiting::new(config, &args.waiting, true);
-    report.outcomes.extend(waiting.populated(&client, &made).await?);
-    let (_, tests) = dbt.test().await?;
-    report.outcomes.extend(dbt::test_outcomes(&tests, &project.tests));
-    let terms = config.terms(args.checking.fail_on_fallback);
-    let checked = check_tables(&client, &software, &project, &made, terms).await?;
-    // What was waited for has its outcome already.
-    report.outcomes.extend(checked.outcomes.into_iter().filter(|outcome| outcome.stage != Stage::Population));
-    verified(config, args, &client, &server, &made, report).await?;
-    Ok(Exit::Passed)
+    report.outcomes.extend(carry_out_drops(client, &last).await);
+    if let Some(rehearsing) = &mut rehearsing {
+        rehearsing.look(&whole, &policy(config, args, &whole)).await?;
+    }
+    Ok(Some((project, rehearsing)))
 }
 
 /// On a server of its own the data is moved; on one that was named the tables are compared as they are, unless somebody
@@ -194,12 +262,12 @@ async fn carry_out_drops(client: &Client, drops: &[Relation]) -> Vec<Outcome> {
     outcomes
 }
 
-fn with_origins(project: &Project) -> Vec<(Relation, crate::model::Origin)> {
+pub(super) fn with_origins(project: &Project) -> Vec<(Relation, crate::model::Origin)> {
     project.tables.iter().filter_map(|table| Some((table.relation.clone(), table.origin.clone()?))).collect()
 }
 
 /// The tables that dbt did not fail or skip.
-fn made<'a>(project: &'a Project, outcomes: &[Outcome]) -> Vec<&'a StreamTable> {
+pub(super) fn made<'a>(project: &'a Project, outcomes: &[Outcome]) -> Vec<&'a StreamTable> {
     let lost: BTreeSet<&str> = outcomes
         .iter()
         .filter(|outcome| outcome.stage == Stage::Deploy && outcome.verdict != Verdict::Passed)

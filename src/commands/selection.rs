@@ -32,26 +32,26 @@ pub(super) fn selected(
     Ok(Some(selection.ids))
 }
 
-/// The models that are meant, and those upstream of them that the server lacks: dbt makes and tests these alone.
+/// Has dbt make and test these models alone, and those upstream of them that the server lacks; the answer is all of
+/// them.
 ///
 /// dbt has parsed the project.
-pub(super) async fn select_for_run(
+pub(super) async fn narrow(
     config: &Config,
-    args: &SelectArgs,
+    ids: &BTreeSet<String>,
     dbt: &mut Dbt,
     client: &Client,
-) -> Result<Option<BTreeSet<String>>, Error> {
-    let Some(ids) = selected(config, args, &dbt.manifest_file(), None)? else { return Ok(None) };
+) -> Result<BTreeSet<String>, Error> {
     let graph = dbt.graph()?;
     let missing: BTreeSet<Relation> = client.missing(graph.relations()).await?.into_iter().collect();
-    let needed = graph.needed(&ids, |relation| !missing.contains(relation));
+    let needed = graph.needed(ids, |relation| !missing.contains(relation));
     config.ui.say(&format!(
         "selected {} of {} models, seeds and snapshots, {} of them for others to read",
         needed.len(),
         graph.relations().count(),
-        needed.len() - ids.len()
+        needed.difference(ids).count()
     ));
     let names = dbt.exact_names()?;
     dbt.select(needed.iter().filter_map(|id| names.get(id).cloned()).collect());
-    Ok(Some(needed))
+    Ok(needed)
 }

@@ -26,8 +26,8 @@ pub struct Dbt {
     project_dir: PathBuf,
     target: Target,
     vars: Option<String>,
-    /// The nodes that are made and tested; all of them where none are named.
-    selected: Vec<String>,
+    /// The nodes that are made and tested; all of them where nobody chose.
+    selected: Option<Vec<String>>,
     /// Holds the generated profiles.yml, dbt's target folder and its logs.
     scratch: tempfile::TempDir,
     ui: Ui,
@@ -59,20 +59,12 @@ impl Dbt {
         let scratch = tempfile::Builder::new().prefix("pgtrickle-ci-dbt-").tempdir();
         let scratch = scratch.map_err(|source| Error::Start { source })?;
         target.write(scratch.path())?;
-        Ok(Self {
-            program,
-            project_dir: project_dir.to_owned(),
-            target,
-            vars,
-            selected: Vec::new(),
-            scratch,
-            ui,
-        })
+        Ok(Self { program, project_dir: project_dir.to_owned(), target, vars, selected: None, scratch, ui })
     }
 
     /// From now on makes and tests these nodes alone, each named by a selector.
     pub fn select(&mut self, selected: Vec<String>) {
-        self.selected = selected;
+        self.selected = Some(selected);
     }
 
     /// Where this dbt leaves its artifacts.
@@ -112,7 +104,7 @@ impl Dbt {
     pub async fn test(&self) -> Result<(Invocation, RunResults), Error> {
         // A test that also looks at something that is not selected runs when that is there all the same.
         let which: &[&str] =
-            if self.selected.is_empty() { &[] } else { &["--indirect-selection", "buildable"] };
+            if self.selected.is_none() { &[] } else { &["--indirect-selection", "buildable"] };
         self.nodes("test", which).await
     }
 
@@ -176,9 +168,12 @@ impl Dbt {
         // A result of an earlier command would be taken for this one's.
         let _ = std::fs::remove_file(&file);
         let mut arguments = arguments.to_vec();
-        if !self.selected.is_empty() {
+        if let Some(selected) = &self.selected {
+            if selected.is_empty() {
+                return Ok((Invocation { code: 0, elapsed: Duration::ZERO }, RunResults::default()));
+            }
             arguments.push("--select");
-            arguments.extend(self.selected.iter().map(String::as_str));
+            arguments.extend(selected.iter().map(String::as_str));
         }
         let (invocation, said) = self.invoke(command, &arguments).await?;
         match RunResults::read(&file) {

@@ -9,6 +9,7 @@ pub mod hazards;
 pub mod mode;
 pub mod population;
 pub mod present;
+pub mod rehearsal;
 pub mod scheduler;
 pub mod status;
 mod table;

@@ -16,6 +16,8 @@ pub enum Stage {
     Plan,
     /// dbt creating the tables.
     Deploy,
+    /// Whether the change did to the tables of the base revision what the plan said.
+    Rehearsal,
     /// Whether each table is there and is what it claims to be.
     Present,
     /// The tables being filled.
@@ -44,10 +46,11 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage, in their order: a report is read back with them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Setup,
         Self::Plan,
         Self::Deploy,
+        Self::Rehearsal,
         Self::Present,
         Self::Population,
         Self::Test,
@@ -68,6 +71,7 @@ impl Stage {
             Self::Setup => "setup",
             Self::Plan => "plan",
             Self::Deploy => "deploy",
+            Self::Rehearsal => "rehearsal",
             Self::Present => "present",
             Self::Population => "population",
             Self::Test => "test",

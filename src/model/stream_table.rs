@@ -67,6 +67,8 @@ pub struct Deployed {
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 #[serde(default)]
 pub struct Storage {
+    /// PostgreSQL's number for it: another one is another storage.
+    pub oid: u32,
     /// How many rows there are, by PostgreSQL's estimate; `None` before the first ANALYZE.
     pub rows: Option<i64>,
     /// Something that it reads from no longer exists under the identity that the engine knows.

@@ -5,6 +5,7 @@ mod change;
 mod endpoint;
 mod equality;
 mod error;
+mod rehearsal;
 mod source_objects;
 mod tls;
 

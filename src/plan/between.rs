@@ -10,6 +10,9 @@ use super::{
 };
 use crate::model::{Deployed, Relation, Setting, Storage, StreamTable, Value, settings::OnChange};
 
+/// The reason of a step whose query the server could not take yet.
+const UNKNOWN_COLUMNS: &str = "its columns are not known yet";
+
 /// What a plan may do, and for whom.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
@@ -160,9 +163,6 @@ impl<'a> Comparison<'a> {
             reasons.push(obstacle);
             return Change::Recreate { query: Some(query), settings };
         }
-        if let Some(refusal) = self.answers.refusals.get(&wanted.relation) {
-            reasons.push(format!("its columns are not known yet: {}", refusal.message));
-        }
         Change::AlterQuery { query, settings }
     }
 
@@ -207,10 +207,16 @@ impl<'a> Comparison<'a> {
         relation: &Relation,
         table: &StreamTable,
         change: Change,
-        reasons: Vec<String>,
+        mut reasons: Vec<String>,
     ) -> Step {
         let now = self.there.get(relation);
         let is_rebuilt = matches!(change, Change::Recreate { .. });
+        if let Some(refusal) = self.answers.refusals.get(relation)
+            && (is_rebuilt || change.query().is_some())
+            && !reasons.iter().any(|reason| reason.starts_with(UNKNOWN_COLUMNS))
+        {
+            reasons.push(format!("{UNKNOWN_COLUMNS}: {}", refusal.message));
+        }
         let given = self.answers.columns.get(relation);
         let stored = now.and_then(|now| now.table.columns.as_ref());
         Step {
@@ -328,6 +334,11 @@ impl Step {
             ColumnChange::Removed(column) => Some(column.name.as_str()),
             ColumnChange::Added(_) | ColumnChange::Retyped { .. } => None,
         })
+    }
+
+    /// Whether the server could say which columns it will have.
+    pub fn knows_columns(&self) -> bool {
+        !self.reasons.iter().any(|reason| reason.starts_with(UNKNOWN_COLUMNS))
     }
 
     fn problem(&self, message: String) -> Problem {

@@ -4,7 +4,7 @@ use super::ColumnChange;
 use crate::model::Column;
 
 /// The columns that differ between the storage and what the query gives, the engine's own left out.
-pub(super) fn changes(stored: &[Column], given: &[Column]) -> Vec<ColumnChange> {
+pub(crate) fn changes(stored: &[Column], given: &[Column]) -> Vec<ColumnChange> {
     let mine = stored.iter().filter(|column| !is_hidden(column));
     let mut changes: Vec<ColumnChange> = mine
         .filter_map(|from| match given.iter().find(|to| to.name == from.name) {

@@ -5,7 +5,7 @@
 mod actions;
 mod asked;
 mod between;
-mod columns;
+pub(crate) mod columns;
 pub mod order;
 pub mod query;
 pub mod saved;
@@ -201,7 +201,7 @@ impl Plan {
     /// What is refused and what would go wrong, as the gate says it when it stops.
     pub fn stop_outcomes(&self) -> Vec<Outcome> {
         let refused = self.refused().map(|step| {
-            let message = format!("{} is refused: nothing was changed", step.change.words());
+            let message = format!("{} is refused: it takes a permission", step.change.words());
             Outcome::new(Stage::Plan, &step.relation, Verdict::Failed, message)
                 .with_details(
                     step.change.permission().map(|flag| format!("allow it: {flag} {}", step.relation)),

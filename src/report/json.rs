@@ -4,6 +4,8 @@
 //! this program can change without anybody's script noticing. Fields may be added to version 1; what is there keeps its
 //! name and meaning. Texts are raw: whoever shows them escapes them for the place where they are shown.
 
+mod rehearsal;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,8 @@ use crate::{
     model::{Origin, Outcome, Relation, Value},
     plan::{Change, ColumnChange, Counts, Plan, SettingChange, Step},
 };
+
+pub use rehearsal::V1Rehearsal;
 
 /// The version of the format that this module writes.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -56,6 +60,9 @@ pub struct V1Report {
     pub tally: V1Tally,
     /// What changes; null where nobody asked.
     pub plan: Option<V1Plan>,
+    /// What the change did on top of another revision; null where that was not tried.
+    #[serde(default)]
+    pub rehearsal: Option<V1Rehearsal>,
     /// Every judgement, in the order in which it was made.
     pub outcomes: Vec<V1Outcome>,
 }
@@ -248,6 +255,7 @@ impl From<&Report> for V1Report {
             engine: report.engine.as_ref().map(V1Engine::from),
             tally: V1Tally::from(report.tally()),
             plan: report.plan.as_ref().map(V1Plan::from),
+            rehearsal: report.rehearsal.as_ref().map(V1Rehearsal::from),
             outcomes: report.outcomes.iter().map(V1Outcome::from).collect(),
         }
     }

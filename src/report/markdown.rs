@@ -11,6 +11,7 @@ use super::{
     mermaid, text, words,
 };
 use crate::{
+    judge::rehearsal::{Rehearsal, Rehearsed},
     model::{Outcome, Relation, Verdict},
     plan::{Change, Plan, Step},
 };
@@ -122,6 +123,7 @@ fn sections(report: &Report) -> Vec<Section> {
     let sections = [
         plan.map(changes),
         Some(problems(report)),
+        report.rehearsal.as_ref().map(rehearsal),
         plan.map(graph),
         plan.map(diffs),
         plan.map(unmanaged),
@@ -245,6 +247,34 @@ fn problem(outcome: &Outcome) -> String {
         let _ = writeln!(entry, "  - and {} more", words::count(lines.len() - MOST_DETAILS, "line"));
     }
     entry
+}
+
+/// What happened to each table beside what was planned.
+fn rehearsal(rehearsal: &Rehearsal) -> Section {
+    let before = format!(
+        "Rehearsed on top of {}:\n\n| | Stream table | Planned | Observed | |\n|---|---|---|---|---|\n",
+        code(&rehearsal.base)
+    );
+    let (quiet, loud): (Vec<_>, Vec<_>) = rehearsal.tables.iter().partition(|table| table.is_quiet());
+    let mut rows: Vec<String> = loud.into_iter().map(rehearsed_row).collect();
+    if !quiet.is_empty() {
+        let others = words::count(quiet.len(), "other");
+        let kept = "kept, with the same rows".to_owned();
+        rows.push(row(&["✅".to_owned(), others, "the same".to_owned(), kept, String::new()]));
+    }
+    Section::new("rehearsed table", 2, before, rows, "\n")
+}
+
+fn rehearsed_row(table: &Rehearsed) -> String {
+    let verdict = table.outcome().verdict;
+    let seen = words::seen(table).into_iter().map(|(word, fact)| format!("{word}: {}", prose(&fact)));
+    row(&[
+        icon(verdict).to_owned(),
+        code(&table.relation.to_string()),
+        table.planned.words().to_owned(),
+        table.observed.words().to_owned(),
+        seen.collect::<Vec<_>>().join("<br>"),
+    ])
 }
 
 /// The changed tables and what reads them, folded away.

@@ -21,6 +21,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use crate::{
+    judge::rehearsal::Rehearsal,
     model::{Outcome, Stage, Verdict},
     plan::Plan,
 };
@@ -44,6 +45,8 @@ pub struct Report {
     pub elapsed: Duration,
     /// What changes, where that was asked.
     pub plan: Option<Plan>,
+    /// What the change did on top of another revision, where that was tried.
+    pub rehearsal: Option<Rehearsal>,
     /// Every judgement, in the order in which it was made.
     pub outcomes: Vec<Outcome>,
     /// Warnings count as failures.
@@ -101,6 +104,7 @@ impl Report {
             started_at,
             elapsed: Duration::ZERO,
             plan: None,
+            rehearsal: None,
             outcomes: Vec::new(),
             strict: false,
             interrupted: false,

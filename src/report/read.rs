@@ -11,8 +11,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::{
     Engine, Report,
     json::{
-        SCHEMA_VERSION, V1Column, V1Model, V1Outcome, V1Plan, V1Relation, V1Report, V1Setting, V1Step,
-        V1Value,
+        SCHEMA_VERSION, V1Column, V1Model, V1Outcome, V1Plan, V1Rehearsal, V1Relation, V1Report, V1Setting,
+        V1Step, V1Value,
     },
 };
 use crate::{
@@ -92,6 +92,11 @@ fn report(document: V1Report) -> Result<Report, Unknown> {
         engine: document.engine.map(|e| Engine { postgres: e.postgres, pg_trickle: e.pg_trickle }),
         elapsed: Duration::from_millis(document.elapsed_ms),
         plan: document.plan.map(plan).transpose()?,
+        rehearsal: document
+            .rehearsal
+            .map(V1Rehearsal::read)
+            .transpose()
+            .map_err(|word| ("happening", word))?,
         outcomes: document.outcomes.into_iter().map(outcome).collect::<Result<_, _>>()?,
         strict: document.strict,
         interrupted: document.conclusion == "interrupted",
@@ -220,6 +225,7 @@ mod tests {
             ("\"stage\": \"capture\"", "stage"),
             ("\"verdict\": \"failed\"", "verdict"),
             ("\"action\": \"drop\"", "action"),
+            ("\"observed\": \"refilled\"", "happening"),
             ("\"name\": \"schedule\"", "setting"),
         ] {
             let key = from.split(':').next().unwrap();

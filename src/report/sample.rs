@@ -6,6 +6,7 @@ use time::macros::datetime;
 
 use super::{Engine, Report};
 use crate::{
+    judge::rehearsal::{Contents, Difference, Example, Happening, Rehearsal, Rehearsed},
     model::{Column, Origin, Outcome, Relation, Schedule, Setting, Stage, Value, Verdict},
     plan::{Change, ColumnChange, Plan, QueryChange, SettingChange, Step},
 };
@@ -17,7 +18,7 @@ pub(super) const HOSTILE_NAME: &str = "x`|<!--]]>\u{1b}[31m@alice #12";
 pub(super) const HOSTILE_MESSAGE: &str =
     "ERROR: </details> ```\n| @alice owner/repo#1 <script>alert(1)</script> ]]> \u{1b}[2J\u{0}\u{202e}";
 
-/// A report of a run that found something in every stage.
+/// A report of a rehearsal that found something in every stage.
 pub(super) fn report() -> Report {
     Report {
         commit: Some("ec26c3e57ca3a959ca5aad62de7213c562f8c821".into()),
@@ -26,6 +27,7 @@ pub(super) fn report() -> Report {
         engine: Some(Engine { postgres: "18.4".into(), pg_trickle: "0.67.0-emulator".into() }),
         elapsed: Duration::from_millis(12_340),
         plan: Some(plan()),
+        rehearsal: Some(rehearsal()),
         outcomes: outcomes(),
         ..Report::begin("run", datetime!(2026-11-21 01:02:03.456789 UTC))
     }
@@ -109,6 +111,56 @@ fn plan() -> Plan {
         unmanaged: vec![relation("finance_adhoc")],
         problems: Vec::new(),
         notes: vec!["this version of pg_trickle does not keep temporal: not compared".into()],
+    }
+}
+
+/// Two tables as planned, of which one is as it was, and one that is not.
+fn rehearsal() -> Rehearsal {
+    let integer = |name: &str| Column { name: name.into(), r#type: "int4".into() };
+    let rehearsed = |name: &str, planned, observed| Rehearsed {
+        relation: relation(name),
+        origin: Some(origin(name)),
+        planned,
+        observed,
+        reasons: Vec::new(),
+        surprises: Vec::new(),
+        without_rows: Duration::ZERO,
+        columns_before: vec![integer("order_id"), integer("total")],
+        columns_after: vec![integer("order_id"), integer("total")],
+        contents: Some(Contents { before: Some(3), after: Some(3), difference: Some(Difference::default()) }),
+    };
+    let row = |total: &str| Some(vec![Some("7".to_owned()), Some(total.to_owned())]);
+    let difference = Difference {
+        columns: vec!["order_id".into(), "total".into()],
+        key: Some(1),
+        added: 1,
+        removed: 1,
+        changed: 1,
+        examples: vec![
+            Example { before: None, after: row("10") },
+            Example { before: Some(vec![None, Some(HOSTILE_MESSAGE.into())]), after: None },
+            Example { before: row("10"), after: row("12") },
+        ],
+    };
+    Rehearsal {
+        base: format!("main{HOSTILE_NAME}"),
+        tables: vec![
+            rehearsed("stg_orders", Happening::Kept, Happening::Kept),
+            Rehearsed {
+                reasons: vec!["dbt makes analytics.v_orders anew at every run".into()],
+                without_rows: Duration::from_millis(120),
+                columns_after: vec![integer("order_id"), integer("total"), integer("lines")],
+                contents: Some(Contents { before: Some(3), after: Some(3), difference: Some(difference) }),
+                ..rehearsed("order_totals", Happening::Refilled, Happening::Refilled)
+            },
+            Rehearsed {
+                surprises: vec![
+                    "planned: dropped and built again; observed: kept, and not filled again".into(),
+                ],
+                contents: None,
+                ..rehearsed("daily_revenue", Happening::Rebuilt, Happening::Kept)
+            },
+        ],
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     text, words,
 };
 use crate::{
+    judge::rehearsal::Rehearsal,
     model::{Outcome, Verdict},
     plan::{Change, Plan, Step},
 };
@@ -48,6 +49,10 @@ pub fn render(report: &Report, style: &Style) -> String {
     if let Some(plan) = &report.plan {
         page.blank();
         put_plan(&mut page, plan);
+    }
+    if let Some(rehearsal) = &report.rehearsal {
+        page.blank();
+        put_rehearsal(&mut page, rehearsal);
     }
     if !report.outcomes.is_empty() {
         page.blank();
@@ -135,6 +140,26 @@ fn put_step(page: &mut Page, step: &Step, names: usize) {
         page.put(BODY, RED, &format!("refused: to allow it, give {flag}"));
     } else if step.refused {
         page.put(BODY, RED, "refused");
+    }
+}
+
+/// What happened to each table beside what was planned. Tables to which nothing happened are counted.
+fn put_rehearsal(page: &mut Page, rehearsal: &Rehearsal) {
+    page.put(0, BOLD, &format!("Rehearsed on top of {}:", text::line(&rehearsal.base)));
+    let (quiet, loud): (Vec<_>, Vec<_>) = rehearsal.tables.iter().partition(|table| table.is_quiet());
+    for table in &loud {
+        let is_planned = table.surprises.is_empty();
+        let (paint, word) = if is_planned { (GREEN, "as planned") } else { (RED, "not as planned") };
+        let observed = table.observed.words();
+        page.put(2, paint, &format!("{}  {word}: {observed}", shown(&table.relation)));
+        for (word, fact) in words::seen(table) {
+            let paint = if word == "surprise" { RED } else { PLAIN };
+            page.put(BODY, paint, &format!("{word}: {}", text::line(&fact)));
+        }
+    }
+    if !quiet.is_empty() {
+        let tables = words::count(quiet.len(), "table");
+        page.put(2, DIM, &format!("{tables} as planned: kept, with the same rows"));
     }
 }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::{Tally, text};
 use crate::{
+    judge::rehearsal::{Difference, Happening, Rehearsed},
     model::{Column, Setting, Value, Verdict},
-    plan::{Change, ColumnChange, SettingChange, Step},
+    plan::{Change, ColumnChange, SettingChange, Step, columns},
 };
 
 /// `1 check`, `2 checks`.
@@ -76,6 +77,24 @@ pub(super) fn facts(step: &Step) -> Vec<(&'static str, String)> {
         facts.push(("read by", step.readers.join(", ")));
     }
     facts
+}
+
+/// What there is to say of a rehearsed table beside what happened to it: each a word and a sentence.
+pub(super) fn seen(table: &Rehearsed) -> Vec<(&'static str, String)> {
+    let mut seen: Vec<_> = table.surprises.iter().map(|surprise| ("surprise", surprise.clone())).collect();
+    seen.extend(table.reasons.iter().map(|reason| ("because", reason.clone())));
+    let is_gap = table.without_rows > Duration::ZERO && table.observed != Happening::Dropped;
+    if is_gap {
+        seen.push(("unreadable", format!("for {}", duration(table.without_rows))));
+    }
+    if table.stayed() {
+        let changes = columns::changes(&table.columns_before, &table.columns_after);
+        seen.extend(changes.iter().map(|change| ("column", column(change))));
+    }
+    let Some(contents) = &table.contents else { return seen };
+    seen.extend(contents.sentence().map(|rows| ("rows", rows)));
+    seen.extend(contents.difference.iter().flat_map(Difference::lines));
+    seen
 }
 
 fn column(change: &ColumnChange) -> String {

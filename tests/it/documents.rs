@@ -69,14 +69,14 @@ fn files() -> Vec<PathBuf> {
 #[test]
 fn every_field_of_the_report_is_documented() {
     let document = fs::read_to_string("docs/report.md").unwrap();
-    for source in ["src/report/json.rs", "src/plan/saved.rs"] {
+    for source in ["src/report/json.rs", "src/report/json/rehearsal.rs", "src/plan/saved.rs"] {
         let code = fs::read_to_string(source).unwrap();
         let code = code.split("#[cfg(test)]").next().unwrap().to_owned();
         let fields = code.lines().filter_map(|line| line.strip_prefix("    pub ")?.split_once(": "));
         let missing: Vec<_> = fields
-            .map(|(field, _)| field)
+            .map(|(field, _)| field.trim_start_matches("r#"))
             .filter(|field| !field.contains(' ') && !document.contains(&format!("`{field}`")))
-            .filter(|field| !document.contains(&format!("`plan.{field}`")))
+            .filter(|field| !document.contains(&format!(".{field}`")))
             .collect();
         assert!(missing.is_empty(), "{source}: {missing:?}");
     }

@@ -22,6 +22,7 @@ mod manifests;
 mod openapi;
 mod package;
 mod plan;
+mod rehearsal;
 mod revision;
 mod selection;
 mod sources;

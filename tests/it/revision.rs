@@ -1,8 +1,7 @@
 //! `plan --base-ref`: against a revision of the repository, compiled by dbt.
 
 use std::{
-    path::Path,
-    process::{Command, Stdio},
+    process::Stdio,
     time::{Duration, Instant},
 };
 
@@ -12,15 +11,7 @@ use nix::{
 };
 use serde_json::json;
 
-use crate::support::{DbtProject, Ran, manifest, model, pgtrickle_ci};
-
-fn git(dir: &Path, arguments: &[&str]) -> String {
-    let mut git = Command::new("git");
-    git.args(["-c", "user.name=a", "-c", "user.email=a@b"]).args(arguments).current_dir(dir);
-    let output = git.env("GIT_CONFIG_GLOBAL", "/dev/null").output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
+use crate::support::{DbtProject, Ran, git, manifest, model, pgtrickle_ci};
 
 /// A repository whose only commits are nothing and this project.
 fn repository() -> DbtProject {

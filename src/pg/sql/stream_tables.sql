@@ -33,6 +33,7 @@ select coalesce(jsonb_agg(
       where a.attrelid = s.pgt_relid and a.attnum > 0 and not a.attisdropped and a.attname <> '__pgt_row_id'
     ),
     'storage', jsonb_build_object(
+      'oid', s.pgt_relid::bigint,
       'rows', (select c.reltuples::bigint from pg_catalog.pg_class as c where c.oid = s.pgt_relid and c.reltuples >= 0),
       'lost_source', exists (
         select from pgtrickle.pgt_dependencies as d

@@ -8,4 +8,4 @@ mod project;
 pub use bin::{Ran, pgtrickle_ci};
 pub use database::{Database, wanted};
 pub use github::{Hub, ME};
-pub use project::{DbtProject, manifest, model};
+pub use project::{DbtProject, commit, git, manifest, model};

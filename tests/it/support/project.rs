@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use serde_json::{Value, json};
@@ -44,6 +45,23 @@ impl DbtProject {
             format!("{{{{ config(materialized='stream_table', meta={{'pgtrickle': {settings}}}) }}}}\n");
         self.write(&format!("models/{name}.sql"), &(config + query));
     }
+}
+
+/// git in a folder, whatever its user has set.
+pub fn git(dir: &Path, arguments: &[&str]) -> String {
+    let mut git = Command::new("git");
+    git.args(["-c", "user.name=a", "-c", "user.email=a@b"]).args(arguments).current_dir(dir);
+    let output = git.env("GIT_CONFIG_GLOBAL", "/dev/null").output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Makes the folder a repository whose branch `main` is what lies in it.
+pub fn commit(dir: &Path) {
+    fs::write(dir.join(".gitignore"), "target/\nlogs/\ndbt_packages/\npackage-lock.yml\n").unwrap();
+    git(dir, &["init", "-q", "-b", "main", "."]);
+    git(dir, &["add", "."]);
+    git(dir, &["commit", "-q", "-m", "base"]);
 }
 
 /// A stream table model as it stands in a manifest, in the schema `public`.

@@ -1,0 +1,239 @@
+//! `run --base-ref`: the base revision first, and the project on top of it, with an eye on what that does.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::oneshot, task::JoinHandle};
+
+use crate::{
+    Error,
+    cli::RunArgs,
+    commands::{
+        plan::against,
+        run::{Place, made, with_origins},
+        selection, sources,
+        wait::Waiting,
+    },
+    config::Config,
+    dbt::{self, Checkout, Dbt, ProjectFile, Revision, Target},
+    judge::rehearsal::{self, Rehearsal, Seen},
+    model::{Deployed, Outcome, Relation, Stage, Verdict},
+    pg::{self, Client},
+    plan::{Plan, Policy},
+    project::Project,
+    report::Report,
+};
+
+/// How often the tables are looked at while they change.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long a scheduler that was switched off may still be at something.
+const TICK: Duration = Duration::from_millis(1_200);
+
+/// The revision below a rehearsal.
+pub(super) struct Base {
+    /// What to call it.
+    pub(super) name: String,
+    /// The project in it, until it is deployed; `None` also where it had none.
+    project: Option<(Dbt, Checkout)>,
+    /// Whether dbt has parsed it: whatever asks for models or sources asks its manifest.
+    is_parsed: bool,
+}
+
+impl Base {
+    /// Checks the revision out, and parses the project in it where somebody will ask.
+    pub(super) async fn find(
+        config: &Config,
+        args: &RunArgs,
+        reference: &str,
+        target: &Target,
+    ) -> Result<Self, Error> {
+        let project_dir = &args.project.project_dir;
+        let revision = Revision::find(project_dir, reference).await.map_err(dbt::Error::from)?;
+        let name = format!("{reference} ({})", &revision.commit[..12]);
+        if !revision.has_project().await {
+            config.ui.say(&format!("{name} has no dbt project here: every stream table is new"));
+            return Ok(Self { name, project: None, is_parsed: false });
+        }
+        let checkout = revision.check_out().await.map_err(dbt::Error::from)?;
+        checkout.borrow_packages(project_dir)?;
+        let path = config.environment.path();
+        let dbt = Dbt::new(&path, checkout.project_dir(), target.clone(), args.vars.clone(), config.ui)?;
+        dbt.install_packages(&ProjectFile::read(checkout.project_dir())?).await?;
+        let selects = selection::selector(&args.selection)?.is_some();
+        let is_parsed = selects || dbt::mentions_sources(checkout.project_dir());
+        if is_parsed {
+            dbt.parse().await?;
+        }
+        Ok(Self { name, project: Some((dbt, checkout)), is_parsed })
+    }
+
+    /// Its manifest, in which nothing is compiled yet.
+    pub(super) fn manifest(&self) -> Option<PathBuf> {
+        self.project.as_ref().map(|(dbt, _)| dbt.manifest_file())
+    }
+
+    /// Deploys what is selected of it, or all of it. What cannot be made is told: for the change it is new.
+    pub(super) async fn deploy(
+        &mut self,
+        config: &Config,
+        args: &RunArgs,
+        place: &Place<'_>,
+        ids: Option<&BTreeSet<String>>,
+    ) -> Result<Vec<Outcome>, Error> {
+        let Some((mut dbt, _checkout)) = self.project.take() else { return Ok(Vec::new()) };
+        config.ui.say(&format!("deploying {}", self.name));
+        let selected = match ids {
+            Some(ids) => Some(selection::narrow(config, ids, &mut dbt, place.client).await?),
+            None => None,
+        };
+        if self.is_parsed {
+            let models = selected.as_ref();
+            let wanted = sources::Wanted { args: &args.sources, limits: &args.server, models };
+            sources::provide(config, &wanted, &dbt, place.own, place.client).await?;
+        }
+        let (_, results) = dbt.build().await?;
+        let project = dbt.compiled_manifest().await?.only(selected.as_ref());
+        let mut outcomes = dbt::deploy_outcomes(&results, &with_origins(&project));
+        let made = made(&project, &outcomes);
+        outcomes.extend(Waiting::new(config, &args.waiting, true).populated(place.client, &made).await?);
+        outcomes.retain(|outcome| outcome.verdict != Verdict::Passed);
+        Ok(outcomes.into_iter().map(|outcome| self.warning(outcome)).collect())
+    }
+
+    /// What is wrong with the base is not the fault of the change.
+    fn warning(&self, outcome: Outcome) -> Outcome {
+        let subject = format!("{} of {} at {}", outcome.stage.name(), outcome.subject, self.name);
+        Outcome { stage: Stage::Setup, subject, verdict: Verdict::Warned, origin: None, ..outcome }
+    }
+}
+
+/// A change that is being carried out, with what was seen before.
+pub(super) struct Rehearsing<'a> {
+    client: &'a Client,
+    base: String,
+    before: Vec<Deployed>,
+    after: Vec<Deployed>,
+    left: Plan,
+    watch: Watch,
+}
+
+impl<'a> Rehearsing<'a> {
+    /// From now on nothing moves but what the change does: the scheduler rests, and the rows are copied.
+    pub(super) async fn begin(
+        config: &Config,
+        args: &RunArgs,
+        client: &'a Client,
+        base: String,
+    ) -> Result<Self, Error> {
+        client.set_scheduler(false).await?;
+        client.news_within(TICK).await;
+        let before = client.catalog().await?;
+        client.copy_rows(&before).await?;
+        let names = before.iter().map(|there| there.table.relation.clone()).collect();
+        let watcher = Client::connect(client.endpoint(), Config::limits(&args.server)).await?;
+        config.ui.say(&format!("deploying the project on top of {base}"));
+        let watch = Watch::start(watcher, names);
+        Ok(Self { client, base, before, after: Vec::new(), left: Plan::default(), watch })
+    }
+
+    /// Looks right behind the deployment, and whether there is something left to do.
+    pub(super) async fn look(&mut self, project: &Project, policy: &Policy) -> Result<(), Error> {
+        let (left, standing) = against(self.client, project, policy).await?;
+        self.left = left;
+        self.after = standing.tables;
+        Ok(())
+    }
+
+    /// Brings the tables up to date with what has changed upstream of them, and compares their rows with the copies.
+    pub(super) async fn finish(self, project: &Project, report: &mut Report) -> Result<(), Error> {
+        let Some(plan) = &report.plan else { return Ok(()) };
+        let without_rows = self.watch.end().await?;
+        let seen = Seen {
+            before: &self.before,
+            after: &self.after,
+            left: &self.left,
+            without_rows: &without_rows,
+            remade: &project.remade,
+        };
+        let mut tables = rehearsal::rehearsed(plan, &seen);
+        let now = self.client.catalog().await?;
+        for table in &mut tables {
+            let there = now.iter().find(|there| there.table.relation == table.relation);
+            if there.is_some_and(|there| there.health.is_populated && there.health.status == "ACTIVE") {
+                match self.client.refresh(&table.relation).await {
+                    Err(pg::Error::Server { message, .. }) => {
+                        table.surprises.push(format!("its next refresh fails: {}", message.message));
+                    }
+                    done => done?,
+                }
+            }
+        }
+        let names: Vec<Relation> = tables.iter().map(|table| table.relation.clone()).collect();
+        match self.client.compare_rows(&names, &self.before, &now).await {
+            Ok(contents) => {
+                for (table, contents) in tables.iter_mut().zip(contents) {
+                    table.contents = Some(contents);
+                }
+            }
+            Err(pg::Error::Server { message, .. }) => {
+                let sentence = format!("the rows cannot be compared: {}", message.message);
+                let outcome = Outcome::new(Stage::Rehearsal, &self.base, Verdict::Errored, sentence);
+                report.outcomes.push(outcome.with_details(message.details()));
+            }
+            Err(lost) => return Err(lost.into()),
+        }
+        report.outcomes.extend(tables.iter().map(rehearsal::Rehearsed::outcome));
+        report.rehearsal = Some(Rehearsal { base: self.base, tables });
+        self.client.drop_copies().await?;
+        self.client.set_scheduler(true).await?;
+        Ok(())
+    }
+}
+
+/// Somebody who looks all the time which tables can be read.
+struct Watch {
+    end: oneshot::Sender<()>,
+    task: JoinHandle<Result<BTreeMap<Relation, Duration>, pg::Error>>,
+}
+
+impl Watch {
+    fn start(client: Client, names: BTreeSet<Relation>) -> Self {
+        let (end, ended) = oneshot::channel();
+        Self { end, task: tokio::spawn(watch(client, names, ended)) }
+    }
+
+    /// How long the rows of each table could not be read.
+    async fn end(self) -> Result<BTreeMap<Relation, Duration>, pg::Error> {
+        // Dropping it is heard, too.
+        drop(self.end);
+        self.task.await.unwrap_or_else(|gone| {
+            Err(pg::Error::Lost { doing: "watching the tables", reason: gone.to_string() })
+        })
+    }
+}
+
+async fn watch(
+    client: Client,
+    names: BTreeSet<Relation>,
+    mut ended: oneshot::Receiver<()>,
+) -> Result<BTreeMap<Relation, Duration>, pg::Error> {
+    let mut gaps: BTreeMap<Relation, Duration> = BTreeMap::new();
+    let mut missing: Vec<Relation> = Vec::new();
+    let mut last = Instant::now();
+    loop {
+        let readable = client.readable().await?;
+        let now = Instant::now();
+        for relation in missing {
+            *gaps.entry(relation).or_default() += now - last;
+        }
+        missing = names.difference(&readable).cloned().collect();
+        last = now;
+        if ended.try_recv() != Err(oneshot::error::TryRecvError::Empty) {
+            return Ok(gaps);
+        }
+        client.news_within(PAUSE).await;
+    }
+}

@@ -1,0 +1,186 @@
+//! The part of the document that says what a rehearsed change did.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{V1Model, V1Relation, milliseconds};
+use crate::{
+    judge::rehearsal::{Contents, Difference, Example, Happening, Rehearsal, Rehearsed},
+    model::{Column, Origin, Relation},
+};
+
+/// What the change did on top of another revision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct V1Rehearsal {
+    /// The revision, and its commit.
+    pub base: String,
+    /// Every table of the plan, in its order.
+    pub tables: Vec<V1Rehearsed>,
+}
+
+/// What it did to one stream table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct V1Rehearsed {
+    /// The table.
+    pub relation: V1Relation,
+    /// `created`, `kept`, `refilled` (in place), `rebuilt` or `dropped`.
+    pub planned: String,
+    /// The same, or `absent`.
+    pub observed: String,
+    /// Why it was planned, where the plan's step does not say it.
+    pub reasons: Vec<String>,
+    /// Everything that is not as planned.
+    pub surprises: Vec<String>,
+    /// How long nobody could read its rows.
+    pub without_rows_ms: u64,
+    /// Its columns before.
+    pub columns_before: Vec<V1Typed>,
+    /// Its columns afterwards.
+    pub columns_after: Vec<V1Typed>,
+    /// What it held and holds; null where that could not be asked.
+    pub contents: Option<V1Contents>,
+    /// The dbt model behind it.
+    pub model: Option<V1Model>,
+}
+
+/// A column and PostgreSQL's internal name of its type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct V1Typed {
+    pub name: String,
+    pub r#type: String,
+}
+
+/// What a table held and holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct V1Contents {
+    /// The number of rows before; null where it was not there.
+    pub rows_before: Option<u64>,
+    /// The number of rows afterwards.
+    pub rows_after: Option<u64>,
+    /// What differs; null where it is there on one side alone.
+    pub difference: Option<V1Difference>,
+}
+
+/// How the rows differ.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct V1Difference {
+    /// The columns that are compared: those of both sides.
+    pub compared: Vec<String>,
+    /// How many of them, the first ones, tell the rows apart; null where a few do not.
+    pub key: Option<usize>,
+    /// Rows that were not there.
+    pub added: u64,
+    /// Rows that are not there any more.
+    pub removed: u64,
+    /// Rows of the same key with other values.
+    pub changed: u64,
+    /// Three of each.
+    pub examples: Vec<V1Example>,
+}
+
+/// A row: its values as text, in the order of the compared columns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct V1Example {
+    /// As it was; null when it was added.
+    pub before: Option<Vec<Option<String>>>,
+    /// As it is; null when it was removed.
+    pub after: Option<Vec<Option<String>>>,
+}
+
+impl From<&Rehearsal> for V1Rehearsal {
+    fn from(rehearsal: &Rehearsal) -> Self {
+        Self {
+            base: rehearsal.base.clone(),
+            tables: rehearsal.tables.iter().map(V1Rehearsed::from).collect(),
+        }
+    }
+}
+
+impl From<&Rehearsed> for V1Rehearsed {
+    fn from(table: &Rehearsed) -> Self {
+        Self {
+            relation: V1Relation::from(&table.relation),
+            planned: table.planned.name().into(),
+            observed: table.observed.name().into(),
+            reasons: table.reasons.clone(),
+            surprises: table.surprises.clone(),
+            without_rows_ms: milliseconds(table.without_rows),
+            columns_before: table.columns_before.iter().map(V1Typed::from).collect(),
+            columns_after: table.columns_after.iter().map(V1Typed::from).collect(),
+            contents: table.contents.as_ref().map(V1Contents::from),
+            model: table.origin.as_ref().map(V1Model::from),
+        }
+    }
+}
+
+impl From<&Column> for V1Typed {
+    fn from(column: &Column) -> Self {
+        Self { name: column.name.clone(), r#type: column.r#type.clone() }
+    }
+}
+
+impl From<&Contents> for V1Contents {
+    fn from(contents: &Contents) -> Self {
+        let difference = contents.difference.as_ref().map(|difference| V1Difference {
+            compared: difference.columns.clone(),
+            key: difference.key,
+            added: difference.added,
+            removed: difference.removed,
+            changed: difference.changed,
+            examples: difference.examples.iter().cloned().map(V1Example::from).collect(),
+        });
+        Self { rows_before: contents.before, rows_after: contents.after, difference }
+    }
+}
+
+impl From<Example> for V1Example {
+    fn from(example: Example) -> Self {
+        Self { before: example.before, after: example.after }
+    }
+}
+
+impl V1Rehearsal {
+    /// As it was before it was written; a word that is not known comes back as the error.
+    pub fn read(self) -> Result<Rehearsal, String> {
+        let tables = self.tables.into_iter().map(V1Rehearsed::read).collect::<Result<_, _>>()?;
+        Ok(Rehearsal { base: self.base, tables })
+    }
+}
+
+impl V1Rehearsed {
+    fn read(self) -> Result<Rehearsed, String> {
+        let happening =
+            |word: String| Happening::ALL.into_iter().find(|happening| happening.name() == word).ok_or(word);
+        let columns = |columns: Vec<V1Typed>| {
+            columns.into_iter().map(|column| Column { name: column.name, r#type: column.r#type }).collect()
+        };
+        Ok(Rehearsed {
+            relation: Relation::new(self.relation.schema, self.relation.name),
+            origin: self.model.map(|model| Origin { unique_id: model.unique_id, file: model.file }),
+            planned: happening(self.planned)?,
+            observed: happening(self.observed)?,
+            reasons: self.reasons,
+            surprises: self.surprises,
+            without_rows: Duration::from_millis(self.without_rows_ms),
+            columns_before: columns(self.columns_before),
+            columns_after: columns(self.columns_after),
+            contents: self.contents.map(V1Contents::read),
+        })
+    }
+}
+
+impl V1Contents {
+    fn read(self) -> Contents {
+        let example = |example: V1Example| Example { before: example.before, after: example.after };
+        let difference = self.difference.map(|difference| Difference {
+            columns: difference.compared,
+            key: difference.key,
+            added: difference.added,
+            removed: difference.removed,
+            changed: difference.changed,
+            examples: difference.examples.into_iter().map(example).collect(),
+        });
+        Contents { before: self.rows_before, after: self.rows_after, difference }
+    }
+}

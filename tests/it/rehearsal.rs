@@ -1,0 +1,146 @@
+//! `run --base-ref`: a change on top of the revision below it.
+
+use std::{fs, path::Path};
+
+use serde_json::{Value, json};
+
+use crate::support::{DbtProject, Ran, commit, pgtrickle_ci};
+
+fn rehearse(project: &DbtProject, more: &[&str]) -> (Ran, Value) {
+    let json = project.path().join("report.json");
+    let mut gate = pgtrickle_ci();
+    gate.args(["run", "--engine", "emulator", "--budget", "1s", "--base-ref", "main", "--project-dir"]);
+    gate.arg(project.path()).arg("--json").arg(&json).args(more);
+    let ran = Ran::of(&mut gate);
+    let report = fs::read(&json).unwrap_or_else(|_| panic!("no report:\n{}", ran.stderr));
+    (ran, serde_json::from_slice(&report).unwrap())
+}
+
+fn table<'a>(report: &'a Value, name: &str) -> &'a Value {
+    let tables = report["rehearsal"]["tables"].as_array().unwrap();
+    let table = tables.iter().find(|table| table["relation"]["name"] == name);
+    table.unwrap_or_else(|| panic!("no {name} in {report:#}"))
+}
+
+fn outcomes(report: &Value, stage: &str, verdict: &str) -> Vec<String> {
+    let outcomes = report["outcomes"].as_array().unwrap().iter();
+    let wanted = outcomes.filter(|o| o["stage"] == stage && o["verdict"] == verdict);
+    wanted
+        .map(|o| format!("{}: {}", o["subject"].as_str().unwrap(), o["message"].as_str().unwrap()))
+        .collect()
+}
+
+/// Seeds, a view that dbt makes anew, and a table for each thing that can happen.
+fn base() -> DbtProject {
+    let project = DbtProject::new();
+    project.write("seeds/orders.csv", "id,customer,amount\n1,1,10\n2,1,20\n3,2,5\n4,3,7\n");
+    project.write("models/v.sql", "{{ config(materialized='view') }} select id from {{ ref('orders') }}");
+    project.stream_table(
+        "totals",
+        "{'schedule': '1h'}",
+        "select customer, sum(amount) as total from {{ ref('orders') }} group by customer",
+    );
+    project.stream_table(
+        "large",
+        "{'schedule': '1h'}",
+        "select customer, total from {{ ref('totals') }} where total > 6",
+    );
+    project.stream_table("goes", "{'schedule': '1h'}", "select id from {{ ref('orders') }}");
+    project.stream_table("parted", "{'schedule': '1h'}", "select id, customer from {{ ref('orders') }}");
+    project.stream_table("over_view", "{'schedule': '1h'}", "select id from {{ ref('v') }}");
+    project.stream_table(
+        "busy",
+        "{'schedule': '1s', 'refresh_mode': 'FULL'}",
+        "select id from {{ ref('orders') }}",
+    );
+    commit(project.path());
+    project
+}
+
+fn status(project: &Path) -> String {
+    fs::read_dir(project)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// What was planned happens, and is told with the rows that it adds, removes and changes; what takes a permission is
+/// rehearsed, and fails.
+#[test]
+fn a_change_is_carried_out_on_top_of_its_base() {
+    let project = base();
+    project.stream_table(
+        "totals",
+        "{'schedule': '1h'}",
+        "select customer, sum(amount) as total, count(*) as n from {{ ref('orders') }} where id <> 1 group by customer",
+    );
+    project.stream_table(
+        "parted",
+        "{'schedule': '1h', 'partition_by': 'LIST:customer'}",
+        "select id, customer from {{ ref('orders') }}",
+    );
+    project.stream_table("comes", "{'schedule': '1h'}", "select id from {{ ref('orders') }} where id > 2");
+    fs::remove_file(project.path().join("models/goes.sql")).unwrap();
+
+    let (ran, report) = rehearse(&project, &["--allow-drop", "goes"]);
+    let ran = ran.expect(1);
+    let happened = ["goes", "totals", "large", "parted", "comes", "over_view", "busy"].map(|name| {
+        [&table(&report, name)["planned"], &table(&report, name)["observed"]].map(|v| v.as_str().unwrap())
+    });
+    assert_eq!(
+        happened,
+        [
+            ["dropped"; 2],
+            ["rebuilt"; 2],
+            ["rebuilt"; 2],
+            ["rebuilt"; 2],
+            ["created"; 2],
+            ["refilled"; 2],
+            ["kept"; 2]
+        ],
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(outcomes(&report, "rehearsal", "failed"), Vec::<String>::new());
+    assert_eq!(outcomes(&report, "rehearsal", "passed").len(), 7);
+    let refused = outcomes(&report, "plan", "failed");
+    assert!(refused.iter().any(|one| one.starts_with("marts.parted: replace")), "{refused:?}");
+    assert!(!refused.iter().any(|one| one.contains("goes")), "{refused:?}");
+
+    let contents = |name: &str| table(&report, name)["contents"].clone();
+    assert_eq!(
+        contents("totals")["difference"],
+        json!({
+            "compared": ["customer", "total"], "key": 1, "added": 0, "removed": 0, "changed": 1,
+            "examples": [{"before": ["1", "30"], "after": ["1", "20"]}],
+        })
+    );
+    assert_eq!(contents("large")["difference"]["examples"][0]["after"], json!(["1", "20"]));
+    assert_eq!(contents("goes"), json!({"rows_before": 4, "rows_after": null, "difference": null}));
+    assert_eq!(contents("comes")["rows_after"], 2);
+    assert_eq!(table(&report, "over_view")["reasons"][0], "dbt makes marts.v anew at every run");
+    assert!(table(&report, "parted")["without_rows_ms"].as_u64().unwrap() > 0, "{}", ran.stdout);
+    assert!(ran.stdout.contains("changed: customer = 1: total 30 -> 20"), "{}", ran.stdout);
+    assert!(!status(project.path()).contains("target"), "{}", status(project.path()));
+}
+
+/// Only what changed is made on both sides, with what it reads; and what a hook does on its own is no part of a plan.
+#[test]
+fn what_was_not_planned_fails() {
+    let project = base();
+    let hook = "{{ config(post_hook=\"select pgtrickle.refresh_stream_table('marts.parted')\") }}";
+    project.stream_table(
+        "parted",
+        "{'schedule': '2h'}",
+        &format!("{hook}select id, customer from {{{{ ref('orders') }}}}"),
+    );
+    let (ran, report) = rehearse(&project, &["--select", "state:modified"]);
+    ran.expect(1);
+    assert_eq!(report["rehearsal"]["tables"].as_array().unwrap().len(), 1, "{report:#}");
+    assert_eq!(
+        table(&report, "parted")["surprises"],
+        json!(["planned: kept, and not filled again; observed: filled again in place"])
+    );
+    assert_eq!(outcomes(&report, "rehearsal", "failed").len(), 1);
+}
