@@ -37,10 +37,14 @@ pub(super) async fn verify(config: &Config, args: &VerifyArgs, report: &mut Repo
     let (client, _) =
         connect_and_identify(&config.server(&args.server, &args.models.project)?, &args.server, report)
             .await?;
+    let may_write = may_write(&client, &args.verifying)?;
+    if may_write {
+        client.check_takes_writes().await?;
+    }
     let deployed = client.catalog().await?;
     let tables = judge::subjects(project.as_ref().map(|project| project.tables.as_slice()), &deployed);
     equal_now(&client, &tables, config.float_tolerance(), &mut report.outcomes).await?;
-    if may_write(&client, &args.verifying)? {
+    if may_write {
         let wishes = config.verifying(&args.verifying, true);
         let limits = Config::limits(&args.server);
         let moved = While { wishes: &wishes, limits, findings: &args.verifying.findings };

@@ -121,6 +121,15 @@ impl Client {
     pub async fn process(&self) -> Result<i32, Error> {
         self.ask("asking for the backend", "select to_jsonb(pg_backend_pid())::text").await
     }
+
+    /// Fails where nothing can be changed.
+    pub async fn check_takes_writes(&self) -> Result<(), Error> {
+        let sql = "select to_jsonb(pg_is_in_recovery() or current_setting('default_transaction_read_only') = 'on')::text";
+        if self.ask("asking whether the server takes writes", sql).await? {
+            return Err(Error::ReadOnly { endpoint: self.endpoint().to_string() });
+        }
+        Ok(())
+    }
 }
 
 /// Whether a schema says no with this SQLSTATE: its constraints, values that a type or a function does not take, what

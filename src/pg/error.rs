@@ -55,6 +55,12 @@ pub enum Error {
         /// The database.
         endpoint: String,
     },
+    /// Nothing can be changed there.
+    #[error("{endpoint} takes no writes: it is a standby, or this role only reads")]
+    ReadOnly {
+        /// The database.
+        endpoint: String,
+    },
     /// The extension lacks what is needed.
     #[error("pg_trickle {version} is too old: its catalog has no {}", missing.join(", "))]
     TooOld {
@@ -125,6 +131,7 @@ impl Error {
             }
             Self::RootCert { .. } => "give `sslrootcert` a file of PEM certificates".into(),
             Self::NoExtension { .. } => "create it: `psql -c 'CREATE EXTENSION pg_trickle'`".into(),
+            Self::ReadOnly { .. } => "name the primary, or compare the tables as they are: `--static`".into(),
             Self::TooOld { .. } => "update it: `psql -c 'ALTER EXTENSION pg_trickle UPDATE'`".into(),
             Self::Server { message, .. } if message.code == "42501" => {
                 "grant it: `GRANT USAGE ON SCHEMA pgtrickle` and SELECT on its tables, and `pg_monitor`".into()

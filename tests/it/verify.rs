@@ -302,6 +302,18 @@ fn writes_are_for_the_database_that_was_named_alone() {
     let (ran, report) = verify(&database, &["--allow-writes", &database.endpoint.database, "--budget", "1s"]);
     ran.expect(0);
     assert!(outcome(&report, "verify", "public.v")["message"].as_str().unwrap().contains("is a view"));
+
+    let name = database.endpoint.database.clone();
+    database.run(&format!("alter database {name} set default_transaction_read_only = on"));
+    let mut reader = pgtrickle_ci();
+    reader.current_dir(dir.path()).args([
+        "verify",
+        "--database-url",
+        &database.url(),
+        "--allow-writes",
+        &name,
+    ]);
+    Ran::of(&mut reader).expect_error("takes no writes", "name the primary");
 }
 
 /// All rows of the sources, as one text.
