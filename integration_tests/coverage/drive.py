@@ -115,7 +115,7 @@ def changed(project, server):
     edit("models/key_fuse.sql", "'fuse': true, 'fuse_ceiling': 100000", "'fuse': false, 'fuse_ceiling': 5")
     edit("models/key_append_only.sql", "'append_only': true", "'append_only': false")
     edit("models/key_storage.sql", "'pooler_compatibility_mode': true", "'pooler_compatibility_mode': false")
-    edit("models/key_diamond.sql", "'atomic'", "'none'")
+    edit("models/key_diamond.sql", "'atomic', 'diamond_schedule_policy': 'slowest'", "'none', 'diamond_schedule_policy': 'fastest'")
     edit("models/key_limits.sql", "'max_delta_fraction': 0.5", "'max_delta_fraction': 0.25")
     edit("models/key_tier.sql", "'warm'", "'hot'")
     edit("models/kept_if_recreated.sql", "'schedule': '1h'", "'schedule': '1h', 'partition_by': 'customer_id'")
@@ -150,7 +150,7 @@ def changed(project, server):
         "key_fuse": r"^ALTER \(fuse, fuse_ceiling\)$",
         "key_append_only": UNCHANGED,
         "key_storage": r"^ALTER \(pooler_compatibility_mode\)$",
-        "key_diamond": r"^ALTER \(diamond_consistency\)$",
+        "key_diamond": r"^ALTER \(diamond_consistency, diamond_schedule_policy\)$",
         "key_limits": r"^ALTER \(max_delta_fraction\)$",
         "key_tier": r"^ALTER \(tier\)$",
         "kept_if_recreated": r"dropped and created \(partition_by\), and on_recreate is `fail`. What reads from it: nothing",
@@ -205,7 +205,9 @@ def operations(project, server):
     check(server.table("key_initialize")["is_populated"], "it was not refreshed")
 
     server("insert into shop.orders values (1000, 1, 1, 'new')")
-    project.operation("refresh_all_stream_tables", schema="coverage", says="refreshed coverage.base.*refreshed coverage.reader_of_base")
+    project.operation("refresh_all_stream_tables", says="refreshed coverage.base.*refreshed coverage.reader_of_base")
+    project.operation("refresh_all_stream_tables", schema="coverage_named", says="refreshed coverage_named.renamed")
+    check("coverage.base" not in project.said, "another schema was refreshed")
     project.operation("pgtrickle_status", says=r"^OK +coverage\.base  healthy: refreshed \d+ s ago, 3660 s allowed \(DIFFERENTIAL every 1h\)$")
     project.operation("pgtrickle_stream_table_status", model_name="key_names", says=r"coverage_named\.renamed  healthy")
     project.operation("pgtrickle_check_freshness", says=r"freshness: \d\d looked at, none failed")

@@ -50,10 +50,11 @@ class Project:
         lines = []
         runner = dbtRunner(callbacks=[lambda event: lines.append(event.info.msg) if event.info.level != "debug" else None])
         # The log of all these invocations is nobody's to read.
+        begin = __import__("time").process_time()
         done = runner.invoke(["--log-level", "info", "--no-use-colors", "--log-level-file", "none", *arguments])
         self.said = "\n".join(lines + ([str(done.exception)] if done.exception else []))
         if os.environ.get("COVERAGE_VERBOSE"):
-            print(f"--- dbt {' '.join(arguments)}\n{self.said}", file=sys.stderr)
+            print(f"--- dbt {' '.join(arguments)} {__import__('time').process_time() - begin:.1f}\n{self.said}", file=sys.stderr)
         results = getattr(done.result, "results", None) or []
         nodes = {}
         for result in results:
