@@ -3,6 +3,8 @@
     query        the text that was given to the engine, which keeps it elsewhere when it has rewritten it
                  (docs/pg_trickle.md, Query text)
     mark         what pgtrickle_write_mark left
+    columns      the columns of its storage behind the first, {name, type}
+    is_read      whether another stream table reads from it
     lost_source  whether something that it reads from no longer exists
   The row travels as JSON, so that types stay what they are and a server with other columns is read all the same.
 #}
@@ -12,6 +14,12 @@
       to_jsonb(st) || jsonb_build_object(
         'query', coalesce(to_jsonb(st) ->> 'original_query', st.defining_query),
         'mark', {{ dbt_pgtrickle.pgtrickle_mark_sql('st') }},
+        'columns', (
+          select coalesce(jsonb_agg(jsonb_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, null)) order by a.attnum), '[]')
+          from pg_catalog.pg_attribute as a
+          where a.attrelid = st.pgt_relid and a.attnum > 0 and not a.attisdropped and a.attname <> '__pgt_row_id'
+        ),
+        'is_read', exists (select from pgtrickle.pgt_dependencies as d where d.source_relid = st.pgt_relid),
         'lost_source', exists (
           select from pgtrickle.pgt_dependencies as d
           where d.pgt_id = st.pgt_id

@@ -18,6 +18,9 @@
     {%- do reasons.append('a source was replaced') -%}
     {%- do alter.update({'query': query}) -%}
   {%- endif -%}
+  {%- if alter -%}
+    {%- do recreate.extend(dbt_pgtrickle.pgtrickle_obstacles(deployed, query)) -%}
+  {%- endif -%}
 
   {%- for name, value in dbt_pgtrickle.pgtrickle_settings_to_apply(deployed, settings).items() -%}
     {%- if dbt_pgtrickle.pgtrickle_known_settings()[name].changed_by == 'recreate' -%}

@@ -153,12 +153,13 @@ impl<'a> Comparison<'a> {
             };
         };
         self.tell_adoption(now, reasons);
+        let is_read = !self.readers.below(&wanted.relation).is_empty();
         let obstacle = now
             .table
             .columns
             .as_ref()
             .zip(given)
-            .and_then(|(stored, given)| columns::obstacle(stored, given));
+            .and_then(|(stored, given)| columns::obstacle(stored, given, is_read));
         if let Some(obstacle) = obstacle {
             reasons.push(obstacle);
             return Change::Recreate { query: Some(query), settings };

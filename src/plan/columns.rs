@@ -21,22 +21,27 @@ pub(crate) fn changes(stored: &[Column], given: &[Column]) -> Vec<ColumnChange> 
 }
 
 /// Why the storage cannot take the query's columns in place, if so. The engine fills it by position, appends new columns
-/// behind all others, its own included, and leaves the type of a column as it is or drops the table altogether
-/// (docs/pg_trickle.md, "Changing the query").
-pub(super) fn obstacle(stored: &[Column], given: &[Column]) -> Option<String> {
+/// behind all others, its own included, leaves the type of a column as it is or drops the table altogether, and does not
+/// hand a new column on to what reads the table: its refreshes fail from then on (docs/pg_trickle.md, "Changing the
+/// query").
+pub(super) fn obstacle(stored: &[Column], given: &[Column], is_read: bool) -> Option<String> {
     for change in changes(stored, given) {
         if let ColumnChange::Retyped { from, .. } = change {
             return Some(format!("the type of `{}` cannot be changed in place", from.name));
         }
     }
+    let is_new = |column: &&Column| !stored.iter().any(|there| there.name == column.name);
     let left =
         stored.iter().filter(|column| is_hidden(column) || given.iter().any(|to| to.name == column.name));
-    let added = given.iter().filter(|column| !stored.iter().any(|there| there.name == column.name));
+    let added = given.iter().filter(is_new);
     let names = |column: &Column| column.name.clone();
     let afterwards: Vec<String> = left.chain(added).map(names).take(given.len()).collect();
     let wanted: Vec<String> = given.iter().map(names).collect();
-    (afterwards != wanted)
-        .then(|| "the storage cannot get its columns into the query's order in place".into())
+    if afterwards != wanted {
+        return Some("the storage cannot get its columns into the query's order in place".into());
+    }
+    let new = given.iter().find(is_new).filter(|_| is_read)?;
+    Some(format!("stream tables read it, so that `{}` cannot be added in place", new.name))
 }
 
 fn is_hidden(column: &Column) -> bool {

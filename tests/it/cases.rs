@@ -42,6 +42,7 @@ struct Reader {
     query: String,
     after_query: Option<String>,
     plan: String,
+    offline: Option<String>,
 }
 
 impl Case {
@@ -70,9 +71,13 @@ impl Case {
 
     /// What a plan must say of each table of the case.
     fn expected(&self, name: &str, offline: bool) -> Vec<(String, String)> {
-        let own = self.offline.as_ref().filter(|_| offline).unwrap_or(&self.plan);
-        let reader = self.reader.as_ref().map(|reader| (reader_of(name), reader.plan.clone()));
-        std::iter::once((name.to_owned(), own.clone())).chain(reader).collect()
+        let said = |plan: &str, without: Option<&String>| {
+            without.filter(|_| offline).map_or(plan, String::as_str).to_owned()
+        };
+        let own = (name.to_owned(), said(&self.plan, self.offline.as_ref()));
+        let reader =
+            self.reader.as_ref().map(|reader| (reader_of(name), said(&reader.plan, reader.offline.as_ref())));
+        std::iter::once(own).chain(reader).collect()
     }
 }
 

@@ -37,6 +37,31 @@ SELECT id, status, amount FROM ids ORDER BY 1;
 SELECT to_regclass('on_it');
 --> on_it
 
+-- # a column added in place to what others read ends its refreshes
+-- emulator: its buffers have no copies of columns
+SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id, status FROM orders', '1h', 'DIFFERENTIAL');
+SELECT pgtrickle.create_stream_table('public.reader', 'SELECT id FROM ids', '1h', 'DIFFERENTIAL');
+SELECT pgtrickle.alter_stream_table('public.ids', query => 'SELECT id, status, amount FROM orders');
+--> WARNING: pg_trickle: stream table public.ids ALTER QUERY applied a full refresh (schema change: comp…
+INSERT INTO orders VALUES (4, 1, 40, 'new');
+SELECT pgtrickle.refresh_stream_table('public.ids');
+--> ERROR 42703: …
+SELECT pgtrickle.alter_stream_table('public.reader', query => 'SELECT id FROM ids WHERE id > 0');
+--> WARNING: pg_trickle: stream table public.reader ALTER QUERY applied a full refresh (schema change: s…
+SELECT pgtrickle.refresh_stream_table('public.ids');
+--> ERROR 42703: …
+
+-- # a column dropped in place from what others read does not
+SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id, status, amount FROM orders', '1h', 'DIFFERENTIAL');
+SELECT pgtrickle.create_stream_table('public.reader', 'SELECT id FROM ids', '1h', 'DIFFERENTIAL');
+SELECT pgtrickle.alter_stream_table('public.ids', query => 'SELECT id, status FROM orders');
+--> WARNING: pg_trickle: stream table public.ids ALTER QUERY applied a full refresh (schema change: comp…
+INSERT INTO orders VALUES (4, 1, 40, 'new');
+SELECT pgtrickle.refresh_stream_table('public.ids');
+SELECT pgtrickle.refresh_stream_table('public.reader');
+SELECT count(*) FROM reader;
+--> 4
+
 -- # a column is dropped in place
 SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id, status, amount FROM orders', '1h', 'DIFFERENTIAL');
 SELECT pgtrickle.alter_stream_table('public.ids', query => 'SELECT id, status FROM orders');

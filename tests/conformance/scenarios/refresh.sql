@@ -185,3 +185,18 @@ SELECT status FROM pgtrickle.pgt_stream_tables;
 --> ACTIVE
 SELECT count(*) FROM ids;
 --> 3
+
+-- # a refresh of a top-k by hand leaves a row in the history, and the time of the last refresh as it was
+-- emulator: the time moves as with other tables
+SELECT pgtrickle.create_stream_table('public.top2', 'SELECT id, amount FROM orders ORDER BY amount DESC LIMIT 2', '1h', 'DIFFERENTIAL');
+INSERT INTO orders VALUES (4, 1, 400, 'new');
+CREATE TEMPORARY TABLE before AS SELECT last_refresh_at FROM pgtrickle.pgt_stream_tables;
+SELECT pgtrickle.refresh_stream_table('public.top2');
+SELECT last_refresh_at = (SELECT last_refresh_at FROM before) FROM pgtrickle.pgt_stream_tables;
+--> t
+SELECT action, initiated_by FROM pgtrickle.pgt_refresh_history ORDER BY refresh_id;
+--> FULL | INITIAL
+--> FULL | MANUAL
+SELECT id FROM top2 ORDER BY id;
+--> 3
+--> 4
