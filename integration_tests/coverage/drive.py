@@ -4,6 +4,7 @@ Run by scripts/dbt_matrix.sh, in a copy of the project, with PGHOST and its like
 """
 
 import json
+import os
 import pathlib
 import re
 import sys
@@ -11,6 +12,9 @@ import time
 
 import yaml
 from harness import VERSION, Failed, Project, Server, check
+
+# How often many models are built at once.
+ROUNDS = int(os.environ.get("COVERAGE_ROUNDS", "2"))
 
 CREATED = "^CREATE$"
 UNCHANGED = "^UNCHANGED$"
@@ -40,6 +44,18 @@ CATALOG = {
     "config_itself": {"schedule": "2h", "refresh_tier": "cold"},
 }
 
+SOURCES = """
+    create extension if not exists pg_trickle;
+    create schema shop;
+    create table shop.orders (id int primary key, customer_id int, amount numeric(10,2), status text);
+    create table shop.customers (id int primary key, name text);
+    create table shop.visits (id int primary key, customer_id int);
+    create table shop.hooks (what text);
+    insert into shop.orders select n, n % 7, n, (array['new','paid','void'])[1 + n % 3] from generate_series(1, 60) as n;
+    insert into shop.customers select n, 'c' || n from generate_series(1, 7) as n;
+    insert into shop.visits select n, n % 7 from generate_series(1, 20) as n;
+"""
+
 
 def check_catalog(server, expected):
     for name, columns in expected.items():
@@ -49,22 +65,14 @@ def check_catalog(server, expected):
 
 
 def prepare(project, server):
-    server("""
-        create extension if not exists pg_trickle;
-        create schema shop;
-        create table shop.orders (id int primary key, customer_id int, amount numeric(10,2), status text);
-        create table shop.customers (id int primary key, name text);
-        create table shop.visits (id int primary key, customer_id int);
-        create table shop.hooks (what text);
-        insert into shop.orders select n, n % 7, n, (array['new','paid','void'])[1 + n % 3] from generate_series(1, 60) as n;
-        insert into shop.customers select n, 'c' || n from generate_series(1, 7) as n;
-        insert into shop.visits select n, n % 7 from generate_series(1, 20) as n;
-        create schema coverage_named;
-    """)
+    server(SOURCES + "create schema coverage_named")
     # Keys in the config itself are an error to dbt v2, so this one is not among the project's files.
     project.write("models/config_itself.sql", "{{ config(materialized='stream_table', schedule='2h', tier='cold') }}\n" + TOTALS)
     succeeded, _ = project.dbt("deps")
     check(succeeded, project.said)
+    all_of_them = ["--show-all-deprecations"] if VERSION >= (1, 10) else []
+    succeeded, _ = project.dbt("--warn-error", "parse", "--no-partial-parse", *all_of_them)
+    check(succeeded and not project.warned, f"not without a warning: {project.warned}\n{project.said}")
 
 
 def created(project, server):
@@ -130,7 +138,9 @@ def changed(project, server):
         "wrong_Name": "{}",
         "wrong_key": ("{}", "select status, id from {{ source('shop', 'orders') }}"),
         "wrong_query": ("{}", "select nope from {{ source('shop', 'orders') }}"),
+        "wrong_contract": "{}",
     }
+    project.write("models/wrong.yml", "models: [{name: wrong_contract, config: {contract: {enforced: true}}, columns: [{name: customer_id, data_type: text}]}]\n")
     for name, model in wrong.items():
         meta, query = model if isinstance(model, tuple) else (model, TOTALS)
         project.write(f"models/{name}.sql", f"{{{{ config(materialized='stream_table', meta={{'pgtrickle': {meta}}}) }}}}\n{query}")
@@ -163,7 +173,9 @@ def changed(project, server):
         "wrong_Name": "cannot hold a stream table named `coverage.wrong_Name`",
         "wrong_key": "23505.*put it first|put it first.*23505",
         "wrong_query": "42703",
+        "wrong_contract": "contract.*customer_id",
     })
+    project.remove("models/wrong.yml")
     check(server.tables() == before, "a refused model left something")
     check("tier changed, and on_configuration_change is `continue`" in project.said, "continue was not said")
     check_catalog(server, {
@@ -173,6 +185,7 @@ def changed(project, server):
         "key_fuse": {"fuse_mode": "off", "fuse_ceiling": 5}, "top_three": {"topk_limit": 5},
         "config_itself": {"refresh_tier": "cold"},
     })
+    check(server("select count(*) from coverage.top_three") == [(5,)], "the top five are not five")
     for name in wrong:
         project.remove(f"models/{name}.sql")
     edit("models/kept_if_recreated.sql", ", 'partition_by': 'customer_id'", "")
@@ -183,6 +196,13 @@ def recreated(project, server):
     """A stream table is never dropped under what reads from it, unless the same run brings that back."""
     refused = r"is not part of this run: coverage.reader_of_base, coverage.reader_of_view, coverage.view_of_base. Select them, too: dbt run --select base\+"
     project.run("--select", "base", "--full-refresh", expect={"base": refused})
+    read = "{{ config(materialized='stream_table', meta={'pgtrickle': {'schedule': '1h'}}) }}\n"
+    project.write("models/read.sql", read + "select id, customer_id from {{ source('shop', 'orders') }}")
+    project.write("models/reads.sql", read + "select id from {{ ref('read') }}")
+    project.run("--select", "read+", expect={"read": CREATED, "reads": CREATED})
+    project.edit("models/read.sql", "customer_id", "customer_id, amount")
+    project.run("--select", "read+", expect={"read": r"^RECREATE \(new columns, which others read\)$", "reads": CREATED})
+
     project.edit("models/base.sql", "sum(amount) as total", "sum(amount)::text as total")
     for reader in ["reader_of_base", "reader_of_view"]:
         project.edit(f"models/{reader}.sql", "total > 5", "total::numeric > 5")
@@ -282,8 +302,10 @@ def around(project, server):
         return nodes
 
     plain = catalog()
+    project.operation("column_lists", model_name="base", says="of the relation: __pgt_row_id, customer_id.*of the query: __pgt_row_id, customer_id")
     project.edit("dbt_project.yml", "profile: coverage\n", "profile: coverage\ndispatch:\n  - {macro_namespace: dbt, search_order: [coverage, dbt_pgtrickle, dbt]}\n")
     opted = catalog()
+    project.operation("column_lists", model_name="base", says="of the relation: customer_id, orders, total$.*of the query: customer_id, orders, total$")
     check(plain.keys() == opted.keys(), f"{plain.keys() ^ opted.keys()} are in one catalog only")
     for name in plain:
         if name.split(".")[-1] in ["plain_table", "view_of_base"] or name.startswith("source."):
@@ -369,7 +391,42 @@ def removed(project, server):
     check(not server.tables(), f"left: {server.tables()}")
 
 
-SCENES = [prepare, created, unchanged, changed, recreated, operations, broken, around, freshness, older_server, removed]
+def together(project, server):
+    """Many models over the same sources at once, again and again: what is reported as created exists, and nothing else."""
+    queries = [
+        "select customer_id, count(*) as orders from {{ source('shop', 'orders') }} where id > NUMBER group by customer_id",
+        "select o.id, c.name from {{ source('shop', 'orders') }} as o join {{ source('shop', 'customers') }} as c on c.id = o.customer_id where o.id > NUMBER",
+        "select v.id, c.name from {{ source('shop', 'visits') }} as v join {{ source('shop', 'customers') }} as c on c.id = v.customer_id where v.id > NUMBER",
+    ]
+    fails = "post_hook={'sql': 'select 1 / 0', 'transaction': true}, "
+    commits_before = "pre_hook={'sql': 'select 1', 'transaction': false}, "
+    expected = {}
+    for number in range(30):
+        name = f"together_{number:02}"
+        hooks = {3: fails, 5: commits_before + fails}.get(number % 6, "")
+        config = f"{{{{ config(materialized='stream_table', {hooks}meta={{'pgtrickle': {{'schedule': '1h'}}}}) }}}}\n"
+        project.write(f"models/together/{name}.sql", config + queries[number % 3].replace("NUMBER", str(number)))
+        expected[name] = "division by zero" if hooks else CREATED
+    created = {name for name, pattern in expected.items() if pattern == CREATED}
+
+    for _ in range(ROUNDS):
+        fresh = server.fresh("together")
+        fresh(SOURCES)
+        project.run("--select", "together", expect=expected)
+        check(fresh.tables() == created, f"{fresh.tables() ^ created} are there or not, against what dbt said")
+        there = {name for (name,) in fresh("select relname from pg_class where relnamespace = 'coverage'::regnamespace and relkind = 'r'")}
+        check(there == created, f"{there ^ created} are left, or gone")
+        fresh("insert into shop.orders values (2000, 1, 1, 'new'); insert into shop.visits values (2000, 1); update shop.customers set name = 'other'")
+        for name in created:
+            fresh(f"select pgtrickle.refresh_stream_table('coverage.{name}')")
+            query = fresh.table(name)["defining_query"]
+            columns = "customer_id, orders" if "group by" in query else "id, name"
+            differing = fresh(f"(select {columns} from coverage.{name} except all ({query})) union all (({query}) except all select {columns} from coverage.{name})")
+            check(not differing, f"{name} is not what its query gives: {differing}")
+        fresh.connection.close()
+
+
+SCENES = [prepare, created, unchanged, changed, recreated, operations, broken, around, freshness, older_server, removed, together]
 
 
 def main():

@@ -28,6 +28,7 @@ class Project:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
         self.said = ""
+        self.warned = []
 
     def write(self, file, text):
         path = self.folder / file
@@ -47,14 +48,20 @@ class Project:
 
     def dbt(self, *arguments):
         """Whether it succeeded, and what became of each node, by name: its message, or `status: message`."""
-        lines = []
-        runner = dbtRunner(callbacks=[lambda event: lines.append(event.info.msg) if event.info.level != "debug" else None])
+        lines, self.warned = [], []
+
+        def hear(event):
+            if event.info.level != "debug":
+                lines.append(event.info.msg)
+            if event.info.level == "warn":
+                self.warned.append(event.info.msg)
+
+        runner = dbtRunner(callbacks=[hear])
         # The log of all these invocations is nobody's to read.
-        begin = __import__("time").process_time()
         done = runner.invoke(["--log-level", "info", "--no-use-colors", "--log-level-file", "none", *arguments])
         self.said = "\n".join(lines + ([str(done.exception)] if done.exception else []))
         if os.environ.get("COVERAGE_VERBOSE"):
-            print(f"--- dbt {' '.join(arguments)} {__import__('time').process_time() - begin:.1f}\n{self.said}", file=sys.stderr)
+            print(f"--- dbt {' '.join(arguments)}\n{self.said}", file=sys.stderr)
         results = getattr(done.result, "results", None) or []
         nodes = {}
         for result in results:
@@ -96,6 +103,13 @@ class Server:
             password=os.environ.get("PGPASSWORD", ""), dbname=os.environ["PGDATABASE"],
         )
         self.connection.autocommit = True
+
+    def fresh(self, name):
+        """An empty database of this server, which PGDATABASE names from now on."""
+        self(f"drop database if exists {name} with (force)")
+        self(f"create database {name}")
+        os.environ["PGDATABASE"] = name
+        return Server()
 
     def __call__(self, sql, *values):
         with self.connection.cursor() as cursor:
