@@ -2,7 +2,7 @@
 # Drives integration_tests/coverage through all that the dbt package does, on each of these dbt versions.
 #   scripts/dbt_matrix.sh [VERSION …]    1.6 … 1.12, and 2.0, which can only be asked to parse and compile; all when left out
 # Each version gets an environment of its own below target/dbt/, and an ephemeral server of its own: with the emulator,
-# or with what PGTRICKLE_CI_ENGINE says. PGTRICKLE_CI_MATRIX_JOBS versions run side by side (default: all).
+# or with what PGTRICKLE_CI_ENGINE says. What dbt says stands in target/dbt/VERSION.log.
 set -euo pipefail
 # shellcheck source=scripts/setup.sh
 source "$(dirname "$0")/setup.sh"
@@ -24,16 +24,6 @@ requirements() {
   esac
 }
 
-# A copy of the project, so that nothing of one version meets another.
-project_of() {
-  local project=$root/target/dbt/project-$1
-  rm -rf "$project"
-  cp -R integration_tests/coverage "$project"
-  rm -rf "$project/target" "$project/logs" "$project/dbt_packages" "$project/package-lock.yml"
-  printf 'packages:\n  - local: %s\n' "$root" >"$project/packages.yml"
-  echo "$project"
-}
-
 install() {
   local environment=$root/target/dbt/$1 wanted
   wanted=$(requirements "$1")
@@ -44,10 +34,19 @@ install() {
   echo "$wanted" >"$environment/requirements"
 }
 
+# Into a copy of the project, so that nothing of one version meets another.
+enter_project() {
+  local project=$root/target/dbt/project-$1
+  rm -rf "$project"
+  cp -R "$root/integration_tests/coverage" "$project"
+  rm -rf "$project/target" "$project/logs" "$project/dbt_packages" "$project/package-lock.yml"
+  printf 'packages:\n  - local: %s\n' "$root" >"$project/packages.yml"
+  cd "$project"
+}
+
 # dbt v2 has no server to work on here: its driver for PostgreSQL comes from elsewhere than its wheel.
 compile() {
   local said
-  cd "$(project_of "$1")"
   export DBT_ALLOW_EXPERIMENTAL_ADAPTERS=true PGHOST=localhost
   for command in deps parse "compile --resource-type model"; do
     # shellcheck disable=SC2086  # several words
@@ -61,36 +60,30 @@ compile() {
 }
 
 drive() {
-  cd "$(project_of "$1")"
   pgtrickle-ci ephemeral --engine "${PGTRICKLE_CI_ENGINE:-emulator}" -- "$root/target/dbt/$1/bin/python" drive.py
 }
+
+# One version, called in a process of its own.
+if [[ "${1:-}" == --one ]]; then
+  install "$2"
+  enter_project "$2"
+  if [[ $2 == 2.* ]]; then compile "$2"; else drive "$2"; fi
+  exit
+fi
 
 if [[ $# == 0 ]]; then
   set -- 1.6 1.7 1.8 1.9 1.10 1.11 1.12 2.0
 fi
-mkdir -p target/dbt
 for version in "$@"; do requirements "$version" >/dev/null; done
-
+mkdir -p target/dbt
 failed=0
-jobs=${PGTRICKLE_CI_MATRIX_JOBS:-$#}
-while [[ $# -gt 0 ]]; do
-  running=()
-  for version in "${@:1:jobs}"; do
-    {
-      install "$version"
-      if [[ $version == 2.* ]]; then compile "$version"; else drive "$version"; fi
-    } >"target/dbt/$version.log" 2>&1 &
-    running+=("$version:$!")
-  done
-  for one in "${running[@]}"; do
-    if wait "${one#*:}"; then
-      tail -n 1 "target/dbt/${one%:*}.log"
-    else
-      cat "target/dbt/${one%:*}.log"
-      echo "dbt ${one%:*}: failed"
-      failed=1
-    fi
-  done
-  shift $((jobs < $# ? jobs : $#))
+for version in "$@"; do
+  if scripts/dbt_matrix.sh --one "$version" >"target/dbt/$version.log" 2>&1; then
+    tail -n 1 "target/dbt/$version.log"
+  else
+    cat "target/dbt/$version.log"
+    echo "dbt $version: failed"
+    failed=1
+  fi
 done
 exit $failed

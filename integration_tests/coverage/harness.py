@@ -12,6 +12,21 @@ from dbt.version import get_installed_version
 
 VERSION = tuple(int(part) for part in (get_installed_version().major, get_installed_version().minor))
 
+CREATED = "^CREATE$"
+UNCHANGED = "^UNCHANGED$"
+TOTALS = "select customer_id, count(*) as orders, sum(amount) as total from {{ source('shop', 'orders') }} group by customer_id\n"
+SOURCES = """
+    create extension if not exists pg_trickle;
+    create schema shop;
+    create table shop.orders (id int primary key, customer_id int, amount numeric(10,2), status text);
+    create table shop.customers (id int primary key, name text);
+    create table shop.visits (id int primary key, customer_id int);
+    create table shop.hooks (what text);
+    insert into shop.orders select n, n % 7, n, (array['new','paid','void'])[1 + n % 3] from generate_series(1, 60) as n;
+    insert into shop.customers select n, 'c' || n from generate_series(1, 7) as n;
+    insert into shop.visits select n, n % 7 from generate_series(1, 20) as n;
+"""
+
 
 class Failed(Exception):
     """Something is not as it should be."""

@@ -1,0 +1,82 @@
+"""Older servers, the end of a project, and many models at once."""
+
+import os
+
+from harness import CREATED, SOURCES, check
+
+# How often many models are built at once.
+ROUNDS = int(os.environ.get("COVERAGE_ROUNDS", "2"))
+
+
+def older_server(project, server):
+    """An engine that cannot alter a query, nor hold every setting."""
+    arguments = server("select pg_get_function_identity_arguments('pgtrickle.alter_stream_table'::regproc)")[0][0]
+    server(f"alter function pgtrickle.alter_stream_table({arguments}) rename to alter_of_later")
+    server("""
+        create function pgtrickle.alter_stream_table(name text, schedule text default null, refresh_mode text default null, status text default null)
+        returns void language sql as $$ select pgtrickle.alter_of_later(name, schedule => schedule, refresh_mode => refresh_mode, status => status) $$
+    """)
+    project.edit("models/top_three.sql", "limit 5", "limit 4")
+    project.edit("models/key_diamond.sql", "'schedule': '1h'", "'schedule': '2h'")
+    project.edit("models/key_fuse.sql", "'fuse': false", "'fuse': 'auto', 'tier': 'cold'")
+    version = server("select extversion from pg_extension where extname = 'pg_trickle'")[0][0]
+    project.run("--select", "top_three key_diamond key_fuse key_tier", expect={
+        "top_three": rf"^RECREATE \(query, which pg_trickle {version} cannot alter\)$",
+        "key_diamond": r"^ALTER \(schedule\)$",
+        "key_fuse": rf"cannot be altered:.*fuse: alter_stream_table of pg_trickle {version} on this server does not take it; pg_trickle 0.67.0 does.*tier: ",
+        "key_tier": "cannot be created:.*tier: alter_stream_table",
+    })
+    check("key_tier" not in server.tables(), "a refused create left something")
+    server("drop function pgtrickle.alter_stream_table")
+    server(f"alter function pgtrickle.alter_of_later({arguments}) rename to alter_stream_table")
+
+
+def removed(project, server):
+    """What this project made goes, and nothing else; unless force is used."""
+    server("select pgtrickle.create_stream_table('shop.theirs', 'select customer_id, orders from coverage.base', '1h', 'DIFFERENTIAL')")
+    before = server.tables()
+    project.operation("drop_all_stream_tables", fails="has dependent stream tables")
+    check(server.tables() == before, "some were dropped although one could not be")
+    project.remove("models/top_three.sql") # the table of a model that is gone is ours all the same
+    server("select pgtrickle.drop_stream_table('shop.theirs')")
+    project.operation("drop_all_stream_tables", says="dropped coverage.top_three")
+    check(server.tables() == {"fresh", "empty", "calculated", "never"}, f"left: {server.tables()}")
+    project.operation("drop_all_stream_tables_force", schema="nowhere")
+    check("fresh" in server.tables(), "force went beyond its schema")
+    project.operation("drop_all_stream_tables_force", says="dropped shop.fresh")
+    check(not server.tables(), f"left: {server.tables()}")
+
+
+def together(project, server):
+    """Many models over the same sources at once, again and again: what is reported as created exists, and nothing else."""
+    queries = [
+        "select customer_id, count(*) as orders from {{ source('shop', 'orders') }} where id > NUMBER group by customer_id",
+        "select o.id, c.name from {{ source('shop', 'orders') }} as o join {{ source('shop', 'customers') }} as c on c.id = o.customer_id where o.id > NUMBER",
+        "select v.id, c.name from {{ source('shop', 'visits') }} as v join {{ source('shop', 'customers') }} as c on c.id = v.customer_id where v.id > NUMBER",
+    ]
+    fails = "post_hook={'sql': 'select 1 / 0', 'transaction': true}, "
+    commits_before = "pre_hook={'sql': 'select 1', 'transaction': false}, "
+    expected = {}
+    for number in range(30):
+        name = f"together_{number:02}"
+        hooks = {3: fails, 5: commits_before + fails}.get(number % 6, "")
+        config = f"{{{{ config(materialized='stream_table', {hooks}meta={{'pgtrickle': {{'schedule': '1h'}}}}) }}}}\n"
+        project.write(f"models/together/{name}.sql", config + queries[number % 3].replace("NUMBER", str(number)))
+        expected[name] = "division by zero" if hooks else CREATED
+    created = {name for name, pattern in expected.items() if pattern == CREATED}
+
+    for _ in range(ROUNDS):
+        fresh = server.fresh("together")
+        fresh(SOURCES)
+        project.run("--select", "together", expect=expected)
+        check(fresh.tables() == created, f"{fresh.tables() ^ created} are there or not, against what dbt said")
+        there = {name for (name,) in fresh("select relname from pg_class where relnamespace = 'coverage'::regnamespace and relkind = 'r'")}
+        check(there == created, f"{there ^ created} are left, or gone")
+        fresh("insert into shop.orders values (2000, 1, 1, 'new'); insert into shop.visits values (2000, 1); update shop.customers set name = 'other'")
+        for name in created:
+            fresh(f"select pgtrickle.refresh_stream_table('coverage.{name}')")
+            query = fresh.table(name)["defining_query"]
+            columns = "customer_id, orders" if "group by" in query else "id, name"
+            differing = fresh(f"(select {columns} from coverage.{name} except all ({query})) union all (({query}) except all select {columns} from coverage.{name})")
+            check(not differing, f"{name} is not what its query gives: {differing}")
+        fresh.connection.close()
