@@ -41,6 +41,8 @@ def prepare(project, server):
     server(SOURCES + "create schema coverage_named")
     # Keys in the config itself are an error to dbt v2, so this one is not among the project's files.
     project.write("models/config_itself.sql", "{{ config(materialized='stream_table', schedule='2h', tier='cold') }}\n" + TOTALS)
+    if VERSION < (1, 8):
+        project.edit("models/_models.yml", "data_tests:", "tests:")
     succeeded, _ = project.dbt("deps")
     check(succeeded, project.said)
     all_of_them = ["--show-all-deprecations"] if VERSION >= (1, 10) else []
