@@ -40,6 +40,10 @@ pub enum Command {
     Comment(CommentArgs),
     /// Run a command with a PostgreSQL 18 of its own, gone when it ends
     Ephemeral(EphemeralArgs),
+    /// Write a pgtrickle-ci.yml and a workflow for a dbt project that has neither
+    Init(InitArgs),
+    /// Write a script that completes commands and flags in a shell
+    Completions(CompletionsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -534,4 +538,20 @@ pub struct EphemeralArgs {
     /// The command, with PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and DATABASE_URL set
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
     pub command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+#[expect(missing_docs, reason = "the doc comments here are the help texts")]
+pub struct InitArgs {
+    /// The folder with dbt_project.yml
+    #[arg(long, value_name = "DIR", default_value = ".", env = "PGTRICKLE_CI_PROJECT_DIR", hide_env = true)]
+    pub project_dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[expect(missing_docs, reason = "the doc comments here are the help texts")]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
 }

@@ -15,6 +15,8 @@ pub enum Error {
     #[error(transparent)]
     Github(#[from] github::Error),
     #[error(transparent)]
+    Exists(#[from] commands::Exists),
+    #[error(transparent)]
     Output(#[from] output::Error),
     #[error(transparent)]
     Pg(#[from] pg::Error),
@@ -42,6 +44,7 @@ impl Error {
             Self::Compare(error) => Some(error.hint()),
             Self::Dbt(error) => error.hint(),
             Self::Github(error) => error.hint(),
+            Self::Exists(error) => Some(error.hint()),
             Self::Output(error) => Some(error.hint()),
             Self::Pg(error) => error.hint(),
             Self::Plan(error) => Some(error.hint()),

@@ -24,7 +24,7 @@ use crate::{
 
 /// Checks the project's stream tables, or without a project every one of the database.
 pub(super) async fn check(config: &Config, args: &CheckArgs, report: &mut Report) -> Result<Exit, Error> {
-    let project = wanted(config, &args.models)?;
+    let project = wanted(config, &args.models, &args.server).await?;
     report.project = project.as_ref().map(|project| project.name.clone());
     let earlier = args.compare.as_deref().map(|file| read_earlier(config, file)).transpose()?.flatten();
     let (client, server) =

@@ -5,6 +5,7 @@ mod base;
 mod check;
 mod comment;
 mod ephemeral;
+mod init;
 mod plan;
 mod rehearse;
 mod run;
@@ -15,6 +16,7 @@ mod verify;
 mod wait;
 
 pub use comment::Refusal;
+pub use init::Exists;
 pub use verify::Wishes;
 
 use std::{
@@ -22,12 +24,13 @@ use std::{
     time::Instant,
 };
 
+use clap::CommandFactory;
 use time::OffsetDateTime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     Error,
-    cli::{Cli, Command, ModelsArgs, ProjectArgs, ReportArgs, ServerArgs},
+    cli::{Cli, Command, CompletionsArgs, ModelsArgs, ProjectArgs, ReportArgs, ServerArgs},
     config::Config,
     dbt,
     exit::Exit,
@@ -47,7 +50,8 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
         Command::Wait(args) => &args.models.project.project_dir,
         Command::Check(args) => &args.models.project.project_dir,
         Command::Verify(args) => &args.models.project.project_dir,
-        Command::Comment(_) | Command::Ephemeral(_) => Path::new("."),
+        Command::Init(args) => &args.project_dir,
+        Command::Comment(_) | Command::Ephemeral(_) | Command::Completions(_) => Path::new("."),
     };
     let config = Config::resolve(&cli.global, project_dir)?;
     match &cli.command {
@@ -84,10 +88,20 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
             exit.await
         }
         Command::Comment(args) => comment::comment(&config, args).await,
+        Command::Init(args) => init::init(&config, args),
+        Command::Completions(args) => completions(args),
         Command::Ephemeral(args) => {
             ephemeral::run(&config.ephemeral(&args.engine), &args.command).await.map(Exit::Command)
         }
     }
+}
+
+/// A script that teaches a shell our flags, on the standard output.
+fn completions(args: &CompletionsArgs) -> Result<Exit, Error> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "pgtrickle-ci", &mut script);
+    output::to_file(Path::new("-"), &String::from_utf8_lossy(&script))?;
+    Ok(Exit::Passed)
 }
 
 /// How a command's work ended.
@@ -219,15 +233,21 @@ fn target(config: &Config, project: &ProjectArgs, file: &dbt::ProjectFile) -> Re
     Ok(dbt::Target { profile, name, endpoint, schema: "public".into(), threads: 4 })
 }
 
-/// The project to look at; `None` where there is none and a server was named outright.
-fn wanted(config: &Config, models: &ModelsArgs) -> Result<Option<Project>, Error> {
-    let is_here =
-        models.manifest.manifest.is_some() || models.project.project_dir.join("dbt_project.yml").exists();
+/// The project to look at, compiled where dbt never did that; `None` where there is none and a server was named outright.
+async fn wanted(config: &Config, models: &ModelsArgs, server: &ServerArgs) -> Result<Option<Project>, Error> {
+    let is_named = models.manifest.manifest.is_some();
+    let is_here = is_named || models.project.project_dir.join("dbt_project.yml").exists();
     // What is selected is selected of a project.
-    if is_here || selection::selector(&models.selection)?.is_some() {
-        return selected_manifest(config, models).map(Some);
+    if !is_here && selection::selector(&models.selection)?.is_none() {
+        return Ok(None);
     }
-    Ok(None)
+    match selected_manifest(config, models) {
+        Err(error) if !is_named && plan::is_uncompiled(&error) => {
+            let (project, selected) = plan::compile(config, models, None, server, None).await?;
+            Ok(Some(project.only(selected.as_ref())))
+        }
+        read => read.map(Some),
+    }
 }
 
 /// A connection; the report names its other end.

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use crate::{
     Error,
-    cli::{DesiredArgs, PlanArgs, ProjectArgs, ServerArgs},
+    cli::{DesiredArgs, ModelsArgs, PlanArgs, ProjectArgs, ServerArgs},
     commands::{
         base::base,
         connect, manifest, manifest_file, manifest_to_read,
@@ -84,11 +84,11 @@ pub(super) async fn desired(
             Ok((project, selected(config, &args.models.selection, &file, baseline)?))
         }
         Err(error) if named || !is_uncompiled(&error) => Err(error),
-        _ => compile(config, args, server, baseline).await,
+        _ => compile(config, &args.models, args.vars.clone(), server, baseline).await,
     }
 }
 
-fn is_uncompiled(error: &Error) -> bool {
+pub(super) fn is_uncompiled(error: &Error) -> bool {
     matches!(
         error,
         Error::Project(project::Error::NotCompiled { .. }) | Error::Dbt(dbt::Error::NoManifest { .. })
@@ -99,23 +99,24 @@ fn is_outdated(config: &Config, args: &ProjectArgs, project: &Project) -> Result
     Ok(dbt::is_outdated(&manifest_file(config, args)?, &args.project_dir, project))
 }
 
-/// Has dbt compile the project for the server that the plan is made against.
-async fn compile(
+/// Has dbt compile the project for the server that it is looked at on.
+pub(super) async fn compile(
     config: &Config,
-    args: &DesiredArgs,
+    models: &ModelsArgs,
+    vars: Option<String>,
     server: &ServerArgs,
     baseline: Option<&Path>,
 ) -> Result<Desired, Error> {
-    let file = ProjectFile::read(&args.models.project.project_dir)?;
-    let target = target(config, &args.models.project, &file)?;
-    let target = Target { endpoint: config.server(server, &args.models.project)?, ..target };
+    let file = ProjectFile::read(&models.project.project_dir)?;
+    let target = target(config, &models.project, &file)?;
+    let target = Target { endpoint: config.server(server, &models.project)?, ..target };
     config.ui.say("compiling the project");
     let path = config.environment.path();
-    let dbt = Dbt::new(&path, &args.models.project.project_dir, target, args.vars.clone(), config.ui)?;
+    let dbt = Dbt::new(&path, &models.project.project_dir, target, vars, config.ui)?;
     dbt.install_packages(&file).await?;
     dbt.compile().await?;
     let project = dbt.manifest()?;
-    Ok((project, selected(config, &args.models.selection, &dbt.manifest_file(), baseline)?))
+    Ok((project, selected(config, &models.selection, &dbt.manifest_file(), baseline)?))
 }
 
 /// Compares the project with what a server has, and asks it for the columns that decide what happens.

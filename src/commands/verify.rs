@@ -32,7 +32,7 @@ use crate::{
 
 /// Verifies the project's stream tables, or without a project every one of the database.
 pub(super) async fn verify(config: &Config, args: &VerifyArgs, report: &mut Report) -> Result<Exit, Error> {
-    let project = wanted(config, &args.models)?;
+    let project = wanted(config, &args.models, &args.server).await?;
     report.project = project.as_ref().map(|project| project.name.clone());
     let (client, _) =
         connect_and_identify(&config.server(&args.server, &args.models.project)?, &args.server, report)

@@ -36,6 +36,14 @@ impl ProjectFile {
         serde_yaml::from_str(&text).map_err(|error| Error::Unreadable { file, reason: error.to_string() })
     }
 
+    /// Whether no file that names packages names ours.
+    pub fn lacks_our_package(&self, project_dir: &Path) -> bool {
+        let names_it = |file| {
+            std::fs::read_to_string(project_dir.join(file)).is_ok_and(|text| text.contains("pgtrickle"))
+        };
+        self.name != "dbt_pgtrickle" && !["packages.yml", "dependencies.yml"].into_iter().any(names_it)
+    }
+
     /// The folder with the manifest.
     pub fn target_dir(&self, project_dir: &Path, from_environment: Option<&str>) -> PathBuf {
         let path = from_environment.map(PathBuf::from).or_else(|| self.target_path.clone());

@@ -212,3 +212,47 @@ fn action_yml_hands_each_input_on_and_has_no_expression_in_a_script() {
         assert!(!step["run"].as_str().unwrap().contains("${{"), "{step:?}");
     }
 }
+
+#[test]
+fn a_release_has_the_sums_of_its_archives_and_its_action_takes_them() {
+    let action = Action::new();
+    let here = action.folder.path();
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/publish.sh");
+    fs::copy(from, here.join("scripts/publish.sh")).unwrap();
+    action.write("gh", "#!/bin/sh\necho \"gh $*\"\n", 0o755);
+    let version = env!("CARGO_PKG_VERSION");
+    let archives = here.join(format!("temp/v{version}"));
+    fs::create_dir(&archives).unwrap();
+    fs::write(archives.join(archive_name()), archive(PROGRAM)).unwrap();
+    let run = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(here).env("PATH", format!("{}:/usr/bin:/bin", here.display()));
+        for who in ["AUTHOR", "COMMITTER"] {
+            command.env(format!("GIT_{who}_NAME"), "a").env(format!("GIT_{who}_EMAIL"), "a@example.org");
+        }
+        Ran::of(&mut command)
+    };
+    let git = |arguments: &[&str]| run("git", arguments).expect(0).stdout;
+    git(&["init", "--quiet", "--bare", "temp/origin"]);
+    git(&["init", "--quiet"]);
+    git(&["remote", "add", "origin", "temp/origin"]);
+    git(&["add", "Cargo.toml", "scripts"]);
+    git(&["commit", "--quiet", "--message", "feat: all"]);
+
+    let publish = || run("scripts/publish.sh", &[archives.to_str().unwrap()]);
+    let said = publish().expect(0).stdout;
+    assert!(said.starts_with(&format!("gh release create v{version} ")), "{said}");
+    let tags = git(&["ls-remote", "--tags", "origin"]);
+    let major = version.split('.').next().unwrap();
+    assert!(
+        tags.contains(&format!("refs/tags/v{version}\n")) && tags.contains(&format!("refs/tags/v{major}\n")),
+        "{tags}"
+    );
+    assert!(git(&["show", "v0:scripts/releases.sha256"]).ends_with(&format!("  {}\n", archive_name())));
+    assert!(publish().expect(1).stderr.contains("is released already"));
+
+    // The work tree is that of the tag now.
+    let releases = format!("file://{}", here.join("temp").display());
+    action.step("program", &[("PGTRICKLE_CI_RELEASES", &releases)]).expect(0);
+    assert!(action.outputs().starts_with("program="));
+}
