@@ -30,6 +30,9 @@ use crate::{
     report::{self, Report},
 };
 
+/// A script of more bytes is not told in reports, which then only name its file.
+const LONGEST_SCRIPT: usize = 20_000;
+
 /// Verifies the project's stream tables, or without a project every one of the database.
 pub(super) async fn verify(config: &Config, args: &VerifyArgs, report: &mut Report) -> Result<Exit, Error> {
     let project = wanted(config, &args.models, &args.server).await?;
@@ -124,6 +127,7 @@ impl While<'_> {
             output::to_file(&file, &script)?;
             if let Some(outcome) = report.outcomes[before..].iter_mut().find(|o| o.subject == subject) {
                 outcome.details.push(format!("script: {}", file.display()));
+                outcome.script = (script.len() <= LONGEST_SCRIPT).then_some(script);
             }
         }
         Ok(())

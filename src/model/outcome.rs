@@ -138,6 +138,8 @@ pub struct Outcome {
     pub message: String,
     /// More lines: a server's DETAIL and HINT, the next command to type.
     pub details: Vec<String>,
+    /// SQL that shows it on an empty database, where that is not too long to be told.
+    pub script: Option<String>,
     /// How long it took, where that was measured.
     pub elapsed: Option<Duration>,
     /// The dbt model it is about.
@@ -153,6 +155,7 @@ impl Outcome {
             verdict,
             message: message.into(),
             details: Vec::new(),
+            script: None,
             elapsed: None,
             origin: None,
         }

@@ -102,7 +102,7 @@ mod tests {
         let rendered = render(&sample::report());
         let commands: Vec<_> = rendered.lines().map(parse).collect();
         let kinds: Vec<_> = commands.iter().map(|(kind, ..)| kind.as_str()).collect();
-        assert_eq!(kinds, ["error", "error", "error", "warning"]);
+        assert_eq!(kinds, ["error", "error", "error", "error", "warning"]);
         let (_, properties, message) = &commands[1];
         let wanted = [
             ("file", "models/marts/order_totals.sql"),
@@ -125,10 +125,10 @@ mod tests {
         assert_eq!(rendered.matches("::error ").count(), 10);
         assert_eq!(rendered.matches("::warning ").count(), 10);
         assert!(rendered.ends_with(
-            "::notice title=pgtrickle-ci::23 problems and 21 warnings more: see the job's summary\n"
+            "::notice title=pgtrickle-ci::24 problems and 21 warnings more: see the job's summary\n"
         ));
         let strict = render(&Report { strict: true, ..sample::report() });
-        assert!(!strict.contains("::warning") && strict.matches("::error ").count() == 4);
+        assert!(!strict.contains("::warning") && strict.matches("::error ").count() == 5);
     }
 
     proptest! {

@@ -232,6 +232,10 @@ pub struct V1Outcome {
     pub message: String,
     /// More lines.
     pub details: Vec<String>,
+    /// SQL that shows it with psql on an empty database; null where there is none, or where it is long and only its file
+    /// is named in the details.
+    #[serde(default)]
+    pub script: Option<String>,
     /// How long it took; null where that was not measured.
     pub elapsed_ms: Option<u64>,
     /// The dbt model it is about.
@@ -382,6 +386,7 @@ impl From<&Outcome> for V1Outcome {
             verdict: outcome.verdict.name().into(),
             message: outcome.message.clone(),
             details: outcome.details.clone(),
+            script: outcome.script.clone(),
             elapsed_ms: outcome.elapsed.map(milliseconds),
             model: outcome.origin.as_ref().map(V1Model::from),
         }

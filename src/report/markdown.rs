@@ -126,6 +126,7 @@ fn sections(report: &Report) -> Vec<Section> {
         report.rehearsal.as_ref().map(rehearsal),
         plan.map(graph),
         plan.map(diffs),
+        Some(scripts(report)),
         plan.map(unmanaged),
         Some(checks(report)),
         Some(place(report)),
@@ -313,6 +314,19 @@ fn diff_entry(relation: &Relation, before: &str, after: &str) -> String {
     let name = text::html_code(&text::clip(&relation.to_string(), LONGEST_NAME));
     let fence = text::fence("diff", &shown.join("\n"));
     format!("<details><summary>Query of {name}</summary>\n\n{fence}\n</details>\n\n")
+}
+
+/// What shows a finding with psql alone, folded away.
+fn scripts(report: &Report) -> Section {
+    let entry = |outcome: &Outcome| {
+        let name = text::html_code(&text::clip(&outcome.subject, LONGEST_NAME));
+        let fence = text::fence("sql", outcome.script.as_deref()?.trim_end());
+        Some(format!(
+            "<details><summary>Script that shows {name} going wrong</summary>\n\n{fence}\n</details>\n\n"
+        ))
+    };
+    let entries = report.outcomes.iter().filter_map(entry).collect();
+    Section::new("script", 5, String::new(), entries, "")
 }
 
 /// The stream tables of others.

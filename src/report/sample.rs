@@ -184,8 +184,13 @@ where l.status <> 'void'
 group by 1, 2
 ";
 
+const SCRIPT: &str = "-- analytics.order_totals: not equal to its query: 1 row missing
+create extension if not exists pg_trickle;
+insert into orders values (7, '``` </details> @alice');
+";
+
 fn outcomes() -> Vec<Outcome> {
-    use Stage::{Capture, Deploy, Freshness, Plan, Population, Scheduler, Setup, Test};
+    use Stage::{Capture, Deploy, Freshness, Plan, Population, Scheduler, Setup, Test, Verify};
     use Verdict::{Errored, Failed, Passed, Skipped, Warned};
     let about = |stage, name: &str, verdict, message: &str| {
         Outcome::new(stage, relation(name), verdict, message).about(Some(&origin(name)))
@@ -217,5 +222,18 @@ fn outcomes() -> Vec<Outcome> {
         Outcome::new(Capture, relation(HOSTILE_NAME), Errored, HOSTILE_MESSAGE)
             .with_details([HOSTILE_MESSAGE.into()]),
         Outcome::new(Scheduler, "scheduler", Passed, "ticked 1s ago").taking(ms(3)),
+        Outcome {
+            script: Some(SCRIPT.into()),
+            ..about(
+                Verify,
+                "order_totals",
+                Failed,
+                "not equal to its query: 1 row missing, after round 3 of seed 1",
+            )
+            .with_details([
+                "- order_id = 7, total = 12.00".into(),
+                "script: pgtrickle-ci-findings/analytics.order_totals.sql".into(),
+            ])
+        },
     ]
 }
