@@ -430,6 +430,12 @@ pub struct CheckArgs {
     pub server: ServerArgs,
     #[command(flatten)]
     pub checking: CheckingArgs,
+    /// Compare each table with what its query gives, too
+    #[arg(long, env = "PGTRICKLE_CI_EQUALITY", hide_env = true)]
+    pub equality: bool,
+    /// How long --equality may take; what is not compared by then is a warning [default: 20s]
+    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration, env = "PGTRICKLE_CI_BUDGET", hide_env = true)]
+    pub budget: Option<Duration>,
     /// Tell what is newly red and what recovered since an earlier report, its JSON
     #[arg(
         long,

@@ -14,9 +14,10 @@ use crate::{
     cli::{self, ColorChoice, EngineArg, FailOn},
     commands::Wishes,
     dbt, github,
-    judge::Terms,
+    judge::{Terms, equality},
     output::{self, Ui},
     pg,
+    project::Project,
     server::{EngineChoice, Wanted},
     sources,
 };
@@ -333,27 +334,35 @@ impl Config {
     }
 
     /// How to verify while the data moves.
-    pub fn verifying(&self, args: &cli::VerifyingArgs, put_back: bool) -> Wishes {
+    pub fn verifying(&self, args: &cli::VerifyingArgs, project: Option<&Project>, put_back: bool) -> Wishes {
         let file = &self.file.verify;
-        let (budget, from) = match (args.budget, file.budget) {
-            (Some(budget), _) => (budget, "--budget or PGTRICKLE_CI_BUDGET"),
-            (None, Some(budget)) => (budget, "the configuration file"),
-            (None, None) => (Duration::from_secs(20), "the default"),
-        };
-        self.explain("budget", &humantime::format_duration(budget).to_string(), from);
         Wishes {
-            budget,
+            budget: self.budget(args.budget),
             seed: args.seed.or(file.seed).unwrap_or(1),
-            tolerance: self.float_tolerance(),
-            skip: file.skip.clone(),
+            terms: self.equality(project),
             by_scheduler: args.drive == cli::Drive::Scheduler,
             put_back,
         }
     }
 
-    /// How far apart two floating point numbers may be, relative to the greater.
-    pub fn float_tolerance(&self) -> f64 {
-        self.file.verify.float_tolerance.unwrap_or(1e-9)
+    /// How long comparing may take.
+    pub fn budget(&self, flag: Option<Duration>) -> Duration {
+        let (budget, from) = match (flag, self.file.verify.budget) {
+            (Some(budget), _) => (budget, "--budget or PGTRICKLE_CI_BUDGET"),
+            (None, Some(budget)) => (budget, "the configuration file"),
+            (None, None) => (Duration::from_secs(20), "the default"),
+        };
+        self.explain("budget", &humantime::format_duration(budget).to_string(), from);
+        budget
+    }
+
+    /// What counts as equal, and which tables nobody asks.
+    pub fn equality(&self, project: Option<&Project>) -> equality::Terms {
+        let unverified = project.into_iter().flat_map(|project| &project.unverified);
+        equality::Terms {
+            tolerance: self.file.verify.float_tolerance.unwrap_or(1e-9),
+            skip: self.file.verify.skip.iter().cloned().chain(unverified.map(ToString::to_string)).collect(),
+        }
     }
 
     /// The GitHub workflow that this runs in, if it does.

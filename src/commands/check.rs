@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use crate::{
     Error,
     cli::CheckArgs,
-    commands::{connect_and_identify, wanted},
+    commands::{connect_and_identify, verify, wanted},
     config::Config,
     dbt,
     exit::Exit,
@@ -39,6 +39,12 @@ pub(super) async fn check(config: &Config, args: &CheckArgs, report: &mut Report
         None => check_database(&client, &server, &terms).await?,
     };
     report.outcomes.extend(checked.outcomes);
+    if args.equality {
+        let deployed = client.catalog().await?;
+        let tables = judge::subjects(project.as_ref().map(|project| &project.tables[..]), &deployed);
+        let (terms, budget) = (config.equality(project.as_ref()), Some(config.budget(args.budget)));
+        verify::equal_now(&client, &tables, &terms, budget, &mut report.outcomes).await?;
+    }
     if let (Some(file), Some(earlier)) = (&args.compare, earlier) {
         let file = file.display().to_string();
         tell_changes(config, &compare::compare(&file, &earlier, &mut report.outcomes)?);

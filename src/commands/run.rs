@@ -11,7 +11,8 @@ use crate::{
         plan::against,
         rehearse::{Base, Rehearsing},
         selection::{narrow, selected, selector},
-        sources, target, verify,
+        sources, target,
+        verify::{self, Wishes},
         wait::Waiting,
     },
     config::Config,
@@ -71,7 +72,8 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
     let checked = check_tables(&client, &software, &project, &made, terms).await?;
     // What was waited for has its outcome already.
     report.outcomes.extend(checked.outcomes.into_iter().filter(|outcome| outcome.stage != Stage::Population));
-    verified(config, args, &client, &server, &made, report).await?;
+    let wishes = config.verifying(&args.verifying, Some(&project), server.own().is_none());
+    verified(config, args, &client, &wishes, &made, report).await?;
     Ok(Exit::Passed)
 }
 
@@ -162,21 +164,19 @@ async fn verified(
     config: &Config,
     args: &RunArgs,
     client: &Client,
-    server: &Server,
+    wishes: &Wishes,
     made: &[&StreamTable],
     report: &mut Report,
 ) -> Result<(), Error> {
-    verify::equal_now(client, made, config.float_tolerance(), &mut report.outcomes).await?;
-    let is_own = matches!(server, Server::Own(_));
-    if !is_own && !verify::may_write(client, &args.verifying)? {
+    verify::equal_now(client, made, &wishes.terms, None, &mut report.outcomes).await?;
+    if wishes.put_back && !verify::may_write(client, &args.verifying)? {
         return Ok(());
     }
-    let wishes = config.verifying(&args.verifying, !is_own);
     config.ui.say(&format!("changing rows and comparing, for {}", humantime::format_duration(wishes.budget)));
     let changed = report.plan.iter().flat_map(|plan| &plan.steps).filter(|step| step.change != Change::Keep);
     let changed: BTreeSet<Relation> = changed.map(|step| step.relation.clone()).collect();
     let limits = Config::limits(&args.server);
-    let moved = verify::While { wishes: &wishes, limits, findings: &args.verifying.findings };
+    let moved = verify::While { wishes, limits, findings: &args.verifying.findings };
     moved.data_moves(client, made, &changed, report).await
 }
 

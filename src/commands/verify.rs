@@ -2,15 +2,17 @@
 
 mod laboratory;
 mod moving;
+mod now;
 mod settle;
 mod shrink;
 mod telling;
 mod undo;
 
-use std::{collections::BTreeSet, path::Path, time::Instant};
+use std::{collections::BTreeSet, path::Path};
 
 use moving::Moving;
 pub use moving::Wishes;
+pub(super) use now::equal_now;
 use shrink::Whole;
 use undo::Undo;
 
@@ -20,11 +22,8 @@ use crate::{
     commands::{connect_and_identify, wanted},
     config::{self, Config},
     exit::Exit,
-    judge::{
-        self,
-        equality::{self, Comparable},
-    },
-    model::{Outcome, Relation, Stage, StreamTable, Verdict},
+    judge,
+    model::{Relation, StreamTable},
     output,
     pg::{self, Client},
     report::{self, Report},
@@ -46,9 +45,9 @@ pub(super) async fn verify(config: &Config, args: &VerifyArgs, report: &mut Repo
     }
     let deployed = client.catalog().await?;
     let tables = judge::subjects(project.as_ref().map(|project| project.tables.as_slice()), &deployed);
-    equal_now(&client, &tables, config.float_tolerance(), &mut report.outcomes).await?;
+    equal_now(&client, &tables, &config.equality(project.as_ref()), None, &mut report.outcomes).await?;
     if may_write {
-        let wishes = config.verifying(&args.verifying, true);
+        let wishes = config.verifying(&args.verifying, project.as_ref(), true);
         let limits = Config::limits(&args.server);
         let moved = While { wishes: &wishes, limits, findings: &args.verifying.findings };
         moved.data_moves(&client, &tables, &BTreeSet::new(), report).await?;
@@ -104,7 +103,13 @@ impl While<'_> {
         let findings = Whole::all(&moving).await?;
         let put_back = undo.put_back(Some(client)).await;
         if self.wishes.put_back {
-            moving.refresh_all().await?;
+            let left_wrong = moving.make_good().await?;
+            for outcome in report.outcomes[before..].iter_mut().filter(|o| left_wrong.contains(&o.subject)) {
+                outcome.details.push(format!(
+                    "the table is left wrong: fill it again with `select pgtrickle.repair_stream_table('{0}'); select pgtrickle.refresh_stream_table('{0}')`",
+                    outcome.subject
+                ));
+            }
         }
         report.outcomes.extend(put_back);
         self.write_scripts(client, &findings, before, report).await
@@ -144,45 +149,4 @@ fn finish<T: Send>(work: impl AsyncFnOnce() -> Option<T> + Send) -> Option<T> {
         });
         work.join().ok().flatten()
     })
-}
-
-/// Compares each table with its query as both are now. It reads, and writes nothing.
-pub(super) async fn equal_now(
-    client: &Client,
-    tables: &[&StreamTable],
-    tolerance: f64,
-    outcomes: &mut Vec<Outcome>,
-) -> Result<(), pg::Error> {
-    let comparables = client.comparables().await?;
-    for table in tables {
-        let there = comparables.iter().find(|comparable| comparable.relation == table.relation);
-        let started = Instant::now();
-        let outcome = match there {
-            None => Outcome::new(
-                Stage::Equality,
-                &table.relation,
-                Verdict::Errored,
-                "does not exist as a stream table",
-            ),
-            Some(comparable) => compared(client, comparable, tolerance).await?,
-        };
-        outcomes.push(outcome.taking(started.elapsed()).about(table.origin.as_ref()));
-    }
-    Ok(())
-}
-
-/// What one table's server error hides is an outcome of that table; a lost connection is everybody's.
-async fn compared(client: &Client, table: &Comparable, tolerance: f64) -> Result<Outcome, pg::Error> {
-    if let Some(outcome) = equality::not_comparable(table) {
-        return Ok(outcome);
-    }
-    match client.compare(table, tolerance).await {
-        Ok(difference) => Ok(equality::judge(table, &difference)),
-        Err(pg::Error::Server { message, .. }) => {
-            let sentence = format!("cannot be compared with its query: {}", message.message);
-            Ok(Outcome::new(Stage::Equality, &table.relation, Verdict::Errored, sentence)
-                .with_details(message.details()))
-        }
-        Err(lost) => Err(lost),
-    }
 }

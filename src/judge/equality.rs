@@ -7,6 +7,23 @@ use crate::{
     plan::query,
 };
 
+/// What counts as equal, and what is left out.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Terms {
+    /// How far apart two floating point numbers may be, relative to the greater.
+    pub tolerance: f64,
+    /// The tables that are left out, by name or schema.name.
+    pub skip: Vec<String>,
+}
+
+impl Terms {
+    /// The judgement of a table that is left out, if it is one.
+    pub fn left_out(&self, stage: Stage, table: &Relation) -> Option<Outcome> {
+        let is_meant = self.skip.iter().any(|name| table.is_named(name));
+        is_meant.then(|| Outcome::new(stage, table, Verdict::Skipped, "left out, as was asked"))
+    }
+}
+
 /// A stream table with what it takes to compare it with its query.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Comparable {

@@ -30,6 +30,8 @@ pub struct Evidence<'a> {
 pub enum Seen {
     /// Only where it was found.
     Once,
+    /// Only where it was found, and before anything was changed there.
+    Stale,
     /// Again in a database of its own, with all that had happened.
     Again,
     /// Again there, with as little as it takes.
@@ -51,6 +53,9 @@ impl Case {
             }
             Seen::Again => {
                 "-- Not reduced, but seen again in an empty database. Run it with: psql -X -f THIS_FILE\n\n"
+            }
+            Seen::Stale => {
+                "-- It was so before anything was changed, and is not so when it is made anew: a refresh went wrong before.\n\n"
             }
             Seen::Once => {
                 "-- It was not seen again in a database of its own: this is all that happened before it was found.\n\n"

@@ -186,6 +186,20 @@ impl Client {
         refreshed.map(drop).map_err(|source| Error::asking("refreshing the stream table", &source))
     }
 
+    /// Leads a stream table in ERROR back to ACTIVE.
+    pub async fn resume(&self, table: &Relation) -> Result<(), Error> {
+        let name = table.to_string();
+        let resumed = self.wire.query("select pgtrickle.resume_stream_table($1)", &[&name]).await;
+        resumed.map(drop).map_err(|source| Error::asking("resuming the stream table", &source))
+    }
+
+    /// Has a stream table filled from scratch by its next refresh.
+    pub async fn repair(&self, table: &Relation) -> Result<(), Error> {
+        let name = table.to_string();
+        let repaired = self.wire.query("select pgtrickle.repair_stream_table($1)", &[&name]).await;
+        repaired.map(drop).map_err(|source| Error::asking("repairing the stream table", &source))
+    }
+
     /// Drops a stream table and nothing else: one that others read is refused by the engine.
     pub async fn drop_stream_table(&self, table: &Relation) -> Result<(), Error> {
         let name = table.to_string();

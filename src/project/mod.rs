@@ -34,6 +34,8 @@ pub struct Project {
     pub sources: BTreeMap<Relation, BTreeSet<String>>,
     /// How old tables may be: what models say of themselves, and dbt sources of theirs.
     pub ages: BTreeMap<Relation, AgeLimits>,
+    /// The stream tables whose models say `verify: false`.
+    pub unverified: BTreeSet<Relation>,
     /// Where each of dbt's own tests is written, by its unique_id.
     pub tests: BTreeMap<String, Origin>,
     /// Who reads whom.
@@ -141,12 +143,13 @@ impl Project {
             graph: &graph,
             compiled,
             ages: manifest.ages_of_sources(),
+            unverified: BTreeSet::new(),
             problems: Vec::new(),
             not_compiled: Vec::new(),
         };
         let tables = reader.tables();
         reader.find_cycles(&tables);
-        let Reader { ages, problems, not_compiled, .. } = reader;
+        let Reader { ages, unverified, problems, not_compiled, .. } = reader;
         if !problems.is_empty() {
             return Err(Error::Models { problems });
         }
@@ -162,6 +165,7 @@ impl Project {
             tests: manifest.tests(),
             remade: tables.iter().filter_map(remade).collect(),
             ages,
+            unverified,
             tables,
             name: manifest.metadata.project_name.to_string(),
             graph,
@@ -257,6 +261,7 @@ struct Reader<'a, F> {
     graph: &'a Graph,
     compiled: F,
     ages: BTreeMap<Relation, AgeLimits>,
+    unverified: BTreeSet<Relation>,
     problems: Vec<String>,
     not_compiled: Vec<String>,
 }
@@ -285,6 +290,13 @@ impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
             Some(Ok(Some(limits))) => drop(self.ages.insert(relation.clone(), limits)),
             Some(Err(problem)) => self.problem(node, problem),
             Some(Ok(None)) | None => {}
+        }
+        match said.all.get("verify").map(|value| (value, value.as_bool())) {
+            Some((_, Some(false))) => drop(self.unverified.insert(relation.clone())),
+            Some((value, None)) => {
+                self.problem(node, format!("verify: `{value}` is neither true nor false"));
+            }
+            Some((_, Some(true))) | None => {}
         }
         let settings = self.settings(node, said);
         let Some(query) = self.query(node) else {

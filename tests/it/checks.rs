@@ -1,6 +1,7 @@
 //! `check`: each fault is put into a healthy project, seen red with its sentence, repaired, and seen green.
 
 mod capture;
+mod equality;
 mod surroundings;
 mod tables;
 

@@ -7,7 +7,7 @@ use std::{
 
 use super::undo::Undo;
 use crate::{
-    judge::equality::{Comparable, Difference},
+    judge::equality::{Comparable, Difference, Terms},
     model::{Deployed, Relation, Setting, StreamTable, Value},
     mutate::{Change, Effect, Mutator, Source, delicacy},
     pg::{self, Changed, Client, ServerMessage},
@@ -24,10 +24,8 @@ pub struct Wishes {
     pub budget: Duration,
     /// What decides which rows are changed.
     pub seed: u64,
-    /// How far apart two floating point numbers may be, relative to the greater.
-    pub tolerance: f64,
-    /// The tables that are left out.
-    pub skip: Vec<String>,
+    /// What counts as equal, and what is left out.
+    pub terms: Terms,
     /// The scheduler refreshes, and nobody else does.
     pub by_scheduler: bool,
     /// Whether the sources have to be as they were afterwards.
@@ -274,10 +272,6 @@ impl<'a> Moving<'a> {
 
     pub(super) fn found(&mut self, relation: &Relation, what: Wrong) {
         self.findings.insert(relation.clone(), Finding { round: self.rounds.len(), what });
-    }
-
-    pub(super) fn is_skipped(&self, relation: &Relation) -> bool {
-        self.wishes.skip.iter().any(|name| relation.is_named(name))
     }
 
     /// Lets the mutator think, and takes the time.

@@ -11,7 +11,7 @@ use crate::{
         self,
         equality::{self, Comparable, Difference},
     },
-    model::Relation,
+    model::{Relation, Stage},
     mutate::delicacy,
     pg::{self, ServerMessage},
 };
@@ -44,10 +44,36 @@ impl Moving<'_> {
         Ok(())
     }
 
-    /// Refreshes every table, after the sources were put back.
-    pub(super) async fn refresh_all(&mut self) -> Result<(), pg::Error> {
+    /// After the sources were put back, every table is refreshed, and what the rounds made wrong is filled anew; the
+    /// answer is what stays wrong (docs/pg_trickle.md, "Capture health").
+    pub(super) async fn make_good(&mut self) -> Result<BTreeSet<String>, pg::Error> {
+        let deadline = Instant::now() + self.wishes.budget + PATIENCE;
         let all: BTreeSet<Relation> = self.reached.iter().flatten().cloned().collect();
-        self.refresh(&all, Instant::now() + self.wishes.budget + PATIENCE).await
+        let wrong: Vec<Relation> = self
+            .findings
+            .iter()
+            .filter(|(_, finding)| finding.round > 0)
+            .map(|(name, _)| name.clone())
+            .collect();
+        for relation in &wrong {
+            not_refused(self.client.repair(relation).await)?;
+            if self.tables.iter().any(|other| other.table.relation == *relation && is_immediate(&other.table))
+            {
+                self.refresh_one(relation).await?;
+            }
+        }
+        let findings = std::mem::take(&mut self.findings);
+        self.refresh(&all, deadline).await?;
+        self.findings = findings;
+        let mut left_wrong = BTreeSet::new();
+        for relation in wrong {
+            let Some(table) = self.comparables.get(&relation) else { continue };
+            let now = not_refused(self.client.compare(table, self.wishes.terms.tolerance).await)?;
+            if !now.is_some_and(|difference| difference.is_none()) {
+                left_wrong.insert(relation.to_string());
+            }
+        }
+        Ok(left_wrong)
     }
 
     /// What others stand in the way of is tried again; it says nothing of the table.
@@ -74,8 +100,12 @@ impl Moving<'_> {
         message: ServerMessage,
     ) -> Result<(), pg::Error> {
         let Some(table) = self.comparables.get(relation) else { return Ok(()) };
-        match self.client.compare(table, self.wishes.tolerance).await {
-            Err(pg::Error::Server { message: own, .. }) if own.code == message.code => self.unbearable += 1,
+        match self.client.compare(table, self.wishes.terms.tolerance).await {
+            Err(pg::Error::Server { message: own, .. })
+                if own.code == message.code || message.code.is_empty() =>
+            {
+                self.unbearable += 1;
+            }
             Err(lost @ pg::Error::Lost { .. }) => return Err(lost),
             _ => self.found(relation, Wrong::Refresh(message)),
         }
@@ -90,7 +120,8 @@ impl Moving<'_> {
     ) -> Result<(), pg::Error> {
         let mut due: Vec<Comparable> = affected
             .iter()
-            .filter(|relation| !self.findings.contains_key(relation) && !self.is_skipped(relation))
+            .filter(|relation| !self.findings.contains_key(*relation))
+            .filter(|relation| self.wishes.terms.left_out(Stage::Verify, relation).is_none())
             .filter_map(|relation| self.comparables.get(relation))
             .filter(|table| equality::not_comparable(table).is_none())
             .cloned()
@@ -130,7 +161,7 @@ impl Moving<'_> {
         let scheduled = self.wishes.by_scheduler;
         let patience = Instant::now() + if scheduled { PATIENCE + self.interval(table) } else { PATIENCE };
         loop {
-            let difference = self.client.compare(table, self.wishes.tolerance).await?;
+            let difference = self.client.compare(table, self.wishes.terms.tolerance).await?;
             let now = Instant::now();
             if difference.is_none() || !difference.waiting && (now >= patience || !scheduled && !table.lags) {
                 return Ok(Some(difference));
@@ -157,7 +188,9 @@ impl Moving<'_> {
         if let Some(deployed) = now.filter(|deployed| deployed.health.status == "ERROR") {
             let said = deployed.health.last_error_message.unwrap_or_default();
             let message = ServerMessage { message: judge::engine_message(&said), ..ServerMessage::default() };
-            return self.failed_to_refresh(relation, message).await;
+            self.failed_to_refresh(relation, message).await?;
+            // What its rows make impossible is over when they are taken back.
+            return not_refused(self.client.resume(relation).await).map(|_| ());
         }
         self.unreached.insert(relation.clone());
         Ok(())
@@ -175,5 +208,14 @@ impl Moving<'_> {
             Some(deployed.table.settings.schedule()?.seconds()? * times)
         });
         Duration::from_secs(every.unwrap_or_default())
+    }
+}
+
+/// What the server did not refuse.
+fn not_refused<T>(answer: Result<T, pg::Error>) -> Result<Option<T>, pg::Error> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(pg::Error::Server { .. }) => Ok(None),
+        Err(lost) => Err(lost),
     }
 }

@@ -110,7 +110,8 @@ impl Whole {
         engine: &str,
     ) -> Result<String, pg::Error> {
         let tries = LEAST_TRIES.max(TRIES / findings.max(1));
-        let sought = Sought { table: &self.table, wrong: &self.finding.what, tolerance: wishes.tolerance };
+        let sought =
+            Sought { table: &self.table, wrong: &self.finding.what, tolerance: wishes.terms.tolerance };
         let (case, seen) = match Laboratory::open(beside, limits, tries).await {
             Ok(mut laboratory) => {
                 let smallest = self.smallest(&mut laboratory, &sought, beside).await?;
@@ -152,7 +153,7 @@ impl Whole {
                 return Ok((case, Seen::Again));
             }
         }
-        Ok((self.all_rounds(), Seen::Once))
+        Ok((self.all_rounds(), if self.finding.round == 0 { Seen::Stale } else { Seen::Once }))
     }
 
     fn case(&self, rows: &[Vec<Row>], rounds: &[Vec<Vec<Change>>]) -> Case {

@@ -45,10 +45,12 @@ impl Moving<'_> {
                 }
             };
         }
+        if let Some(outcome) = self.wishes.terms.left_out(Stage::Verify, relation) {
+            return outcome;
+        }
         let can_change = (0..self.sources().len())
             .any(|at| self.sources()[at].out_of_reach.is_none() && self.reached[at].contains(relation));
         match self.comparables.get(relation) {
-            _ if self.is_skipped(relation) => outcome(Verdict::Skipped, "left out, as was asked".into()),
             None => outcome(Verdict::Errored, "does not exist as a stream table".into()),
             Some(table) if equality::not_comparable(table).is_some() => equality::not_comparable(table)
                 .map_or_else(

@@ -1,0 +1,74 @@
+//! Comparing the tables as they are. It reads, and writes nothing.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    judge::equality::{self, Comparable, Difference, Terms},
+    model::{Outcome, Stage, StreamTable, Verdict},
+    pg::{self, Client},
+};
+
+/// How long a change that is captured from the log may take, and how often that is looked at.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Compares each table with its query, both in one snapshot, for as long as there is time.
+pub(in crate::commands) async fn equal_now(
+    client: &Client,
+    tables: &[&StreamTable],
+    terms: &Terms,
+    budget: Option<Duration>,
+    outcomes: &mut Vec<Outcome>,
+) -> Result<(), pg::Error> {
+    let begun = Instant::now();
+    let comparables = client.comparables().await?;
+    for table in tables {
+        let outcome =
+            |verdict, message: String| Outcome::new(Stage::Equality, &table.relation, verdict, message);
+        let started = Instant::now();
+        let is_over = |budget: &Duration| started.duration_since(begun) >= *budget;
+        let there = comparables.iter().find(|comparable| comparable.relation == table.relation);
+        let outcome = match (there, budget.filter(is_over)) {
+            _ if let Some(left_out) = terms.left_out(Stage::Equality, &table.relation) => left_out,
+            (None, _) => outcome(Verdict::Errored, "does not exist as a stream table".into()),
+            (Some(_), Some(budget)) => {
+                let budget = humantime::format_duration(budget);
+                outcome(Verdict::Warned, format!("not compared: the budget of {budget} ended before"))
+                    .with_details(["give it more time: --budget 2m".to_owned()])
+            }
+            (Some(comparable), None) => compared(client, comparable, terms.tolerance).await?,
+        };
+        outcomes.push(outcome.taking(started.elapsed()).about(table.origin.as_ref()));
+    }
+    Ok(())
+}
+
+/// What one table's server error hides is an outcome of that table; a lost connection is everybody's.
+async fn compared(client: &Client, table: &Comparable, tolerance: f64) -> Result<Outcome, pg::Error> {
+    if let Some(outcome) = equality::not_comparable(table) {
+        return Ok(outcome);
+    }
+    match difference(client, table, tolerance).await {
+        Ok(difference) => Ok(equality::judge(table, &difference)),
+        Err(pg::Error::Server { message, .. }) => {
+            let sentence = format!("cannot be compared with its query: {}", message.message);
+            Ok(Outcome::new(Stage::Equality, &table.relation, Verdict::Errored, sentence)
+                .with_details(message.details()))
+        }
+        Err(lost) => Err(lost),
+    }
+}
+
+/// Nobody sees what is captured from the log wait. So what differs has to be the same rows all the while
+/// (docs/pg_trickle.md, "Change capture").
+async fn difference(client: &Client, table: &Comparable, tolerance: f64) -> Result<Difference, pg::Error> {
+    let first = client.compare(table, tolerance).await?;
+    let patience = Instant::now() + PATIENCE;
+    let mut now = first.clone();
+    while table.lags && !now.is_none() && now.examples == first.examples && Instant::now() < patience {
+        tokio::time::sleep(PAUSE).await;
+        now = client.compare(table, tolerance).await?;
+    }
+    now.waiting |= now.examples != first.examples;
+    Ok(now)
+}

@@ -1,0 +1,50 @@
+//! `check --equality`: the only way to see a lost row in a table that says it is well.
+
+use serde_json::{Value, json};
+
+use super::Shop;
+
+fn outcome(report: &Value) -> &Value {
+    let mut outcomes = report["outcomes"].as_array().unwrap().iter();
+    outcomes.find(|o| o["stage"] == "equality" && o["subject"] == "public.totals").unwrap()
+}
+
+#[test]
+fn a_ghost_row_is_seen_only_by_comparing() {
+    let shop = Shop::new();
+    let (ran, report) = shop.check(&["--equality"]);
+    ran.expect(0);
+    assert_eq!(outcome(&report)["message"], "equal to its query: 2 rows");
+
+    shop.database.run(
+        "set session_replication_role = replica; update totals set amount = 11 where id = 1; reset session_replication_role",
+    );
+    let (ran, _) = shop.check(&[]);
+    ran.expect(0);
+    let (ran, report) = shop.check(&["--equality"]);
+    ran.expect(1);
+    let wrong = outcome(&report);
+    assert_eq!(wrong["message"], "not equal to its query: 1 row too many, 1 row missing");
+    assert!(wrong["details"].to_string().contains("+ id = 1, amount = 11"), "{wrong:#}");
+
+    let (ran, report) = shop.check(&["--equality", "--budget", "0s"]);
+    ran.expect(0);
+    let over = outcome(&report);
+    assert_eq!(over["verdict"], "warned");
+    assert!(over["message"].as_str().unwrap().contains("the budget of 0s ended before"), "{over:#}");
+}
+
+#[test]
+fn a_model_that_is_not_to_be_verified_is_left_out() {
+    let mut shop = Shop::new();
+    shop.models[0].1["config"]["meta"]["pgtrickle"]["verify"] = json!(false);
+    shop.database
+        .run("set session_replication_role = replica; delete from totals; reset session_replication_role");
+    let (ran, report) = shop.check(&["--equality"]);
+    ran.expect(0);
+    assert_eq!(outcome(&report)["message"], "left out, as was asked");
+
+    shop.models[0].1["config"]["meta"]["pgtrickle"]["verify"] = json!("never");
+    let (ran, _) = shop.check(&["--equality"]);
+    ran.expect_error("verify: `\"never\"` is neither true nor false", "meta.pgtrickle");
+}

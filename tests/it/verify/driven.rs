@@ -1,0 +1,62 @@
+//! `--drive scheduler`: nobody refreshes but the scheduler, and what it has not come to yet is no finding.
+
+use super::{outcome, verify};
+use crate::support::Database;
+
+fn shop() -> Database {
+    let database = Database::new();
+    database.run(
+        "create table o (id int primary key, k int, n int);
+         insert into o select n, n % 4, n from generate_series(1, 30) as n;
+         select pgtrickle.create_stream_table('public.sums', 'select k, count(*) as n, sum(n) as total from public.o group by k', '1s', 'DIFFERENTIAL');
+         select pgtrickle.create_stream_table('public.great', 'select k, total from public.sums where total > 50', '1s', 'DIFFERENTIAL')",
+    );
+    database.wait_for(
+        "select severity = 'OK' from pgtrickle.health_check() where check_name = 'scheduler_running'",
+    );
+    database
+}
+
+/// A transaction in another database holds changes back for a while
+/// (docs/pg_trickle.md, "Visibility lag").
+#[test]
+fn the_scheduler_alone_refreshes_and_what_it_is_kept_from_is_no_finding() {
+    let database = shop();
+    let elsewhere = Database::without_extension();
+    elsewhere.run("begin isolation level repeatable read; select 1");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(std::time::Duration::from_secs(4));
+            elsewhere.run("rollback");
+        });
+        let arguments =
+            ["--allow-writes", &database.endpoint.database, "--budget", "12s", "--drive", "scheduler"];
+        let (ran, report) = verify(&database, &arguments);
+        ran.expect(0);
+        for table in ["public.sums", "public.great"] {
+            let verified = outcome(&report, "verify", table);
+            assert!(
+                verified["message"].as_str().unwrap().starts_with("equal to its query after"),
+                "{verified:#}"
+            );
+        }
+    });
+    let by_hand = "select count(*) from pgtrickle.pgt_refresh_history as h join pgtrickle.pgt_stream_tables as s using (pgt_id)
+                   where s.schedule = '1s' and h.initiated_by = 'SCHEDULER' and h.action <> 'NO_DATA'";
+    assert_ne!(database.value(by_hand).as_deref(), Some("0"));
+}
+
+#[test]
+fn a_table_whose_turn_does_not_come_is_not_verified_and_not_wrong() {
+    let database = shop();
+    database.run(
+        "select pgtrickle.alter_stream_table('public.sums', schedule => '1h');
+         select pgtrickle.drop_stream_table('public.great')",
+    );
+    let arguments = ["--allow-writes", &database.endpoint.database, "--budget", "4s", "--drive", "scheduler"];
+    let (ran, report) = verify(&database, &arguments);
+    ran.expect(0);
+    let outcome = outcome(&report, "verify", "public.sums");
+    assert_eq!(outcome["verdict"], "warned", "{outcome:#}");
+    assert!(outcome["message"].as_str().unwrap().contains("did not come through"), "{outcome:#}");
+}

@@ -1,0 +1,99 @@
+//! A named server's sources are put back whatever ends it, and the report says what there was to say.
+
+use std::{fs, process::Stdio};
+
+use serde_json::Value;
+
+use super::{create, everything, outcome, verify};
+use crate::support::{Database, pgtrickle_ci};
+
+/// All rows of the sources, as one text.
+const SUM: &str = "select md5(string_agg(t, ';' order by t)) from (select p::text as t from people as p union all select s::text from sales as s
+                   union all select j::text from journal as j union all select b::text from bag as b union all select x::text from parts as x union all select e::text from empty_one as e) as all_rows";
+
+#[test]
+fn the_sources_are_as_before_whatever_ends_it() {
+    for way in ["interrupted", "killed on the server"] {
+        let database = Database::new();
+        everything(&database);
+        let before = database.value(SUM).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let child = pgtrickle_ci()
+            .current_dir(dir.path())
+            .args(["verify", "--database-url", &database.url(), "--budget", "60s", "--json", "report.json"])
+            .args(["--allow-writes", &database.endpoint.database])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        for _ in 0..3 {
+            database.wait_for(&format!("select ({SUM}) <> '{before}'"));
+        }
+        if way == "interrupted" {
+            let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+        } else {
+            database.run("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'pgtrickle-ci'");
+        }
+        let ended = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(if way == "interrupted" { 130 } else { 2 }), "{way}: {said}");
+        assert!(said.contains("put back: their rows are what they were before"), "{way}: {said}");
+        assert_eq!(database.value(SUM).unwrap(), before, "{way}: {said}");
+        let report: Value =
+            serde_json::from_slice(&fs::read(dir.path().join("report.json")).unwrap()).unwrap();
+        assert!(outcome(&report, "verify", "rounds")["message"].as_str().unwrap().contains("round"), "{way}");
+    }
+}
+
+#[test]
+fn a_budget_that_ends_in_the_middle_of_a_round_says_what_was_not_verified() {
+    let database = Database::new();
+    everything(&database);
+    let before = database.value(SUM).unwrap();
+    for budget in ["1ms", "300ms"] {
+        let (ran, report) = verify(
+            &database,
+            &["--allow-writes", &database.endpoint.database, "--budget", budget, "--seed", "9"],
+        );
+        assert!(ran.code != Some(2), "{budget}: {}", ran.stderr);
+        let outcomes = report["outcomes"].as_array().unwrap();
+        let unverified = outcomes.iter().any(|o| {
+            let message = o["message"].as_str().unwrap();
+            o["verdict"] == "warned"
+                && message == format!("not verified: the budget of {budget} ended before")
+        });
+        assert!(unverified, "{report:#}");
+        assert_eq!(outcome(&report, "verify", "sources")["verdict"], "passed", "{report:#}");
+        assert_eq!(database.value(SUM).unwrap(), before, "{budget}");
+    }
+}
+
+/// The only engine that makes a mistake by itself is pg_trickle (docs/pg_trickle.md, "Wrong deltas").
+#[test]
+fn what_is_found_on_a_named_server_is_put_right_there() {
+    let database = Database::new();
+    let real = database
+        .value("select extversion not like '%-emulator' from pg_extension where extname = 'pg_trickle'");
+    if real.as_deref() != Some("t") {
+        return;
+    }
+    database.run(
+        "create table c (id int primary key); create table o (id int primary key, c int not null);
+         insert into c select generate_series(1, 9); insert into o select n, n from generate_series(1, 5) as n",
+    );
+    create(
+        &database,
+        "histogram",
+        "select n, count(*) as times from (select c.id, count(o.id) as n from public.c left join public.o on o.c = c.id group by c.id) as counts group by n",
+        "DIFFERENTIAL",
+    );
+    let (ran, report) =
+        verify(&database, &["--allow-writes", &database.endpoint.database, "--budget", "20s"]);
+    ran.expect(1);
+    let found = outcome(&report, "verify", "public.histogram");
+    assert_eq!(found["verdict"], "failed", "{found:#}");
+    assert!(found["script"].as_str().unwrap().contains("-- Reduced, and seen again"), "{found:#}");
+    let (ran, _) = verify(&database, &["--static"]);
+    ran.expect(0);
+}
