@@ -1,24 +1,11 @@
 #!/usr/bin/env bash
-# How long the ephemeral server, `plan`, `run` and the emulator take; medians, with their aims beside them. Nothing fails
-# for being slow. PGTRICKLE_CI_BENCH_BINARY names a program to measure instead of a release build; `walk_json` has to lie
-# in the folder `examples` beside it.
+# How long things take; medians, with their aims beside them. Nothing fails for being slow. Arguments are the sections to
+# measure (all of them without): server manifests plan emulator waiting checks run.
+# PGTRICKLE_CI_BENCH_BINARY names a program to measure instead of a release build; `walk_json` has to lie in the folder
+# `examples` beside it.
 set -euo pipefail
 # shellcheck source=scripts/setup.sh
 source "$(dirname "$0")/setup.sh"
-
-out=target/bench
-project=$out/project
-
-if [[ "${1:-}" == --plan ]]; then # on the server that the environment names
-  cd "$project"
-  dbt --quiet deps
-  dbt --quiet build
-  exec python ../bench.py plan
-fi
-
-if [[ "${1:-}" == --emulator ]]; then # on the server that the environment names
-  exec python "$out/bench.py" emulator
-fi
 
 binary=${PGTRICKLE_CI_BENCH_BINARY:-}
 if [[ -z "$binary" ]]; then
@@ -26,197 +13,21 @@ if [[ -z "$binary" ]]; then
   cargo build --release --locked --quiet --bin pgtrickle-ci --example walk_json
   binary=target/release/pgtrickle-ci
 fi
-
-rm -rf "$out"
-mkdir -p "$out"
 BENCHED=$(cd "$(dirname "$binary")" && pwd)/$(basename "$binary")
 export BENCHED DBT_SEND_ANONYMOUS_USAGE_STATS=false
 
-cp -R integration_tests "$project"
-rm -rf "$project/target" "$project/logs" "$project/dbt_packages" "$project/package-lock.yml"
-printf 'packages:\n  - local: %s\n' "$root" >"$project/packages.yml"
-
-cat >"$out/bench.py" <<'PYTHON'
-import json, os, re, statistics, subprocess, sys, time
-
-BINARY = os.environ["BENCHED"]
-
-
-def once(*arguments):
-    """Seconds that the program took, and what it said of its progress."""
-    begin = time.perf_counter()
-    done = subprocess.run([BINARY, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    seconds = time.perf_counter() - begin
-    if done.returncode:
-        sys.exit(f"{done.stderr}error: pgtrickle-ci {' '.join(arguments)} ended with {done.returncode}")
-    return seconds, done.stderr
-
-
-def line(what, seconds, unit, aim=None):
-    factor = {"s": 1, "ms": 1000}[unit]
-    shown = [f"{factor * value:.{2 if unit == 's' else 1}f}" for value in (statistics.median(seconds), min(seconds), max(seconds))]
-    aim = f"aim {aim} {unit}" if aim else ""
-    print(f"{what:<44}{shown[0]:>8} {unit:<3} {aim:<10} ({len(seconds)} runs, {shown[1]} to {shown[2]})", flush=True)
-
-
-def many(runs, *arguments):
-    once(*arguments)  # the first one warms the caches
-    return [once(*arguments)[0] for _ in range(runs)]
-
-
-def answer():
-    """Seconds until a command beside a new server runs: the server has answered and has the extension."""
-    clock = [sys.executable, "-S", "-c", "import time; print(time.time())"]
-    begin = time.time()
-    done = subprocess.run([BINARY, "ephemeral", "--", *clock], stdout=subprocess.PIPE, text=True, check=True)
-    return float(done.stdout) - begin
-
-
-def server():
-    answer()
-    line("an ephemeral server, until it answers", [answer() for _ in range(9)], "s", 1.2)
-
-
-def plan():
-    line("plan, with a connection", many(30, "plan"), "ms", 40)
-    line("plan, against a baseline", many(30, "plan", "--baseline", "target/manifest.json"), "ms", 15)
-
-
-def run():
-    runs = []
-    for _ in range(3):
-        seconds, said = once("run", "--verbose", "--budget", "0s")
-        dbt = [float(took) for took in re.findall(r"^dbt \S+ took ([0-9.]+)s$", said, re.M)]
-        if not dbt:
-            sys.exit("error: run --verbose does not say how long dbt took")
-        runs.append((seconds, sum(dbt)))
-    line("run, with a server of its own", [whole for whole, _ in runs], "s")
-    line("  the dbt invocations inside it", [dbt for _, dbt in runs], "s")
-    line("  on top of them", [whole - dbt for whole, dbt in runs], "s", 2)
-    print(f"{'  the whole divided by dbt':<44}{statistics.median(whole / dbt for whole, dbt in runs):>8.2f}")
-
-
-class Emulated:
-    """Stream tables over a source, every other one over the one before it: half a fan, half a chain."""
-
-    def __init__(self, tables, rows):
-        import psycopg2
-
-        def session(database):
-            connection = psycopg2.connect(dbname=database)
-            connection.autocommit = True
-            return connection.cursor().execute
-
-        database = f"emulated_{tables}_{rows}"
-        session("postgres")(f"create database {database}")
-        # The clock of the server stands still here; this session says when time passes.
-        session("postgres")(f"alter database {database} set pg_trickle.enabled = off")
-        self.sql, self.rows = session(database), rows
-        self.sql("set client_min_messages = error; set pg_trickle.enabled = on; create extension pg_trickle")
-        self.sql(f"create table source as select n as id, n % 1000 as v from generate_series(1, {rows}) n")
-        self.sql("alter table source add primary key (id); analyze source")
-        begin = time.perf_counter()
-        for n in range(tables):
-            chained = n % 2 == 0 and n > 0
-            query = f"select id, v + 1 as v from t{n - 2}" if chained else f"select id, v from source where v = {n}"
-            self.sql("select pgtrickle.create_stream_table(%s, %s, '1s', 'DIFFERENTIAL')", (f"public.t{n}", query))
-        self.created = [time.perf_counter() - begin]
-
-    def rounds(self, number):
-        """Seconds of each tick after a small change, and of each tick after none."""
-        changed, quiet = [], []
-        for n in range(number):
-            self.sql(f"update source set v = (v + 1) % 1000 where id % {self.rows // 10} = {n}")
-            changed.append(self.tick())
-            quiet.append(self.tick())
-        return changed, quiet
-
-    def tick(self):
-        self.sql("update pgtrickle.pgt_stream_tables set last_refresh_at = last_refresh_at - interval '1 minute'")
-        begin = time.perf_counter()
-        self.sql("call pgtrickle._emulator_tick()")
-        return time.perf_counter() - begin
-
-
-def emulator():
-    whole = Emulated(200, 100_000)
-    changed, quiet = whole.rounds(20)
-    line("the emulator, 200 tables over 100k rows: create", whole.created, "s")
-    line("  a tick after ten rows changed", changed, "s")
-    line("  a tick after none", quiet, "ms")
-    for what, half in {"tables": Emulated(100, 100_000), "rows": Emulated(200, 50_000)}.items():
-        steps = zip(("create", "changed", "quiet"), (whole.created, changed, quiet), (half.created, *half.rounds(5)))
-        grown = [f"{step} {statistics.median(all) / statistics.median(some):.1f}" for step, all, some in steps]
-        print(f"  twice the {what}: times {', '.join(grown)}", flush=True)
-    thirds = [statistics.median(part) for part in (changed[:7], changed[-7:])]
-    print(f"  the last third of the rounds: times {thirds[1] / thirds[0]:.1f}", flush=True)
-
-
-def manifest(models, file):
-    """A manifest as dbt 1.11 writes it: a tenth of the models are stream tables, in chains of ten."""
-    columns = [f"a_column_with_number_{n}" for n in range(24)]
-    nodes, parents = {}, {}
-    for n in range(models):
-        name, is_stream_table = f"model_{n:05}", n % 10 == 0
-        above = f"model_{n - 10:05}" if n % 100 >= 10 else None
-        read = f'"warehouse"."analytics"."{above}"' if above else f'"warehouse"."raw"."source_{n % 50}"'
-        picks = ",\n".join(f"        coalesce(o.{c}, l.{c}) as {c} -- it's \"the\" value" for c in columns)
-        sql = f'with source as (\n\n    select\n{picks}\n    from {read} as o\n    left join "warehouse"."raw"."source_{n % 50}" as l using (id)\n)\n\nselect {", ".join(columns)}\nfrom source\n'
-        config = {"enabled": True, "alias": None, "schema": None, "tags": [], "group": None, "incremental_strategy": None, "persist_docs": {}, "post-hook": [], "pre-hook": [], "quoting": {}, "column_types": {}, "on_schema_change": "ignore", "grants": {}, "packages": [], "docs": {"show": True, "node_color": None}, "contract": {"enforced": False, "alias_types": True}, "access": "protected"}
-        config["materialized"] = "stream_table" if is_stream_table else "view"
-        config["meta"] = {"pgtrickle": {"schedule": "5m", "refresh_mode": "DIFFERENTIAL"}} if is_stream_table else {}
-        id = f"model.shop.{name}"
-        parents[id] = [f"model.shop.{above}" if above else f"source.shop.raw.source_{n % 50}"]
-        nodes[id] = {
-            "database": "warehouse", "schema": "analytics", "name": name, "resource_type": "model", "package_name": "shop", "path": f"{name}.sql",
-            "original_file_path": f"models/{name}.sql", "unique_id": id, "fqn": ["shop", name], "alias": name, "checksum": {"name": "sha256", "checksum": f"{n:064x}"},
-            "config": config, "unrendered_config": config, "tags": [], "description": "What it is. " * 10, "relation_name": f'"warehouse"."analytics"."{name}"',
-            "columns": {c: {"name": c, "description": "What it holds.", "meta": {}, "data_type": None, "constraints": [], "tags": []} for c in columns[:4]},
-            "depends_on": {"macros": [], "nodes": parents[id]}, "compiled": True, "raw_code": sql.replace("analytics", "{{ schema }}"), "compiled_code": sql,
-        }
-        if n % 5 == 0:
-            test = f"test.shop.not_null_{name}"
-            nodes[test] = {"resource_type": "test", "name": f"not_null_{name}", "package_name": "shop", "original_file_path": "models/schema.yml", "config": {"severity": "ERROR"}, "depends_on": {"nodes": [id]}, "attached_node": id, "compiled_code": "select 1"}
-    children = {}
-    for id, read in parents.items():
-        children.setdefault(read[0], []).append(id)
-    metadata = {"dbt_schema_version": "https://schemas.getdbt.com/dbt/manifest/v12.json", "project_name": "shop"}
-    macros = {f"macro.shop.m{n}": {"macro_sql": "{% macro m() %}select 1{% endmacro %}" * 10} for n in range(500)}
-    with open(file, "w") as out:
-        json.dump({"metadata": metadata, "nodes": nodes, "sources": {}, "macros": macros, "exposures": {}, "parent_map": parents, "child_map": children}, out)
-
-
-def weighed(*command):
-    """Seconds and the most memory, in MB, of a process."""
-    begin = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"error: {' '.join(command)} ended with {status}")
-    return time.perf_counter() - begin, usage.ru_maxrss / 1024
-
-
-def manifests():
-    walk = os.path.join(os.path.dirname(BINARY), "examples", "walk_json")
-    for models in (1_000, 10_000):
-        file = os.path.join(os.path.dirname(__file__), f"{models}.json")
-        manifest(models, file)
-        size = os.path.getsize(file) / 1024 / 1024
-        # A plan against a baseline reads two manifests; here they are one file.
-        runs = [(weighed(walk, file, file), weighed(BINARY, "plan", "--manifest", file, "--baseline", file)) for _ in range(9)]
-        print(f"{models:,} models, {size:.0f} MB, read twice")
-        line("  walking the JSON", [walked[0] for walked, _ in runs], "ms")
-        line("  plan", [planned[0] for _, planned in runs], "ms")
-        ratio = statistics.median(planned[0] / walked[0] for walked, planned in runs)
-        print(f"{'  plan divided by walking':<44}{ratio:>8.2f}     aim 1.5")
-        print(f"{'  the most memory, without the file':<44}{max(planned[1] for _, planned in runs) - size:>8.0f} MB  aim 40 MB")
-
-
-{"server": server, "plan": plan, "run": run, "manifests": manifests, "emulator": emulator}[sys.argv[1]]()
-PYTHON
-
-python "$out/bench.py" server
-python "$out/bench.py" manifests
-"$BENCHED" ephemeral -- scripts/bench.sh --plan
-"$BENCHED" ephemeral --engine emulator -- scripts/bench.sh --emulator
-(cd "$project" && rm -rf target && python ../bench.py run)
+(($# > 0)) || set -- server manifests plan emulator waiting checks run
+for section; do
+  project=target/bench/project
+  rm -rf target/bench
+  mkdir -p target/bench
+  cp -R integration_tests "$project"
+  rm -rf "$project/target" "$project/logs" "$project/dbt_packages" "$project/package-lock.yml"
+  printf 'packages:\n  - local: %s\n' "$root" >"$project/packages.yml"
+  case $section in
+    plan | emulator | waiting | checks)
+      "$BENCHED" ephemeral --engine emulator -- python scripts/bench.py "$section"
+      ;;
+    *) python scripts/bench.py "$section" ;;
+  esac
+done
