@@ -87,7 +87,7 @@ impl Waiting {
                 continue;
             }
             if is_over(&watched, started.elapsed()) {
-                return Ok(watched.iter().map(Watched::outcome).collect());
+                return Ok(watched.iter().map(|one| one.outcome(started.elapsed())).collect());
             }
             client.news_within(pause(started.elapsed())).await;
         }
@@ -117,10 +117,19 @@ impl Watched<'_> {
         }
     }
 
-    fn outcome(&self) -> Outcome {
+    /// The outcome at the end of the wait. Who still waits has waited until now.
+    fn outcome(&self, now: Duration) -> Outcome {
+        let waits = matches!(self.progress, Progress::Waiting(_));
+        let used_up = (waits && now >= self.deadline).then(|| {
+            format!(
+                "not within {}; give it more time: --timeout 10m",
+                humantime::format_duration(self.deadline)
+            )
+        });
         population::outcome(&self.table.relation, &self.progress)
+            .with_details(used_up)
             .about(self.table.origin.as_ref())
-            .taking(self.since)
+            .taking(if waits { now } else { self.since })
     }
 }
 

@@ -57,7 +57,11 @@ fn waiting_for_a_table_that_does_not_come_ends_at_the_deadline() {
     let database = database();
     create(&database, "totals", "");
     let ran = wait(&database, &["totals", "nobody_makes_it"], &["--timeout", "300ms"]);
-    assert!(ran.expect(1).stdout.contains("does not exist"));
+    let said = ran.expect(1).stdout;
+    assert!(
+        said.contains("does not exist") && said.contains("not within 300ms; give it more time"),
+        "{said}"
+    );
 }
 
 /// It fails with the first table that cannot come, and does not use up the time of the others.
