@@ -102,7 +102,7 @@ class Project:
         for pattern in filter(None, [fails, says]):
             check(re.search(pattern, self.said, re.M | re.S), f"{name} does not say `{pattern}`:\n{self.said}")
 
-    def tests(self, failing, *arguments):
+    def tests(self, *arguments, failing):
         """`dbt test`, in which exactly these fail."""
         _, nodes = self.dbt("test", *arguments)
         found = {re.sub(r"^dbt_pgtrickle_|_$", "", name) for name, message in nodes.items() if (message or "").startswith(("fail", "error"))}

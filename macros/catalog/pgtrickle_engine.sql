@@ -1,8 +1,12 @@
 {#
-  What the server's pg_trickle can do: its `version`, the `parameters` of its functions by name, whether it can monitor itself. Asked once a model,
-  and only when there is something to change.
+  What the server's pg_trickle can do: its `version`, the `parameters` of its functions by name, whether it can monitor
+  itself. Asked when there is something to change, once an invocation: dbt 1.x hands the same `graph` to all models.
 #}
 {% macro pgtrickle_engine() %}
+  {%- set kept = graph.setdefault('dbt_pgtrickle', {}) if graph.setdefault is defined else {} -%}
+  {%- if 'engine' in kept -%}
+    {{- return(kept.engine) -}}
+  {%- endif -%}
   {%- set sql %}
     select jsonb_build_object(
       'version', (select extversion from pg_catalog.pg_extension where extname = 'pg_trickle'),
@@ -19,5 +23,7 @@
       ), '{}')
     )::text
   {%- endset -%}
-  {{- return(fromjson(dbt_pgtrickle.pgtrickle_first_column(sql)[0])) -}}
+  {%- set engine = fromjson(dbt_pgtrickle.pgtrickle_first_column(sql)[0]) -%}
+  {%- do kept.update({'engine': engine}) -%}
+  {{- return(engine) -}}
 {% endmacro %}

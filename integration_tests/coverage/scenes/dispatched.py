@@ -17,6 +17,7 @@ def around(project, server):
     plain = catalog()
     project.operation("column_lists", model_name="base", says="of the relation: __pgt_row_id, customer_id.*of the query: __pgt_row_id, customer_id")
     project.edit("dbt_project.yml", "profile: coverage\n", "profile: coverage\ndispatch:\n  - {macro_namespace: dbt, search_order: [coverage, dbt_pgtrickle, dbt]}\n")
+    server("analyze coverage.base")
     opted = catalog()
     project.operation("column_lists", model_name="base", says="of the relation: customer_id, orders, total$.*of the query: customer_id, orders, total$")
     check(plain.keys() == opted.keys(), f"{plain.keys() ^ opted.keys()} are in one catalog only")
@@ -27,7 +28,7 @@ def around(project, server):
     check("__pgt_row_id" in plain["model.coverage.base"]["columns"] and list(base["columns"]) == ["customer_id", "orders", "total"], f"{base}")
     stats = {name: stat["value"] for name, stat in base["stats"].items()}
     check(base["metadata"]["type"] == "STREAM TABLE" and stats["schedule"] == "1h" and stats["refresh_mode"] == "DIFFERENTIAL"
-          and stats["status"] == "ACTIVE" and stats["last_refresh"] and stats["has_stats"], f"{base}")
+          and stats["status"] == "ACTIVE" and stats["last_refresh"] and float(stats["rows"]) == 7 and stats["has_stats"], f"{base}")
 
     server("select pgtrickle.refresh_stream_table('coverage.mode_differential')")
     for rows in [7, 7, 8]: # the first look, nothing new, a changed total
@@ -54,12 +55,15 @@ def freshness(project, server):
     limits = "freshness: {warn_after: {count: 5, period: minute}, error_after: {count: 10, period: minute}}"
     if VERSION >= (1, 10):
         how = f"config:\n      loaded_at_query: \"{{{{ dbt_pgtrickle.loaded_at(this) }}}}\"\n      {limits}"
+        plain = f"config: {{loaded_at_field: now(), {limits}}}"
     else:
         how = f"loaded_at_field: pgtrickle_refreshed_at\n    {limits}"
+        plain = f"loaded_at_field: now()\n    {limits}"
     tables = "".join(f"\n      - name: {name}" for name in ["fresh", "empty", "calculated", "never", "missing"])
-    project.write("models/streams.yml", f"version: 2\nsources:\n  - name: streams\n    schema: shop\n    {how}\n    tables:{tables}\n")
+    project.write("models/streams.yml", f"version: 2\nsources:\n  - name: streams\n    schema: shop\n    {how}\n    tables:{tables}\n"
+                  f"  - name: plain\n    schema: shop\n    {plain}\n    tables: [{{name: customers}}]\n")
     succeeded, _ = project.dbt("source", "freshness")
     found = {result["unique_id"].split(".")[-1]: result["status"] for result in project.read_json("sources.json")["results"]}
-    expected = {"fresh": "pass", "empty": "pass", "calculated": "pass", "never": "error", "missing": "error"}
+    expected = {"fresh": "pass", "empty": "pass", "calculated": "pass", "never": "error", "missing": "error", "customers": "pass"}
     check(not succeeded and found == expected, f"freshness: {found}\n{project.said}")
     project.remove("models/streams.yml")

@@ -65,8 +65,9 @@ def created(project, server):
           has_table_privilege('pg_monitor', 'coverage.around_it', 'select')
     """)[0]
     check(around == ("A table with all that dbt can put around it; it's \"quoted\".", "Who.", True), f"around it: {around}")
-    mark = server("select col_description('coverage.base'::regclass, 1)")[0][0]
-    check(json.loads(mark) == {"dbt_project": "coverage", "unique_id": "model.coverage.base"}, f"the mark is {mark}")
+    for name in ["base", "around_it"]:
+        mark = server(f"select col_description('coverage.{name}'::regclass, 1)")[0][0]
+        check(json.loads(mark) == {"dbt_project": "coverage", "unique_id": f"model.coverage.{name}"}, f"the mark is {mark}")
 
 
 def unchanged(project, server):

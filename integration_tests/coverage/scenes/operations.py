@@ -1,5 +1,6 @@
 """The operations and the tests, on what is well and on what is broken."""
 
+import contextlib
 import pathlib
 import time
 
@@ -11,6 +12,9 @@ def operations(project, server):
     """Every operation on tables that are well; and first on one that was never filled."""
     project.operation("pgtrickle_check_freshness", model_name="key_initialize", fails="never been populated")
     project.operation("pgtrickle_status", model_name="key_initialize", fails="populating")
+    project.tests("--select", "key_initialize", failing=[
+        "stream_table_healthy_key_initialize", "pgtrickle_not_stale_key_initialize", "pgtrickle_matches_query_key_initialize",
+    ])
     project.operation("pgtrickle_refresh", model_name="key_initialize", says="refreshed coverage.key_initialize")
     project.operation("pgtrickle_refresh", model_name="nobody", fails="no stream table model named `nobody`")
     check(server.table("key_initialize")["is_populated"], "it was not refreshed")
@@ -38,6 +42,26 @@ def operations(project, server):
     project.tests(failing=[])
 
 
+@contextlib.contextmanager
+def a_refresh_that_lingers(server):
+    server("""
+        create table shop.slow (id int primary key);
+        create table shop.held ();
+        create function shop.linger() returns int language plpgsql as
+          $$ begin while exists (select from shop.held) loop perform pg_sleep(0.1); end loop; return 1; end $$;
+    """)
+    server("select pgtrickle.create_stream_table('shop.slowly', 'select id, shop.linger() as held from shop.slow', '1s', 'FULL')")
+    server("insert into shop.held default values")
+    server("insert into shop.slow values (1)")
+    for _ in range(30):
+        if server("select pgtrickle.drain(1)") == [(False,)]:
+            break
+        time.sleep(0.5)
+    yield
+    server("delete from shop.held")
+    server("select pgtrickle.drop_stream_table('shop.slowly')")
+
+
 def broken(project, server):
     """Each kind of damage is seen by the tests and the operations that look for it, and by no other."""
     server("select pgtrickle.alter_stream_table('coverage.mode_full', status => 'SUSPENDED')")
@@ -58,7 +82,7 @@ def broken(project, server):
         "stream_table_healthy_key_fuse", "pgtrickle_no_errors_key_fuse", "pgtrickle_matches_query_key_fuse",
         "stream_table_healthy_key_tier", "pgtrickle_not_stale_key_tier", "pgtrickle_no_errors_key_tier", "pgtrickle_matches_query_key_tier",
         "stream_table_healthy_mode_differential", "pgtrickle_not_stale_mode_differential", "pgtrickle_matches_query_mode_differential",
-        "pgtrickle_matches_query_mode_auto", "pgtrickle_matches_query_key_names",
+        "pgtrickle_matches_query_mode_auto", "pgtrickle_matches_query_key_names", "pgtrickle_matches_query_key_initialize",
     ])
     states = r"ERROR  coverage\.key_fuse  erroring.*ERROR  coverage\.key_tier  not_found.*WARN   coverage\.mode_auto  frozen.*ERROR  coverage\.mode_differential  stale.*ERROR  coverage\.mode_full  suspended"
     project.operation("pgtrickle_status", fails=states)
@@ -76,6 +100,9 @@ def broken(project, server):
     holder("select pgtrickle.refresh_stream_table('coverage.base')")
     project.operation("pgtrickle_refresh", model_name="base", fails="another refresh of it is under way")
     holder.connection.rollback()
+
+    with a_refresh_that_lingers(server):
+        project.operation("pgtrickle_drain", timeout_seconds=1, fails="still under way after 1 s")
 
     server(f'alter table shop.orders enable trigger "{trigger}"')
     project.edit("models/mode_differential.sql", f", {limits}", "")
