@@ -267,7 +267,7 @@ pub struct ReportArgs {
     /// Write the report as JUnit XML
     #[arg(long, value_name = "FILE", env = "PGTRICKLE_CI_JUNIT", hide_env = true)]
     pub junit: Option<PathBuf>,
-    /// Write the report as the body of a pull request comment
+    /// Write the report as Markdown: what a comment on a pull request says, at whatever length
     #[arg(long, value_name = "FILE", env = "PGTRICKLE_CI_MARKDOWN", hide_env = true)]
     pub markdown: Option<PathBuf>,
     /// What makes the exit code 1

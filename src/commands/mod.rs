@@ -149,7 +149,7 @@ fn write(config: &Config, reports: &ReportArgs, report: &Report, ending: &Ending
     let renderers: [(_, Render); 3] = [
         (&reports.json, report::json::render),
         (&reports.junit, report::junit::render),
-        (&reports.markdown, report::markdown::render),
+        (&reports.markdown, report::markdown::render_whole),
     ];
     let mut taken = false;
     for (file, render) in renderers {

@@ -30,6 +30,11 @@ const MOST_NEWS: usize = 10;
 const MOST_DIFF_LINES: usize = 120;
 const LONGEST_DIFF_LINE: usize = 200;
 
+/// Renders all that there is.
+pub fn render_whole(report: &Report) -> String {
+    render_within(report, usize::MAX)
+}
+
 /// Renders the body of a comment.
 pub fn render(report: &Report) -> String {
     render_within(report, COMMENT_LIMIT)
@@ -113,7 +118,7 @@ fn left_out(sections: &[Section]) -> String {
         .map(|s| format!("{} of {}", s.dropped, words::count(s.dropped + s.entries.len(), s.what)))
         .collect();
     format!(
-        "**Left out for length:** {}. The summary of the job has more of it, the JSON report everything.\n\n",
+        "**Left out for length:** {}. The summary of the job has more of it, the Markdown file all.\n\n",
         parts.join(", ")
     )
 }
@@ -436,9 +441,17 @@ mod tests {
     }
 
     #[test]
+    fn the_whole_is_not_cut() {
+        let report = long_report(1_000);
+        let whole = render_whole(&report);
+        assert!(whole.len() > COMMENT_LIMIT && !whole.contains("Left out"));
+        assert!((0..1_000).all(|number| whole.contains(&format!("table_{number}"))));
+    }
+
+    #[test]
     fn whatever_is_cut_every_fold_and_fence_is_closed() {
         let report = long_report(12);
-        let whole = render_within(&report, usize::MAX);
+        let whole = render_whole(&report);
         for limit in (0..whole.len()).step_by(509) {
             let body = render_within(&report, limit);
             let html = html(&body);
