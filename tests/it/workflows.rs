@@ -145,13 +145,15 @@ fn checkout(name: &str, hub: &Hub, more: &str, changes: &[(&str, &str)]) -> Chec
     Checkout::new(name, &all)
 }
 
-const OWN_PROJECT: (&str, &str) = ("project-dir: .", "project-dir: integration_tests");
+/// The project of this repository, in a checkout that has no other branch.
+const OWN_PROJECT: [(&str, &str); 2] =
+    [("project-dir: .", "project-dir: integration_tests"), ("origin/${{ github.base_ref }}", "HEAD")];
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "scripts/try_action.sh runs it"]
 async fn a_pull_request_that_passes_is_green_and_has_one_comment() {
     let hub = Hub::new().await;
-    let checkout = checkout("stream tables on the emulator", &hub, "          budget: 1s\n", &[OWN_PROJECT]);
+    let checkout = checkout("stream tables on the emulator", &hub, "          budget: 1s\n", &OWN_PROJECT);
     checkout.run(&hub, "pull_request").expect(0);
     let outputs = checkout.noted("outputs");
     assert!(outputs.starts_with("passed create=") && outputs.ends_with(" failed=0\n"), "{outputs}");
@@ -167,7 +169,7 @@ async fn a_pull_request_that_passes_is_green_and_has_one_comment() {
 #[ignore = "scripts/try_action.sh runs it"]
 async fn a_pull_request_that_fails_is_red_and_says_why() {
     let hub = Hub::new().await;
-    let checkout = checkout("stream tables on the emulator", &hub, "          budget: 1s\n", &[OWN_PROJECT]);
+    let checkout = checkout("stream tables on the emulator", &hub, "          budget: 1s\n", &OWN_PROJECT);
     let test = checkout.workspace.path().join("integration_tests/tests/nobody_is_happy.sql");
     fs::write(test, "select 1 as unhappy").unwrap();
     checkout.run(&hub, "pull_request").expect(1);
@@ -208,7 +210,7 @@ async fn a_night_is_as_red_as_the_tables_of_its_server() {
 async fn what_a_fork_left_is_posted_by_the_second_workflow() {
     let hub = Hub::new().await;
     let more = "          budget: 1s\n          comment: never\n";
-    let gate = checkout("stream tables on the emulator", &hub, more, &[OWN_PROJECT]);
+    let gate = checkout("stream tables on the emulator", &hub, more, &OWN_PROJECT);
     gate.run(&hub, "pull_request").expect(0);
     assert_eq!(hub.comments().len(), 0);
 
