@@ -145,9 +145,11 @@ fn checkout(name: &str, hub: &Hub, more: &str, changes: &[(&str, &str)]) -> Chec
     Checkout::new(name, &all)
 }
 
-/// The project of this repository, in a checkout that has no other branch.
-const OWN_PROJECT: [(&str, &str); 2] =
-    [("project-dir: .", "project-dir: integration_tests"), ("origin/${{ github.base_ref }}", "HEAD")];
+/// The project of this repository, by itself: this runner's checkout has no history.
+const OWN_PROJECT: [(&str, &str); 2] = [
+    ("project-dir: .", "project-dir: integration_tests"),
+    ("          base-ref: origin/${{ github.base_ref }}\n", ""),
+];
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "scripts/try_action.sh runs it"]
