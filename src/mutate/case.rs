@@ -334,3 +334,94 @@ fn dollar_quoted(text: &str) -> String {
     // A dollar sign at the end would run into the tag.
     if text.ends_with('$') { quote_literal(text) } else { format!("{tag}{text}{tag}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{row, sample},
+        *,
+    };
+
+    fn case() -> Case {
+        let update = Change::Update {
+            source: 0,
+            set: vec![(1, Some("2".into())), (2, Some("it's".into()))],
+            of: vec![row(&["1", "1", "a"])],
+        };
+        let insert = Change::Insert { source: 1, rows: vec![row(&["3", "Eve"]), row(&["4", "NULL"])] };
+        Case {
+            sources: sample(),
+            rows: vec![
+                vec![row(&["1", "1", "a"]), row(&["2", "2", "b"])],
+                vec![row(&["1", "Ada"]), row(&["2", "Bob"])],
+            ],
+            others: vec![],
+            tables: vec![Made {
+                relation: Relation::new("marts", "totals"),
+                query: "select customer, count(*) as n from shop.orders group by customer".into(),
+                mode: "DIFFERENTIAL".into(),
+                arguments: vec![],
+            }],
+            rounds: vec![vec![vec![insert]], vec![vec![update, Change::Truncate { source: 1 }]]],
+        }
+    }
+
+    #[test]
+    fn a_table_is_made_behind_those_that_it_refers_to() {
+        let setup = case().setup().join(";\n");
+        let place = |text: &str| setup.find(text).unwrap_or_else(|| panic!("{text} is not in {setup}"));
+        assert!(place(r#"create table "shop"."customers""#) < place(r#"create table "shop"."orders""#));
+        assert!(place(r#"insert into "shop"."orders""#) < place("create_stream_table('marts.totals'"));
+    }
+
+    #[test]
+    fn a_round_ends_with_a_refresh_and_two_statements_are_a_transaction() {
+        let case = case();
+        assert_eq!(
+            case.round(&case.rounds[1]),
+            [
+                "begin",
+                r#"update "shop"."orders" set "customer" = 2, "note" = 'it''s' where "id" = 1"#,
+                r#"truncate "shop"."customers""#,
+                "commit",
+                "select pgtrickle.refresh_stream_table('marts.totals')",
+            ]
+        );
+    }
+
+    #[test]
+    fn every_part_but_a_key_can_go() {
+        let whole = case();
+        for part in Part::ALL {
+            match whole.without(part, &(0..1)) {
+                Some(less) => assert!(less.count(part) < whole.count(part), "{part:?}"),
+                None => assert_eq!(part, Part::Column),
+            }
+        }
+    }
+
+    #[test]
+    fn a_round_without_statements_still_refreshes() {
+        let less = case().without(Part::Item, &(0..2)).unwrap();
+        assert_eq!(less.rounds.len(), 2);
+        assert_eq!(less.round(&less.rounds[0]), ["select pgtrickle.refresh_stream_table('marts.totals')"]);
+    }
+
+    #[test]
+    fn a_column_goes_from_the_table_its_rows_and_its_statements() {
+        let less = case().without_unread_columns().unwrap();
+        let setup = less.setup().join(";\n");
+        assert!(!setup.contains("note") && !setup.contains("name"), "{setup}");
+        assert!(setup.contains("FOREIGN KEY (customer)"), "{setup}");
+        let round = less.round(&less.rounds[1]);
+        assert_eq!(round[1], r#"update "shop"."orders" set "customer" = 2 where "id" = 1"#);
+        assert_eq!(less.without_unread_columns(), None);
+    }
+
+    #[test]
+    fn a_query_is_quoted_so_that_it_can_be_read() {
+        assert_eq!(dollar_quoted("select 'a'"), "$$select 'a'$$");
+        assert_eq!(dollar_quoted("select '$$'"), "$query$select '$$'$query$");
+        assert_eq!(dollar_quoted("select 1 as a$"), "'select 1 as a$'");
+    }
+}

@@ -299,13 +299,56 @@ impl Source {
     }
 }
 
+/// Two sources, the first of which refers to the second.
+#[cfg(test)]
+fn sample() -> Vec<Source> {
+    let column = |name: &str, kind, type_name: &str| Column {
+        name: name.into(),
+        type_name: type_name.into(),
+        kind,
+        not_null: kind == Kind::Integer,
+        generated: None,
+        always: false,
+        labels: vec![],
+        size: None,
+        scale: None,
+    };
+    let source = |name: &str, columns| Source {
+        relation: Relation::new("shop", name),
+        columns,
+        key: vec![0],
+        references: vec![],
+        rules: vec![],
+        partitioned: None,
+        types: vec![],
+        out_of_reach: None,
+        triggers: vec![],
+        cascades: false,
+        view: None,
+        readers: vec![],
+        only_inserts: false,
+    };
+    let (id, customer) =
+        (column("id", Kind::Integer, "integer"), column("customer", Kind::Integer, "integer"));
+    let customers = source("customers", vec![id.clone(), column("name", Kind::Text, "text")]);
+    let reference = Reference {
+        columns: vec![1],
+        target: customers.relation.clone(),
+        target_columns: vec!["id".into()],
+        clause: "FOREIGN KEY (customer) REFERENCES shop.customers(id)".into(),
+    };
+    let orders = source("orders", vec![id, customer, column("note", Kind::Text, "text")]);
+    vec![Source { references: vec![reference], ..orders }, customers]
+}
+
+#[cfg(test)]
+fn row(values: &[&str]) -> Row {
+    values.iter().map(|value| (*value != "NULL").then(|| (*value).to_owned())).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn row(values: &[&str]) -> Row {
-        values.iter().map(|value| Some((*value).to_owned())).collect()
-    }
 
     #[test]
     fn rows_that_went_together_come_back_together() {

@@ -115,7 +115,7 @@ impl Mutator {
             }
             known.recent.extend(after.clone());
         }
-        if self.random.percent(30) {
+        if self.random.percent(30) && !self.sources[effect.source].only_inserts {
             self.echo.extend(effect.inverse());
             self.echo.truncate(GROUP);
         }
@@ -299,5 +299,92 @@ impl Mutator {
     fn fresh(&mut self, source: usize, at: usize) -> Option<String> {
         self.next_number += 1;
         value::fresh(&self.sources[source].columns[at], self.next_number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{
+        super::{row, sample},
+        *,
+    };
+
+    fn mutator(seed: u64, only_inserts: bool) -> Mutator {
+        let mut sources = sample();
+        sources[0].only_inserts = only_inserts;
+        let orders = (1..30).map(|n| row(&[&n.to_string(), &(1 + n % 5).to_string(), "note"])).collect();
+        let customers = (1..6).map(|n| row(&[&n.to_string(), "Ada"])).collect();
+        Mutator::new(seed, sources, vec![(orders, true), (customers, true)])
+    }
+
+    /// What a server that takes everything would answer.
+    fn effect(mutator: &Mutator, change: &Change) -> Effect {
+        let source = change.source();
+        let rows = match change {
+            Change::Truncate { .. } => return mutator.emptied(source),
+            Change::Insert { rows, .. } => rows.iter().map(|row| (None, Some(row.clone()))).collect(),
+            Change::Delete { of, .. } => of.iter().map(|row| (Some(row.clone()), None)).collect(),
+            Change::Update { set, of, .. } => {
+                let after = |row: &Row| {
+                    let mut row = row.clone();
+                    set.iter().for_each(|(at, value)| row[*at].clone_from(value));
+                    row
+                };
+                of.iter().map(|row| (Some(row.clone()), Some(after(row)))).collect()
+            }
+        };
+        Effect { source, rows }
+    }
+
+    fn changes(mut mutator: Mutator, of: &[usize], count: usize) -> Vec<Change> {
+        let mut changes = Vec::new();
+        while changes.len() < count {
+            for _ in 0..mutator.begin_round(of).into_iter().sum() {
+                let Some(change) = mutator.change() else { continue };
+                mutator.saw(&effect(&mutator, &change));
+                changes.push(change);
+            }
+        }
+        changes
+    }
+
+    #[test]
+    fn a_seed_decides_everything() {
+        let of_seed = |seed| changes(mutator(seed, false), &[0, 1], 200);
+        assert_eq!(of_seed(7), of_seed(7));
+        assert_ne!(of_seed(7), of_seed(8));
+    }
+
+    #[test]
+    fn every_kind_of_change_comes_up() {
+        let changes = changes(mutator(1, false), &[0, 1], 2000);
+        let some = |what: fn(&Change) -> bool| assert!(changes.iter().any(what));
+        some(|change| matches!(change, Change::Truncate { .. }));
+        some(|change| matches!(change, Change::Insert { rows, .. } if rows.len() > 1));
+        some(|change| matches!(change, Change::Delete { of, .. } if of.len() > 1));
+        some(|change| matches!(change, Change::Update { set, .. } if set[0].0 == 0));
+        some(|change| matches!(change, Change::Update { set, .. } if set[0].1.is_none()));
+        some(|change| matches!(change, Change::Update { set, .. } if set.len() > 1));
+    }
+
+    #[test]
+    fn what_is_only_appended_to_gets_inserts_alone() {
+        let changes = changes(mutator(3, true), &[0], 300);
+        assert!(changes.iter().all(|change| matches!(change, Change::Insert { .. })));
+    }
+
+    #[test]
+    fn new_rows_refer_to_rows_that_are_there_under_keys_of_their_own() {
+        let changes = changes(mutator(4, true), &[0], 300);
+        let inserted = |change: &Change| match change {
+            Change::Insert { rows, .. } => rows.clone(),
+            Change::Update { .. } | Change::Delete { .. } | Change::Truncate { .. } => vec![],
+        };
+        let rows: Vec<Row> = changes.iter().flat_map(inserted).collect();
+        let keys: BTreeSet<_> = rows.iter().map(|row| row[0].clone()).collect();
+        assert_eq!(keys.len(), rows.len());
+        assert!(rows.iter().all(|row| (1..6).any(|n: i32| row[1] == Some(n.to_string()))));
     }
 }

@@ -107,3 +107,52 @@ fn comment(text: &str) -> String {
 pub fn without_database(query: &str, database: &str) -> String {
     query.replace(&format!("{}.\"", quote_identifier(database)), "\"")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Change, Made, row, sample},
+        *,
+    };
+    use crate::{judge::equality::Column, model::Relation};
+
+    #[test]
+    fn a_script_says_what_is_wrong_and_shows_it() {
+        let relation = Relation::new("marts", "names");
+        let query = "select id, name from shop.customers";
+        let column = |name: &str, kind| Column { name: name.into(), kind };
+        let table = Comparable {
+            relation: relation.clone(),
+            query: query.into(),
+            with_ties: None,
+            is_populated: true,
+            waiting: vec![],
+            lags: false,
+            columns: vec![column("id", Kind::Exact), column("name", Kind::Json)],
+        };
+        let made = Made { relation, query: query.into(), mode: "DIFFERENTIAL".into(), arguments: vec![] };
+        let ada = vec![row(&["1", "Ada"])];
+        let case = Case {
+            sources: sample()[1..].to_vec(),
+            rows: vec![ada.clone()],
+            others: vec![],
+            tables: vec![made],
+            rounds: vec![vec![vec![Change::Delete { source: 0, of: ada }]]],
+        };
+        let script = case.script(&Evidence {
+            wrong: "not equal to its query: 1 row too many".into(),
+            details: vec!["+ id = 1\n; drop table x".into()],
+            engine: "pg_trickle 0.67.0 on PostgreSQL 18.4".into(),
+            found: "seed 1, round 3".into(),
+            seen: Seen::Reduced,
+            table: &table,
+        });
+        insta::assert_snapshot!(script);
+    }
+
+    #[test]
+    fn the_name_of_the_database_is_left_out_of_a_query() {
+        let query = without_database(r#"select * from "shop_ci"."marts"."a""#, "shop_ci");
+        assert_eq!(query, r#"select * from "marts"."a""#);
+    }
+}

@@ -96,8 +96,10 @@ impl<'a> Moving<'a> {
         };
         let mut sources = client.sources().await?;
         for source in &mut sources {
+            // What the catalog says of it comes and goes with the rows; a model means it.
             source.only_inserts = wanted.iter().any(|table| {
                 source.readers.contains(&table.relation)
+                    && table.origin.is_some()
                     && table.settings.get(Setting::AppendOnly) == Some(&Value::Bool(true))
             });
             if wishes.put_back && source.out_of_reach.is_none() {
@@ -289,6 +291,9 @@ pub(super) fn is_immediate(table: &StreamTable) -> bool {
 
 /// Why the rows of a source could not be put back for certain, if they could not.
 fn untouchable(source: &Source) -> Option<String> {
+    if source.only_inserts {
+        return Some("is only appended to, and new rows could not be taken back".to_owned());
+    }
     if !source.triggers.is_empty() {
         return Some(format!("has triggers of its own: {}", source.triggers.join(", ")));
     }

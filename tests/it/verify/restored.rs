@@ -2,10 +2,10 @@
 
 use std::{fs, process::Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{create, everything, outcome, verify};
-use crate::support::{Database, pgtrickle_ci};
+use crate::support::{Database, manifest, model, pgtrickle_ci};
 
 /// All rows of the sources, as one text.
 const SUM: &str = "select md5(string_agg(t, ';' order by t)) from (select p::text as t from people as p union all select s::text from sales as s
@@ -44,6 +44,26 @@ fn the_sources_are_as_before_whatever_ends_it() {
             serde_json::from_slice(&fs::read(dir.path().join("report.json")).unwrap()).unwrap();
         assert!(outcome(&report, "verify", "rounds")["message"].as_str().unwrap().contains("round"), "{way}");
     }
+}
+
+#[test]
+fn what_is_only_appended_to_is_left_alone_where_rows_have_to_go_again() {
+    let database = Database::new();
+    database.run(
+        "create table journal (id int primary key, what text); insert into journal values (1, 'a');
+         select pgtrickle.create_stream_table('public.appended', 'select id, what from public.journal', '1h', 'DIFFERENTIAL', append_only => true)",
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let model = model("appended", "select id, what from public.journal", &json!({"append_only": true}));
+    let manifest = manifest(dir.path(), "manifest.json", [model].into_iter());
+    let name = &database.endpoint.database;
+    let (ran, report) = verify(
+        &database,
+        &["--manifest", manifest.to_str().unwrap(), "--allow-writes", name, "--budget", "1s"],
+    );
+    ran.expect(0);
+    let left = outcome(&report, "verify", "public.journal");
+    assert!(left["message"].as_str().unwrap().contains("is only appended to"), "{left:#}");
 }
 
 #[test]
