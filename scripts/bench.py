@@ -1,6 +1,6 @@
 """The measurements of scripts/bench.sh, which prepares what they need and says where."""
 
-import json, os, random, re, statistics, subprocess, sys, time
+import json, os, random, re, shutil, statistics, subprocess, sys, time
 
 BINARY = os.environ["BENCHED"]
 
@@ -240,6 +240,23 @@ def manifest(models, file):
     macros = {f"macro.shop.m{n}": {"macro_sql": "{% macro m() %}select 1{% endmacro %}" * 10} for n in range(500)}
     with open(file, "w") as out:
         json.dump({"metadata": metadata, "nodes": nodes, "sources": {}, "macros": macros, "exposures": {}, "parent_map": parents, "child_map": children}, out)
+
+
+def verify():
+    """How fast the twenty-two TPC-H queries are compared while their eight sources change."""
+    root, project = os.getcwd(), "target/bench/tpch"
+    shutil.copytree("integration_tests_tpch", project)
+    with open(f"{project}/packages.yml", "w") as packages:
+        packages.write(f"packages:\n  - local: {root}\n")
+    os.chdir(project)
+    print("the TPC-H project, 20 s of changes on the emulator")
+    for seed in ("1", "2", "3"):
+        once("run", "--engine", "emulator", "--budget", "20s", "--seed", seed, "--json", "report.json")
+        with open("report.json") as report:
+            outcomes = json.load(report)["outcomes"]
+        rounds = next(o for o in outcomes if o["stage"] == "verify" and o["subject"] == "rounds")
+        print("  " + "; ".join([rounds["message"], *rounds["details"]]), flush=True)
+    os.chdir(root)
 
 
 def weighed(*command):
