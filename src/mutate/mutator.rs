@@ -329,7 +329,9 @@ mod tests {
             Change::Update { set, of, .. } => {
                 let after = |row: &Row| {
                     let mut row = row.clone();
-                    set.iter().for_each(|(at, value)| row[*at].clone_from(value));
+                    for (at, value) in set {
+                        row[*at].clone_from(value);
+                    }
                     row
                 };
                 of.iter().map(|row| (Some(row.clone()), Some(after(row)))).collect()

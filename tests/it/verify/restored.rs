@@ -55,7 +55,7 @@ fn what_is_only_appended_to_is_left_alone_where_rows_have_to_go_again() {
     );
     let dir = tempfile::tempdir().unwrap();
     let model = model("appended", "select id, what from public.journal", &json!({"append_only": true}));
-    let manifest = manifest(dir.path(), "manifest.json", [model].into_iter());
+    let manifest = manifest(dir.path(), "manifest.json", [model]);
     let name = &database.endpoint.database;
     let (ran, report) = verify(
         &database,
