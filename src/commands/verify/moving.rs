@@ -67,6 +67,8 @@ pub(super) struct Moving<'a> {
     pub(super) unreached: BTreeSet<Relation>,
     /// How much attention the wanted tables are worth.
     worth: BTreeMap<Relation, usize>,
+    /// How long to wait before a TRUNCATE.
+    calm: Duration,
     pub(super) refused: usize,
     /// Rounds whose rows the queries themselves cannot bear.
     pub(super) unbearable: usize,
@@ -82,6 +84,7 @@ impl<'a> Moving<'a> {
         wanted: &[&StreamTable],
         wishes: &'a Wishes,
         changed_first: &BTreeSet<Relation>,
+        calm: Duration,
     ) -> Result<Self, crate::Error> {
         let plain: Vec<&StreamTable> = deployed.iter().map(|deployed| &deployed.table).collect();
         let sorted = order::topological(&plain).map_err(|members| crate::plan::Cycle { members })?;
@@ -130,6 +133,7 @@ impl<'a> Moving<'a> {
             compared: BTreeMap::new(),
             unreached: BTreeSet::new(),
             worth: wanted.iter().map(worth).collect(),
+            calm,
             refused: 0,
             unbearable: 0,
             thinking: Duration::ZERO,
@@ -206,6 +210,9 @@ impl<'a> Moving<'a> {
         self.client.run_script("begin").await?;
         for think in changes {
             let Some(change) = self.thought(think) else { continue };
+            if matches!(change, Change::Truncate { .. }) {
+                tokio::time::sleep(self.calm).await;
+            }
             match self.client.change(&change, self.mutator.sources()).await? {
                 Changed::Refused(message) => {
                     self.refused += 1;
