@@ -280,7 +280,8 @@ impl<'a> Moving<'a> {
     }
 
     pub(super) fn found(&mut self, relation: &Relation, what: Wrong) {
-        self.findings.insert(relation.clone(), Finding { round: self.rounds.len(), what });
+        // What goes wrong later may come of what went wrong first.
+        self.findings.entry(relation.clone()).or_insert(Finding { round: self.rounds.len(), what });
     }
 
     /// Lets the mutator think, and takes the time.
