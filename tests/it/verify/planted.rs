@@ -8,6 +8,7 @@ use super::{
     faulty::{self, Faulty},
     verify_in,
 };
+use crate::support::pgtrickle_ci;
 
 #[test]
 fn forgotten_deletes_are_found() {
@@ -42,6 +43,30 @@ fn a_source_of_a_join_that_is_skipped_is_found() {
 #[test]
 fn the_last_row_of_a_group_that_is_dropped_is_found() {
     is_found("drops_last_of_group");
+}
+
+#[test]
+fn an_interruption_while_a_script_gets_smaller_leaves_no_database_behind() {
+    let database = Faulty::server().database("shop_interrupted", "counts_moves_twice");
+    faulty::psql(&database, SHOP);
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = pgtrickle_ci()
+        .current_dir(dir.path())
+        .args(["verify", "--database-url", database.url().reveal(), "--budget", "10s"])
+        .args(["--allow-writes", &database.database])
+        .spawn()
+        .unwrap();
+    let sql =
+        format!("select 'is there' from pg_database where datname = 'pgtrickle_ci_case_{}'", child.id());
+    let is_there = || faulty::psql(&database, &sql).contains("is there");
+    while !is_there() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended without making a database");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(!is_there());
 }
 
 const SHOP: &str = "
