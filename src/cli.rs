@@ -378,6 +378,9 @@ pub struct PlanArgs {
         hide_env = true
     )]
     pub out: Option<PathBuf>,
+    /// Show changed queries as a whole, and not their changed lines alone
+    #[arg(long, env = "PGTRICKLE_CI_FULL", hide_env = true)]
+    pub full: bool,
     /// Exit with 1 when something would change
     #[arg(long, env = "PGTRICKLE_CI_EXIT_CODE", hide_env = true)]
     pub exit_code: bool,

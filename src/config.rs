@@ -429,6 +429,7 @@ fn ui(global: &cli::GlobalArgs, environment: &Environment) -> Ui {
     Ui {
         quiet: global.quiet,
         verbose: global.verbose,
+        full: false,
         color,
         width: columns.or_else(output::terminal_width).unwrap_or(100).clamp(40, 160),
         runner: environment.get("GITHUB_ACTIONS") == Some("true"),

@@ -30,6 +30,8 @@ pub struct Ui {
     pub quiet: bool,
     /// What dbt says, too.
     pub verbose: bool,
+    /// Changed queries as a whole.
+    pub full: bool,
     /// Colour.
     pub color: bool,
     /// The columns of the terminal.

@@ -38,7 +38,7 @@ pub(super) async fn base(config: &Config, args: &PlanArgs) -> Result<Option<Base
     }
     let file = ProjectFile::read(&args.desired.models.project.project_dir)?;
     let target = target(config, &args.desired.models.project, &file)?;
-    let kept = kept(config, args, &revision, &target)?;
+    let kept = kept(config, args, &revision, &target).await?;
     if !kept.join("manifest.json").is_file() {
         config.ui.say(&format!("compiling {name}"));
         compile(config, args, &revision, target, &kept).await?;
@@ -46,12 +46,27 @@ pub(super) async fn base(config: &Config, args: &PlanArgs) -> Result<Option<Base
     Ok(Some(Base { manifest: Some(kept.join("manifest.json")), name }))
 }
 
-/// Where what dbt compiled of a revision is kept: in the project's own target folder, under a name that another target
-/// or other variables do not share.
-fn kept(config: &Config, args: &PlanArgs, revision: &Revision, target: &Target) -> Result<PathBuf, Error> {
+/// Where what dbt compiled of a revision is kept: in the project's own target folder, under a name that another dbt,
+/// another target and other variables do not share.
+async fn kept(
+    config: &Config,
+    args: &PlanArgs,
+    revision: &Revision,
+    target: &Target,
+) -> Result<PathBuf, Error> {
     let mut hasher = DefaultHasher::new();
-    (&target.profile, &target.name, &target.schema, &target.endpoint.database, &args.desired.vars)
-        .hash(&mut hasher);
+    (&target.profile, &target.name, &target.schema, &args.desired.vars).hash(&mut hasher);
+    let endpoint = &target.endpoint;
+    (&endpoint.host, endpoint.port, &endpoint.user, &endpoint.database).hash(&mut hasher);
+    for name in revision.asks_for().await.map_err(dbt::Error::from)? {
+        (config.environment.get(&name), name).hash(&mut hasher);
+    }
+    // A dbt that is installed anew has another program, or other packages beside it.
+    if let Some(program) = dbt::program(&config.environment.path()) {
+        for place in dbt::packages_of(&program).into_iter().chain([program]) {
+            (fs::metadata(&place).and_then(|data| data.modified()).ok(), place).hash(&mut hasher);
+        }
+    }
     let name = format!("{}-{:016x}", revision.commit, hasher.finish());
     let manifest = manifest_file(config, &args.desired.models.project)?;
     Ok(manifest.with_file_name("pgtrickle-ci").join(name))

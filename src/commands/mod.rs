@@ -30,12 +30,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     Error,
-    cli::{Cli, Command, CompletionsArgs, ModelsArgs, ProjectArgs, ReportArgs, ServerArgs},
+    cli::{Cli, Command, CompletionsArgs, ModelsArgs, ProjectArgs, ReportArgs, SelectArgs, ServerArgs},
     config::Config,
     dbt,
     exit::Exit,
     model::{Outcome, Stage, Verdict},
-    output,
+    output::{self, Ui},
     pg::{self, Client},
     project::Project,
     report::{self, Engine, Report, terminal::Style},
@@ -53,36 +53,43 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
         Command::Init(args) => &args.project_dir,
         Command::Comment(_) | Command::Ephemeral(_) | Command::Completions(_) => Path::new("."),
     };
-    let config = Config::resolve(&cli.global, project_dir)?;
+    let mut config = Config::resolve(&cli.global, project_dir)?;
+    config.ui.full = matches!(&cli.command, Command::Plan(args) if args.full);
     match &cli.command {
         Command::Run(args) => {
-            reported(&config, "run", &args.reports, async |report| run::gate(&config, args, report).await)
-                .await
+            reported(&config, "run", (&args.selection, &args.reports), async |report| {
+                run::gate(&config, args, report).await
+            })
+            .await
         }
         Command::Plan(args) => {
-            let exit = reported(&config, "plan", &args.reports, async |report| {
-                plan::plan(&config, args, report).await
-            });
+            let exit =
+                reported(&config, "plan", (&args.desired.models.selection, &args.reports), async |report| {
+                    plan::plan(&config, args, report).await
+                });
             exit.await
         }
         Command::Apply(args) => {
-            let exit = reported(&config, "apply", &args.reports, async |report| {
-                apply::apply(&config, args, report).await
-            });
+            let exit =
+                reported(&config, "apply", (&args.desired.models.selection, &args.reports), async |report| {
+                    apply::apply(&config, args, report).await
+                });
             exit.await
         }
         Command::Wait(args) => {
-            reported(&config, "wait", &args.reports, async |report| wait::wait(&config, args, report).await)
-                .await
+            reported(&config, "wait", (&args.models.selection, &args.reports), async |report| {
+                wait::wait(&config, args, report).await
+            })
+            .await
         }
         Command::Check(args) => {
-            reported(&config, "check", &args.reports, async |report| {
+            reported(&config, "check", (&args.models.selection, &args.reports), async |report| {
                 check::check(&config, args, report).await
             })
             .await
         }
         Command::Verify(args) => {
-            let exit = reported(&config, "verify", &args.reports, async |report| {
+            let exit = reported(&config, "verify", (&args.models.selection, &args.reports), async |report| {
                 verify::verify(&config, args, report).await
             });
             exit.await
@@ -114,7 +121,7 @@ enum Ending {
 async fn reported(
     config: &Config,
     command: &'static str,
-    reports: &ReportArgs,
+    (selection, reports): (&SelectArgs, &ReportArgs),
     work: impl AsyncFnOnce(&mut Report) -> Result<Exit, Error>,
 ) -> Result<Exit, Error> {
     for file in [&reports.json, &reports.junit, &reports.markdown].into_iter().flatten() {
@@ -123,6 +130,7 @@ async fn reported(
     let mut report = Report::begin(command, OffsetDateTime::now_utc());
     report.strict = config.is_strict(reports);
     report.commit = config.commit();
+    report.selection = selection::shown(selection);
     let started = Instant::now();
     // The losing side is dropped, and with it whatever it had started.
     let ending = tokio::select! {
@@ -165,7 +173,8 @@ fn write(config: &Config, reports: &ReportArgs, report: &Report, ending: &Ending
         matches!(ending, Ending::Done(Err(_))) && report.outcomes.len() == 1 && report.plan.is_none();
     let unwanted = config.ui.quiet && report.passed();
     if !taken && !only_an_error && !unwanted {
-        let style = Style { color: config.ui.color, width: config.ui.width, verbose: config.ui.verbose };
+        let Ui { color, width, verbose, full, .. } = config.ui;
+        let style = Style { color, width, verbose, full };
         output::report_to_stdout(&report::terminal::render(report, &style))?;
     }
     Ok(())

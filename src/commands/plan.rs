@@ -1,6 +1,9 @@
 //! `plan`: what would change. It reads, and writes nothing.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     Error,
@@ -27,14 +30,16 @@ pub(super) async fn plan(config: &Config, args: &PlanArgs, report: &mut Report) 
     selector(&args.desired.models.selection)?;
     let base = base(config, args).await?;
     let baseline = base.as_ref().and_then(|base| base.manifest.as_deref());
+    // Before the other one, so that no two are in memory but for their stream tables.
+    let before = baseline.map(Before::read).transpose()?;
     let (project, selected) = desired(config, &args.desired, &args.server, baseline).await?;
     report.project = Some(project.name.clone());
     let policy = config.policy(&args.policy, &project.name);
     let plan = if let Some(base) = &base {
         report.target = Some(base.name.clone());
-        let before = baseline.map(|file| of_the_same(&project, file)).transpose()?.unwrap_or_default();
-        Plan::between(&project.tables, &as_deployed(before), &Answers::default(), &policy)?
-            .with_readers(&project.graph)
+        let before = before.map(|before| before.of_the_same(&project)).transpose()?.unwrap_or_default();
+        Plan::between(&project.tables, &before, &Answers::default(), &policy)?
+            .with_readers(&project)
             .narrowed(selected.as_ref(), &project.tables)
     } else {
         let client =
@@ -56,14 +61,26 @@ pub(super) async fn plan(config: &Config, args: &PlanArgs, report: &mut Report) 
     Ok(if args.exit_code && changes { Exit::Refused } else { Exit::Passed })
 }
 
-/// The manifest of an earlier state of a project.
-fn of_the_same(project: &Project, file: &Path) -> Result<Project, Error> {
-    let baseline = dbt::read_manifest(file)?;
-    if baseline.name == project.name {
-        return Ok(baseline);
+/// An earlier state of a project.
+struct Before {
+    file: PathBuf,
+    name: String,
+    tables: Vec<Deployed>,
+}
+
+impl Before {
+    fn read(file: &Path) -> Result<Self, Error> {
+        let project = dbt::read_manifest(file)?;
+        Ok(Self { file: file.to_owned(), name: project.name.clone(), tables: as_deployed(project) })
     }
-    let file = file.display().to_string();
-    Err(project::Error::OtherProject { file, other: baseline.name, name: project.name.clone() }.into())
+
+    fn of_the_same(self, project: &Project) -> Result<Vec<Deployed>, Error> {
+        if self.name == project.name {
+            return Ok(self.tables);
+        }
+        let file = self.file.display().to_string();
+        Err(project::Error::OtherProject { file, other: self.name, name: project.name.clone() }.into())
+    }
 }
 
 /// A project, and which of its models are meant where not all are.
@@ -144,7 +161,7 @@ pub(super) async fn against(
         }
     }
     let plan = Plan::between(&project.tables, &standing.tables, &answers, policy)?;
-    Ok((plan.with_readers(&project.graph), standing))
+    Ok((plan.with_readers(project), standing))
 }
 
 /// A project as it would stand in a server that it had just been deployed to.

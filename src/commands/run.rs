@@ -54,7 +54,7 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
     };
     let selected = selected.as_ref();
     let Some((project, rehearsing)) =
-        deploy((config, args, selected), &dbt, &client, rehearsing, report).await?
+        deploy((config, args, selected), &dbt, &place, rehearsing, report).await?
     else {
         return Ok(Exit::Refused);
     };
@@ -122,12 +122,13 @@ async fn prepare(
 async fn deploy<'a>(
     (config, args, selected): (&Config, &RunArgs, Option<&BTreeSet<String>>),
     dbt: &Dbt,
-    client: &Client,
+    place: &Place<'_>,
     mut rehearsing: Option<Rehearsing<'a>>,
     report: &mut Report,
 ) -> Result<Option<(Project, Option<Rehearsing<'a>>)>, Error> {
+    let client = place.client;
     let before = client.catalog().await?;
-    let planned = if before.is_empty() {
+    let planned = if before.is_empty() && (place.own.is_some() || !is_occupied(dbt, client).await?) {
         None
     } else {
         Some(plan_first((config, args, selected), dbt, client, report).await?)
@@ -226,6 +227,13 @@ async fn run_fixtures(config: &Config, client: &Client) -> Result<(), Error> {
             .map_err(|error| dbt::Error::Fixture { file: file.clone(), message: error.to_string() })?;
     }
     Ok(())
+}
+
+/// Whether something else has the name of a stream table, and would have to go.
+async fn is_occupied(dbt: &Dbt, client: &Client) -> Result<bool, Error> {
+    dbt.parse().await?;
+    let wanted: Vec<Relation> = dbt.graph()?.stream_tables().cloned().collect();
+    Ok(!client.standing(&wanted).await?.occupied.is_empty())
 }
 
 /// The plan of a server that already has stream tables is made before anything is touched, so that what it refuses

@@ -17,6 +17,15 @@ pub(super) fn selector(args: &SelectArgs) -> Result<Option<Selector>, Error> {
     Ok(Selector::parse(&args.select, &args.exclude)?)
 }
 
+/// What was typed, as it is typed.
+pub(super) fn shown(args: &SelectArgs) -> Option<String> {
+    let flag =
+        |flag: &str, words: &[String]| (!words.is_empty()).then(|| format!("{flag} {}", words.join(" ")));
+    let flags: Vec<String> =
+        [flag("--select", &args.select), flag("--exclude", &args.exclude)].into_iter().flatten().collect();
+    (!flags.is_empty()).then(|| flags.join(" "))
+}
+
 /// The models that are meant in a manifest; `None` when all are, because nothing was typed.
 pub(super) fn selected(
     config: &Config,

@@ -51,11 +51,7 @@ impl Dbt {
         vars: Option<String>,
         ui: Ui,
     ) -> Result<Self, Error> {
-        let program = path
-            .iter()
-            .map(|dir| dir.join("dbt"))
-            .find(|program| program.is_file())
-            .ok_or(Error::NotInstalled)?;
+        let program = program(path).ok_or(Error::NotInstalled)?;
         let scratch = tempfile::Builder::new().prefix("pgtrickle-ci-dbt-").tempdir();
         let scratch = scratch.map_err(|source| Error::Start { source })?;
         target.write(scratch.path())?;
@@ -248,6 +244,19 @@ impl Dbt {
         }
         process
     }
+}
+
+/// dbt, on the path.
+pub fn program(path: &[PathBuf]) -> Option<PathBuf> {
+    path.iter().map(|dir| dir.join("dbt")).find(|program| program.is_file())
+}
+
+/// The folders of Python packages that lie beside a program of a Python environment.
+pub fn packages_of(program: &Path) -> Vec<PathBuf> {
+    let lib = program.parent().and_then(Path::parent).map(|root| root.join("lib"));
+    let pythons = lib.and_then(|lib| std::fs::read_dir(lib).ok()).into_iter().flatten().flatten();
+    let packages = pythons.map(|python| python.path().join("site-packages"));
+    packages.filter(|packages| packages.is_dir()).collect()
 }
 
 /// Reads a manifest, with the compiled SQL that lies beside it for models whose own copy is lost.

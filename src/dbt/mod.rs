@@ -9,7 +9,7 @@ mod revision;
 use std::path::{Path, PathBuf};
 
 use crate::project::Project;
-pub use invocation::{Dbt, Invocation, read_manifest, read_selection};
+pub use invocation::{Dbt, Invocation, packages_of, program, read_manifest, read_selection};
 pub use profile::{Target, WantedProfile};
 pub use project_file::{ProjectFile, mentions_sources};
 

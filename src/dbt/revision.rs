@@ -1,6 +1,7 @@
 //! A revision of the repository that a dbt project is in: checked out for as long as it takes to compile it.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
     process::Stdio,
@@ -105,6 +106,23 @@ impl Revision {
     pub async fn has_project(&self) -> bool {
         let file = format!("{}:{}dbt_project.yml", self.commit, self.inside);
         git(&self.repository, &["cat-file", "-e", &file]).await.is_ok()
+    }
+
+    /// The environment variables that the project's files in this revision ask for by name.
+    pub async fn asks_for(&self) -> Result<BTreeSet<String>, GitError> {
+        let pattern = "env_var\\([[:space:]]*['\"][A-Za-z_][A-Za-z0-9_]*";
+        let place = format!("{}:{}", self.commit, self.inside);
+        let found = git(&self.repository, &["grep", "-h", "-o", "-I", "-E", "-e", pattern, &place]).await;
+        match found {
+            Ok(found) => Ok(found
+                .lines()
+                .filter_map(|line| line.rsplit(['\'', '"']).next())
+                .map(ToOwned::to_owned)
+                .collect()),
+            // That is how git says that it found nothing.
+            Err(GitError::Failed { said, .. }) if said.is_empty() => Ok(BTreeSet::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Checks the revision out in a folder of its own, which is gone with the answer. What is not committed, and what
@@ -254,6 +272,20 @@ mod tests {
         let trees = git(repository.path(), &["worktree", "list", "--porcelain"]).await.unwrap();
         assert_eq!(trees.matches("worktree ").count(), 1, "{trees}");
         assert!(!Revision::find(&project, "none").await.unwrap().has_project().await);
+    }
+
+    #[tokio::test]
+    async fn the_variables_that_a_revision_asks_for_are_found() {
+        let repository = repository();
+        let project = repository.path().join("dbt");
+        let first = Revision::find(&project, "first").await.unwrap();
+        assert_eq!(first.asks_for().await.unwrap(), BTreeSet::new());
+        run(
+            &project,
+            "printf \"{{ env_var('ONE') }} {{ env_var( \\\"TWO_2\\\", 'x') }}\" > a.sql; git add a.sql; git commit -q -m variables",
+        );
+        let head = Revision::find(&project, "HEAD").await.unwrap();
+        assert_eq!(head.asks_for().await.unwrap(), BTreeSet::from(["ONE".to_owned(), "TWO_2".to_owned()]));
     }
 
     #[tokio::test]

@@ -49,7 +49,12 @@ impl Client {
         let wire = wire_config(endpoint, limits);
         let tls = tls::connector(endpoint)?;
         let failed = |source| Error::connecting(endpoint, &source);
-        let (client, mut connection) = wire.connect(tls).await.map_err(failed)?;
+        // Its own limit is for the network; what listens there may still never say a word.
+        let Ok(connected) = tokio::time::timeout(limits.connect * 2, wire.connect(tls)).await else {
+            let reason = "it does not answer".into();
+            return Err(Error::Connect { endpoint: endpoint.to_string(), reason, code: None });
+        };
+        let (client, mut connection) = connected.map_err(failed)?;
         let news = Arc::new(Notify::new());
         let heard = Arc::clone(&news);
         // Its end is seen by the next query, which then fails with the reason.
@@ -246,4 +251,19 @@ fn wire_config(endpoint: &Endpoint, limits: Limits) -> tokio_postgres::Config {
         config.password(endpoint.password.reveal());
     }
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_listens_and_says_nothing_is_no_server() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("postgresql://u@127.0.0.1:{}/d", silent.local_addr().unwrap().port());
+        let limit = Duration::from_millis(100);
+        let limits = Limits { connect: limit, statement: limit, lock: limit };
+        let error = Client::connect(&Endpoint::parse(&url).unwrap(), limits).await.err().unwrap();
+        assert!(error.to_string().ends_with("it does not answer"), "{error}");
+    }
 }

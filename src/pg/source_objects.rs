@@ -4,7 +4,10 @@ use serde::Deserialize;
 use tokio_postgres::types::ToSql;
 
 use super::{Client, Error, about};
-use crate::model::{Relation, relation::quote_identifier};
+use crate::model::{
+    Relation,
+    relation::{quote_identifier, quote_literal},
+};
 
 /// What it takes to have some relations elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -162,6 +165,13 @@ impl Client {
         );
         let inserted = self.wire.execute(&sql, &[&rows]).await;
         inserted.map(drop).map_err(|source| Error::asking("putting rows into a source", &source))
+    }
+
+    /// Lets the sequences behind these tables' columns go on where their rows end.
+    pub async fn set_sequences(&self, tables: &[&SourceRelation]) -> Result<(), Error> {
+        let names: Vec<String> = tables.iter().map(|table| quote_literal(&table.relation.quoted())).collect();
+        let script = include_str!("sql/set_sequences.sql").replace("$tables", &names.join(", "));
+        self.run_script(&script).await
     }
 
     /// Which of these extensions this server could not have.

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     model::{Column, Origin, Outcome, Relation, Setting, Stage, StreamTable, Value, Verdict},
-    project::Graph,
+    project::Project,
 };
 
 pub use actions::{Action, actions};
@@ -32,7 +32,7 @@ pub struct Plan {
     pub unmanaged: Vec<Relation>,
     /// What would go wrong, although each step for itself is possible.
     pub problems: Vec<Problem>,
-    /// What was not compared, and why; a line each.
+    /// What was not compared, and why, and what else is worth knowing; a line each.
     pub notes: Vec<String>,
 }
 
@@ -171,9 +171,20 @@ pub struct Counts {
 }
 
 impl Plan {
-    /// The same plan with what reads each table that changes: of the project's graph.
+    /// The same plan with what the project's graph says: what reads each table that changes, and which tables are filled
+    /// again whenever dbt runs, though nothing changes (docs/pg_trickle.md, "Source DDL").
     #[must_use]
-    pub fn with_readers(mut self, graph: &Graph) -> Self {
+    pub fn with_readers(mut self, project: &Project) -> Self {
+        let kept = self.steps.iter().filter(|step| matches!(step.change, Change::Keep | Change::Alter(_)));
+        let refilled = kept.filter(|step| project.remade.contains_key(&step.relation));
+        let refilled: Vec<String> = refilled.map(|step| step.relation.to_string()).collect();
+        if !refilled.is_empty() {
+            self.notes.push(format!(
+                "every run of dbt makes views and tables anew, and fills again what reads them: {}",
+                refilled.join(", ")
+            ));
+        }
+        let graph = &project.graph;
         for step in self.steps.iter_mut().filter(|step| step.change != Change::Keep) {
             let Some(origin) = &step.origin else { continue };
             let readers = graph.readers(&origin.unique_id);

@@ -131,6 +131,11 @@ impl Graph {
         self.nodes.iter().map(|node| &node.relation)
     }
 
+    /// Where its stream tables are, or would be.
+    pub fn stream_tables(&self) -> impl Iterator<Item = &Relation> {
+        self.nodes.iter().filter(|node| node.kind == "stream_table").map(|node| &node.relation)
+    }
+
     /// These nodes, and what has to be made for them to be made: everything upstream, up to what is there.
     pub fn needed(&self, ids: &BTreeSet<String>, is_there: impl Fn(&Relation) -> bool) -> BTreeSet<String> {
         let mut needed: BTreeSet<usize> = ids.iter().filter_map(|id| self.number(id)).collect();

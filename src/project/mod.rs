@@ -507,8 +507,8 @@ mod tests {
         let source = |name: &str| json!({"schema": "raw", "identifier": name, "name": name});
         let sources =
             json!({"source.shop.raw.orders": source("orders"), "source.shop.raw.unread": source("unread")});
-        let project = Project::read("m.json", &manifest(&nodes, &sources), |_, _| None).unwrap();
+        let read = Project::read_sources("m.json", &manifest(&nodes, &sources), None).unwrap();
         let files = BTreeSet::from(["models/a.sql".to_owned(), "models/b.sql".to_owned()]);
-        assert_eq!(project.sources, BTreeMap::from([(Relation::new("raw", "orders"), files)]));
+        assert_eq!(read, BTreeMap::from([(Relation::new("raw", "orders"), files)]));
     }
 }

@@ -15,11 +15,16 @@ pub(super) enum Line {
     Gap,
 }
 
-/// The lines that change between two queries, each group with one line of context around it.
-pub(super) fn folded(before: &str, after: &str) -> Vec<Line> {
+/// One line that stays on each side says where a change is.
+pub(super) const CLOSE: usize = 1;
+/// More lines than any query has.
+pub(super) const EVERYTHING: usize = usize::MAX / 4;
+
+/// The lines that change between two queries, each group with so many lines that stay around it.
+pub(super) fn lines(before: &str, after: &str, around: usize) -> Vec<Line> {
     let diff = TextDiff::from_lines(before.trim_end(), after.trim_end());
     let mut lines = Vec::new();
-    for (index, group) in diff.grouped_ops(1).iter().enumerate() {
+    for (index, group) in diff.grouped_ops(around).iter().enumerate() {
         if index > 0 {
             lines.push(Line::Gap);
         }
@@ -44,7 +49,7 @@ mod tests {
         let before = "select\n  a,\n  b,\n  c\nfrom t\nwhere x\ngroup by 1\norder by 1\n";
         let after = "select\n  a,\n  b2,\n  c\nfrom t\nwhere x\ngroup by 1\norder by 2";
         assert_eq!(
-            folded(before, after),
+            lines(before, after, CLOSE),
             [
                 Line::Same("  a,".into()),
                 Line::Removed("  b,".into()),
@@ -60,6 +65,7 @@ mod tests {
 
     #[test]
     fn blanks_at_the_end_are_no_change() {
-        assert_eq!(folded("select 1\n\n", "select 1"), []);
+        assert_eq!(lines("select 1\n\n", "select 1", CLOSE), []);
+        assert_eq!(lines("select 1\n\n", "select 1", EVERYTHING), []);
     }
 }

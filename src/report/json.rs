@@ -52,6 +52,9 @@ pub struct V1Report {
     pub elapsed_ms: u64,
     /// The dbt project's name, once it was known.
     pub project: Option<String>,
+    /// What `--select` and `--exclude` said; null where everything is meant.
+    #[serde(default)]
+    pub selection: Option<String>,
     /// The server, `host:port/database`, or the baseline; never with a password.
     pub target: Option<String>,
     /// What runs there, once it was known.
@@ -255,6 +258,7 @@ impl From<&Report> for V1Report {
             started_at: report.started_at.format(&Rfc3339).unwrap_or_default(),
             elapsed_ms: milliseconds(report.elapsed),
             project: report.project.clone(),
+            selection: report.selection.clone(),
             target: report.target.clone(),
             engine: report.engine.as_ref().map(V1Engine::from),
             tally: V1Tally::from(report.tally()),

@@ -142,6 +142,9 @@ fn sections(report: &Report) -> Vec<Section> {
 fn head(report: &Report) -> String {
     let icon = if report.passed() { "✅" } else { "❌" };
     let mut head = format!("### {icon} pgtrickle-ci {}\n\n", report.conclusion());
+    if let Some(selection) = &report.selection {
+        let _ = write!(head, "Of the models {} alone.\n\n", code(selection));
+    }
     if let Some(plan) = &report.plan {
         let _ = write!(head, "**{}**", plan.summary());
         let (kept, refused) = (plan.counts().keep, plan.refused().count());
@@ -302,7 +305,7 @@ fn diffs(plan: &Plan) -> Section {
 }
 
 fn diff_entry(relation: &Relation, before: &str, after: &str) -> String {
-    let lines = diff::folded(before, after);
+    let lines = diff::lines(before, after, diff::CLOSE);
     let mut shown: Vec<_> = lines
         .iter()
         .take(MOST_DIFF_LINES)

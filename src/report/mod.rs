@@ -35,6 +35,8 @@ pub struct Report {
     pub commit: Option<String>,
     /// The dbt project's name, once it is known.
     pub project: Option<String>,
+    /// What `--select` and `--exclude` said, where not everything is meant.
+    pub selection: Option<String>,
     /// The server as it may be printed, `host:port/database`, or the baseline that was compared with.
     pub target: Option<String>,
     /// What runs there, once that is known.
@@ -99,6 +101,7 @@ impl Report {
             command: command.into(),
             commit: None,
             project: None,
+            selection: None,
             target: None,
             engine: None,
             started_at,

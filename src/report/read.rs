@@ -88,6 +88,7 @@ fn report(document: V1Report) -> Result<Report, Unknown> {
     Ok(Report {
         commit: document.commit,
         project: document.project,
+        selection: document.selection,
         target: document.target,
         engine: document.engine.map(|e| Engine { postgres: e.postgres, pg_trickle: e.pg_trickle }),
         elapsed: Duration::from_millis(document.elapsed_ms),

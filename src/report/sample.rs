@@ -23,6 +23,7 @@ pub(super) fn report() -> Report {
     Report {
         commit: Some("ec26c3e57ca3a959ca5aad62de7213c562f8c821".into()),
         project: Some("shop".into()),
+        selection: Some(format!("--select tag:{HOSTILE_NAME}")),
         target: Some("127.0.0.1:5432/shop_ci".into()),
         engine: Some(Engine { postgres: "18.4".into(), pg_trickle: "0.67.0-emulator".into() }),
         elapsed: Duration::from_millis(12_340),

@@ -27,6 +27,8 @@ pub struct Style {
     pub width: usize,
     /// Whether to say everything: whole messages in the table, the details of good checks, whole lists.
     pub verbose: bool,
+    /// Whether changed queries are shown as a whole, and not their changed lines alone.
+    pub full: bool,
 }
 
 /// Below this many columns a table with all its columns is harder to read than one with few.
@@ -74,6 +76,9 @@ fn put_header(page: &mut Page, report: &Report) {
         ["pgtrickle-ci ", report.command.as_str(), &project.unwrap_or_default(), &target.unwrap_or_default()]
             .concat();
     page.put(0, BOLD, &title);
+    if let Some(selection) = &report.selection {
+        page.put(0, PLAIN, &format!("of the models {} alone", text::line(selection)));
+    }
     if let Some(engine) = &report.engine {
         let paint = if engine.is_emulator() { YELLOW } else { PLAIN };
         page.put(0, paint, &format!("engine: {}", engine.describe()));
@@ -124,8 +129,9 @@ fn put_step(page: &mut Page, step: &Step, names: usize) {
     for (key, value) in settings {
         page.put(BODY, PLAIN, &format!("{key:<keys$}  {}", text::line(&value)));
     }
-    let lines =
-        step.change.query().map(|query| diff::folded(&query.before, &query.after)).unwrap_or_default();
+    let around = if page.style.full { diff::EVERYTHING } else { diff::CLOSE };
+    let query = step.change.query();
+    let lines = query.map(|query| diff::lines(&query.before, &query.after, around)).unwrap_or_default();
     if !lines.is_empty() {
         page.put(BODY, PLAIN, "query");
     }
@@ -306,7 +312,7 @@ mod tests {
     }
 
     fn style(width: usize) -> Style {
-        Style { color: false, width, verbose: false }
+        Style { color: false, width, verbose: false, full: false }
     }
 
     #[test]
@@ -337,6 +343,15 @@ mod tests {
     }
 
     #[test]
+    fn a_changed_query_is_shown_as_a_whole_when_that_is_wanted() {
+        let plan = sample::report().plan.unwrap();
+        let whole = render_plan(&plan, &Style { full: true, ..style(100) });
+        let folded = render_plan(&plan, &style(100));
+        assert!(whole.contains("o.customer_id,") && !whole.contains("..."), "{whole}");
+        assert!(!folded.contains("o.order_id,"), "{folded}");
+    }
+
+    #[test]
     fn a_plan_without_changes_is_one_sentence() {
         let mut plan = sample::report().plan.unwrap();
         plan.steps.retain(|step| step.change == Change::Keep);
@@ -356,7 +371,7 @@ mod tests {
                 let outcome = Outcome::new(Stage::Status, text, Verdict::Failed, text).with_details([text.clone()]);
                 report.outcomes.push(outcome);
             }
-            let rendered = render(&report, &Style { color: false, width, verbose });
+            let rendered = render(&report, &Style { color: false, width, verbose, full: verbose });
             for line in rendered.lines() {
                 prop_assert!(line.width() <= width, "{line:?}");
             }

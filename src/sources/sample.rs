@@ -13,7 +13,8 @@ pub(super) async fn copy(
 ) -> Result<usize, Error> {
     source.begin_to_read().await.map_err(Error::Origin)?;
     let mut count = 0;
-    for table in objects.relations.iter().filter(|there| there.holds_rows()) {
+    let tables: Vec<&SourceRelation> = objects.relations.iter().filter(|there| there.holds_rows()).collect();
+    for table in &tables {
         let rows = source.first_rows(table, limit).await.map_err(Error::Origin)?;
         target.insert(table, &rows).await.map_err(Error::Target)?;
         count += rows.len();
@@ -23,9 +24,11 @@ pub(super) async fn copy(
         count += found;
         // What is not found now will not be found later: a constraint that was never validated may lead nowhere.
         if found == 0 {
-            return Ok(count);
+            break;
         }
     }
+    target.set_sequences(&tables).await.map_err(Error::Target)?;
+    Ok(count)
 }
 
 async fn copy_parents(source: &Client, target: &Client, objects: &SourceObjects) -> Result<usize, Error> {

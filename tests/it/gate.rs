@@ -291,3 +291,18 @@ fn an_interrupted_run_still_reports() {
     assert_eq!(report(&json)["conclusion"], "interrupted");
     database.run("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'dbt'");
 }
+
+/// A server without stream tables may still have something under their names.
+#[test]
+fn what_has_the_name_of_a_stream_table_goes_only_when_that_is_allowed() {
+    let project = DbtProject::new();
+    project.write("seeds/orders.csv", "id\n1\n");
+    project.stream_table("taken", "{'schedule': '1m'}", "select id from {{ ref('orders') }}");
+    let database = Database::new();
+    database.run("create schema marts; create view marts.taken as select 7 as somebody_elses");
+    let mut gate = pgtrickle_ci();
+    gate.args(["run", "--database-url", &database.url(), "--project-dir"]).arg(project.path());
+    let ran = Ran::of(&mut gate).expect(1);
+    assert!(ran.stdout.contains("--allow-recreate marts.taken"), "{}", ran.stdout);
+    assert_eq!(database.value("select somebody_elses from marts.taken"), Some("7".into()));
+}

@@ -26,6 +26,8 @@ mod package;
 mod plan;
 mod rehearsal;
 mod revision;
+mod round_trips;
+mod saved;
 mod selection;
 mod sources;
 mod support;

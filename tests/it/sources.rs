@@ -13,7 +13,7 @@ use pgtrickle_ci::{
 
 use crate::support::{Database, DbtProject, Ran, pgtrickle_ci, wanted};
 
-const UI: Ui = Ui { quiet: true, verbose: false, color: false, width: 80, runner: false };
+const UI: Ui = Ui { quiet: true, verbose: false, full: false, color: false, width: 80, runner: false };
 const LIMITS: Limits = Limits {
     connect: Duration::from_secs(10),
     statement: Duration::from_secs(30),
@@ -152,6 +152,10 @@ async fn a_sample_brings_the_rows_that_it_refers_to() {
         "3"
     );
     assert_eq!(target.text("select n::text from raw.counted").await, "2");
+    for (table, next) in [("raw.orders", "3"), ("raw.customers", "51")] {
+        let sql = format!("select nextval(pg_get_serial_sequence('{table}', 'id'))::text");
+        assert_eq!(target.text(&sql).await, next, "{table}");
+    }
     assert_eq!(target.text("select string_agg(name, ',' order by id) from raw.big").await, "c50,c49");
     let odd = r#"select string_agg("C ol" || ':' || coalesce(t, 'NULL'), '; ' order by "C ol") from "Odd ""S"."T * ?""#;
     assert_eq!(target.text(odd).await, "1:tab\t, \"quote\", \\ and (brackets); 2:NULL");

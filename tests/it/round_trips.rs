@@ -1,0 +1,101 @@
+//! How often a plan asks, whatever the number of tables.
+
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use pgtrickle_ci::pg::Endpoint;
+use serde_json::json;
+
+use crate::support::{Database, Ran, manifest, model, pgtrickle_ci};
+
+/// Passes everything on to a server, and counts the server's answers: each ends with one message that the server is
+/// ready for the next question.
+struct Counting {
+    endpoint: Endpoint,
+    answers: Arc<AtomicUsize>,
+}
+
+impl Counting {
+    fn before(server: &Endpoint) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let endpoint = Endpoint { host: "127.0.0.1".into(), port, ..server.clone() };
+        let answers = Arc::new(AtomicUsize::new(0));
+        let (counted, address) = (answers.clone(), (server.host.clone(), server.port));
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                let client = client.unwrap();
+                let server = TcpStream::connect((address.0.as_str(), address.1)).unwrap();
+                let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                thread::spawn(move || pass_on(from, to));
+                let counted = counted.clone();
+                thread::spawn(move || count(server, client, &counted));
+            }
+        });
+        Self { endpoint, answers }
+    }
+}
+
+fn pass_on(mut from: TcpStream, mut to: TcpStream) {
+    std::io::copy(&mut from, &mut to).ok();
+    to.shutdown(std::net::Shutdown::Write).ok();
+}
+
+/// A message of the server is a letter, its length with these four bytes, and the rest.
+fn count(mut server: TcpStream, mut client: TcpStream, answers: &AtomicUsize) {
+    let mut head = [0; 5];
+    while server.read_exact(&mut head).is_ok() {
+        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
+        let mut body = vec![0; length as usize - 4];
+        server.read_exact(&mut body).unwrap();
+        if head[0] == b'Z' {
+            answers.fetch_add(1, Ordering::SeqCst);
+        }
+        if client.write_all(&[&head[..], &body].concat()).is_err() {
+            return;
+        }
+    }
+}
+
+/// The number of answers that a plan of so many deployed tables takes, one of which has changed.
+fn answers(tables: usize) -> usize {
+    let database = Database::without_extension();
+    database.run(&format!(
+        "alter database {} set pg_trickle.enabled = off; create extension pg_trickle; create table orders (id int primary key)",
+        database.endpoint.database
+    ));
+    let dir = tempfile::tempdir().unwrap();
+    let query = "select id from public.orders";
+    let models = |file: &str, last: &str| {
+        let query = |number| if number + 1 == tables { last } else { query };
+        let all = (0..tables)
+            .map(|n| model(&format!("t_{n}"), query(n), &json!({"schedule": "1h", "initialize": false})));
+        manifest(dir.path(), file, all)
+    };
+    let deployed = models("deployed.json", query);
+    Ran::of(pgtrickle_ci().args(["apply", "--database-url", &database.url(), "--manifest"]).arg(deployed))
+        .expect(0);
+
+    let proxy = Counting::before(&database.endpoint);
+    let changed = models("changed.json", "select id from public.orders where id > 1");
+    let url = format!("{}?sslmode=disable", proxy.endpoint.url().reveal());
+    let ran =
+        Ran::of(pgtrickle_ci().args(["plan", "--database-url", &url, "--manifest"]).arg(changed)).expect(0);
+    assert!(ran.stdout.contains("Plan: 0 to add, 1 to change"), "{}", ran.stdout);
+    assert!(ran.stdout.contains(&format!("{} stream tables unchanged", tables - 1)), "{}", ran.stdout);
+    proxy.answers.load(Ordering::SeqCst)
+}
+
+#[test]
+fn a_plan_asks_as_often_for_many_tables_as_for_few() {
+    let few = answers(10);
+    assert!(few > 3, "only {few} answers were counted");
+    assert_eq!(answers(100), few);
+}

@@ -1,0 +1,71 @@
+//! Plans that are saved, and what becomes of them before they are carried out.
+
+use std::{fs, path::PathBuf};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::{Database, Ran, manifest, model, pgtrickle_ci};
+
+const QUERY: &str = "select id, amount from public.orders";
+
+/// A server with one stream table, and a saved plan that makes another and alters this one.
+fn planned() -> (Database, TempDir, PathBuf) {
+    let database = Database::new();
+    database.run("create table orders (id int primary key, amount int); insert into orders values (1, 10)");
+    let dir = tempfile::tempdir().unwrap();
+    let settings = |schedule: &str| json!({"schedule": schedule});
+    let before = manifest(dir.path(), "before.json", [model("one", QUERY, &settings("1h"))]);
+    Ran::of(pgtrickle_ci().args(["apply", "--database-url", &database.url(), "--manifest"]).arg(before))
+        .expect(0);
+    let after = manifest(
+        dir.path(),
+        "after.json",
+        [model("one", QUERY, &settings("2h")), model("two", QUERY, &settings("1h"))],
+    );
+    let file = dir.path().join("plan.json");
+    let mut plan = pgtrickle_ci();
+    plan.args(["plan", "--database-url", &database.url(), "--manifest"]).arg(after).arg("--out").arg(&file);
+    Ran::of(&mut plan).expect(0);
+    (database, dir, file)
+}
+
+fn apply(database: &Database, file: &PathBuf) -> Ran {
+    Ran::of(pgtrickle_ci().arg("apply").arg(file).args(["--database-url", &database.url()]))
+}
+
+fn tables(database: &Database) -> Option<String> {
+    database.value(
+        "select string_agg(pgt_name || ' ' || coalesce(schedule, ''), ', ' order by pgt_name) from pgtrickle.pgt_stream_tables",
+    )
+}
+
+#[test]
+fn a_plan_that_was_edited_is_refused() {
+    let (database, _dir, file) = planned();
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains("2h"));
+    fs::write(&file, text.replace("2h", "3h")).unwrap();
+    apply(&database, &file).expect_error("plan.json", "--out");
+    assert_eq!(tables(&database).as_deref(), Some("one 1h"));
+}
+
+#[test]
+fn a_server_that_moved_since_is_refused_with_what_moved() {
+    let (database, _dir, file) = planned();
+    database.run("select pgtrickle.alter_stream_table('public.one', schedule => '5h')");
+    let ran = apply(&database, &file).expect_error("public.one", "--out");
+    assert!(!ran.stderr.contains("public.two"), "{}", ran.stderr);
+    assert_eq!(tables(&database).as_deref(), Some("one 5h"));
+    database.run("select pgtrickle.alter_stream_table('public.one', schedule => '1h')");
+    apply(&database, &file).expect(0);
+    assert_eq!(tables(&database).as_deref(), Some("one 2h, two 1h"));
+}
+
+#[test]
+fn a_plan_is_for_the_server_that_it_was_made_against() {
+    let (_database, _dir, file) = planned();
+    let other = Database::new();
+    apply(&other, &file).expect_error(&other.endpoint.database, "--database-url");
+    assert_eq!(tables(&other), None);
+}
