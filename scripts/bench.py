@@ -167,18 +167,38 @@ while True:
     line("  a loop that looks once a second", [delay(sql, loop) for _ in range(15)], "ms")
 
 
-def checks():
-    """`check` over 1,000 stream tables, and what the dbt package's users ask today."""
+def thousand():
+    """A database with a source, and 1,000 models over it in the project; the answer is how to execute there, and their queries."""
     sql = quiet_database("thousand")
     sql("create table source (id int primary key, v int); insert into source select n, n % 1000 from generate_series(1, 1000) n")
     sql("create schema analytics")
     models = "target/bench/project/models/thousand"
     os.makedirs(models)
-    for n in range(1000):
-        query = f"select id, v from public.source where v = {n}"
-        sql("select pgtrickle.create_stream_table(%s, %s, '1h', 'DIFFERENTIAL')", (f"analytics.thousand_{n}", query))
-        with open(f"{models}/thousand_{n}.sql", "w") as model:
+    queries = {f"thousand_{n}": f"select id, v from public.source where v = {n}" for n in range(1000)}
+    for name, query in queries.items():
+        with open(f"{models}/{name}.sql", "w") as model:
             model.write("{{ config(materialized='stream_table', meta={'pgtrickle': {'schedule': '1h'}}) }}\n" + query + "\n")
+    os.environ["PGDATABASE"] = "thousand"
+    return sql, queries
+
+
+def deployed():
+    """`plan` against 1,000 deployed stream tables, and what dbt takes to read the same project."""
+    thousand()
+    in_project("deps", "compile")
+    line("apply, 1,000 new stream tables", [once("apply", "--select", "path:models/thousand")[0]], "s")
+    line("plan, 1,000 deployed stream tables", many(15, "plan"), "ms")
+    for what, *arguments in (("parse", "--no-partial-parse"), ("ls",)):
+        begin = time.perf_counter()
+        subprocess.run(["dbt", "--quiet", what, *arguments], stdout=subprocess.DEVNULL, check=True)
+        line(f"  dbt {what}, the same project", [time.perf_counter() - begin], "s")
+
+
+def checks():
+    """`check` over 1,000 stream tables, and what the dbt package's users ask today."""
+    sql, queries = thousand()
+    for name, query in queries.items():
+        sql("select pgtrickle.create_stream_table(%s, %s, '1h', 'DIFFERENTIAL')", (f"analytics.{name}", query))
 
     def dbt(*arguments):
         begin = time.perf_counter()
@@ -200,7 +220,6 @@ def checks():
     check()
     mine = [check() for _ in range(9)]
     line("check, 1,000 stream tables", mine, "s")
-    os.environ["PGDATABASE"] = "thousand"
     in_project("deps", "parse")
     for operation in ("pgtrickle_check_freshness", "pgtrickle_check_cdc_health", "pgtrickle_status"):
         theirs = [dbt("run-operation", operation) for _ in range(3)]

@@ -23,7 +23,7 @@ use crate::{
     model::{Deployed, Outcome, Relation, Stage, Verdict},
     pg::{self, Client},
     plan::{Plan, Policy},
-    project::Project,
+    project::{self, Project},
     report::Report,
 };
 
@@ -95,7 +95,14 @@ impl Base {
             sources::provide(config, &wanted, &dbt, place.own, place.client).await?;
         }
         let (_, results) = dbt.build().await?;
-        let project = dbt.compiled_manifest().await?.only(selected.as_ref());
+        let project = match dbt.compiled_manifest().await {
+            // Somebody has to be able to mend it.
+            Err(Error::Project(wrong @ project::Error::Models { .. })) => {
+                let outcome = Outcome::new(Stage::Setup, &self.name, Verdict::Warned, wrong.to_string());
+                return Ok(vec![outcome]);
+            }
+            read => read?.only(selected.as_ref()),
+        };
         let mut outcomes = dbt::deploy_outcomes(&results, &with_origins(&project));
         let made = made(&project, &outcomes);
         outcomes.extend(Waiting::new(config, &args.waiting, true).populated(place.client, &made).await?);

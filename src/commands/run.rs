@@ -99,6 +99,7 @@ async fn prepare(
     let mut ids = None;
     if is_asked {
         dbt.parse().await?;
+        dbt.check()?;
         let baseline = base.as_ref().and_then(|base| base.manifest());
         ids = selected(config, &args.selection, &dbt.manifest_file(), baseline.as_deref())?;
     }
@@ -232,6 +233,7 @@ async fn run_fixtures(config: &Config, client: &Client) -> Result<(), Error> {
 /// Whether something else has the name of a stream table, and would have to go.
 async fn is_occupied(dbt: &Dbt, client: &Client) -> Result<bool, Error> {
     dbt.parse().await?;
+    dbt.check()?;
     let wanted: Vec<Relation> = dbt.graph()?.stream_tables().cloned().collect();
     Ok(!client.standing(&wanted).await?.occupied.is_empty())
 }

@@ -110,6 +110,14 @@ impl Dbt {
         Ok(project.with_files_below(&self.project_dir.to_string_lossy()))
     }
 
+    /// What is wrong with the stream tables' models, all of it at once; known before anything is compiled.
+    pub fn check(&self) -> Result<(), crate::Error> {
+        match self.manifest() {
+            Err(crate::Error::Project(project::Error::NotCompiled { .. })) => Ok(()),
+            read => read.map(drop),
+        }
+    }
+
     /// The sources that these models read, or all models; known before anything is compiled.
     pub fn sources(
         &self,

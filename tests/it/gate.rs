@@ -306,3 +306,22 @@ fn what_has_the_name_of_a_stream_table_goes_only_when_that_is_allowed() {
     assert!(ran.stdout.contains("--allow-recreate marts.taken"), "{}", ran.stdout);
     assert_eq!(database.value("select somebody_elses from marts.taken"), Some("7".into()));
 }
+
+/// Models that the engine would refuse are told before anything is made on a server that somebody named.
+#[test]
+fn everything_that_is_wrong_with_the_models_is_told_at_once_and_first() {
+    let project = DbtProject::new();
+    project.write("seeds/orders.csv", "id\n1\n");
+    project.stream_table("good", "{}", "select id from {{ ref('orders') }}");
+    project.stream_table("MixedCase", "{}", "select id from {{ ref('orders') }}");
+    project.stream_table("never", "{'schedule': 'banana'}", "select id from {{ ref('orders') }}");
+    project.stream_table("twin", "{'stream_table_name': 'good'}", "select id from {{ ref('orders') }}");
+    let database = Database::new();
+    let mut gate = pgtrickle_ci();
+    gate.args(["run", "--database-url", &database.url(), "--project-dir"]).arg(project.path());
+    let ran = Ran::of(&mut gate).expect(2);
+    for file in ["MixedCase", "never", "twin"] {
+        assert!(ran.stderr.contains(&format!("models/{file}.sql: ")), "{file}: {}", ran.stderr);
+    }
+    assert_eq!(database.value("select to_regclass('marts.orders')"), None);
+}
