@@ -131,15 +131,20 @@ pub struct Effect {
 }
 
 impl Effect {
-    /// The changes that take it back, the last row first. Rows that are gone come back in one statement: they may refer
-    /// to each other, and keys are looked at when a statement ends.
+    /// The changes that take it back, the last row first. Rows that are gone come back in one statement, and rows that
+    /// came go in one: they may refer to each other, and keys are looked at when a statement ends.
     pub fn inverse(&self) -> Vec<Change> {
         let source = self.source;
         let gone = self.rows.iter().filter(|(_, after)| after.is_none());
         let gone: Vec<Row> = gone.filter_map(|(before, _)| before.clone()).collect();
+        // Of equal rows, in a table without a key, a statement finds one.
+        let (mut come, mut equal): (Vec<Row>, Vec<Row>) = (Vec::new(), Vec::new());
+        for (_, after) in self.rows.iter().filter(|(before, _)| before.is_none()) {
+            let Some(row) = after else { continue };
+            if come.contains(row) { equal.push(row.clone()) } else { come.push(row.clone()) }
+        }
         let back = |(before, after): &(Option<Row>, Option<Row>)| match (before, after) {
-            (_, None) => None,
-            (None, Some(new)) => Some(Change::Delete { source, of: vec![new.clone()] }),
+            (_, None) | (None, _) => None,
             (Some(old), Some(new)) => {
                 let differs = |(at, value): (usize, &Option<String>)| {
                     (new.get(at) != Some(value)).then(|| (at, value.clone()))
@@ -149,7 +154,10 @@ impl Effect {
             }
         };
         let again = (!gone.is_empty()).then_some(Change::Insert { source, rows: gone });
-        again.into_iter().chain(self.rows.iter().rev().filter_map(back)).collect()
+        let away = (!come.is_empty()).then_some(Change::Delete { source, of: come });
+        let away =
+            away.into_iter().chain(equal.into_iter().map(|row| Change::Delete { source, of: vec![row] }));
+        again.into_iter().chain(self.rows.iter().rev().filter_map(back)).chain(away).collect()
     }
 }
 
@@ -356,6 +364,15 @@ mod tests {
         let rows = vec![(Some(chief.clone()), None), (Some(member.clone()), None)];
         let effect = Effect { source: 0, rows };
         assert_eq!(effect.inverse(), [Change::Insert { source: 0, rows: vec![chief, member] }]);
+    }
+
+    #[test]
+    fn rows_that_came_together_go_together_and_equal_ones_one_by_one() {
+        let (chief, member) = (row(&["1", "2"]), row(&["2", "1"]));
+        let came = [&chief, &member, &chief].map(|row| (None, Some(row.clone())));
+        let delete = |of| Change::Delete { source: 0, of };
+        let effect = Effect { source: 0, rows: came.to_vec() };
+        assert_eq!(effect.inverse(), [delete(vec![chief.clone(), member]), delete(vec![chief])]);
     }
 
     #[test]

@@ -39,7 +39,7 @@ fn dbt_fails_and_its_own_words_are_shown() {
     let ran = Ran::of(
         pgtrickle_ci().args(["run", "--database-url", &database.url(), "--project-dir"]).arg(project.path()),
     );
-    let ran = ran.expect_error("`dbt build` failed", "dbt build");
+    let ran = ran.expect_error("`dbt parse` failed", "dbt parse");
     assert!(ran.stderr.contains("depends on a node named 'nowhere' which was not found"), "{}", ran.stderr);
 }
 

@@ -106,7 +106,7 @@ fn a_runner_is_given_no_commands_by_a_model() {
     gate.env("GITHUB_ACTIONS", "true").args(["run", "--database-url", &database.url(), "--project-dir"]);
     let ran = Ran::of(gate.arg(project.path())).expect(2);
     assert!(
-        ran.stderr.contains("::group::dbt build") && ran.stderr.contains("::endgroup::"),
+        ran.stderr.contains("::group::dbt parse") && ran.stderr.contains("::endgroup::"),
         "{}",
         ran.stderr
     );
@@ -251,10 +251,11 @@ fn columns_that_cannot_be_added_in_place_are_a_rebuild() {
         ran.stdout
     );
     assert!(
-        ran.stdout.contains("RECREATE (columns)") && ran.stdout.contains("ALTER (query)"),
+        ran.stdout.contains("RECREATE (order of columns)") && ran.stdout.contains("ALTER (query)"),
         "{}",
         ran.stdout
     );
+    assert!(ran.stdout.contains("RECREATE (type of amount)"), "{}", ran.stdout);
     let retyped = "select pg_typeof(amount)::text from marts.retyped limit 1";
     assert_eq!(database.value(retyped), Some("bigint".into()));
     let totals = "select string_agg(total::text, ' ' order by parity) from marts.per_parity";

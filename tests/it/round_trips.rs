@@ -48,16 +48,19 @@ fn pass_on(mut from: TcpStream, mut to: TcpStream) {
     to.shutdown(std::net::Shutdown::Write).ok();
 }
 
-/// A message of the server is a letter, its length with these four bytes, and the rest.
+/// A message of the server is a letter, its length with these four bytes, and the rest. What is said to a statement that
+/// was only closed (`3`) nobody waits for, and the program may end before.
 fn count(mut server: TcpStream, mut client: TcpStream, answers: &AtomicUsize) {
     let mut head = [0; 5];
+    let mut closed = false;
     while server.read_exact(&mut head).is_ok() {
         let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
         let mut body = vec![0; length as usize - 4];
         server.read_exact(&mut body).unwrap();
-        if head[0] == b'Z' {
+        if head[0] == b'Z' && !closed {
             answers.fetch_add(1, Ordering::SeqCst);
         }
+        closed = head[0] == b'3';
         if client.write_all(&[&head[..], &body].concat()).is_err() {
             return;
         }
