@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Fills the blocks of README.md that come from the program and the macros.
+# Fills the blocks of README.md and docs/reference.md that come from the program and the macros.
 #   scripts/docs.sh           writes them
-#   scripts/docs.sh --check   writes nothing; the exit code is 1 when README.md would change
+#   scripts/docs.sh --check   writes nothing; the exit code is 1 when one of them would change
 # The pictures are made on an ephemeral server with the emulator. Ports, times and minor versions are replaced by
 # fixed ones, so that a rerun gives the same text.
 set -euo pipefail
@@ -72,7 +72,7 @@ pgtrickle-ci ephemeral --engine emulator -- scripts/docs.sh --pictures >&2
 import ast, difflib, pathlib, re, subprocess, sys, tempfile
 
 out, check = pathlib.Path(sys.argv[1]), "--check" in sys.argv[2:]
-readme = pathlib.Path("README.md")
+README, REFERENCE = pathlib.Path("README.md"), pathlib.Path("docs/reference.md")
 
 CHANGES = {"alter": "altered in place", "recreate": "dropped and created", "nothing": "counts at creation only"}
 
@@ -130,45 +130,55 @@ def commands():
 
 
 def check_example(text):
-    """The configuration file that the README shows is read by the program and has every key that there is."""
+    """The configuration file that the reference shows is read by the program and has every key that there is."""
     example = re.search(r"<!-- example:config -->\n```yaml\n(.*?)```\n<!-- /example:config -->", text, re.S)
     if not example:
-        fail("README.md has no example of the configuration file")
+        fail(f"{REFERENCE} has no example of the configuration file")
     with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
         for more in ["", "no_such_key: 1\n"]:
             file.write(more or example[1])
             file.flush()
             said = run("--config", file.name, "plan", "--manifest", "/dev/null").stderr
             if not more and "configuration file" in said:
-                fail(f"the README's configuration file is refused: {said}")
+                fail(f"the configuration file of {REFERENCE} is refused: {said}")
     keys = re.search(r"the keys are (.*)", said)[1].split(", ")
     missing = [key for key in keys if not all(re.search(rf"\b{part}:", example[1]) for part in key.split("."))]
     if missing:
-        fail(f"the README's configuration file lacks {', '.join(missing)}")
+        fail(f"the configuration file of {REFERENCE} lacks {', '.join(missing)}")
 
 
-blocks = {
-    "plan": lambda: fenced("text", "$ pgtrickle-ci plan\n" + (out / "plan.txt").read_text()),
-    "comment": comment,
-    "settings": settings,
-    "commands": commands,
+def filled(page, blocks):
+    """The text of a page with its blocks made anew."""
+    text = page.read_text()
+    for name, make in blocks.items():
+        begin, end = f"<!-- output:{name} -->", f"<!-- /output:{name} -->"
+        if text.count(begin) != 1 or text.count(end) != 1:
+            fail(f"{page} has to have {begin} and {end} once")
+        head, rest = text.split(begin)
+        text = f"{head}{begin}\n{make()}\n{end}{rest.split(end)[1]}"
+    return text
+
+
+check_example(REFERENCE.read_text())
+pages = {
+    README: {
+        "plan": lambda: fenced("text", "$ pgtrickle-ci plan\n" + (out / "plan.txt").read_text()),
+        "comment": comment,
+        "settings": settings,
+    },
+    REFERENCE: {"commands": commands},
 }
-
-before = after = readme.read_text()
-check_example(before)
-for name, make in blocks.items():
-    begin, end = f"<!-- output:{name} -->", f"<!-- /output:{name} -->"
-    if before.count(begin) != 1 or before.count(end) != 1:
-        fail(f"README.md has to have {begin} and {end} once")
-    head, rest = after.split(begin)
-    after = f"{head}{begin}\n{make()}\n{end}{rest.split(end)[1]}"
-
-if before == after:
-    print("README.md is up to date")
-elif check:
-    sys.stdout.writelines(difflib.unified_diff(before.splitlines(True), after.splitlines(True), "README.md", "README.md, made anew"))
-    fail("README.md is out of date: run scripts/docs.sh")
-else:
-    readme.write_text(after)
-    print("README.md written")
+outdated = False
+for page, blocks in pages.items():
+    before, after = page.read_text(), filled(page, blocks)
+    if before == after:
+        print(f"{page} is up to date")
+    elif check:
+        outdated = True
+        sys.stdout.writelines(difflib.unified_diff(before.splitlines(True), after.splitlines(True), str(page), f"{page}, made anew"))
+    else:
+        page.write_text(after)
+        print(f"{page} written")
+if outdated:
+    fail("run scripts/docs.sh")
 PYTHON

@@ -72,7 +72,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Unreadable { .. } => "name one that exists with `--config FILE`, or leave the flag out".into(),
-            Self::Wrong { .. } => "see the example in the README".into(),
+            Self::Wrong { .. } => "see the example in docs/reference.md".into(),
             Self::UnknownKeys { .. } => format!("the keys are {}", file::known_keys().join(", ")),
             Self::Url(_) => "write it as `--database-url postgresql://user:password@host:5432/database`".into(),
             Self::OtherDatabase { database, .. } => {

@@ -30,7 +30,8 @@
     {%- endif -%}
   {%- endfor -%}
 
-  {%- set problems = problems + dbt_pgtrickle.pgtrickle_impossible(settings, configured) -%}
+  {%- set problems = problems + dbt_pgtrickle.pgtrickle_impossible(settings, configured)
+      + dbt_pgtrickle.pgtrickle_wrong_limits(node) -%}
   {%- if problems -%}
     {%- do exceptions.raise_compiler_error('the pgtrickle settings of ' ~ node.unique_id ~ ' are wrong:\n  - ' ~ problems | join('\n  - ')) -%}
   {%- endif -%}

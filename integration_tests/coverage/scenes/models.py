@@ -109,7 +109,7 @@ def changed(project, server):
     edit("models/config_itself.sql", "'cold'", "'hot'")
     edit("models/around_it.sql", "meta={'pgtrickle': {'schedule': '1h'}}", "on_configuration_change='fail',\n    meta={'pgtrickle': {'schedule': '3h'}}")
     wrong = {
-        "wrong_settings": ("{'schedul': '1h', 'refresh_mode': 'SOMETIMES', 'append_only': 'yes', 'fuse_ceiling': 1.5, 'on_recreate': 'ask'}", TOTALS),
+        "wrong_settings": ("{'schedul': '1h', 'refresh_mode': 'SOMETIMES', 'append_only': 'yes', 'fuse_ceiling': 1.5, 'on_recreate': 'ask', 'freshness': {'error_after': {'count': 1, 'period': 'weeks'}, 'never': 1}}", TOTALS),
         "wrong_together": "{'refresh_mode': 'IMMEDIATE', 'append_only': true, 'partition_by': 'customer_id', 'cdc_mode': 'wal', 'fuse_ceiling': 0}",
         "wrong_Name": "{}",
         "wrong_key": ("{}", "select status, id from {{ source('shop', 'orders') }}"),
@@ -144,7 +144,7 @@ def changed(project, server):
         "semicolon_and_comment": r"^RECREATE \(type of amount\)$",
         "config_itself": UNCHANGED,
         "around_it": "schedule changed, and on_configuration_change is `fail`",
-        "wrong_settings": "`schedul` is not a setting.*refresh_mode is `SOMETIMES`.*fuse_ceiling is `1.5`.*append_only is `yes`.*on_recreate is `ask`",
+        "wrong_settings": "`schedul` is not a setting.*refresh_mode is `SOMETIMES`.*fuse_ceiling is `1.5`.*append_only is `yes`.*on_recreate is `ask`.*freshness.error_after is .*freshness has no key `never`",
         "wrong_together": "append_only cannot go.*partition_by cannot go.*cdc_mode wal cannot go.*fuse_ceiling is `0`",
         "wrong_Name": "cannot hold a stream table named `coverage.wrong_Name`",
         "wrong_key": "23505.*put it first|put it first.*23505",

@@ -45,7 +45,7 @@ select jsonb_build_object('sources', coalesce((
             then pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), l.confirmed_flush_lsn) end
         )
         from pg_catalog.pg_replication_slots as l
-        where l.slot_name = max(d.slot_name)
+        where l.slot_name = coalesce(max(d.slot_name), max(h.slot_name))
       ) as slot,
       pg_catalog.has_table_privilege(buffer.oid, 'select') as buffer_readable,
       coalesce(jsonb_agg(distinct jsonb_build_object(

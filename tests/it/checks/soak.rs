@@ -30,6 +30,14 @@ fn a_healthy_project_is_green_while_it_works_and_while_it_rests() {
     shop.add("every_hour", "select id from public.quiet", &json!({"schedule": "0 * * * *"}));
     shop.add("cold", "select id from public.quiet", &json!({"schedule": "2s", "tier": "cold"}));
     shop.database.run("select pgtrickle.alter_stream_table('public.cold', tier => 'cold')");
+    if !shop.database.is_emulator() {
+        // The emulator has triggers alone.
+        shop.database.run(
+            "create table ledger (id int primary key); alter table ledger replica identity full; insert into ledger values (1)",
+        );
+        shop.add("booked", "select id from public.ledger", &json!({"schedule": "1s", "cdc_mode": "wal"}));
+        shop.database.wait_for("select bool_or(cdc_mode = 'WAL') from pgtrickle.pgt_dependencies");
+    }
 
     let over = AtomicBool::new(false);
     let looks = std::thread::scope(|scope| {
