@@ -6,85 +6,86 @@ use crate::model::{Deployed, Outcome, Setting, Stage, StreamTable, Value, Verdic
 
 /// Judges one table that is there. `now` is the server's clock.
 pub fn judge(table: &StreamTable, deployed: &Deployed, facts: Option<&Facts>, now: Option<f64>) -> Outcome {
-    let (verdict, message, next) = standing(table, deployed, facts, now);
+    let (verdict, message, next) = Seen { table, deployed, facts, now }.standing();
     Outcome::new(Stage::Status, &table.relation, verdict, message)
         .with_details(next)
         .about(table.origin.as_ref())
 }
 
-fn standing(
-    table: &StreamTable,
-    deployed: &Deployed,
-    facts: Option<&Facts>,
+/// All that there is to judge one table by.
+struct Seen<'a> {
+    table: &'a StreamTable,
+    deployed: &'a Deployed,
+    facts: Option<&'a Facts>,
     now: Option<f64>,
-) -> (Verdict, String, Option<String>) {
-    let health = &deployed.health;
-    let name = &table.relation;
-    let failed = |message: String, next: String| (Verdict::Failed, message, Some(next));
-    if health.fuse_state.as_deref() == Some("blown") {
-        let why = health.blow_reason.as_deref().unwrap_or("no reason given");
-        // The other ways of resetting it let it blow again while the changes are still there.
-        let next = format!("raise fuse_ceiling, then: select pgtrickle.reset_fuse('{name}', 'apply')");
-        return failed(format!("its fuse has blown: {why}"), next);
-    }
-    let resume = format!("select pgtrickle.resume_stream_table('{name}')");
-    match health.status.as_str() {
-        "ACTIVE" => active(table, deployed, facts, now),
-        "ERROR" => {
-            let why = engine_message(health.last_error_message.as_deref().unwrap_or_default());
-            failed(format!("in status ERROR: {why}"), format!("when that is mended: {resume}"))
-        }
-        "SUSPENDED" if wants(table, deployed, Setting::Status, "SUSPENDED") => {
-            (Verdict::Warned, "SUSPENDED, as its model says".into(), None)
-        }
-        "SUSPENDED" => failed("SUSPENDED: it is not refreshed".into(), resume),
-        "INITIALIZING" => failed(
-            "INITIALIZING: the scheduler leaves it alone".into(),
-            format!("select pgtrickle.refresh_stream_table('{name}')"),
-        ),
-        status => failed(
-            format!("in the unknown status {status}"),
-            format!("look at it: select * from pgtrickle.explain_st('{name}')"),
-        ),
-    }
 }
 
-fn active(
-    table: &StreamTable,
-    deployed: &Deployed,
-    facts: Option<&Facts>,
-    now: Option<f64>,
-) -> (Verdict, String, Option<String>) {
-    let health = &deployed.health;
-    if health.needs_reinit {
-        // A tick fills it again; one that waits longer is stuck.
-        let since = now.zip(health.updated_at).map(|(now, updated)| now - updated);
-        let stuck = since.is_none_or(|since| since > GRACE.as_secs_f64());
-        let verdict = if stuck { Verdict::Failed } else { Verdict::Warned };
-        let next = format!("select pgtrickle.refresh_stream_table('{}')", table.relation);
-        return (verdict, "ACTIVE, but due to be filled again from scratch".into(), Some(next));
-    }
-    if health.refresh_tier.as_deref() == Some("frozen") {
-        if wants(table, deployed, Setting::Tier, "frozen") {
-            return (Verdict::Warned, "ACTIVE, but frozen, as its model says".into(), None);
+impl Seen<'_> {
+    fn standing(&self) -> (Verdict, String, Option<String>) {
+        let health = &self.deployed.health;
+        let name = &self.table.relation;
+        let failed = |message: String, next: String| (Verdict::Failed, message, Some(next));
+        if health.fuse_state.as_deref() == Some("blown") {
+            let why = health.blow_reason.as_deref().unwrap_or("no reason given");
+            // The other ways of resetting it let it blow again while the changes are still there.
+            let next = format!("raise fuse_ceiling, then: select pgtrickle.reset_fuse('{name}', 'apply')");
+            return failed(format!("its fuse has blown: {why}"), next);
         }
-        let next = format!("select pgtrickle.alter_stream_table('{}', tier => 'hot')", table.relation);
-        return (Verdict::Failed, "ACTIVE, but frozen: the scheduler passes it by".into(), Some(next));
+        let resume = format!("select pgtrickle.resume_stream_table('{name}')");
+        match health.status.as_str() {
+            "ACTIVE" => self.active(),
+            "ERROR" => {
+                let why = engine_message(health.last_error_message.as_deref().unwrap_or_default());
+                failed(format!("in status ERROR: {why}"), format!("when that is mended: {resume}"))
+            }
+            "SUSPENDED" if self.wants(Setting::Status, "SUSPENDED") => {
+                (Verdict::Warned, "SUSPENDED, as its model says".into(), None)
+            }
+            "SUSPENDED" => failed("SUSPENDED: it is not refreshed".into(), resume),
+            "INITIALIZING" => failed(
+                "INITIALIZING: the scheduler leaves it alone".into(),
+                format!("select pgtrickle.refresh_stream_table('{name}')"),
+            ),
+            status => failed(
+                format!("in the unknown status {status}"),
+                format!("look at it: select * from pgtrickle.explain_st('{name}')"),
+            ),
+        }
     }
-    match facts.and_then(|facts| facts.gated_by.first()) {
-        Some(source) => (
-            Verdict::Failed,
-            format!("ACTIVE, but its source {source} is gated: the scheduler passes it by"),
-            Some(format!("select pgtrickle.ungate_source('{source}')")),
-        ),
-        None => (Verdict::Passed, "ACTIVE".into(), None),
-    }
-}
 
-/// Whether the model itself asks for it. A table that stands for itself is no wish of anybody's.
-fn wants(table: &StreamTable, deployed: &Deployed, setting: Setting, word: &str) -> bool {
-    !std::ptr::eq(table, &raw const deployed.table)
-        && table.settings.get(setting) == Some(&Value::Text(word.into()))
+    fn active(&self) -> (Verdict, String, Option<String>) {
+        let health = &self.deployed.health;
+        if health.needs_reinit {
+            // A tick fills it again; one that waits longer is stuck.
+            let since = self.now.zip(health.updated_at).map(|(now, updated)| now - updated);
+            let stuck = since.is_none_or(|since| since > GRACE.as_secs_f64());
+            let verdict = if stuck { Verdict::Failed } else { Verdict::Warned };
+            let next = format!("select pgtrickle.refresh_stream_table('{}')", self.table.relation);
+            return (verdict, "ACTIVE, but due to be filled again from scratch".into(), Some(next));
+        }
+        if health.refresh_tier.as_deref() == Some("frozen") {
+            if self.wants(Setting::Tier, "frozen") {
+                return (Verdict::Warned, "ACTIVE, but frozen, as its model says".into(), None);
+            }
+            let next =
+                format!("select pgtrickle.alter_stream_table('{}', tier => 'hot')", self.table.relation);
+            return (Verdict::Failed, "ACTIVE, but frozen: the scheduler passes it by".into(), Some(next));
+        }
+        match self.facts.and_then(|facts| facts.gated_by.first()) {
+            Some(source) => (
+                Verdict::Failed,
+                format!("ACTIVE, but its source {source} is gated: the scheduler passes it by"),
+                Some(format!("select pgtrickle.ungate_source('{source}')")),
+            ),
+            None => (Verdict::Passed, "ACTIVE".into(), None),
+        }
+    }
+
+    /// Whether the model itself asks for it. A table that stands for itself is no wish of anybody's.
+    fn wants(&self, setting: Setting, word: &str) -> bool {
+        !std::ptr::eq(self.table, &raw const self.deployed.table)
+            && self.table.settings.get(setting) == Some(&Value::Text(word.into()))
+    }
 }
 
 #[cfg(test)]

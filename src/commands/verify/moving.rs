@@ -294,7 +294,7 @@ impl<'a> Moving<'a> {
 }
 
 pub(super) fn is_immediate(table: &StreamTable) -> bool {
-    table.settings.get(Setting::RefreshMode) == Some(&Value::Text("IMMEDIATE".into()))
+    table.settings.refresh_mode() == Some("IMMEDIATE")
 }
 
 /// Why the rows of a source could not be put back for certain, if they could not.

@@ -2,7 +2,7 @@
 
 use super::{
     laboratory::{Laboratory, Sought},
-    moving::{Finding, Moving, Transaction, Wishes, Wrong, is_immediate},
+    moving::{Finding, Moving, Transaction, Wishes, Wrong},
 };
 use crate::{
     judge::equality::Comparable,
@@ -193,11 +193,7 @@ fn upstream(moving: &Moving<'_>, relation: &Relation) -> Vec<Relation> {
 
 fn made(deployed: &Deployed, database: &str) -> Made {
     let table = &deployed.table;
-    let mode = if is_immediate(table) {
-        "IMMEDIATE"
-    } else {
-        table.settings.refresh_mode().unwrap_or("DIFFERENTIAL")
-    };
+    let mode = table.settings.refresh_mode().unwrap_or("DIFFERENTIAL");
     let partition = match table.settings.get(Setting::PartitionBy) {
         Some(Value::Text(by)) if !by.is_empty() => Some(("partition_by", quote_literal(by))),
         _ => None,

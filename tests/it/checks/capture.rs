@@ -11,6 +11,25 @@ impl Shop {
         );
         self.database.value(&sql).expect("the trigger is there")
     }
+
+    /// The change buffer of this name.
+    fn buffer(&self, pattern: &str) -> String {
+        let sql = format!(
+            "select relname from pg_class where relnamespace = 'pgtrickle_changes'::regnamespace and relkind = 'r' and relname like '{pattern}'"
+        );
+        self.database.value(&sql).expect("the buffer is there")
+    }
+
+    /// Renames a change buffer, and back.
+    #[track_caller]
+    fn lose(&self, buffer: &str) {
+        self.fault(
+            &format!("alter table pgtrickle_changes.{buffer} rename to lost"),
+            "capture",
+            &format!("the change buffer pgtrickle_changes.{buffer} is gone"),
+            &format!("alter table pgtrickle_changes.lost rename to {buffer}"),
+        );
+    }
 }
 
 #[test]
@@ -56,14 +75,7 @@ fn a_trigger_has_to_call_what_captures() {
 #[test]
 fn a_buffer_and_the_columns_that_it_takes_have_to_be_there() {
     let shop = Shop::new();
-    let buffer = "select format('%s', relname) from pg_class where relnamespace = 'pgtrickle_changes'::regnamespace and relkind = 'r'";
-    let buffer = shop.database.value(buffer).unwrap();
-    shop.fault(
-        &format!("alter table pgtrickle_changes.{buffer} rename to lost"),
-        "capture",
-        &format!("the change buffer pgtrickle_changes.{buffer} is gone"),
-        &format!("alter table pgtrickle_changes.lost rename to {buffer}"),
-    );
+    shop.lose(&shop.buffer("%"));
     shop.fault(
         "alter table orders rename column amount to quantity",
         "capture",
@@ -78,8 +90,7 @@ fn a_buffer_and_the_columns_that_it_takes_have_to_be_there() {
 fn a_change_that_refreshes_pass_by_is_red() {
     let mut shop = Shop::new();
     shop.add("often", "select id from public.orders", &json!({"schedule": "1s"}));
-    let buffer = "select relname from pg_class where relnamespace = 'pgtrickle_changes'::regnamespace and relkind = 'r'";
-    let buffer = shop.database.value(buffer).unwrap();
+    let buffer = shop.buffer("%");
     let (column, value) = if shop.database.is_emulator() { (", __pgt_xid", ", '3'") } else { ("", "") };
     shop.database.run(&format!(
         "insert into pgtrickle_changes.{buffer} (lsn, action{column}) values ('FFFFFF/0', 'I'{value});
@@ -105,14 +116,7 @@ fn what_one_stream_table_hands_to_another_has_to_be_there() {
     let mut shop = Shop::new();
     shop.add("large", "select id, amount from public.totals where amount > 15", &json!({}));
     shop.expect_green();
-    let buffer = "select relname from pg_class where relnamespace = 'pgtrickle_changes'::regnamespace and relname like 'changes\\_pgt\\_%' and relkind = 'r'";
-    let buffer = shop.database.value(buffer).unwrap();
-    shop.fault(
-        &format!("alter table pgtrickle_changes.{buffer} rename to lost"),
-        "capture",
-        &format!("the change buffer pgtrickle_changes.{buffer} is gone"),
-        &format!("alter table pgtrickle_changes.lost rename to {buffer}"),
-    );
+    shop.lose(&shop.buffer("changes\\_pgt\\_%"));
 }
 
 #[test]
