@@ -37,8 +37,7 @@ async fn saved(
     file: &Path,
     report: &mut Report,
 ) -> Result<Option<(Client, Vec<Action>)>, Error> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| dbt::Error::Unreadable { file: file.to_owned(), reason: error.to_string() })?;
+    let text = std::fs::read_to_string(file).map_err(dbt::Error::unreadable(file))?;
     let name = file.display().to_string();
     let saved = Saved::parse(&name, &text)?;
     report.project = Some(saved.project.clone());

@@ -85,8 +85,7 @@ async fn compile(
     let dbt = Dbt::new(&path, checkout.project_dir(), target, args.desired.vars.clone(), config.ui)?;
     dbt.install_packages(&ProjectFile::read(checkout.project_dir())?).await?;
     dbt.compile().await?;
-    keep(&dbt.target_dir(), kept)
-        .map_err(|error| dbt::Error::Unreadable { file: kept.to_owned(), reason: error.to_string() }.into())
+    Ok(keep(&dbt.target_dir(), kept).map_err(dbt::Error::unreadable(kept))?)
 }
 
 /// Copies the manifest and the compiled SQL, whole or not at all, in the place of what was kept before.

@@ -64,7 +64,7 @@ fn read_earlier(config: &Config, file: &Path) -> Result<Option<String>, Error> {
             config.ui.say(&format!("there is no {} yet to compare with", file.display()));
             Ok(None)
         }
-        Err(error) => Err(dbt::Error::Unreadable { file: file.to_owned(), reason: error.to_string() }.into()),
+        Err(error) => Err(dbt::Error::unreadable(file)(error).into()),
     }
 }
 

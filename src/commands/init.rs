@@ -5,7 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Error, cli::InitArgs, config::Config, dbt::ProjectFile, exit::Exit, output};
+use crate::{
+    Error,
+    cli::InitArgs,
+    config::Config,
+    dbt::{self, ProjectFile},
+    exit::Exit,
+    output,
+};
 
 const CONFIGURATION: &str = include_str!("init/pgtrickle-ci.yml");
 const GITHUB: &str = include_str!("init/github.yml");
@@ -66,11 +73,7 @@ pub(super) fn init(config: &Config, args: &InitArgs) -> Result<Exit, Error> {
 
 /// The root of the repository that the project is in, and the project's place in it, as `.` or `warehouse/dbt`.
 fn repository(dir: &Path) -> Result<(PathBuf, String), Error> {
-    let unreadable = |error: std::io::Error| crate::dbt::Error::Unreadable {
-        file: dir.to_owned(),
-        reason: error.to_string(),
-    };
-    let whole = fs::canonicalize(dir).map_err(unreadable)?;
+    let whole = fs::canonicalize(dir).map_err(dbt::Error::unreadable(dir))?;
     for (steps, root) in whole.ancestors().enumerate() {
         if root.join(".git").exists() {
             let below = whole.strip_prefix(root).unwrap_or(Path::new(""));

@@ -10,7 +10,7 @@ use crate::{
         connect_and_identify,
         plan::against,
         rehearse::{Base, Rehearsing},
-        selection::{narrow, selected, selector},
+        selection::{self, narrow, selector},
         sources, target,
         verify::{self, Wishes},
         wait::Waiting,
@@ -37,25 +37,21 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
     let place = Place { client: &client, own: server.own() };
     let target = Target { endpoint: server.endpoint().clone(), ..target };
     let path = config.environment.path();
-    let mut dbt = Dbt::new(&path, &args.project.project_dir, target.clone(), args.vars.clone(), config.ui)?;
+    let dbt = Dbt::new(&path, &args.project.project_dir, target.clone(), args.vars.clone(), config.ui)?;
+    let mut gate = Gate { config, args, place, dbt, selected: None };
 
-    dbt.install_packages(&file).await?;
-    if server.own().is_some() {
-        run_fixtures(config, &client).await?;
-    }
+    gate.dbt.install_packages(&file).await?;
+    gate.run_fixtures().await?;
     let mut base = match &args.base_ref {
         Some(reference) => Some(Base::find(config, args, reference, &target).await?),
         None => None,
     };
-    let selected = prepare(config, args, &place, &mut dbt, base.as_mut(), report).await?;
-    let rehearsing = match base {
+    gate.prepare(base.as_mut(), report).await?;
+    let mut rehearsing = match base {
         Some(base) => Some(Rehearsing::begin(config, args, &client, base.name).await?),
         None => None,
     };
-    let selected = selected.as_ref();
-    let Some((project, rehearsing)) =
-        deploy((config, args, selected), &dbt, &place, rehearsing, report).await?
-    else {
+    let Some(project) = gate.deploy(rehearsing.as_mut(), report).await? else {
         return Ok(Exit::Refused);
     };
 
@@ -66,14 +62,14 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
     if let Some(rehearsing) = rehearsing {
         rehearsing.finish(&project, report).await?;
     }
-    let (_, tests) = dbt.test().await?;
+    let (_, tests) = gate.dbt.test().await?;
     report.outcomes.extend(dbt::test_outcomes(&tests, &project.tests));
     let terms = config.terms(args.checking.fail_on_fallback);
     let checked = check_tables(&client, &software, &project, &made, terms).await?;
     // What was waited for has its outcome already.
     report.outcomes.extend(checked.outcomes.into_iter().filter(|outcome| outcome.stage != Stage::Population));
     let wishes = config.verifying(&args.verifying, Some(&project), server.own().is_none());
-    verified(config, args, &client, &wishes, &made, report).await?;
+    gate.verify(&wishes, &made, report).await?;
     Ok(Exit::Passed)
 }
 
@@ -85,101 +81,139 @@ pub(super) struct Place<'a> {
     pub(super) own: Option<&'a Ephemeral>,
 }
 
-/// What has to be there before the project comes: the base revision, and the sources. The answer is what is selected,
-/// where not all is.
-async fn prepare(
-    config: &Config,
-    args: &RunArgs,
-    place: &Place<'_>,
-    dbt: &mut Dbt,
-    base: Option<&mut Base>,
-    report: &mut Report,
-) -> Result<Option<BTreeSet<String>>, Error> {
-    let is_asked = selector(&args.selection)?.is_some() || dbt::mentions_sources(&args.project.project_dir);
-    let mut ids = None;
-    if is_asked {
-        dbt.parse().await?;
-        dbt.check()?;
-        let baseline = base.as_ref().and_then(|base| base.manifest());
-        ids = selected(config, &args.selection, &dbt.manifest_file(), baseline.as_deref())?;
-    }
-    if let Some(base) = base {
-        report.outcomes.extend(base.deploy(config, args, place, ids.as_ref()).await?);
-    }
-    let selected = match &ids {
-        Some(ids) => Some(narrow(config, ids, dbt, place.client).await?),
-        None => None,
-    };
-    if is_asked {
-        let models = selected.as_ref();
-        let wanted = sources::Wanted { args: &args.sources, limits: &args.server, models };
-        sources::provide(config, &wanted, dbt, place.own, place.client).await?;
-    }
-    Ok(selected)
+/// What the gate works with.
+struct Gate<'a> {
+    config: &'a Config,
+    args: &'a RunArgs,
+    place: Place<'a>,
+    dbt: Dbt,
+    /// The models that are selected, where not all are.
+    selected: Option<BTreeSet<String>>,
 }
 
-/// Has dbt bring the server to what the project wants, and drops what has no model any more; `None` when the plan says
-/// that something must not happen. In a rehearsal it happens all the same: nobody loses anything, and everybody sees it.
-async fn deploy<'a>(
-    (config, args, selected): (&Config, &RunArgs, Option<&BTreeSet<String>>),
-    dbt: &Dbt,
-    place: &Place<'_>,
-    mut rehearsing: Option<Rehearsing<'a>>,
-    report: &mut Report,
-) -> Result<Option<(Project, Option<Rehearsing<'a>>)>, Error> {
-    let client = place.client;
-    let before = client.catalog().await?;
-    let planned = if before.is_empty() && (place.own.is_some() || !is_occupied(dbt, client).await?) {
-        None
-    } else {
-        Some(plan_first((config, args, selected), dbt, client, report).await?)
-    };
-    let is_stopped = report.plan.as_ref().is_some_and(|plan| !plan.stopped_by().is_empty());
-    if is_stopped && rehearsing.is_none() {
-        return Ok(None);
+impl Gate<'_> {
+    /// The user's SQL files, in their order: the sources of a server that has none. A server that was named has its own.
+    async fn run_fixtures(&self) -> Result<(), Error> {
+        if self.place.own.is_none() {
+            return Ok(());
+        }
+        for file in &self.config.file.fixtures {
+            let file = self.config.file_dir.join(file);
+            let sql = std::fs::read_to_string(&file).map_err(dbt::Error::unreadable(&file))?;
+            self.config.ui.say(&format!("running the fixture {}", file.display()));
+            self.place
+                .client
+                .run_script(&sql)
+                .await
+                .map_err(|error| dbt::Error::Fixture { file: file.clone(), message: error.to_string() })?;
+        }
+        Ok(())
     }
-    let (first, last) = report.plan.as_ref().map(Plan::drops).unwrap_or_default();
-    report.outcomes.extend(carry_out_drops(client, &first).await);
-    let (_, results) = dbt.build().await?;
-    let project = if let Some(project) = planned {
-        project
-    } else {
-        let project = dbt.compiled_manifest().await?;
-        let policy = policy(config, args, &project);
-        let plan = Plan::between(&project.tables, &before, &Answers::default(), &policy)?;
-        report.plan = Some(plan.narrowed(selected, &project.tables));
-        project
-    };
-    let whole = project.clone();
-    let project = project.only(selected);
-    report.outcomes.extend(dbt::deploy_outcomes(&results, &with_origins(&project)));
-    report.outcomes.extend(carry_out_drops(client, &last).await);
-    if let Some(rehearsing) = &mut rehearsing {
-        rehearsing.look(&whole, &policy(config, args, &whole)).await?;
-    }
-    Ok(Some((project, rehearsing)))
-}
 
-/// On a server of its own the data is moved; on one that was named the tables are compared as they are, unless somebody
-/// allows more.
-async fn verified(
-    config: &Config,
-    args: &RunArgs,
-    client: &Client,
-    wishes: &Wishes,
-    made: &[&StreamTable],
-    report: &mut Report,
-) -> Result<(), Error> {
-    verify::equal_now(client, made, &wishes.terms, None, &mut report.outcomes).await?;
-    if wishes.put_back && !verify::may_write(client, &args.verifying)? {
-        return Ok(());
+    /// What has to be there before the project comes: what is selected is known, the base revision deployed, and the
+    /// sources made.
+    async fn prepare(&mut self, base: Option<&mut Base>, report: &mut Report) -> Result<(), Error> {
+        let Self { config, args, place, dbt, selected } = self;
+        let is_asked =
+            selector(&args.selection)?.is_some() || dbt::mentions_sources(&args.project.project_dir);
+        let mut ids = None;
+        if is_asked {
+            dbt.parse().await?;
+            dbt.check()?;
+            let baseline = base.as_ref().and_then(|base| base.manifest());
+            ids = selection::selected(config, &args.selection, &dbt.manifest_file(), baseline.as_deref())?;
+        }
+        if let Some(base) = base {
+            report.outcomes.extend(base.deploy(config, args, place, ids.as_ref()).await?);
+        }
+        if let Some(ids) = &ids {
+            *selected = Some(narrow(config, ids, dbt, place.client).await?);
+        }
+        if is_asked {
+            let wanted =
+                sources::Wanted { args: &args.sources, limits: &args.server, models: selected.as_ref() };
+            sources::provide(config, &wanted, dbt, place.own, place.client).await?;
+        }
+        Ok(())
     }
-    config.ui.say(&format!("changing rows and comparing, for {}", humantime::format_duration(wishes.budget)));
-    let changed = report.plan.iter().flat_map(|plan| &plan.steps).filter(|step| step.change != Change::Keep);
-    let changed: BTreeSet<Relation> = changed.map(|step| step.relation.clone()).collect();
-    let limits = Config::limits(&args.server);
-    let moved = verify::While { wishes, limits, findings: &args.verifying.findings };
-    moved.data_moves(client, made, &changed, report).await
+
+    /// Has dbt bring the server to what the project wants, and drops what has no model any more; `None` when the plan
+    /// says that something must not happen. In a rehearsal it happens all the same: nobody loses anything, and everybody
+    /// sees it.
+    async fn deploy(
+        &self,
+        rehearsing: Option<&mut Rehearsing<'_>>,
+        report: &mut Report,
+    ) -> Result<Option<Project>, Error> {
+        let client = self.place.client;
+        let before = client.catalog().await?;
+        let is_empty = before.is_empty() && (self.place.own.is_some() || !self.is_occupied().await?);
+        let planned = if is_empty { None } else { Some(self.plan_first(report).await?) };
+        let is_stopped = report.plan.as_ref().is_some_and(|plan| !plan.stopped_by().is_empty());
+        if is_stopped && rehearsing.is_none() {
+            return Ok(None);
+        }
+        let (first, last) = report.plan.as_ref().map(Plan::drops).unwrap_or_default();
+        report.outcomes.extend(carry_out_drops(client, &first).await);
+        let (_, results) = self.dbt.build().await?;
+        let whole = if let Some(project) = planned {
+            project
+        } else {
+            let project = self.dbt.compiled_manifest().await?;
+            let plan = Plan::between(&project.tables, &before, &Answers::default(), &self.policy(&project))?;
+            report.plan = Some(plan.narrowed(self.selected.as_ref(), &project.tables));
+            project
+        };
+        let project = whole.clone().only(self.selected.as_ref());
+        report.outcomes.extend(dbt::deploy_outcomes(&results, &with_origins(&project)));
+        report.outcomes.extend(carry_out_drops(client, &last).await);
+        if let Some(rehearsing) = rehearsing {
+            rehearsing.look(&whole, &self.policy(&whole)).await?;
+        }
+        Ok(Some(project))
+    }
+
+    /// Whether something else has the name of a stream table, and would have to go.
+    async fn is_occupied(&self) -> Result<bool, Error> {
+        self.dbt.parse().await?;
+        self.dbt.check()?;
+        let wanted: Vec<Relation> = self.dbt.graph()?.stream_tables().cloned().collect();
+        Ok(!self.place.client.standing(&wanted).await?.occupied.is_empty())
+    }
+
+    /// The plan of a server that already has stream tables is made before anything is touched, so that what it refuses
+    /// does not happen.
+    async fn plan_first(&self, report: &mut Report) -> Result<Project, Error> {
+        self.dbt.compile().await?;
+        let project = self.dbt.manifest()?;
+        let (plan, _) = against(self.place.client, &project, &self.policy(&project)).await?;
+        let plan = plan.narrowed(self.selected.as_ref(), &project.tables);
+        report.outcomes.extend(plan.stop_outcomes());
+        report.plan = Some(plan);
+        Ok(project)
+    }
+
+    fn policy(&self, project: &Project) -> Policy {
+        self.config.policy(&self.args.policy, &project.name)
+    }
+
+    /// On a server of its own the data is moved; on one that was named the tables are compared as they are, unless
+    /// somebody allows more.
+    async fn verify(&self, wishes: &Wishes, made: &[&StreamTable], report: &mut Report) -> Result<(), Error> {
+        let (client, verifying) = (self.place.client, &self.args.verifying);
+        verify::equal_now(client, made, &wishes.terms, None, &mut report.outcomes).await?;
+        if wishes.put_back && !verify::may_write(client, verifying)? {
+            return Ok(());
+        }
+        let budget = humantime::format_duration(wishes.budget);
+        self.config.ui.say(&format!("changing rows and comparing, for {budget}"));
+        let changed =
+            report.plan.iter().flat_map(|plan| &plan.steps).filter(|step| step.change != Change::Keep);
+        let changed: BTreeSet<Relation> = changed.map(|step| step.relation.clone()).collect();
+        let limits = Config::limits(&self.args.server);
+        let moved = verify::While { wishes, limits, findings: &verifying.findings };
+        moved.data_moves(client, made, &changed, report).await
+    }
 }
 
 /// The server that the gate works on.
@@ -213,50 +247,6 @@ impl Server {
             Self::Named(endpoint) => endpoint,
         }
     }
-}
-
-/// The user's SQL files, in their order: the sources of a server that has none. A server that was named has its own.
-async fn run_fixtures(config: &Config, client: &Client) -> Result<(), Error> {
-    for file in &config.file.fixtures {
-        let file = config.file_dir.join(file);
-        let sql = std::fs::read_to_string(&file)
-            .map_err(|error| dbt::Error::Unreadable { file: file.clone(), reason: error.to_string() })?;
-        config.ui.say(&format!("running the fixture {}", file.display()));
-        client
-            .run_script(&sql)
-            .await
-            .map_err(|error| dbt::Error::Fixture { file: file.clone(), message: error.to_string() })?;
-    }
-    Ok(())
-}
-
-/// Whether something else has the name of a stream table, and would have to go.
-async fn is_occupied(dbt: &Dbt, client: &Client) -> Result<bool, Error> {
-    dbt.parse().await?;
-    dbt.check()?;
-    let wanted: Vec<Relation> = dbt.graph()?.stream_tables().cloned().collect();
-    Ok(!client.standing(&wanted).await?.occupied.is_empty())
-}
-
-/// The plan of a server that already has stream tables is made before anything is touched, so that what it refuses
-/// does not happen.
-async fn plan_first(
-    (config, args, selected): (&Config, &RunArgs, Option<&BTreeSet<String>>),
-    dbt: &Dbt,
-    client: &Client,
-    report: &mut Report,
-) -> Result<Project, Error> {
-    dbt.compile().await?;
-    let project = dbt.manifest()?;
-    let (plan, _) = against(client, &project, &policy(config, args, &project)).await?;
-    let plan = plan.narrowed(selected, &project.tables);
-    report.outcomes.extend(plan.stop_outcomes());
-    report.plan = Some(plan);
-    Ok(project)
-}
-
-fn policy(config: &Config, args: &RunArgs, project: &Project) -> Policy {
-    config.policy(&args.policy, &project.name)
 }
 
 /// dbt makes and changes; what has no model any more it leaves, and the gate drops it where that was allowed.

@@ -292,7 +292,7 @@ fn read_bytes(file: &Path) -> Result<Vec<u8>, Error> {
         if error.kind() == std::io::ErrorKind::NotFound {
             return Error::NoManifest { file: file.to_owned() };
         }
-        Error::Unreadable { file: file.to_owned(), reason: error.to_string() }
+        Error::unreadable(file)(error)
     })
 }
 

@@ -6,7 +6,10 @@ mod project_file;
 mod results;
 mod revision;
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+};
 
 use crate::project::Project;
 pub use invocation::{Dbt, Invocation, packages_of, program, read_manifest, read_selection};
@@ -84,6 +87,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// For `map_err`: this file, and what the system or the parser says.
+    pub(crate) fn unreadable<E: Display>(file: &Path) -> impl Fn(E) -> Self {
+        move |reason| Self::Unreadable { file: file.to_owned(), reason: reason.to_string() }
+    }
+
     /// The next command to type.
     pub fn hint(&self) -> Option<String> {
         Some(match self {

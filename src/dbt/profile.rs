@@ -54,8 +54,7 @@ impl Target {
         let (Some(file), Some(profile)) = (file, &wanted.profile) else {
             return Ok(None);
         };
-        let text = std::fs::read_to_string(&file)
-            .map_err(|error| Error::Unreadable { file: file.clone(), reason: error.to_string() })?;
+        let text = std::fs::read_to_string(&file).map_err(Error::unreadable(&file))?;
         let wrong = |reason: String| Error::Profile { file: file.clone(), reason };
         let jinja = jinja(variables, wanted.without_server);
         Self::read(&text, profile, wanted.target.as_deref(), &jinja).map(Some).map_err(wrong)
@@ -127,8 +126,7 @@ impl Target {
         let profiles = json!({ &self.profile: { "target": self.name, "outputs": { &self.name: output } } });
         let file = dir.join("profiles.yml");
         // JSON is YAML.
-        std::fs::write(&file, profiles.to_string())
-            .map_err(|error| Error::Unreadable { file, reason: error.to_string() })
+        std::fs::write(&file, profiles.to_string()).map_err(Error::unreadable(&file))
     }
 }
 

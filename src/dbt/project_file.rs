@@ -29,11 +29,9 @@ impl ProjectFile {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err(Error::NoProject { dir: project_dir.to_owned() });
             }
-            Err(error) => {
-                return Err(Error::Unreadable { file, reason: error.to_string() });
-            }
+            Err(error) => return Err(Error::unreadable(&file)(error)),
         };
-        serde_yaml::from_str(&text).map_err(|error| Error::Unreadable { file, reason: error.to_string() })
+        serde_yaml::from_str(&text).map_err(Error::unreadable(&file))
     }
 
     /// Whether no file that names packages names ours.

@@ -34,9 +34,8 @@ impl RunResults {
     ///
     /// In the order of the names: dbt's own is that in which its threads came to an end, another one each time.
     pub fn read(file: &Path) -> Result<Self, Error> {
-        let wrong = |reason: String| Error::Unreadable { file: file.to_owned(), reason };
-        let bytes = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
-        let mut read: Self = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+        let bytes = std::fs::read(file).map_err(Error::unreadable(file))?;
+        let mut read: Self = serde_json::from_slice(&bytes).map_err(Error::unreadable(file))?;
         read.results.sort_by(|one, other| one.unique_id.cmp(&other.unique_id));
         Ok(read)
     }
