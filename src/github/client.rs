@@ -37,6 +37,9 @@ impl Default for Patience {
 /// How often something is tried.
 const TRIES: u32 = 5;
 
+/// How long GitHub wants to be left alone by who asks too often, where it does not say.
+const UNTOLD: Duration = Duration::from_mins(1);
+
 /// A repository on GitHub, with what a token may do there.
 pub struct Client {
     octocrab: Octocrab,
@@ -222,15 +225,18 @@ impl Client {
             Ok(Err(error)) => return Err(busy(innermost(&error), None)),
             Err(_) => return Err(busy("no answer in time".into(), None)),
         };
+        if (200..300).contains(&status) {
+            let text = if text.is_empty() { "null" } else { &text };
+            return serde_json::from_str(text).map_err(|source| Error::Answer { doing, source });
+        }
+        let message = message(&text);
+        // A limit on requests, and not one of rights, says so, or when it ends.
+        let is_limit = wait.is_some() || message.to_ascii_lowercase().contains("rate limit");
         match status {
-            200..300 => {
-                let text = if text.is_empty() { "null" } else { &text };
-                serde_json::from_str(text).map_err(|source| Error::Answer { doing, source })
-            }
-            429 | 500.. => Err(busy(format!("{status} {}", message(&text)), wait)),
-            // A limit on requests, and not one of rights, says when it ends.
-            403 if wait.is_some() => Err(busy(format!("{status} {}", message(&text)), wait)),
-            _ => Err(Error::Refused { doing, status, message: message(&text) }),
+            429 => Err(busy(format!("{status} {message}"), wait.or(Some(UNTOLD)))),
+            403 if is_limit => Err(busy(format!("{status} {message}"), wait.or(Some(UNTOLD)))),
+            500.. => Err(busy(format!("{status} {message}"), wait)),
+            _ => Err(Error::Refused { doing, status, message }),
         }
     }
 }

@@ -140,12 +140,22 @@ async fn patience_ends() {
     let error = post(&client(&hub.address(), patience), 42, &marker(1), "red").await.unwrap_err();
     assert!(matches!(&error, Error::Busy { reason, .. } if reason == "no answer in time"), "{error}");
 
-    // A limit that ends in an hour is not waited for.
-    let hub = Hub::new().await;
-    hub.fail("GET", ResponseTemplate::new(429).insert_header("retry-after", "3600"));
-    let error = post(&client(&hub.address(), quick()), 42, &marker(1), "red").await.unwrap_err();
-    assert!(matches!(&error, Error::Busy { wait: Some(wait), .. } if wait.as_secs() == 3600), "{error}");
-    assert_eq!(hub.requests(&["GET"]).len(), 1);
+    // A limit that ends too late is not waited for. One that does not say when wants a minute.
+    let limit = serde_json::json!({"message": "You have exceeded a secondary rate limit."});
+    for (answer, seconds) in [
+        (ResponseTemplate::new(429).insert_header("retry-after", "3600"), 3600),
+        (ResponseTemplate::new(403).set_body_json(&limit), 60),
+        (ResponseTemplate::new(429).set_body_json(&limit), 60),
+    ] {
+        let hub = Hub::new().await;
+        hub.fail("GET", answer);
+        let error = post(&client(&hub.address(), quick()), 42, &marker(1), "red").await.unwrap_err();
+        assert!(
+            matches!(&error, Error::Busy { wait: Some(wait), .. } if wait.as_secs() == seconds),
+            "{error}"
+        );
+        assert_eq!(hub.requests(&["GET"]).len(), 1);
+    }
 }
 
 #[tokio::test]
