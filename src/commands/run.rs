@@ -1,6 +1,6 @@
 //! `run`: the whole gate.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant};
 
 use crate::{
     Error,
@@ -32,8 +32,10 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
     let file = ProjectFile::read(&args.project.project_dir)?;
     report.project = Some(file.name.clone());
     let target = target(config, &args.project, &file)?;
+    let mut laps = Laps(Instant::now());
     let server = Server::open(config, args).await?;
     let (client, software) = connect_and_identify(server.endpoint(), &args.server, report).await?;
+    laps.end("server", report);
     let place = Place { client: &client, own: server.own() };
     let target = Target { endpoint: server.endpoint().clone(), ..target };
     let path = config.environment.path();
@@ -47,6 +49,7 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
         None => None,
     };
     gate.prepare(base.as_mut(), report).await?;
+    laps.end("preparation", report);
     let mut rehearsing = match base {
         Some(base) => Some(Rehearsing::begin(config, args, &client, base.name).await?),
         None => None,
@@ -54,6 +57,7 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
     let Some(project) = gate.deploy(rehearsing.as_mut(), report).await? else {
         return Ok(Exit::Refused);
     };
+    laps.end("deployment", report);
 
     let made = made(&project, &report.outcomes);
     report.outcomes.extend(not_made(&project, &made));
@@ -62,15 +66,29 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
     if let Some(rehearsing) = rehearsing {
         rehearsing.finish(&project, report).await?;
     }
+    laps.end("population", report);
     let (_, tests) = gate.dbt.test().await?;
     report.outcomes.extend(dbt::test_outcomes(&tests, &project.tests));
+    laps.end("tests", report);
     let terms = config.terms(args.checking.fail_on_fallback);
     let checked = check_tables(&client, &software, &project, &made, terms).await?;
     // What was waited for has its outcome already.
     report.outcomes.extend(checked.outcomes.into_iter().filter(|outcome| outcome.stage != Stage::Population));
+    laps.end("checks", report);
     let wishes = config.verifying(&args.verifying, Some(&project), server.own().is_none());
     gate.verify(&wishes, &made, report).await?;
+    laps.end("comparison", report);
     Ok(Exit::Passed)
+}
+
+/// Since when the part goes on that is under way.
+struct Laps(Instant);
+
+impl Laps {
+    fn end(&mut self, what: &str, report: &mut Report) {
+        report.timings.push((what.to_owned(), self.0.elapsed()));
+        self.0 = Instant::now();
+    }
 }
 
 /// A server that is worked on.

@@ -50,6 +50,9 @@ pub struct V1Report {
     pub started_at: String,
     /// How long it took.
     pub elapsed_ms: u64,
+    /// Its parts that were timed, in the order in which they went on.
+    #[serde(default)]
+    pub timings: Vec<V1Timing>,
     /// The dbt project's name, once it was known.
     pub project: Option<String>,
     /// What `--select` and `--exclude` said; null where everything is meant.
@@ -77,6 +80,15 @@ pub struct V1Tool {
     pub name: String,
     /// Its version.
     pub version: String,
+}
+
+/// A part that was timed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct V1Timing {
+    /// What it was, as `server` or `deployment`.
+    pub what: String,
+    /// How long it took.
+    pub elapsed_ms: u64,
 }
 
 /// The server's software.
@@ -257,6 +269,7 @@ impl From<&Report> for V1Report {
             // It fails for years beyond 9999 alone.
             started_at: report.started_at.format(&Rfc3339).unwrap_or_default(),
             elapsed_ms: milliseconds(report.elapsed),
+            timings: report.timings.iter().map(V1Timing::from).collect(),
             project: report.project.clone(),
             selection: report.selection.clone(),
             target: report.target.clone(),
@@ -266,6 +279,12 @@ impl From<&Report> for V1Report {
             rehearsal: report.rehearsal.as_ref().map(V1Rehearsal::from),
             outcomes: report.outcomes.iter().map(V1Outcome::from).collect(),
         }
+    }
+}
+
+impl From<&(String, Duration)> for V1Timing {
+    fn from((what, elapsed): &(String, Duration)) -> Self {
+        Self { what: what.clone(), elapsed_ms: milliseconds(*elapsed) }
     }
 }
 

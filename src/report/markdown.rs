@@ -179,7 +179,11 @@ fn place(report: &Report) -> Section {
     if let Some(engine) = &report.engine {
         parts.push(prose(&engine.describe()));
     }
-    parts.push(words::duration(report.elapsed));
+    let timings = report.timings.iter();
+    let timings = timings.map(|(what, elapsed)| format!("{} {}", prose(what), words::duration(*elapsed)));
+    let timings: Vec<_> = timings.collect();
+    let colon = if timings.is_empty() { "" } else { ": " };
+    parts.push(format!("{}{colon}{}", words::duration(report.elapsed), timings.join(", ")));
     let before = "<details><summary>Where it ran, and for how long</summary>\n\n".to_owned();
     Section::new("place", 0, before, vec![format!("{}\n", parts.join(" · "))], "\n</details>\n\n")
 }

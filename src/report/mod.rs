@@ -45,6 +45,8 @@ pub struct Report {
     pub started_at: OffsetDateTime,
     /// How long it took.
     pub elapsed: Duration,
+    /// Its parts that were timed, in the order in which they went on.
+    pub timings: Vec<(String, Duration)>,
     /// What changes, where that was asked.
     pub plan: Option<Plan>,
     /// What the change did on top of another revision, where that was tried.
@@ -106,6 +108,7 @@ impl Report {
             engine: None,
             started_at,
             elapsed: Duration::ZERO,
+            timings: Vec::new(),
             plan: None,
             rehearsal: None,
             outcomes: Vec::new(),

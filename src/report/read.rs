@@ -92,6 +92,11 @@ fn report(document: V1Report) -> Result<Report, Unknown> {
         target: document.target,
         engine: document.engine.map(|e| Engine { postgres: e.postgres, pg_trickle: e.pg_trickle }),
         elapsed: Duration::from_millis(document.elapsed_ms),
+        timings: document
+            .timings
+            .into_iter()
+            .map(|timing| (timing.what, Duration::from_millis(timing.elapsed_ms)))
+            .collect(),
         plan: document.plan.map(plan).transpose()?,
         rehearsal: document
             .rehearsal

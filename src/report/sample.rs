@@ -27,6 +27,10 @@ pub(super) fn report() -> Report {
         target: Some("127.0.0.1:5432/shop_ci".into()),
         engine: Some(Engine { postgres: "18.4".into(), pg_trickle: "0.67.0-emulator".into() }),
         elapsed: Duration::from_millis(12_340),
+        timings: vec![
+            ("server".into(), Duration::from_millis(1_250)),
+            ("deployment".into(), Duration::from_millis(8_100)),
+        ],
         plan: Some(plan()),
         rehearsal: Some(rehearsal()),
         outcomes: outcomes(),

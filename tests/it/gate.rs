@@ -64,6 +64,10 @@ fn what_fails_is_told_and_the_rest_of_the_gate_still_runs() {
     .expect(1);
 
     let report = report(&file("report.json"));
+    let parts: Vec<_> =
+        report["timings"].as_array().unwrap().iter().map(|part| part["what"].as_str().unwrap()).collect();
+    let wanted = ["server", "preparation", "deployment", "population", "tests", "checks", "comparison"];
+    assert_eq!(parts, wanted);
     assert_eq!(verdict(&report, "deploy", "marts.good"), "passed");
     assert_eq!(verdict(&report, "deploy", "marts.broken"), "errored");
     assert_eq!(verdict(&report, "deploy", "marts.behind"), "skipped");
