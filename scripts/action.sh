@@ -19,6 +19,9 @@ output() {
 
 # The program: the one that was named, else the release that this ref of the Action is, else built from its source.
 program() {
+  case "$(uname -s)" in
+    MINGW* | MSYS* | CYGWIN*) wrong "pgtrickle-ci does not run on Windows: give the job another runner, as \`runs-on: ubuntu-24.04\`" ;;
+  esac
   if [[ -n $INPUT_BINARY_PATH ]]; then
     local named
     named=$(command -v "$INPUT_BINARY_PATH") || wrong "the input binary-path names no program that can be run"

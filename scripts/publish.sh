@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes a release of the archives in a folder: a commit that adds their SHA-256 sums to the Action, its tag, the tag of its
-# major version, and the release. The workflow release.yml runs it; the sums stand in released commits alone.
+# Makes a release of the archives in a folder: a commit that adds their SHA-256 sums and the digest of its image to the
+# Action, its tag, the tag of its major version, and the release. The workflow release.yml runs it; sums and digest stand
+# in released commits alone.
 #   scripts/publish.sh FOLDER
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -21,7 +22,16 @@ if [[ -n $last ]]; then
 fi
 (cd "$folder" && sha256sum pgtrickle-ci-"$version"-*.tar.gz) | tee -a "$sums" >"$folder/SHA256SUMS"
 
-git add --force "$sums"
+image=$(sed -n '/^  image:$/,/^    default:/s/^    default: "\(.*\)"$/\1/p' action.yml)
+digest=$(docker buildx imagetools inspect --format '{{.Manifest.Digest}}' "$image")
+if ! [[ $digest =~ ^sha256:[0-9a-f]{64}$ ]]; then
+  echo "error: $image has no digest: $digest" >&2
+  exit 1
+fi
+sed "s#\"$image\"#\"$image@$digest\"#" action.yml >"$folder/action.yml"
+mv "$folder/action.yml" action.yml
+
+git add --force "$sums" action.yml
 git -c user.name=github-actions -c user.email=41898282+github-actions[bot]@users.noreply.github.com \
   commit --quiet --message "chore: release $version"
 git tag "$tag"

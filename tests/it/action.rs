@@ -136,6 +136,19 @@ async fn a_release_that_is_not_there_and_one_without_a_sum_are_told() {
 }
 
 #[test]
+fn windows_is_told_at_once() {
+    let action = Action::new();
+    action.write("uname", "#!/bin/sh\necho MINGW64_NT-10.0-26100\n", 0o755);
+    let path = format!("{}:/usr/bin:/bin", action.folder.path().display());
+    let ran = action.step("program", &[("PATH", &path), ("INPUT_BINARY_PATH", "pgtrickle-ci.exe")]).expect(2);
+    assert!(
+        ran.stdout.contains("does not run on Windows") && ran.stdout.contains("`runs-on: ubuntu-24.04`"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
 fn a_program_that_was_named_is_taken_from_wherever_it_is() {
     let action = Action::new();
     let here = action.folder.path().display();
@@ -214,12 +227,15 @@ fn action_yml_hands_each_input_on_and_has_no_expression_in_a_script() {
 }
 
 #[test]
-fn a_release_has_the_sums_of_its_archives_and_its_action_takes_them() {
+fn a_release_has_the_sums_of_its_archives_and_the_digest_of_its_image() {
     let action = Action::new();
     let here = action.folder.path();
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/publish.sh");
-    fs::copy(from, here.join("scripts/publish.sh")).unwrap();
+    for file in ["scripts/publish.sh", "action.yml"] {
+        fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join(file), here.join(file)).unwrap();
+    }
     action.write("gh", "#!/bin/sh\necho \"gh $*\"\n", 0o755);
+    let digest = format!("sha256:{}", "0123456789abcdef".repeat(4));
+    action.write("docker", &format!("#!/bin/sh\necho {digest}\n"), 0o755);
     let version = env!("CARGO_PKG_VERSION");
     let archives = here.join(format!("temp/v{version}"));
     fs::create_dir(&archives).unwrap();
@@ -236,7 +252,7 @@ fn a_release_has_the_sums_of_its_archives_and_its_action_takes_them() {
     git(&["init", "--quiet", "--bare", "temp/origin"]);
     git(&["init", "--quiet"]);
     git(&["remote", "add", "origin", "temp/origin"]);
-    git(&["add", "Cargo.toml", "scripts"]);
+    git(&["add", "Cargo.toml", "action.yml", "scripts"]);
     git(&["commit", "--quiet", "--message", "feat: all"]);
 
     let publish = || run("scripts/publish.sh", &[archives.to_str().unwrap()]);
@@ -249,6 +265,11 @@ fn a_release_has_the_sums_of_its_archives_and_its_action_takes_them() {
         "{tags}"
     );
     assert!(git(&["show", "v0:scripts/releases.sha256"]).ends_with(&format!("  {}\n", archive_name())));
+    let image = |file: &str| -> serde_yaml::Value {
+        serde_yaml::from_str::<serde_yaml::Value>(&git(&["show", file])).unwrap()["inputs"]["image"].clone()
+    };
+    let tag = image("v0~1:action.yml")["default"].as_str().unwrap().to_owned();
+    assert_eq!(image("v0:action.yml")["default"].as_str().unwrap(), format!("{tag}@{digest}"));
     assert!(publish().expect(1).stderr.contains("is released already"));
 
     // The work tree is that of the tag now.
