@@ -145,6 +145,17 @@ fn checkout(name: &str, hub: &Hub, more: &str, changes: &[(&str, &str)]) -> Chec
     Checkout::new(name, &all)
 }
 
+/// Behind a step of the Action that fails this runner skips the others, where GitHub goes on: the end of the gate's step
+/// and another one, which posts the report.
+fn posting() -> String {
+    let program = env!("CARGO_BIN_EXE_pgtrickle-ci");
+    let report = "\n          report-path: report.json";
+    let with = format!("binary-path: {program}\n          github-token: a-token-for-tests{report}");
+    format!(
+        "{report}\n      - if: always()\n        uses: ./\n        with:\n          mode: comment\n          {with}"
+    )
+}
+
 /// The project of this repository, by itself: this runner's checkout has no history.
 const OWN_PROJECT: [(&str, &str); 2] = [
     ("project-dir: .", "project-dir: integration_tests"),
@@ -171,7 +182,9 @@ async fn a_pull_request_that_passes_is_green_and_has_one_comment() {
 #[ignore = "scripts/try_action.sh runs it"]
 async fn a_pull_request_that_fails_is_red_and_says_why() {
     let hub = Hub::new().await;
-    let checkout = checkout("stream tables on the emulator", &hub, "          budget: 1s\n", &OWN_PROJECT);
+    let engine = format!("engine: emulator{}", posting());
+    let changes = [OWN_PROJECT.as_slice(), &[("engine: emulator", &engine)]].concat();
+    let checkout = checkout("stream tables on the emulator", &hub, "          budget: 1s\n", &changes);
     let test = checkout.workspace.path().join("integration_tests/tests/nobody_is_happy.sql");
     fs::write(test, "select 1 as unhappy").unwrap();
     checkout.run(&hub, "pull_request").expect(1);
@@ -183,6 +196,11 @@ async fn a_pull_request_that_fails_is_red_and_says_why() {
         "{summary}"
     );
     assert!(checkout.noted("junit.xml").contains("<failure"));
+    let comments = hub.comments();
+    assert_eq!(comments.len(), 1);
+    assert!(
+        comments[0].starts_with("### ❌ pgtrickle-ci failed\n") && comments[0].contains("nobody_is_happy")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,7 +208,7 @@ async fn a_pull_request_that_fails_is_red_and_says_why() {
 async fn a_night_is_as_red_as_the_tables_of_its_server() {
     let hub = Hub::new().await;
     let database = tokio::task::block_in_place(Database::new);
-    let url = format!("database-url: {}\n          project-dir: docs", database.url());
+    let url = format!("database-url: {}\n          project-dir: docs{}", database.url(), posting());
     let night = [("database-url: ${{ secrets.DATABASE_URL }}", url.as_str())];
     let checkout = checkout("freshness", &hub, "", &night);
     let run = |sql: &str| tokio::task::block_in_place(|| database.run(sql));
@@ -199,11 +217,14 @@ async fn a_night_is_as_red_as_the_tables_of_its_server() {
     checkout.run(&hub, "schedule").expect(1);
     assert!(checkout.noted("outputs").starts_with("failed "), "{}", checkout.noted("outputs"));
     assert!(checkout.noted("summary").contains("public.total"));
+    assert_eq!(hub.issues().len(), 1);
+    assert_eq!(hub.issues()[0]["state"], "open");
 
     run("select pgtrickle.refresh_stream_table('total')");
     checkout.run(&hub, "schedule").expect(0);
     assert!(checkout.noted("outputs").starts_with("passed "), "{}", checkout.noted("outputs"));
-    assert_eq!(hub.issues().len(), 0);
+    assert_eq!(hub.issues().len(), 1);
+    assert_eq!(hub.issues()[0]["state"], "closed");
     tokio::task::block_in_place(|| drop(database));
 }
 
