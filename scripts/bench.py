@@ -1,6 +1,6 @@
 """The measurements of scripts/bench.sh, which prepares what they need and says where."""
 
-import json, os, random, re, shutil, statistics, subprocess, sys, time
+import http.server, json, os, random, re, shutil, statistics, subprocess, sys, threading, time
 
 BINARY = os.environ["BENCHED"]
 
@@ -52,19 +52,74 @@ def plan():
     line("plan, against a baseline", many(30, "plan", "--baseline", "target/manifest.json"), "ms", 15)
 
 
+def of_dbt(said):
+    """Seconds that dbt took inside a verbose run."""
+    took = [float(took) for took in re.findall(r"^dbt \S+ took ([0-9.]+)s$", said, re.M)]
+    if not took:
+        sys.exit("error: run --verbose does not say how long dbt took")
+    return sum(took)
+
+
 def run():
     in_project()
     runs = []
     for _ in range(3):
         seconds, said = once("run", "--verbose", "--budget", "0s")
-        dbt = [float(took) for took in re.findall(r"^dbt \S+ took ([0-9.]+)s$", said, re.M)]
-        if not dbt:
-            sys.exit("error: run --verbose does not say how long dbt took")
-        runs.append((seconds, sum(dbt)))
-    line("run, with a server of its own", [whole for whole, _ in runs], "s")
+        runs.append((seconds, of_dbt(said)))
+    beside_dbt("run, with a server of its own", runs)
+
+
+def beside_dbt(what, runs):
+    line(what, [whole for whole, _ in runs], "s")
     line("  the dbt invocations inside it", [dbt for _, dbt in runs], "s")
     line("  on top of them", [whole - dbt for whole, dbt in runs], "s", 2)
     print(f"{'  the whole divided by dbt':<44}{statistics.median(whole / dbt for whole, dbt in runs):>8.2f}")
+
+
+class GitHub(http.server.BaseHTTPRequestHandler):
+    """As much of GitHub as the first comment of a pull request needs; it keeps the moment at which that was posted."""
+
+    posted = None
+
+    def answer(self, status, answer):
+        text = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("content-length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def do_GET(self):
+        self.answer(200, [])
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        if self.path == "/graphql":
+            return self.answer(200, {"data": {"viewer": {"login": "us"}}})
+        GitHub.posted = time.perf_counter()
+        self.answer(201, {"id": 1, "html_url": "https://github.com/octo-org/shop/1"})
+
+    def log_message(self, *_):
+        pass
+
+
+def comment():
+    """The steps of the Action, in the project. The time that is given to changing rows is the user's, and none here."""
+    action, event = os.path.abspath("scripts/action.sh"), os.path.abspath("tests/it/events/pull_request.json")
+    in_project()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), GitHub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    there = {"RUNNER_TEMP": os.getcwd(), "GITHUB_OUTPUT": "output", "GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "pull_request", "GITHUB_EVENT_PATH": event, "GITHUB_REPOSITORY": "octo-org/shop", "GITHUB_API_URL": f"http://127.0.0.1:{server.server_port}", "WORKING_DIRECTORY": ".", "PROGRAM": BINARY, "MODE": "run"}
+    gate = {"INPUT_BUDGET": "0s", "INPUT_JSON": "report.json", "INPUT_JUNIT": "", "INPUT_MARKDOWN": "", "INPUT_ENGINE": "emulator", "INPUT_DATABASE_URL": "", "PGTRICKLE_CI_VERBOSE": "true"}
+    runs = []
+    for _ in range(5):
+        GitHub.posted = None
+        begin = time.perf_counter()
+        done = subprocess.run([action, "gate"], env=os.environ | there | gate, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        subprocess.run([action, "comment"], env=os.environ | there | {"REPORT": "report.json", "GITHUB_TOKEN": "us"}, stderr=subprocess.DEVNULL, check=True)
+        if done.returncode or not GitHub.posted:
+            sys.exit(f"{done.stderr}error: nothing was posted")
+        runs.append((GitHub.posted - begin, of_dbt(done.stderr)))
+    beside_dbt("the Action, until it posts the comment", runs)
 
 
 def session(database):

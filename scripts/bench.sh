@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # How long things take; medians, with their aims beside them. Nothing fails for being slow. Arguments are the sections to
-# measure (all of them without): server manifests plan deployed emulator waiting checks run verify.
+# measure (all of them without): server manifests plan deployed emulator waiting checks run comment verify.
 # PGTRICKLE_CI_BENCH_BINARY names a program to measure instead of a release build; `walk_json` has to lie in the folder
 # `examples` beside it.
 set -euo pipefail
@@ -16,7 +16,7 @@ fi
 BENCHED=$(cd "$(dirname "$binary")" && pwd)/$(basename "$binary")
 export BENCHED DBT_SEND_ANONYMOUS_USAGE_STATS=false
 
-(($# > 0)) || set -- server manifests plan deployed emulator waiting checks run verify
+(($# > 0)) || set -- server manifests plan deployed emulator waiting checks run comment verify
 for section; do
   project=target/bench/project
   rm -rf target/bench
