@@ -1,6 +1,7 @@
 //! `verify`: whether the stream tables hold what their queries give, as they are and while the data moves.
 
 mod laboratory;
+mod log;
 mod moving;
 mod now;
 mod settle;
@@ -111,10 +112,7 @@ impl While<'_> {
         if self.wishes.put_back {
             let left_wrong = moving.make_good().await?;
             for outcome in report.outcomes[before..].iter_mut().filter(|o| left_wrong.contains(&o.subject)) {
-                outcome.details.push(format!(
-                    "the table is left wrong: fill it again with `select pgtrickle.repair_stream_table('{0}'); select pgtrickle.refresh_stream_table('{0}')`",
-                    outcome.subject
-                ));
+                outcome.details.push("the table is left wrong: drop it, and create it again".to_owned());
             }
         }
         report.outcomes.extend(put_back);

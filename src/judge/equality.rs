@@ -37,8 +37,6 @@ pub struct Comparable {
     pub is_populated: bool,
     /// Where changes of what it reads wait for its next refresh.
     pub waiting: Vec<Buffer>,
-    /// Changes of what it reads may be captured from the log, where nobody sees them wait.
-    pub lags: bool,
     /// What the query gives, without the engine's own columns.
     pub columns: Vec<Column>,
 }
@@ -267,7 +265,6 @@ mod tests {
             with_ties: None,
             is_populated: true,
             waiting: vec![],
-            lags: false,
             columns: vec![column("id", Kind::Exact), column("place", Kind::Opaque)],
         }
     }

@@ -6,7 +6,7 @@ use std::{
     ops::Range,
 };
 
-use super::{Change, Row, Source};
+use super::{Change, Pace, Row, Source};
 use crate::{
     model::{Relation, quote_identifier, quote_literal},
     plan::query,
@@ -25,6 +25,8 @@ pub struct Case {
     pub tables: Vec<Made>,
     /// Rounds of transactions of statements; after each round everything is refreshed.
     pub rounds: Vec<Vec<Vec<Change>>>,
+    /// How changes come to the tables.
+    pub pace: Pace,
 }
 
 /// A stream table, as it is made.
@@ -61,12 +63,16 @@ impl Part {
 }
 
 impl Made {
+    pub(super) fn is_immediate(&self) -> bool {
+        self.mode == "IMMEDIATE"
+    }
+
     /// The statement that makes it.
-    pub fn sql(&self) -> String {
+    fn sql(&self, schedule: &str) -> String {
         let more: String =
             self.arguments.iter().map(|(name, value)| format!(", {name} => {value}")).collect();
         format!(
-            "select pgtrickle.create_stream_table({}, {}, '1h', {}{more})",
+            "select pgtrickle.create_stream_table({}, {}, '{schedule}', {}{more})",
             quote_literal(&self.relation.to_string()),
             dollar_quoted(&self.query),
             quote_literal(&self.mode)
@@ -74,9 +80,9 @@ impl Made {
     }
 
     /// The statement that refreshes it, where that does not go by itself.
-    pub fn refresh(&self) -> Option<String> {
+    pub(super) fn refresh(&self) -> Option<String> {
         let name = quote_literal(&self.relation.to_string());
-        (self.mode != "IMMEDIATE").then(|| format!("select pgtrickle.refresh_stream_table({name})"))
+        (!self.is_immediate()).then(|| format!("select pgtrickle.refresh_stream_table({name})"))
     }
 }
 
@@ -103,7 +109,8 @@ impl Case {
             }
         }
         statements.extend(self.others.iter().cloned());
-        statements.extend(self.tables.iter().map(Made::sql));
+        statements.extend(self.tables.iter().map(|table| table.sql(self.pace.schedule())));
+        statements.extend(self.pace.after_setup());
         statements
     }
 
@@ -117,7 +124,7 @@ impl Case {
             statements.extend(changes);
             statements.extend((!alone).then(|| "commit".to_owned()));
         }
-        statements.extend(self.tables.iter().filter_map(Made::refresh));
+        statements.extend(self.pace.after_changes(&self.tables));
         statements
     }
 
@@ -182,6 +189,10 @@ impl Case {
         }
         statements.insert(0, create);
         statements.extend(indexes);
+        statements.extend(
+            (self.pace.from_log && source.from_log)
+                .then(|| format!("alter table {name} replica identity full")),
+        );
         statements
     }
 
@@ -363,6 +374,7 @@ mod tests {
                 arguments: vec![],
             }],
             rounds: vec![vec![vec![insert]], vec![vec![update, Change::Truncate { source: 1 }]]],
+            pace: Pace::default(),
         }
     }
 

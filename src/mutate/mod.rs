@@ -6,6 +6,7 @@
 mod case;
 mod delicate;
 mod mutator;
+mod pace;
 mod random;
 mod script;
 mod value;
@@ -17,6 +18,7 @@ use crate::model::{Relation, quote_identifier, quote_literal};
 pub use case::{Case, Made, Part};
 pub use delicate::delicacy;
 pub use mutator::Mutator;
+pub use pace::Pace;
 pub use script::{Evidence, Seen, without_database};
 
 /// The values of a row as text, in the order of the source's columns.
@@ -49,6 +51,8 @@ pub struct Source {
     pub view: Option<String>,
     /// The stream tables that read it.
     pub readers: Vec<Relation>,
+    /// Its changes are captured from the log.
+    pub from_log: bool,
     /// Rows are only ever added.
     #[serde(default)]
     pub only_inserts: bool,
@@ -334,6 +338,7 @@ fn sample() -> Vec<Source> {
         cascades: false,
         view: None,
         readers: vec![],
+        from_log: false,
         only_inserts: false,
     };
     let (id, customer) =

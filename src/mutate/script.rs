@@ -32,6 +32,8 @@ pub enum Seen {
     Once,
     /// Only where it was found, and before anything was changed there.
     Stale,
+    /// Only where it was found: from the log, whose slots a database beside it cannot have.
+    FromLog,
     /// Again in a database of its own, with all that had happened.
     Again,
     /// Again there, with as little as it takes.
@@ -53,6 +55,9 @@ impl Case {
             }
             Seen::Again => {
                 "-- Not reduced, but seen again in an empty database. Run it with: psql -X -f THIS_FILE\n\n"
+            }
+            Seen::FromLog => {
+                "-- Its sources are captured from the log. Not reduced, and not seen again, for that takes a server without slots of\n-- the same names. Run it on one, in an empty database, with: psql -X -f THIS_FILE\n\n"
             }
             Seen::Stale => {
                 "-- It was so before anything was changed, and is not so when it is made anew: a refresh went wrong before.\n\n"
@@ -111,7 +116,7 @@ pub fn without_database(query: &str, database: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Change, Made, row, sample},
+        super::{Change, Made, Pace, row, sample},
         *,
     };
     use crate::{judge::equality::Column, model::Relation};
@@ -127,7 +132,6 @@ mod tests {
             with_ties: None,
             is_populated: true,
             waiting: vec![],
-            lags: false,
             columns: vec![column("id", Kind::Exact), column("name", Kind::Json)],
         };
         let made = Made { relation, query: query.into(), mode: "DIFFERENTIAL".into(), arguments: vec![] };
@@ -138,6 +142,7 @@ mod tests {
             others: vec![],
             tables: vec![made],
             rounds: vec![vec![vec![Change::Delete { source: 0, of: ada }]]],
+            pace: Pace::default(),
         };
         let script = case.script(&Evidence {
             wrong: "not equal to its query: 1 row too many".into(),

@@ -1,6 +1,10 @@
 //! Comparing a stream table with its query, on the server: one scan of each side, and no row leaves unless it differs.
 
-use super::{Client, Error};
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use super::{Client, Error, about};
 use crate::{
     judge::equality::{Column, Comparable, Difference, Kind, leaves_order_open},
     model::{Relation, quote_identifier, quote_literal},
@@ -8,12 +12,30 @@ use crate::{
 
 /// How many of the rows that differ are shown.
 const EXAMPLES: usize = 10;
+/// How far the log has been read.
+#[derive(Debug, Deserialize)]
+pub struct Unread {
+    /// A position in the log.
+    pub position: String,
+    /// Who reads a source that has not been read up to there; `None` where nothing is captured from the log.
+    pub tables: Option<BTreeSet<Relation>>,
+}
+
 const DOING: &str = "comparing the stream table with its query";
 
 impl Client {
     /// Every stream table with what it takes to compare it.
     pub async fn comparables(&self) -> Result<Vec<Comparable>, Error> {
         self.ask("reading the columns of the stream tables", include_str!("sql/comparables.sql")).await
+    }
+
+    /// Up to where the log is written, or was at `position`, and which of these tables read what has not been read from it
+    /// up to there.
+    pub async fn unread(&self, tables: &[Relation], position: Option<&str>) -> Result<Unread, Error> {
+        let position = position.map_or_else(|| "null".to_owned(), quote_literal);
+        let sql = about(include_str!("sql/unread.sql"), tables)
+            .replace("$position", &format!("{position}::pg_lsn"));
+        self.ask("looking at what is captured from the log", &sql).await
     }
 
     /// Compares a table with its query as multisets, both in the snapshot of one statement.

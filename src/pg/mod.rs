@@ -20,6 +20,7 @@ use crate::model::{Column, Relation, quote_literal};
 pub use catalog::{Catalog, Server, Standing};
 pub use change::{Changed, is_in_the_way, is_refusal};
 pub use endpoint::{BadUrl, Endpoint, MISLEADING, SslMode};
+pub use equality::Unread;
 pub use error::{Error, ServerMessage};
 pub use source_objects::{ForeignKey, SourceObjects, SourceRelation};
 
@@ -198,11 +199,13 @@ impl Client {
         resumed.map(drop).map_err(|source| Error::asking("resuming the stream table", &source))
     }
 
-    /// Has a stream table filled from scratch by its next refresh.
-    pub async fn repair(&self, table: &Relation) -> Result<(), Error> {
-        let name = table.to_string();
-        let repaired = self.wire.query("select pgtrickle.repair_stream_table($1)", &[&name]).await;
-        repaired.map(drop).map_err(|source| Error::asking("repairing the stream table", &source))
+    /// Fills a stream table from scratch. What repairs one would have the triggers of a source that is captured from the
+    /// log back, beside the log (docs/pg_trickle.md, "Capture health"); a query that is altered to itself does not.
+    pub async fn refill(&self, table: &Relation) -> Result<(), Error> {
+        let sql = "select pgtrickle.alter_stream_table($1 || '.' || $2, query => coalesce(original_query, defining_query))
+                   from pgtrickle.pgt_stream_tables where pgt_schema = $1 and pgt_name = $2";
+        let filled = self.wire.query(sql, &[&table.schema, &table.name]).await;
+        filled.map(drop).map_err(|source| Error::asking("filling the stream table again", &source))
     }
 
     /// Drops a stream table and nothing else: one that others read is refused by the engine.

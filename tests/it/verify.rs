@@ -2,6 +2,7 @@
 
 mod driven;
 mod faulty;
+mod logged;
 mod planted;
 mod restored;
 

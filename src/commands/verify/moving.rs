@@ -156,6 +156,7 @@ impl<'a> Moving<'a> {
         let within: Vec<usize> =
             (0..self.sources().len()).filter(|at| self.sources()[*at].out_of_reach.is_none()).collect();
         let all = self.reached.iter().flatten().cloned().collect();
+        let all = self.out_of_the_log(all, deadline).await?;
         self.compare(&all, deadline).await?;
         while !within.is_empty() && Instant::now() < deadline && self.findings.len() < self.tables.len() {
             self.round(&self.by_worth(&within), deadline, undo).await?;
@@ -190,8 +191,8 @@ impl<'a> Moving<'a> {
         }
         let round = self.rounds.last().into_iter().flatten().flatten();
         let changed: BTreeSet<usize> = round.map(|(change, _)| change.source()).collect();
-        let affected: BTreeSet<Relation> =
-            changed.iter().flat_map(|source| &self.reached[*source]).cloned().collect();
+        let affected = changed.iter().flat_map(|source| &self.reached[*source]).cloned().collect();
+        let affected = self.out_of_the_log(affected, deadline).await?;
         let unbearable = self.unbearable;
         if !self.wishes.by_scheduler {
             self.refresh(&affected, deadline).await?;

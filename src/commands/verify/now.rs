@@ -2,15 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use super::log;
 use crate::{
     judge::equality::{self, Comparable, Difference, Terms},
     model::{Outcome, Stage, StreamTable, Verdict},
     pg::{self, Client},
 };
-
-/// How long a change that is captured from the log may take, and how often that is looked at.
-const PATIENCE: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// Compares each table with its query, both in one snapshot, for as long as there is time.
 pub(in crate::commands) async fn equal_now(
@@ -59,16 +56,15 @@ async fn compared(client: &Client, table: &Comparable, tolerance: f64) -> Result
     }
 }
 
-/// Nobody sees what is captured from the log wait. So what differs has to be the same rows all the while
+/// Nobody sees changes wait in the log. So what differs has to be the same rows when it was read
 /// (docs/pg_trickle.md, "Change capture").
 async fn difference(client: &Client, table: &Comparable, tolerance: f64) -> Result<Difference, pg::Error> {
     let first = client.compare(table, tolerance).await?;
-    let patience = Instant::now() + PATIENCE;
-    let mut now = first.clone();
-    while table.lags && !now.is_none() && now.examples == first.examples && Instant::now() < patience {
-        tokio::time::sleep(PAUSE).await;
-        now = client.compare(table, tolerance).await?;
+    if first.is_none() {
+        return Ok(first);
     }
-    now.waiting |= now.examples != first.examples;
+    let Some(unread) = log::unread(client, [&table.relation], None).await? else { return Ok(first) };
+    let mut now = client.compare(table, tolerance).await?;
+    now.waiting |= !unread.is_empty() || now.examples != first.examples;
     Ok(now)
 }

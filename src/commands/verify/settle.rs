@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::moving::{Finding, Moving, Wrong, is_immediate};
+use super::{
+    log,
+    moving::{Finding, Moving, Wrong, is_immediate},
+};
 use crate::{
     judge::{
         self,
@@ -44,23 +47,18 @@ impl Moving<'_> {
         Ok(())
     }
 
-    /// After the sources were put back, every table is refreshed, and what the rounds made wrong is filled anew; the
-    /// answer is what stays wrong (docs/pg_trickle.md, "Capture health").
+    /// After the sources were put back, what the rounds made wrong is filled anew, and every table refreshed; the answer is
+    /// what stays wrong.
     pub(super) async fn make_good(&mut self) -> Result<BTreeSet<String>, pg::Error> {
         let deadline = Instant::now() + self.wishes.budget + PATIENCE;
-        let all: BTreeSet<Relation> = self.reached.iter().flatten().cloned().collect();
-        let wrong: Vec<Relation> = self
-            .findings
-            .iter()
-            .filter(|(_, finding)| finding.round > 0)
-            .map(|(name, _)| name.clone())
-            .collect();
+        let all = self.reached.iter().flatten().cloned().collect();
+        let all = self.out_of_the_log(all, deadline).await?;
+        let is_wrong =
+            |relation: &&Relation| self.findings.get(*relation).is_some_and(|finding| finding.round > 0);
+        let relations = self.tables.iter().map(|deployed| &deployed.table.relation);
+        let wrong: Vec<Relation> = relations.filter(is_wrong).cloned().collect();
         for relation in &wrong {
-            not_refused(self.client.repair(relation).await)?;
-            if self.tables.iter().any(|other| other.table.relation == *relation && is_immediate(&other.table))
-            {
-                self.refresh_one(relation).await?;
-            }
+            not_refused(self.client.refill(relation).await)?;
         }
         let findings = std::mem::take(&mut self.findings);
         self.refresh(&all, deadline).await?;
@@ -112,21 +110,41 @@ impl Moving<'_> {
         Ok(())
     }
 
-    /// Compares the tables, the most delicate ones first.
+    /// What is left of these tables when everything that was done to their sources was read from the log, if that is where
+    /// it is captured. The rest is neither refreshed nor compared.
+    pub(super) async fn out_of_the_log(
+        &mut self,
+        mut affected: BTreeSet<Relation>,
+        deadline: Instant,
+    ) -> Result<BTreeSet<Relation>, pg::Error> {
+        let unread = log::unread(self.client, &affected, Some(deadline)).await?.unwrap_or_default();
+        affected.retain(|relation| !unread.contains(relation));
+        if Instant::now() < deadline {
+            self.unreached.extend(unread);
+        }
+        Ok(affected)
+    }
+
+    /// Compares the tables: the most delicate ones first, or each behind those it reads where it is the scheduler that has
+    /// to come to both.
     pub(super) async fn compare(
         &mut self,
         affected: &BTreeSet<Relation>,
         deadline: Instant,
     ) -> Result<(), pg::Error> {
-        let mut due: Vec<Comparable> = affected
+        let mut due: Vec<Comparable> = self
+            .tables
             .iter()
-            .filter(|relation| !self.findings.contains_key(*relation))
+            .map(|deployed| &deployed.table.relation)
+            .filter(|relation| affected.contains(*relation) && !self.findings.contains_key(*relation))
             .filter(|relation| self.wishes.terms.left_out(Stage::Verify, relation).is_none())
             .filter_map(|relation| self.comparables.get(relation))
             .filter(|table| equality::not_comparable(table).is_none())
             .cloned()
             .collect();
-        due.sort_by_cached_key(|table| std::cmp::Reverse(delicacy(&table.query)));
+        if !self.wishes.by_scheduler {
+            due.sort_by_cached_key(|table| std::cmp::Reverse(delicacy(&table.query)));
+        }
         for table in due {
             if Instant::now() >= deadline {
                 return Ok(());
@@ -150,9 +168,8 @@ impl Moving<'_> {
 
     /// The difference that stays when everything has come through; `None` when that did not happen in time.
     ///
-    /// A refresh may have been left out because somebody else was at it, a source that is captured from the log comes
-    /// through a moment later without a word, and the scheduler waits for its time and for old snapshots. So the wait is
-    /// made of short statements, with sleeps on this side (docs/pg_trickle.md, "Visibility lag").
+    /// A refresh may have been left out because somebody else was at it, and the scheduler waits for its time and for old
+    /// snapshots. So the wait is made of short statements, with sleeps on this side (docs/pg_trickle.md, "Visibility lag").
     async fn settled(
         &mut self,
         table: &Comparable,
@@ -163,7 +180,7 @@ impl Moving<'_> {
         loop {
             let difference = self.client.compare(table, self.wishes.terms.tolerance).await?;
             let now = Instant::now();
-            if difference.is_none() || !difference.waiting && (now >= patience || !scheduled && !table.lags) {
+            if difference.is_none() || !difference.waiting && (now >= patience || !scheduled) {
                 return Ok(Some(difference));
             }
             if now >= patience || now >= deadline {

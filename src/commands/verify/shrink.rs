@@ -7,7 +7,7 @@ use super::{
 use crate::{
     judge::equality::Comparable,
     model::{Deployed, Relation, Setting, Value, quote_literal},
-    mutate::{Case, Change, Effect, Evidence, Made, Row, Seen, Source, before, without_database},
+    mutate::{Case, Change, Effect, Evidence, Made, Pace, Row, Seen, Source, before, without_database},
     pg::{self, Client, Limits},
 };
 
@@ -30,6 +30,7 @@ pub(super) struct Whole {
     at_first: Vec<Vec<Row>>,
     at_last: Vec<Vec<Row>>,
     rounds: Vec<Vec<Vec<Change>>>,
+    pace: Pace,
 }
 
 impl Whole {
@@ -50,7 +51,7 @@ impl Whole {
         finding: &Finding,
         table: &Comparable,
     ) -> Result<Self, pg::Error> {
-        let concerned = upstream(moving, relation);
+        let concerned = concerned(moving, relation);
         let is_concerned = |deployed: &&&Deployed| concerned.contains(&deployed.table.relation);
         let database = &moving.client.endpoint().database;
         let mut tables: Vec<Made> =
@@ -96,8 +97,10 @@ impl Whole {
             with_ties: table.with_ties.as_ref().map(|query| without_database(query, database)),
             ..table.clone()
         };
+        let from_log = sources.iter().any(|source| source.from_log);
+        let pace = Pace { from_log, by_scheduler: moving.wishes.by_scheduler };
         let (relation, finding) = (relation.clone(), finding.clone());
-        Ok(Self { relation, table, finding, sources, others, tables, at_first, at_last, rounds })
+        Ok(Self { relation, table, finding, sources, others, tables, at_first, at_last, rounds, pace })
     }
 
     /// The script, as small as so many tries make it.
@@ -118,7 +121,9 @@ impl Whole {
                 laboratory.close(beside).await?;
                 smallest
             }
-            Err(pg::Error::Server { .. } | pg::Error::Connect { .. }) => (self.all_rounds(), Seen::Once),
+            Err(pg::Error::Server { .. } | pg::Error::Connect { .. }) => {
+                (Case { pace: self.pace, ..self.all_rounds() }, Seen::Once)
+            }
             Err(lost) => return Err(lost),
         };
         let (wrong, details) = match &self.finding.what {
@@ -126,7 +131,8 @@ impl Whole {
             Wrong::Refresh(message) => (format!("its refresh fails: {}", message.message), message.details()),
         };
         let engine = engine.to_owned();
-        let found = format!("seed {}, round {}", wishes.seed, self.finding.round);
+        let by = if wishes.by_scheduler { ", refreshed by the scheduler" } else { "" };
+        let found = format!("seed {}, round {}{by}", wishes.seed, self.finding.round);
         Ok(case.script(&Evidence { wrong, details, engine, found, seen, table: &self.table }))
     }
 
@@ -139,6 +145,7 @@ impl Whole {
     ) -> Result<(Case, Seen), pg::Error> {
         let mut whole = vec![self.last_round(), self.all_rounds()];
         whole.dedup();
+        let as_it_was = |case: &Case| Case { pace: self.pace, ..case.clone() };
         for case in &whole {
             if laboratory.shows(case, sought).await? {
                 let smallest = laboratory.smallest(case.clone(), sought).await?;
@@ -147,13 +154,19 @@ impl Whole {
                 }
             }
         }
-        // In one transaction it does not show: some things take a commit between them.
-        for case in whole {
+        // In one transaction it does not show: some things take a commit between them, or the scheduler.
+        let again: Vec<Case> = whole.iter().map(as_it_was).filter(|case| !whole.contains(case)).collect();
+        for case in whole.into_iter().chain(again).filter(|case| !case.pace.from_log) {
             if laboratory.shows_for_good(&case, sought, beside).await? {
                 return Ok((case, Seen::Again));
             }
         }
-        Ok((self.all_rounds(), if self.finding.round == 0 { Seen::Stale } else { Seen::Once }))
+        let seen = match self.pace {
+            _ if self.finding.round == 0 => Seen::Stale,
+            Pace { from_log: true, .. } => Seen::FromLog,
+            _ => Seen::Once,
+        };
+        Ok((Case { pace: self.pace, ..self.all_rounds() }, seen))
     }
 
     fn case(&self, rows: &[Vec<Row>], rounds: &[Vec<Vec<Change>>]) -> Case {
@@ -163,6 +176,7 @@ impl Whole {
             others: self.others.clone(),
             tables: self.tables.clone(),
             rounds: rounds.to_vec(),
+            pace: Pace::default(),
         }
     }
 
@@ -175,9 +189,17 @@ impl Whole {
     }
 }
 
-/// The table and the stream tables below it.
-fn upstream(moving: &Moving<'_>, relation: &Relation) -> Vec<Relation> {
-    let mut concerned = vec![relation.clone()];
+/// The table and the stream tables below it, and whoever else reads a source that is captured from the log: all of them
+/// decide what is (docs/pg_trickle.md, "Change capture").
+fn concerned(moving: &Moving<'_>, relation: &Relation) -> Vec<Relation> {
+    let below = upstream(moving, vec![relation.clone()]);
+    let is_read = |source: &&Source| source.readers.iter().any(|reader| below.contains(reader));
+    let logged = moving.sources().iter().filter(|source| source.from_log).filter(is_read);
+    upstream(moving, logged.flat_map(|source| &source.readers).chain(&below).cloned().collect())
+}
+
+/// The tables and the stream tables below them.
+fn upstream(moving: &Moving<'_>, mut concerned: Vec<Relation>) -> Vec<Relation> {
     let mut next = 0;
     while let Some(relation) = concerned.get(next).cloned() {
         let table = moving.tables.iter().find(|deployed| deployed.table.relation == relation);
@@ -198,10 +220,12 @@ fn made(deployed: &Deployed, database: &str) -> Made {
         Some(Value::Text(by)) if !by.is_empty() => Some(("partition_by", quote_literal(by))),
         _ => None,
     };
+    let is_appended = table.settings.get(Setting::AppendOnly) == Some(&Value::Bool(true));
+    let append_only = is_appended.then(|| ("append_only", "true".to_owned()));
     Made {
         relation: table.relation.clone(),
         query: without_database(&table.query, database),
         mode: mode.to_owned(),
-        arguments: partition.into_iter().collect(),
+        arguments: partition.into_iter().chain(append_only).collect(),
     }
 }

@@ -27,13 +27,6 @@ select coalesce(jsonb_agg(
       where d.pgt_id = s.pgt_id and s.refresh_mode <> 'IMMEDIATE'
         and pg_catalog.to_regclass('pgtrickle_changes.' || pg_catalog.quote_ident(buffer.name)) is not null
     ),
-    -- docs/pg_trickle.md, "Change capture"
-    'lags', exists (
-      select from pgtrickle.pgt_dependencies as d
-      join pg_catalog.pg_class as c on c.oid = d.source_relid
-      where d.pgt_id = s.pgt_id and s.refresh_mode <> 'IMMEDIATE' and d.source_type = 'TABLE'
-        and (d.cdc_mode <> 'TRIGGER' or c.relreplident = 'f' and pg_catalog.current_setting('wal_level') = 'logical')
-    ),
     'with_ties', case
       when to_jsonb(s) ->> 'topk_limit' is not null then concat(
         s.defining_query, E'\norder by ', to_jsonb(s) ->> 'topk_order_by',

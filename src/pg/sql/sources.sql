@@ -117,6 +117,9 @@ select coalesce(jsonb_agg(
       where f.confrelid = c.oid and f.contype = 'f' and (f.confdeltype in ('c', 'n', 'd') or f.confupdtype in ('c', 'n', 'd'))
     ),
     'view', case when c.relkind = 'v' then pg_catalog.pg_get_viewdef(c.oid) end,
+    'from_log', exists (
+      select from pgtrickle.pgt_dependencies as d where d.source_relid = c.oid and d.cdc_mode <> 'TRIGGER'
+    ),
     'readers', (
       select jsonb_agg(distinct jsonb_build_object('schema', s.pgt_schema, 'name', s.pgt_name))
       from pgtrickle.pgt_dependencies as d

@@ -6,6 +6,7 @@ use std::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use pgtrickle_ci::{
@@ -13,7 +14,7 @@ use pgtrickle_ci::{
     server::{EngineChoice, Ephemeral, Wanted},
 };
 use tokio::runtime::Runtime;
-use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+use tokio_postgres::{Client, Error, NoTls, SimpleQueryMessage, error::SqlState};
 
 /// One server for all tests of this process; it ends with the process.
 struct Server {
@@ -131,8 +132,18 @@ impl Drop for Database {
         let name = self.endpoint.database.clone();
         server.runtime.block_on(async {
             let maintenance = connect(&server.endpoint).await;
-            // Forced: the scheduler of the real extension stays connected.
-            maintenance.batch_execute(&format!("drop database {name} with (force)")).await.unwrap();
+            // Forced: the scheduler of the real extension stays connected. Where it captures from the log it is at a slot
+            // now and then, which stands in the way.
+            let drop = format!("drop database {name} with (force)");
+            let mut dropped = maintenance.batch_execute(&drop).await;
+            for _ in 0..50 {
+                if !matches!(dropped.as_ref().map_err(Error::code), Err(Some(&SqlState::OBJECT_IN_USE))) {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                dropped = maintenance.batch_execute(&drop).await;
+            }
+            dropped.unwrap();
         });
     }
 }

@@ -1,0 +1,82 @@
+//! What a script waits for where changes do not come to its tables by a refresh at once. Statements that commit while
+//! they wait: a long one would hold back what the scheduler sees (docs/pg_trickle.md, "Visibility lag").
+
+use super::Made;
+use crate::model::quote_literal;
+
+/// How changes come to the tables of a case; by hand and by triggers where neither holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Pace {
+    /// Sources are captured from the log.
+    pub from_log: bool,
+    /// Nobody refreshes but the scheduler.
+    pub by_scheduler: bool,
+}
+
+impl Pace {
+    /// The schedule of a table of the case.
+    pub(super) fn schedule(self) -> &'static str {
+        if self.by_scheduler { "1s" } else { "1h" }
+    }
+
+    /// What comes behind the making of the tables.
+    pub(super) fn after_setup(self) -> Option<String> {
+        self.from_log.then(|| {
+            wait(
+                "until the sources are captured from the log",
+                "",
+                "not exists (select from pgtrickle.pgt_dependencies where source_type = 'TABLE' and (cdc_mode <> 'WAL' or decoder_confirmed_lsn is null))",
+                "the sources stay on triggers: see wal_level, and whether a slot of the same name is taken",
+            )
+        })
+    }
+
+    /// What comes behind the changes of a round: until they are read, and then the refreshes of these tables.
+    pub(super) fn after_changes(self, tables: &[Made]) -> Vec<String> {
+        let read = self.from_log.then(|| {
+            wait(
+                "until the log has been read",
+                "written pg_lsn := pg_current_wal_insert_lsn(); ",
+                "not exists (select from pgtrickle.pgt_dependencies where cdc_mode <> 'TRIGGER' and decoder_confirmed_lsn < written)",
+                "the log is not read",
+            )
+        });
+        let refreshes: Vec<String> = if self.by_scheduler {
+            vec![scheduled(tables)]
+        } else {
+            tables.iter().filter_map(Made::refresh).collect()
+        };
+        read.into_iter().chain(refreshes).collect()
+    }
+}
+
+/// The first refresh that begins now may be one that began before; what it has done to one table, the next ones see.
+fn scheduled(tables: &[Made]) -> String {
+    let names: Vec<String> = tables
+        .iter()
+        .filter(|table| !table.is_immediate())
+        .map(|table| quote_literal(&table.relation.to_string()))
+        .collect();
+    wait(
+        "until the scheduler has refreshed every table three times",
+        "since timestamptz := clock_timestamp(); ",
+        &format!(
+            "not exists (select from unnest(array[{}]::text[]) as name where 3 > (select count(*) from pgtrickle.pgt_refresh_history join pgtrickle.pgt_stream_tables using (pgt_id) where pgt_schema || '.' || pgt_name = name and start_time > since))",
+            names.join(", ")
+        ),
+        "the scheduler does not refresh",
+    )
+}
+
+fn wait(what: &str, declared: &str, until: &str, otherwise: &str) -> String {
+    format!(
+        "do $$ declare {declared}begin -- waits {what}
+  for n in 1 .. 200 loop
+    commit;
+    if {until} then return; end if;
+    perform pg_sleep(0.1);
+  end loop;
+  raise '{otherwise}';
+end $$"
+    )
+}
