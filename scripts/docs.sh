@@ -90,7 +90,8 @@ def fixed(text):
     text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:5432", text)
     text = re.sub(r"(PostgreSQL 18)\.\d+", r"\1", text)
     text = re.sub(r"(no checks in) [\w.]+s$", r"\1 12ms", text, flags=re.M)
-    return re.sub(r"· \d[\w. ]*s$", "· 12.3s", text, flags=re.M)
+    parts = lambda line: "· 12.3s" + re.sub(r"\d[\w. ]*s(?=,|$)", "1.2s", line[1] or "")
+    return re.sub(r"· \d[\w. ]*s(: .*)?$", parts, text, flags=re.M)
 
 
 def fenced(language, text):
