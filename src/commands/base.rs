@@ -31,7 +31,7 @@ pub(super) async fn base(config: &Config, args: &PlanArgs) -> Result<Option<Base
     let Some(name) = &args.base_ref else { return Ok(None) };
     let revision =
         Revision::find(&args.desired.models.project.project_dir, name).await.map_err(dbt::Error::from)?;
-    let name = format!("{name} ({})", &revision.commit[..12]);
+    let name = revision.to_string();
     if !revision.has_project().await {
         config.ui.say(&format!("{name} has no dbt project here: every stream table is new"));
         return Ok(Some(Base { manifest: None, name }));

@@ -32,12 +32,12 @@ use crate::{
     Error,
     cli::{Cli, Command, CompletionsArgs, ModelsArgs, ProjectArgs, ReportArgs, SelectArgs, ServerArgs},
     config::Config,
-    dbt,
+    dbt::{self, ManifestFile},
     exit::Exit,
     model::{Outcome, Stage, Verdict},
     output::{self, Ui},
     pg::{self, Client},
-    project::Project,
+    project::{Project, Reading},
     report::{self, Engine, Report, terminal::Style},
 };
 
@@ -194,23 +194,26 @@ async fn stopping_signal() -> u8 {
     }
 }
 
-/// The project as its manifest has it.
-fn manifest(config: &Config, models: &ModelsArgs) -> Result<Project, Error> {
-    let read = dbt::read_manifest(&manifest_to_read(config, models)?)?;
-    let is_own = models.manifest.manifest.is_none();
-    Ok(if is_own { read.with_files_below(&models.project.project_dir.to_string_lossy()) } else { read })
-}
-
-/// The same with the selected stream tables alone.
-fn selected_manifest(config: &Config, models: &ModelsArgs) -> Result<Project, Error> {
-    let read = manifest(config, models)?;
-    let file = manifest_to_read(config, models)?;
-    Ok(read.only(selection::selected(config, &models.selection, &file, None)?.as_ref()))
-}
+/// A manifest, and the project in it.
+type ReadManifest = (ManifestFile, Reading);
 
 /// The manifest that was named, or the one that dbt left in the project.
-fn manifest_to_read(config: &Config, models: &ModelsArgs) -> Result<PathBuf, Error> {
-    models.manifest.manifest.clone().map_or_else(|| manifest_file(config, &models.project), Ok)
+fn read_manifest(config: &Config, models: &ModelsArgs) -> Result<ReadManifest, Error> {
+    if let Some(file) = &models.manifest.manifest {
+        let manifest = ManifestFile::open(file)?;
+        let reading = manifest.project()?;
+        return Ok((manifest, reading));
+    }
+    let manifest = ManifestFile::open(&manifest_file(config, &models.project)?)?;
+    let reading = manifest.project()?.with_files_below(&models.project.project_dir.to_string_lossy());
+    Ok((manifest, reading))
+}
+
+/// The project with the selected stream tables alone.
+fn selected_manifest(config: &Config, models: &ModelsArgs) -> Result<Project, Error> {
+    let (manifest, reading) = read_manifest(config, models)?;
+    let project = reading.right()?;
+    Ok(project.only(selection::selected(config, &models.selection, &manifest, None)?.as_ref()))
 }
 
 /// Where dbt leaves the project's manifest.

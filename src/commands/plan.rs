@@ -9,19 +9,20 @@ use crate::{
     Error,
     cli::{DesiredArgs, ModelsArgs, PlanArgs, ProjectArgs, ServerArgs},
     commands::{
-        base::base,
-        connect, manifest, manifest_file, manifest_to_read,
+        ReadManifest,
+        base::{Base, base},
+        connect, manifest_file, read_manifest,
         selection::{selected, selector},
         target,
     },
     config::Config,
-    dbt::{self, Dbt, ProjectFile, Target},
+    dbt::{self, Dbt, ManifestFile, ProjectFile, Target},
     exit::Exit,
     model::{Deployed, Health, Mark, Relation, Storage},
     output,
     pg::{Client, Standing},
     plan::{self, Answers, Plan, Policy, Refusal, saved::Saved},
-    project::{self, Project},
+    project::{self, Project, Reading},
     report::Report,
 };
 
@@ -29,18 +30,22 @@ use crate::{
 pub(super) async fn plan(config: &Config, args: &PlanArgs, report: &mut Report) -> Result<Exit, Error> {
     selector(&args.desired.models.selection)?;
     let base = base(config, args).await?;
-    let baseline = base.as_ref().and_then(|base| base.manifest.as_deref());
     // Before the other one, so that no two are in memory but for their stream tables.
-    let before = baseline.map(Before::read).transpose()?;
-    let (project, selected) = desired(config, &args.desired, &args.server, baseline).await?;
+    let before = match &base {
+        Some(Base { manifest: Some(file), name }) => Some(Before::read(file, name)?),
+        Some(Base { manifest: None, .. }) | None => None,
+    };
+    let (project, selected) = desired(config, &args.desired, &args.server, before.as_ref()).await?;
     report.project = Some(project.name.clone());
     let policy = config.policy(&args.policy, &project.name);
     let plan = if let Some(base) = &base {
         report.target = Some(base.name.clone());
-        let before = before.map(|before| before.of_the_same(&project)).transpose()?.unwrap_or_default();
-        Plan::between(&project.tables, &before, &Answers::default(), &policy)?
+        let (tables, notes) = before.map(|before| (before.tables, before.notes)).unwrap_or_default();
+        let mut plan = Plan::between(&project.tables, &tables, &Answers::default(), &policy)?
             .with_readers(&project)
-            .narrowed(selected.as_ref(), &project.tables)
+            .narrowed(selected.as_ref(), &project.tables);
+        plan.notes.extend(notes);
+        plan
     } else {
         let client =
             connect(&config.server(&args.server, &args.desired.models.project)?, &args.server, report)
@@ -61,25 +66,25 @@ pub(super) async fn plan(config: &Config, args: &PlanArgs, report: &mut Report) 
     Ok(if args.exit_code && changes { Exit::Refused } else { Exit::Passed })
 }
 
-/// An earlier state of a project.
-struct Before {
+/// An earlier state of a project, as it would stand in a server that it had just been deployed to.
+pub(super) struct Before {
     file: PathBuf,
-    name: String,
+    project: String,
     tables: Vec<Deployed>,
+    /// Why some of its models have no table.
+    notes: Vec<String>,
 }
 
 impl Before {
-    fn read(file: &Path) -> Result<Self, Error> {
-        let project = dbt::read_manifest(file)?;
-        Ok(Self { file: file.to_owned(), name: project.name.clone(), tables: as_deployed(project) })
-    }
-
-    fn of_the_same(self, project: &Project) -> Result<Vec<Deployed>, Error> {
-        if self.name == project.name {
-            return Ok(self.tables);
-        }
-        let file = self.file.display().to_string();
-        Err(project::Error::OtherProject { file, other: self.name, name: project.name.clone() }.into())
+    fn read(file: &Path, name: &str) -> Result<Self, Error> {
+        let (project, wrong) = ManifestFile::open(file)?.project()?.as_it_is()?;
+        let note = |problem: String| format!("{name} could not be deployed whole: {problem}");
+        Ok(Self {
+            file: file.to_owned(),
+            project: project.name.clone(),
+            notes: wrong.into_iter().map(note).collect(),
+            tables: as_deployed(project),
+        })
     }
 }
 
@@ -91,18 +96,33 @@ pub(super) async fn desired(
     config: &Config,
     args: &DesiredArgs,
     server: &ServerArgs,
-    baseline: Option<&Path>,
+    before: Option<&Before>,
 ) -> Result<Desired, Error> {
-    let read = manifest(config, &args.models);
-    let named = args.models.manifest.manifest.is_some();
+    let is_named = args.models.manifest.manifest.is_some();
+    let read = read_manifest(config, &args.models).and_then(|read| {
+        let is_current = is_named || !is_outdated(config, &args.models.project, &read.1)?;
+        is_current.then(|| meant(config, &args.models, read, before)).transpose()
+    });
     match read {
-        Ok(project) if named || !is_outdated(config, &args.models.project, &project)? => {
-            let file = manifest_to_read(config, &args.models)?;
-            Ok((project, selected(config, &args.models.selection, &file, baseline)?))
-        }
-        Err(error) if named || !is_uncompiled(&error) => Err(error),
-        _ => compile(config, &args.models, args.vars.clone(), server, baseline).await,
+        Ok(Some(desired)) => Ok(desired),
+        Err(error) if is_named || !is_uncompiled(&error) => Err(error),
+        Ok(None) | Err(_) => compile(config, &args.models, args.vars.clone(), server, before).await,
     }
+}
+
+/// What a manifest wants, where nothing is wrong with it.
+fn meant(
+    config: &Config,
+    models: &ModelsArgs,
+    (manifest, reading): ReadManifest,
+    before: Option<&Before>,
+) -> Result<Desired, Error> {
+    let project = match before {
+        Some(before) => reading.compared_with(&before.file, &before.project).right()?,
+        None => reading.right()?,
+    };
+    let baseline = before.map(|before| before.file.as_path());
+    Ok((project, selected(config, &models.selection, &manifest, baseline)?))
 }
 
 pub(super) fn is_uncompiled(error: &Error) -> bool {
@@ -112,7 +132,7 @@ pub(super) fn is_uncompiled(error: &Error) -> bool {
     )
 }
 
-fn is_outdated(config: &Config, args: &ProjectArgs, project: &Project) -> Result<bool, Error> {
+fn is_outdated(config: &Config, args: &ProjectArgs, project: &Reading) -> Result<bool, Error> {
     Ok(dbt::is_outdated(&manifest_file(config, args)?, &args.project_dir, project))
 }
 
@@ -122,7 +142,7 @@ pub(super) async fn compile(
     models: &ModelsArgs,
     vars: Option<String>,
     server: &ServerArgs,
-    baseline: Option<&Path>,
+    before: Option<&Before>,
 ) -> Result<Desired, Error> {
     let file = ProjectFile::read(&models.project.project_dir)?;
     let target = target(config, &models.project, &file)?;
@@ -132,8 +152,7 @@ pub(super) async fn compile(
     let dbt = Dbt::new(&path, &models.project.project_dir, target, vars, config.ui)?;
     dbt.install_packages(&file).await?;
     dbt.compile().await?;
-    let project = dbt.manifest()?;
-    Ok((project, selected(config, &models.selection, &dbt.manifest_file(), baseline)?))
+    meant(config, models, (dbt.manifest()?, dbt.project()?), before)
 }
 
 /// Compares the project with what a server has, and asks it for the columns that decide what happens.

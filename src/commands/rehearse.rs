@@ -23,7 +23,7 @@ use crate::{
     model::{Deployed, Outcome, Relation, Stage, Verdict},
     pg::{self, Client},
     plan::{Plan, Policy},
-    project::{self, Project},
+    project::Project,
     report::Report,
 };
 
@@ -38,36 +38,28 @@ pub(super) struct Base {
     pub(super) name: String,
     /// The project in it, until it is deployed; `None` also where it had none.
     project: Option<(Dbt, Checkout)>,
-    /// Whether dbt has parsed it: whatever asks for models or sources asks its manifest.
-    is_parsed: bool,
 }
 
 impl Base {
-    /// Checks the revision out, and parses the project in it where somebody will ask.
-    pub(super) async fn find(
+    /// Checks the revision out, and parses the project in it.
+    pub(super) async fn check_out(
         config: &Config,
         args: &RunArgs,
-        reference: &str,
+        revision: &Revision,
         target: &Target,
     ) -> Result<Self, Error> {
-        let project_dir = &args.project.project_dir;
-        let revision = Revision::find(project_dir, reference).await.map_err(dbt::Error::from)?;
-        let name = format!("{reference} ({})", &revision.commit[..12]);
+        let name = revision.to_string();
         if !revision.has_project().await {
             config.ui.say(&format!("{name} has no dbt project here: every stream table is new"));
-            return Ok(Self { name, project: None, is_parsed: false });
+            return Ok(Self { name, project: None });
         }
         let checkout = revision.check_out().await.map_err(dbt::Error::from)?;
-        checkout.borrow_packages(project_dir)?;
+        checkout.borrow_packages(&args.project.project_dir)?;
         let path = config.environment.path();
         let dbt = Dbt::new(&path, checkout.project_dir(), target.clone(), args.vars.clone(), config.ui)?;
         dbt.install_packages(&ProjectFile::read(checkout.project_dir())?).await?;
-        let selects = selection::selector(&args.selection)?.is_some();
-        let is_parsed = selects || dbt::mentions_sources(checkout.project_dir());
-        if is_parsed {
-            dbt.parse().await?;
-        }
-        Ok(Self { name, project: Some((dbt, checkout)), is_parsed })
+        dbt.parse().await?;
+        Ok(Self { name, project: Some((dbt, checkout)) })
     }
 
     /// Its manifest, in which nothing is compiled yet.
@@ -89,25 +81,19 @@ impl Base {
             Some(ids) => Some(selection::narrow(config, ids, &mut dbt, place.client).await?),
             None => None,
         };
-        if self.is_parsed {
-            let models = selected.as_ref();
-            let wanted = sources::Wanted { args: &args.sources, limits: &args.server, models };
-            sources::provide(config, &wanted, &dbt, place.own, place.client).await?;
-        }
+        let models = selected.as_ref();
+        let wanted = sources::Wanted { args: &args.sources, limits: &args.server, models };
+        sources::provide(config, &wanted, &dbt, place.own, place.client).await?;
         let (_, results) = dbt.build().await?;
-        let project = match dbt.compiled_manifest().await {
-            // Somebody has to be able to mend it.
-            Err(Error::Project(wrong @ project::Error::Models { .. })) => {
-                let outcome = Outcome::new(Stage::Setup, &self.name, Verdict::Warned, wrong.to_string());
-                return Ok(vec![outcome]);
-            }
-            read => read?.only(selected.as_ref()),
-        };
+        let (project, wrong) = dbt.compiled_project().await?.as_it_is()?;
+        let project = project.only(models);
         let mut outcomes = dbt::deploy_outcomes(&results, &with_origins(&project));
         let made = made(&project, &outcomes);
         outcomes.extend(Waiting::new(config, &args.waiting, true).populated(place.client, &made).await?);
         outcomes.retain(|outcome| outcome.verdict != Verdict::Passed);
-        Ok(outcomes.into_iter().map(|outcome| self.warning(outcome)).collect())
+        let wrong =
+            wrong.into_iter().map(|problem| Outcome::new(Stage::Setup, &self.name, Verdict::Warned, problem));
+        Ok(outcomes.into_iter().map(|outcome| self.warning(outcome)).chain(wrong).collect())
     }
 
     /// What is wrong with the base is not the fault of the change.

@@ -16,7 +16,7 @@ use crate::{
         wait::Waiting,
     },
     config::Config,
-    dbt::{self, Dbt, ProjectFile, Target},
+    dbt::{self, Dbt, ProjectFile, Revision, Target},
     exit::Exit,
     model::{Outcome, Relation, Stage, StreamTable, Verdict},
     pg::{Client, Endpoint},
@@ -32,6 +32,10 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
     let file = ProjectFile::read(&args.project.project_dir)?;
     report.project = Some(file.name.clone());
     let target = target(config, &args.project, &file)?;
+    let revision = match &args.base_ref {
+        Some(name) => Some(Revision::find(&args.project.project_dir, name).await.map_err(dbt::Error::from)?),
+        None => None,
+    };
     let mut laps = Laps(Instant::now());
     let server = Server::open(config, args).await?;
     let (client, software) = connect_and_identify(server.endpoint(), &args.server, report).await?;
@@ -44,8 +48,8 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
 
     gate.dbt.install_packages(&file).await?;
     gate.run_fixtures().await?;
-    let mut base = match &args.base_ref {
-        Some(reference) => Some(Base::find(config, args, reference, &target).await?),
+    let mut base = match &revision {
+        Some(revision) => Some(Base::check_out(config, args, revision, &target).await?),
         None => None,
     };
     gate.prepare(base.as_mut(), report).await?;
@@ -132,26 +136,18 @@ impl Gate<'_> {
     /// sources made.
     async fn prepare(&mut self, base: Option<&mut Base>, report: &mut Report) -> Result<(), Error> {
         let Self { config, args, place, dbt, selected } = self;
-        let is_asked =
-            selector(&args.selection)?.is_some() || dbt::mentions_sources(&args.project.project_dir);
-        let mut ids = None;
-        if is_asked {
-            dbt.parse().await?;
-            dbt.check()?;
-            let baseline = base.as_ref().and_then(|base| base.manifest());
-            ids = selection::selected(config, &args.selection, &dbt.manifest_file(), baseline.as_deref())?;
-        }
+        dbt.parse().await?;
+        dbt.project()?.check()?;
+        let baseline = base.as_ref().and_then(|base| base.manifest());
+        let ids = selection::selected(config, &args.selection, &dbt.manifest()?, baseline.as_deref())?;
         if let Some(base) = base {
             report.outcomes.extend(base.deploy(config, args, place, ids.as_ref()).await?);
         }
         if let Some(ids) = &ids {
             *selected = Some(narrow(config, ids, dbt, place.client).await?);
         }
-        if is_asked {
-            let wanted =
-                sources::Wanted { args: &args.sources, limits: &args.server, models: selected.as_ref() };
-            sources::provide(config, &wanted, dbt, place.own, place.client).await?;
-        }
+        let wanted = sources::Wanted { args: &args.sources, limits: &args.server, models: selected.as_ref() };
+        sources::provide(config, &wanted, dbt, place.own, place.client).await?;
         Ok(())
     }
 
@@ -177,7 +173,7 @@ impl Gate<'_> {
         let whole = if let Some(project) = planned {
             project
         } else {
-            let project = self.dbt.compiled_manifest().await?;
+            let project = self.dbt.compiled_project().await?.right()?;
             let plan = Plan::between(&project.tables, &before, &Answers::default(), &self.policy(&project))?;
             report.plan = Some(plan.narrowed(self.selected.as_ref(), &project.tables));
             project
@@ -193,9 +189,7 @@ impl Gate<'_> {
 
     /// Whether something else has the name of a stream table, and would have to go.
     async fn is_occupied(&self) -> Result<bool, Error> {
-        self.dbt.parse().await?;
-        self.dbt.check()?;
-        let wanted: Vec<Relation> = self.dbt.graph()?.stream_tables().cloned().collect();
+        let wanted: Vec<Relation> = self.dbt.manifest()?.graph()?.stream_tables().cloned().collect();
         Ok(!self.place.client.standing(&wanted).await?.occupied.is_empty())
     }
 
@@ -203,7 +197,7 @@ impl Gate<'_> {
     /// does not happen.
     async fn plan_first(&self, report: &mut Report) -> Result<Project, Error> {
         self.dbt.compile().await?;
-        let project = self.dbt.manifest()?;
+        let project = self.dbt.project()?.right()?;
         let (plan, _) = against(self.place.client, &project, &self.policy(&project)).await?;
         let plan = plan.narrowed(self.selected.as_ref(), &project.tables);
         report.outcomes.extend(plan.stop_outcomes());

@@ -6,7 +6,7 @@ use crate::{
     Error,
     cli::SelectArgs,
     config::Config,
-    dbt::{self, Dbt},
+    dbt::{Dbt, ManifestFile},
     model::Relation,
     pg::Client,
     project::Selector,
@@ -30,11 +30,11 @@ pub(super) fn shown(args: &SelectArgs) -> Option<String> {
 pub(super) fn selected(
     config: &Config,
     args: &SelectArgs,
-    manifest: &Path,
+    manifest: &ManifestFile,
     baseline: Option<&Path>,
 ) -> Result<Option<BTreeSet<String>>, Error> {
     let Some(selector) = selector(args)? else { return Ok(None) };
-    let selection = dbt::read_selection(manifest, &selector, baseline)?;
+    let selection = manifest.selection(&selector, baseline)?;
     for part in &selection.in_vain {
         config.ui.say(&format!("warning: nothing is meant by the selector `{part}`"));
     }
@@ -51,7 +51,8 @@ pub(super) async fn narrow(
     dbt: &mut Dbt,
     client: &Client,
 ) -> Result<BTreeSet<String>, Error> {
-    let graph = dbt.graph()?;
+    let manifest = dbt.manifest()?;
+    let graph = manifest.graph()?;
     let missing: BTreeSet<Relation> = client.missing(graph.relations()).await?.into_iter().collect();
     let needed = graph.needed(ids, |relation| !missing.contains(relation));
     config.ui.say(&format!(
@@ -60,7 +61,7 @@ pub(super) async fn narrow(
         graph.relations().count(),
         needed.difference(ids).count()
     ));
-    let names = dbt.exact_names()?;
+    let names = manifest.exact_names()?;
     dbt.select(needed.iter().filter_map(|id| names.get(id).cloned()).collect());
     Ok(needed)
 }

@@ -34,12 +34,13 @@ pub(super) async fn provide(
     server: Option<&Ephemeral>,
     client: &Client,
 ) -> Result<(), Error> {
-    let sources = dbt.sources(wanted.models)?;
+    let manifest = dbt.manifest()?;
+    let sources = manifest.sources(wanted.models)?;
     let mut missing = client.missing(sources.keys()).await?;
     if let Some(server) = server.filter(|_| !missing.is_empty()) {
         if wanted.args.stub_sources {
             config.ui.say(&format!("making {} as empty tables", names(&missing)));
-            sources::stub(client, &missing, &dbt.declared_sources()?).await?;
+            sources::stub(client, &missing, &manifest.declared_sources()?).await?;
         } else if let Some(origin) = config.origin(wanted.args, wanted.limits)? {
             config.ui.say(&format!("copying {} from {}", names(&missing), origin.endpoint));
             sources::copy(&origin, &missing, server, client, config.ui).await?;

@@ -1,7 +1,6 @@
 //! Running dbt against a server of our choice, without touching the user's files.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
@@ -13,11 +12,10 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{Error, ProjectFile, RunResults, Target, profile::PASSWORD_VARIABLE};
+use super::{Error, ManifestFile, ProjectFile, RunResults, Target, profile::PASSWORD_VARIABLE};
 use crate::{
-    model::Relation,
     output::{self, Ui},
-    project::{self, Declared, Graph, Project, Selection, Selector},
+    project::Reading,
 };
 
 /// dbt, pointed at one server. What it writes goes to a folder that is removed with this value.
@@ -104,66 +102,29 @@ impl Dbt {
         self.nodes("test", which).await
     }
 
-    /// The manifest that the last invocation left.
-    pub fn manifest(&self) -> Result<Project, crate::Error> {
-        let project = read_manifest(&self.target_dir().join("manifest.json"))?;
-        Ok(project.with_files_below(&self.project_dir.to_string_lossy()))
-    }
-
-    /// What is wrong with the stream tables' models, all of it at once; known before anything is compiled.
-    pub fn check(&self) -> Result<(), crate::Error> {
-        match self.manifest() {
-            Err(crate::Error::Project(project::Error::NotCompiled { .. })) => Ok(()),
-            read => read.map(drop),
-        }
-    }
-
-    /// The sources that these models read, or all models; known before anything is compiled.
-    pub fn sources(
-        &self,
-        models: Option<&BTreeSet<String>>,
-    ) -> Result<BTreeMap<Relation, BTreeSet<String>>, crate::Error> {
-        let (file, bytes) = self.manifest_bytes()?;
-        Ok(Project::read_sources(&file, &bytes, models)?)
-    }
-
-    /// The sources as the project's YAML declares them; known before anything is compiled.
-    pub fn declared_sources(&self) -> Result<BTreeMap<Relation, Declared>, crate::Error> {
-        let (file, bytes) = self.manifest_bytes()?;
-        Ok(project::declared(&file, &bytes)?)
-    }
-
-    /// Who reads whom; known before anything is compiled.
-    pub fn graph(&self) -> Result<Graph, crate::Error> {
-        let (file, bytes) = self.manifest_bytes()?;
-        Ok(Project::read_graph(&file, &bytes)?)
-    }
-
-    /// For each model, seed and snapshot a selector that means it alone.
-    pub fn exact_names(&self) -> Result<BTreeMap<String, String>, crate::Error> {
-        let (file, bytes) = self.manifest_bytes()?;
-        Ok(project::exact_names(&file, &bytes)?)
-    }
-
     /// Where the manifest of the last invocation lies.
     pub fn manifest_file(&self) -> PathBuf {
         self.target_dir().join("manifest.json")
     }
 
-    fn manifest_bytes(&self) -> Result<(String, Vec<u8>), Error> {
-        let file = self.manifest_file();
-        Ok((file.display().to_string(), read_bytes(&file)?))
+    /// The manifest that the last invocation left.
+    pub fn manifest(&self) -> Result<ManifestFile, Error> {
+        ManifestFile::open(&self.manifest_file())
     }
 
-    /// A manifest with compiled SQL for every model: dbt leaves out what it skipped behind a failure.
-    pub async fn compiled_manifest(&self) -> Result<Project, crate::Error> {
-        match self.manifest() {
-            Err(crate::Error::Project(project::Error::NotCompiled { .. })) => {
-                self.compile().await?;
-                self.manifest()
-            }
-            read => read,
+    /// The project in it.
+    pub fn project(&self) -> Result<Reading, crate::Error> {
+        Ok(self.manifest()?.project()?.with_files_below(&self.project_dir.to_string_lossy()))
+    }
+
+    /// The project with compiled SQL for every model: dbt leaves out what it skipped behind a failure.
+    pub async fn compiled_project(&self) -> Result<Reading, crate::Error> {
+        let project = self.project()?;
+        if project.is_compiled() {
+            return Ok(project);
         }
+        self.compile().await?;
+        self.project()
     }
 
     /// A command that works on nodes, of which some may fail: that is a result, no error.
@@ -265,35 +226,6 @@ pub fn packages_of(program: &Path) -> Vec<PathBuf> {
     let pythons = lib.and_then(|lib| std::fs::read_dir(lib).ok()).into_iter().flatten().flatten();
     let packages = pythons.map(|python| python.path().join("site-packages"));
     packages.filter(|packages| packages.is_dir()).collect()
-}
-
-/// Reads a manifest, with the compiled SQL that lies beside it for models whose own copy is lost.
-pub fn read_manifest(file: &Path) -> Result<Project, crate::Error> {
-    let bytes = read_bytes(file)?;
-    let target_dir = file.parent().unwrap_or(Path::new("."));
-    let compiled = |package: &str, model: &str| super::compiled_sql(target_dir, package, model);
-    Ok(Project::read(&file.display().to_string(), &bytes, compiled)?)
-}
-
-/// What a selector means in a manifest, where `baseline` is the one that states are told from.
-pub fn read_selection(
-    file: &Path,
-    selector: &Selector,
-    baseline: Option<&Path>,
-) -> Result<Selection, crate::Error> {
-    let baseline =
-        baseline.map(|file| Ok::<_, Error>((file.display().to_string(), read_bytes(file)?))).transpose()?;
-    let baseline = baseline.as_ref().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
-    Ok(selector.find((&file.display().to_string(), &read_bytes(file)?), baseline)?)
-}
-
-fn read_bytes(file: &Path) -> Result<Vec<u8>, Error> {
-    std::fs::read(file).map_err(|error| {
-        if error.kind() == std::io::ErrorKind::NotFound {
-            return Error::NoManifest { file: file.to_owned() };
-        }
-        Error::unreadable(file)(error)
-    })
 }
 
 fn forward(stream: Option<impl AsyncRead + Unpin + Send + 'static>, lines: mpsc::UnboundedSender<String>) {

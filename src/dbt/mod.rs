@@ -1,6 +1,7 @@
 //! dbt: its project file, its profiles, running it, and reading what it leaves behind.
 
 mod invocation;
+mod manifest_file;
 mod profile;
 mod project_file;
 mod results;
@@ -11,10 +12,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::project::Project;
-pub use invocation::{Dbt, Invocation, packages_of, program, read_manifest, read_selection};
+use crate::project::Reading;
+pub use invocation::{Dbt, Invocation, packages_of, program};
+pub use manifest_file::ManifestFile;
 pub use profile::{Target, WantedProfile};
-pub use project_file::{ProjectFile, mentions_sources};
+pub use project_file::ProjectFile;
 
 pub use results::{NodeResult, RunResults, deploy_outcomes, test_outcomes};
 pub use revision::{Checkout, GitError, Revision};
@@ -117,11 +119,11 @@ pub fn compiled_sql(target_dir: &Path, package: &str, model_file: &str) -> Optio
 
 /// Whether one of the project's stream table models was written after dbt compiled it: after the manifest, or after
 /// the compiled SQL, which another dbt command may have left behind a newer manifest.
-pub fn is_outdated(manifest: &Path, project_dir: &Path, project: &Project) -> bool {
+pub fn is_outdated(manifest: &Path, project_dir: &Path, project: &Reading) -> bool {
     let written = |file: &Path| std::fs::metadata(file).and_then(|data| data.modified()).ok();
     let compiled = manifest.parent().unwrap_or(Path::new(".")).join("compiled");
     let manifest = written(manifest);
-    project.tables.iter().filter_map(|table| table.origin.as_ref()).any(|origin| {
+    project.origins().any(|origin| {
         let package = origin.unique_id.split('.').nth(1).unwrap_or_default();
         let file = Path::new(&origin.file);
         let inside = file.strip_prefix(project_dir).unwrap_or(file);

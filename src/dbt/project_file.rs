@@ -63,27 +63,6 @@ impl ProjectFile {
     }
 }
 
-/// Whether any YAML file of the project or its packages speaks of sources. A project without needs no look at them,
-/// which would cost a start of dbt.
-pub fn mentions_sources(dir: &Path) -> bool {
-    let Ok(entries) = std::fs::read_dir(dir) else {
-        return false;
-    };
-    entries.flatten().any(|entry| {
-        let path = entry.path();
-        let name = entry.file_name();
-        if path.is_dir() {
-            // What a build left behind, and what is hidden, is no part of the project.
-            let skipped = name == "target" || name == "logs" || name.to_string_lossy().starts_with('.');
-            // A package that is a link to a folder further up would lead round in a circle.
-            !skipped && !path.is_symlink() && mentions_sources(&path)
-        } else {
-            let is_yaml = path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml");
-            is_yaml && std::fs::read_to_string(&path).is_ok_and(|text| text.contains("sources:"))
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,19 +77,6 @@ mod tests {
             Path::new("shop/build/dbt")
         );
         assert_eq!(read("name: shop\ntarget-path: a").target_dir(dir, Some("/tmp/t")), Path::new("/tmp/t"));
-    }
-
-    #[test]
-    fn sources_are_seen_in_any_folder_but_not_in_what_a_build_left() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(dir.path().join("models/deep")).unwrap();
-        std::fs::create_dir_all(dir.path().join("target")).unwrap();
-        std::fs::write(dir.path().join("target/x.yml"), "sources: []").unwrap();
-        std::fs::write(dir.path().join("models/m.yml"), "models: []").unwrap();
-        assert!(!mentions_sources(dir.path()));
-        std::fs::write(dir.path().join("models/deep/s.yaml"), "version: 2\nsources:\n  - name: raw\n")
-            .unwrap();
-        assert!(mentions_sources(dir.path()));
     }
 
     #[test]

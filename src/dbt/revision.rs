@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    io,
+    fmt, io,
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -22,6 +22,12 @@ pub struct Revision {
     repository: PathBuf,
     /// The project's folder from the top of the repository; empty, or with a slash at its end.
     inside: String,
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, &self.commit[..12])
+    }
 }
 
 /// Why a revision could not be had.

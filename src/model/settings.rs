@@ -124,6 +124,11 @@ impl Setting {
         self.spec().name
     }
 
+    /// The setting with this key.
+    pub fn named(key: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|setting| setting.name() == key)
+    }
+
     /// The column of `pgtrickle.pgt_stream_tables` that holds it, where there is one.
     pub fn column(self) -> Option<&'static str> {
         self.spec().column

@@ -129,17 +129,10 @@ impl<'a> Comparison<'a> {
     fn change(&self, now: &Deployed, wanted: &StreamTable, reasons: &mut Vec<String>) -> Change {
         let settings = setting_changes(&now.table, wanted, &self.answers.unseen);
         let differs = !query::same(&now.table.query, &wanted.query);
-        let given = self.answers.columns.get(&wanted.relation);
-        let column_changes =
-            now.table.columns.as_ref().zip(given).map(|(stored, given)| columns::changes(stored, given));
-        // The same text can give other columns when what it reads has changed: `select *`.
-        let shifted = column_changes.is_some_and(|changes| !changes.is_empty());
         if now.storage.lost_source {
             reasons.push("something that it reads was replaced: the engine has to find it again".into());
-        } else if !differs && shifted {
-            reasons.push("its query gives other columns, because what it reads changes".into());
         }
-        let query = (differs || shifted || now.storage.lost_source)
+        let query = (differs || now.storage.lost_source)
             .then(|| QueryChange { before: now.table.query.clone(), after: wanted.query.clone() });
         if settings.iter().any(|change| change.setting.on_change() == OnChange::Recreate) {
             return Change::Recreate { query: query.filter(|_| differs), settings };
@@ -154,6 +147,7 @@ impl<'a> Comparison<'a> {
         };
         self.tell_adoption(now, reasons);
         let is_read = !self.readers.below(&wanted.relation).is_empty();
+        let given = self.answers.columns.get(&wanted.relation);
         let obstacle = now
             .table
             .columns

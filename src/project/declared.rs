@@ -1,13 +1,13 @@
 //! What a project's YAML declares of its sources: columns and their data types.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData};
+use std::{collections::BTreeMap, fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, Visitor},
 };
 
-use super::{Error, manifest::Source};
+use super::{Error, manifest::Source, text::Text};
 use crate::model::Relation;
 
 /// A source table as the project's YAML declares it.
@@ -31,7 +31,7 @@ pub struct DeclaredColumn {
 #[derive(Deserialize)]
 struct Manifest<'a> {
     #[serde(borrow, default)]
-    sources: BTreeMap<Cow<'a, str>, Written<'a>>,
+    sources: BTreeMap<Text<'a>, Written<'a>>,
 }
 
 #[derive(Deserialize)]

@@ -1,8 +1,11 @@
 //! Who reads whom among the nodes of a dbt project.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::manifest::{Manifest, Node as Written};
+use super::{
+    manifest::{Manifest, Node as Written},
+    text::Text,
+};
 use crate::model::Relation;
 
 /// The models, seeds and snapshots of a project with what reads them.
@@ -45,14 +48,12 @@ impl Graph {
         let nodes: Vec<(&str, &Written)> = manifest
             .nodes
             .iter()
-            .filter(|(_, node)| ["model", "seed", "snapshot"].contains(&node.resource_type.as_ref()))
-            .map(|(id, node)| (id.as_ref(), node))
+            .filter(|(_, node)| ["model", "seed", "snapshot"].contains(&&*node.resource_type))
+            .map(|(id, node)| (&**id, node))
             .collect();
-        let numbers: BTreeMap<&str, usize> =
-            nodes.iter().enumerate().map(|(at, (id, _))| (*id, at)).collect();
-        let known = |ids: &[std::borrow::Cow<str>]| -> Vec<usize> {
-            ids.iter().filter_map(|id| numbers.get(id.as_ref()).copied()).collect()
-        };
+        // A manifest's nodes are read into a sorted map.
+        let number = |id: &Text| nodes.binary_search_by(|(other, _)| (*other).cmp(id)).ok();
+        let known = |ids: &[Text]| -> Vec<usize> { ids.iter().filter_map(number).collect() };
         let mut graph = Self {
             nodes: nodes.iter().map(|(id, node)| Node::of(id, node, known(&node.depends_on.nodes))).collect(),
             exposures: Vec::new(),
@@ -150,7 +151,6 @@ impl Graph {
     }
 
     fn number(&self, id: &str) -> Option<usize> {
-        // A manifest's nodes are read into a sorted map.
         self.nodes.binary_search_by(|node| node.id.as_str().cmp(id)).ok()
     }
 }
@@ -159,8 +159,7 @@ impl Node {
     fn of(id: &str, node: &Written, parents: Vec<usize>) -> Self {
         let is_model = node.resource_type == "model";
         let kind = if is_model { &node.config.materialized } else { &node.resource_type };
-        let relation =
-            if node.is_stream_table() { node.relation(&node.said()) } else { node.plain_relation() };
+        let relation = if node.is_stream_table() { node.relation() } else { node.plain_relation() };
         Self { id: id.to_owned(), kind: kind.to_string(), relation, parents, children: Vec::new() }
     }
 }

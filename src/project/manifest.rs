@@ -1,20 +1,15 @@
 //! The parts of dbt's `manifest.json` that matter, borrowed from its bytes in one walk. Every field that some dbt
 //! version leaves out has a default; what is not named here, and every compiled query, is skipped without being built.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, HashSet},
-    fmt,
-    sync::LazyLock,
-};
+use std::{cell::OnceCell, collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, Visitor},
+    de::{self, IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::{Map, Value as Json, value::RawValue};
 
-use super::OTHER_KEYS;
+use super::{OTHER_KEYS, text::Text};
 use crate::model::{AgeLimits, Origin, Relation, Setting};
 
 #[derive(Deserialize)]
@@ -34,63 +29,90 @@ pub(super) struct Manifest<'a> {
     #[serde(borrow)]
     pub(super) metadata: Metadata<'a>,
     #[serde(borrow)]
-    pub(super) nodes: BTreeMap<Cow<'a, str>, Node<'a>>,
+    pub(super) nodes: BTreeMap<Text<'a>, Node<'a>>,
     #[serde(borrow, default)]
-    pub(super) sources: BTreeMap<Cow<'a, str>, Source<'a>>,
+    pub(super) sources: BTreeMap<Text<'a>, Source<'a>>,
     #[serde(borrow, default)]
-    pub(super) exposures: BTreeMap<Cow<'a, str>, Exposure<'a>>,
+    pub(super) exposures: BTreeMap<Text<'a>, Exposure<'a>>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Metadata<'a> {
     #[serde(borrow, default)]
-    pub(super) dbt_schema_version: Cow<'a, str>,
+    pub(super) dbt_schema_version: Text<'a>,
     #[serde(borrow, default)]
-    pub(super) project_name: Cow<'a, str>,
+    pub(super) project_name: Text<'a>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default)]
 pub(super) struct Node<'a> {
-    #[serde(borrow)]
-    pub(super) resource_type: Cow<'a, str>,
-    #[serde(borrow)]
-    pub(super) name: Cow<'a, str>,
-    #[serde(borrow, default)]
-    alias: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    schema: Cow<'a, str>,
-    #[serde(borrow)]
-    pub(super) package_name: Cow<'a, str>,
-    #[serde(borrow)]
-    pub(super) original_file_path: Cow<'a, str>,
-    #[serde(borrow)]
+    pub(super) resource_type: Text<'a>,
+    pub(super) name: Text<'a>,
+    alias: Option<Text<'a>>,
+    schema: Text<'a>,
+    pub(super) package_name: Text<'a>,
+    pub(super) original_file_path: Text<'a>,
     pub(super) config: Config<'a>,
     /// Where dbt 2 keeps keys that it does not know.
-    #[serde(borrow, default)]
-    pub(super) unrendered_config: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    unrendered_config: Option<&'a RawValue>,
     pub(super) depends_on: DependsOn<'a>,
-    #[serde(borrow, default)]
     compiled_code: Option<&'a RawValue>,
-    #[serde(borrow, default, rename = "attached_node")]
-    attached_to: Option<Cow<'a, str>>,
+    attached_to: Option<Text<'a>>,
+    said: OnceCell<Said>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Node<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Node<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a node")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut node = Node::default();
+                while let Some(key) = map.next_key::<Text>()? {
+                    match &*key {
+                        "resource_type" => node.resource_type = map.next_value()?,
+                        "name" => node.name = map.next_value()?,
+                        "alias" => node.alias = map.next_value()?,
+                        "schema" => node.schema = map.next_value()?,
+                        "package_name" => node.package_name = map.next_value()?,
+                        "original_file_path" => node.original_file_path = map.next_value()?,
+                        "config" => node.config = map.next_value()?,
+                        "depends_on" => node.depends_on = map.next_value()?,
+                        "attached_node" => node.attached_to = map.next_value()?,
+                        "unrendered_config" if node.may_be_ours() => {
+                            node.unrendered_config = map.next_value()?;
+                        }
+                        "compiled_code" if node.may_be_ours() => node.compiled_code = map.next_value()?,
+                        _ => drop(map.next_value::<IgnoredAny>()?),
+                    }
+                }
+                node.whole()
+            }
+        }
+        deserializer.deserialize_map(Keys)
+    }
 }
 
 #[derive(Deserialize, Default)]
 pub(super) struct DependsOn<'a> {
     #[serde(borrow, default)]
-    pub(super) nodes: Vec<Cow<'a, str>>,
+    pub(super) nodes: Vec<Text<'a>>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Source<'a> {
     #[serde(borrow)]
-    schema: Cow<'a, str>,
+    schema: Text<'a>,
     #[serde(borrow)]
-    identifier: Cow<'a, str>,
+    identifier: Text<'a>,
     /// As dbt writes it into SQL, quoted where the project says so.
     #[serde(borrow, default)]
-    relation_name: Option<Cow<'a, str>>,
+    relation_name: Option<Text<'a>>,
     #[serde(default)]
     freshness: Option<AgeLimits>,
 }
@@ -98,7 +120,7 @@ pub(super) struct Source<'a> {
 #[derive(Deserialize)]
 pub(super) struct Exposure<'a> {
     #[serde(borrow)]
-    pub(super) name: Cow<'a, str>,
+    pub(super) name: Text<'a>,
     #[serde(borrow, default)]
     pub(super) owner: Owner<'a>,
     #[serde(borrow, default)]
@@ -108,9 +130,9 @@ pub(super) struct Exposure<'a> {
 #[derive(Deserialize, Default)]
 pub(super) struct Owner<'a> {
     #[serde(borrow, default)]
-    name: Option<Cow<'a, str>>,
+    name: Option<Text<'a>>,
     #[serde(borrow, default)]
-    email: Option<Cow<'a, str>>,
+    email: Option<Text<'a>>,
 }
 
 impl Owner<'_> {
@@ -122,9 +144,9 @@ impl Owner<'_> {
 /// A node's config: what it is, and the keys that could be ours.
 #[derive(Default)]
 pub(super) struct Config<'a> {
-    pub(super) materialized: Cow<'a, str>,
+    pub(super) materialized: Text<'a>,
     meta: Option<&'a RawValue>,
-    own: Vec<(Cow<'a, str>, &'a RawValue)>,
+    own: Vec<(Text<'a>, &'a RawValue)>,
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Config<'a> {
@@ -139,16 +161,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Config<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut config = Config::default();
-                while let Some(Text(key)) = map.next_key()? {
-                    match key.as_ref() {
+                while let Some(key) = map.next_key::<Text>()? {
+                    match &*key {
                         "materialized" => {
-                            config.materialized = map.next_value::<Option<Text>>()?.unwrap_or_default().0;
+                            config.materialized = map.next_value::<Option<Text>>()?.unwrap_or_default();
                         }
                         "meta" => config.meta = map.next_value()?,
                         ours if is_ours(ours) => config.own.push((key, map.next_value()?)),
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                        }
+                        _ => drop(map.next_value::<IgnoredAny>()?),
                     }
                 }
                 Ok(config)
@@ -158,64 +178,84 @@ impl<'de: 'a, 'a> Deserialize<'de> for Config<'a> {
     }
 }
 
-/// A text that is borrowed where nothing in it is escaped.
-#[derive(Deserialize, Default)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
 /// Asked for every key of every config.
 fn is_ours(key: &str) -> bool {
-    static KEYS: LazyLock<HashSet<&str>> =
-        LazyLock::new(|| Setting::ALL.iter().map(|setting| setting.name()).chain(OTHER_KEYS).collect());
-    KEYS.contains(key)
+    OTHER_KEYS.contains(&key) || Setting::named(key).is_some()
+}
+
+/// The part of a `meta` that is ours.
+#[derive(Deserialize, Default)]
+struct Meta {
+    #[serde(default)]
+    pgtrickle: Json,
 }
 
 impl Config<'_> {
-    /// `meta.pgtrickle`, with what stands at the top of the config beneath it: older projects have the keys there.
-    pub(super) fn pgtrickle(&self) -> (Map<String, Json>, Map<String, Json>) {
-        let meta: Json = read(self.meta);
-        let below = meta.get("pgtrickle").and_then(Json::as_object).cloned().unwrap_or_default();
-        let top = self.own.iter().map(|(key, value)| (key.to_string(), read(Some(value)))).collect();
-        (below, top)
+    /// What stands at its top: older projects have the keys there.
+    fn top(&self) -> impl Iterator<Item = (String, Json)> {
+        self.own.iter().map(|(key, value)| (key.to_string(), read(Some(value))))
     }
 }
 
-fn read(json: Option<&RawValue>) -> Json {
-    // It was walked once already: it is JSON.
+/// What a part holds; nothing where it is missing, or of another shape.
+fn read<'a, T: Deserialize<'a> + Default>(json: Option<&'a RawValue>) -> T {
     json.and_then(|json| serde_json::from_str(json.get()).ok()).unwrap_or_default()
 }
 
 impl Node<'_> {
+    /// While a node is read: what nobody will ask of another node is not looked at, and most of a manifest is such.
+    fn may_be_ours(&self) -> bool {
+        self.config.materialized.is_empty() || self.config.materialized == "stream_table"
+    }
+
+    fn whole<E: de::Error>(self) -> Result<Self, E> {
+        let needed = [
+            ("resource_type", &self.resource_type),
+            ("name", &self.name),
+            ("package_name", &self.package_name),
+            ("original_file_path", &self.original_file_path),
+        ];
+        let missing = needed.into_iter().find(|(_, text)| text.is_empty()).map(|(field, _)| field);
+        missing.map_or(Ok(self), |field| Err(E::missing_field(field)))
+    }
+
     pub(super) fn is_stream_table(&self) -> bool {
         self.resource_type == "model" && self.config.materialized == "stream_table"
     }
 
     /// The compiled SQL; `None` where dbt did not compile the node.
     pub(super) fn compiled_code(&self) -> Option<String> {
-        read(self.compiled_code).as_str().map(ToOwned::to_owned)
+        read(self.compiled_code)
     }
 
     /// What the model says of its stream table, key by key: `meta.pgtrickle` first, then the config, then the
     /// unrendered config. The package reads them in the same order (`pgtrickle_configured`).
-    pub(super) fn said(&self) -> Said {
-        let (below, mut all) = self.config.pgtrickle();
-        if let Json::Object(unrendered) = read(self.unrendered_config) {
-            for (key, value) in unrendered.into_iter().filter(|(key, _)| is_ours(key)) {
-                all.entry(key).or_insert(value);
+    pub(super) fn said(&self) -> &Said {
+        self.said.get_or_init(|| {
+            let mut all: Map<String, Json> = read::<Config>(self.unrendered_config).top().collect();
+            all.extend(self.config.top());
+            let mut problems = Vec::new();
+            let below = read::<Meta>(self.config.meta).pgtrickle;
+            if !below.is_object() && !below.is_null() {
+                problems.push(format!("meta.pgtrickle is `{below}`, expected keys with values"));
             }
-        }
-        let unknown = below.keys().filter(|key| !is_ours(key)).cloned().collect();
-        all.extend(below);
-        Said { all, unknown }
+            if let Json::Object(below) = below {
+                let unknown = below.keys().filter(|key| !is_ours(key));
+                problems.extend(unknown.map(|key| format!("meta.pgtrickle has no key `{key}`")));
+                all.extend(below);
+            }
+            Said { all, problems }
+        })
     }
 
     /// Where dbt puts a node: its schema and alias.
     pub(super) fn plain_relation(&self) -> Relation {
-        Relation::new(self.schema.as_ref(), self.alias.as_ref().unwrap_or(&self.name).as_ref())
+        Relation::new(&*self.schema, &**self.alias.as_ref().unwrap_or(&self.name))
     }
 
     /// Where a model's stream table is: where dbt would put it, unless the model names it itself.
-    pub(super) fn relation(&self, said: &Said) -> Relation {
-        let own = |key: &str| said.all.get(key).and_then(Json::as_str).map(ToOwned::to_owned);
+    pub(super) fn relation(&self) -> Relation {
+        let own = |key: &str| self.said().all.get(key).and_then(Json::as_str).map(ToOwned::to_owned);
         let plain = self.plain_relation();
         Relation {
             schema: own("stream_table_schema").unwrap_or(plain.schema),
@@ -227,15 +267,15 @@ impl Node<'_> {
 /// What a model says of its stream table.
 pub(super) struct Said {
     pub(super) all: Map<String, Json>,
-    /// Keys of `meta.pgtrickle` that mean nothing.
-    pub(super) unknown: Vec<String>,
+    /// What of it means nothing.
+    pub(super) problems: Vec<String>,
 }
 
 impl Source<'_> {
     /// The relation as PostgreSQL stores its name: what dbt does not quote is folded to lower case.
     pub(super) fn relation(&self) -> Relation {
         let written = self.relation_name.as_ref().and_then(|name| Relation::parse(name));
-        written.unwrap_or_else(|| Relation::new(self.schema.as_ref(), self.identifier.as_ref()))
+        written.unwrap_or_else(|| Relation::new(&*self.schema, &*self.identifier))
     }
 }
 
@@ -262,7 +302,7 @@ impl Manifest<'_> {
             .iter()
             .filter(|(_, node)| is_test(node))
             .map(|(id, node)| {
-                let model = node.attached_to.as_ref().and_then(|id| Some((id, self.nodes.get(id.as_ref())?)));
+                let model = node.attached_to.as_ref().and_then(|id| Some((id, self.nodes.get(&**id)?)));
                 let (unique_id, of) = model.unwrap_or((id, node));
                 (id.to_string(), Origin { unique_id: unique_id.to_string(), file: self.file(of) })
             })

@@ -3,17 +3,17 @@
 mod declared;
 mod graph;
 mod manifest;
+mod reading;
 mod selection;
+mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{
-    model::{AgeLimits, Origin, Relation, Schedule, Setting, Settings, StreamTable, Value},
-    plan::order,
-};
+use crate::model::{AgeLimits, Origin, Relation, StreamTable};
 pub use declared::{Declared, DeclaredColumn, declared};
 pub use graph::{Exposure, Graph, Readers};
-use manifest::{Manifest, Node, Said};
+use manifest::{Manifest, Node};
+pub use reading::Reading;
 pub use selection::{Selection, Selector, exact_names};
 
 /// The oldest and the newest manifest schema that is understood: dbt 1.6 to 2.0.
@@ -83,9 +83,9 @@ pub enum Error {
         /// The project that it was to be compared with.
         name: String,
     },
-    /// Models that no stream table can be made of; all of them at once.
-    #[error("{} of the stream table models cannot be used:\n  {}", problems.len(), problems.join("\n  "))]
-    Models {
+    /// Models that no stream table can be made of, and what else is wrong; all of it at once.
+    #[error("the project cannot be used as it is:\n  {}", problems.join("\n  "))]
+    Wrong {
         /// One line each, with the model's file.
         problems: Vec<String>,
     },
@@ -116,7 +116,7 @@ impl Error {
             }
             Self::OtherProject { .. } => "name a manifest of the same project: `--baseline FILE`".into(),
             Self::NotCompiled { .. } => "compile the project first: `dbt compile`".into(),
-            Self::Models { .. } => "mend the `meta.pgtrickle` of these models, then `dbt compile`".into(),
+            Self::Wrong { .. } => "mend the `meta.pgtrickle` of these models, then `dbt compile`".into(),
             Self::Selector { .. } => {
                 "dbt has the same words: `dbt ls --resource-type model --select …`".into()
             }
@@ -127,51 +127,6 @@ impl Error {
 }
 
 impl Project {
-    /// Reads a manifest.
-    ///
-    /// `file` is its name for messages. `compiled` finds the compiled SQL of a model whose manifest entry has lost
-    /// it, as it does when another dbt command ran after the compilation; it gets the package and the model's path.
-    pub fn read(
-        file: &str,
-        bytes: &[u8],
-        compiled: impl Fn(&str, &str) -> Option<String>,
-    ) -> Result<Self, Error> {
-        let manifest = parse(file, bytes)?;
-        let graph = Graph::of(&manifest);
-        let mut reader = Reader {
-            manifest: &manifest,
-            graph: &graph,
-            compiled,
-            ages: manifest.ages_of_sources(),
-            unverified: BTreeSet::new(),
-            problems: Vec::new(),
-            not_compiled: Vec::new(),
-        };
-        let tables = reader.tables();
-        reader.find_cycles(&tables);
-        let Reader { ages, unverified, problems, not_compiled, .. } = reader;
-        if !problems.is_empty() {
-            return Err(Error::Models { problems });
-        }
-        if !not_compiled.is_empty() {
-            return Err(Error::NotCompiled { file: file.to_owned(), models: not_compiled });
-        }
-        let remade = |table: &StreamTable| {
-            let relations = graph.remade(&table.origin.as_ref()?.unique_id);
-            (!relations.is_empty()).then(|| (table.relation.clone(), relations))
-        };
-        Ok(Self {
-            sources: sources_read(&manifest, None),
-            tests: manifest.tests(),
-            remade: tables.iter().filter_map(remade).collect(),
-            ages,
-            unverified,
-            tables,
-            name: manifest.metadata.project_name.to_string(),
-            graph,
-        })
-    }
-
     /// The same project with its files named from where the project's folder is named: what shows a file to a person
     /// looks for it in the repository, of which the dbt project may be a part.
     #[must_use]
@@ -246,269 +201,12 @@ fn sources_read(
     models: Option<&BTreeSet<String>>,
 ) -> BTreeMap<Relation, BTreeSet<String>> {
     let mut read: BTreeMap<Relation, BTreeSet<String>> = BTreeMap::new();
-    let reads = |node: &Node| node.resource_type == "model" || node.resource_type == "snapshot";
+    let reads = |node: &Node| matches!(&*node.resource_type, "model" | "snapshot");
     let is_meant = |id: &str| models.is_none_or(|models| models.contains(id));
     for (_, node) in manifest.nodes.iter().filter(|(id, node)| reads(node) && is_meant(id)) {
-        for source in node.depends_on.nodes.iter().filter_map(|id| manifest.sources.get(id.as_ref())) {
+        for source in node.depends_on.nodes.iter().filter_map(|id| manifest.sources.get(&**id)) {
             read.entry(source.relation()).or_default().insert(manifest.file(node));
         }
     }
     read
-}
-
-struct Reader<'a, F> {
-    manifest: &'a Manifest<'a>,
-    graph: &'a Graph,
-    compiled: F,
-    ages: BTreeMap<Relation, AgeLimits>,
-    unverified: BTreeSet<Relation>,
-    problems: Vec<String>,
-    not_compiled: Vec<String>,
-}
-
-impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
-    fn tables(&mut self) -> Vec<StreamTable> {
-        let mut named: BTreeMap<Relation, String> = BTreeMap::new();
-        let mut tables = Vec::new();
-        for (id, node) in self.manifest.nodes.iter().filter(|(_, node)| node.is_stream_table()) {
-            let said = node.said();
-            let relation = node.relation(&said);
-            if let Some(other) = named.insert(relation.clone(), self.manifest.file(node)) {
-                self.problem(node, format!("{relation} is the stream table of `{other}`, too"));
-            }
-            tables.extend(self.table(id, node, relation, &said));
-        }
-        tables
-    }
-
-    /// One model; what is wrong with it is noted.
-    fn table(&mut self, id: &str, node: &Node, relation: Relation, said: &Said) -> Option<StreamTable> {
-        if let Some(problem) = relation.unfit_for_a_stream_table() {
-            self.problem(node, problem);
-        }
-        match said.all.get("freshness").map(AgeLimits::read) {
-            Some(Ok(Some(limits))) => drop(self.ages.insert(relation.clone(), limits)),
-            Some(Err(problem)) => self.problem(node, problem),
-            Some(Ok(None)) | None => {}
-        }
-        match said.all.get("verify").map(|value| (value, value.as_bool())) {
-            Some((_, Some(false))) => drop(self.unverified.insert(relation.clone())),
-            Some((value, None)) => {
-                self.problem(node, format!("verify: `{value}` is neither true nor false"));
-            }
-            Some((_, Some(true))) | None => {}
-        }
-        let settings = self.settings(node, said);
-        let Some(query) = self.query(node) else {
-            self.not_compiled.push(node.name.to_string());
-            return None;
-        };
-        Some(StreamTable {
-            relation,
-            query,
-            settings,
-            upstream: self.graph.upstream_stream_tables(id),
-            columns: None,
-            origin: Some(Origin { unique_id: id.to_owned(), file: self.manifest.file(node) }),
-        })
-    }
-
-    /// The engine makes no table before what it reads.
-    fn find_cycles(&mut self, tables: &[StreamTable]) {
-        let Err(members) = order::topological(&tables.iter().collect::<Vec<_>>()) else { return };
-        for table in tables.iter().filter(|table| members.contains(&table.relation)) {
-            let read: Vec<String> =
-                table.upstream.iter().filter(|up| members.contains(up)).map(ToString::to_string).collect();
-            let file = table.origin.as_ref().map(|origin| origin.file.as_str()).unwrap_or_default();
-            let circle = format!(
-                "{file}: {} stands in or behind a circle, it reads {}",
-                table.relation,
-                read.join(", ")
-            );
-            self.problems.push(circle);
-        }
-    }
-
-    fn query(&self, node: &Node) -> Option<String> {
-        let text =
-            node.compiled_code().or_else(|| (self.compiled)(&node.package_name, &node.original_file_path))?;
-        let text = text.trim();
-        (!text.is_empty()).then(|| text.to_owned())
-    }
-
-    fn settings(&mut self, node: &Node, said: &Said) -> Settings {
-        for key in &said.unknown {
-            self.problem(node, format!("meta.pgtrickle has no key `{key}`"));
-        }
-        let mut settings = default_settings();
-        for setting in Setting::ALL {
-            let Some(json) = said.all.get(setting.name()) else {
-                continue;
-            };
-            match setting.read(json) {
-                Ok(Some(value)) => settings.set(setting, value),
-                Ok(None) => {}
-                Err(problem) => self.problem(node, problem),
-            }
-        }
-        settings
-    }
-
-    fn problem(&mut self, node: &Node, text: String) {
-        self.problems.push(format!("{}: {text}", self.manifest.file(node)));
-    }
-}
-
-/// What a model without a word gets; the materialization has the same (`pgtrickle_known_settings`).
-fn default_settings() -> Settings {
-    Settings::from_iter([
-        (Setting::Schedule, Value::Schedule(Schedule::Every(60))),
-        (Setting::RefreshMode, Value::Text("DIFFERENTIAL".into())),
-        (Setting::Temporal, Value::Bool(false)),
-        (Setting::StorageBackend, Value::Text("heap".into())),
-    ])
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value as Json, json};
-
-    use super::*;
-
-    /// A manifest with these nodes and sources, as dbt 1.11 writes it.
-    fn manifest(nodes: &Json, sources: &Json) -> Vec<u8> {
-        json!({
-            "metadata": {
-                "dbt_schema_version": "https://schemas.getdbt.com/dbt/manifest/v12.json",
-                "project_name": "shop",
-            },
-            "nodes": nodes,
-            "sources": sources,
-            "macros": {"macro.dbt.x": {"anything": [1, 2]}},
-        })
-        .to_string()
-        .into_bytes()
-    }
-
-    fn model(name: &str, materialized: &str, depends_on: &[&str], meta: &Json) -> Json {
-        json!({
-            "resource_type": "model", "name": name, "alias": name, "schema": "analytics", "package_name": "shop",
-            "original_file_path": format!("models/{name}.sql"),
-            "config": {"materialized": materialized, "meta": {"pgtrickle": meta}},
-            "depends_on": {"nodes": depends_on},
-            "compiled_code": format!("\nselect 1 as {name}\n"),
-        })
-    }
-
-    fn read(nodes: &Json) -> Result<Project, Error> {
-        Project::read("manifest.json", &manifest(nodes, &json!({})), |_, _| None)
-    }
-
-    #[test]
-    fn a_stream_table_is_read_with_its_settings_over_the_defaults() {
-        let project = read(&json!({
-            "model.shop.totals": model("totals", "stream_table", &[], &json!({"schedule": "5m", "tier": "cold", "stream_table_name": "t2"})),
-            "model.shop.plain": model("plain", "table", &[], &json!({})),
-        }))
-        .unwrap();
-        assert_eq!(project.name, "shop");
-        let [table] = &project.tables[..] else { panic!("{project:?}") };
-        assert_eq!(table.relation, Relation::new("analytics", "t2"));
-        assert_eq!(table.query, "select 1 as totals");
-        assert_eq!(table.settings.schedule(), Some(&Schedule::Every(300)));
-        assert_eq!(table.settings.refresh_mode(), Some("DIFFERENTIAL"));
-        assert_eq!(table.settings.get(Setting::Tier), Some(&Value::Text("cold".into())));
-        assert_eq!(table.origin.as_ref().unwrap().file, "models/totals.sql");
-        for (dir, file) in [
-            (".", "models/totals.sql"),
-            ("./", "models/totals.sql"),
-            ("./dbt/shop/", "dbt/shop/models/totals.sql"),
-        ] {
-            assert_eq!(project.clone().with_files_below(dir).tables[0].origin.as_ref().unwrap().file, file);
-        }
-    }
-
-    #[test]
-    fn upstream_reaches_through_views_and_ephemeral_models_but_not_through_tables() {
-        let project = read(&json!({
-            "model.shop.base": model("base", "stream_table", &[], &json!({})),
-            "model.shop.v": model("v", "view", &["model.shop.base"], &json!({})),
-            "model.shop.e": model("e", "ephemeral", &["model.shop.v"], &json!({})),
-            "model.shop.t": model("t", "table", &["model.shop.base"], &json!({})),
-            "model.shop.far": model("far", "stream_table", &["model.shop.e"], &json!({})),
-            "model.shop.cut": model("cut", "stream_table", &["model.shop.t"], &json!({})),
-        }))
-        .unwrap();
-        let upstream =
-            |name: &str| project.tables.iter().find(|t| t.relation.name == name).unwrap().upstream.clone();
-        assert_eq!(upstream("far"), [Relation::new("analytics", "base")]);
-        assert_eq!(upstream("cut"), []);
-    }
-
-    #[test]
-    fn all_that_is_wrong_is_told_at_once_with_the_files() {
-        let error = read(&json!({
-            "model.shop.a": model("a", "stream_table", &[], &json!({"shedule": "1m", "refresh_mode": "SOMETIMES"})),
-            "model.shop.B": model("B", "stream_table", &[], &json!({"schedule": "banana"})),
-            "model.shop.c": model("c", "stream_table", &[], &json!({"stream_table_name": "d"})),
-            "model.shop.d": model("d", "stream_table", &[], &json!({})),
-            "model.shop.e": model("e", "stream_table", &["model.shop.f"], &json!({"fuse_ceiling": 0})),
-            "model.shop.f": model("f", "stream_table", &["model.shop.e"], &json!({})),
-        }))
-        .unwrap_err();
-        let Error::Models { problems } = error else { panic!("{error}") };
-        let all = problems.join("\n");
-        for part in [
-            "models/a.sql: meta.pgtrickle has no key `shedule`",
-            "models/a.sql: refresh_mode is `SOMETIMES`",
-            "models/B.sql: name `B`",
-            "`banana`",
-            "models/e.sql: fuse_ceiling is `0`, expected a whole number above 0",
-            "models/e.sql: analytics.e stands in or behind a circle, it reads analytics.f",
-            "models/f.sql: analytics.f stands in or behind a circle, it reads analytics.e",
-            "models/d.sql: analytics.d is the stream table of `models/c.sql`, too",
-        ] {
-            assert!(all.contains(part), "{part} in {all}");
-        }
-    }
-
-    #[test]
-    fn compiled_sql_that_the_manifest_lost_is_looked_for_and_never_taken_for_empty() {
-        let mut node = model("a", "stream_table", &[], &json!({}));
-        node.as_object_mut().unwrap().remove("compiled_code");
-        let bytes = manifest(&json!({"model.shop.a": node}), &json!({}));
-        let project =
-            Project::read("m.json", &bytes, |package, path| Some(format!("select '{package} {path}'")))
-                .unwrap();
-        assert_eq!(project.tables[0].query, "select 'shop models/a.sql'");
-        for lost in [None, Some(String::new())] {
-            let error = Project::read("m.json", &bytes, |_, _| lost.clone()).unwrap_err();
-            assert!(matches!(&error, Error::NotCompiled { models, .. } if models == &["a"]), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_broken_manifest_and_one_of_the_future_are_told_apart() {
-        let whole = manifest(&json!({}), &json!({}));
-        let error = |bytes: &[u8]| Project::read("m.json", bytes, |_, _| None).unwrap_err();
-        assert!(matches!(error(&whole[..whole.len() - 5]), Error::NotJson { .. }));
-        assert!(matches!(error(b"<html>"), Error::NotJson { .. }));
-        let future = String::from_utf8(whole).unwrap().replace("v12", "v13");
-        assert!(matches!(error(future.as_bytes()), Error::Schema { schema, .. } if schema.contains("v13")));
-        assert!(matches!(error(b"{\"some\": \"json\"}"), Error::Schema { .. }));
-    }
-
-    #[test]
-    fn sources_are_listed_with_the_models_that_read_them() {
-        let nodes = json!({
-            "model.shop.a": model("a", "stream_table", &["source.shop.raw.orders"], &json!({})),
-            "model.shop.b": model("b", "view", &["source.shop.raw.orders"], &json!({})),
-        });
-        let source = |name: &str| json!({"schema": "raw", "identifier": name, "name": name});
-        let sources =
-            json!({"source.shop.raw.orders": source("orders"), "source.shop.raw.unread": source("unread")});
-        let read = Project::read_sources("m.json", &manifest(&nodes, &sources), None).unwrap();
-        let files = BTreeSet::from(["models/a.sql".to_owned(), "models/b.sql".to_owned()]);
-        assert_eq!(read, BTreeMap::from([(Relation::new("raw", "orders"), files)]));
-    }
 }

@@ -79,6 +79,22 @@ fn manifests_that_cannot_be_used() {
         "not all at once: {}",
         ran.stderr
     );
+
+    // Of what was it is a note, of what is to be an error, and a stranger is told with it.
+    let mended = [model("a", QUERY, &json!({})), model("b", QUERY, &json!({}))];
+    let mended = manifest(dir.path(), "mended.json", mended);
+    let compared = |now: &std::path::Path, before: &std::path::Path| {
+        Ran::of(pgtrickle_ci().args(["plan", "--manifest"]).arg(now).arg("--baseline").arg(before))
+    };
+    let ran = compared(&mended, &wrong).expect(0);
+    let said = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let note = "wrong.json could not be deployed whole: models/b.sql: `banana` is no schedule";
+    assert!(said.contains("Plan: 2 to add") && said.contains(note), "{said}");
+    let stranger =
+        write("stranger.json", &text.replace("\"project_name\":\"shop\"", "\"project_name\":\"other\""));
+    let ran = compared(&wrong, &stranger)
+        .expect_error("stranger.json` is a manifest of the project other, not of shop", "meta.pgtrickle");
+    assert!(ran.stderr.contains("`banana`"), "not all at once: {}", ran.stderr);
 }
 
 #[test]

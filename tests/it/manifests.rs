@@ -3,7 +3,7 @@
 
 use pgtrickle_ci::{
     model::{Relation, Setting},
-    project::{Error, Project},
+    project::{Error, Project, Reading},
 };
 
 const MANIFESTS: [(&str, &str); 4] = [
@@ -14,7 +14,7 @@ const MANIFESTS: [(&str, &str); 4] = [
 ];
 
 fn read(manifest: &str) -> Project {
-    Project::read("manifest.json", manifest.as_bytes(), |_, _| None).unwrap()
+    Reading::of("manifest.json", manifest.as_bytes(), |_, _| None).unwrap().right().unwrap()
 }
 
 fn names(relations: &[Relation]) -> Vec<String> {
@@ -87,12 +87,17 @@ fn a_manifest_is_read_as_dbt_means_it() {
 fn a_model_that_was_not_compiled_is_never_an_empty_query() {
     for (dbt, manifest) in MANIFESTS {
         let without = manifest.replace("\"compiled_code\":", "\"other\":");
-        let error = Project::read("manifest.json", without.as_bytes(), |_, _| None).unwrap_err();
+        let error =
+            Reading::of("manifest.json", without.as_bytes(), |_, _| None).unwrap().right().unwrap_err();
         let Error::NotCompiled { models, .. } = error else { panic!("{dbt}: {error}") };
         assert_eq!(models.len(), 6, "{dbt}");
-        let found = Project::read("manifest.json", without.as_bytes(), |package, file| {
+        let found = Reading::of("manifest.json", without.as_bytes(), |package, file| {
             Some(format!("select '{package}/{file}'"))
         });
-        assert_eq!(found.unwrap().tables[0].query, "select 'extra/models/from_package.sql'", "{dbt}");
+        assert_eq!(
+            found.unwrap().right().unwrap().tables[0].query,
+            "select 'extra/models/from_package.sql'",
+            "{dbt}"
+        );
     }
 }

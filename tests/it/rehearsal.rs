@@ -53,7 +53,13 @@ fn base() -> DbtProject {
         "{'schedule': '1s', 'refresh_mode': 'FULL'}",
         "select id from {{ ref('orders') }}",
     );
+    let mended = |schedule: &str| {
+        let settings = format!("{{'schedule': '{schedule}'}}");
+        project.stream_table("mended", &settings, "select id from {{ ref('orders') }}");
+    };
+    mended("banana");
     commit(project.path());
+    mended("1h");
     project
 }
 
@@ -85,9 +91,10 @@ fn a_change_is_carried_out_on_top_of_its_base() {
 
     let (ran, report) = rehearse(&project, &["--allow-drop", "goes"]);
     let ran = ran.expect(1);
-    let happened = ["goes", "totals", "large", "parted", "comes", "over_view", "busy"].map(|name| {
-        [&table(&report, name)["planned"], &table(&report, name)["observed"]].map(|v| v.as_str().unwrap())
-    });
+    let happened =
+        ["goes", "totals", "large", "parted", "comes", "mended", "over_view", "busy"].map(|name| {
+            [&table(&report, name)["planned"], &table(&report, name)["observed"]].map(|v| v.as_str().unwrap())
+        });
     assert_eq!(
         happened,
         [
@@ -96,6 +103,7 @@ fn a_change_is_carried_out_on_top_of_its_base() {
             ["rebuilt"; 2],
             ["rebuilt"; 2],
             ["created"; 2],
+            ["created"; 2],
             ["refilled"; 2],
             ["kept"; 2]
         ],
@@ -103,7 +111,10 @@ fn a_change_is_carried_out_on_top_of_its_base() {
         ran.stdout
     );
     assert_eq!(outcomes(&report, "rehearsal", "failed"), Vec::<String>::new());
-    assert_eq!(outcomes(&report, "rehearsal", "passed").len(), 7);
+    assert_eq!(outcomes(&report, "rehearsal", "passed").len(), 8);
+    // What was wrong with the base is mended by the change, and no fault of it.
+    let wrong = outcomes(&report, "setup", "warned");
+    assert!(wrong.iter().any(|one| one.contains("models/mended.sql: `banana` is no schedule")), "{wrong:?}");
     let refused = outcomes(&report, "plan", "failed");
     assert!(refused.iter().any(|one| one.starts_with("marts.parted: replace")), "{refused:?}");
     assert!(!refused.iter().any(|one| one.contains("goes")), "{refused:?}");
@@ -139,7 +150,7 @@ fn what_was_not_planned_fails() {
     );
     let (ran, report) = rehearse(&project, &["--select", "state:modified"]);
     ran.expect(1);
-    assert_eq!(report["rehearsal"]["tables"].as_array().unwrap().len(), 1, "{report:#}");
+    assert_eq!(report["rehearsal"]["tables"].as_array().unwrap().len(), 2, "{report:#}");
     assert_eq!(
         table(&report, "parted")["surprises"],
         json!(["planned: kept, and not filled again; observed: filled again in place"])

@@ -70,6 +70,12 @@ fn a_revision_is_compiled_once_and_compared() {
     );
     plan("origin/main", "select 1").expect_error("there is no revision `origin/main`", "git fetch origin");
     assert_eq!(work_trees(&project), 1);
+
+    // Nothing is started for a revision that is not there.
+    let mut run = pgtrickle_ci();
+    let run = Ran::of(run.args(["run", "--base-ref", "origin/main", "--project-dir"]).arg(project.path()));
+    let run = run.expect_error("there is no revision `origin/main`", "git fetch origin");
+    assert!(!run.stderr.contains("starting"), "{}", run.stderr);
 }
 
 #[test]

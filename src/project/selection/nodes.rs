@@ -1,9 +1,6 @@
 //! The nodes of a manifest with all that a selector can ask of them. It is read only when something is selected.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::{Value as Json, value::RawValue};
@@ -13,31 +10,32 @@ use super::{
     state::States,
     wildcard,
 };
+use crate::project::text::Text;
 
 #[derive(Deserialize)]
 pub(super) struct Nodes<'a> {
     #[serde(borrow, default)]
     pub(super) metadata: Metadata<'a>,
     #[serde(borrow, rename = "nodes")]
-    parsed: BTreeMap<Cow<'a, str>, Node<'a>>,
+    parsed: BTreeMap<Text<'a>, Node<'a>>,
     #[serde(borrow, default)]
-    sources: BTreeMap<Cow<'a, str>, Node<'a>>,
+    sources: BTreeMap<Text<'a>, Node<'a>>,
     #[serde(borrow, default)]
-    exposures: BTreeMap<Cow<'a, str>, Node<'a>>,
+    exposures: BTreeMap<Text<'a>, Node<'a>>,
     #[serde(borrow, default)]
-    metrics: BTreeMap<Cow<'a, str>, Node<'a>>,
+    metrics: BTreeMap<Text<'a>, Node<'a>>,
     #[serde(borrow, default)]
-    semantic_models: BTreeMap<Cow<'a, str>, Node<'a>>,
+    semantic_models: BTreeMap<Text<'a>, Node<'a>>,
     #[serde(borrow, default)]
-    saved_queries: BTreeMap<Cow<'a, str>, Node<'a>>,
+    saved_queries: BTreeMap<Text<'a>, Node<'a>>,
     #[serde(borrow, default)]
-    pub(super) macros: BTreeMap<Cow<'a, str>, Macro<'a>>,
+    pub(super) macros: BTreeMap<Text<'a>, Macro<'a>>,
 }
 
 #[derive(Deserialize, Default)]
 pub(super) struct Metadata<'a> {
     #[serde(borrow, default)]
-    project_name: Cow<'a, str>,
+    project_name: Text<'a>,
 }
 
 #[derive(Deserialize)]
@@ -51,31 +49,31 @@ pub(super) struct Macro<'a> {
 #[derive(Deserialize, Default)]
 pub(super) struct DependsOn<'a> {
     #[serde(borrow, default)]
-    nodes: Vec<Cow<'a, str>>,
+    nodes: Vec<Text<'a>>,
     #[serde(borrow, default)]
-    pub(super) macros: Vec<Cow<'a, str>>,
+    pub(super) macros: Vec<Text<'a>>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Node<'a> {
     #[serde(borrow, default)]
-    pub(super) resource_type: Cow<'a, str>,
+    pub(super) resource_type: Text<'a>,
     #[serde(borrow, default)]
-    name: Cow<'a, str>,
+    name: Text<'a>,
     #[serde(borrow, default)]
-    source_name: Cow<'a, str>,
+    source_name: Text<'a>,
     #[serde(borrow, default)]
-    package_name: Cow<'a, str>,
+    package_name: Text<'a>,
     #[serde(borrow, default)]
-    original_file_path: Cow<'a, str>,
+    original_file_path: Text<'a>,
     #[serde(borrow, default)]
-    patch_path: Option<Cow<'a, str>>,
+    patch_path: Option<Text<'a>>,
     #[serde(borrow, default)]
-    pub(super) fqn: Vec<Cow<'a, str>>,
+    pub(super) fqn: Vec<Text<'a>>,
     #[serde(borrow, default)]
-    tags: Vec<Cow<'a, str>>,
+    tags: Vec<Text<'a>>,
     #[serde(borrow, default)]
-    pub(super) access: Option<Cow<'a, str>>,
+    pub(super) access: Option<Text<'a>>,
     #[serde(default)]
     version: Option<Json>,
     #[serde(borrow, default)]
@@ -214,7 +212,7 @@ impl<'a> Nodes<'a> {
 
     fn parents(&self) -> BTreeMap<&str, Vec<&str>> {
         let ids: Ids = self.all().map(|(id, _)| id).collect();
-        let known = |parent: &Cow<'a, str>| ids.get(parent.as_ref()).copied();
+        let known = |parent: &Text<'a>| ids.get(parent.as_ref()).copied();
         self.all().map(|(id, node)| (id, node.depends_on.nodes.iter().filter_map(known).collect())).collect()
     }
 

@@ -1,0 +1,85 @@
+//! The manifest that dbt leaves behind, read from its file once.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io::{ErrorKind, Read},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use super::{Error, compiled_sql};
+use crate::{
+    model::Relation,
+    project::{self, Declared, Graph, Project, Reading, Selection, Selector},
+};
+
+/// A manifest's bytes, and where they lie.
+pub struct ManifestFile {
+    file: PathBuf,
+    name: String,
+    bytes: Vec<u8>,
+}
+
+/// The memory of the manifest that was read last. A plan reads two, one after the other, and asking the system for the
+/// pages of a large one takes as long as reading it.
+static SPARE: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+impl Drop for ManifestFile {
+    fn drop(&mut self) {
+        *SPARE.lock().unwrap_or_else(PoisonError::into_inner) = std::mem::take(&mut self.bytes);
+    }
+}
+
+impl ManifestFile {
+    /// Reads the file.
+    pub fn open(file: &Path) -> Result<Self, Error> {
+        let mut bytes = std::mem::take(&mut *SPARE.lock().unwrap_or_else(PoisonError::into_inner));
+        bytes.clear();
+        let read = File::open(file).and_then(|mut file| file.read_to_end(&mut bytes));
+        read.map_err(|error| {
+            if error.kind() == ErrorKind::NotFound {
+                return Error::NoManifest { file: file.to_owned() };
+            }
+            Error::unreadable(file)(error)
+        })?;
+        Ok(Self { file: file.to_owned(), name: file.display().to_string(), bytes })
+    }
+
+    /// The project in it, with the compiled SQL that lies beside it for models whose own copy is lost.
+    pub fn project(&self) -> Result<Reading, project::Error> {
+        let target_dir = self.file.parent().unwrap_or(Path::new("."));
+        let compiled = |package: &str, model: &str| compiled_sql(target_dir, package, model);
+        Reading::of(&self.name, &self.bytes, compiled)
+    }
+
+    /// What a selector means in it, where `baseline` is the manifest that states are told from.
+    pub fn selection(&self, selector: &Selector, baseline: Option<&Path>) -> Result<Selection, crate::Error> {
+        let baseline = baseline.filter(|_| selector.asks_for_state()).map(Self::open).transpose()?;
+        let baseline = baseline.as_ref().map(|baseline| (baseline.name.as_str(), baseline.bytes.as_slice()));
+        Ok(selector.find((&self.name, &self.bytes), baseline)?)
+    }
+
+    /// The sources that these models read, or all models; known before anything is compiled.
+    pub fn sources(
+        &self,
+        models: Option<&BTreeSet<String>>,
+    ) -> Result<BTreeMap<Relation, BTreeSet<String>>, project::Error> {
+        Project::read_sources(&self.name, &self.bytes, models)
+    }
+
+    /// The sources as the project's YAML declares them; known before anything is compiled.
+    pub fn declared_sources(&self) -> Result<BTreeMap<Relation, Declared>, project::Error> {
+        project::declared(&self.name, &self.bytes)
+    }
+
+    /// Who reads whom; known before anything is compiled.
+    pub fn graph(&self) -> Result<Graph, project::Error> {
+        Project::read_graph(&self.name, &self.bytes)
+    }
+
+    /// For each model, seed and snapshot a selector that means it alone.
+    pub fn exact_names(&self) -> Result<BTreeMap<String, String>, project::Error> {
+        project::exact_names(&self.name, &self.bytes)
+    }
+}

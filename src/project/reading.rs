@@ -1,0 +1,440 @@
+//! From a manifest to the stream tables that it wants, and what is wrong with them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use super::{
+    Error, Project,
+    graph::Graph,
+    manifest::{Manifest, Node, Said},
+    parse, sources_read,
+};
+use crate::{
+    model::{AgeLimits, Origin, Relation, Schedule, Setting, Settings, StreamTable, Value},
+    plan::order,
+};
+
+/// A project as it was read, with what has to be mended before it can be used.
+#[derive(Debug, Default)]
+pub struct Reading {
+    project: Project,
+    /// What is wrong with models, each by its unique_id.
+    wrong: Vec<(String, String)>,
+    /// The manifest that it is compared with and its project, where that is another one.
+    stranger: Option<(String, String)>,
+    /// The manifest's name for messages.
+    file: String,
+    /// The stream table models without compiled SQL.
+    not_compiled: Vec<String>,
+}
+
+impl Reading {
+    /// Reads a manifest.
+    ///
+    /// `file` is its name for messages. `compiled` finds the compiled SQL of a model whose manifest entry has lost
+    /// it, as it does when another dbt command ran after the compilation; it gets the package and the model's path.
+    ///
+    /// # Errors
+    /// When it is no manifest at all.
+    pub fn of(
+        file: &str,
+        bytes: &[u8],
+        compiled: impl Fn(&str, &str) -> Option<String>,
+    ) -> Result<Self, Error> {
+        let manifest = parse(file, bytes)?;
+        let graph = Graph::of(&manifest);
+        let mut reader = Reader {
+            manifest: &manifest,
+            graph: &graph,
+            compiled,
+            ages: manifest.ages_of_sources(),
+            unverified: BTreeSet::new(),
+            wrong: Vec::new(),
+            not_compiled: Vec::new(),
+        };
+        let tables = reader.tables();
+        reader.find_cycles(&tables);
+        let Reader { ages, unverified, wrong, not_compiled, .. } = reader;
+        let remade = |table: &StreamTable| {
+            let relations = graph.remade(&table.origin.as_ref()?.unique_id);
+            (!relations.is_empty()).then(|| (table.relation.clone(), relations))
+        };
+        let project = Project {
+            sources: sources_read(&manifest, None),
+            tests: manifest.tests(),
+            remade: tables.iter().filter_map(remade).collect(),
+            ages,
+            unverified,
+            tables,
+            name: manifest.metadata.project_name.to_string(),
+            graph,
+        };
+        Ok(Self { project, wrong, stranger: None, file: file.to_owned(), not_compiled })
+    }
+
+    /// The same project with its files named from where the project's folder is named: what shows a file to a person
+    /// looks for it in the repository, of which the dbt project may be a part.
+    #[must_use]
+    pub fn with_files_below(mut self, dir: &str) -> Self {
+        let dir = dir.trim_start_matches("./").trim_end_matches('/');
+        if dir.is_empty() || dir == "." {
+            return self;
+        }
+        let origins = self.project.tables.iter_mut().filter_map(|table| table.origin.as_mut());
+        for origin in origins.chain(self.project.tests.values_mut()) {
+            origin.file = format!("{dir}/{}", origin.file);
+        }
+        self
+    }
+
+    /// Notes what it is compared with: a manifest of this name, of that project.
+    #[must_use]
+    pub fn compared_with(mut self, file: &Path, project: &str) -> Self {
+        let other = (file.display().to_string(), project.to_owned());
+        self.stranger = (project != self.project.name).then_some(other);
+        self
+    }
+
+    /// The stream tables' models, wrong ones too.
+    pub fn origins(&self) -> impl Iterator<Item = &Origin> {
+        self.project.tables.iter().filter_map(|table| table.origin.as_ref())
+    }
+
+    /// Whether dbt has compiled every stream table's model.
+    pub fn is_compiled(&self) -> bool {
+        self.not_compiled.is_empty()
+    }
+
+    /// Looks for all that is wrong, which is known before anything is compiled.
+    pub fn check(&self) -> Result<(), Error> {
+        let mut problems: Vec<String> = self.wrong.iter().map(|(_, problem)| problem.clone()).collect();
+        if let Some((file, other)) = &self.stranger {
+            let stranger = Error::OtherProject {
+                file: file.clone(),
+                other: other.clone(),
+                name: self.project.name.clone(),
+            };
+            if problems.is_empty() {
+                return Err(stranger);
+            }
+            problems.push(stranger.to_string());
+        }
+        if problems.is_empty() { Ok(()) } else { Err(Error::Wrong { problems }) }
+    }
+
+    /// The project, of which nothing is wrong.
+    ///
+    /// # Errors
+    /// With all that is wrong; where nothing is, with what is not compiled.
+    pub fn right(self) -> Result<Project, Error> {
+        self.check()?;
+        if self.is_compiled() {
+            return Ok(self.project);
+        }
+        Err(Error::NotCompiled { file: self.file, models: self.not_compiled })
+    }
+
+    /// The project without the stream tables that cannot be made of it, and why they cannot: of what was, and not of what
+    /// is to be.
+    ///
+    /// # Errors
+    /// With what is not compiled.
+    pub fn as_it_is(self) -> Result<(Project, Vec<String>), Error> {
+        let (wrong, problems): (BTreeSet<String>, Vec<String>) = self.wrong.into_iter().unzip();
+        let mut read = Self { wrong: Vec::new(), ..self };
+        let is_wrong = |origin: &Origin| wrong.contains(&origin.unique_id);
+        read.project.tables.retain(|table| !table.origin.as_ref().is_some_and(is_wrong));
+        Ok((read.right()?, problems))
+    }
+}
+
+struct Reader<'a, F> {
+    manifest: &'a Manifest<'a>,
+    graph: &'a Graph,
+    compiled: F,
+    ages: BTreeMap<Relation, AgeLimits>,
+    unverified: BTreeSet<Relation>,
+    wrong: Vec<(String, String)>,
+    not_compiled: Vec<String>,
+}
+
+impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
+    fn tables(&mut self) -> Vec<StreamTable> {
+        let mut named: BTreeMap<Relation, String> = BTreeMap::new();
+        let mut tables = Vec::new();
+        for (id, node) in self.manifest.nodes.iter().filter(|(_, node)| node.is_stream_table()) {
+            let said = node.said();
+            let relation = node.relation();
+            if let Some(other) = named.insert(relation.clone(), self.manifest.file(node)) {
+                self.problem(id, node, format!("{relation} is the stream table of `{other}`, too"));
+            }
+            tables.extend(self.table(id, node, relation, said));
+        }
+        tables
+    }
+
+    /// One model; what is wrong with it is noted.
+    fn table(&mut self, id: &str, node: &Node, relation: Relation, said: &Said) -> Option<StreamTable> {
+        if let Some(problem) = relation.unfit_for_a_stream_table() {
+            self.problem(id, node, problem);
+        }
+        match said.all.get("freshness").map(AgeLimits::read) {
+            Some(Ok(Some(limits))) => drop(self.ages.insert(relation.clone(), limits)),
+            Some(Err(problem)) => self.problem(id, node, problem),
+            Some(Ok(None)) | None => {}
+        }
+        match said.all.get("verify").map(|value| (value, value.as_bool())) {
+            Some((_, Some(false))) => drop(self.unverified.insert(relation.clone())),
+            Some((value, None)) => {
+                self.problem(id, node, format!("verify: `{value}` is neither true nor false"));
+            }
+            Some((_, Some(true))) | None => {}
+        }
+        let settings = self.settings(id, node, said);
+        let Some(query) = self.query(node) else {
+            self.not_compiled.push(node.name.to_string());
+            return None;
+        };
+        Some(StreamTable {
+            relation,
+            query,
+            settings,
+            upstream: self.graph.upstream_stream_tables(id),
+            columns: None,
+            origin: Some(Origin { unique_id: id.to_owned(), file: self.manifest.file(node) }),
+        })
+    }
+
+    /// The engine makes no table before what it reads.
+    fn find_cycles(&mut self, tables: &[StreamTable]) {
+        let Err(members) = order::topological(&tables.iter().collect::<Vec<_>>()) else { return };
+        for table in tables.iter().filter(|table| members.contains(&table.relation)) {
+            let read: Vec<String> =
+                table.upstream.iter().filter(|up| members.contains(up)).map(ToString::to_string).collect();
+            let Some(origin) = &table.origin else { continue };
+            let circle = format!(
+                "{}: {} stands in or behind a circle, it reads {}",
+                origin.file,
+                table.relation,
+                read.join(", ")
+            );
+            self.wrong.push((origin.unique_id.clone(), circle));
+        }
+    }
+
+    fn query(&self, node: &Node) -> Option<String> {
+        let text =
+            node.compiled_code().or_else(|| (self.compiled)(&node.package_name, &node.original_file_path))?;
+        let text = text.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    fn settings(&mut self, id: &str, node: &Node, said: &Said) -> Settings {
+        for problem in &said.problems {
+            self.problem(id, node, problem.clone());
+        }
+        let mut settings = default_settings();
+        for setting in Setting::ALL {
+            let Some(json) = said.all.get(setting.name()) else {
+                continue;
+            };
+            match setting.read(json) {
+                Ok(Some(value)) => settings.set(setting, value),
+                Ok(None) => {}
+                Err(problem) => self.problem(id, node, problem),
+            }
+        }
+        settings
+    }
+
+    fn problem(&mut self, id: &str, node: &Node, text: String) {
+        self.wrong.push((id.to_owned(), format!("{}: {text}", self.manifest.file(node))));
+    }
+}
+
+/// What a model without a word gets; the materialization has the same (`pgtrickle_known_settings`).
+fn default_settings() -> Settings {
+    Settings::from_iter([
+        (Setting::Schedule, Value::Schedule(Schedule::Every(60))),
+        (Setting::RefreshMode, Value::Text("DIFFERENTIAL".into())),
+        (Setting::Temporal, Value::Bool(false)),
+        (Setting::StorageBackend, Value::Text("heap".into())),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+
+    /// A manifest with these nodes and sources, as dbt 1.11 writes it.
+    fn manifest(nodes: &Json, sources: &Json) -> Vec<u8> {
+        json!({
+            "metadata": {
+                "dbt_schema_version": "https://schemas.getdbt.com/dbt/manifest/v12.json",
+                "project_name": "shop",
+            },
+            "nodes": nodes,
+            "sources": sources,
+            "macros": {"macro.dbt.x": {"anything": [1, 2]}},
+        })
+        .to_string()
+        .into_bytes()
+    }
+
+    fn model(name: &str, materialized: &str, depends_on: &[&str], meta: &Json) -> Json {
+        json!({
+            "resource_type": "model", "name": name, "alias": name, "schema": "analytics", "package_name": "shop",
+            "original_file_path": format!("models/{name}.sql"),
+            "config": {"materialized": materialized, "meta": {"pgtrickle": meta}},
+            "depends_on": {"nodes": depends_on},
+            "compiled_code": format!("\nselect 1 as {name}\n"),
+        })
+    }
+
+    fn read(nodes: &Json) -> Result<Project, Error> {
+        Reading::of("manifest.json", &manifest(nodes, &json!({})), |_, _| None)?.right()
+    }
+
+    #[test]
+    fn a_stream_table_is_read_with_its_settings_over_the_defaults() {
+        let project = read(&json!({
+            "model.shop.totals": model("totals", "stream_table", &[], &json!({"schedule": "5m", "tier": "cold", "stream_table_name": "t2"})),
+            "model.shop.plain": model("plain", "table", &[], &json!({})),
+        }))
+        .unwrap();
+        assert_eq!(project.name, "shop");
+        let [table] = &project.tables[..] else { panic!("{project:?}") };
+        assert_eq!(table.relation, Relation::new("analytics", "t2"));
+        assert_eq!(table.query, "select 1 as totals");
+        assert_eq!(table.settings.schedule(), Some(&Schedule::Every(300)));
+        assert_eq!(table.settings.refresh_mode(), Some("DIFFERENTIAL"));
+        assert_eq!(table.settings.get(Setting::Tier), Some(&Value::Text("cold".into())));
+        assert_eq!(table.origin.as_ref().unwrap().file, "models/totals.sql");
+        for (dir, file) in [
+            (".", "models/totals.sql"),
+            ("./", "models/totals.sql"),
+            ("./dbt/shop/", "dbt/shop/models/totals.sql"),
+        ] {
+            let reading = Reading { project: project.clone(), ..Reading::default() };
+            assert_eq!(reading.with_files_below(dir).origins().next().unwrap().file, file);
+        }
+    }
+
+    #[test]
+    fn upstream_reaches_through_views_and_ephemeral_models_but_not_through_tables() {
+        let project = read(&json!({
+            "model.shop.base": model("base", "stream_table", &[], &json!({})),
+            "model.shop.v": model("v", "view", &["model.shop.base"], &json!({})),
+            "model.shop.e": model("e", "ephemeral", &["model.shop.v"], &json!({})),
+            "model.shop.t": model("t", "table", &["model.shop.base"], &json!({})),
+            "model.shop.far": model("far", "stream_table", &["model.shop.e"], &json!({})),
+            "model.shop.cut": model("cut", "stream_table", &["model.shop.t"], &json!({})),
+        }))
+        .unwrap();
+        let upstream =
+            |name: &str| project.tables.iter().find(|t| t.relation.name == name).unwrap().upstream.clone();
+        assert_eq!(upstream("far"), [Relation::new("analytics", "base")]);
+        assert_eq!(upstream("cut"), []);
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once_with_the_files() {
+        let error = read(&json!({
+            "model.shop.a": model("a", "stream_table", &[], &json!({"shedule": "1m", "refresh_mode": "SOMETIMES"})),
+            "model.shop.B": model("B", "stream_table", &[], &json!({"schedule": "banana"})),
+            "model.shop.c": model("c", "stream_table", &[], &json!({"stream_table_name": "d"})),
+            "model.shop.d": model("d", "stream_table", &[], &json!({})),
+            "model.shop.e": model("e", "stream_table", &["model.shop.f"], &json!({"fuse_ceiling": 0})),
+            "model.shop.g": model("g", "stream_table", &[], &json!("5m")),
+            "model.shop.f": model("f", "stream_table", &["model.shop.e"], &json!({})),
+        }))
+        .unwrap_err();
+        let Error::Wrong { problems } = error else { panic!("{error}") };
+        let all = problems.join("\n");
+        for part in [
+            "models/a.sql: meta.pgtrickle has no key `shedule`",
+            "models/a.sql: refresh_mode is `SOMETIMES`",
+            "models/B.sql: name `B`",
+            "`banana`",
+            "models/g.sql: meta.pgtrickle is `\"5m\"`, expected keys with values",
+            "models/e.sql: fuse_ceiling is `0`, expected a whole number above 0",
+            "models/e.sql: analytics.e stands in or behind a circle, it reads analytics.f",
+            "models/f.sql: analytics.f stands in or behind a circle, it reads analytics.e",
+            "models/d.sql: analytics.d is the stream table of `models/c.sql`, too",
+        ] {
+            assert!(all.contains(part), "{part} in {all}");
+        }
+    }
+
+    #[test]
+    fn what_was_is_taken_as_it_is_and_what_is_to_be_has_to_be_right() {
+        let nodes = json!({
+            "model.shop.a": model("a", "stream_table", &[], &json!({"schedule": "banana"})),
+            "model.shop.b": model("b", "stream_table", &[], &json!({})),
+            "model.shop.c": model("c", "stream_table", &[], &json!({"stream_table_name": "b"})),
+        });
+        let reading = || Reading::of("m.json", &manifest(&nodes, &json!({})), |_, _| None).unwrap();
+        let (project, problems) = reading().as_it_is().unwrap();
+        assert_eq!(
+            project.tables.iter().map(|table| table.relation.name.as_str()).collect::<Vec<_>>(),
+            ["b"]
+        );
+        assert_eq!(problems.len(), 2, "{problems:?}");
+
+        let message = |reading: Reading| reading.right().unwrap_err().to_string();
+        let all = message(reading().compared_with(Path::new("base.json"), "other"));
+        let parts = [
+            "models/a.sql: ",
+            "models/c.sql: ",
+            "`base.json` is a manifest of the project other, not of shop",
+        ];
+        assert!(parts.iter().all(|part| all.contains(part)), "{all}");
+        assert!(!message(reading().compared_with(Path::new("base.json"), "shop")).contains("base.json"));
+    }
+
+    #[test]
+    fn compiled_sql_that_the_manifest_lost_is_looked_for_and_never_taken_for_empty() {
+        let mut node = model("a", "stream_table", &[], &json!({}));
+        node.as_object_mut().unwrap().remove("compiled_code");
+        let bytes = manifest(&json!({"model.shop.a": node}), &json!({}));
+        let project =
+            Reading::of("m.json", &bytes, |package, path| Some(format!("select '{package} {path}'")))
+                .unwrap()
+                .right()
+                .unwrap();
+        assert_eq!(project.tables[0].query, "select 'shop models/a.sql'");
+        for lost in [None, Some(String::new())] {
+            let error = Reading::of("m.json", &bytes, |_, _| lost.clone()).unwrap().right().unwrap_err();
+            assert!(matches!(&error, Error::NotCompiled { models, .. } if models == &["a"]), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_broken_manifest_and_one_of_the_future_are_told_apart() {
+        let whole = manifest(&json!({}), &json!({}));
+        let error = |bytes: &[u8]| Reading::of("m.json", bytes, |_, _| None).unwrap_err();
+        assert!(matches!(error(&whole[..whole.len() - 5]), Error::NotJson { .. }));
+        assert!(matches!(error(b"<html>"), Error::NotJson { .. }));
+        let future = String::from_utf8(whole).unwrap().replace("v12", "v13");
+        assert!(matches!(error(future.as_bytes()), Error::Schema { schema, .. } if schema.contains("v13")));
+        assert!(matches!(error(b"{\"some\": \"json\"}"), Error::Schema { .. }));
+    }
+
+    #[test]
+    fn sources_are_listed_with_the_models_that_read_them() {
+        let nodes = json!({
+            "model.shop.a": model("a", "stream_table", &["source.shop.raw.orders"], &json!({})),
+            "model.shop.b": model("b", "view", &["source.shop.raw.orders"], &json!({})),
+        });
+        let source = |name: &str| json!({"schema": "raw", "identifier": name, "name": name});
+        let sources =
+            json!({"source.shop.raw.orders": source("orders"), "source.shop.raw.unread": source("unread")});
+        let read = Project::read_sources("m.json", &manifest(&nodes, &sources), None).unwrap();
+        let files = BTreeSet::from(["models/a.sql".to_owned(), "models/b.sql".to_owned()]);
+        assert_eq!(read, BTreeMap::from([(Relation::new("raw", "orders"), files)]));
+    }
+}
