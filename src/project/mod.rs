@@ -127,21 +127,6 @@ impl Error {
 }
 
 impl Project {
-    /// The same project with its files named from where the project's folder is named: what shows a file to a person
-    /// looks for it in the repository, of which the dbt project may be a part.
-    #[must_use]
-    pub fn with_files_below(mut self, dir: &str) -> Self {
-        let dir = dir.trim_start_matches("./").trim_end_matches('/');
-        if dir.is_empty() || dir == "." {
-            return self;
-        }
-        let origins = self.tables.iter_mut().filter_map(|table| table.origin.as_mut());
-        for origin in origins.chain(self.tests.values_mut()) {
-            origin.file = format!("{dir}/{}", origin.file);
-        }
-        self
-    }
-
     /// Reads only what is there before compilation: the sources that these models read, or all of them.
     pub fn read_sources(
         file: &str,
