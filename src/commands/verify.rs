@@ -108,14 +108,13 @@ impl While<'_> {
         tell(&moving);
         moved?;
         let findings = Whole::all(&moving).await?;
-        let put_back = undo.put_back(Some(client)).await;
+        report.outcomes.extend(undo.put_back(Some(client)).await);
         if self.wishes.put_back {
             let left_wrong = moving.make_good().await?;
             for outcome in report.outcomes[before..].iter_mut().filter(|o| left_wrong.contains(&o.subject)) {
                 outcome.details.push("the table is left wrong: drop it, and create it again".to_owned());
             }
         }
-        report.outcomes.extend(put_back);
         self.write_scripts(client, &findings, before, report).await
     }
 

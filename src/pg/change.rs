@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_postgres::{SimpleQueryMessage, error::SqlState};
 
-use super::{Client, Error, ServerMessage, error::server_message};
+use super::{Client, Error, ServerMessage};
 use crate::mutate::{Change, Effect, Row, Source};
 
 /// Up to so many rows a source is known as a whole.
@@ -81,23 +81,20 @@ impl Client {
             statement.as_millis(),
             self.limits.lock.as_millis()
         );
-        self.run_script(&sql).await
+        self.run(&sql).await
     }
 
     /// Carries one change out in the open transaction, under a savepoint of its own.
     pub async fn change(&self, change: &Change, sources: &[Source]) -> Result<Changed, Error> {
         const DOING: &str = "changing rows of a source";
         let sql = format!("savepoint change; {}; release savepoint change", change.telling_sql(sources));
-        match self.wire.simple_query(&sql).await {
+        match self.within_time(DOING, self.wire.simple_query(&sql)).await {
             Ok(messages) => Ok(Changed::Done(effect(change, &messages))),
-            Err(error) => match server_message(&error) {
-                Some(message) => {
-                    let undone = self.wire.batch_execute("rollback to savepoint change").await;
-                    undone.map_err(|source| Error::asking(DOING, &source))?;
-                    Ok(Changed::Refused(message))
-                }
-                None => Err(Error::asking(DOING, &error)),
-            },
+            Err(Error::Server { message, .. }) => {
+                self.run("rollback to savepoint change").await?;
+                Ok(Changed::Refused(message))
+            }
+            Err(lost) => Err(lost),
         }
     }
 

@@ -13,7 +13,7 @@ use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
-use tokio_postgres::{AsyncMessage, SimpleQueryMessage, config::SslMode as WireSslMode};
+use tokio_postgres::{AsyncMessage, SimpleQueryMessage, config::SslMode as WireSslMode, types::ToSql};
 
 use crate::model::{Column, Relation, quote_literal};
 
@@ -133,6 +133,11 @@ impl Client {
         self.wire.batch_execute(sql).await.map_err(|source| Error::asking("running the script", &source))
     }
 
+    /// Runs a statement of ours, which has to end in time.
+    pub async fn run(&self, sql: &str) -> Result<(), Error> {
+        self.within_time("running a statement", self.wire.batch_execute(sql)).await
+    }
+
     /// What a server says of each query's columns, without running any. The questions go out together, so that many
     /// take hardly longer than one.
     pub async fn describe(
@@ -187,16 +192,14 @@ impl Client {
 
     /// Fills a stream table now.
     pub async fn refresh(&self, table: &Relation) -> Result<(), Error> {
-        let name = table.to_string();
-        let refreshed = self.wire.query("select pgtrickle.refresh_stream_table($1)", &[&name]).await;
-        refreshed.map(drop).map_err(|source| Error::asking("refreshing the stream table", &source))
+        let sql = "select pgtrickle.refresh_stream_table($1)";
+        self.about_table("refreshing the stream table", sql, &[&table.to_string()]).await
     }
 
     /// Leads a stream table in ERROR back to ACTIVE.
     pub async fn resume(&self, table: &Relation) -> Result<(), Error> {
-        let name = table.to_string();
-        let resumed = self.wire.query("select pgtrickle.resume_stream_table($1)", &[&name]).await;
-        resumed.map(drop).map_err(|source| Error::asking("resuming the stream table", &source))
+        let sql = "select pgtrickle.resume_stream_table($1)";
+        self.about_table("resuming the stream table", sql, &[&table.to_string()]).await
     }
 
     /// Fills a stream table from scratch. What repairs one would have the triggers of a source that is captured from the
@@ -204,15 +207,22 @@ impl Client {
     pub async fn refill(&self, table: &Relation) -> Result<(), Error> {
         let sql = "select pgtrickle.alter_stream_table($1 || '.' || $2, query => coalesce(original_query, defining_query))
                    from pgtrickle.pgt_stream_tables where pgt_schema = $1 and pgt_name = $2";
-        let filled = self.wire.query(sql, &[&table.schema, &table.name]).await;
-        filled.map(drop).map_err(|source| Error::asking("filling the stream table again", &source))
+        self.about_table("filling the stream table again", sql, &[&table.schema, &table.name]).await
+    }
+
+    async fn about_table(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        names: &[&(dyn ToSql + Sync)],
+    ) -> Result<(), Error> {
+        self.within_time(doing, self.wire.query(sql, names)).await.map(drop)
     }
 
     /// Drops a stream table and nothing else: one that others read is refused by the engine.
     pub async fn drop_stream_table(&self, table: &Relation) -> Result<(), Error> {
-        let name = table.to_string();
-        let dropped = self.wire.query("select pgtrickle.drop_stream_table($1)", &[&name]).await;
-        dropped.map(drop).map_err(|source| Error::asking("dropping the stream table", &source))
+        let sql = "select pgtrickle.drop_stream_table($1)";
+        self.about_table("dropping the stream table", sql, &[&table.to_string()]).await
     }
 
     /// Which of these relations do not exist.

@@ -208,7 +208,7 @@ impl<'a> Moving<'a> {
         undo: &mut Undo,
     ) -> Result<Transaction, pg::Error> {
         let mut done: Transaction = Vec::new();
-        self.client.run_script("begin").await?;
+        self.client.run("begin").await?;
         for think in changes {
             let Some(change) = self.thought(think) else { continue };
             if matches!(change, Change::Truncate { .. }) {
@@ -234,7 +234,7 @@ impl<'a> Moving<'a> {
             }
         }
         undo.about_to_commit(done.iter().map(|(_, effect)| effect.clone()));
-        match self.client.run_script("commit").await {
+        match self.client.run("commit").await {
             Ok(()) => undo.committed(),
             // A constraint that is looked at in the end.
             Err(pg::Error::Server { .. }) => {

@@ -1,5 +1,7 @@
 //! Putting the sources of a named server back, whatever became of the rounds.
 
+use std::time::{Duration, Instant};
+
 use super::finish;
 use crate::{
     model::{Outcome, Stage, Verdict},
@@ -7,6 +9,10 @@ use crate::{
     output,
     pg::{self, Changed, Client, Endpoint, Limits},
 };
+
+/// How long a server may take to accept somebody again, and how often that is tried.
+const PATIENCE: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// What was done to the sources and has to be taken back. When this is dropped with something left to take back, after
 /// Ctrl-C or a lost connection, it is taken back over a connection of its own.
@@ -68,7 +74,10 @@ impl Undo {
         let outcome = |verdict, message: &str| Outcome::new(Stage::Verify, "sources", verdict, message);
         let count = self.committed.len() + self.uncertain.len();
         let put_back = match client {
-            Some(client) => self.over(client).await,
+            Some(client) => match self.over(client).await {
+                Err(pg::Error::Lost { .. }) => self.over_a_new_connection().await,
+                ended => ended,
+            },
             None => self.over_a_new_connection().await,
         };
         self.committed.clear();
@@ -88,9 +97,26 @@ impl Undo {
     }
 
     async fn over_a_new_connection(&self) -> Result<Vec<String>, pg::Error> {
-        let client = Client::connect(&self.endpoint, self.limits).await?;
+        let client = self.connect().await?;
         client.end_process(self.process).await?;
+        // The other connection may have been lost when it had already put everything back.
+        if self.different(&client).await?.is_empty() {
+            return Ok(Vec::new());
+        }
         self.over(&client).await
+    }
+
+    /// A server one of whose processes was killed takes nobody for a moment.
+    async fn connect(&self) -> Result<Client, pg::Error> {
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            match Client::connect(&self.endpoint, self.limits).await {
+                Err(pg::Error::Connect { .. }) if Instant::now() < patience => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                connected => return connected,
+            }
+        }
     }
 
     async fn over(&self, client: &Client) -> Result<Vec<String>, pg::Error> {
@@ -98,13 +124,18 @@ impl Undo {
         let effects = self.committed.iter().chain(uncertain);
         let back: Vec<Change> =
             effects.collect::<Vec<_>>().into_iter().rev().flat_map(Effect::inverse).collect();
-        client.run_script("begin").await?;
+        client.run("begin").await?;
         for change in &back {
             if let Changed::Refused(message) = client.change(change, &self.sources).await? {
                 output::to_stderr(&format!("cannot take back: {}: {message}", change.sql(&self.sources)));
             }
         }
-        client.run_script("commit").await?;
+        client.run("commit").await?;
+        self.different(client).await
+    }
+
+    /// The sources that are not what they were.
+    async fn different(&self, client: &Client) -> Result<Vec<String>, pg::Error> {
         let sources = within_reach(&self.sources);
         let sums = client.checksums(&sources).await?;
         let differs =

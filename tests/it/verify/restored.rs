@@ -1,7 +1,13 @@
 //! A named server's sources are put back whatever ends it, and the report says what there was to say.
 
-use std::{fs, process::Stdio};
+use std::{
+    fs,
+    net::{Shutdown, TcpListener, TcpStream},
+    process::Stdio,
+    sync::{Arc, Mutex},
+};
 
+use pgtrickle_ci::pg::Endpoint;
 use serde_json::{Value, json};
 
 use super::{create, everything, outcome, verify};
@@ -13,15 +19,16 @@ const SUM: &str = "select md5(string_agg(t, ';' order by t)) from (select p::tex
 
 #[test]
 fn the_sources_are_as_before_whatever_ends_it() {
-    for way in ["interrupted", "killed on the server"] {
+    for way in ["interrupted", "killed on the server", "cut off from the network"] {
         let database = Database::new();
         everything(&database);
         let before = database.value(SUM).unwrap();
         let dir = tempfile::tempdir().unwrap();
+        let wire = Wire::to(&database.endpoint);
         let child = pgtrickle_ci()
             .current_dir(dir.path())
-            .args(["verify", "--database-url", &database.url(), "--budget", "60s", "--json", "report.json"])
-            .args(["--allow-writes", &database.endpoint.database])
+            .args(["verify", "--database-url", wire.endpoint.url().reveal(), "--budget", "60s"])
+            .args(["--allow-writes", &database.endpoint.database, "--json", "report.json"])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -29,11 +36,13 @@ fn the_sources_are_as_before_whatever_ends_it() {
         for _ in 0..3 {
             database.wait_for(&format!("select ({SUM}) <> '{before}'"));
         }
-        if way == "interrupted" {
-            let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
-            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
-        } else {
-            database.run("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'pgtrickle-ci'");
+        match way {
+            "interrupted" => {
+                let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+                nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+            }
+            "killed on the server" => database.run("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'pgtrickle-ci'"),
+            _ => wire.cut(),
         }
         let ended = child.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
@@ -43,6 +52,41 @@ fn the_sources_are_as_before_whatever_ends_it() {
         let report: Value =
             serde_json::from_slice(&fs::read(dir.path().join("report.json")).unwrap()).unwrap();
         assert!(outcome(&report, "verify", "rounds")["message"].as_str().unwrap().contains("round"), "{way}");
+    }
+}
+
+/// A network between the program and the server, which can be cut. Who connects anew gets through.
+struct Wire {
+    endpoint: Endpoint,
+    ends: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Wire {
+    fn to(server: &Endpoint) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = Endpoint { port: listener.local_addr().unwrap().port(), ..server.clone() };
+        let ends = Arc::new(Mutex::new(Vec::new()));
+        let (open, address) = (Arc::clone(&ends), (server.host.clone(), server.port));
+        std::thread::spawn(move || {
+            for near in listener.incoming() {
+                let (near, far) = (near.unwrap(), TcpStream::connect(&address).unwrap());
+                for (from, to) in [(&near, &far), (&far, &near)] {
+                    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    std::thread::spawn(move || {
+                        std::io::copy(&mut from, &mut to).ok();
+                        to.shutdown(Shutdown::Both).ok();
+                    });
+                }
+                open.lock().unwrap().push(near);
+            }
+        });
+        Self { endpoint, ends }
+    }
+
+    fn cut(&self) {
+        for end in self.ends.lock().unwrap().drain(..) {
+            end.shutdown(Shutdown::Both).ok();
+        }
     }
 }
 
