@@ -4,7 +4,7 @@ use super::{finish, moving::Wrong};
 use crate::{
     judge::equality::Comparable,
     model::quote_identifier,
-    mutate::{Case, Part},
+    mutate::{Case, Pace, Part},
     output,
     pg::{self, Client, Endpoint, Limits},
 };
@@ -83,9 +83,14 @@ impl Laboratory {
     }
 
     /// Takes parts away as long as what is left still shows it.
-    pub(super) async fn smallest(&mut self, case: Case, sought: &Sought<'_>) -> Result<Case, pg::Error> {
+    pub(super) async fn smallest(
+        &mut self,
+        case: Case,
+        sought: &Sought<'_>,
+        beside: &Client,
+    ) -> Result<Case, pg::Error> {
         let mut case = match case.without_unread_columns() {
-            Some(less) if self.shows(&less, sought).await? => less,
+            Some(less) if self.shows(&less, sought, beside).await? => less,
             _ => case,
         };
         let mut again = false;
@@ -98,7 +103,7 @@ impl Laboratory {
                     let mut from = 0;
                     while from < case.count(part) {
                         match case.without(part, &(from..from + size)) {
-                            Some(less) if self.shows(&less, sought).await? => case = less,
+                            Some(less) if self.shows(&less, sought, beside).await? => case = less,
                             _ => from += size,
                         }
                     }
@@ -112,13 +117,32 @@ impl Laboratory {
         }
     }
 
-    /// Whether the same goes wrong with this case. All in one transaction, which is taken back; as long as cases begin
-    /// alike, only what comes after their beginning is.
-    pub(super) async fn shows(&mut self, case: &Case, sought: &Sought<'_>) -> Result<bool, pg::Error> {
+    /// Whether the same goes wrong with this case, as far as there are tries left.
+    pub(super) async fn shows(
+        &mut self,
+        case: &Case,
+        sought: &Sought<'_>,
+        beside: &Client,
+    ) -> Result<bool, pg::Error> {
         if self.tries == 0 {
             return Ok(false);
         }
         self.tries -= 1;
+        if case.pace == Pace::default() {
+            self.shows_at_once(case, sought).await
+        } else {
+            self.shows_for_good(case, sought, beside).await
+        }
+    }
+
+    /// From now on, so many tries.
+    pub(super) fn allow(&mut self, tries: usize) {
+        self.tries = tries;
+    }
+
+    /// All in one transaction, which is taken back; as long as cases begin alike, only what comes after their beginning
+    /// is.
+    async fn shows_at_once(&mut self, case: &Case, sought: &Sought<'_>) -> Result<bool, pg::Error> {
         let (Some(client), setup) = (&self.client, case.setup()) else { return Ok(false) };
         if self.prepared.as_ref() == Some(&setup) {
             client.run_script("rollback to savepoint prepared").await?;

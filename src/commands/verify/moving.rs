@@ -233,24 +233,48 @@ impl<'a> Moving<'a> {
                 }
             }
         }
+        if self.wishes.put_back && !self.can_be_taken_back(&done).await? {
+            self.client.run("rollback").await?;
+            self.forget(&mut done);
+            return Ok(done);
+        }
         undo.about_to_commit(done.iter().map(|(_, effect)| effect.clone()));
         match self.client.run("commit").await {
             Ok(()) => undo.committed(),
             // A constraint that is looked at in the end.
             Err(pg::Error::Server { .. }) => {
                 undo.not_committed();
-                self.refused += done.len();
-                for (_, effect) in done.drain(..).rev() {
-                    let back = Effect {
-                        source: effect.source,
-                        rows: effect.rows.into_iter().rev().map(|(before, after)| (after, before)).collect(),
-                    };
-                    self.thought(|mutator| mutator.saw(&back));
-                }
+                self.forget(&mut done);
             }
             Err(lost) => return Err(lost),
         }
         Ok(done)
+    }
+
+    /// Whether the server lets everything be taken back: a table that is maintained inside the write can refuse the one
+    /// way what it took the other (docs/pg_trickle.md, "Refresh modes").
+    async fn can_be_taken_back(&mut self, done: &Transaction) -> Result<bool, pg::Error> {
+        let mut refused = None;
+        self.client.run("savepoint back").await?;
+        for change in done.iter().rev().flat_map(|(_, effect)| effect.inverse()) {
+            if let Changed::Refused(message) = self.client.change(&change, self.mutator.sources()).await? {
+                refused = Some((change, message));
+                break;
+            }
+        }
+        self.client.run("rollback to savepoint back").await?;
+        let Some((change, message)) = refused else { return Ok(true) };
+        self.blame_immediate(&change, message);
+        Ok(false)
+    }
+
+    /// A transaction that came to nothing.
+    fn forget(&mut self, done: &mut Transaction) {
+        self.refused += done.len();
+        for (_, effect) in done.drain(..).rev() {
+            let rows = effect.rows.into_iter().rev().map(|(before, after)| (after, before)).collect();
+            self.thought(|mutator| mutator.saw(&Effect { source: effect.source, rows }));
+        }
     }
 
     /// A table that is maintained inside the write makes the write fail: with a word that no schema says, it is a finding.

@@ -161,3 +161,25 @@ fn what_is_found_on_a_named_server_is_put_right_there() {
     let (ran, _) = verify(&database, &["--static"]);
     ran.expect(0);
 }
+
+/// Of a source with a generated column, a table that is maintained inside the write lets a TRUNCATE pass and refuses every
+/// row that is to come back (docs/pg_trickle.md, "Refresh modes").
+#[test]
+fn what_could_not_be_taken_back_is_not_done() {
+    let database = Database::new();
+    if database.is_emulator() {
+        return;
+    }
+    database.run(
+        "create table dated (id int primary key, at date not null, year int generated always as (extract(year from at)) stored);
+         insert into dated (id, at) select n, date '2024-01-01' + n from generate_series(1, 5) as n",
+    );
+    create(&database, "at_once", "select id, year from public.dated", "IMMEDIATE");
+    create(&database, "later", "select count(*) as n from public.dated", "DIFFERENTIAL");
+    let (ran, report) =
+        verify(&database, &["--allow-writes", &database.endpoint.database, "--budget", "10s"]);
+    ran.expect(1);
+    assert_eq!(outcome(&report, "verify", "public.at_once")["verdict"], "failed");
+    assert_eq!(outcome(&report, "verify", "sources")["verdict"], "passed", "{report:#}");
+    assert_eq!(database.value("select count(*) from dated").as_deref(), Some("5"));
+}
