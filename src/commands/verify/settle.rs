@@ -62,7 +62,10 @@ impl Moving<'_> {
         }
         let findings = std::mem::take(&mut self.findings);
         self.refresh(&all, deadline).await?;
-        self.findings = findings;
+        // What cannot even be refreshed now has changes waiting that it had not before.
+        for relation in std::mem::replace(&mut self.findings, findings).keys() {
+            not_refused(self.client.refill(relation).await)?;
+        }
         let mut left_wrong = BTreeSet::new();
         for relation in wrong {
             let Some(table) = self.comparables.get(&relation) else { continue };
