@@ -10,7 +10,7 @@ use crate::{
     dbt,
     exit::Exit,
     judge::{self, Evidence, Terms, Unanswered, freshness::Age},
-    model::{Outcome, Relation, StreamTable},
+    model::{Deployed, Outcome, Relation, StreamTable},
     output,
     pg::{self, Client},
     plan::{Answers, Plan, Policy},
@@ -40,8 +40,7 @@ pub(super) async fn check(config: &Config, args: &CheckArgs, report: &mut Report
     };
     report.outcomes.extend(checked.outcomes);
     if args.equality {
-        let deployed = client.catalog().await?;
-        let tables = judge::subjects(project.as_ref().map(|project| &project.tables[..]), &deployed);
+        let tables = judge::subjects(project.as_ref().map(|project| &project.tables[..]), &checked.deployed);
         let (terms, budget) = (config.equality(project.as_ref()), Some(config.budget(args.budget)));
         verify::equal_now(&client, &tables, &terms, budget, &mut report.outcomes).await?;
     }
@@ -80,6 +79,7 @@ fn tell_changes(config: &Config, comparison: &Comparison) {
 pub(super) struct Checked {
     pub(super) outcomes: Vec<Outcome>,
     ages: Vec<Age>,
+    deployed: Vec<Deployed>,
 }
 
 /// Judges some of a project's stream tables, and those that the project reads as sources.
@@ -107,22 +107,19 @@ pub(super) async fn check_tables(
         impostors: impostors(client, tables, &evidence).await,
         ..terms
     };
-    Ok(Checked::of(&all, &evidence, &terms))
+    let (outcomes, ages) = judged(&all, &evidence, &terms);
+    Ok(Checked { outcomes, ages, deployed: evidence.deployed })
 }
 
 async fn check_database(client: &Client, server: &pg::Server, terms: &Terms) -> Result<Checked, Error> {
     let evidence = gather(client, server).await?;
     let all = judge::subjects(None, &evidence.deployed);
-    Ok(Checked::of(&all, &evidence, terms))
+    let (outcomes, ages) = judged(&all, &evidence, terms);
+    Ok(Checked { outcomes, ages, deployed: evidence.deployed })
 }
 
-impl Checked {
-    fn of(tables: &[&StreamTable], evidence: &Evidence, terms: &Terms) -> Self {
-        Self {
-            outcomes: judge::judge(tables, evidence, terms),
-            ages: judge::freshness::ages(tables, evidence, terms),
-        }
-    }
+fn judged(tables: &[&StreamTable], evidence: &Evidence, terms: &Terms) -> (Vec<Outcome>, Vec<Age>) {
+    (judge::judge(tables, evidence, terms), judge::freshness::ages(tables, evidence, terms))
 }
 
 /// What the server says, in a number of questions that does not grow with its tables. Without the catalog there is

@@ -80,3 +80,61 @@ fn wait(what: &str, declared: &str, until: &str, otherwise: &str) -> String {
 end $$"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Case, Change, row, sample},
+        *,
+    };
+    use crate::model::Relation;
+
+    fn case(pace: Pace) -> Case {
+        let made = |name: &str, mode: &str| Made {
+            relation: Relation::new("marts", name),
+            query: "select id, name from shop.customers".into(),
+            mode: mode.into(),
+            arguments: vec![],
+        };
+        let mut sources = sample()[1..].to_vec();
+        sources[0].from_log = true;
+        Case {
+            sources,
+            rows: vec![vec![]],
+            others: vec![],
+            tables: vec![made("names", "DIFFERENTIAL"), made("at_once", "IMMEDIATE")],
+            rounds: vec![vec![vec![Change::Insert { source: 0, rows: vec![row(&["1", "Ada"])] }]]],
+            pace,
+        }
+    }
+
+    #[test]
+    fn where_the_scheduler_refreshes_nobody_does_by_hand_and_it_is_waited_for() {
+        let case = case(Pace { by_scheduler: true, ..Pace::default() });
+        assert!(
+            case.setup()
+                .join(";\n")
+                .contains("$$select id, name from shop.customers$$, '1s', 'DIFFERENTIAL')")
+        );
+        let round = case.round(&case.rounds[0]);
+        assert_eq!(round.len(), 2, "{round:#?}");
+        assert!(round[1].contains("unnest(array['marts.names']::text[])"), "{}", round[1]);
+    }
+
+    #[test]
+    fn what_is_captured_from_the_log_is_read_before_a_refresh() {
+        let case = case(Pace { from_log: true, ..Pace::default() });
+        let setup = case.setup();
+        assert!(
+            setup.contains(&r#"alter table "shop"."customers" replica identity full"#.to_owned()),
+            "{setup:#?}"
+        );
+        assert!(
+            setup.last().unwrap().contains("waits until the sources are captured from the log"),
+            "{setup:#?}"
+        );
+        let round = case.round(&case.rounds[0]);
+        assert!(round[1].contains("waits until the log has been read"), "{round:#?}");
+        assert_eq!(round[2..], ["select pgtrickle.refresh_stream_table('marts.names')"]);
+    }
+}
