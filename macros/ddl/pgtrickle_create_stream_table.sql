@@ -21,6 +21,7 @@
     {%- do exceptions.raise_compiler_error(dbt_pgtrickle.pgtrickle_name(relation) ~ ' cannot be created:\n  - ' ~ lacking | join('\n  - ')) -%}
   {%- endif -%}
 
+  {%- do dbt_pgtrickle.pgtrickle_drop_left_buffers() -%}
   {%- do dbt_pgtrickle.pgtrickle_execute(dbt_pgtrickle.pgtrickle_call('create_stream_table', arguments)) -%}
   {%- if afterwards -%}
     {%- do dbt_pgtrickle.pgtrickle_alter_stream_table(relation, afterwards, engine) -%}

@@ -96,6 +96,18 @@ fn create_schema(schema: &str) -> String {
     )
 }
 
+/// The last table that reads a source leaves the change buffer behind, with its own columns: the next one would capture
+/// others into it, and every write to the source would fail (docs/pg_trickle.md, "Drop"). The dbt package does the same
+/// (`pgtrickle_drop_left_buffers`).
+const DROP_LEFT_BUFFERS: &str = "do $$ declare buffer regclass; begin \
+    for buffer in select c.oid from pg_class as c \
+    where c.relnamespace = to_regnamespace('pgtrickle_changes') and c.relname ~ '^changes_[0-9a-f]{16}$' \
+    and pg_has_role(c.relowner, 'USAGE') \
+    and not exists (select from pg_trigger as t where t.tgname = 'pg_trickle_cdc_ins_' || substr(c.relname, 9)) \
+    and not exists (select from pgtrickle.pgt_change_tracking as t \
+    where 'changes_' || (to_jsonb(t) ->> 'source_stable_name') = c.relname) \
+    loop execute format('drop table %s', buffer); end loop; end $$";
+
 fn create(table: &StreamTable) -> Vec<String> {
     let mut arguments = vec![("query", quote_literal(query::clean(&table.query)))];
     let mut afterwards = Vec::new();
@@ -106,7 +118,8 @@ fn create(table: &StreamTable) -> Vec<String> {
         let arguments = if is_for_later.contains(&setting) { &mut afterwards } else { &mut arguments };
         arguments.push((setting.name(), written(value)));
     }
-    let mut statements = vec![call("create_stream_table", &table.relation, &arguments)];
+    let mut statements =
+        vec![DROP_LEFT_BUFFERS.to_owned(), call("create_stream_table", &table.relation, &arguments)];
     if !afterwards.is_empty() {
         statements.push(call("alter_stream_table", &table.relation, &afterwards));
     }

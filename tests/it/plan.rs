@@ -207,3 +207,19 @@ fn a_model_that_is_newer_than_its_compiled_sql_is_compiled_again() {
     project.stream_table("a", "{}", "select id, amount from public.orders");
     assert!(plan().stderr.contains("compiling the project"));
 }
+
+/// The engine leaves the change buffer of a source behind when its last reader goes, with that reader's columns.
+#[test]
+fn a_source_takes_writes_after_its_only_reader_was_built_again_over_other_columns() {
+    let database = Database::new();
+    database.run("create table lone (id int primary key, a int, b int); insert into lone values (1, 2, 3)");
+    let dir = tempfile::tempdir().unwrap();
+    for query in ["select id, a from public.lone", "select id, b, a from public.lone"] {
+        let wanted = manifest(dir.path(), "m.json", [model("t", query, &json!({"schedule": "1h"}))]);
+        let mut apply = pgtrickle_ci();
+        apply.args(["apply", "--allow-recreate", "t", "--database-url", &database.url(), "--manifest"]);
+        Ran::of(apply.arg(wanted)).expect(0);
+    }
+    database.run("update lone set b = 4; select pgtrickle.refresh_stream_table('public.t')");
+    assert_eq!(database.value("select b::text from t").as_deref(), Some("4"));
+}
