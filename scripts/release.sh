@@ -9,9 +9,9 @@ cd "$(dirname "$0")/.."
 target=${1:?"give a target, as x86_64-unknown-linux-musl"}
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
 archives=$PWD/target/release-archives
-program=target/$target/release/pgtrickle-ci
+program=target/$target/dist/pgtrickle-ci
 
-RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" cargo build --release --locked --bin pgtrickle-ci --target "$target"
+RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" cargo build --profile dist --locked --bin pgtrickle-ci --target "$target"
 
 fail() {
   echo "error: $1" >&2

@@ -1,6 +1,9 @@
 //! The changed lines of a query, for people.
 
-use similar::{ChangeTag, TextDiff};
+use similar::{
+    ChangeTag,
+    algorithms::{Capture, Compact, Replace, myers},
+};
 
 /// A line of a folded diff.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,13 +25,16 @@ pub(super) const EVERYTHING: usize = usize::MAX / 4;
 
 /// The lines that change between two queries, each group with so many lines that stay around it.
 pub(super) fn lines(before: &str, after: &str, around: usize) -> Vec<Line> {
-    let diff = TextDiff::from_lines(before.trim_end(), after.trim_end());
+    let [before, after] = [before, after].map(|text| text.trim_end().lines().collect::<Vec<_>>());
+    let mut diff = Compact::new(Replace::new(Capture::new()), &before[..], &after[..]);
+    // The algorithm is called by its name: a choice at run time would bring the four others along, half a megabyte.
+    let Ok(()) = myers::diff(&mut diff, &before[..], 0..before.len(), &after[..], 0..after.len());
     let mut lines = Vec::new();
-    for (index, group) in diff.grouped_ops(around).iter().enumerate() {
+    for (index, group) in diff.into_inner().into_inner().into_grouped_ops(around).iter().enumerate() {
         if index > 0 {
             lines.push(Line::Gap);
         }
-        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
+        for change in group.iter().flat_map(|op| op.iter_changes(&before, &after)) {
             let text = change.value().trim_end().to_owned();
             lines.push(match change.tag() {
                 ChangeTag::Delete => Line::Removed(text),
