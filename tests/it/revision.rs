@@ -22,6 +22,7 @@ fn repository() -> DbtProject {
     project.write(".gitignore", "target/\nlogs/\ndbt_packages/\npackage-lock.yml\n");
     project.stream_table("changed", "{}", "select 1 as a");
     project.stream_table("removed", "{}", "select 2 as b");
+    project.write("tests/asks.sql", "{% if execute %}{% do run_query('select 1') %}{% endif %}select 1");
     git(project.path(), &["add", "."]);
     git(project.path(), &["commit", "-q", "-m", "base"]);
     project
