@@ -110,7 +110,7 @@ impl Case {
         }
         statements.extend(self.others.iter().cloned());
         statements.extend(self.tables.iter().map(|table| table.sql(self.pace.schedule())));
-        statements.extend(self.pace.after_setup());
+        statements.extend(self.pace.after_setup(&self.tables));
         statements
     }
 

@@ -19,16 +19,17 @@ impl Pace {
         if self.by_scheduler { "1s" } else { "1h" }
     }
 
-    /// What comes behind the making of the tables.
-    pub(super) fn after_setup(self) -> Option<String> {
-        self.from_log.then(|| {
+    /// What comes behind the making of these tables; the scheduler has had them once where it found something.
+    pub(super) fn after_setup(self, tables: &[Made]) -> Vec<String> {
+        let captured = self.from_log.then(|| {
             wait(
                 "until the sources are captured from the log",
                 "",
                 "not exists (select from pgtrickle.pgt_dependencies where source_type = 'TABLE' and (cdc_mode <> 'WAL' or decoder_confirmed_lsn is null))",
                 "the sources stay on triggers: see wal_level, and whether a slot of the same name is taken",
             )
-        })
+        });
+        captured.into_iter().chain(self.by_scheduler.then(|| scheduled(tables, 1))).collect()
     }
 
     /// What comes behind the changes of a round: until they are read, and then the refreshes of these tables.
@@ -42,7 +43,7 @@ impl Pace {
             )
         });
         let refreshes: Vec<String> = if self.by_scheduler {
-            vec![scheduled(tables)]
+            vec![scheduled(tables, 3)]
         } else {
             tables.iter().filter_map(Made::refresh).collect()
         };
@@ -50,18 +51,18 @@ impl Pace {
     }
 }
 
-/// The first refresh that begins now may be one that began before; what it has done to one table, the next ones see.
-fn scheduled(tables: &[Made]) -> String {
+/// What a refresh has done to one table the next one may see, or the one after that.
+fn scheduled(tables: &[Made], times: usize) -> String {
     let names: Vec<String> = tables
         .iter()
         .filter(|table| !table.is_immediate())
         .map(|table| quote_literal(&table.relation.to_string()))
         .collect();
     wait(
-        "until the scheduler has refreshed every table three times",
+        "until the scheduler has refreshed every table",
         "since timestamptz := clock_timestamp(); ",
         &format!(
-            "not exists (select from unnest(array[{}]::text[]) as name where 3 > (select count(*) from pgtrickle.pgt_refresh_history join pgtrickle.pgt_stream_tables using (pgt_id) where pgt_schema || '.' || pgt_name = name and start_time > since))",
+            "not exists (select from unnest(array[{}]::text[]) as name where {times} > (select count(*) from pgtrickle.pgt_refresh_history join pgtrickle.pgt_stream_tables using (pgt_id) where pgt_schema || '.' || pgt_name = name and start_time > since))",
             names.join(", ")
         ),
         "the scheduler does not refresh",
@@ -116,6 +117,7 @@ mod tests {
                 .join(";\n")
                 .contains("$$select id, name from shop.customers$$, '1s', 'DIFFERENTIAL')")
         );
+        assert!(case.setup().last().unwrap().contains("where 1 > "));
         let round = case.round(&case.rounds[0]);
         assert_eq!(round.len(), 2, "{round:#?}");
         assert!(round[1].contains("unnest(array['marts.names']::text[])"), "{}", round[1]);

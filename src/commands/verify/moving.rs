@@ -287,8 +287,11 @@ impl<'a> Moving<'a> {
             is_immediate(&deployed.table) && source.readers.contains(&deployed.table.relation)
         };
         let blamed = self.tables.iter().find(is_reader).map(|deployed| deployed.table.relation.clone());
-        if let Some(relation) = blamed {
+        if let Some(relation) = blamed.filter(|relation| !self.findings.contains_key(relation)) {
             self.found(&relation, Wrong::Refresh(message));
+            // It did nothing, and is what shows it.
+            let refused = (change.clone(), Effect { source: change.source(), rows: Vec::new() });
+            self.rounds.last_mut().into_iter().for_each(|round| round.push(vec![refused.clone()]));
         }
     }
 

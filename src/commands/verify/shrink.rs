@@ -18,7 +18,7 @@ const MOST_ROWS: usize = 20_000;
 const TRIES: usize = 1200;
 const LEAST_TRIES: usize = 200;
 /// How many where each takes seconds, as it waits for the scheduler.
-const SLOW_TRIES: usize = 20;
+const SLOW_TRIES: usize = 12;
 
 /// All that has to do with a finding.
 pub(super) struct Whole {

@@ -83,7 +83,8 @@ impl Moving<'_> {
     }
 
     fn summary(&self) -> Outcome {
-        let statements: usize = self.rounds.iter().flatten().map(Vec::len).sum();
+        let done = self.rounds.iter().flatten().flatten().filter(|(_, effect)| !effect.rows.is_empty());
+        let statements = done.count();
         let comparisons: usize = self.compared.values().sum();
         let seconds = self.taken.as_secs_f64().max(0.001);
         let thinking = self.thinking.as_secs_f64() / seconds;

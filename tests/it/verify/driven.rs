@@ -60,3 +60,25 @@ fn a_table_whose_turn_does_not_come_is_not_verified_and_not_wrong() {
     assert_eq!(outcome["verdict"], "warned", "{outcome:#}");
     assert!(outcome["message"].as_str().unwrap().contains("did not come through"), "{outcome:#}");
 }
+
+/// What pg_trickle does with the reader of a table that counts, and only where the scheduler refreshes both
+/// (docs/pg_trickle.md, "Wrong deltas").
+#[test]
+fn a_finding_of_the_scheduler_gets_a_script_that_waits_for_the_scheduler() {
+    let database = shop();
+    if database.is_emulator() {
+        return;
+    }
+    database.run("select pgtrickle.create_stream_table('public.rich', 'select k, total from public.sums where total > 50', '1s', 'DIFFERENTIAL')");
+    let refreshed = "select count(*) > 1 from pgtrickle.pgt_refresh_history join pgtrickle.pgt_stream_tables using (pgt_id) where pgt_name = 'rich'";
+    database.wait_for(refreshed);
+    let arguments =
+        ["--allow-writes", &database.endpoint.database, "--budget", "15s", "--drive", "scheduler"];
+    let (ran, report) = verify(&database, &arguments);
+    ran.expect(1);
+    let found = outcome(&report, "verify", "public.rich");
+    let script = found["script"].as_str().unwrap();
+    assert!(script.contains("-- Reduced, and seen again"), "{script}");
+    assert!(script.contains("waits until the scheduler has refreshed every table"), "{script}");
+    assert!(!script.contains("refresh_stream_table"), "{script}");
+}
