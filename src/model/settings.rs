@@ -106,7 +106,7 @@ impl Setting {
             Self::AppendOnly => spec("append_only", Some("is_append_only"), Bool, Alter),
             Self::Fuse => spec("fuse", Some("fuse_mode"), Word(&[("off", "off"), ("on", "on"), ("auto", "auto")]), Alter),
             Self::FuseCeiling => spec("fuse_ceiling", Some("fuse_ceiling"), Count, Alter),
-            Self::FuseSensitivity => spec("fuse_sensitivity", Some("fuse_sensitivity"), Int, Alter),
+            Self::FuseSensitivity => spec("fuse_sensitivity", Some("fuse_sensitivity"), Count, Alter),
             Self::DiamondConsistency => spec("diamond_consistency", Some("diamond_consistency"), Word(&[("none", "none"), ("atomic", "atomic")]), Alter),
             Self::DiamondSchedulePolicy => spec("diamond_schedule_policy", Some("diamond_schedule_policy"), Word(&[("fastest", "fastest"), ("slowest", "slowest")]), Alter),
             Self::PoolerCompatibilityMode => spec("pooler_compatibility_mode", Some("pooler_compatibility_mode"), Bool, Alter),
@@ -256,6 +256,32 @@ impl Settings {
             Some(Value::Text(mode)) => Some(mode),
             _ => None,
         }
+    }
+
+    /// What is wrong with settings that are each right: the engine refuses them together (docs/pg_trickle.md, "Refresh
+    /// modes" and "Alter"). The dbt package knows the same (`pgtrickle_impossible`).
+    pub fn impossible(&self) -> Vec<String> {
+        let is = |setting, word: &str| matches!(self.get(setting), Some(Value::Text(text)) if text == word);
+        let mode = self.refresh_mode().unwrap_or_default();
+        let is_immediate = mode == "IMMEDIATE";
+        let only_grows = self.get(Setting::AppendOnly) == Some(&Value::Bool(true));
+        let alone = is(Setting::DiamondConsistency, "none") && is(Setting::DiamondSchedulePolicy, "slowest");
+        let pairs = [
+            (
+                only_grows && (is_immediate || mode == "FULL"),
+                format!("append_only cannot go with refresh_mode {mode}"),
+            ),
+            (
+                is_immediate && self.get(Setting::PartitionBy).is_some(),
+                "partition_by cannot go with refresh_mode IMMEDIATE".into(),
+            ),
+            (
+                is_immediate && is(Setting::CdcMode, "wal"),
+                "cdc_mode wal cannot go with refresh_mode IMMEDIATE".into(),
+            ),
+            (alone, "diamond_schedule_policy slowest cannot go with diamond_consistency none".into()),
+        ];
+        pairs.into_iter().filter_map(|(is_wrong, problem)| is_wrong.then_some(problem)).collect()
     }
 
     /// The schedule, where one is set.

@@ -192,6 +192,11 @@ impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
             }
             Some((_, Some(true))) | None => {}
         }
+        if let Some(value) = said.all.get("on_recreate")
+            && !["apply", "fail"].contains(&value.as_str().unwrap_or_default())
+        {
+            self.problem(id, node, format!("on_recreate: `{value}` is neither apply nor fail"));
+        }
         let settings = self.settings(id, node, said);
         let Some(query) = self.query(node) else {
             self.not_compiled.push(node.name.to_string());
@@ -245,6 +250,9 @@ impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
                 Ok(None) => {}
                 Err(problem) => self.problem(id, node, problem),
             }
+        }
+        for problem in settings.impossible() {
+            self.problem(id, node, problem);
         }
         settings
     }
@@ -349,6 +357,9 @@ mod tests {
             "model.shop.c": model("c", "stream_table", &[], &json!({"stream_table_name": "d"})),
             "model.shop.d": model("d", "stream_table", &[], &json!({})),
             "model.shop.e": model("e", "stream_table", &["model.shop.f"], &json!({"fuse_ceiling": 0})),
+            "model.shop.h": model("h", "stream_table", &[], &json!({"append_only": true, "refresh_mode": "full"})),
+            "model.shop.i": model("i", "stream_table", &[], &json!({"partition_by": "LIST:a", "cdc_mode": "WAL", "refresh_mode": "IMMEDIATE"})),
+            "model.shop.j": model("j", "stream_table", &[], &json!({"diamond_consistency": "none", "diamond_schedule_policy": "slowest", "on_recreate": "ask"})),
             "model.shop.g": model("g", "stream_table", &[], &json!("5m")),
             "model.shop.f": model("f", "stream_table", &["model.shop.e"], &json!({})),
         }))
@@ -360,6 +371,11 @@ mod tests {
             "models/a.sql: refresh_mode is `SOMETIMES`",
             "models/B.sql: name `B`",
             "`banana`",
+            "models/h.sql: append_only cannot go with refresh_mode FULL",
+            "models/i.sql: partition_by cannot go with refresh_mode IMMEDIATE",
+            "models/i.sql: cdc_mode wal cannot go with refresh_mode IMMEDIATE",
+            "models/j.sql: diamond_schedule_policy slowest cannot go with diamond_consistency none",
+            "models/j.sql: on_recreate: `\"ask\"` is neither apply nor fail",
             "models/g.sql: meta.pgtrickle is `\"5m\"`, expected keys with values",
             "models/e.sql: fuse_ceiling is `0`, expected a whole number above 0",
             "models/e.sql: analytics.e stands in or behind a circle, it reads analytics.f",
