@@ -12,14 +12,22 @@ use crate::{
 const MOST_NODES: usize = 40;
 const LONGEST_NAME: usize = 60;
 
-/// The changed tables and everything downstream of them; `None` where nothing hangs together, or too much does.
+/// The changed tables and everything downstream of them, as much of it as a picture holds; `None` where nothing hangs
+/// together.
 pub(super) fn graph(plan: &Plan) -> Option<String> {
-    let changed = || plan.steps.iter().filter(|step| step.change != Change::Keep);
-    let touched: BTreeSet<&Relation> =
-        changed().flat_map(|step| std::iter::once(&step.relation).chain(&step.downstream)).collect();
-    let nodes: Vec<&Step> = plan.steps.iter().filter(|step| touched.contains(&step.relation)).collect();
+    let is_changed = |step: &Step| step.change != Change::Keep;
+    let changed = plan.steps.iter().filter(|step| is_changed(step));
+    let downstream: BTreeSet<&Relation> = changed.flat_map(|step| &step.downstream).collect();
+    let is_touched = |step: &Step| is_changed(step) || downstream.contains(&step.relation);
+    let mut nodes: Vec<(usize, &Step)> =
+        plan.steps.iter().enumerate().filter(|(_, step)| is_touched(step)).collect();
+    let more = nodes.len().saturating_sub(MOST_NODES);
+    nodes.sort_by_key(|(_, step)| !is_changed(step));
+    nodes.truncate(MOST_NODES);
+    nodes.sort_by_key(|(at, _)| *at);
+    let nodes: Vec<&Step> = nodes.into_iter().map(|(_, step)| step).collect();
     let edges = edges(&nodes);
-    if edges.is_empty() || nodes.len() > MOST_NODES {
+    if edges.is_empty() {
         return None;
     }
     let mut out = String::from("graph LR\n");
@@ -27,6 +35,9 @@ pub(super) fn graph(plan: &Plan) -> Option<String> {
         let label = escaped(&text::clip(&step.relation.to_string(), LONGEST_NAME));
         // Writing to a String cannot fail.
         let _ = writeln!(out, "  n{number}[\"{label}\"]:::{}", class(&step.change));
+    }
+    if more > 0 {
+        let _ = writeln!(out, "  more[\"and {more} more\"]:::keep");
     }
     for (from, to) in edges {
         let _ = writeln!(out, "  n{from} --> n{to}");
@@ -114,11 +125,16 @@ mod tests {
     }
 
     #[test]
-    fn too_much_is_no_picture() {
+    fn of_too_much_the_changes_are_drawn_and_the_rest_is_counted() {
         let names: Vec<String> = (0..60).map(|number| format!("t{number}")).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let steps = names.iter().map(|name| step(name, &["t59"])).collect();
-        assert_eq!(graph(&Plan { steps, ..Plan::default() }), None);
+        let mut steps: Vec<Step> = names.iter().map(|name| step(name, &["t59"])).collect();
+        steps[0].change = Change::Keep;
+        steps[59].downstream.clear();
+        steps.swap(1, 59);
+        let graph = graph(&Plan { steps, ..Plan::default() }).unwrap();
+        assert_eq!(graph.matches(":::alter").count(), MOST_NODES, "{graph}");
+        assert_eq!(graph.matches(" --> n0").count(), MOST_NODES - 1, "{graph}");
+        assert!(graph.contains("more[\"and 19 more\"]:::keep"), "{graph}");
     }
 
     proptest! {
