@@ -114,8 +114,23 @@ pub struct Source {
     pub cdc_mode: String,
     /// The columns of its primary key.
     pub primary_key: Vec<String>,
-    /// Columns whose type has a blank in its name, with the type.
-    pub spaced_types: Vec<String>,
+    /// Its columns, where its changes are read from the log.
+    pub logged_columns: Vec<LoggedColumn>,
+}
+
+/// A column whose changes are read from the log.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
+pub struct LoggedColumn {
+    /// Its name.
+    pub name: String,
+    /// Its type, as `double precision`.
+    pub r#type: String,
+    /// It holds text.
+    pub is_text: bool,
+    /// It may be NULL.
+    pub nullable: bool,
+    /// A stream table reads it.
+    pub read: bool,
 }
 
 /// What the tables are held to.

@@ -6,7 +6,7 @@ mod float_aggregate;
 mod fuse_sensitivity;
 mod primary_key_position;
 mod search_path;
-mod wal_types;
+mod wal_capture;
 
 use std::ops::RangeInclusive;
 
@@ -35,7 +35,7 @@ const RULES: [Rule; 6] = [
     fuse_sensitivity::RULE,
     primary_key_position::RULE,
     search_path::RULE,
-    wal_types::RULE,
+    wal_capture::RULE,
 ];
 
 /// The words by which hazards are silenced.

@@ -30,12 +30,19 @@ from (
           join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
           where i.indrelid = r.oid and i.indisprimary
         ),
-        'spaced_types', (
-          select coalesce(jsonb_agg(a.attname || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod)), '[]')
+        'logged_columns', (
+          select coalesce(jsonb_agg(jsonb_build_object(
+            'name', a.attname, 'type', pg_catalog.format_type(a.atttypid, null),
+            'is_text', t.typcategory = 'S', 'nullable', not a.attnotnull,
+            'read', exists (
+              select from pgtrickle.pgt_dependencies as reader
+              where reader.source_relid = r.oid
+                and (reader.columns_used is null or a.attname = any (reader.columns_used))
+            )
+          ) order by a.attnum), '[]')
           from pg_catalog.pg_attribute as a
-          where a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
-            and (d.columns_used is null or a.attname = any (d.columns_used))
-            and pg_catalog.format_type(a.atttypid, null) like '% %'
+          join pg_catalog.pg_type as t on t.oid = a.atttypid
+          where d.cdc_mode = 'WAL' and a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
         )
       )) filter (where r.oid is not null), '[]') as sources
     from pgtrickle.pgt_dependencies as d
