@@ -21,7 +21,7 @@ fi
 if ! [[ -x $tools/bin/cargo-deny ]]; then
   echo "building cargo-deny"
   # Unoptimised: it runs for a second and builds in a third of the time.
-  cargo install --quiet --debug --locked --root "$tools" cargo-deny@0.20.2
+  CARGO_PROFILE_DEV_DEBUG=false cargo install --quiet --debug --locked --root "$tools" cargo-deny@0.20.2
 fi
 
 cargo fmt --check
