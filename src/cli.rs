@@ -1,6 +1,10 @@
 //! What can be typed. Nothing here decides anything: [`crate::config`] does.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -83,9 +87,9 @@ pub enum ColorChoice {
 #[command(next_help_heading = "The dbt project")]
 #[expect(missing_docs, reason = "the doc comments here are the help texts")]
 pub struct ProjectArgs {
-    /// The folder with dbt_project.yml
-    #[arg(long, value_name = "DIR", default_value = ".", env = "PGTRICKLE_CI_PROJECT_DIR", hide_env = true)]
-    pub project_dir: PathBuf,
+    /// The folder with dbt_project.yml [default: the current one]
+    #[arg(long, value_name = "DIR", env = "PGTRICKLE_CI_PROJECT_DIR", hide_env = true)]
+    pub project_dir: Option<PathBuf>,
     /// The folder with profiles.yml [default: as dbt looks for it, then the project's folder]
     #[arg(long, value_name = "DIR", env = "PGTRICKLE_CI_PROFILES_DIR", hide_env = true)]
     pub profiles_dir: Option<PathBuf>,
@@ -95,15 +99,43 @@ pub struct ProjectArgs {
     /// The profile's target to use [default: the profile's]
     #[arg(long, value_name = "NAME", env = "PGTRICKLE_CI_TARGET", hide_env = true)]
     pub target: Option<String>,
+    /// Variables for dbt, as a YAML mapping
+    #[arg(
+        long,
+        value_name = "YAML",
+        value_parser = yaml_mapping,
+        env = "PGTRICKLE_CI_VARS",
+        hide_env = true
+    )]
+    pub vars: Option<String>,
+}
+
+impl ProjectArgs {
+    /// The project's folder.
+    pub fn dir(&self) -> &Path {
+        self.project_dir.as_deref().unwrap_or(Path::new("."))
+    }
+}
+
+/// A text that dbt takes for `--vars`.
+fn yaml_mapping(text: &str) -> Result<String, String> {
+    match serde_yaml::from_str::<serde_yaml::Value>(text) {
+        Ok(serde_yaml::Value::Mapping(_)) => Ok(text.to_owned()),
+        Ok(_) => Err("expected a YAML mapping, as `{start: 2026-01-01}`".into()),
+        Err(error) => Err(format!("not YAML: {error}")),
+    }
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "The dbt project")]
 #[expect(missing_docs, reason = "the doc comments here are the help texts")]
 pub struct ManifestArgs {
-    /// A manifest.json to read instead of the project's own
+    /// A manifest.json to use as it is, instead of compiling the project
     #[arg(long, value_name = "FILE", env = "PGTRICKLE_CI_MANIFEST", hide_env = true)]
     pub manifest: Option<PathBuf>,
+    /// Fail when the project changed since it was compiled, instead of starting dbt
+    #[arg(long, conflicts_with = "manifest", env = "PGTRICKLE_CI_NO_COMPILE", hide_env = true)]
+    pub no_compile: bool,
 }
 
 #[derive(Debug, Args)]
@@ -135,17 +167,6 @@ pub struct ModelsArgs {
     pub manifest: ManifestArgs,
     #[command(flatten)]
     pub selection: SelectArgs,
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "The dbt project")]
-#[expect(missing_docs, reason = "the doc comments here are the help texts")]
-pub struct DesiredArgs {
-    #[command(flatten)]
-    pub models: ModelsArgs,
-    /// Variables for dbt, as YAML, where it has to compile the project
-    #[arg(long, value_name = "YAML", env = "PGTRICKLE_CI_VARS", hide_env = true)]
-    pub vars: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -309,15 +330,6 @@ pub struct RunArgs {
     pub project: ProjectArgs,
     #[command(flatten)]
     pub selection: SelectArgs,
-    /// Variables for dbt, as YAML
-    #[arg(
-        long,
-        value_name = "YAML",
-        help_heading = "The dbt project",
-        env = "PGTRICKLE_CI_VARS",
-        hide_env = true
-    )]
-    pub vars: Option<String>,
     /// Rehearse the change: deploy this revision first, the project on top of it, and say what that did to each table
     #[arg(
         long,
@@ -350,7 +362,7 @@ pub struct RunArgs {
 #[expect(missing_docs, reason = "the doc comments here are the help texts")]
 pub struct PlanArgs {
     #[command(flatten)]
-    pub desired: DesiredArgs,
+    pub models: ModelsArgs,
     /// Compare with another manifest.json instead of a server
     #[arg(
         long,
@@ -399,7 +411,7 @@ pub struct ApplyArgs {
     #[arg(value_name = "FILE")]
     pub plan: Option<PathBuf>,
     #[command(flatten)]
-    pub desired: DesiredArgs,
+    pub models: ModelsArgs,
     #[command(flatten)]
     pub server: ServerArgs,
     #[command(flatten)]

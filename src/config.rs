@@ -217,7 +217,7 @@ impl Config {
         project: &cli::ProjectArgs,
         without_server: bool,
     ) -> Result<Option<dbt::Target>, dbt::Error> {
-        let file = match dbt::ProjectFile::read(&project.project_dir) {
+        let file = match dbt::ProjectFile::read(project.dir()) {
             Err(dbt::Error::NoProject { .. }) => return Ok(None),
             file => file?,
         };
@@ -240,7 +240,7 @@ impl Config {
             return vec![dir];
         }
         let home = self.environment.get("HOME").map(|home| Path::new(home).join(".dbt"));
-        [Some(PathBuf::from(".")), Some(project.project_dir.clone()), home].into_iter().flatten().collect()
+        [Some(PathBuf::from(".")), Some(project.dir().to_owned()), home].into_iter().flatten().collect()
     }
 
     /// The ephemeral server to start.

@@ -5,10 +5,7 @@ use std::{path::Path, time::Instant};
 use crate::{
     Error,
     cli::ApplyArgs,
-    commands::{
-        connect,
-        plan::{against, desired},
-    },
+    commands::{connect, plan::against, project::load},
     config::Config,
     dbt,
     exit::Exit,
@@ -41,8 +38,7 @@ async fn saved(
     let name = file.display().to_string();
     let saved = Saved::parse(&name, &text)?;
     report.project = Some(saved.project.clone());
-    let client =
-        connect(&config.server(&args.server, &args.desired.models.project)?, &args.server, report).await?;
+    let client = connect(&config.server(&args.server, &args.models.project)?, &args.server, report).await?;
     client.lock().await?;
     let standing = client.standing(&[]).await?;
     report.engine = Some((&standing.server).into());
@@ -60,10 +56,9 @@ async fn fresh(
     args: &ApplyArgs,
     report: &mut Report,
 ) -> Result<Option<(Client, Vec<Action>)>, Error> {
-    let (project, selected) = desired(config, &args.desired, &args.server, None).await?;
-    report.project = Some(project.name.clone());
-    let client =
-        connect(&config.server(&args.server, &args.desired.models.project)?, &args.server, report).await?;
+    let loaded = load(config, &args.models, Some(&args.server)).await?;
+    let (project, selected) = loaded.compared(config, &args.models, None, report)?;
+    let client = connect(&config.server(&args.server, &args.models.project)?, &args.server, report).await?;
     client.lock().await?;
     let (plan, standing) = against(&client, &project, &config.policy(&args.policy, &project.name)).await?;
     let plan = plan.narrowed(selected.as_ref(), &project.tables);

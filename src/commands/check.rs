@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use crate::{
     Error,
     cli::CheckArgs,
-    commands::{connect_and_identify, verify, wanted},
+    commands::{connect_and_identify, project::load_if_any, verify},
     config::Config,
     dbt,
     exit::Exit,
@@ -24,8 +24,7 @@ use crate::{
 
 /// Checks the project's stream tables, or without a project every one of the database.
 pub(super) async fn check(config: &Config, args: &CheckArgs, report: &mut Report) -> Result<Exit, Error> {
-    let project = wanted(config, &args.models, &args.server).await?;
-    report.project = project.as_ref().map(|project| project.name.clone());
+    let project = load_if_any(config, &args.models, &args.server, report).await?;
     let earlier = args.compare.as_deref().map(|file| read_earlier(config, file)).transpose()?.flatten();
     let (client, server) =
         connect_and_identify(&config.server(&args.server, &args.models.project)?, &args.server, report)

@@ -7,6 +7,7 @@ mod comment;
 mod ephemeral;
 mod init;
 mod plan;
+mod project;
 mod rehearse;
 mod run;
 mod runner;
@@ -19,10 +20,7 @@ pub use comment::Refusal;
 pub use init::Exists;
 pub use verify::Wishes;
 
-use std::{
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::{path::Path, time::Instant};
 
 use clap::CommandFactory;
 use time::OffsetDateTime;
@@ -30,26 +28,24 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     Error,
-    cli::{Cli, Command, CompletionsArgs, ModelsArgs, ProjectArgs, ReportArgs, SelectArgs, ServerArgs},
+    cli::{Cli, Command, CompletionsArgs, ReportArgs, SelectArgs, ServerArgs},
     config::Config,
-    dbt::{self, ManifestFile},
     exit::Exit,
     model::{Outcome, Stage, Verdict},
     output::{self, Ui},
     pg::{self, Client},
-    project::{Project, Reading},
     report::{self, Engine, Report, terminal::Style},
 };
 
 /// Carries out what was typed.
 pub async fn execute(cli: Cli) -> Result<Exit, Error> {
     let project_dir = match &cli.command {
-        Command::Run(args) => &args.project.project_dir,
-        Command::Plan(args) => &args.desired.models.project.project_dir,
-        Command::Apply(args) => &args.desired.models.project.project_dir,
-        Command::Wait(args) => &args.models.project.project_dir,
-        Command::Check(args) => &args.models.project.project_dir,
-        Command::Verify(args) => &args.models.project.project_dir,
+        Command::Run(args) => args.project.dir(),
+        Command::Plan(args) => args.models.project.dir(),
+        Command::Apply(args) => args.models.project.dir(),
+        Command::Wait(args) => args.models.project.dir(),
+        Command::Check(args) => args.models.project.dir(),
+        Command::Verify(args) => args.models.project.dir(),
         Command::Init(args) => &args.project_dir,
         Command::Comment(_) | Command::Ephemeral(_) | Command::Completions(_) => Path::new("."),
     };
@@ -63,17 +59,15 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
             .await
         }
         Command::Plan(args) => {
-            let exit =
-                reported(&config, "plan", (&args.desired.models.selection, &args.reports), async |report| {
-                    plan::plan(&config, args, report).await
-                });
+            let exit = reported(&config, "plan", (&args.models.selection, &args.reports), async |report| {
+                plan::plan(&config, args, report).await
+            });
             exit.await
         }
         Command::Apply(args) => {
-            let exit =
-                reported(&config, "apply", (&args.desired.models.selection, &args.reports), async |report| {
-                    apply::apply(&config, args, report).await
-                });
+            let exit = reported(&config, "apply", (&args.models.selection, &args.reports), async |report| {
+                apply::apply(&config, args, report).await
+            });
             exit.await
         }
         Command::Wait(args) => {
@@ -191,74 +185,6 @@ async fn stopping_signal() -> u8 {
     tokio::select! {
         _ = interrupt.recv() => 2,
         _ = terminate.recv() => 15,
-    }
-}
-
-/// A manifest, and the project in it.
-type ReadManifest = (ManifestFile, Reading);
-
-/// The manifest that was named, or the one that dbt left in the project.
-fn read_manifest(config: &Config, models: &ModelsArgs) -> Result<ReadManifest, Error> {
-    if let Some(file) = &models.manifest.manifest {
-        let manifest = ManifestFile::open(file)?;
-        let reading = manifest.project()?;
-        return Ok((manifest, reading));
-    }
-    let manifest = ManifestFile::open(&manifest_file(config, &models.project)?)?;
-    let reading = manifest.project()?.with_files_below(&models.project.project_dir.to_string_lossy());
-    Ok((manifest, reading))
-}
-
-/// The project with the selected stream tables alone.
-fn selected_manifest(config: &Config, models: &ModelsArgs) -> Result<Project, Error> {
-    let (manifest, reading) = read_manifest(config, models)?;
-    let project = reading.right()?;
-    Ok(project.only(selection::selected(config, &models.selection, &manifest, None)?.as_ref()))
-}
-
-/// Where dbt leaves the project's manifest.
-fn manifest_file(config: &Config, project: &ProjectArgs) -> Result<PathBuf, Error> {
-    let dir = &project.project_dir;
-    let target_dir = dbt::ProjectFile::read(dir)?.target_dir(dir, config.environment.get("DBT_TARGET_PATH"));
-    Ok(target_dir.join("manifest.json"))
-}
-
-/// The names and the schema of the user's own target, so that the models come out as they do at home; a project
-/// whose profile is nowhere to be found gets names of its own.
-fn target(config: &Config, project: &ProjectArgs, file: &dbt::ProjectFile) -> Result<dbt::Target, Error> {
-    if let Some(target) = config.profile(project, true)? {
-        return Ok(target);
-    }
-    let profile =
-        project.profile.clone().or_else(|| file.profile.clone()).unwrap_or_else(|| file.name.clone());
-    let name = project.target.clone().unwrap_or_else(|| "ci".into());
-    config.ui.say(&format!("no profiles.yml with `{profile}`: models go to the schema public"));
-    let endpoint = pg::Endpoint {
-        host: String::new(),
-        port: 0,
-        user: String::new(),
-        password: crate::model::Secret::default(),
-        database: String::new(),
-        sslmode: pg::SslMode::default(),
-        sslrootcert: None,
-    };
-    Ok(dbt::Target { profile, name, endpoint, schema: "public".into(), threads: 4 })
-}
-
-/// The project to look at, compiled where dbt never did that; `None` where there is none and a server was named outright.
-async fn wanted(config: &Config, models: &ModelsArgs, server: &ServerArgs) -> Result<Option<Project>, Error> {
-    let is_named = models.manifest.manifest.is_some();
-    let is_here = is_named || models.project.project_dir.join("dbt_project.yml").exists();
-    // What is selected is selected of a project.
-    if !is_here && selection::selector(&models.selection)?.is_none() {
-        return Ok(None);
-    }
-    match selected_manifest(config, models) {
-        Err(error) if !is_named && plan::is_uncompiled(&error) => {
-            let (project, selected) = plan::compile(config, models, None, server, None).await?;
-            Ok(Some(project.only(selected.as_ref())))
-        }
-        read => read.map(Some),
     }
 }
 

@@ -1,42 +1,40 @@
 //! `plan`: what would change. It reads, and writes nothing.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use crate::{
     Error,
-    cli::{DesiredArgs, ModelsArgs, PlanArgs, ProjectArgs, ServerArgs},
+    cli::PlanArgs,
     commands::{
-        ReadManifest,
         base::{Base, base},
-        connect, manifest_file, read_manifest,
-        selection::{selected, selector},
-        target,
+        connect,
+        project::load,
+        selection::selector,
     },
     config::Config,
-    dbt::{self, Dbt, ManifestFile, ProjectFile, Target},
+    dbt::ManifestFile,
     exit::Exit,
     model::{Deployed, Health, Mark, Relation, Storage},
     output,
     pg::{Client, Standing},
     plan::{self, Answers, Plan, Policy, Refusal, saved::Saved},
-    project::{self, Project, Reading},
+    project::Project,
     report::Report,
 };
 
 /// Compares the project with a server, or with another manifest.
 pub(super) async fn plan(config: &Config, args: &PlanArgs, report: &mut Report) -> Result<Exit, Error> {
-    selector(&args.desired.models.selection)?;
+    selector(&args.models.selection)?;
     let base = base(config, args).await?;
     // Before the other one, so that no two are in memory but for their stream tables.
     let before = match &base {
         Some(Base { manifest: Some(file), name }) => Some(Before::read(file, name)?),
         Some(Base { manifest: None, .. }) | None => None,
     };
-    let (project, selected) = desired(config, &args.desired, &args.server, before.as_ref()).await?;
-    report.project = Some(project.name.clone());
+    // Two manifests are compared without a server.
+    let server = base.is_none().then_some(&args.server);
+    let loaded = load(config, &args.models, server).await?;
+    let (project, selected) = loaded.compared(config, &args.models, before.as_ref(), report)?;
     let policy = config.policy(&args.policy, &project.name);
     let plan = if let Some(base) = &base {
         report.target = Some(base.name.clone());
@@ -48,8 +46,7 @@ pub(super) async fn plan(config: &Config, args: &PlanArgs, report: &mut Report) 
         plan
     } else {
         let client =
-            connect(&config.server(&args.server, &args.desired.models.project)?, &args.server, report)
-                .await?;
+            connect(&config.server(&args.server, &args.models.project)?, &args.server, report).await?;
         let (plan, standing) = against(&client, &project, &policy).await?;
         let plan = plan.narrowed(selected.as_ref(), &project.tables);
         report.engine = Some((&standing.server).into());
@@ -68,8 +65,8 @@ pub(super) async fn plan(config: &Config, args: &PlanArgs, report: &mut Report) 
 
 /// An earlier state of a project, as it would stand in a server that it had just been deployed to.
 pub(super) struct Before {
-    file: PathBuf,
-    project: String,
+    pub(super) file: PathBuf,
+    pub(super) project: String,
     tables: Vec<Deployed>,
     /// Why some of its models have no table.
     notes: Vec<String>,
@@ -86,73 +83,6 @@ impl Before {
             tables: as_deployed(project),
         })
     }
-}
-
-/// A project, and which of its models are meant where not all are.
-pub(super) type Desired = (Project, Option<BTreeSet<String>>);
-
-/// The project as dbt compiled it. Where that was never done, was lost, or is older than a model, dbt is asked.
-pub(super) async fn desired(
-    config: &Config,
-    args: &DesiredArgs,
-    server: &ServerArgs,
-    before: Option<&Before>,
-) -> Result<Desired, Error> {
-    let is_named = args.models.manifest.manifest.is_some();
-    let read = read_manifest(config, &args.models).and_then(|read| {
-        let is_current = is_named || !is_outdated(config, &args.models.project, &read.1)?;
-        is_current.then(|| meant(config, &args.models, read, before)).transpose()
-    });
-    match read {
-        Ok(Some(desired)) => Ok(desired),
-        Err(error) if is_named || !is_uncompiled(&error) => Err(error),
-        Ok(None) | Err(_) => compile(config, &args.models, args.vars.clone(), server, before).await,
-    }
-}
-
-/// What a manifest wants, where nothing is wrong with it.
-fn meant(
-    config: &Config,
-    models: &ModelsArgs,
-    (manifest, reading): ReadManifest,
-    before: Option<&Before>,
-) -> Result<Desired, Error> {
-    let project = match before {
-        Some(before) => reading.compared_with(&before.file, &before.project).right()?,
-        None => reading.right()?,
-    };
-    let baseline = before.map(|before| before.file.as_path());
-    Ok((project, selected(config, &models.selection, &manifest, baseline)?))
-}
-
-pub(super) fn is_uncompiled(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Project(project::Error::NotCompiled { .. }) | Error::Dbt(dbt::Error::NoManifest { .. })
-    )
-}
-
-fn is_outdated(config: &Config, args: &ProjectArgs, project: &Reading) -> Result<bool, Error> {
-    Ok(dbt::is_outdated(&manifest_file(config, args)?, &args.project_dir, project))
-}
-
-/// Has dbt compile the project for the server that it is looked at on.
-pub(super) async fn compile(
-    config: &Config,
-    models: &ModelsArgs,
-    vars: Option<String>,
-    server: &ServerArgs,
-    before: Option<&Before>,
-) -> Result<Desired, Error> {
-    let file = ProjectFile::read(&models.project.project_dir)?;
-    let target = target(config, &models.project, &file)?;
-    let target = Target { endpoint: config.server(server, &models.project)?, ..target };
-    config.ui.say("compiling the project");
-    let path = config.environment.path();
-    let dbt = Dbt::new(&path, &models.project.project_dir, target, vars, config.ui)?;
-    dbt.install_packages(&file).await?;
-    dbt.compile().await?;
-    meant(config, models, (dbt.manifest()?, dbt.project()?), before)
 }
 
 /// Compares the project with what a server has, and asks it for the columns that decide what happens.

@@ -54,9 +54,10 @@ impl Base {
             return Ok(Self { name, project: None });
         }
         let checkout = revision.check_out().await.map_err(dbt::Error::from)?;
-        checkout.borrow_packages(&args.project.project_dir)?;
+        checkout.borrow_packages(args.project.dir())?;
         let path = config.environment.path();
-        let dbt = Dbt::new(&path, checkout.project_dir(), target.clone(), args.vars.clone(), config.ui)?;
+        let dbt =
+            Dbt::new(&path, checkout.project_dir(), target.clone(), args.project.vars.clone(), config.ui)?;
         dbt.install_packages(&ProjectFile::read(checkout.project_dir())?).await?;
         dbt.parse().await?;
         Ok(Self { name, project: Some((dbt, checkout)) })

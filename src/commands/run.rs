@@ -9,16 +9,17 @@ use crate::{
         check::check_tables,
         connect_and_identify,
         plan::against,
+        project::{describe, target},
         rehearse::{Base, Rehearsing},
         selection::{self, narrow, selector},
-        sources, target,
+        sources,
         verify::{self, Wishes},
         wait::Waiting,
     },
     config::Config,
     dbt::{self, Dbt, ProjectFile, Revision, Target},
     exit::Exit,
-    model::{Outcome, Relation, Stage, StreamTable, Verdict},
+    model::{ManifestSource, Outcome, Relation, Stage, StreamTable, Verdict},
     pg::{Client, Endpoint},
     plan::{Answers, Change, Plan, Policy},
     project::Project,
@@ -29,11 +30,11 @@ use crate::{
 /// Deploys the project, waits, tests, checks, and says what it saw.
 pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -> Result<Exit, Error> {
     selector(&args.selection)?;
-    let file = ProjectFile::read(&args.project.project_dir)?;
+    let file = ProjectFile::read(args.project.dir())?;
     report.project = Some(file.name.clone());
     let target = target(config, &args.project, &file)?;
     let revision = match &args.base_ref {
-        Some(name) => Some(Revision::find(&args.project.project_dir, name).await.map_err(dbt::Error::from)?),
+        Some(name) => Some(Revision::find(args.project.dir(), name).await.map_err(dbt::Error::from)?),
         None => None,
     };
     let mut laps = Laps(Instant::now());
@@ -43,7 +44,7 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
     let place = Place { client: &client, own: server.own() };
     let target = Target { endpoint: server.endpoint().clone(), ..target };
     let path = config.environment.path();
-    let dbt = Dbt::new(&path, &args.project.project_dir, target.clone(), args.vars.clone(), config.ui)?;
+    let dbt = Dbt::new(&path, args.project.dir(), target.clone(), args.project.vars.clone(), config.ui)?;
     let mut gate = Gate { config, args, place, dbt, selected: None };
 
     gate.dbt.install_packages(&file).await?;
@@ -61,6 +62,7 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
     let Some(project) = gate.deploy(rehearsing.as_mut(), report).await? else {
         return Ok(Exit::Refused);
     };
+    describe(report, &project, ManifestSource::Compiled { target: target.name.clone() });
     laps.end("deployment", report);
 
     let made = made(&project, &report.outcomes);
@@ -141,7 +143,10 @@ impl Gate<'_> {
         dbt.parse().await?;
         dbt.project()?.check()?;
         let baseline = base.as_ref().and_then(|base| base.manifest());
-        let ids = selection::selected(config, &args.selection, &dbt.manifest()?, baseline.as_deref())?;
+        let default = dbt.default_selector().await?;
+        let manifest = dbt.manifest()?;
+        let ids =
+            selection::selected(config, &args.selection, &manifest, baseline.as_deref(), default, report)?;
         if let Some(base) = base {
             report.outcomes.extend(base.deploy(config, args, place, ids.as_ref()).await?);
         }

@@ -6,10 +6,11 @@ use crate::{
     Error,
     cli::SelectArgs,
     config::Config,
-    dbt::{Dbt, ManifestFile},
+    dbt::{Dbt, DefaultSelector, ManifestFile},
     model::Relation,
     pg::Client,
     project::Selector,
+    report::Report,
 };
 
 /// What was typed; `None` when nothing was.
@@ -26,17 +27,23 @@ pub(super) fn shown(args: &SelectArgs) -> Option<String> {
     (!flags.is_empty()).then(|| flags.join(" "))
 }
 
-/// The models that are meant in a manifest; `None` when all are, because nothing was typed.
+/// The models that are meant in a manifest: those that were typed, or those of the default selector, as dbt has it;
+/// `None` where that is every model.
 pub(super) fn selected(
     config: &Config,
     args: &SelectArgs,
     manifest: &ManifestFile,
     baseline: Option<&Path>,
+    default: Option<DefaultSelector>,
+    report: &mut Report,
 ) -> Result<Option<BTreeSet<String>>, Error> {
-    let Some(selector) = selector(args)? else { return Ok(None) };
+    let Some(selector) = selector(args)? else {
+        report.selection = default.as_ref().map(|default| format!("--selector {}", default.name));
+        return Ok(default.map(|default| default.ids));
+    };
     let selection = manifest.selection(&selector, baseline)?;
     for part in &selection.in_vain {
-        config.ui.say(&format!("warning: nothing is meant by the selector `{part}`"));
+        config.ui.say(&format!("warning: selector `{part}` matches nothing"));
     }
     Ok(Some(selection.ids))
 }

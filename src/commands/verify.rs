@@ -20,7 +20,7 @@ use undo::Undo;
 use crate::{
     Error,
     cli::{VerifyArgs, VerifyingArgs},
-    commands::{connect_and_identify, wanted},
+    commands::{connect_and_identify, project::load_if_any},
     config::{self, Config},
     exit::Exit,
     judge,
@@ -39,8 +39,7 @@ const LONGEST_SCRIPT: usize = 20_000;
 
 /// Verifies the project's stream tables, or without a project every one of the database.
 pub(super) async fn verify(config: &Config, args: &VerifyArgs, report: &mut Report) -> Result<Exit, Error> {
-    let project = wanted(config, &args.models, &args.server).await?;
-    report.project = project.as_ref().map(|project| project.name.clone());
+    let project = load_if_any(config, &args.models, &args.server, report).await?;
     let (client, _) =
         connect_and_identify(&config.server(&args.server, &args.models.project)?, &args.server, report)
             .await?;

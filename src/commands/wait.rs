@@ -10,7 +10,7 @@ use std::{
 use crate::{
     Error,
     cli::WaitArgs,
-    commands::{connect_and_identify, selected_manifest},
+    commands::{connect_and_identify, project::load},
     config::Config,
     exit::Exit,
     judge::population::{self, Progress},
@@ -24,8 +24,8 @@ use told::Told;
 
 /// Waits for the project's stream tables on a server that the user named.
 pub(super) async fn wait(config: &Config, args: &WaitArgs, report: &mut Report) -> Result<Exit, Error> {
-    let project = selected_manifest(config, &args.models)?;
-    report.project = Some(project.name.clone());
+    let loaded = load(config, &args.models, Some(&args.server)).await?;
+    let project = loaded.selected(config, &args.models, report)?;
     let (client, _) =
         connect_and_identify(&config.server(&args.server, &args.models.project)?, &args.server, report)
             .await?;

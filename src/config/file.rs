@@ -22,6 +22,8 @@ use crate::{
 pub struct File {
     /// The version of this format; 1.
     pub version: Version,
+    /// A project without stream tables is no error.
+    pub allow_empty: bool,
     /// SQL files that run first on an ephemeral server, relative to this file: the sources that are no seeds.
     pub fixtures: Vec<PathBuf>,
     /// What may be lost.
@@ -166,7 +168,7 @@ fn durations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Stri
 
 /// The keys that each mapping of the file may have. Below those that are not listed anything may stand.
 const KEYS: [(&str, &[&str]); 9] = [
-    ("", &["version", "fixtures", "plan", "wait", "freshness", "checks", "verify", "comment"]),
+    ("", &["version", "allow_empty", "fixtures", "plan", "wait", "freshness", "checks", "verify", "comment"]),
     ("plan", &["allow_drop", "allow_recreate"]),
     ("wait", &["timeout", "models"]),
     ("freshness", &["warn_after", "error_after"]),
@@ -241,11 +243,12 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let text = "version: 1\nfixtures: [ci/sources.sql]\nplan: {allow_drop: [a], allow_recreate: [all]}\nwait: {timeout: 90s, models: {slow: 10m}}\n\
+        let text = "version: 1\nallow_empty: true\nfixtures: [ci/sources.sql]\nplan: {allow_drop: [a], allow_recreate: [all]}\nwait: {timeout: 90s, models: {slow: 10m}}\n\
                     freshness: {warn_after: {count: 10, period: minute}, error_after: {count: 1, period: hour}}\nverify: {budget: 5s, seed: 7, float_tolerance: 1e-6, skip: [s.t]}\n\
                     checks: {fail_on: warn, fail_on_fallback: true, silence: [{hazard: search-path, model: \"marts.*\", reason: one schema}]}\n\
                     comment: {key: staging, when: always}\n";
         let file = parse(text).unwrap();
+        assert!(file.allow_empty);
         assert_eq!(file.fixtures, [PathBuf::from("ci/sources.sql")]);
         assert_eq!(file.plan.allow_recreate, ["all"]);
         assert_eq!(file.wait.timeout, Some(Duration::from_secs(90)));

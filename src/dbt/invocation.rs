@@ -12,7 +12,9 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{Error, ManifestFile, ProjectFile, RunResults, Target, profile::PASSWORD_VARIABLE};
+use super::{
+    DefaultSelector, Error, ManifestFile, ProjectFile, RunResults, Target, profile::PASSWORD_VARIABLE,
+};
 use crate::{
     output::{self, Ui},
     project::Reading,
@@ -83,6 +85,24 @@ impl Dbt {
     pub async fn compile(&self) -> Result<Invocation, Error> {
         // Nobody wants the tests' SQL, and those of our own dbt package ask a server for it.
         self.must("compile", &["--exclude", "resource_type:test"]).await
+    }
+
+    /// What dbt selects when nothing is selected; `None` where that is everything.
+    ///
+    /// dbt has parsed or compiled the project.
+    pub async fn default_selector(&self) -> Result<Option<DefaultSelector>, crate::Error> {
+        #[derive(serde::Deserialize)]
+        struct Listed {
+            unique_id: String,
+        }
+        let Some(name) = self.manifest()?.default_selector()? else { return Ok(None) };
+        let arguments = ["--quiet", "--output", "json", "--output-keys", "unique_id"];
+        let (invocation, said) = self.invoke("ls", &arguments).await?;
+        if invocation.code != 0 {
+            return Err(self.failed("ls", &invocation, &said).into());
+        }
+        let listed = said.iter().filter_map(|line| serde_json::from_str::<Listed>(line).ok());
+        Ok(Some(DefaultSelector { name, ids: listed.map(|listed| listed.unique_id).collect() }))
     }
 
     /// Makes everything but tests.
@@ -208,6 +228,10 @@ impl Dbt {
         if command == "compile" {
             // Then dbt asks a server for nothing but what a model asks for.
             process.env("DBT_POPULATE_CACHE", "false");
+        }
+        if command == "ls" {
+            // It would write a manifest without compiled SQL over the last one.
+            process.env("DBT_WRITE_JSON", "false");
         }
         if let Some(vars) = &self.vars {
             process.args(["--vars", vars]);

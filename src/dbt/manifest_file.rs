@@ -11,7 +11,7 @@ use std::{
 use super::{Error, compiled_sql};
 use crate::{
     model::Relation,
-    project::{self, Declared, Graph, Project, Reading, Selection, Selector},
+    project::{self, Declared, Graph, Naming, Project, Reading, Selection, Selector},
 };
 
 /// A manifest's bytes, and where they lie.
@@ -76,6 +76,21 @@ impl ManifestFile {
     /// Who reads whom; known before anything is compiled.
     pub fn graph(&self) -> Result<Graph, project::Error> {
         Project::read_graph(&self.name, &self.bytes)
+    }
+
+    /// The files of models whose SQL may differ at the next compilation of the same project.
+    pub fn unstable_models(&self) -> Result<Vec<String>, project::Error> {
+        project::unstable_models(&self.name, &self.bytes)
+    }
+
+    /// The selector of `selectors.yml` that counts when nothing is selected.
+    pub fn default_selector(&self) -> Result<Option<String>, project::Error> {
+        project::default_selector(&self.name, &self.bytes)
+    }
+
+    /// Where its stream tables are.
+    pub fn naming(&self) -> Result<Naming, project::Error> {
+        Naming::read(&self.name, &self.bytes)
     }
 
     /// For each model, seed and snapshot a selector that means it alone.

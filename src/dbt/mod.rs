@@ -1,6 +1,8 @@
 //! dbt: its project file, its profiles, running it, and reading what it leaves behind.
 
+mod inputs;
 mod invocation;
+mod kept;
 mod manifest_file;
 mod profile;
 mod project_file;
@@ -12,8 +14,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::project::Reading;
+pub use inputs::Inputs;
 pub use invocation::{Dbt, Invocation, packages_of, program};
+pub use kept::{DefaultSelector, MadeOf, Stale, Store};
 pub use manifest_file::ManifestFile;
 pub use profile::{Target, WantedProfile};
 pub use project_file::ProjectFile;
@@ -69,6 +72,17 @@ pub enum Error {
         /// Where it would be.
         file: PathBuf,
     },
+    /// The project has to be compiled, and that is not allowed.
+    #[error("the project is not compiled for target `{target}`: {reason}")]
+    NotCompiled {
+        /// The dbt target.
+        target: String,
+        /// What changed.
+        reason: String,
+    },
+    /// Files of the project changed while dbt compiled it, again and again.
+    #[error("the project's files keep changing while dbt compiles them")]
+    KeepsChanging,
     /// Source tables that nothing makes on an ephemeral server.
     #[error("the server lacks source tables:\n  {}", missing.join("\n  "))]
     MissingSources {
@@ -98,7 +112,13 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NoProject { .. } => "go to the project, or name it: `--project-dir DIR`".into(),
-            Self::NotInstalled => "install it: `python3 -m pip install dbt-core dbt-postgres`".into(),
+            Self::NotInstalled => {
+                "install it: `python3 -m pip install dbt-core dbt-postgres`; what dbt compiled elsewhere is used with `--manifest FILE`".into()
+            },
+            Self::NotCompiled { .. } => {
+                "leave `--no-compile` out to have dbt compile it, or name a manifest: `--manifest FILE`".into()
+            }
+            Self::KeepsChanging => "stop what writes to them, then try again".into(),
             Self::NoManifest { .. } => "make it: `dbt compile`, or name one with `--manifest FILE`".into(),
             Self::MissingSources { .. } => {
                 "on an ephemeral server make them with `--stub-sources`, copy them with `--sources-from URL`, or write an SQL file that pgtrickle-ci.yml lists: `fixtures: [ci/sources.sql]`".into()
@@ -115,21 +135,4 @@ impl Error {
 /// The SQL that dbt compiled for a model, in a target folder: it outlives the manifest's own copy.
 pub fn compiled_sql(target_dir: &Path, package: &str, model_file: &str) -> Option<String> {
     std::fs::read_to_string(target_dir.join("compiled").join(package).join(model_file)).ok()
-}
-
-/// Whether one of the project's stream table models was written after dbt compiled it: after the manifest, or after
-/// the compiled SQL, which another dbt command may have left behind a newer manifest.
-pub fn is_outdated(manifest: &Path, project_dir: &Path, project: &Reading) -> bool {
-    let written = |file: &Path| std::fs::metadata(file).and_then(|data| data.modified()).ok();
-    let compiled = manifest.parent().unwrap_or(Path::new(".")).join("compiled");
-    let manifest = written(manifest);
-    project.origins().any(|origin| {
-        let package = origin.unique_id.split('.').nth(1).unwrap_or_default();
-        let file = Path::new(&origin.file);
-        let inside = file.strip_prefix(project_dir).unwrap_or(file);
-        let inside = inside.strip_prefix(Path::new("dbt_packages").join(package)).unwrap_or(inside);
-        let sql = written(&compiled.join(package).join(inside));
-        let model = written(file);
-        model.is_some() && (model > manifest || sql.is_some() && model > sql)
-    })
 }

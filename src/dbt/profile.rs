@@ -109,6 +109,12 @@ impl Target {
 
     /// Writes a profiles.yml with this target alone into the folder. The password is not in it.
     pub fn write(&self, dir: &Path) -> Result<(), Error> {
+        let file = dir.join("profiles.yml");
+        std::fs::write(&file, self.to_profiles_yml()).map_err(Error::unreadable(&file))
+    }
+
+    /// A profiles.yml with only this target. The password is not in it.
+    pub fn to_profiles_yml(&self) -> String {
         let mut output = json!({
             "type": "postgres",
             "host": self.endpoint.host,
@@ -124,9 +130,8 @@ impl Target {
             output["sslrootcert"] = json!(file);
         }
         let profiles = json!({ &self.profile: { "target": self.name, "outputs": { &self.name: output } } });
-        let file = dir.join("profiles.yml");
         // JSON is YAML.
-        std::fs::write(&file, profiles.to_string()).map_err(Error::unreadable(&file))
+        profiles.to_string()
     }
 }
 

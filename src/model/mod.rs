@@ -1,6 +1,7 @@
 //! Floor 0: the words that every other floor speaks. Plain values, no input or output.
 
 pub mod age_limits;
+pub mod manifest_source;
 pub mod outcome;
 pub mod relation;
 pub mod schedule;
@@ -9,6 +10,7 @@ pub mod settings;
 pub mod stream_table;
 
 pub use age_limits::AgeLimits;
+pub use manifest_source::{ManifestSource, ProjectSource};
 pub use outcome::{Outcome, Stage, Verdict};
 pub use relation::{Relation, quote_identifier, quote_literal};
 pub use schedule::Schedule;

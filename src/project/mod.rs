@@ -3,9 +3,11 @@
 mod declared;
 mod graph;
 mod manifest;
+mod naming;
 mod reading;
 mod selection;
 mod text;
+mod unstable;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,8 +15,10 @@ use crate::model::{AgeLimits, Origin, Relation, StreamTable};
 pub use declared::{Declared, DeclaredColumn, declared};
 pub use graph::{Exposure, Graph, Readers};
 use manifest::{Manifest, Node};
+pub use naming::Naming;
 pub use reading::Reading;
-pub use selection::{Selection, Selector, exact_names};
+pub use selection::{Selection, Selector, default_selector, exact_names};
+pub use unstable::unstable_models;
 
 /// The oldest and the newest manifest schema that is understood: dbt 1.6 to 2.0.
 const SCHEMAS: std::ops::RangeInclusive<u32> = 10..=12;
@@ -95,6 +99,39 @@ pub enum Error {
         /// One line each.
         problems: Vec<String>,
     },
+    /// Nothing to check, wait for or verify.
+    #[error("{} has no stream tables{}", name, if *is_selected { " among the selected models" } else { "" })]
+    NoStreamTables {
+        /// The project's name.
+        name: String,
+        /// Whether `--select` or `--exclude` left models out.
+        is_selected: bool,
+    },
+    /// A manifest that was made for another database than the one that is asked.
+    #[error("`{file}` was compiled for the database `{compiled_for}`, this is `{database}`")]
+    OtherDatabase {
+        /// The manifest.
+        file: String,
+        /// The database in its stream tables' names.
+        compiled_for: String,
+        /// Where the connection leads.
+        database: String,
+    },
+    /// A manifest that was made for another target than the one that is asked.
+    #[error(
+        "`{file}` was compiled for another target: its stream tables are in {}, target `{target}` puts them into `{schema}`",
+        schemas.join(", ")
+    )]
+    OtherTarget {
+        /// The manifest.
+        file: String,
+        /// The schemas of its stream tables.
+        schemas: Vec<String>,
+        /// The target's name.
+        target: String,
+        /// The target's schema.
+        schema: String,
+    },
     /// A selector asks what changed, and nobody said since when.
     #[error("cannot select by state: there is no manifest to compare with")]
     NoBaseline,
@@ -117,6 +154,13 @@ impl Error {
             Self::OtherProject { .. } => "name a manifest of the same project: `--baseline FILE`".into(),
             Self::NotCompiled { .. } => "compile the project first: `dbt compile`".into(),
             Self::Wrong { .. } => "mend the `meta.pgtrickle` of these models, then `dbt compile`".into(),
+            Self::NoStreamTables { is_selected: true, .. } => "select others with `--select`".into(),
+            Self::NoStreamTables { .. } => {
+                "name another project with `--project-dir DIR`, or accept it in pgtrickle-ci.yml: `allow_empty: true`".into()
+            }
+            Self::OtherDatabase { .. } | Self::OtherTarget { .. } => {
+                "leave `--manifest` out to have the project compiled for this target, or name its target with `--target`".into()
+            }
             Self::Selector { .. } => {
                 "dbt has the same words: `dbt ls --resource-type model --select …`".into()
             }

@@ -9,11 +9,11 @@ mod rehearsal;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{Engine, Report, Tally};
 use crate::{
-    model::{Origin, Outcome, Relation, Value},
+    model::{ManifestSource, Origin, Outcome, ProjectSource, Relation, Value},
     plan::{Change, ColumnChange, Counts, Plan, SettingChange, Step},
 };
 
@@ -55,6 +55,9 @@ pub struct V1Report {
     pub timings: Vec<V1Timing>,
     /// The dbt project's name, once it was known.
     pub project: Option<String>,
+    /// Where the project was read from, once it was.
+    #[serde(default)]
+    pub project_source: Option<V1ProjectSource>,
     /// What `--select` and `--exclude` said; null where everything is meant.
     #[serde(default)]
     pub selection: Option<String>,
@@ -80,6 +83,24 @@ pub struct V1Tool {
     pub name: String,
     /// Its version.
     pub version: String,
+}
+
+/// Where the project was read from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct V1ProjectSource {
+    /// How many stream tables it has, of those that are selected.
+    pub stream_tables: usize,
+    /// `file`: a manifest that was named; `compiled`: by dbt, just now; `kept`: compiled earlier and unchanged since.
+    pub from: String,
+    /// The manifest that was named.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// The dbt target that it was compiled for.
+    #[serde(default)]
+    pub target: Option<String>,
+    /// When a kept one was compiled, RFC 3339.
+    #[serde(default)]
+    pub compiled_at: Option<String>,
 }
 
 /// A part that was timed.
@@ -271,6 +292,7 @@ impl From<&Report> for V1Report {
             elapsed_ms: milliseconds(report.elapsed),
             timings: report.timings.iter().map(V1Timing::from).collect(),
             project: report.project.clone(),
+            project_source: report.project_source.as_ref().map(V1ProjectSource::from),
             selection: report.selection.clone(),
             target: report.target.clone(),
             engine: report.engine.as_ref().map(V1Engine::from),
@@ -279,6 +301,48 @@ impl From<&Report> for V1Report {
             rehearsal: report.rehearsal.as_ref().map(V1Rehearsal::from),
             outcomes: report.outcomes.iter().map(V1Outcome::from).collect(),
         }
+    }
+}
+
+impl From<&ProjectSource> for V1ProjectSource {
+    fn from(source: &ProjectSource) -> Self {
+        let empty = Self {
+            stream_tables: source.tables,
+            from: String::new(),
+            file: None,
+            target: None,
+            compiled_at: None,
+        };
+        match &source.manifest {
+            ManifestSource::File(file) => Self { from: "file".into(), file: Some(file.clone()), ..empty },
+            ManifestSource::Compiled { target } => {
+                Self { from: "compiled".into(), target: Some(target.clone()), ..empty }
+            }
+            ManifestSource::Kept { target, compiled_at } => Self {
+                from: "kept".into(),
+                target: Some(target.clone()),
+                compiled_at: compiled_at.format(&Rfc3339).ok(),
+                ..empty
+            },
+        }
+    }
+}
+
+impl V1ProjectSource {
+    /// The source that it says.
+    ///
+    /// # Errors
+    /// With the word that is not known.
+    pub(super) fn read(self) -> Result<ProjectSource, String> {
+        let target = self.target.unwrap_or_default();
+        let compiled_at = self.compiled_at.and_then(|time| OffsetDateTime::parse(&time, &Rfc3339).ok());
+        let manifest = match (self.from.as_str(), compiled_at) {
+            ("file", _) => ManifestSource::File(self.file.unwrap_or_default()),
+            ("compiled", _) => ManifestSource::Compiled { target },
+            ("kept", Some(compiled_at)) => ManifestSource::Kept { target, compiled_at },
+            _ => return Err(self.from),
+        };
+        Ok(ProjectSource { tables: self.stream_tables, manifest })
     }
 }
 

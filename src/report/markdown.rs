@@ -171,7 +171,8 @@ fn head(report: &Report) -> String {
 fn place(report: &Report) -> Section {
     let mut parts = Vec::new();
     if let Some(project) = &report.project {
-        parts.push(format!("project {}", code(project)));
+        let source = report.project_source.as_ref().map(|source| format!(": {}", prose(&source.describe())));
+        parts.push(format!("project {}{}", code(project), source.unwrap_or_default()));
     }
     if let Some(target) = &report.target {
         parts.push(code(target));

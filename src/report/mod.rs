@@ -22,7 +22,7 @@ use time::OffsetDateTime;
 
 use crate::{
     judge::rehearsal::Rehearsal,
-    model::{Outcome, Stage, Verdict},
+    model::{Outcome, ProjectSource, Stage, Verdict},
     plan::Plan,
 };
 
@@ -35,6 +35,8 @@ pub struct Report {
     pub commit: Option<String>,
     /// The dbt project's name, once it is known.
     pub project: Option<String>,
+    /// Where the project was read from, once it was.
+    pub project_source: Option<ProjectSource>,
     /// What `--select` and `--exclude` said, where not everything is meant.
     pub selection: Option<String>,
     /// The server as it may be printed, `host:port/database`, or the baseline that was compared with.
@@ -103,6 +105,7 @@ impl Report {
             command: command.into(),
             commit: None,
             project: None,
+            project_source: None,
             selection: None,
             target: None,
             engine: None,

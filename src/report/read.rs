@@ -11,8 +11,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::{
     Engine, Report,
     json::{
-        SCHEMA_VERSION, V1Column, V1Model, V1Outcome, V1Plan, V1Rehearsal, V1Relation, V1Report, V1Setting,
-        V1Step, V1Value,
+        SCHEMA_VERSION, V1Column, V1Model, V1Outcome, V1Plan, V1ProjectSource, V1Rehearsal, V1Relation,
+        V1Report, V1Setting, V1Step, V1Value,
     },
 };
 use crate::{
@@ -88,6 +88,11 @@ fn report(document: V1Report) -> Result<Report, Unknown> {
     Ok(Report {
         commit: document.commit,
         project: document.project,
+        project_source: document
+            .project_source
+            .map(V1ProjectSource::read)
+            .transpose()
+            .map_err(|word| ("project source", word))?,
         selection: document.selection,
         target: document.target,
         engine: document.engine.map(|e| Engine { postgres: e.postgres, pg_trickle: e.pg_trickle }),

@@ -7,7 +7,10 @@ use time::macros::datetime;
 use super::{Engine, Report};
 use crate::{
     judge::rehearsal::{Contents, Difference, Example, Happening, Rehearsal, Rehearsed},
-    model::{Column, Origin, Outcome, Relation, Schedule, Setting, Stage, Value, Verdict},
+    model::{
+        Column, ManifestSource, Origin, Outcome, ProjectSource, Relation, Schedule, Setting, Stage, Value,
+        Verdict,
+    },
     plan::{Change, ColumnChange, Plan, QueryChange, SettingChange, Step},
 };
 
@@ -23,6 +26,13 @@ pub(super) fn report() -> Report {
     Report {
         commit: Some("ec26c3e57ca3a959ca5aad62de7213c562f8c821".into()),
         project: Some("shop".into()),
+        project_source: Some(ProjectSource {
+            tables: 8,
+            manifest: ManifestSource::Kept {
+                target: HOSTILE_NAME.into(),
+                compiled_at: datetime!(2026-11-20 23:05:00 UTC),
+            },
+        }),
         selection: Some(format!("--select tag:{HOSTILE_NAME}")),
         target: Some("127.0.0.1:5432/shop_ci".into()),
         engine: Some(Engine { postgres: "18.4".into(), pg_trickle: "0.67.0-emulator".into() }),

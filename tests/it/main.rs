@@ -24,6 +24,7 @@ mod manifests;
 mod openapi;
 mod package;
 mod plan;
+mod project;
 mod rehearsal;
 mod revision;
 mod round_trips;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Database, DbtProject, Ran, manifest, model, pgtrickle_ci};
+use crate::support::{Database, Ran, manifest, model, pgtrickle_ci};
 
 const QUERY: &str = "select id, amount from public.orders where amount > 0";
 
@@ -175,37 +175,6 @@ fn a_view_and_a_top_k_that_the_engine_rewrites_are_no_change() {
             .arg(&changed),
     );
     assert!(ran.expect(1).stdout.contains("alter query"));
-}
-
-/// What dbt compiled may be missing, or older than the model: the plan is of what the model says now.
-#[test]
-fn a_model_that_is_newer_than_its_compiled_sql_is_compiled_again() {
-    let project = DbtProject::new();
-    project.stream_table("a", "{}", "select id from public.orders");
-    let database = Database::new();
-    database.run("create table orders (id int primary key, amount int)");
-    let plan = || {
-        Ran::of(
-            pgtrickle_ci()
-                .args(["plan", "--database-url", &database.url(), "--project-dir"])
-                .arg(project.path())
-                .args(["--json", "-"]),
-        )
-        .expect(0)
-    };
-    assert!(plan().stderr.contains("compiling the project"));
-    assert!(!project.path().join("target").exists(), "the user's target folder is the user's");
-
-    // As dbt would have left it: a manifest without SQL, and the SQL beside it.
-    let (id, mut node) = model("a", "", &json!({}));
-    node.as_object_mut().unwrap().remove("compiled_code");
-    let target = project.path().join("target");
-    project.write("target/compiled/shop/models/a.sql", "select 1 as old from public.orders");
-    manifest(&target, "manifest.json", [(id, node)]);
-    assert!(!plan().stderr.contains("compiling"), "what is there is good enough");
-    std::thread::sleep(std::time::Duration::from_millis(20));
-    project.stream_table("a", "{}", "select id, amount from public.orders");
-    assert!(plan().stderr.contains("compiling the project"));
 }
 
 /// The engine leaves the change buffer of a source behind when its last reader goes, with that reader's columns.

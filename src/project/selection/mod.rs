@@ -7,8 +7,8 @@ mod wildcard;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value as Json, value::RawValue};
 
 use super::Error;
 use criterion::{Criterion, Method};
@@ -109,6 +109,26 @@ pub fn exact_names(file: &str, bytes: &[u8]) -> Result<BTreeMap<String, String>,
     let nodes = read((file, bytes))?;
     let built = nodes.all().filter(|(_, node)| node.is_built());
     Ok(built.map(|(id, node)| (id.to_owned(), node.exact_name())).collect())
+}
+
+/// The name of the selector in a manifest that counts when nothing is selected.
+pub fn default_selector(file: &str, bytes: &[u8]) -> Result<Option<String>, Error> {
+    #[derive(Deserialize)]
+    struct Manifest {
+        #[serde(default)]
+        selectors: BTreeMap<String, Definition>,
+    }
+    #[derive(Deserialize)]
+    struct Definition {
+        #[serde(default)]
+        default: Json,
+    }
+    let manifest: Manifest =
+        serde_json::from_slice(bytes).map_err(|source| Error::NotJson { file: file.to_owned(), source })?;
+    let is_default = |definition: &Definition| {
+        definition.default == true || definition.default.as_str().is_some_and(|text| text == "True")
+    };
+    Ok(manifest.selectors.into_iter().find(|(_, definition)| is_default(definition)).map(|(name, _)| name))
 }
 
 impl Intersection {

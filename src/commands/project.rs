@@ -1,0 +1,273 @@
+//! One way to have the project, for every command: as dbt compiles the files that are there, for the target that was
+//! asked for.
+//!
+//! What dbt left in the target folder is never used: it does not say which target, variables or files it was made of.
+//! This program keeps its own manifests, each under a key of everything that it was made of ([`dbt::MadeOf`]).
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use time::OffsetDateTime;
+
+use crate::{
+    Error,
+    cli::{ModelsArgs, ProjectArgs, ServerArgs},
+    commands::selection,
+    config::Config,
+    dbt::{self, Dbt, DefaultSelector, Inputs, MadeOf, ManifestFile, ProjectFile, Stale, Store, Target},
+    model::{ManifestSource, ProjectSource, Secret},
+    pg,
+    project::{self, Project, Reading},
+    report::Report,
+};
+
+/// How many reasons for a compilation are shown.
+const REASONS: usize = 3;
+
+/// How often a project is compiled whose files change meanwhile.
+const TRIES: usize = 3;
+
+/// A manifest that is what the project's files give now, or that the user named.
+pub(super) struct Loaded {
+    pub(super) manifest: ManifestFile,
+    pub(super) reading: Reading,
+    source: ManifestSource,
+    selector: Option<DefaultSelector>,
+}
+
+/// A project, and the ids of the selected models where not all are selected.
+pub(super) type Selected = (Project, Option<BTreeSet<String>>);
+
+/// Loads the project; `server` is the one that it is compared with, where it is compared with one.
+///
+/// # Errors
+/// When dbt cannot compile it, when it had to be compiled and `--no-compile` forbids that, or when a named manifest
+/// was made for another target.
+pub(super) async fn load(
+    config: &Config,
+    models: &ModelsArgs,
+    server: Option<&ServerArgs>,
+) -> Result<Loaded, Error> {
+    if let Some(file) = &models.manifest.manifest {
+        let manifest = ManifestFile::open(file)?;
+        let reading = manifest.project()?;
+        check_names(config, models, server, &manifest)?;
+        let source = ManifestSource::File(file.display().to_string());
+        return Ok(Loaded { manifest, reading, source, selector: None });
+    }
+    let file = ProjectFile::read(models.project.dir())?;
+    let target = compile_target(config, &models.project, &file, server)?;
+    let Compiled { manifest, source, selector } = compiled(config, models, &file, target).await?;
+    let manifest = ManifestFile::open(&manifest)?;
+    let reading = manifest.project()?.with_files_below(&models.project.dir().to_string_lossy());
+    Ok(Loaded { manifest, reading, source, selector })
+}
+
+impl Loaded {
+    /// The selected part of the project, where nothing is wrong with any of it.
+    pub(super) fn selected(
+        self,
+        config: &Config,
+        models: &ModelsArgs,
+        report: &mut Report,
+    ) -> Result<Project, Error> {
+        let ids =
+            selection::selected(config, &models.selection, &self.manifest, None, self.selector, report)?;
+        let project = self.reading.right()?.only(ids.as_ref());
+        describe(report, &project, self.source);
+        if project.tables.is_empty() && !config.file.allow_empty {
+            return Err(
+                project::Error::NoStreamTables { name: project.name, is_selected: ids.is_some() }.into()
+            );
+        }
+        Ok(project)
+    }
+
+    /// The whole project and what is selected of it, compared with an earlier state where there is one.
+    pub(super) fn compared(
+        self,
+        config: &Config,
+        models: &ModelsArgs,
+        before: Option<&super::plan::Before>,
+        report: &mut Report,
+    ) -> Result<Selected, Error> {
+        let project = match before {
+            Some(before) => self.reading.compared_with(&before.file, &before.project).right()?,
+            None => self.reading.right()?,
+        };
+        let baseline = before.map(|before| before.file.as_path());
+        let ids =
+            selection::selected(config, &models.selection, &self.manifest, baseline, self.selector, report)?;
+        describe(report, &project, self.source);
+        Ok((project, ids))
+    }
+}
+
+/// Names the project in the report, and where it was read from.
+pub(super) fn describe(report: &mut Report, project: &Project, manifest: ManifestSource) {
+    report.project = Some(project.name.clone());
+    report.project_source = Some(ProjectSource { tables: project.tables.len(), manifest });
+}
+
+/// The project of a command that can also work on a whole database: `None` where no project was named, none is here,
+/// and a server was named outright.
+pub(super) async fn load_if_any(
+    config: &Config,
+    models: &ModelsArgs,
+    server: &ServerArgs,
+    report: &mut Report,
+) -> Result<Option<Project>, Error> {
+    let is_named = models.manifest.manifest.is_some() || models.project.project_dir.is_some();
+    let is_here = models.project.dir().join("dbt_project.yml").exists();
+    // A selector needs a project to select from.
+    if !is_named && !is_here && selection::selector(&models.selection)?.is_none() {
+        return Ok(None);
+    }
+    load(config, models, Some(server)).await?.selected(config, models, report).map(Some)
+}
+
+/// A manifest that dbt compiled.
+struct Compiled {
+    manifest: PathBuf,
+    source: ManifestSource,
+    selector: Option<DefaultSelector>,
+}
+
+/// The kept manifest for exactly this state of the project, or a new one.
+async fn compiled(
+    config: &Config,
+    models: &ModelsArgs,
+    file: &ProjectFile,
+    target: Target,
+) -> Result<Compiled, Error> {
+    let path = config.environment.path();
+    let program = dbt::program(&path).ok_or(dbt::Error::NotInstalled)?;
+    let store = store(config, &models.project, file);
+    let target_name = target.name.clone();
+    let made_of = || -> Result<MadeOf, dbt::Error> {
+        let inputs =
+            Inputs::of(models.project.dir(), &target_dir(config, &models.project, file), &store.index())?;
+        let vars = models.project.vars.as_deref();
+        Ok(MadeOf::new(inputs, &target, vars, &program, config.environment.variables()))
+    };
+    let stale = match store.find(&made_of()?) {
+        Ok(kept) => {
+            let compiled_at = OffsetDateTime::from(kept.compiled_at);
+            let source = ManifestSource::Kept { target: target_name, compiled_at };
+            return Ok(Compiled { manifest: kept.manifest, source, selector: kept.selector });
+        }
+        Err(stale) => stale,
+    };
+    let reason = why(&stale);
+    if models.manifest.no_compile {
+        return Err(dbt::Error::NotCompiled { target: target_name, reason }.into());
+    }
+    config.ui.say(&format!("compiling the project for target {target_name}: {reason}"));
+    let vars = models.project.vars.clone();
+    let dbt = Dbt::new(&path, models.project.dir(), target.clone(), vars, config.ui)?;
+    dbt.install_packages(file).await?;
+    let made = compile_unchanged(&dbt, made_of).await?;
+    let unstable = dbt.manifest()?.unstable_models()?;
+    let selector = dbt.default_selector().await?;
+    let manifest = store.keep(&dbt.manifest_file(), &made, unstable, selector.clone())?;
+    Ok(Compiled { manifest, source: ManifestSource::Compiled { target: target_name }, selector })
+}
+
+/// Has dbt compile the project, until no file changed meanwhile: else the manifest would be kept under the key of
+/// something else. The answer is what it was made of.
+async fn compile_unchanged(
+    dbt: &Dbt,
+    made_of: impl Fn() -> Result<MadeOf, dbt::Error>,
+) -> Result<MadeOf, dbt::Error> {
+    let mut made = made_of()?;
+    for _ in 0..TRIES {
+        dbt.compile().await?;
+        let after = made_of()?;
+        if after == made {
+            return Ok(made);
+        }
+        made = after;
+    }
+    Err(dbt::Error::KeepsChanging)
+}
+
+/// Why dbt has to compile, in a few words.
+fn why(stale: &Stale) -> String {
+    let some = |all: &[String]| {
+        let more = all.len().saturating_sub(REASONS);
+        let shown = all[..all.len() - more].join(", ");
+        if more > 0 { format!("{shown} and {more} more") } else { shown }
+    };
+    match stale {
+        Stale::Never => "not compiled for it yet".into(),
+        Stale::Changed(changes) => some(changes),
+        Stale::Unstable(files) => {
+            format!("the SQL of {} depends on the server or the time", some(files))
+        }
+    }
+}
+
+/// Where dbt writes: the folder that this program's own is in.
+fn target_dir(config: &Config, project: &ProjectArgs, file: &ProjectFile) -> PathBuf {
+    file.target_dir(project.dir(), config.environment.get("DBT_TARGET_PATH"))
+}
+
+/// The manifests that this program keeps for the project.
+pub(super) fn store(config: &Config, project: &ProjectArgs, file: &ProjectFile) -> Store {
+    Store::below(&target_dir(config, project, file))
+}
+
+/// The target to compile for: its names, on the server that the project is compared with.
+pub(super) fn compile_target(
+    config: &Config,
+    project: &ProjectArgs,
+    file: &ProjectFile,
+    server: Option<&ServerArgs>,
+) -> Result<Target, Error> {
+    let target = target(config, project, file)?;
+    Ok(match server {
+        Some(server) => Target { endpoint: config.server(server, project)?, ..target },
+        None => target,
+    })
+}
+
+/// The names and the schema of the user's own target, so that models are named as they are there. A project without a
+/// profile gets the schema `public`.
+pub(super) fn target(config: &Config, project: &ProjectArgs, file: &ProjectFile) -> Result<Target, Error> {
+    if let Some(target) = config.profile(project, true)? {
+        return Ok(target);
+    }
+    let profile =
+        project.profile.clone().or_else(|| file.profile.clone()).unwrap_or_else(|| file.name.clone());
+    let name = project.target.clone().unwrap_or_else(|| "ci".into());
+    config.ui.say(&format!("no profiles.yml with `{profile}`: models go to the schema public"));
+    let endpoint = pg::Endpoint {
+        host: String::new(),
+        port: 0,
+        user: String::new(),
+        password: Secret::default(),
+        database: String::new(),
+        sslmode: pg::SslMode::default(),
+        sslrootcert: None,
+    };
+    Ok(Target { profile, name, endpoint, schema: "public".into(), threads: 4 })
+}
+
+/// Whether the names in a named manifest can be those of the server and of the target.
+fn check_names(
+    config: &Config,
+    models: &ModelsArgs,
+    server: Option<&ServerArgs>,
+    manifest: &ManifestFile,
+) -> Result<(), Error> {
+    let Some(server) = server else { return Ok(()) };
+    // Without a server there is nothing to compare with, and connecting says so.
+    let Ok(endpoint) = config.server(server, &models.project) else { return Ok(()) };
+    let naming = manifest.naming()?;
+    naming.check_database(&endpoint.database)?;
+    // Without a target only the database is known.
+    let is_target_named = models.project.target.is_some() && server.database_url.is_none();
+    if is_target_named && let Some(target) = config.profile(&models.project, false)? {
+        naming.check_schema(&target.name, &target.schema)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,378 @@
+//! What dbt reads when it compiles a project: its files, and the environment variables that they ask for.
+//!
+//! A file is read again only when its size, times or inode differ from the last look, so that a project of thousands of
+//! files costs thousands of `stat` calls and nothing more.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::Metadata,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use serde::{Deserialize, Serialize};
+use serde_yaml::Value as Yaml;
+use sha2::{Digest, Sha256};
+
+use super::{Error, ProjectFile};
+
+/// The folders that dbt reads, by their keys in `dbt_project.yml`, and where they are when the key is missing.
+const FOLDERS: [(&str, &str); 8] = [
+    ("model-paths", "models"),
+    ("seed-paths", "seeds"),
+    ("test-paths", "tests"),
+    ("analysis-paths", "analyses"),
+    ("macro-paths", "macros"),
+    ("snapshot-paths", "snapshots"),
+    ("function-paths", "functions"),
+    ("docs-paths", ""),
+];
+
+/// Files at the top that dbt does not read: of the profile only the target counts, which is part of the key itself.
+const NOT_READ: [&str; 2] = ["pgtrickle-ci.yml", "profiles.yml"];
+
+/// A file that was written this recently may be written again without a change of its times.
+const TOO_RECENT: Duration = Duration::from_secs(2);
+
+/// The files of a project with a digest of each, and what they ask of the environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inputs {
+    /// Digests by path, relative to the project's folder.
+    pub files: BTreeMap<String, String>,
+    /// The names in `env_var('NAME')`.
+    pub variables: BTreeSet<String>,
+    /// Some `env_var` takes a computed name: any variable may matter.
+    pub asks_for_any: bool,
+}
+
+impl Inputs {
+    /// Looks at every file that dbt reads of the project in this folder and of its installed packages.
+    ///
+    /// `index` remembers digests from one look to the next.
+    ///
+    /// # Errors
+    /// When `dbt_project.yml` is missing, or a file cannot be read.
+    pub fn of(project_dir: &Path, target_dir: &Path, index: &Path) -> Result<Self, Error> {
+        let file = ProjectFile::read(project_dir)?;
+        let mut walk = Walk::new(project_dir, index);
+        walk.skip = vec![target_dir.to_owned(), file.packages_dir(project_dir), project_dir.join("logs")];
+        walk.project(project_dir)?;
+        walk.dot_env(project_dir)?;
+        walk.packages(&file.packages_dir(project_dir))?;
+        Ok(walk.end())
+    }
+
+    /// The installed packages only.
+    ///
+    /// # Errors
+    /// As [`Inputs::of`].
+    pub fn of_packages(project_dir: &Path, index: &Path) -> Result<Self, Error> {
+        let mut walk = Walk::new(project_dir, index);
+        walk.packages(&ProjectFile::read(project_dir)?.packages_dir(project_dir))?;
+        Ok(walk.end())
+    }
+}
+
+/// What the index remembers of a file.
+#[derive(Clone, Serialize, Deserialize)]
+struct Seen {
+    stamp: Stamp,
+    digest: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    variables: Vec<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    asks_for_any: bool,
+}
+
+/// Size, inode, and the times of the last change of the contents and of the inode, in nanoseconds.
+///
+/// The inode's time cannot be set by a program: a file that was changed and given its old time back is noticed.
+type Stamp = (u64, u64, i128, i128);
+
+fn stamp(data: &Metadata) -> Stamp {
+    let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+    (data.size(), data.ino(), nanos(data.mtime(), data.mtime_nsec()), nanos(data.ctime(), data.ctime_nsec()))
+}
+
+struct Walk<'a> {
+    root: &'a Path,
+    index: &'a Path,
+    skip: Vec<PathBuf>,
+    known: BTreeMap<String, Seen>,
+    seen: BTreeMap<String, Seen>,
+    read_one: bool,
+}
+
+impl<'a> Walk<'a> {
+    fn new(root: &'a Path, index: &'a Path) -> Self {
+        // An index that cannot be read costs time, nothing else.
+        let known = std::fs::read(index).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let known = known.unwrap_or_default();
+        Self { root, index, skip: Vec::new(), known, seen: BTreeMap::new(), read_one: false }
+    }
+
+    /// A project or an installed package: the YAML files at its top, and the folders that its `dbt_project.yml` names.
+    fn project(&mut self, dir: &Path) -> Result<(), Error> {
+        for entry in entries(dir) {
+            let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let is_yaml = entry.extension().is_some_and(|end| end == "yml" || end == "yaml");
+            let is_read = is_yaml && !NOT_READ.contains(&name.as_str()) || name == ".dbtignore";
+            if is_read && entry.is_file() {
+                self.file(&entry)?;
+            }
+        }
+        match folders(dir) {
+            Some(folders) => {
+                folders.iter().try_for_each(|folder| self.folder(&dir.join(folder), &mut Vec::new()))
+            }
+            None => self.folder(dir, &mut Vec::new()),
+        }
+    }
+
+    fn packages(&mut self, dir: &Path) -> Result<(), Error> {
+        self.skip.retain(|skipped| skipped != dir);
+        entries(dir).iter().filter(|package| package.is_dir()).try_for_each(|package| self.project(package))
+    }
+
+    /// dbt 1.12 reads variables from the nearest `.env`.
+    fn dot_env(&mut self, dir: &Path) -> Result<(), Error> {
+        let here = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+        let file = here.ancestors().map(|dir| dir.join(".env")).find(|file| file.is_file());
+        file.map_or(Ok(()), |file| self.file(&file))
+    }
+
+    /// All files below a folder. `above` are the folders that lead to it: a link back to one of them ends there.
+    fn folder(&mut self, dir: &Path, above: &mut Vec<(u64, u64)>) -> Result<(), Error> {
+        let Ok(data) = std::fs::metadata(dir) else { return Ok(()) };
+        let identity = (data.dev(), data.ino());
+        if above.contains(&identity) || self.skip.iter().any(|skipped| skipped == dir) {
+            return Ok(());
+        }
+        above.push(identity);
+        for entry in entries(dir) {
+            let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if name.starts_with('.') || name.ends_with('~') || name == "__pycache__" {
+                continue;
+            }
+            if entry.is_dir() {
+                self.folder(&entry, above)?;
+            } else {
+                self.file(&entry)?;
+            }
+        }
+        above.pop();
+        Ok(())
+    }
+
+    fn file(&mut self, file: &Path) -> Result<(), Error> {
+        // A link that leads nowhere is none of dbt's files.
+        let Ok(data) = std::fs::metadata(file) else { return Ok(()) };
+        let name = file.strip_prefix(self.root).unwrap_or(file).to_string_lossy().into_owned();
+        let stamp = stamp(&data);
+        let known = self.known.remove(&name).filter(|known| known.stamp == stamp);
+        let seen = match known {
+            Some(known) => known,
+            None => {
+                self.read_one = true;
+                let bytes = std::fs::read(file).map_err(Error::unreadable(file))?;
+                let (variables, asks_for_any) = asked_variables(&String::from_utf8_lossy(&bytes));
+                Seen { stamp, digest: digest(&bytes), variables, asks_for_any }
+            }
+        };
+        self.seen.insert(name, seen);
+        Ok(())
+    }
+
+    fn end(self) -> Inputs {
+        let inputs = Inputs {
+            variables: self.seen.values().flat_map(|seen| seen.variables.iter().cloned()).collect(),
+            asks_for_any: self.seen.values().any(|seen| seen.asks_for_any),
+            files: self.seen.iter().map(|(name, seen)| (name.clone(), seen.digest.clone())).collect(),
+        };
+        if self.read_one || !self.known.is_empty() {
+            remember(self.index, self.seen);
+        }
+        inputs
+    }
+}
+
+/// Writes the index without the files that may still be written within the resolution of their times.
+fn remember(index: &Path, mut seen: BTreeMap<String, Seen>) {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let settled = i128::try_from(now.saturating_sub(TOO_RECENT).as_nanos()).unwrap_or(i128::MAX);
+    seen.retain(|_, seen| seen.stamp.2 < settled && seen.stamp.3 < settled);
+    // Best effort: without an index the files are read again.
+    let _ = index.parent().map(std::fs::create_dir_all);
+    if let Ok(text) = serde_json::to_vec(&seen) {
+        let half = index.with_extension(format!("{}.tmp", std::process::id()));
+        if std::fs::write(&half, text).is_ok() {
+            let _ = std::fs::rename(&half, index);
+        }
+    }
+}
+
+/// The folders that a project's `dbt_project.yml` names; `None` when only dbt can tell, because a name is computed.
+fn folders(dir: &Path) -> Option<BTreeSet<String>> {
+    let text = std::fs::read_to_string(dir.join("dbt_project.yml")).unwrap_or_default();
+    let yaml: Yaml = serde_yaml::from_str(&text).unwrap_or_default();
+    let mut folders = BTreeSet::new();
+    for (key, default) in FOLDERS {
+        match yaml.get(key) {
+            None => drop(folders.insert(default.to_owned())),
+            Some(Yaml::Sequence(named)) => {
+                folders.extend(named.iter().filter_map(Yaml::as_str).map(ToOwned::to_owned));
+            }
+            Some(computed) => drop(folders.insert(computed.as_str()?.to_owned())),
+        }
+    }
+    folders.remove("");
+    (!folders.iter().any(|folder| folder.contains("{{"))).then_some(folders)
+}
+
+/// What a folder holds, in order; nothing where it cannot be listed.
+fn entries(dir: &Path) -> Vec<PathBuf> {
+    let listed = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut entries: Vec<PathBuf> = listed.map(|entry| entry.path()).collect();
+    entries.sort();
+    entries
+}
+
+pub(super) fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The literal names in `env_var('NAME')`, and whether some other expression is in the place of a name.
+fn asked_variables(text: &str) -> (Vec<String>, bool) {
+    let mut names = BTreeSet::new();
+    let mut asks_for_any = false;
+    for (at, call) in text.match_indices("env_var") {
+        let Some(argument) = text[at + call.len()..].trim_start().strip_prefix('(') else { continue };
+        let argument = argument.trim_start();
+        let quote = argument.chars().next().filter(|c| ['\'', '"'].contains(c));
+        let name = quote.and_then(|quote| {
+            let (name, behind) = argument[1..].split_once(quote)?;
+            // `'A' ~ suffix` is no literal.
+            behind.trim_start().starts_with([',', ')']).then_some(name)
+        });
+        match name {
+            Some(name) => drop(names.insert(name.to_owned())),
+            None => asks_for_any = true,
+        }
+    }
+    (names.into_iter().collect(), asks_for_any)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+
+    use super::*;
+
+    struct Project(tempfile::TempDir);
+
+    impl Project {
+        fn new() -> Self {
+            let project = Self(tempfile::tempdir().unwrap());
+            project.write("dbt_project.yml", "name: shop\nmodel-paths: [models, more]\n");
+            project
+        }
+
+        fn write(&self, file: &str, text: &str) -> PathBuf {
+            let path = self.0.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, text).unwrap();
+            path
+        }
+
+        fn inputs(&self) -> Inputs {
+            let dir = self.0.path();
+            Inputs::of(dir, &dir.join("target"), &dir.join("target/pgtrickle-ci/files.json")).unwrap()
+        }
+
+        /// Makes the files look settled, so that the index remembers them.
+        fn settle(&self, file: &Path) {
+            let hour_ago = SystemTime::now() - Duration::from_hours(1);
+            File::options().write(true).open(file).unwrap().set_modified(hour_ago).unwrap();
+        }
+    }
+
+    #[test]
+    fn every_kind_of_file_that_dbt_reads_counts_and_no_other() {
+        let project = Project::new();
+        for file in [
+            "models/a.sql",
+            "more/b.yml",
+            "macros/m.sql",
+            "seeds/s.csv",
+            "snapshots/x.sql",
+            "tests/t.sql",
+            "packages.yml",
+            "selectors.yml",
+            ".dbtignore",
+        ] {
+            let before = project.inputs();
+            project.write(file, "one");
+            let added = project.inputs();
+            assert_ne!(before, added, "{file} is new");
+            project.write(file, "two");
+            assert_ne!(added, project.inputs(), "{file} changed");
+        }
+        let before = project.inputs();
+        for file in [
+            "target/manifest.json",
+            "logs/dbt.log",
+            "README.md",
+            "src/main.rs",
+            "models/.a.sql.swp",
+            "pgtrickle-ci.yml",
+            "profiles.yml",
+        ] {
+            project.write(file, "one");
+            assert_eq!(before, project.inputs(), "{file} is not read by dbt");
+        }
+        project.write("dbt_packages/utils/dbt_project.yml", "name: utils\n");
+        project.write("dbt_packages/utils/macros/u.sql", "one");
+        assert!(project.inputs().files.contains_key("dbt_packages/utils/macros/u.sql"));
+    }
+
+    #[test]
+    fn a_change_that_keeps_size_and_time_is_noticed() {
+        let project = Project::new();
+        let file = project.write("models/a.sql", "select 1");
+        project.settle(&file);
+        let before = project.inputs();
+        assert_eq!(before, project.inputs());
+        project.write("models/a.sql", "select 2");
+        project.settle(&file);
+        assert_ne!(before, project.inputs());
+    }
+
+    #[test]
+    fn links_are_followed_and_a_circle_ends() {
+        let project = Project::new();
+        project.write("shared/c.sql", "one");
+        fs::create_dir(project.0.path().join("models")).unwrap();
+        std::os::unix::fs::symlink("../shared", project.0.path().join("models/linked")).unwrap();
+        std::os::unix::fs::symlink("..", project.0.path().join("models/circle")).unwrap();
+        assert!(project.inputs().files.contains_key("models/linked/c.sql"));
+    }
+
+    #[test]
+    fn computed_folders_mean_the_whole_project() {
+        let project = Project::new();
+        project.write("dbt_project.yml", "name: shop\nmodel-paths: [\"{{ var('where') }}\"]\n");
+        project.write("anywhere/a.sql", "one");
+        assert!(project.inputs().files.contains_key("anywhere/a.sql"));
+    }
+
+    #[test]
+    fn the_variables_that_files_ask_for_are_known() {
+        let ask = |text: &str| asked_variables(text);
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(ask("{{ env_var('A') }} {{ env_var( \"B_2\" , 'x') }}"), (names(&["A", "B_2"]), false));
+        assert_eq!(ask("{{ env_var('A' ~ name) }}"), (names(&[]), true));
+        assert_eq!(ask("{{ env_var(name) }}"), (names(&[]), true));
+        assert_eq!(ask("my_env_var_of_old = 1"), (names(&[]), false));
+    }
+}

@@ -1,0 +1,380 @@
+//! The manifests that this program keeps below the project's target folder, each under a key of all that it was made of.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Error, Target,
+    inputs::{Inputs, digest},
+    packages_of,
+};
+
+/// How many manifests are kept: some targets, some bases of comparison.
+const MOST: usize = 8;
+
+/// Variables of every shell that differ between two shells and mean nothing to a project.
+const OF_THE_SHELL: [&str; 8] =
+    ["_", "SHLVL", "PWD", "OLDPWD", "COLUMNS", "LINES", "DBT_TARGET_PATH", "DBT_LOG_PATH"];
+
+/// Everything that decides what dbt compiles.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeOf {
+    /// The target's name.
+    pub target: String,
+    /// The commit, where a revision was compiled and not the files that are there.
+    #[serde(default)]
+    pub commit: Option<String>,
+    /// A digest of the profile that dbt gets, without its password.
+    profile: String,
+    /// `--vars`.
+    vars: Option<String>,
+    /// A digest of the installed dbt: where it is, when it was installed, which versions are beside it.
+    dbt: String,
+    /// The project's files, a digest each.
+    files: BTreeMap<String, String>,
+    /// The names of the environment variables that count. Their values are in the key and nowhere else.
+    variables: BTreeSet<String>,
+    #[serde(skip)]
+    values: BTreeMap<String, Option<String>>,
+}
+
+impl MadeOf {
+    /// Puts together what a compilation depends on.
+    ///
+    /// `program` is dbt. Of the `environment` the variables count that the files ask for, and dbt's own.
+    pub fn new(
+        inputs: Inputs,
+        target: &Target,
+        vars: Option<&str>,
+        program: &Path,
+        environment: &BTreeMap<String, String>,
+    ) -> Self {
+        let counts =
+            |name: &str| !OF_THE_SHELL.contains(&name) && (inputs.asks_for_any || name.starts_with("DBT_"));
+        let set = environment.keys().filter(|name| counts(name)).cloned();
+        let variables: BTreeSet<String> = inputs.variables.iter().cloned().chain(set).collect();
+        Self {
+            target: target.name.clone(),
+            commit: None,
+            profile: digest(target.to_profiles_yml().as_bytes()),
+            vars: vars.map(ToOwned::to_owned),
+            dbt: digest(installation(program).as_bytes()),
+            files: inputs.files,
+            values: variables.iter().map(|name| (name.clone(), environment.get(name).cloned())).collect(),
+            variables,
+        }
+    }
+
+    /// The same for the files of a commit.
+    #[must_use]
+    pub fn at(mut self, commit: &str) -> Self {
+        self.commit = Some(commit.to_owned());
+        self
+    }
+
+    fn key(&self) -> String {
+        let everything = serde_json::json!([env!("CARGO_PKG_VERSION"), self, self.values]);
+        digest(everything.to_string().as_bytes())
+    }
+
+    /// What differs from an earlier state, a phrase each.
+    fn changes_since(&self, earlier: &Self) -> Vec<String> {
+        let mut changes = Vec::new();
+        let files: BTreeSet<&String> = self.files.keys().chain(earlier.files.keys()).collect();
+        for file in files {
+            match (earlier.files.get(file), self.files.get(file)) {
+                (None, _) => changes.push(format!("{file} is new")),
+                (_, None) => changes.push(format!("{file} is gone")),
+                (before, now) if before != now => changes.push(format!("{file} changed")),
+                _ => {}
+            }
+        }
+        let others = [
+            (self.vars != earlier.vars, "other --vars"),
+            (self.profile != earlier.profile, "the profile changed"),
+            (self.dbt != earlier.dbt, "another installation of dbt"),
+        ];
+        changes.extend(others.iter().filter(|(differs, _)| *differs).map(|(_, what)| (*what).to_owned()));
+        if changes.is_empty() {
+            changes.push("an environment variable that the project reads changed".into());
+        }
+        changes
+    }
+}
+
+/// What tells one installation of dbt from another without starting it: an upgrade renames `dist-info` folders.
+fn installation(program: &Path) -> String {
+    let program = program.canonicalize().unwrap_or_else(|_| program.to_owned());
+    let modified = |path: &Path| fs::metadata(path).and_then(|data| data.modified()).ok();
+    let mut parts = vec![format!("{} {:?}", program.display(), modified(&program))];
+    for packages in packages_of(&program) {
+        let listed = fs::read_dir(&packages).into_iter().flatten().flatten();
+        let mut names: Vec<String> = listed
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .filter(|name| name.starts_with("dbt") || name.ends_with(".pth"))
+            .collect();
+        names.sort();
+        parts.push(format!("{} {:?} {names:?}", packages.display(), modified(&packages)));
+    }
+    parts.join("\n")
+}
+
+/// The selector that `selectors.yml` makes the default: what dbt works on when nothing is selected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DefaultSelector {
+    /// Its name.
+    pub name: String,
+    /// The unique_ids that it selects.
+    pub ids: BTreeSet<String>,
+}
+
+/// What is kept beside a manifest.
+#[derive(Serialize, Deserialize)]
+struct Label {
+    made_of: MadeOf,
+    /// Models whose SQL depends on more than the key: on the server or on the time.
+    #[serde(default)]
+    unstable: Vec<String>,
+    #[serde(default)]
+    selector: Option<DefaultSelector>,
+}
+
+/// A manifest that was found.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The file.
+    pub manifest: PathBuf,
+    /// When dbt compiled it.
+    pub compiled_at: SystemTime,
+    /// What dbt selects of it by default, where that is not everything.
+    pub selector: Option<DefaultSelector>,
+}
+
+/// The folder of kept manifests.
+pub struct Store {
+    dir: PathBuf,
+}
+
+/// Why dbt has to compile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stale {
+    /// Nothing was kept of this target.
+    Never,
+    /// These changed since; a phrase each.
+    Changed(Vec<String>),
+    /// The SQL of these models depends on the server or on the time: it has to be compiled each time.
+    Unstable(Vec<String>),
+}
+
+impl Store {
+    /// The one below a project's target folder. `dbt clean` removes it with the rest.
+    pub fn below(target_dir: &Path) -> Self {
+        Self { dir: target_dir.join("pgtrickle-ci") }
+    }
+
+    /// Where digests of files are remembered.
+    pub fn index(&self) -> PathBuf {
+        self.dir.join("files.json")
+    }
+
+    /// The manifest that was made of just this.
+    ///
+    /// # Errors
+    /// With the reason why there is none.
+    pub fn find(&self, made_of: &MadeOf) -> Result<Kept, Stale> {
+        let place = self.place(made_of);
+        let file = place.join("manifest.json");
+        let Some(label) = read_label(&place).filter(|_| file.is_file()) else {
+            return Err(self.why(made_of));
+        };
+        if !label.unstable.is_empty() {
+            return Err(Stale::Unstable(label.unstable));
+        }
+        let compiled_at = fs::metadata(&file).and_then(|data| data.modified());
+        // The least recently used go first.
+        let _ = fs::File::open(&place).and_then(|dir| dir.set_modified(SystemTime::now()));
+        Ok(Kept {
+            manifest: file,
+            compiled_at: compiled_at.unwrap_or(SystemTime::UNIX_EPOCH),
+            selector: label.selector,
+        })
+    }
+
+    /// What changed since the last compilation for the same target.
+    fn why(&self, made_of: &MadeOf) -> Stale {
+        let mut kept = self.places();
+        kept.reverse();
+        let labels = kept.iter().filter_map(|place| read_label(place));
+        let mut of_target = labels
+            .map(|label| label.made_of)
+            .filter(|earlier| earlier.target == made_of.target && earlier.commit == made_of.commit);
+        of_target.next().map_or(Stale::Never, |earlier| Stale::Changed(made_of.changes_since(&earlier)))
+    }
+
+    /// Keeps a manifest, whole or not at all, and removes the least recently used ones.
+    ///
+    /// # Errors
+    /// When the folder cannot be written to.
+    pub fn keep(
+        &self,
+        manifest: &Path,
+        made_of: &MadeOf,
+        unstable: Vec<String>,
+        selector: Option<DefaultSelector>,
+    ) -> Result<PathBuf, Error> {
+        let place = self.place(made_of);
+        let keep = || -> io::Result<()> {
+            fs::create_dir_all(self.manifests())?;
+            let half = tempfile::Builder::new().prefix(".half-").tempdir_in(self.manifests())?;
+            fs::copy(manifest, half.path().join("manifest.json"))?;
+            let label = serde_json::to_vec(&Label { made_of: made_of.clone(), unstable, selector })?;
+            fs::write(half.path().join("made_of.json"), label)?;
+            let _ = fs::remove_dir_all(&place);
+            match fs::rename(half.path(), &place) {
+                // Another run of the same command was faster, with the same manifest.
+                Err(_) if place.join("manifest.json").is_file() => Ok(()),
+                renamed => renamed,
+            }
+        };
+        keep().map_err(Error::unreadable(&place))?;
+        let mut places = self.places();
+        places.truncate(places.len().saturating_sub(MOST));
+        for old in places {
+            let _ = fs::remove_dir_all(old);
+        }
+        Ok(place.join("manifest.json"))
+    }
+
+    /// The kept ones, the least recently used first.
+    fn places(&self) -> Vec<PathBuf> {
+        let listed = fs::read_dir(self.manifests()).into_iter().flatten().flatten();
+        let mut places: Vec<(SystemTime, PathBuf)> = listed
+            .filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
+            .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+            .collect();
+        places.sort();
+        places.into_iter().map(|(_, place)| place).collect()
+    }
+
+    fn manifests(&self) -> PathBuf {
+        self.dir.join("manifests")
+    }
+
+    fn place(&self, made_of: &MadeOf) -> PathBuf {
+        self.manifests().join(made_of.key())
+    }
+}
+
+fn read_label(place: &Path) -> Option<Label> {
+    serde_json::from_slice(&fs::read(place.join("made_of.json")).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{dbt::inputs::digest, pg::Endpoint};
+
+    fn target(name: &str) -> Target {
+        let endpoint = Endpoint::parse("postgresql://u:secret@h/d").unwrap();
+        Target { profile: "shop".into(), name: name.into(), endpoint, schema: "marts".into(), threads: 1 }
+    }
+
+    fn made_of(files: &[(&str, &str)], target_name: &str, environment: &[(&str, &str)]) -> MadeOf {
+        let inputs = Inputs {
+            files: files.iter().map(|(name, text)| ((*name).to_owned(), digest(text.as_bytes()))).collect(),
+            variables: BTreeSet::from(["SCHEMA".to_owned()]),
+            asks_for_any: false,
+        };
+        let environment: BTreeMap<String, String> =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        MadeOf::new(inputs, &target(target_name), None, Path::new("/nowhere/dbt"), &environment)
+    }
+
+    struct Folder {
+        dir: tempfile::TempDir,
+        store: Store,
+    }
+
+    impl Folder {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Store::below(dir.path());
+            Self { dir, store }
+        }
+
+        fn keep(&self, made_of: &MadeOf, unstable: &[&str]) {
+            let manifest = self.dir.path().join("m.json");
+            fs::write(&manifest, "{}").unwrap();
+            let unstable = unstable.iter().map(ToString::to_string).collect();
+            self.store.keep(&manifest, made_of, unstable, None).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_manifest_is_used_for_what_it_was_made_of_and_for_nothing_else() {
+        let kept = Folder::new();
+        let one = made_of(&[("a.sql", "1")], "dev", &[("SCHEMA", "x"), ("OTHER", "1")]);
+        assert_eq!(kept.store.find(&one), Err(Stale::Never));
+        kept.keep(&one, &[]);
+        assert!(kept.store.find(&one).is_ok());
+        let same = made_of(&[("a.sql", "1")], "dev", &[("SCHEMA", "x"), ("OTHER", "2")]);
+        assert!(kept.store.find(&same).is_ok(), "the project does not ask for OTHER");
+        let changes = |files: &[(&str, &str)], environment: &[(&str, &str)]| match kept.store.find(&made_of(
+            files,
+            "dev",
+            environment,
+        )) {
+            Err(Stale::Changed(changes)) => changes.join(", "),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            changes(&[("a.sql", "2"), ("b.sql", "1")], &[("SCHEMA", "x")]),
+            "a.sql changed, b.sql is new"
+        );
+        assert_eq!(changes(&[], &[("SCHEMA", "x")]), "a.sql is gone");
+        let variable = "an environment variable that the project reads changed";
+        assert_eq!(changes(&[("a.sql", "1")], &[("SCHEMA", "y")]), variable);
+        assert_eq!(changes(&[("a.sql", "1")], &[("SCHEMA", "x"), ("DBT_FULL_REFRESH", "1")]), variable);
+        assert_eq!(
+            kept.store.find(&made_of(&[("a.sql", "1")], "prod", &[("SCHEMA", "x")])),
+            Err(Stale::Never)
+        );
+        assert!(kept.store.find(&one.clone().at("abc")).is_err(), "a commit is not the work tree");
+    }
+
+    #[test]
+    fn sql_that_depends_on_more_is_never_taken_from_the_store() {
+        let kept = Folder::new();
+        let one = made_of(&[], "dev", &[]);
+        kept.keep(&one, &["models/a.sql"]);
+        assert_eq!(kept.store.find(&one), Err(Stale::Unstable(vec!["models/a.sql".into()])));
+    }
+
+    #[test]
+    fn values_of_variables_and_the_password_are_not_written_down() {
+        let kept = Folder::new();
+        kept.keep(&made_of(&[], "dev", &[("SCHEMA", "hidden")]), &[]);
+        for place in kept.store.places() {
+            let label = fs::read_to_string(place.join("made_of.json")).unwrap();
+            assert!(!label.contains("hidden") && !label.contains("secret"), "{label}");
+        }
+    }
+
+    #[test]
+    fn the_least_recently_used_are_removed() {
+        let kept = Folder::new();
+        let first = made_of(&[], "t0", &[]);
+        kept.keep(&first, &[]);
+        for number in 1..12 {
+            kept.keep(&made_of(&[], &format!("t{number}"), &[]), &[]);
+            assert!(kept.store.find(&first).is_ok(), "it was used all the time");
+        }
+        assert_eq!(kept.store.places().len(), MOST);
+    }
+}
