@@ -34,6 +34,15 @@ pub(super) struct Manifest<'a> {
     pub(super) sources: BTreeMap<Text<'a>, Source<'a>>,
     #[serde(borrow, default)]
     pub(super) exposures: BTreeMap<Text<'a>, Exposure<'a>>,
+    #[serde(borrow, default)]
+    unit_tests: BTreeMap<Text<'a>, UnitTest<'a>>,
+}
+
+/// dbt keeps unit tests apart from its nodes.
+#[derive(Deserialize)]
+struct UnitTest<'a> {
+    #[serde(borrow, default)]
+    depends_on: DependsOn<'a>,
 }
 
 #[derive(Deserialize)]
@@ -297,15 +306,17 @@ impl Manifest<'_> {
 
     /// Where each test belongs: the file of the model it is attached to, else its own.
     pub(super) fn tests(&self) -> BTreeMap<String, Origin> {
-        let is_test = |node: &Node| node.resource_type == "test" || node.resource_type == "unit_test";
-        self.nodes
-            .iter()
-            .filter(|(_, node)| is_test(node))
-            .map(|(id, node)| {
-                let model = node.attached_to.as_ref().and_then(|id| Some((id, self.nodes.get(&**id)?)));
-                let (unique_id, of) = model.unwrap_or((id, node));
-                (id.to_string(), Origin { unique_id: unique_id.to_string(), file: self.file(of) })
-            })
-            .collect()
+        let origin = |id: &Text, node: &Node| Origin { unique_id: id.to_string(), file: self.file(node) };
+        let of_model = |id: &Text| Some(origin(id, self.nodes.get(&**id)?));
+        let is_test = |node: &Node| node.resource_type == "test";
+        let tests = self.nodes.iter().filter(|(_, node)| is_test(node)).map(|(id, node)| {
+            let model = node.attached_to.as_ref().and_then(of_model);
+            (id.to_string(), model.unwrap_or_else(|| origin(id, node)))
+        });
+        // A unit test depends on the model that it tests, and on nothing else.
+        let unit_tests = self.unit_tests.iter().filter_map(|(id, test)| {
+            Some((id.to_string(), test.depends_on.nodes.iter().find_map(of_model)?))
+        });
+        tests.chain(unit_tests).collect()
     }
 }
