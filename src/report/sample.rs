@@ -22,6 +22,7 @@ pub(super) const HOSTILE_MESSAGE: &str =
 pub(super) fn report() -> Report {
     Report {
         commit: Some("ec26c3e57ca3a959ca5aad62de7213c562f8c821".into()),
+        leg: Some("gate (dbt: 1.11)".into()),
         project: Some("shop".into()),
         selection: Some(format!("--select tag:{HOSTILE_NAME}")),
         target: Some("127.0.0.1:5432/shop_ci".into()),
