@@ -18,6 +18,7 @@ use crate::{
     output::{self, Ui},
     pg,
     project::Project,
+    report::legs::{self, Turn},
     server::{EngineChoice, Wanted},
     sources,
 };
@@ -109,8 +110,8 @@ pub struct Workflow {
     pub repository: github::Repository,
     /// What it was started by.
     pub event: github::Event,
-    /// Its number, which grows from run to run.
-    pub run: Option<u64>,
+    /// The run that made the report.
+    pub turn: Option<Turn>,
 }
 
 /// The environment as it was at the start.
@@ -377,12 +378,15 @@ impl Config {
             reason: format!("`{file}`: {error}"),
         };
         let payload = std::fs::read_to_string(file).map_err(unreadable)?;
+        let event = github::Event::read(name, &payload, get("GITHUB_SHA"))?;
+        let number = |name: &str| get(name).and_then(|number| number.parse().ok());
+        let own = number("GITHUB_RUN_ID").map(|run| (run, number("GITHUB_RUN_ATTEMPT").unwrap_or(1)));
         Ok(Some(Workflow {
             api: get("GITHUB_API_URL").unwrap_or("https://api.github.com").to_owned(),
             token: get("GITHUB_TOKEN").map(crate::model::Secret::new),
             repository: github::Repository::parse(repository)?,
-            event: github::Event::read(name, &payload, get("GITHUB_SHA"))?,
-            run: get("GITHUB_RUN_ID").and_then(|run| run.parse().ok()),
+            turn: event.run.or(own).map(|(run, attempt)| Turn { run, attempt }),
+            event,
         }))
     }
 
@@ -390,6 +394,13 @@ impl Config {
     pub fn commit(&self) -> Option<String> {
         let event = self.workflow().ok().flatten().map(|workflow| workflow.event);
         event.and_then(|event| event.commit).or_else(|| self.environment.get("CI_COMMIT_SHA").map(Into::into))
+    }
+
+    /// The workflow's job and its leg of the matrix, if this runs in one. The Action hands the matrix on; a runner has no
+    /// variable for it.
+    pub fn leg(&self) -> Option<String> {
+        let matrix = self.environment.get("PGTRICKLE_CI_MATRIX").unwrap_or_default();
+        self.environment.get("GITHUB_JOB").map(|job| legs::name(job, matrix))
     }
 
     /// The file behind a variable of the runner, as `GITHUB_OUTPUT`.

@@ -2,10 +2,7 @@
 //!
 //! It is a command of its own so that the gate, which runs what a pull request brings, never has a token.
 
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    path::Path,
-};
+use std::path::Path;
 
 use crate::{
     Error,
@@ -15,7 +12,11 @@ use crate::{
     exit::Exit,
     github::{self, Client, Marker, Night, Patience, Posted, Subject, What},
     output,
-    report::{self, Report, markdown},
+    report::{
+        self, Report,
+        legs::{Composed, Posting},
+        markdown,
+    },
 };
 
 /// Why a report is not posted, apart from what GitHub says.
@@ -103,7 +104,7 @@ fn read(file: &Path) -> Result<Report, Error> {
 
 /// Posts to what the workflow is about, and says what became of it.
 async fn post(config: &Config, report: &Report, key: github::Key) -> Result<String, Error> {
-    let Workflow { api, token, repository, event, run } = config.workflow()?.ok_or(Refusal::NoWorkflow)?;
+    let Workflow { api, token, repository, event, turn } = config.workflow()?.ok_or(Refusal::NoWorkflow)?;
     if let Some(commit) = &event.commit
         && report.commit.as_ref() != Some(commit)
     {
@@ -111,14 +112,21 @@ async fn post(config: &Config, report: &Report, key: github::Key) -> Result<Stri
     }
     let token = token.ok_or(Refusal::NoToken)?;
     let client = Client::new(&api, &token, repository, Patience::default())?;
-    let mut marker = Marker { key, run, state: None };
+    let marker = Marker { key, run: turn.map(|turn| turn.run) };
+    // A report of an older version does not name its job.
+    let leg = report.leg.clone().or_else(|| config.leg()).unwrap_or_default();
+    let posting = Posting { report, leg: &leg, turn: turn.unwrap_or_default() };
+    let compose = |bodies: &[&str]| posting.compose(bodies, markdown::COMMENT_LIMIT);
     let (what, posted) = if event.subject == Subject::Schedule {
-        marker.state = Some(state(report));
-        ("issue", github::keep_issue(&client, &marker, &night(report)).await?)
+        (
+            "issue",
+            github::keep_issue(&client, &marker, &night(report), |bodies| compose(bodies).map(verdict))
+                .await?,
+        )
     } else {
         let number = client.pull_request(&event).await?.ok_or(Refusal::NoPullRequest)?;
-        let body = markdown::render(report);
-        ("comment", Some(github::post(&client, number, &marker, &body).await?))
+        let text = |bodies: &[&str]| compose(bodies).map(|composed| composed.text);
+        ("comment", Some(github::post(&client, number, &marker, text).await?))
     };
     let Some(Posted { what: became, url }) = posted else {
         return Ok("all is well, and no issue is open".into());
@@ -132,25 +140,19 @@ async fn post(config: &Config, report: &Report, key: github::Key) -> Result<Stri
     })
 }
 
-/// What is wrong, in a number: whoever reads the issue is told when this changes.
-fn state(report: &Report) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for outcome in report.outcomes.iter().filter(|outcome| outcome.verdict.is_bad()) {
-        (outcome.stage, &outcome.subject).hash(&mut hasher);
-    }
-    hasher.finish()
+fn verdict(composed: Composed) -> github::Verdict {
+    let Composed { text, passed, is_news } = composed;
+    github::Verdict { text, passed, is_news }
 }
 
 fn night(report: &Report) -> Night {
     let project = report.project.as_deref().or(report.target.as_deref()).unwrap_or_default();
     Night {
-        passed: report.passed(),
         title: format!(
             "pgtrickle-ci: the nightly {} of {} fails",
             report.command,
             report::text::line(project)
         ),
-        body: markdown::render(report),
         news: markdown::render_news(report),
     }
 }

@@ -124,6 +124,7 @@ async fn reported(
     let mut report = Report::begin(command, OffsetDateTime::now_utc());
     report.strict = config.is_strict(reports);
     report.commit = config.commit();
+    report.leg = config.leg();
     report.selection = selection::shown(selection);
     let started = Instant::now();
     // The losing side is dropped, and with it whatever it had started.

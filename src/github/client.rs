@@ -22,6 +22,8 @@ pub struct Patience {
     pub whole: Duration,
     /// The pause after the first failure; each further one is twice as long.
     pub pause: Duration,
+    /// Before what was written is read again: longer than another job takes between its reading and its writing.
+    pub settle: Duration,
 }
 
 impl Default for Patience {
@@ -30,6 +32,7 @@ impl Default for Patience {
             answer: Duration::from_secs(15),
             whole: Duration::from_secs(90),
             pause: Duration::from_millis(500),
+            settle: Duration::from_secs(2),
         }
     }
 }
@@ -46,7 +49,7 @@ pub struct Client {
     /// What REST has before its paths where GitHub is somebody's own; GraphQL stands beside it.
     rest: &'static str,
     repository: Repository,
-    patience: Patience,
+    pub(super) patience: Patience,
 }
 
 /// Whoever wrote something.

@@ -50,6 +50,9 @@ pub enum Error {
         /// How long it wants to be left alone, where it says so.
         wait: Option<Duration>,
     },
+    /// Other jobs write at the same time, again and again.
+    #[error("other jobs keep overwriting what this one posts")]
+    Overwritten,
     /// An answer in another language.
     #[error("GitHub's answer is not understood, {doing}: {source}")]
     Answer {
@@ -83,6 +86,7 @@ impl Error {
             Self::Address(_) => "a runner sets GITHUB_API_URL to it, as `https://api.github.com`".into(),
             Self::Refused { status: 401, .. } => "give a token that is valid in GITHUB_TOKEN".into(),
             Self::Refused { status: 403 | 404, .. } => PERMISSIONS.into(),
+            Self::Overwritten => "tell the comments of the jobs apart with `--comment-key`".into(),
             Self::Refused { .. } | Self::Gone { .. } | Self::Busy { .. } | Self::Answer { .. } => return None,
         })
     }
@@ -97,6 +101,7 @@ impl Error {
             | Self::Key(_)
             | Self::Address(_)
             | Self::Refused { .. }
+            | Self::Overwritten
             | Self::Answer { .. } => None,
         }
     }

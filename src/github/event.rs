@@ -51,6 +51,8 @@ pub struct Event {
     pub commit: Option<String>,
     /// The pull request comes from a fork, whose token may write nothing.
     pub from_fork: bool,
+    /// The number and the attempt of the run that made the report, where that was another than this one.
+    pub run: Option<(u64, u64)>,
 }
 
 impl Event {
@@ -62,7 +64,7 @@ impl Event {
         let missing =
             |path: &str| wrong(format!("it has no `{}`", path.trim_start_matches('/').replace('/', ".")));
         let number = |path: &str| payload.pointer(path).and_then(Json::as_u64).ok_or_else(|| missing(path));
-        let event = |subject, commit| Self { subject, commit, from_fork: false };
+        let event = |subject, commit| Self { subject, commit, from_fork: false, run: None };
         Ok(match name {
             "pull_request" | "pull_request_target" | "pull_request_review" => {
                 let (head, base) =
@@ -70,7 +72,7 @@ impl Event {
                 // The runner's commit is the merge with the base branch, which nobody else knows.
                 let commit = text("/pull_request/head/sha");
                 let subject = Subject::PullRequest(number("/pull_request/number")?);
-                Self { subject, commit, from_fork: head != base }
+                Self { from_fork: head != base, ..event(subject, commit) }
             }
             // On an issue it is none of ours; the commit is that of the default branch and says nothing.
             "issue_comment" if payload.pointer("/issue/pull_request").is_some() => {
@@ -83,7 +85,8 @@ impl Event {
                     Ok(number) => Subject::PullRequest(number),
                     Err(_) => branch_of_run(&text),
                 };
-                event(subject, Some(commit))
+                let run = (number("/workflow_run/id")?, number("/workflow_run/run_attempt").unwrap_or(1));
+                Self { run: Some(run), ..event(subject, Some(commit)) }
             }
             "merge_group" => {
                 let commit = text("/merge_group/head_sha");
@@ -138,7 +141,8 @@ mod tests {
             ("push", Commit, Some(SHA), false),
             ("schedule", Schedule, Some(SHA), false),
         ] {
-            let event = Event { subject, commit: commit.map(ToOwned::to_owned), from_fork };
+            let run = name.starts_with("workflow_run").then_some((30_433_642, 1));
+            let event = Event { subject, commit: commit.map(ToOwned::to_owned), from_fork, run };
             assert_eq!(read(name), event, "{name}");
         }
     }

@@ -27,16 +27,13 @@ pub struct Marker {
     pub key: Key,
     /// The number of the workflow's run, which grows from run to run.
     pub run: Option<u64>,
-    /// A digest of what the text is about.
-    pub state: Option<u64>,
 }
 
 impl Marker {
     /// The body with its marker as the last line.
     pub(super) fn sign(&self, body: &str) -> String {
         let run = self.run.map(|run| format!(" run={run}")).unwrap_or_default();
-        let state = self.state.map(|state| format!(" state={state:016x}")).unwrap_or_default();
-        format!("{}\n\n<!-- pgtrickle-ci:{}{run}{state} -->", body.trim_end(), self.key.0)
+        format!("{}\n\n<!-- pgtrickle-ci:{}{run} -->", body.trim_end(), self.key.0)
     }
 
     /// The text before the marker and the marker itself, where the body's last line is one with this key.
@@ -48,15 +45,8 @@ impl Marker {
         if words.next() != Some(key.0.as_str()) {
             return None;
         }
-        let mut marker = Self { key: key.clone(), run: None, state: None };
-        for word in words {
-            match word.split_once('=') {
-                Some(("run", number)) => marker.run = number.parse().ok(),
-                Some(("state", digest)) => marker.state = u64::from_str_radix(digest, 16).ok(),
-                _ => {}
-            }
-        }
-        Some((text.trim_end(), marker))
+        let run = words.find_map(|word| word.strip_prefix("run=")?.parse().ok());
+        Some((text.trim_end(), Self { key: key.clone(), run }))
     }
 }
 
@@ -70,9 +60,9 @@ mod tests {
 
     #[test]
     fn a_signed_body_is_found_by_its_key_alone() {
-        let marker = Marker { key: key("default"), run: Some(7), state: Some(0xfe) };
+        let marker = Marker { key: key("default"), run: Some(7) };
         let signed = marker.sign("text\n");
-        assert_eq!(signed, "text\n\n<!-- pgtrickle-ci:default run=7 state=00000000000000fe -->");
+        assert_eq!(signed, "text\n\n<!-- pgtrickle-ci:default run=7 -->");
         assert_eq!(Marker::find(&key("default"), &signed), Some(("text", marker.clone())));
         // As GitHub may give it back.
         assert_eq!(Marker::find(&key("default"), &signed.replace('\n', "\r\n")).unwrap().1, marker);

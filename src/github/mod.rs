@@ -10,6 +10,6 @@ mod sticky;
 pub use client::{Client, Patience};
 pub use error::Error;
 pub use event::{Event, Repository, Subject};
-pub use issue::{Night, keep as keep_issue};
+pub use issue::{Night, Verdict, keep as keep_issue};
 pub use marker::{Key, Marker};
 pub use sticky::{Posted, What, post};

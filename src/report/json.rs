@@ -46,6 +46,9 @@ pub struct V1Report {
     /// The commit that was looked at; null where no workflow said it.
     #[serde(default)]
     pub commit: Option<String>,
+    /// The job that made it, with its leg of a matrix, as `gate (dbt: 1.11)`; null where no workflow said it.
+    #[serde(default)]
+    pub leg: Option<String>,
     /// When the command began, RFC 3339.
     pub started_at: String,
     /// How long it took.
@@ -287,6 +290,7 @@ impl From<&Report> for V1Report {
             conclusion: report.conclusion().into(),
             strict: report.strict,
             commit: report.commit.clone(),
+            leg: report.leg.clone(),
             // It fails for years beyond 9999 alone.
             started_at: report.started_at.format(&Rfc3339).unwrap_or_default(),
             elapsed_ms: milliseconds(report.elapsed),

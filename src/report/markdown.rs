@@ -51,6 +51,21 @@ pub fn render_news(report: &Report) -> String {
 
 /// Renders the body in at most `limit` bytes; what cannot be cut takes a few thousand.
 pub fn render_within(report: &Report, limit: usize) -> String {
+    let Body { brief, rest } = body(report, limit);
+    brief + &rest
+}
+
+/// A body in two parts, of which the first may do without the second.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Body {
+    /// The verdict and the problems.
+    pub brief: String,
+    /// All else.
+    pub rest: String,
+}
+
+/// The body in at most `limit` bytes.
+pub(super) fn body(report: &Report, limit: usize) -> Body {
     let (head, foot) = (head(report), foot(report));
     let mut sections = sections(report);
     let mut note = String::new();
@@ -61,8 +76,10 @@ pub fn render_within(report: &Report, limit: usize) -> String {
         section.drop_last();
         note = left_out(&sections);
     }
-    let body: String = sections.iter().map(Section::to_markdown).collect();
-    [head, body, note, foot].concat()
+    let mut sections = sections.iter().map(Section::to_markdown);
+    let brief = head + &sections.next().unwrap_or_default();
+    let rest: String = sections.chain([note, foot]).collect();
+    Body { brief, rest }
 }
 
 /// A part of the body that may lose entries, the last ones first, and vanishes with its last.
@@ -123,12 +140,13 @@ fn left_out(sections: &[Section]) -> String {
     )
 }
 
+/// The problems come first, then what became of the tables, then the plan.
 fn sections(report: &Report) -> Vec<Section> {
     let plan = report.plan.as_ref();
     let sections = [
-        plan.map(changes),
         Some(problems(report)),
         report.rehearsal.as_ref().map(rehearsal),
+        plan.map(changes),
         plan.map(graph),
         plan.map(diffs),
         Some(scripts(report)),
@@ -372,7 +390,7 @@ fn checks(report: &Report) -> Section {
     Section::new("check", 3, before, rows.collect(), "\n</details>\n\n")
 }
 
-fn row(cells: &[String]) -> String {
+pub(super) fn row(cells: &[String]) -> String {
     let cells: Vec<_> = cells.iter().map(|cell| text::markdown_cell(cell)).collect();
     format!("| {} |\n", cells.join(" | "))
 }
@@ -387,11 +405,11 @@ fn icon(verdict: Verdict) -> &'static str {
     }
 }
 
-fn code(name: &str) -> String {
+pub(super) fn code(name: &str) -> String {
     text::markdown_code(&text::clip(name, LONGEST_NAME))
 }
 
-fn prose(message: &str) -> String {
+pub(super) fn prose(message: &str) -> String {
     text::markdown_text(&text::clip(message, LONGEST_TEXT))
 }
 

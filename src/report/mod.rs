@@ -6,6 +6,7 @@ mod diff;
 pub mod freshness;
 pub mod json;
 pub mod junit;
+pub mod legs;
 pub mod markdown;
 mod mermaid;
 mod page;
@@ -33,6 +34,8 @@ pub struct Report {
     pub command: String,
     /// The commit that was looked at, where a workflow said it.
     pub commit: Option<String>,
+    /// The job that made it, with its leg of a matrix, where a workflow said it.
+    pub leg: Option<String>,
     /// The dbt project's name, once it is known.
     pub project: Option<String>,
     /// Where the project was read from, once it was.
@@ -104,6 +107,7 @@ impl Report {
         Self {
             command: command.into(),
             commit: None,
+            leg: None,
             project: None,
             project_source: None,
             selection: None,

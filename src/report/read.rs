@@ -87,6 +87,7 @@ fn report(document: V1Report) -> Result<Report, Unknown> {
         .map_err(|_| ("beginning", document.started_at.clone()))?;
     Ok(Report {
         commit: document.commit,
+        leg: document.leg,
         project: document.project,
         project_source: document
             .project_source

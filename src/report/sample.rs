@@ -25,6 +25,7 @@ pub(super) const HOSTILE_MESSAGE: &str =
 pub(super) fn report() -> Report {
     Report {
         commit: Some("ec26c3e57ca3a959ca5aad62de7213c562f8c821".into()),
+        leg: Some("gate (dbt: 1.11)".into()),
         project: Some("shop".into()),
         project_source: Some(ProjectSource {
             tables: 8,

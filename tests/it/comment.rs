@@ -31,11 +31,12 @@ fn quick() -> Patience {
         answer: Duration::from_secs(5),
         whole: Duration::from_secs(20),
         pause: Duration::from_millis(1),
+        settle: Duration::from_millis(20),
     }
 }
 
 fn marker(run: u64) -> Marker {
-    Marker { key: Key::new("default").unwrap(), run: Some(run), state: None }
+    Marker { key: Key::new("default").unwrap(), run: Some(run) }
 }
 
 fn signed(body: &str, run: u64) -> String {
@@ -43,7 +44,12 @@ fn signed(body: &str, run: u64) -> String {
 }
 
 async fn posted(hub: &Hub, run: u64, body: &str) -> What {
-    post(&client(&hub.address(), quick()), 42, &marker(run), body).await.unwrap().what
+    let compose = |_: &[&str]| Some(body.to_owned());
+    post(&client(&hub.address(), quick()), 42, &marker(run), compose).await.unwrap().what
+}
+
+fn red(_: &[&str]) -> Option<String> {
+    Some("red".into())
 }
 
 #[tokio::test]
@@ -52,11 +58,14 @@ async fn one_comment_is_created_updated_and_left_alone() {
     assert_eq!(posted(&hub, 1, "red").await, What::Created);
     assert_eq!(posted(&hub, 2, "green").await, What::Updated);
     hub.requests(&[]);
-    assert_eq!(posted(&hub, 3, "green").await, What::Unchanged);
+    assert_eq!(posted(&hub, 2, "green").await, What::Unchanged);
     assert_eq!(hub.requests(&["PATCH", "DELETE", "POST /repos"]), [""; 0]);
     assert_eq!(hub.comments(), [signed("green", 2)]);
     assert_eq!(posted(&hub, 1, "an earlier run that ended last").await, What::Later);
     assert_eq!(hub.comments(), [signed("green", 2)]);
+    // The same words of a later run are its own: what is posted in that run joins them.
+    assert_eq!(posted(&hub, 3, "green").await, What::Updated);
+    assert_eq!(hub.comments(), [signed("green", 3)]);
 }
 
 #[tokio::test]
@@ -137,7 +146,7 @@ async fn patience_ends() {
     for _ in 0..9 {
         hub.fail("GET", ResponseTemplate::new(200).set_delay(Duration::from_secs(30)));
     }
-    let error = post(&client(&hub.address(), patience), 42, &marker(1), "red").await.unwrap_err();
+    let error = post(&client(&hub.address(), patience), 42, &marker(1), red).await.unwrap_err();
     assert!(matches!(&error, Error::Busy { reason, .. } if reason == "no answer in time"), "{error}");
 
     // A limit that ends too late is not waited for. One that does not say when wants a minute.
@@ -149,7 +158,7 @@ async fn patience_ends() {
     ] {
         let hub = Hub::new().await;
         hub.fail("GET", answer);
-        let error = post(&client(&hub.address(), quick()), 42, &marker(1), "red").await.unwrap_err();
+        let error = post(&client(&hub.address(), quick()), 42, &marker(1), red).await.unwrap_err();
         assert!(
             matches!(&error, Error::Busy { wait: Some(wait), .. } if wait.as_secs() == seconds),
             "{error}"
@@ -170,7 +179,7 @@ async fn a_connection_that_is_cut_off_is_an_error_in_words() {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n[{\"id\"");
         }
     });
-    let error = post(&client(&address, quick()), 42, &marker(1), "red").await.unwrap_err();
+    let error = post(&client(&address, quick()), 42, &marker(1), red).await.unwrap_err();
     assert!(matches!(error, Error::Busy { .. }), "{error}");
 }
 
@@ -187,7 +196,7 @@ async fn what_stays_refused_is_told_at_once() {
             "POST",
             ResponseTemplate::new(status).set_body_json(serde_json::json!({"message": message})),
         );
-        let error = post(&client(&hub.address(), quick()), 42, &marker(1), "red").await.unwrap_err();
+        let error = post(&client(&hub.address(), quick()), 42, &marker(1), red).await.unwrap_err();
         assert_eq!(error.to_string(), format!("GitHub refused creating the comment: {status} {message}"));
         assert_eq!(hub.requests(&["POST /repos"]).len(), 1);
     }
@@ -197,7 +206,7 @@ async fn what_stays_refused_is_told_at_once() {
 async fn enterprise_has_its_api_elsewhere() {
     let hub = Hub::below("/api/v3").await;
     let client = client(&format!("{}/api/v3/", hub.address()), quick());
-    assert_eq!(post(&client, 42, &marker(1), "red").await.unwrap().what, What::Created);
+    assert_eq!(post(&client, 42, &marker(1), red).await.unwrap().what, What::Created);
     let requests = hub.requests(&["POST"]);
     assert_eq!(requests, ["POST /api/graphql", "POST /api/v3/repos/octo-org/shop/issues/42/comments"]);
     hub.without_graphql();
@@ -207,14 +216,25 @@ async fn enterprise_has_its_api_elsewhere() {
 
 /// A report about the commit with this many failures.
 fn report(dir: &Path, command: &'static str, commit: &str, failures: &[&str]) -> std::path::PathBuf {
+    report_of(dir, command, commit, None, failures)
+}
+
+fn report_of(
+    dir: &Path,
+    command: &'static str,
+    commit: &str,
+    leg: Option<&str>,
+    failures: &[&str],
+) -> std::path::PathBuf {
     let mut report = Report::begin(command, datetime!(2026-11-21 01:02:03 UTC));
     report.project = Some("shop".into());
     report.commit = Some(commit.to_owned());
+    report.leg = leg.map(ToOwned::to_owned);
     report.outcomes.push(Outcome::new(Stage::Scheduler, "scheduler", Verdict::Passed, "ticked"));
     for name in failures {
         report.outcomes.push(Outcome::new(Stage::Freshness, name, Verdict::Failed, "too old"));
     }
-    let file = dir.join("report.json");
+    let file = tempfile::Builder::new().suffix(".json").tempfile_in(dir).unwrap().keep().unwrap().1;
     std::fs::write(&file, json::render(&report)).unwrap();
     file
 }
@@ -266,7 +286,9 @@ async fn every_event_leads_to_the_pull_request() {
             ["POST /repos/octo-org/shop/issues/42/comments"],
             "{event}"
         );
-        assert!(hub.comments()[0].ends_with("\n\n<!-- pgtrickle-ci:default run=7 -->"));
+        // The report of a run that started this one counts as that run's.
+        let run = if event.starts_with("workflow_run") { 30_433_642 } else { 7 };
+        assert!(hub.comments()[0].ends_with(&format!("\n\n<!-- pgtrickle-ci:default run={run} -->")));
         assert_eq!(
             std::fs::read_to_string(&output).unwrap(),
             "comment-url=https://github.com/octo-org/shop/1\n"
@@ -343,12 +365,148 @@ async fn the_nights_have_one_issue() {
     assert_eq!(hub.comments().len(), 0, "nothing is new");
     night(4, &["orders", "customers"]);
     assert!(hub.comments()[0].contains("`customers`: too old"), "{:?}", hub.comments());
-    assert!(hub.issues()[0]["body"].as_str().unwrap().contains("run=4 "));
+    assert!(hub.issues()[0]["body"].as_str().unwrap().ends_with("run=4 -->"));
     night(5, &[]);
     assert_eq!(hub.issues()[0]["state"], "closed");
     assert!(hub.comments()[1].contains("pgtrickle-ci passed"), "{:?}", hub.comments());
     night(6, &["orders"]);
     assert_eq!(hub.issues().len(), 2, "a new bad night has a new issue");
+}
+
+/// Posts the report of a leg, with these tables failing, as that run and attempt.
+async fn post_leg(hub: &Hub, (run, attempt): (u64, u64), matrix: &str, failures: &[&str]) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = report(dir.path(), "run", HEAD, failures);
+    let mut command = workflow(hub, "pull_request", run, &file);
+    command.env("GITHUB_JOB", "gate").env("GITHUB_RUN_ATTEMPT", attempt.to_string());
+    command.env("PGTRICKLE_CI_MATRIX", matrix);
+    tokio::task::spawn_blocking(move || Ran::of(&mut command).expect(0)).await.unwrap();
+}
+
+fn only_comment(hub: &Hub) -> String {
+    let comments = hub.comments();
+    assert_eq!(comments.len(), 1, "{comments:?}");
+    comments.into_iter().next().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_green_leg_leaves_the_red_one_of_its_run() {
+    let hub = Hub::new().await;
+    let (old, new) = (r#"{"dbt": "1.6"}"#, "{\n  \"dbt\": 1.11\n}");
+    post_leg(&hub, (7, 1), old, &["orders"]).await;
+    assert!(only_comment(&hub).contains("### ❌ pgtrickle-ci failed\n"));
+    post_leg(&hub, (7, 1), new, &[]).await;
+    let both = only_comment(&hub);
+    for part in [
+        "### ❌ pgtrickle-ci failed: 1 of 2 reports\n",
+        "| ❌ | `gate (dbt: 1.6)` | run of `shop` | failed: 1 failed, 1 passed |\n",
+        "| ✅ | `gate (dbt: 1.11)` | run of `shop` | passed: 1 passed |\n",
+        "<details open><summary>❌ <code>gate (dbt: 1.6)</code></summary>\n",
+        "<details><summary>✅ <code>gate (dbt: 1.11)</code></summary>\n",
+        "`orders`: too old",
+    ] {
+        assert!(both.contains(part), "{part}\n{both}");
+    }
+    // The leg that is run again replaces itself and nothing else.
+    post_leg(&hub, (7, 2), old, &[]).await;
+    assert!(only_comment(&hub).contains("### ✅ pgtrickle-ci passed: 2 reports\n"), "{}", only_comment(&hub));
+    // What an earlier attempt posts late is not taken.
+    post_leg(&hub, (7, 1), old, &["late"]).await;
+    assert!(!only_comment(&hub).contains("late"));
+    // A new run begins with an empty comment.
+    post_leg(&hub, (8, 1), old, &[]).await;
+    assert!(only_comment(&hub).contains("### ✅ pgtrickle-ci passed\n"), "{}", only_comment(&hub));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_reports_of_one_job_are_both_shown() {
+    let hub = Hub::new().await;
+    post_leg(&hub, (7, 1), "null", &["orders"]).await;
+    post_leg(&hub, (7, 1), "null", &[]).await;
+    assert!(only_comment(&hub).contains("pgtrickle-ci failed: 1 of 2 reports"), "{}", only_comment(&hub));
+    post_leg(&hub, (7, 2), "null", &[]).await;
+    assert!(only_comment(&hub).contains("### ✅ pgtrickle-ci passed\n"), "{}", only_comment(&hub));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_job_that_made_a_report_counts_and_not_the_one_that_posts_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::new().await;
+    for (leg, failures) in [("gate (dbt: 1.6)", &["orders"][..]), ("gate (dbt: 1.11)", &[])] {
+        let file = report_of(dir.path(), "run", HEAD, Some(leg), failures);
+        Ran::of(workflow(&hub, "workflow_run", 9, &file).env("GITHUB_JOB", "comment")).expect(0);
+    }
+    let comment = only_comment(&hub);
+    assert!(
+        comment.contains("| ❌ | `gate (dbt: 1.6)` |") && comment.contains("| ✅ | `gate (dbt: 1.11)` |")
+    );
+}
+
+/// Whoever writes last with what it read first overwrites the others: each of them notices.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn legs_that_post_at_once_are_all_there() {
+    let hub = Hub::new().await;
+    hub.slow(Duration::from_millis(5));
+    let (address, legs) = (hub.address(), 0..8);
+    let post_one = async |leg: usize| {
+        let mine = format!("leg {leg}");
+        let compose = |bodies: &[&str]| {
+            let mut lines: Vec<_> = bodies.iter().flat_map(|body| body.lines()).collect();
+            lines.push(&mine);
+            lines.sort_unstable();
+            lines.dedup();
+            Some(lines.join("\n"))
+        };
+        let patience = Patience { settle: Duration::from_millis(200), ..quick() };
+        post(&client(&address, patience), 42, &marker(1), compose).await.unwrap()
+    };
+    let [a, b, c, d, e, f, g, h] = [0, 1, 2, 3, 4, 5, 6, 7];
+    tokio::join!(
+        post_one(a),
+        post_one(b),
+        post_one(c),
+        post_one(d),
+        post_one(e),
+        post_one(f),
+        post_one(g),
+        post_one(h)
+    );
+    let all: Vec<_> = legs.map(|leg| format!("leg {leg}")).collect();
+    assert_eq!(hub.comments(), [signed(&all.join("\n"), 1)]);
+}
+
+#[tokio::test]
+async fn a_comment_that_others_keep_overwriting_is_an_error() {
+    let hub = Hub::new().await;
+    let round = std::cell::Cell::new(0);
+    // Each round finds that something else has to be there.
+    let compose = |_: &[&str]| {
+        round.set(round.get() + 1);
+        Some(round.get().to_string())
+    };
+    let patience = Patience { whole: Duration::from_millis(100), ..quick() };
+    let error = post(&client(&hub.address(), patience), 42, &marker(1), compose).await.unwrap_err();
+    assert!(matches!(error, Error::Overwritten), "{error}");
+}
+
+#[tokio::test]
+async fn one_job_of_the_night_does_not_close_the_issue_of_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::new().await;
+    let night = |run: u64, leg: &str, failures: &[&str]| {
+        let file = report_of(dir.path(), "check", HEAD, Some(leg), failures);
+        Ran::of(&mut workflow(&hub, "schedule", run, &file)).expect(0);
+    };
+    let state = || hub.issues().iter().map(|issue| issue["state"].clone()).collect::<Vec<_>>();
+    night(1, "check (eu)", &["orders"]);
+    night(1, "check (us)", &[]);
+    assert_eq!(state(), ["open"]);
+    assert_eq!(hub.comments(), [""; 0], "the other job has nothing to tell");
+    night(2, "check (us)", &[]);
+    night(2, "check (eu)", &["orders"]);
+    assert_eq!((state(), hub.comments().len()), (vec!["open".into()], 0), "nothing is new");
+    night(3, "check (eu)", &[]);
+    assert_eq!((state(), hub.comments().len()), (vec!["closed".into()], 1));
 }
 
 #[test]

@@ -30,7 +30,9 @@ for name in sys.argv[2:]:
 ";
 
 fn schema() -> PathBuf {
-    let arguments = ["metadata", "--format-version", "1", "--locked", "--offline"];
+    // Of this platform's crates only: the build fetched no others.
+    let arguments =
+        ["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", "host-tuple"];
     let mut cargo = Command::new(env!("CARGO"));
     let said = Ran::of(cargo.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"))).expect(0).stdout;
     let metadata: serde_json::Value = serde_json::from_str(&said).unwrap();

@@ -25,6 +25,7 @@ struct State {
     log: Vec<String>,
     created: u64,
     no_graphql: bool,
+    delay: std::time::Duration,
 }
 
 /// The stand-in; it ends with this value.
@@ -88,6 +89,11 @@ impl Hub {
     /// The next request of this method is carried out, and then gets this answer.
     pub fn lose(&self, method: &'static str, answer: ResponseTemplate) {
         self.state.lock().unwrap().mishaps.push(Mishap { method, done: true, answer });
+    }
+
+    /// Every answer takes so long.
+    pub fn slow(&self, delay: std::time::Duration) {
+        self.state.lock().unwrap().delay = delay;
     }
 
     /// It knows no GraphQL.
@@ -207,6 +213,7 @@ impl Respond for Answer {
             return mishap.answer.clone();
         }
         let (status, answer) = state.answer(method, path, request.url.query().unwrap_or_default(), &body);
-        mishap.map_or_else(|| ResponseTemplate::new(status).set_body_json(answer), |mishap| mishap.answer)
+        let answer = ResponseTemplate::new(status).set_body_json(answer).set_delay(state.delay);
+        mishap.map_or(answer, |mishap| mishap.answer)
     }
 }

@@ -1,0 +1,450 @@
+//! One comment for all the reports of a workflow run: each job and each leg of a matrix has a part of its own.
+//!
+//! The comment is its own memory. Every part begins with a hidden line that says whose it is, so that a job that posts
+//! later finds the parts of the others and keeps them. What other people wrote cannot forge such a line: text from
+//! outside loses the beginning of every HTML comment, and `<` and `>` are escaped in the line itself.
+
+use std::{
+    fmt::Write as _,
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use super::{
+    Report, json,
+    markdown::{self, Body, code, prose, row},
+    text, words,
+};
+use crate::model::Outcome;
+
+const LEG: &str = "<!-- pgtrickle-ci-leg ";
+/// The end of a hidden line that no part follows.
+const BARE: &str = " /-->";
+const REST: &str = "<!-- pgtrickle-ci-rest -->";
+const END: &str = "<!-- pgtrickle-ci-end -->";
+const FULL: &str = "<!-- pgtrickle-ci-full -->";
+
+/// How much of a job's name is kept, in characters.
+const LONGEST_LEG: usize = 80;
+/// How many rows the table has for what failed, and for what passed.
+const MOST_FAILED: usize = 100;
+const MOST_PASSED: usize = 20;
+/// What the table and the hidden lines take, in bytes, roughly.
+const FRAME: usize = 2_000;
+
+/// When a report was made: GitHub counts a workflow's runs, and the attempts of each run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Turn {
+    /// The run's number, which grows from run to run.
+    pub run: u64,
+    /// The attempt, from 1: it grows when a run, or some of its jobs, are run again.
+    pub attempt: u64,
+}
+
+/// The name of a job, with its leg of a matrix as the workflow's `toJSON(matrix)`: `gate (dbt: 1.11, os: linux)`.
+pub fn name(job: &str, matrix: &str) -> String {
+    let values = match serde_json::from_str(matrix) {
+        Ok(Json::Object(values)) => {
+            values.iter().map(|(key, value)| format!("{key}: {}", shown(value))).collect()
+        }
+        Ok(_) => Vec::new(),
+        // Not what a workflow gives, but it tells the legs apart.
+        Err(_) => Vec::from_iter((!matrix.trim().is_empty()).then(|| matrix.trim().to_owned())),
+    };
+    if values.is_empty() { job.to_owned() } else { format!("{job} ({})", values.join(", ")) }
+}
+
+/// A value of a matrix: bare where that cannot be mistaken for several.
+fn shown(value: &Json) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || " ._-+/:@*".contains(c);
+    match value {
+        Json::String(text) if text.chars().all(is_plain) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// A report on its way into the comment.
+#[derive(Clone, Copy, Debug)]
+pub struct Posting<'a> {
+    /// The report.
+    pub report: &'a Report,
+    /// The job that made it, as [`name`] says.
+    pub leg: &'a str,
+    /// When.
+    pub turn: Turn,
+}
+
+/// What the comment becomes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Composed {
+    /// Its text.
+    pub text: String,
+    /// Whether every report in it passed.
+    pub passed: bool,
+    /// Whether this report's problems are others than those of the one that it replaces.
+    pub is_news: bool,
+}
+
+impl Posting<'_> {
+    /// The text of one comment with this report and all that stand in `bodies`, in at most `limit` bytes. A report gives
+    /// way to a later one of the same job, and to no other. `None` where a later one is there already.
+    pub fn compose(&self, bodies: &[&str], limit: usize) -> Option<Composed> {
+        let mine = Label::of(self);
+        let mut legs: Vec<Leg> = bodies.iter().flat_map(|body| read(body)).collect();
+        if legs.iter().any(|leg| leg.label.replaces(&mine)) {
+            return None;
+        }
+        let before = legs.iter().map(|leg| &leg.label).find(|label| mine.replaces(label) || mine == **label);
+        let is_news = mine.problems != before.map_or_else(no_problems, |label| label.problems);
+        if !legs.iter().any(|leg| leg.label == mine) {
+            let others: usize = legs.iter().map(Leg::len).sum();
+            let share = (limit / (legs.len() + 1)).max(limit.saturating_sub(others)).saturating_sub(FRAME);
+            legs.push(Leg { body: markdown::body(self.report, share), label: mine });
+        }
+        let labels: Vec<_> = legs.iter().map(|leg| leg.label.clone()).collect();
+        legs.retain(|leg| !labels.iter().any(|other| other.replaces(&leg.label)));
+        legs.sort_by(|a, b| a.label.cmp(&b.label));
+        legs.dedup_by(|a, b| a.label == b.label);
+        let mut is_full = bodies.iter().any(|body| body.contains(FULL));
+        let passed = legs.iter().all(|leg| leg.label.passed);
+        let mut text = render(&legs, is_full);
+        while text.len() > limit && drop_least(&mut legs, &mut is_full) {
+            text = render(&legs, is_full);
+        }
+        Some(Composed { text, passed, is_news })
+    }
+}
+
+/// Short, because a comment may hold hundreds.
+fn digest(things: impl IntoIterator<Item = impl Hash>) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    things.into_iter().for_each(|thing| thing.hash(&mut hasher));
+    u32::try_from(hasher.finish() >> 32).unwrap_or_default()
+}
+
+fn no_problems() -> u32 {
+    digest([(); 0])
+}
+
+/// Whose a part is. The order is that of the comment: what failed comes first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Label {
+    passed: bool,
+    leg: String,
+    command: String,
+    project: Option<String>,
+    turn: Turn,
+    /// Two reports of one job are two, however alike their names are.
+    digest: u32,
+    /// A digest of what is wrong.
+    problems: u32,
+    /// The verdict in a few words.
+    said: String,
+}
+
+impl Label {
+    fn of(posting: &Posting<'_>) -> Self {
+        let Posting { report, leg, turn } = *posting;
+        let is_bad = |outcome: &&Outcome| outcome.verdict.is_bad();
+        let problems = report.outcomes.iter().filter(is_bad).map(|outcome| (outcome.stage, &outcome.subject));
+        Self {
+            passed: report.passed(),
+            leg: text::clip(leg, LONGEST_LEG),
+            command: text::clip(&report.command, LONGEST_LEG),
+            project: report.project.as_deref().map(|project| text::clip(project, LONGEST_LEG)),
+            turn,
+            digest: digest([json::render(report)]),
+            problems: digest(problems),
+            said: format!("{}: {}", report.conclusion(), words::tally(report.tally())),
+        }
+    }
+
+    /// Whether this is a later report of the same work. A run that ended early may not know its project.
+    fn replaces(&self, other: &Self) -> bool {
+        let is_same_project =
+            self.project == other.project || self.project.is_none() || other.project.is_none();
+        self.leg == other.leg && self.command == other.command && is_same_project && self.turn > other.turn
+    }
+
+    fn icon(&self) -> &'static str {
+        if self.passed { "✅" } else { "❌" }
+    }
+
+    fn hidden(&self, end: &str) -> String {
+        // Its keys are field names, so there is nothing that JSON could not hold.
+        let json = serde_json::to_string(self).expect("a label is plain data");
+        format!("{LEG}{}{end}", json.replace('<', "\\u003c").replace('>', "\\u003e"))
+    }
+
+    fn row(&self) -> String {
+        let project = self.project.as_deref().map(|project| format!(" of {}", code(project)));
+        let ran = format!("{}{}", prose(&self.command), project.unwrap_or_default());
+        row(&[self.icon().to_owned(), code(&self.leg), ran, prose(&self.said)])
+    }
+}
+
+/// A part of the comment.
+struct Leg {
+    label: Label,
+    body: Body,
+}
+
+impl Leg {
+    fn len(&self) -> usize {
+        self.body.brief.len() + self.body.rest.len()
+    }
+
+    fn marked(&self) -> String {
+        let Body { brief, rest } = &self.body;
+        if brief.is_empty() {
+            return format!("{}\n", self.label.hidden(BARE));
+        }
+        let rest = if rest.is_empty() { String::new() } else { format!("{REST}\n{rest}") };
+        format!("{}\n{brief}{rest}{END}\n", self.label.hidden(" -->"))
+    }
+
+    /// Folded, but for what failed.
+    fn folded(&self) -> String {
+        if self.body.brief.is_empty() {
+            return self.marked();
+        }
+        let open = if self.label.passed { "" } else { " open" };
+        let (icon, name) = (self.label.icon(), text::html_code(&self.label.leg));
+        format!("<details{open}><summary>{icon} {name}</summary>\n\n{}\n</details>\n\n", self.marked())
+    }
+}
+
+fn render(legs: &[Leg], is_full: bool) -> String {
+    match legs {
+        [leg] if !is_full => leg.marked(),
+        _ => format!("{}{}", head(legs, is_full), legs.iter().map(Leg::folded).collect::<String>()),
+    }
+}
+
+fn head(legs: &[Leg], is_full: bool) -> String {
+    let (passed, failed): (Vec<_>, Vec<_>) = legs.iter().partition(|leg| leg.label.passed);
+    let reports = words::count(legs.len(), "report");
+    let mut head = if failed.is_empty() {
+        format!("### ✅ pgtrickle-ci passed: {reports}\n\n")
+    } else {
+        format!("### ❌ pgtrickle-ci failed: {} of {reports}\n\n", failed.len())
+    };
+    head.push_str("| | Job | Command | Result |\n|---|---|---|---|\n");
+    for (legs, most, word) in [(failed, MOST_FAILED, "failed"), (passed, MOST_PASSED, "passed")] {
+        head.extend(legs.iter().take(most).map(|leg| leg.label.row()));
+        if legs.len() > most {
+            let others = format!("{} others", legs.len() - most);
+            head.push_str(&row(&[legs[0].label.icon().to_owned(), others, String::new(), word.to_owned()]));
+        }
+    }
+    head.push('\n');
+    let short = legs.iter().filter(|leg| leg.body.rest.is_empty()).count();
+    if short > 0 {
+        let _ = write!(
+            head,
+            "**Left out for length:** details of {}. The summary of each job has them.\n\n",
+            words::count(short, "report")
+        );
+    }
+    if is_full {
+        let _ =
+            write!(head, "{FULL}\n**There are more reports than fit here:** see the jobs of the run.\n\n");
+    }
+    head
+}
+
+/// Shortens the last part that can be: its details, then its problems, then all of it. What failed comes first and so is
+/// kept longest. False where nothing is left to drop.
+fn drop_least(legs: &mut Vec<Leg>, is_full: &mut bool) -> bool {
+    if let Some(leg) = legs.iter_mut().rev().find(|leg| !leg.body.rest.is_empty()) {
+        leg.body.rest.clear();
+    } else if let Some(leg) = legs.iter_mut().rev().find(|leg| !leg.body.brief.is_empty()) {
+        leg.body.brief.clear();
+    } else {
+        *is_full = true;
+        return legs.pop().is_some();
+    }
+    true
+}
+
+/// The parts of a comment, as [`Leg::marked`] writes them and GitHub gives them back.
+fn read(body: &str) -> Vec<Leg> {
+    let mut legs = Vec::new();
+    let mut open: Option<Leg> = None;
+    let mut in_rest = false;
+    for line in body.lines().map(str::trim_end) {
+        let label = line.strip_prefix(LEG);
+        if let Some(json) = label.and_then(|label| label.strip_suffix(BARE)) {
+            legs.extend(leg(json));
+        } else if let Some(json) = label.and_then(|label| label.strip_suffix(" -->")) {
+            open = leg(json);
+            in_rest = false;
+        } else if line == END {
+            legs.extend(open.take());
+        } else if line == REST {
+            in_rest = true;
+        } else if let Some(leg) = &mut open {
+            let part = if in_rest { &mut leg.body.rest } else { &mut leg.body.brief };
+            part.push_str(line);
+            part.push('\n');
+        }
+    }
+    legs
+}
+
+fn leg(label: &str) -> Option<Leg> {
+    serde_json::from_str(label).ok().map(|label| Leg { label, body: Body::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{Stage, Verdict},
+        report::sample::{self, HOSTILE_MESSAGE, HOSTILE_NAME},
+    };
+
+    const LIMIT: usize = markdown::COMMENT_LIMIT;
+
+    fn report(failures: usize) -> Report {
+        let mut report = sample::report();
+        report.outcomes.retain(|outcome| !outcome.verdict.is_bad());
+        for number in 0..failures {
+            let subject = format!("table_{number}");
+            let outcome =
+                Outcome::new(Stage::Freshness, subject, Verdict::Failed, HOSTILE_MESSAGE.repeat(20));
+            report.outcomes.push(outcome);
+        }
+        report
+    }
+
+    fn add(text: &str, leg: &str, turn: (u64, u64), report: &Report) -> Option<Composed> {
+        let (run, attempt) = turn;
+        Posting { report, leg, turn: Turn { run, attempt } }.compose(&[text], LIMIT)
+    }
+
+    #[test]
+    fn a_job_is_named_with_its_leg_of_the_matrix() {
+        for (matrix, wanted) in [
+            ("", "gate"),
+            ("null", "gate"),
+            ("{}", "gate"),
+            (r#"{"dbt": "1.11", "os": "ubuntu-24.04"}"#, "gate (dbt: 1.11, os: ubuntu-24.04)"),
+            (r#"{"dbt": 1.10}"#, "gate (dbt: 1.1)"),
+            (r#"{"a": "1, b: 2"}"#, r#"gate (a: "1, b: 2")"#),
+            (r#"{"a": {"b": [true, null]}}"#, r#"gate (a: {"b":[true,null]})"#),
+            ("not JSON", "gate (not JSON)"),
+        ] {
+            assert_eq!(name("gate", matrix), wanted);
+        }
+    }
+
+    #[test]
+    fn posting_the_same_report_again_changes_nothing() {
+        let mut text = String::new();
+        for (leg, failures) in [("a", 0), ("b", 2), ("c", 0)] {
+            text = add(&text, leg, (1, 1), &report(failures)).unwrap().text;
+            // As GitHub may give it back.
+            for there in [text.clone(), text.replace('\n', "\r\n")] {
+                assert_eq!(add(&there, leg, (1, 1), &report(failures)).unwrap().text, text);
+            }
+        }
+        assert_eq!(read(&text).len(), 3);
+        assert!(!add(&text, "a", (1, 1), &report(0)).unwrap().passed);
+    }
+
+    #[test]
+    fn a_report_gives_way_to_a_later_one_of_its_job_only() {
+        let mut early = report(1);
+        // It ended before it knew.
+        early.project = None;
+        let text = add("", "a", (1, 1), &early).unwrap().text;
+        let text = add(&text, "b", (1, 1), &report(1)).unwrap().text;
+        let text = add(&text, "a", (1, 2), &report(0)).unwrap().text;
+        let labels: Vec<_> = read(&text).into_iter().map(|leg| (leg.label.leg, leg.label.passed)).collect();
+        assert_eq!(labels, [("b".to_owned(), false), ("a".to_owned(), true)]);
+        assert_eq!(add(&text, "a", (1, 1), &early), None);
+        let mut other = report(1);
+        other.command = "verify".into();
+        let text = add(&text, "a", (1, 3), &other).unwrap().text;
+        assert_eq!(read(&text).len(), 3, "another command is other work");
+    }
+
+    #[test]
+    fn duplicates_become_one_comment_with_the_later_of_each() {
+        let one = add("", "a", (1, 1), &report(1)).unwrap().text;
+        let other = add("", "a", (1, 2), &report(0)).unwrap().text;
+        let report = report(0);
+        let mine = Posting { report: &report, leg: "b", turn: Turn { run: 1, attempt: 1 } };
+        let composed = mine.compose(&[&one, &other], LIMIT).unwrap();
+        let legs: Vec<_> = read(&composed.text).into_iter().map(|leg| leg.label.leg).collect();
+        assert_eq!((legs, composed.passed), (vec!["a".to_owned(), "b".to_owned()], true));
+    }
+
+    #[test]
+    fn only_other_problems_are_news() {
+        let red = add("", "a", (1, 1), &report(1)).unwrap();
+        assert!(red.is_news);
+        assert!(!add(&red.text, "a", (2, 1), &report(1)).unwrap().is_news);
+        assert!(add(&red.text, "a", (2, 1), &report(2)).unwrap().is_news);
+        assert!(add(&red.text, "a", (2, 1), &report(0)).unwrap().is_news);
+        assert!(!add(&red.text, "b", (2, 1), &report(0)).unwrap().is_news);
+    }
+
+    #[test]
+    fn many_legs_fit_and_what_failed_is_kept_longest() {
+        let mut text = String::new();
+        let run = 29_679_449_526;
+        for number in 0..256 {
+            let failures = if number % 16 == 0 { 60 } else { 0 };
+            text = add(&text, &format!("gate ({number})"), (run, 1), &report(failures)).unwrap().text;
+            assert!(text.len() <= LIMIT, "{} bytes with {number}", text.len());
+        }
+        assert!(text.starts_with("### ❌ pgtrickle-ci failed: 16 of 256 reports\n"), "{}", &text[..200]);
+        for number in (0..256).step_by(16) {
+            assert!(text.contains(&format!("| ❌ | `gate ({number})` |")), "{number}");
+        }
+        assert!(text.contains("| ✅ | 220 others |  | passed |\n"), "{text}");
+        assert!(text.contains("**Left out for length:** details of"), "{text}");
+    }
+
+    #[test]
+    fn more_hostile_names_than_fit_are_said_to_be_there() {
+        let mut text = String::new();
+        for number in 0..256 {
+            text = add(&text, &format!("{number}{}", "<-->\u{1F600}".repeat(30)), (1, 1), &report(1))
+                .unwrap()
+                .text;
+            assert!(text.len() <= LIMIT);
+        }
+        assert!(text.contains("**There are more reports than fit here:**"));
+        assert!(add(&text, "x", (1, 1), &report(0)).unwrap().text.contains("**There are more reports"));
+    }
+
+    #[test]
+    fn a_hostile_name_ends_no_hidden_line_and_forges_none() {
+        let forged =
+            Label::of(&Posting { report: &report(0), leg: "forged", turn: Turn::default() }).hidden(" -->");
+        for evil in [HOSTILE_NAME, "-->", "\n<!-- pgtrickle-ci-end -->\n", &forged] {
+            let mut hostile = report(1);
+            hostile.project = Some(evil.to_owned());
+            hostile.outcomes[0].message = evil.to_owned();
+            let text = add("", evil, (1, 1), &hostile).unwrap().text;
+            let text = add(&text, "other", (1, 1), &report(0)).unwrap().text;
+            let legs = read(&text);
+            let names: Vec<_> = legs.iter().map(|leg| leg.label.leg.clone()).collect();
+            assert_eq!(names, [text::clip(evil, LONGEST_LEG), "other".to_owned()]);
+            let html = comrak::markdown_to_html(&text, &{
+                let mut options = comrak::Options::default();
+                options.extension.table = true;
+                options.render.r#unsafe = true;
+                options
+            });
+            assert_eq!(html.matches("<!--").count(), html.matches("-->").count(), "{html}");
+            assert!(!html.contains("<script") && !html.contains("<img"), "{html}");
+            assert_eq!(html.matches("<details").count(), html.matches("</details>").count());
+        }
+    }
+}
