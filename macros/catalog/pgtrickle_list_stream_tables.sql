@@ -52,7 +52,7 @@
       'owner', owner,
       'maker', case owner
         when 'another project' then mark ->> 'dbt_project'
-        when 'another target' then coalesce((mark ->> 'target') || ' (schema ' || (mark ->> 'schema') || ')', 'schema ' || pgt_schema)
+        when 'another target' then coalesce((mark ->> 'target') || ' (schema ' || (mark ->> 'schema') || ')', 'of schema ' || pgt_schema)
       end
     )::text
     from owned

@@ -19,7 +19,6 @@
     {%- for name in dropped -%}
       {%- do log('dropped ' ~ name, info=true) -%}
     {%- endfor -%}
-    {%- do log('dropped ' ~ dropped | length ~ ' stream tables of ' ~ project_name ~ ' for the target ' ~ target.name ~ ' (schema ' ~ target.schema ~ ')', info=true) -%}
-    {%- do dbt_pgtrickle.pgtrickle_log_left(tables | rejectattr('owner', 'in', ['ours', 'the engine']) | list) -%}
+    {%- do dbt_pgtrickle.pgtrickle_log_done('dropped', dropped | length, tables | rejectattr('owner', 'in', ['ours', 'the engine']) | list) -%}
   {%- endif -%}
 {% endmacro %}

@@ -26,7 +26,6 @@
         {%- do refreshed.append(table.name) -%}
       {%- endif -%}
     {%- endfor -%}
-    {%- do log('refreshed ' ~ refreshed | length ~ ' stream tables of ' ~ project_name ~ ' for the target ' ~ target.name ~ ' (schema ' ~ target.schema ~ ')', info=true) -%}
-    {%- do dbt_pgtrickle.pgtrickle_log_left(left) -%}
+    {%- do dbt_pgtrickle.pgtrickle_log_done('refreshed', refreshed | length, left) -%}
   {%- endif -%}
 {% endmacro %}
