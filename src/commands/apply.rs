@@ -6,7 +6,7 @@ use crate::{
     Error,
     cli::ApplyArgs,
     commands::{
-        connect,
+        connect, owner,
         plan::{against, desired},
     },
     config::Config,
@@ -65,11 +65,12 @@ async fn fresh(
     let client =
         connect(&config.server(&args.server, &args.desired.models.project)?, &args.server, report).await?;
     client.lock().await?;
-    let (plan, standing) = against(&client, &project, &config.policy(&args.policy, &project.name)).await?;
+    let policy = config.policy(&args.policy, owner(config, &args.desired.models, &project)?);
+    let (plan, standing) = against(&client, &project, &policy).await?;
     let plan = plan.narrowed(selected.as_ref(), &project.tables);
     report.engine = Some((&standing.server).into());
     let stops = plan.stop_outcomes();
-    let actions = plan::actions(&plan, &project.tables, &standing.tables, &project.name);
+    let actions = plan::actions(&plan, &project.tables, &standing.tables, &policy.owner);
     report.plan = Some(plan);
     if stops.is_empty() {
         return Ok(Some((client, actions)));

@@ -34,7 +34,7 @@ use crate::{
     config::Config,
     dbt::{self, ManifestFile},
     exit::Exit,
-    model::{Outcome, Stage, Verdict},
+    model::{Outcome, Owner, Stage, TargetName, Verdict},
     output::{self, Ui},
     pg::{self, Client},
     project::{Project, Reading},
@@ -243,6 +243,26 @@ fn target(config: &Config, project: &ProjectArgs, file: &dbt::ProjectFile) -> Re
         sslrootcert: None,
     };
     Ok(dbt::Target { profile, name, endpoint, schema: "public".into(), threads: 4 })
+}
+
+/// The project as the owner of its tables. The target is the one that the manifest was compiled for as far as that is known:
+/// a manifest that was named may be of any, unless the target was named, too.
+fn owner(config: &Config, models: &ModelsArgs, project: &Project) -> Result<Owner, Error> {
+    let is_known = models.manifest.manifest.is_none() || models.project.target.is_some();
+    let target = if is_known { config.profile(&models.project, true)? } else { None };
+    Ok(owner_for(project, target.as_ref()))
+}
+
+/// The project as the owner of its tables under this target.
+fn owner_for(project: &Project, target: Option<&dbt::Target>) -> Owner {
+    // A variable that is not set leaves an empty text.
+    let target = target.filter(|target| !target.schema.is_empty() && !target.name.is_empty());
+    let models = project.graph.schemas_of_models().map(ToOwned::to_owned);
+    Owner {
+        project: project.name.clone(),
+        target: target.map(|target| TargetName { name: target.name.clone(), schema: target.schema.clone() }),
+        schemas: models.chain(target.map(|target| target.schema.clone())).collect(),
+    }
 }
 
 /// The project to look at, compiled where dbt never did that; `None` where there is none and a server was named outright.

@@ -11,14 +11,14 @@ use crate::{
     commands::{
         ReadManifest,
         base::{Base, base},
-        connect, manifest_file, read_manifest,
+        connect, manifest_file, owner, read_manifest,
         selection::{selected, selector},
         target,
     },
     config::Config,
     dbt::{self, Dbt, ManifestFile, ProjectFile, Target},
     exit::Exit,
-    model::{Deployed, Health, Mark, Relation, Storage},
+    model::{Deployed, Health, Mark, Owner, Relation, Storage},
     output,
     pg::{Client, Standing},
     plan::{self, Answers, Plan, Policy, Refusal, saved::Saved},
@@ -37,10 +37,14 @@ pub(super) async fn plan(config: &Config, args: &PlanArgs, report: &mut Report) 
     };
     let (project, selected) = desired(config, &args.desired, &args.server, before.as_ref()).await?;
     report.project = Some(project.name.clone());
-    let policy = config.policy(&args.policy, &project.name);
+    let owner = owner(config, &args.desired.models, &project)?;
     let plan = if let Some(base) = &base {
         report.target = Some(base.name.clone());
         let (tables, notes) = before.map(|before| (before.tables, before.notes)).unwrap_or_default();
+        // Whatever the schema: it is the same target's.
+        let schemas = tables.iter().map(|deployed| deployed.table.relation.schema.clone());
+        let owner = Owner { schemas: owner.schemas.into_iter().chain(schemas).collect(), ..owner };
+        let policy = config.policy(&args.policy, owner);
         let mut plan = Plan::between(&project.tables, &tables, &Answers::default(), &policy)?
             .with_readers(&project)
             .narrowed(selected.as_ref(), &project.tables);
@@ -50,11 +54,13 @@ pub(super) async fn plan(config: &Config, args: &PlanArgs, report: &mut Report) 
         let client =
             connect(&config.server(&args.server, &args.desired.models.project)?, &args.server, report)
                 .await?;
+        let policy = config.policy(&args.policy, owner);
         let (plan, standing) = against(&client, &project, &policy).await?;
         let plan = plan.narrowed(selected.as_ref(), &project.tables);
         report.engine = Some((&standing.server).into());
         if let Some(file) = &args.out {
-            let saved = Saved::new(&project, client.endpoint().to_string(), &standing.tables, &plan);
+            let saved =
+                Saved::new(&project, &policy.owner, client.endpoint().to_string(), &standing.tables, &plan);
             output::to_file(file, &saved.to_text())?;
             config.ui.say(&format!("wrote {}", file.display()));
         }
@@ -185,7 +191,7 @@ pub(super) async fn against(
 
 /// A project as it would stand in a server that it had just been deployed to.
 fn as_deployed(project: Project) -> Vec<Deployed> {
-    let mark = |unique_id: String| Mark { dbt_project: project.name.clone(), unique_id };
+    let mark = |unique_id: String| Mark { dbt_project: project.name.clone(), unique_id, target: None };
     project
         .tables
         .into_iter()

@@ -132,6 +132,12 @@ impl Graph {
         self.nodes.iter().map(|node| &node.relation)
     }
 
+    /// The schemas that its models are in, or would be.
+    pub fn schemas_of_models(&self) -> impl Iterator<Item = &str> {
+        let models = self.nodes.iter().filter(|node| node.kind != "seed" && node.kind != "snapshot");
+        models.map(|node| node.relation.schema.as_str())
+    }
+
     /// Where its stream tables are, or would be.
     pub fn stream_tables(&self) -> impl Iterator<Item = &Relation> {
         self.nodes.iter().filter(|node| node.kind == "stream_table").map(|node| &node.relation)
