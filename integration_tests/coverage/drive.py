@@ -14,8 +14,9 @@ from scenes.edges import older_server, removed, switched, together
 from scenes.models import changed, created, prepare, recreated, unchanged
 from scenes.operations import broken, operations
 from scenes.targets import marked, targets
+from scenes.views import views
 
-SCENES = [prepare, created, unchanged, changed, recreated, operations, broken, around, freshness, older_server, removed, targets, marked, together, switched]
+SCENES = [prepare, created, unchanged, changed, recreated, operations, broken, around, freshness, older_server, removed, targets, marked, views, together, switched]
 
 
 def main():

@@ -17,6 +17,10 @@
         one and stops; given its query anew, it finds the new one (docs/pg_trickle.md, Source DDL). -#}
     {%- do reasons.append('a source was replaced') -%}
     {%- do alter.update({'query': query}) -%}
+  {%- elif deployed.get('needs_reinit') -%}
+    {#- The engine would fill it again when it is due, as after CREATE OR REPLACE of a view that it reads. -#}
+    {%- do reasons.append('a source was changed') -%}
+    {%- do alter.update({'query': query}) -%}
   {%- endif -%}
 
   {%- for name, value in dbt_pgtrickle.pgtrickle_settings_to_apply(deployed, settings).items() -%}

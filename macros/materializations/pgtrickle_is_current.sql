@@ -5,6 +5,7 @@
     and not should_full_refresh()
     and deployed.mark == mark
     and not deployed.lost_source
+    and not deployed.get('needs_reinit')
     and dbt_pgtrickle.pgtrickle_same_query(deployed.query, query)
     and not dbt_pgtrickle.pgtrickle_differing_settings(deployed, settings)
   ) -}}

@@ -99,7 +99,7 @@ impl Graph {
             if wanted(parent) {
                 found.insert(parent.relation.clone());
             }
-            if parent.kind == "view" || parent.kind == "ephemeral" {
+            if is_view(&parent.kind) || parent.kind == "ephemeral" {
                 open.extend(&parent.parents);
             }
         }
@@ -159,6 +159,12 @@ impl Graph {
     fn number(&self, id: &str) -> Option<usize> {
         self.nodes.binary_search_by(|node| node.id.as_str().cmp(id)).ok()
     }
+}
+
+/// Whether models of this materialization are views: dbt's own, made anew at every run, or this package's, which stays while
+/// its definition stays.
+pub(crate) fn is_view(kind: &str) -> bool {
+    matches!(kind, "view" | "stable_view")
 }
 
 impl Node {
