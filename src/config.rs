@@ -315,10 +315,10 @@ impl Config {
     }
 
     /// What may be lost. The flags and the file add up: both are permissions that somebody gave.
-    pub fn policy(&self, policy: &cli::PolicyArgs, project: &str) -> crate::plan::Policy {
+    pub fn policy(&self, policy: &cli::PolicyArgs, owner: crate::model::Owner) -> crate::plan::Policy {
         let both = |flag: &[String], file: &[String]| flag.iter().chain(file).cloned().collect();
         crate::plan::Policy {
-            project: project.to_owned(),
+            owner,
             allow_drop: both(&policy.allow_drop, &self.file.plan.allow_drop),
             allow_recreate: both(&policy.allow_recreate, &self.file.plan.allow_recreate),
         }

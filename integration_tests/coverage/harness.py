@@ -137,6 +137,11 @@ class Server:
         check(rows, f"there is no stream table {name}")
         return rows[0][0]
 
+    def mark(self, name):
+        """Who made a stream table of the schema coverage, as it is written on its trigger."""
+        rows = self("select obj_description(oid, 'pg_trigger')::json from pg_trigger where tgname = 'pgt_dml_guard' and tgrelid = %s::regclass", f"coverage.{name}")
+        return rows[0][0]
+
     def tables(self):
         return {name for (name,) in self("select pgt_name from pgtrickle.pgt_stream_tables where pgt_schema <> 'pgtrickle'")}
 

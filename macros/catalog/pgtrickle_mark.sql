@@ -1,4 +1,7 @@
-{# Who made a stream table, as it is written on the table. Readers parse it as JSON; it is compared as text here. #}
+{#
+  Who made a stream table, and for which target: what pgtrickle_write_mark writes, as JSON, and pgtrickle_get_stream_table
+  reads. `pgtrickle-ci apply` writes the same.
+#}
 {% macro pgtrickle_mark() %}
-  {{- return('{"dbt_project": "' ~ project_name ~ '", "unique_id": "' ~ model.unique_id ~ '"}') -}}
+  {{- return({'dbt_project': project_name, 'unique_id': model.unique_id, 'target': target.name, 'schema': target.schema}) -}}
 {% endmacro %}

@@ -1,6 +1,9 @@
 {# Carries out a change and returns what was done: ALTER (what) or RECREATE (why). #}
 {% macro pgtrickle_apply(target, query, settings, deployed, change, engine) %}
   {%- set recreate = change.recreate -%}
+  {%- if 'query' in change.alter -%}
+    {%- do recreate.extend(dbt_pgtrickle.pgtrickle_obstacles(deployed, query)) -%}
+  {%- endif -%}
   {%- if 'query' in change.alter and 'query' not in engine.parameters.get('alter_stream_table', []) -%}
     {%- do recreate.append('query, which pg_trickle ' ~ engine.version ~ ' cannot alter') -%}
   {%- endif -%}
@@ -14,5 +17,8 @@
   {%- do dbt_pgtrickle.pgtrickle_drop_stream_table(target, cascade=dependants | length > 0) -%}
   {%- do dbt_pgtrickle.pgtrickle_forget_views(target, dependants) -%}
   {%- do dbt_pgtrickle.pgtrickle_create_stream_table(target, query, settings, engine) -%}
+  {%- for reason in change.reasons if reason.startswith('taken over') -%}
+    {%- do recreate.append(reason) -%}
+  {%- endfor -%}
   {{- return('RECREATE (' ~ recreate | join(', ') ~ ')') -}}
 {% endmacro %}

@@ -15,7 +15,7 @@
   {% do run_hooks(pre_hooks, inside_transaction=True) %}
 
   {% if contract and contract.enforced %}
-    {% do get_assert_columns_equivalent(query) %}
+    {% do dbt_pgtrickle.pgtrickle_assert_contract(query) %}
   {% endif %}
   {% set done = dbt_pgtrickle.pgtrickle_deploy(target, query, settings) %}
   {# `main` is what dbt reports as the model's result. The work is done already, through pgtrickle_execute. #}

@@ -1,15 +1,24 @@
 {#
   dbt run-operation drop_all_stream_tables
 
-  Drops every stream table that bears this project's mark, also those whose model is gone, and nothing else: when a
-  stream table of somebody else reads from one of them, the engine refuses and none is dropped.
+  Drops every stream table that this project made for this target, also those whose model is gone, and nothing else: when
+  a stream table of another project reads from one of them, the engine refuses and none is dropped. Says what it dropped,
+  and how many stream tables of the database it left, and why.
 #}
 {% macro drop_all_stream_tables() %}
-  {%- do dbt_pgtrickle.pgtrickle_begin() -%}
-  {%- do dbt_pgtrickle.pgtrickle_lock() -%}
-  {%- for name in dbt_pgtrickle.pgtrickle_list_stream_tables(dbt_project=project_name) | reverse -%}
-    {%- do dbt_pgtrickle.pgtrickle_drop_stream_table(name) -%}
-    {%- do log('dropped ' ~ name, info=true) -%}
-  {%- endfor -%}
-  {%- do dbt_pgtrickle.pgtrickle_commit() -%}
+  {%- if execute -%}
+    {%- do dbt_pgtrickle.pgtrickle_begin() -%}
+    {%- do dbt_pgtrickle.pgtrickle_lock() -%}
+    {%- set tables = dbt_pgtrickle.pgtrickle_list_stream_tables() -%}
+    {%- set dropped = tables | selectattr('owner', 'equalto', 'ours') | map(attribute='name') | reverse | list -%}
+    {%- for name in dropped -%}
+      {%- do dbt_pgtrickle.pgtrickle_drop_stream_table(name) -%}
+    {%- endfor -%}
+    {%- do dbt_pgtrickle.pgtrickle_commit() -%}
+
+    {%- for name in dropped -%}
+      {%- do log('dropped ' ~ name, info=true) -%}
+    {%- endfor -%}
+    {%- do dbt_pgtrickle.pgtrickle_log_done('dropped', dropped | length, tables | rejectattr('owner', 'in', ['ours', 'the engine']) | list) -%}
+  {%- endif -%}
 {% endmacro %}

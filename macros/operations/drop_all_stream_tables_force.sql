@@ -7,9 +7,9 @@
 {% macro drop_all_stream_tables_force(schema=none) %}
   {%- do dbt_pgtrickle.pgtrickle_begin() -%}
   {%- do dbt_pgtrickle.pgtrickle_lock() -%}
-  {%- for name in dbt_pgtrickle.pgtrickle_list_stream_tables(schema=schema) | reverse if not name.startswith('pgtrickle.') -%}
-    {%- do dbt_pgtrickle.pgtrickle_drop_stream_table(name, cascade=true) -%}
-    {%- do log('dropped ' ~ name, info=true) -%}
+  {%- for table in dbt_pgtrickle.pgtrickle_list_stream_tables(schema=schema) | reverse if table.owner != 'the engine' -%}
+    {%- do dbt_pgtrickle.pgtrickle_drop_stream_table(table.name, cascade=true) -%}
+    {%- do log('dropped ' ~ table.name, info=true) -%}
   {%- endfor -%}
   {%- do dbt_pgtrickle.pgtrickle_commit() -%}
 {% endmacro %}

@@ -1,14 +1,31 @@
 {#
   dbt run-operation refresh_all_stream_tables [--args '{schema: analytics}']
 
-  Refreshes the database's stream tables, or those of one schema, each after those that it reads from and in a
-  transaction of its own.
+  Refreshes the stream tables of this project and target, or those of them in one schema, each after those that it reads
+  from and in a transaction of its own. A suspended one is skipped. The table of a model that was deployed without this
+  package has no mark yet and is refreshed as well.
 #}
 {% macro refresh_all_stream_tables(schema=none) %}
-  {%- for name in dbt_pgtrickle.pgtrickle_list_stream_tables(schema=schema) -%}
-    {%- do dbt_pgtrickle.pgtrickle_begin() -%}
-    {%- do dbt_pgtrickle.pgtrickle_refresh_stream_table(name) -%}
-    {%- do dbt_pgtrickle.pgtrickle_commit() -%}
-    {%- do log('refreshed ' ~ name, info=true) -%}
-  {%- endfor -%}
+  {%- if execute -%}
+    {%- set models = [] -%}
+    {%- for node in dbt_pgtrickle.pgtrickle_models() -%}
+      {%- do models.append(dbt_pgtrickle.pgtrickle_name(dbt_pgtrickle.pgtrickle_relation_of(node))) -%}
+    {%- endfor -%}
+    {%- set refreshed = [] -%}
+    {%- set left = [] -%}
+    {%- for table in dbt_pgtrickle.pgtrickle_list_stream_tables(schema=schema) if table.owner != 'the engine' -%}
+      {%- if table.owner != 'ours' and not (table.owner == 'no mark' and table.name in models) -%}
+        {%- do left.append(table) -%}
+      {%- elif table.status == 'SUSPENDED' -%}
+        {%- do log('skipped ' ~ table.name ~ ': it is suspended', info=true) -%}
+      {%- else -%}
+        {%- do dbt_pgtrickle.pgtrickle_begin() -%}
+        {%- do dbt_pgtrickle.pgtrickle_refresh_stream_table(table.name) -%}
+        {%- do dbt_pgtrickle.pgtrickle_commit() -%}
+        {%- do log('refreshed ' ~ table.name, info=true) -%}
+        {%- do refreshed.append(table.name) -%}
+      {%- endif -%}
+    {%- endfor -%}
+    {%- do dbt_pgtrickle.pgtrickle_log_done('refreshed', refreshed | length, left) -%}
+  {%- endif -%}
 {% endmacro %}

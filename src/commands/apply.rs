@@ -5,7 +5,11 @@ use std::{path::Path, time::Instant};
 use crate::{
     Error,
     cli::ApplyArgs,
-    commands::{connect, plan::against, project::load},
+    commands::{
+        connect,
+        plan::against,
+        project::{load, owner},
+    },
     config::Config,
     dbt,
     exit::Exit,
@@ -60,11 +64,12 @@ async fn fresh(
     let (project, selected) = loaded.compared(config, &args.models, None, report)?;
     let client = connect(&config.server(&args.server, &args.models.project)?, &args.server, report).await?;
     client.lock().await?;
-    let (plan, standing) = against(&client, &project, &config.policy(&args.policy, &project.name)).await?;
+    let policy = config.policy(&args.policy, owner(config, &args.models, &project)?);
+    let (plan, standing) = against(&client, &project, &policy).await?;
     let plan = plan.narrowed(selected.as_ref(), &project.tables);
     report.engine = Some((&standing.server).into());
     let stops = plan.stop_outcomes();
-    let actions = plan::actions(&plan, &project.tables, &standing.tables, &project.name);
+    let actions = plan::actions(&plan, &project.tables, &standing.tables, &policy.owner);
     report.plan = Some(plan);
     if stops.is_empty() {
         return Ok(Some((client, actions)));

@@ -5,12 +5,16 @@ use std::{collections::BTreeMap, path::Path};
 use crate::{
     Error,
     cli::CheckArgs,
-    commands::{connect_and_identify, project::load_if_any, verify},
+    commands::{
+        connect_and_identify,
+        project::{load_if_any, owner},
+        verify,
+    },
     config::Config,
     dbt,
     exit::Exit,
     judge::{self, Evidence, Terms, Unanswered, freshness::Age},
-    model::{Deployed, Outcome, Relation, StreamTable},
+    model::{Deployed, Outcome, Owner, Relation, StreamTable},
     output,
     pg::{self, Client},
     plan::{Answers, Plan, Policy},
@@ -33,7 +37,8 @@ pub(super) async fn check(config: &Config, args: &CheckArgs, report: &mut Report
     let checked = match &project {
         Some(project) => {
             let tables: Vec<&StreamTable> = project.tables.iter().collect();
-            check_tables(&client, &server, project, &tables, terms).await?
+            let owner = owner(config, &args.models, project)?;
+            check_tables(&client, &server, (project, owner), &tables, terms).await?
         }
         None => check_database(&client, &server, &terms).await?,
     };
@@ -85,7 +90,7 @@ pub(super) struct Checked {
 pub(super) async fn check_tables(
     client: &Client,
     server: &pg::Server,
-    project: &Project,
+    (project, owner): (&Project, Owner),
     tables: &[&StreamTable],
     terms: Terms,
 ) -> Result<Checked, Error> {
@@ -97,7 +102,7 @@ pub(super) async fn check_tables(
     };
     let all: Vec<&StreamTable> = tables.iter().copied().chain(sources.filter(is_source)).collect();
     let wanted: Vec<StreamTable> = tables.iter().map(|table| (*table).clone()).collect();
-    let policy = Policy { project: project.name.clone(), ..Policy::default() };
+    let policy = Policy { owner, ..Policy::default() };
     // What this version does not keep cannot have drifted.
     let answers = Answers { unseen: server.unseen(), ..Answers::default() };
     let terms = Terms {

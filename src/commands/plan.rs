@@ -8,13 +8,13 @@ use crate::{
     commands::{
         base::{Base, base},
         connect,
-        project::load,
+        project::{load, owner},
         selection::selector,
     },
     config::Config,
     dbt::ManifestFile,
     exit::Exit,
-    model::{Deployed, Health, Mark, Relation, Storage},
+    model::{Deployed, Health, Mark, Owner, Relation, Storage},
     output,
     pg::{Client, Standing},
     plan::{self, Answers, Plan, Policy, Refusal, saved::Saved},
@@ -35,10 +35,14 @@ pub(super) async fn plan(config: &Config, args: &PlanArgs, report: &mut Report) 
     let server = base.is_none().then_some(&args.server);
     let loaded = load(config, &args.models, server).await?;
     let (project, selected) = loaded.compared(config, &args.models, before.as_ref(), report)?;
-    let policy = config.policy(&args.policy, &project.name);
+    let owner = owner(config, &args.models, &project)?;
     let plan = if let Some(base) = &base {
         report.target = Some(base.name.clone());
         let (tables, notes) = before.map(|before| (before.tables, before.notes)).unwrap_or_default();
+        // Whatever the schema: it is the same target's.
+        let schemas = tables.iter().map(|deployed| deployed.table.relation.schema.clone());
+        let owner = Owner { schemas: owner.schemas.into_iter().chain(schemas).collect(), ..owner };
+        let policy = config.policy(&args.policy, owner);
         let mut plan = Plan::between(&project.tables, &tables, &Answers::default(), &policy)?
             .with_readers(&project)
             .narrowed(selected.as_ref(), &project.tables);
@@ -47,11 +51,13 @@ pub(super) async fn plan(config: &Config, args: &PlanArgs, report: &mut Report) 
     } else {
         let client =
             connect(&config.server(&args.server, &args.models.project)?, &args.server, report).await?;
+        let policy = config.policy(&args.policy, owner);
         let (plan, standing) = against(&client, &project, &policy).await?;
         let plan = plan.narrowed(selected.as_ref(), &project.tables);
         report.engine = Some((&standing.server).into());
         if let Some(file) = &args.out {
-            let saved = Saved::new(&project, client.endpoint().to_string(), &standing.tables, &plan);
+            let saved =
+                Saved::new(&project, &policy.owner, client.endpoint().to_string(), &standing.tables, &plan);
             output::to_file(file, &saved.to_text())?;
             config.ui.say(&format!("wrote {}", file.display()));
         }
@@ -115,7 +121,7 @@ pub(super) async fn against(
 
 /// A project as it would stand in a server that it had just been deployed to.
 fn as_deployed(project: Project) -> Vec<Deployed> {
-    let mark = |unique_id: String| Mark { dbt_project: project.name.clone(), unique_id };
+    let mark = |unique_id: String| Mark { dbt_project: project.name.clone(), unique_id, target: None };
     project
         .tables
         .into_iter()

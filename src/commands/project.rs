@@ -14,7 +14,7 @@ use crate::{
     commands::selection,
     config::Config,
     dbt::{self, Dbt, DefaultSelector, Inputs, MadeOf, ManifestFile, ProjectFile, Stale, Store, Target},
-    model::{ManifestSource, ProjectSource, Secret},
+    model::{ManifestSource, Owner, ProjectSource, Secret, TargetName},
     pg,
     project::{self, Project, Reading},
     report::Report,
@@ -250,6 +250,25 @@ pub(super) fn target(config: &Config, project: &ProjectArgs, file: &ProjectFile)
         sslrootcert: None,
     };
     Ok(Target { profile, name, endpoint, schema: "public".into(), threads: 4 })
+}
+
+/// The project as the owner of its tables. A named manifest may be of any target, unless the target was named, too.
+pub(super) fn owner(config: &Config, models: &ModelsArgs, project: &Project) -> Result<Owner, Error> {
+    let is_known = models.manifest.manifest.is_none() || models.project.target.is_some();
+    let target = if is_known { config.profile(&models.project, true)? } else { None };
+    Ok(owner_for(project, target.as_ref()))
+}
+
+/// The project as the owner of its tables under this target.
+pub(super) fn owner_for(project: &Project, target: Option<&Target>) -> Owner {
+    // A variable that is not set leaves an empty text.
+    let target = target.filter(|target| !target.schema.is_empty() && !target.name.is_empty());
+    let models = project.graph.schemas_of_models().map(ToOwned::to_owned);
+    Owner {
+        project: project.name.clone(),
+        target: target.map(|target| TargetName { name: target.name.clone(), schema: target.schema.clone() }),
+        schemas: models.chain(target.map(|target| target.schema.clone())).collect(),
+    }
 }
 
 /// Whether the names in a named manifest can be those of the server and of the target.

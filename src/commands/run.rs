@@ -9,7 +9,7 @@ use crate::{
         check::check_tables,
         connect_and_identify,
         plan::against,
-        project::{describe, target},
+        project::{describe, owner_for, target},
         rehearse::{Base, Rehearsing},
         selection::{self, narrow, selector},
         sources,
@@ -45,7 +45,7 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
     let target = Target { endpoint: server.endpoint().clone(), ..target };
     let path = config.environment.path();
     let dbt = Dbt::new(&path, args.project.dir(), target.clone(), args.project.vars.clone(), config.ui)?;
-    let mut gate = Gate { config, args, place, dbt, selected: None };
+    let mut gate = Gate { config, args, place, dbt, target: &target, selected: None };
 
     gate.dbt.install_packages(&file).await?;
     gate.run_fixtures().await?;
@@ -79,7 +79,9 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
     }
     laps.end("tests", report);
     let terms = config.terms(args.checking.fail_on_fallback);
-    let checked = check_tables(&client, &software, &project, &made, terms).await?;
+    let checked =
+        check_tables(&client, &software, (&project, owner_for(&project, Some(&target))), &made, terms)
+            .await?;
     // What was waited for has its outcome already.
     report.outcomes.extend(checked.outcomes.into_iter().filter(|outcome| outcome.stage != Stage::Population));
     laps.end("checks", report);
@@ -113,6 +115,8 @@ struct Gate<'a> {
     args: &'a RunArgs,
     place: Place<'a>,
     dbt: Dbt,
+    /// What dbt deploys to.
+    target: &'a Target,
     /// The models that are selected, where not all are.
     selected: Option<BTreeSet<String>>,
 }
@@ -139,7 +143,7 @@ impl Gate<'_> {
     /// What has to be there before the project comes: what is selected is known, the base revision deployed, and the
     /// sources made.
     async fn prepare(&mut self, base: Option<&mut Base>, report: &mut Report) -> Result<(), Error> {
-        let Self { config, args, place, dbt, selected } = self;
+        let Self { config, args, place, dbt, target: _, selected } = self;
         dbt.parse().await?;
         dbt.project()?.check()?;
         let baseline = base.as_ref().and_then(|base| base.manifest());
@@ -213,7 +217,7 @@ impl Gate<'_> {
     }
 
     fn policy(&self, project: &Project) -> Policy {
-        self.config.policy(&self.args.policy, &project.name)
+        self.config.policy(&self.args.policy, owner_for(project, Some(self.target)))
     }
 
     /// On a server of its own the data is moved; on one that was named the tables are compared as they are, unless

@@ -3,6 +3,7 @@
 pub mod age_limits;
 pub mod manifest_source;
 pub mod outcome;
+pub mod owner;
 pub mod relation;
 pub mod schedule;
 pub mod secret;
@@ -12,8 +13,9 @@ pub mod stream_table;
 pub use age_limits::AgeLimits;
 pub use manifest_source::{ManifestSource, ProjectSource};
 pub use outcome::{Outcome, Stage, Verdict};
+pub use owner::{Mark, Owner, TargetName, Whose};
 pub use relation::{Relation, quote_identifier, quote_literal};
 pub use schedule::Schedule;
 pub use secret::Secret;
 pub use settings::{Setting, Settings, Value};
-pub use stream_table::{Column, Deployed, Health, Mark, Origin, Storage, StreamTable, View};
+pub use stream_table::{Column, Deployed, Health, Origin, Storage, StreamTable, View};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Relation, Settings};
+use super::{Mark, Relation, Settings};
 
 /// A stream table: the same type whether it was read from a manifest or from a catalog.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,16 +38,6 @@ pub struct Origin {
     pub unique_id: String,
     /// The model's file, relative to the dbt project.
     pub file: String,
-}
-
-/// The mark that the dbt package leaves on each table it makes: a comment on the table's hidden
-/// `__pgt_row_id` column, where it meets neither `persist_docs` nor a person's own comment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mark {
-    /// The name of the dbt project.
-    pub dbt_project: String,
-    /// dbt's name for the model.
-    pub unique_id: String,
 }
 
 /// A stream table as it stands in a server.

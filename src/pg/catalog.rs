@@ -86,7 +86,7 @@ struct Row {
     pgt_name: String,
     defining_query: String,
     original_query: Option<String>,
-    mark: Option<String>,
+    mark: Option<Json>,
     upstream: Vec<Relation>,
     stored_columns: Vec<Column>,
     storage: Storage,
@@ -213,8 +213,8 @@ fn read(rows: Vec<Map<String, Json>>) -> Result<Catalog, Error> {
 fn deployed(row: Map<String, Json>) -> Result<Deployed, serde_json::Error> {
     let health = Health::deserialize(&Json::Object(row.clone()))?;
     let row = Row::deserialize(Json::Object(row))?;
-    // A comment of somebody else's on that column is no mark, and no error.
-    let mark: Option<Mark> = row.mark.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    // Another comment in the mark's place is no mark, and no error.
+    let mark: Option<Mark> = row.mark.and_then(|mark| serde_json::from_value(mark).ok());
     let origin = mark.as_ref().map(|mark| Origin { unique_id: mark.unique_id.clone(), file: String::new() });
     Ok(Deployed {
         table: StreamTable {

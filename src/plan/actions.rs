@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Change, Plan, SettingChange, Step, between::worth_saying, query};
 use crate::model::{
-    Deployed, Origin, Relation, Setting, StreamTable, Value,
+    Deployed, Mark, Origin, Owner, Relation, Setting, StreamTable, Value,
     relation::{quote_identifier, quote_literal},
 };
 
@@ -24,7 +24,7 @@ pub struct Action {
 }
 
 /// What carries the plan out, step by step; steps that change nothing are left out.
-pub fn actions(plan: &Plan, desired: &[StreamTable], deployed: &[Deployed], project: &str) -> Vec<Action> {
+pub fn actions(plan: &Plan, desired: &[StreamTable], deployed: &[Deployed], owner: &Owner) -> Vec<Action> {
     let wanted: BTreeMap<&Relation, &StreamTable> =
         desired.iter().map(|table| (&table.relation, table)).collect();
     let there: BTreeMap<&Relation, &Deployed> = deployed.iter().map(|d| (&d.table.relation, d)).collect();
@@ -39,7 +39,7 @@ pub fn actions(plan: &Plan, desired: &[StreamTable], deployed: &[Deployed], proj
                 step,
                 wanted.get(&step.relation).copied(),
                 there.get(&step.relation).copied(),
-                project,
+                owner,
             ),
         })
         .collect()
@@ -49,7 +49,7 @@ fn statements(
     step: &Step,
     wanted: Option<&StreamTable>,
     now: Option<&Deployed>,
-    project: &str,
+    owner: &Owner,
 ) -> Vec<String> {
     // Only what is dropped is not wanted.
     let Some(wanted) = wanted else { return vec![drop_stream_table(&step.relation)] };
@@ -71,7 +71,7 @@ fn statements(
         }
         Change::Drop | Change::Keep => {}
     }
-    statements.extend(wanted.origin.as_ref().map(|origin| mark(&wanted.relation, project, origin)));
+    statements.extend(wanted.origin.as_ref().map(|origin| write_mark(&wanted.relation, &owner.mark(origin))));
     statements
 }
 
@@ -181,8 +181,28 @@ fn written(value: &Value) -> String {
     }
 }
 
-/// The same mark that the dbt package leaves, to the letter (`pgtrickle_mark`).
-fn mark(relation: &Relation, project: &str, origin: &Origin) -> String {
-    let text = format!("{{\"dbt_project\": \"{project}\", \"unique_id\": \"{}\"}}", origin.unique_id);
-    format!("comment on column {}.__pgt_row_id is {}", relation.quoted(), quote_literal(&text))
+/// Leaves the mark on the engine's trigger and removes one of an earlier version; any other comment of the column is the
+/// user's. The dbt package does the same (`pgtrickle_write_mark`).
+fn write_mark(relation: &Relation, mark: &Mark) -> String {
+    let mark = serde_json::to_string(mark).expect("a mark is texts");
+    let body = format!(
+        "declare \
+         storage constant regclass := {storage}; \
+         mark constant text := {mark}; \
+         has_old_mark constant boolean := exists (\
+         select from pg_attribute as a, col_description(a.attrelid, a.attnum) as comment \
+         where a.attrelid = storage and a.attname = '__pgt_row_id' \
+         and case when comment is json object then comment::jsonb ->> 'dbt_project' is not null end); \
+         begin \
+         if not exists (select from pg_trigger where tgrelid = storage and tgname = 'pgt_dml_guard') then \
+         execute format('comment on column %s.__pgt_row_id is %L', storage, mark); \
+         return; \
+         end if; \
+         execute format('comment on trigger pgt_dml_guard on %s is %L', storage, mark); \
+         if has_old_mark then execute format('comment on column %s.__pgt_row_id is null', storage); end if; \
+         end",
+        storage = quote_literal(&relation.quoted()),
+        mark = quote_literal(&mark),
+    );
+    format!("do {}", quote_literal(&body))
 }

@@ -8,7 +8,9 @@ use super::{
     query,
     settings::setting_changes,
 };
-use crate::model::{Deployed, Relation, Setting, Storage, StreamTable, Value, settings::OnChange};
+use crate::model::{
+    Deployed, Owner, Relation, Setting, Storage, StreamTable, Value, Whose, settings::OnChange,
+};
 
 /// The reason of a step whose query the server could not take yet.
 const UNKNOWN_COLUMNS: &str = "its columns are not known yet";
@@ -16,8 +18,8 @@ const UNKNOWN_COLUMNS: &str = "its columns are not known yet";
 /// What a plan may do, and for whom.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
-    /// The dbt project that plans. A table with another project's mark, or without one, is not its to drop.
-    pub project: String,
+    /// The dbt project that plans, and for which target. A table that is not theirs is not dropped.
+    pub owner: Owner,
     /// Tables that may be dropped: names, `schema.name`, or `all`.
     pub allow_drop: Vec<String>,
     /// Tables that may be dropped and built again, in the same words.
@@ -94,14 +96,22 @@ impl<'a> Comparison<'a> {
         }
         Plan {
             problems: self.problems(&ordered),
-            unmanaged: unmanaged.into_iter().map(|d| d.table.relation.clone()).collect(),
-            notes: self.notes(sorted),
+            notes: self.notes(sorted).into_iter().chain(self.of_other_targets(&unmanaged)).collect(),
+            unmanaged: unmanaged
+                .into_iter()
+                .filter(|d| !matches!(self.whose(d), Whose::OtherTarget(_)))
+                .map(|d| d.table.relation.clone())
+                .collect(),
             steps: ordered,
         }
     }
 
+    fn whose(&self, deployed: &Deployed) -> Whose {
+        self.policy.owner.whose(&deployed.table.relation, deployed.mark.as_ref())
+    }
+
     fn is_ours(&self, deployed: &Deployed) -> bool {
-        deployed.mark.as_ref().is_some_and(|mark| mark.dbt_project == self.policy.project)
+        self.whose(deployed) == Whose::Ours
     }
 
     fn is_read_by_what_stays(&self, relation: &Relation) -> bool {
@@ -134,18 +144,17 @@ impl<'a> Comparison<'a> {
         }
         let query = (differs || now.storage.lost_source)
             .then(|| QueryChange { before: now.table.query.clone(), after: wanted.query.clone() });
+        self.tell_adoption(now, reasons);
         if settings.iter().any(|change| change.setting.on_change() == OnChange::Recreate) {
             return Change::Recreate { query: query.filter(|_| differs), settings };
         }
         let Some(query) = query else {
-            self.tell_adoption(now, reasons);
             return if settings.is_empty() && reasons.is_empty() {
                 Change::Keep
             } else {
                 Change::Alter(settings)
             };
         };
-        self.tell_adoption(now, reasons);
         let is_read = !self.readers.below(&wanted.relation).is_empty();
         let given = self.answers.columns.get(&wanted.relation);
         let obstacle = now
@@ -163,12 +172,11 @@ impl<'a> Comparison<'a> {
 
     /// A table that somebody else made becomes this project's.
     fn tell_adoption(&self, now: &Deployed, reasons: &mut Vec<String>) {
-        if self.is_ours(now) {
-            return;
-        }
-        reasons.push(match &now.mark {
-            Some(mark) => format!("taken over from the project {}", mark.dbt_project),
-            None => "taken over: no dbt project has made it".into(),
+        reasons.push(match self.whose(now) {
+            Whose::Ours => return,
+            Whose::OtherTarget(target) => format!("taken over from the target {target}"),
+            Whose::OtherProject(project) => format!("taken over from the project {project}"),
+            Whose::Unmarked => "taken over: no dbt project has made it".into(),
         });
     }
 
@@ -256,7 +264,7 @@ impl<'a> Comparison<'a> {
                     )));
                 }
             }
-            if matches!(step.change, Change::Recreate { .. }) {
+            if matches!(step.change, Change::Recreate { .. } | Change::Drop) {
                 let readers = self.readers.below(&step.relation);
                 for reader in readers.into_iter().filter_map(|reader| self.there.get(reader)) {
                     if !self.wanted.contains(&reader.table.relation) && !self.is_ours(reader) {
@@ -286,6 +294,27 @@ impl<'a> Comparison<'a> {
                 "its query reads `{column}` of {}, which would go: {}",
                 up.relation, refusal.message
             ))
+        })
+    }
+
+    /// How many tables the project has under other targets, and which targets these are.
+    fn of_other_targets(&self, unmanaged: &[&Deployed]) -> Option<String> {
+        let targets: Vec<String> = unmanaged
+            .iter()
+            .filter_map(|deployed| match self.whose(deployed) {
+                Whose::OtherTarget(target) => Some(target),
+                Whose::Ours | Whose::OtherProject(_) | Whose::Unmarked => None,
+            })
+            .collect();
+        let names: BTreeSet<&str> = targets.iter().map(String::as_str).collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        let plural = if targets.len() == 1 { "" } else { "s" };
+        (!targets.is_empty()).then(|| {
+            format!(
+                "left alone {} stream table{plural} that this project made for other targets: {}",
+                targets.len(),
+                names.join(", ")
+            )
         })
     }
 
@@ -377,13 +406,17 @@ mod tests {
     }
 
     fn deployed(table: StreamTable, project: Option<&str>) -> Deployed {
-        let mark = project
-            .map(|p| Mark { dbt_project: p.into(), unique_id: format!("model.{p}.{}", table.relation.name) });
+        let mark = project.map(|p| Mark {
+            dbt_project: p.into(),
+            unique_id: format!("model.{p}.{}", table.relation.name),
+            target: None,
+        });
         Deployed { table, mark, health: Health::default(), storage: Storage::default() }
     }
 
     fn policy() -> Policy {
-        Policy { project: "shop".into(), ..Policy::default() }
+        let owner = Owner { project: "shop".into(), target: None, schemas: ["shop".to_owned()].into() };
+        Policy { owner, ..Policy::default() }
     }
 
     /// What happens to one table with the same query and these settings.

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Action, Plan, actions};
 use crate::{
-    model::{Deployed, Relation, Setting, StreamTable},
+    model::{Deployed, Owner, Relation, Setting, StreamTable},
     project::Project,
 };
 
@@ -104,7 +104,7 @@ impl Error {
 impl Saved {
     /// A plan that is to be saved.
     #[must_use]
-    pub fn new(project: &Project, target: String, deployed: &[Deployed], plan: &Plan) -> Self {
+    pub fn new(project: &Project, owner: &Owner, target: String, deployed: &[Deployed], plan: &Plan) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
             tool: env!("CARGO_PKG_VERSION").into(),
@@ -114,7 +114,7 @@ impl Saved {
             catalog: fingerprints(deployed),
             summary: plan.summary(),
             stopped: plan.stopped_by(),
-            actions: actions(plan, &project.tables, deployed, &project.name),
+            actions: actions(plan, &project.tables, deployed, owner),
         }
     }
 
@@ -195,7 +195,7 @@ fn fingerprints(deployed: &[Deployed]) -> BTreeMap<String, String> {
             .flatten()
             .map(|column| format!("{} {}", column.name, column.r#type))
             .collect();
-        let mark = now.mark.as_ref().map(|mark| format!("{} {}", mark.dbt_project, mark.unique_id));
+        let mark = now.mark.as_ref().map(|mark| serde_json::to_string(mark).expect("a mark is texts"));
         let parts = [
             vec![now.table.query.clone(), mark.unwrap_or_default(), storage.lost_source.to_string()],
             settings,
@@ -233,7 +233,7 @@ mod tests {
     }
 
     fn saved(there: &[Deployed]) -> Saved {
-        Saved::new(&Project::default(), "host:1/db".into(), there, &Plan::default())
+        Saved::new(&Project::default(), &Owner::default(), "host:1/db".into(), there, &Plan::default())
     }
 
     #[test]

@@ -99,7 +99,7 @@ impl Graph {
             if wanted(parent) {
                 found.insert(parent.relation.clone());
             }
-            if parent.kind == "view" || parent.kind == "ephemeral" {
+            if is_view(&parent.kind) || parent.kind == "ephemeral" {
                 open.extend(&parent.parents);
             }
         }
@@ -132,6 +132,12 @@ impl Graph {
         self.nodes.iter().map(|node| &node.relation)
     }
 
+    /// The schemas that its models are in, or would be.
+    pub fn schemas_of_models(&self) -> impl Iterator<Item = &str> {
+        let models = self.nodes.iter().filter(|node| node.kind != "seed" && node.kind != "snapshot");
+        models.map(|node| node.relation.schema.as_str())
+    }
+
     /// Where its stream tables are, or would be.
     pub fn stream_tables(&self) -> impl Iterator<Item = &Relation> {
         self.nodes.iter().filter(|node| node.kind == "stream_table").map(|node| &node.relation)
@@ -153,6 +159,12 @@ impl Graph {
     fn number(&self, id: &str) -> Option<usize> {
         self.nodes.binary_search_by(|node| node.id.as_str().cmp(id)).ok()
     }
+}
+
+/// Whether models of this materialization are views: dbt's own, made anew at every run, or this package's, which stays while
+/// its definition stays.
+pub(crate) fn is_view(kind: &str) -> bool {
+    matches!(kind, "view" | "stable_view")
 }
 
 impl Node {

@@ -340,12 +340,18 @@ mod tests {
             "model.shop.e": model("e", "ephemeral", &["model.shop.v"], &json!({})),
             "model.shop.t": model("t", "table", &["model.shop.base"], &json!({})),
             "model.shop.far": model("far", "stream_table", &["model.shop.e"], &json!({})),
+            "model.shop.s": model("s", "stable_view", &["model.shop.v"], &json!({})),
+            "model.shop.calm": model("calm", "stream_table", &["model.shop.s"], &json!({})),
             "model.shop.cut": model("cut", "stream_table", &["model.shop.t"], &json!({})),
         }))
         .unwrap();
         let upstream =
             |name: &str| project.tables.iter().find(|t| t.relation.name == name).unwrap().upstream.clone();
         assert_eq!(upstream("far"), [Relation::new("analytics", "base")]);
+        assert_eq!(upstream("calm"), [Relation::new("analytics", "base")]);
+        let remade = |name: &str| project.remade.get(&Relation::new("analytics", name));
+        assert_eq!(remade("far"), Some(&vec![Relation::new("analytics", "v")]));
+        assert_eq!(remade("calm"), Some(&vec![Relation::new("analytics", "v")]), "not the view that stays");
         assert_eq!(upstream("cut"), []);
     }
 

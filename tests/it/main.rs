@@ -32,6 +32,7 @@ mod saved;
 mod selection;
 mod sources;
 mod support;
+mod targets;
 mod verify;
 mod waiting;
 mod workflows;

@@ -4,8 +4,9 @@ import os
 
 from harness import CREATED, SOURCES, check
 
-# How often many models are built at once.
+# How often many models are built at once, and how often they are switched to IMMEDIATE and back.
 ROUNDS = int(os.environ.get("COVERAGE_ROUNDS", "2"))
+SWITCHES = int(os.environ.get("COVERAGE_SWITCHES", "20"))
 
 
 def older_server(project, server):
@@ -80,3 +81,24 @@ def together(project, server):
             differing = fresh(f"(select {columns} from coverage.{name} except all ({query})) union all (({query}) except all select {columns} from coverage.{name})")
             check(not differing, f"{name} is not what its query gives: {differing}")
         fresh.connection.close()
+
+
+def switched(project, server):
+    """Many models over the same sources go to IMMEDIATE and back at once, with other queries, and none waits for another for ever."""
+    join = "select o.id, c.name, NUMBER as number from {{ source('shop', 'orders') }} as o join {{ source('shop', 'customers') }} as c on c.id = o.customer_id"
+    back = "select o.id, c.name, NUMBER as number from {{ source('shop', 'customers') }} as c join {{ source('shop', 'orders') }} as o on c.id = o.customer_id"
+    config = "{{ config(materialized='stream_table', contract={'enforced': true}, meta={'pgtrickle': {'schedule': '1h', 'refresh_mode': 'MODE'}}) }}\n"
+    fresh = server.fresh("switched")
+    fresh(SOURCES)
+    names = [f"switched_{number}" for number in range(8)]
+    columns = "columns: [{name: id, data_type: integer}, {name: name, data_type: text}, {name: number, data_type: integer}]"
+    project.write("models/switched/switched.yml", "models:\n" + "".join(f"  - {{name: {name}, {columns}}}\n" for name in names))
+    for turn in range(SWITCHES):
+        for number, name in enumerate(names):
+            # The last two stay as they are: they only look at the sources, for their contracts.
+            at = turn if number < 6 else 0
+            mode = ["DIFFERENTIAL", "IMMEDIATE"][(number + at) % 2 if number < 6 else 0]
+            project.write(f"models/switched/{name}.sql", config.replace("MODE", mode) + [join, back][number % 2].replace("NUMBER", str(at)))
+        expected = {name: CREATED if turn == 0 else "^UNCHANGED$" if name in names[6:] else "^ALTER " for name in names}
+        project.run("--select", "switched", expect=expected)
+    fresh.connection.close()

@@ -1,6 +1,5 @@
 """What becomes of models: created, unchanged, each kind of change, dropped and created."""
 
-import json
 import pathlib
 
 from harness import CREATED, SOURCES, TOTALS, UNCHANGED, VERSION, check
@@ -66,8 +65,7 @@ def created(project, server):
     """)[0]
     check(around == ("A table with all that dbt can put around it; it's \"quoted\".", "Who.", True), f"around it: {around}")
     for name in ["base", "around_it"]:
-        mark = server(f"select col_description('coverage.{name}'::regclass, 1)")[0][0]
-        check(json.loads(mark) == {"dbt_project": "coverage", "unique_id": f"model.coverage.{name}"}, f"the mark is {mark}")
+        check(server.mark(name) == {"dbt_project": "coverage", "unique_id": f"model.coverage.{name}", "target": "postgres", "schema": "coverage"}, f"the mark is {server.mark(name)}")
 
 
 def unchanged(project, server):

@@ -21,10 +21,21 @@ select coalesce(jsonb_agg(
       join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
       where c.oid <> s.pgt_relid and n.nspname = s.pgt_schema and c.relname = s.pgt_name
     ),
+    -- Earlier versions wrote it as the comment of the column.
     'mark', (
-      select pg_catalog.col_description(a.attrelid, a.attnum)
-      from pg_catalog.pg_attribute as a
-      where a.attrelid = s.pgt_relid and a.attname = '__pgt_row_id'
+      select place.comment::jsonb
+      from (
+        select 1 as nth, pg_catalog.obj_description(t.oid, 'pg_trigger') as comment
+        from pg_catalog.pg_trigger as t
+        where t.tgrelid = s.pgt_relid and t.tgname = 'pgt_dml_guard'
+        union all
+        select 2, pg_catalog.col_description(a.attrelid, a.attnum)
+        from pg_catalog.pg_attribute as a
+        where a.attrelid = s.pgt_relid and a.attname = '__pgt_row_id'
+      ) as place
+      where case when place.comment is json object then place.comment::jsonb ->> 'dbt_project' is not null end
+      order by place.nth
+      limit 1
     ),
     'stored_columns', (
       select coalesce(jsonb_agg(jsonb_build_object('name', a.attname, 'type', t.typname) order by a.attnum), '[]')
