@@ -32,11 +32,7 @@ pub(super) async fn run(wanted: &Wanted, command: &[OsString]) -> Result<u8, cra
     Ok(code?)
 }
 
-async fn run_beside(
-    endpoint: &Endpoint,
-    command: &[OsString],
-    signals: &mut Signals,
-) -> Result<u8, Error> {
+async fn run_beside(endpoint: &Endpoint, command: &[OsString], signals: &mut Signals) -> Result<u8, Error> {
     let mut child = start(endpoint, command)?;
     let mut interrupted = None;
     loop {

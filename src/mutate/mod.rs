@@ -43,10 +43,6 @@ pub struct Source {
     pub types: Vec<String>,
     /// Why it is out of reach, if it is.
     pub out_of_reach: Option<String>,
-    /// The triggers that its owner gave it.
-    pub triggers: Vec<String>,
-    /// A change of its keys changes rows of other tables.
-    pub cascades: bool,
     /// The query of a view.
     pub view: Option<String>,
     /// The stream tables that read it.
@@ -334,8 +330,6 @@ fn sample() -> Vec<Source> {
         partitioned: None,
         types: vec![],
         out_of_reach: None,
-        triggers: vec![],
-        cascades: false,
         view: None,
         readers: vec![],
         from_log: false,

@@ -12,7 +12,7 @@ struct Logged {
 
 impl Logged {
     fn new(schedule: &str) -> Option<Self> {
-        let database = Database::new();
+        let database = Database::ephemeral();
         if database.is_emulator() {
             return None;
         }
@@ -66,7 +66,7 @@ fn what_comes_from_the_log_is_waited_for_whoever_refreshes() {
 }
 
 #[test]
-fn a_wrong_row_is_found_where_the_log_is_read_and_putting_it_right_leaves_the_capture_alone() {
+fn a_wrong_row_is_found_where_the_log_is_read_and_capture_is_left_alone() {
     let Some(logged) = Logged::new("1h") else { return };
     let name = &logged.database.endpoint.database;
     corrupt(&logged.database, "delete from small where id = 7");
@@ -82,6 +82,5 @@ fn a_wrong_row_is_found_where_the_log_is_read_and_putting_it_right_leaves_the_ca
     ran.expect(1);
     let found = outcome(&report, "verify", "public.notes");
     assert!(found["script"].as_str().unwrap().contains("captured from the log"), "{found:#}");
-    assert_eq!(outcome(&report, "verify", "sources")["verdict"], "passed");
     logged.expect_captured();
 }
