@@ -249,6 +249,8 @@ impl Source {
         let Some(value) = value else { return "null".into() };
         let is_number = matches!(self.columns[at].kind, Kind::Integer | Kind::Numeric | Kind::Float)
             && value.len() < 19
+            // As a number it would be the integer 0 with a minus before it.
+            && value != "-0"
             && value.strip_prefix('-').unwrap_or(value).split('.').count() <= 2
             && value.strip_prefix('-').unwrap_or(value).starts_with(|c: char| c.is_ascii_digit())
             && value.strip_prefix('-').unwrap_or(value).chars().all(|c| c.is_ascii_digit() || c == '.');

@@ -133,6 +133,11 @@ pub fn is_in_the_way(code: &str) -> bool {
         || [SqlState::LOCK_NOT_AVAILABLE, SqlState::OBJECT_IN_USE].iter().any(|state| state.code() == code)
 }
 
+/// Whether an error with this SQLSTATE says that the statement took longer than its limit.
+pub fn is_too_slow(code: &str) -> bool {
+    code == SqlState::QUERY_CANCELED.code()
+}
+
 fn effect(change: &Change, messages: &[SimpleQueryMessage]) -> Effect {
     let read = |text: Option<&str>| text.and_then(|text| serde_json::from_str::<Row>(text).ok());
     let rows = messages.iter().filter_map(|message| {

@@ -29,7 +29,7 @@ use tokio_postgres::{AsyncMessage, SimpleQueryMessage, config::SslMode as WireSs
 use crate::model::{Column, Relation, quote_literal};
 
 pub use catalog::{Catalog, Server, Standing};
-pub use change::{Changed, is_in_the_way, is_refusal};
+pub use change::{Changed, is_in_the_way, is_refusal, is_too_slow};
 pub use endpoint::{BadUrl, Endpoint, MISLEADING, SslMode};
 pub use equality::Unread;
 pub use error::{Error, ServerMessage};

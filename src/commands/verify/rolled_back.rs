@@ -160,7 +160,9 @@ impl Moving<'_> {
                 self.not_refreshed(relation);
                 Ok(())
             }
-            Err(pg::Error::Server { message, .. }) if pg::is_in_the_way(&message.code) => {
+            Err(pg::Error::Server { message, .. })
+                if pg::is_in_the_way(&message.code) || pg::is_too_slow(&message.code) =>
+            {
                 self.not_refreshed(relation);
                 Ok(())
             }

@@ -213,7 +213,7 @@ fn a_source_that_hides_rows_from_the_role_is_left_alone() {
 #[test]
 fn what_others_commit_meanwhile_stays_and_is_no_finding() {
     let database = named();
-    database.run("create table family (id int primary key, n int); insert into family select n, n from generate_series(1, 200) as n");
+    database.run("create table family (id int primary key, n int not null); insert into family select n, n from generate_series(1, 200) as n");
     create(
         &database,
         "sums",

@@ -182,11 +182,10 @@ fn a_value_of_every_type_is_written_as_it_was_read() {
         database.run(&format!("insert into every values ({row}, {})", literals.join(", ")));
     }
     create(&database, "reader", "select id from public.every", "DIFFERENTIAL");
+    database.run("create table kept as table every");
     hostile(&database);
     let client = client(&runtime, &database);
     runtime.block_on(async {
-        let every = Relation::new("public", "every");
-        let before = client.contents(&every).await.unwrap();
         let sources = client.sources().await.unwrap();
         let (read, _) = client.known_rows(&sources[0]).await.unwrap();
         assert_eq!(read.len(), rows);
@@ -200,9 +199,13 @@ fn a_value_of_every_type_is_written_as_it_was_read() {
             }
         }
         client.run("commit").await.unwrap();
-        assert_eq!(client.contents(&every).await.unwrap(), before);
-        assert!(!before.as_text);
     });
+    for (nth, (name, _)) in values.iter().enumerate() {
+        let differs = format!(
+            "select count(*) from every as e join kept as k using (id) where record_send(row(e.c{nth})) <> record_send(row(k.c{nth}))"
+        );
+        assert_eq!(database.value(&differs).as_deref(), Some("0"), "{name}");
+    }
 }
 
 #[test]
