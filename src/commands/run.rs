@@ -39,6 +39,7 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
     let mut laps = Laps(Instant::now());
     let server = Server::open(config, args).await?;
     let (client, software) = connect_and_identify(server.endpoint(), &args.server, report).await?;
+    let writes = verify::writes(&client, &args.verifying, server.own().is_some()).await?;
     laps.end("server", report);
     let place = Place { client: &client, own: server.own() };
     let target = Target { endpoint: server.endpoint().clone(), ..target };
@@ -81,7 +82,7 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
     // What was waited for has its outcome already.
     report.outcomes.extend(checked.outcomes.into_iter().filter(|outcome| outcome.stage != Stage::Population));
     laps.end("checks", report);
-    gate.verify(&project, &made, report).await?;
+    gate.verify(writes, &project, &made, report).await?;
     laps.end("comparison", report);
     Ok(Exit::Passed)
 }
@@ -213,6 +214,7 @@ impl Gate<'_> {
     /// Compares the tables as they are; where rows may be changed, also while the data moves.
     async fn verify(
         &self,
+        writes: Option<Writes>,
         project: &Project,
         made: &[&StreamTable],
         report: &mut Report,
@@ -220,9 +222,7 @@ impl Gate<'_> {
         let (client, verifying) = (self.place.client, &self.args.verifying);
         verify::equal_now(client, made, &self.config.equality(Some(project)), None, &mut report.outcomes)
             .await?;
-        let Some(writes) = verify::writes(client, verifying, self.place.own.is_some()).await? else {
-            return Ok(());
-        };
+        let Some(writes) = writes else { return Ok(()) };
         let wishes = &self.config.verifying(verifying, Some(project), writes == Writes::Committed);
         let budget = humantime::format_duration(wishes.budget);
         self.config.ui.say(&format!("changing rows and comparing, for {budget}"));

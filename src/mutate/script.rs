@@ -65,7 +65,7 @@ impl Case {
                 "-- Seen in a transaction that was rolled back. Not reduced: that takes a database of its own, and none is made on a\n-- named server. Run it in an empty database with: psql -X -f THIS_FILE\n\n"
             }
             Seen::Stale => {
-                "-- It was so before anything was changed, and is not so when it is made anew: a refresh went wrong before.\n\n"
+                "-- It was so before anything was changed: an earlier refresh went wrong. Tables that are made new may be right.\n\n"
             }
             Seen::Once => {
                 "-- It was not seen again in a database of its own: this is all that happened before it was found.\n\n"
