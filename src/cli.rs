@@ -477,7 +477,7 @@ pub struct CheckArgs {
 #[command(next_help_heading = "Verifying while the data moves")]
 #[expect(missing_docs, reason = "the doc comments here are the help texts")]
 pub struct VerifyingArgs {
-    /// Change rows of this database on a server that was named, and put them back afterwards
+    /// Change rows of this database on a named server, in transactions that are rolled back
     #[arg(long, value_name = "DBNAME", env = "PGTRICKLE_CI_ALLOW_WRITES", hide_env = true)]
     pub allow_writes: Option<String>,
     /// How long to change rows and compare [default: 20s]

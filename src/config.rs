@@ -63,6 +63,14 @@ pub enum Error {
         /// Where the connection leads.
         database: String,
     },
+    /// `--drive scheduler` on a server where nothing is committed.
+    #[error(
+        "`--drive scheduler` cannot verify `{database}`: the scheduler sees committed changes, and on a named server every change is rolled back"
+    )]
+    SchedulerSeesCommits {
+        /// Where the connection leads.
+        database: String,
+    },
     /// No server was named.
     #[error("no server is named: there is no `--database-url`, no dbt profile and no PGHOST")]
     NoServer,
@@ -77,7 +85,10 @@ impl Error {
             Self::UnknownKeys { .. } => format!("the keys are {}", file::known_keys().join(", ")),
             Self::Url(_) => "write it as `--database-url postgresql://user:password@host:5432/database`".into(),
             Self::OtherDatabase { database, .. } => {
-                format!("to have rows of `{database}` changed and put back, give `--allow-writes {database}`")
+                format!("to change rows of `{database}` in transactions that are rolled back, give `--allow-writes {database}`")
+            }
+            Self::SchedulerSeesCommits { .. } => {
+                "use an ephemeral server: `pgtrickle-ci run --drive scheduler`, or `pgtrickle-ci ephemeral -- CMD`".into()
             }
             Self::NoServer => {
                 "name one with `--database-url`, or try the command on a server of its own: `pgtrickle-ci ephemeral -- CMD`".into()
@@ -335,14 +346,14 @@ impl Config {
     }
 
     /// How to verify while the data moves.
-    pub fn verifying(&self, args: &cli::VerifyingArgs, project: Option<&Project>, put_back: bool) -> Wishes {
+    pub fn verifying(&self, args: &cli::VerifyingArgs, project: Option<&Project>, commits: bool) -> Wishes {
         let file = &self.file.verify;
         Wishes {
             budget: self.budget(args.budget),
             seed: args.seed.or(file.seed).unwrap_or(1),
             terms: self.equality(project),
             by_scheduler: args.drive == cli::Drive::Scheduler,
-            put_back,
+            commits,
         }
     }
 

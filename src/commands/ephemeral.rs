@@ -2,12 +2,13 @@
 
 use std::{ffi::OsString, io, os::unix::process::ExitStatusExt, process::ExitStatus};
 
-use nix::{sys::signal as signals, sys::signal::Signal, unistd::Pid};
-use tokio::{
-    process::{Child, Command},
-    signal::unix::{self, SignalKind},
+use nix::{
+    sys::signal::{self, Signal},
+    unistd::Pid,
 };
+use tokio::process::{Child, Command};
 
+use super::signals::{self as ending, Signals};
 use crate::{
     pg::{Endpoint, MISLEADING},
     server::{Ephemeral, Error, Wanted},
@@ -15,37 +16,33 @@ use crate::{
 
 /// Starts a server, runs `command` beside it, stops the server and answers with the command's exit code.
 ///
-/// A Ctrl-C reaches the command by itself, a SIGTERM is passed on to it; its end is waited for, and the code is then
-/// 130 or 143 whatever it made of the signal.
+/// A terminal sends SIGINT and SIGQUIT to the command itself; other signals are passed on to it. The server stops after the
+/// command has ended, and the code is then 128 and the signal's number, whatever the command made of it.
 ///
 /// # Errors
 /// The server does not start, or the command's program cannot be run.
 pub(super) async fn run(wanted: &Wanted, command: &[OsString]) -> Result<u8, crate::Error> {
-    let mut interruptions = Interruptions::listen()?;
+    let mut signals = Signals::listen();
     let server = tokio::select! {
         started = Ephemeral::start(wanted) => started?,
-        signal = interruptions.next() => return Ok(code_of_signal(signal as i32)),
+        signal = signals.next() => return Ok(ending::exit_code(signal)),
     };
-    let code = run_beside(server.endpoint(), command, &mut interruptions).await;
+    let code = run_beside(server.endpoint(), command, &mut signals).await;
     server.stop().await;
     Ok(code?)
 }
 
-async fn run_beside(
-    endpoint: &Endpoint,
-    command: &[OsString],
-    interruptions: &mut Interruptions,
-) -> Result<u8, Error> {
+async fn run_beside(endpoint: &Endpoint, command: &[OsString], signals: &mut Signals) -> Result<u8, Error> {
     let mut child = start(endpoint, command)?;
     let mut interrupted = None;
     loop {
         tokio::select! {
             status = child.wait() => {
                 let code = status.map(code_of).map_err(|source| not_run(command, source))?;
-                return Ok(interrupted.map_or(code, |signal: Signal| code_of_signal(signal as i32)));
+                return Ok(interrupted.map_or(code, ending::exit_code));
             }
-            signal = interruptions.next() => {
-                if signal == Signal::SIGTERM {
+            signal = signals.next() => {
+                if !matches!(signal, Signal::SIGINT | Signal::SIGQUIT) {
                     pass_on(signal, &child);
                 }
                 interrupted = Some(signal);
@@ -78,44 +75,16 @@ fn not_run(command: &[OsString], source: io::Error) -> Error {
 }
 
 /// The command may be gone already, which is what was wanted.
-fn pass_on(signal: Signal, child: &Child) {
+fn pass_on(to_pass: Signal, child: &Child) {
     if let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) {
-        signals::kill(Pid::from_raw(id), signal).ok();
+        signal::kill(Pid::from_raw(id), to_pass).ok();
     }
 }
 
 fn code_of(status: ExitStatus) -> u8 {
     match (status.code(), status.signal()) {
         (Some(code), _) => u8::try_from(code).unwrap_or(u8::MAX),
-        (None, signal) => code_of_signal(signal.unwrap_or_default()),
-    }
-}
-
-/// As a shell says it.
-fn code_of_signal(signal: i32) -> u8 {
-    u8::try_from(128 + signal).unwrap_or(u8::MAX)
-}
-
-/// The signals that ask us to end.
-struct Interruptions {
-    interrupt: unix::Signal,
-    terminate: unix::Signal,
-}
-
-impl Interruptions {
-    fn listen() -> Result<Self, Error> {
-        let listen = |kind, name: &str| unix::signal(kind).map_err(Error::io("listen for", name.as_ref()));
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt(), "SIGINT")?,
-            terminate: listen(SignalKind::terminate(), "SIGTERM")?,
-        })
-    }
-
-    async fn next(&mut self) -> Signal {
-        tokio::select! {
-            _ = self.interrupt.recv() => Signal::SIGINT,
-            _ = self.terminate.recv() => Signal::SIGTERM,
-        }
+        (None, signal) => u8::try_from(128 + signal.unwrap_or_default()).unwrap_or(u8::MAX),
     }
 }
 
@@ -130,8 +99,6 @@ mod tests {
         assert_eq!(code_of(ExitStatus::from_raw(3 << 8)), 3);
         assert_eq!(code_of(ExitStatus::from_raw(255 << 8)), 255);
         assert_eq!(code_of(ExitStatus::from_raw(Signal::SIGKILL as i32)), 137);
-        assert_eq!(code_of_signal(Signal::SIGINT as i32), 130);
-        assert_eq!(code_of_signal(Signal::SIGTERM as i32), 143);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod rehearse;
 mod run;
 mod runner;
 mod selection;
+mod signals;
 mod sources;
 mod verify;
 mod wait;
@@ -24,7 +25,6 @@ use std::{path::Path, time::Instant};
 
 use clap::CommandFactory;
 use time::OffsetDateTime;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     Error,
@@ -127,10 +127,11 @@ async fn reported(
     report.leg = config.leg();
     report.selection = selection::shown(selection);
     let started = Instant::now();
+    let mut signals = signals::Signals::listen();
     // The losing side is dropped, and with it whatever it had started.
     let ending = tokio::select! {
         done = work(&mut report) => Ending::Done(done),
-        number = stopping_signal() => Ending::Stopped(number),
+        signal = signals.next() => Ending::Stopped(signals::number(signal)),
     };
     report.elapsed = started.elapsed();
     if let Ending::Done(Err(error)) = &ending {
@@ -173,20 +174,6 @@ fn write(config: &Config, reports: &ReportArgs, report: &Report, ending: &Ending
         output::report_to_stdout(&report::terminal::render(report, &style))?;
     }
     Ok(())
-}
-
-/// Waits for SIGINT or SIGTERM, and returns its number.
-async fn stopping_signal() -> u8 {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        // Without handlers the signals end the program by themselves.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => 2,
-        _ = terminate.recv() => 15,
-    }
 }
 
 /// A connection; the report names its other end.

@@ -13,7 +13,7 @@ use crate::{
         rehearse::{Base, Rehearsing},
         selection::{self, narrow, selector},
         sources,
-        verify::{self, Wishes},
+        verify::{self, Writes},
         wait::Waiting,
     },
     config::Config,
@@ -40,6 +40,7 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
     let mut laps = Laps(Instant::now());
     let server = Server::open(config, args).await?;
     let (client, software) = connect_and_identify(server.endpoint(), &args.server, report).await?;
+    let writes = verify::writes(&client, &args.verifying, server.own().is_some()).await?;
     laps.end("server", report);
     let place = Place { client: &client, own: server.own() };
     let target = Target { endpoint: server.endpoint().clone(), ..target };
@@ -85,8 +86,7 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
     // What was waited for has its outcome already.
     report.outcomes.extend(checked.outcomes.into_iter().filter(|outcome| outcome.stage != Stage::Population));
     laps.end("checks", report);
-    let wishes = config.verifying(&args.verifying, Some(&project), server.own().is_none());
-    gate.verify(&wishes, &made, report).await?;
+    gate.verify(writes, &project, &made, report).await?;
     laps.end("comparison", report);
     Ok(Exit::Passed)
 }
@@ -220,14 +220,19 @@ impl Gate<'_> {
         self.config.policy(&self.args.policy, owner_for(project, Some(self.target)))
     }
 
-    /// On a server of its own the data is moved; on one that was named the tables are compared as they are, unless
-    /// somebody allows more.
-    async fn verify(&self, wishes: &Wishes, made: &[&StreamTable], report: &mut Report) -> Result<(), Error> {
+    /// Compares the tables as they are; where rows may be changed, also while the data moves.
+    async fn verify(
+        &self,
+        writes: Option<Writes>,
+        project: &Project,
+        made: &[&StreamTable],
+        report: &mut Report,
+    ) -> Result<(), Error> {
         let (client, verifying) = (self.place.client, &self.args.verifying);
-        verify::equal_now(client, made, &wishes.terms, None, &mut report.outcomes).await?;
-        if wishes.put_back && !verify::may_write(client, verifying)? {
-            return Ok(());
-        }
+        verify::equal_now(client, made, &self.config.equality(Some(project)), None, &mut report.outcomes)
+            .await?;
+        let Some(writes) = writes else { return Ok(()) };
+        let wishes = &self.config.verifying(verifying, Some(project), writes == Writes::Committed);
         let budget = humantime::format_duration(wishes.budget);
         self.config.ui.say(&format!("changing rows and comparing, for {budget}"));
         let changed =

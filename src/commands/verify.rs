@@ -4,22 +4,23 @@ mod laboratory;
 mod log;
 mod moving;
 mod now;
+mod proof;
+mod rolled_back;
 mod settle;
 mod shrink;
 mod telling;
-mod undo;
 
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use moving::Moving;
 pub use moving::Wishes;
 pub(super) use now::equal_now;
+use proof::Proof;
 use shrink::Whole;
-use undo::Undo;
 
 use crate::{
     Error,
-    cli::{VerifyArgs, VerifyingArgs},
+    cli::{Drive, VerifyArgs, VerifyingArgs},
     commands::{connect_and_identify, project::load_if_any},
     config::{self, Config},
     exit::Exit,
@@ -43,34 +44,61 @@ pub(super) async fn verify(config: &Config, args: &VerifyArgs, report: &mut Repo
     let (client, _) =
         connect_and_identify(&config.server(&args.server, &args.models.project)?, &args.server, report)
             .await?;
-    let may_write = may_write(&client, &args.verifying)?;
-    if may_write {
+    let writes = writes(&client, &args.verifying, false).await?;
+    if writes.is_some() {
         client.check_takes_writes().await?;
     }
     let deployed = client.catalog().await?;
     let tables = judge::subjects(project.as_ref().map(|project| project.tables.as_slice()), &deployed);
     equal_now(&client, &tables, &config.equality(project.as_ref()), None, &mut report.outcomes).await?;
-    if may_write {
-        let wishes = config.verifying(&args.verifying, project.as_ref(), true);
+    if let Some(writes) = writes {
+        let wishes = config.verifying(&args.verifying, project.as_ref(), writes == Writes::Committed);
         let limits = Config::limits(&args.server);
         let moved = While { wishes: &wishes, limits, findings: &args.verifying.findings };
         moved.data_moves(&client, &tables, &BTreeSet::new(), report).await?;
     } else if !args.only_static {
         config.ui.say(&format!(
-            "compared as they are; to move the data, and put it back, give --allow-writes {}",
+            "compared as they are; to move the data in transactions that are rolled back, give --allow-writes {}",
             client.endpoint().database
         ));
     }
     Ok(Exit::Passed)
 }
 
-/// Whether rows of a named server may be changed: whoever says so repeats the name of the database.
-pub(super) fn may_write(client: &Client, args: &VerifyingArgs) -> Result<bool, config::Error> {
+/// What becomes of the rows that are changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writes {
+    /// They stay: the server is ephemeral.
+    Committed,
+    /// Nothing of it is ever committed.
+    RolledBack,
+}
+
+/// Whether rows may be changed, and how: on the gate's own server freely, elsewhere only where the name of the database is
+/// repeated.
+pub(super) async fn writes(
+    client: &Client,
+    args: &VerifyingArgs,
+    is_own: bool,
+) -> Result<Option<Writes>, Error> {
+    if is_own {
+        return Ok(Some(Writes::Committed));
+    }
     let database = &client.endpoint().database;
     match args.allow_writes.as_deref() {
-        None => Ok(false),
-        Some(name) if name == database => Ok(true),
-        Some(name) => Err(config::Error::OtherDatabase { name: name.to_owned(), database: database.clone() }),
+        None => return Ok(None),
+        Some(name) if name == database => {}
+        Some(name) => {
+            let (name, database) = (name.to_owned(), database.clone());
+            return Err(config::Error::OtherDatabase { name, database }.into());
+        }
+    }
+    if client.is_ephemeral().await? {
+        Ok(Some(Writes::Committed))
+    } else if args.drive == Drive::Scheduler {
+        Err(config::Error::SchedulerSeesCommits { database: database.clone() }.into())
+    } else {
+        Ok(Some(Writes::RolledBack))
     }
 }
 
@@ -91,29 +119,30 @@ impl While<'_> {
         changed_first: &BTreeSet<Relation>,
         report: &mut Report,
     ) -> Result<(), Error> {
-        client.limit(self.limits.statement).await?;
+        let exclusive = client.exclusively().await?;
         let deployed = client.catalog().await?;
         let is_emulator = report.engine.as_ref().is_some_and(report::Engine::is_emulator);
         let calm = if is_emulator { Duration::ZERO } else { CALM };
         let mut moving = Moving::prepare(client, &deployed, tables, self.wishes, changed_first, calm).await?;
-        let mut undo = Undo::begin(client, moving.sources(), self.wishes.put_back, self.limits).await?;
         let before = report.outcomes.len();
         let mut tell = |moving: &Moving| {
             report.outcomes.truncate(before);
             report.outcomes.extend(moving.outcomes(tables));
         };
         tell(&moving);
-        let moved = moving.run(&mut undo, &mut tell).await;
-        tell(&moving);
-        moved?;
-        let findings = Whole::all(&moving).await?;
-        report.outcomes.extend(undo.put_back(Some(client)).await);
-        if self.wishes.put_back {
-            let left_wrong = moving.make_good().await?;
-            for outcome in report.outcomes[before..].iter_mut().filter(|o| left_wrong.contains(&o.subject)) {
-                outcome.details.push("the table is left wrong: drop it, and create it again".to_owned());
-            }
+        if self.wishes.commits {
+            client.limit(self.limits.statement).await?;
+            let moved = moving.run(&mut tell).await;
+            tell(&moving);
+            moved?;
+        } else {
+            let proof = Proof::begin(client, self.wishes.budget / 4).await?;
+            let moved = moving.run_rolled_back(&exclusive, &mut tell).await;
+            tell(&moving);
+            moved?;
+            report.outcomes.push(proof.end(client, &exclusive, moving.process).await?);
         }
+        let findings = std::mem::take(&mut moving.wholes);
         self.write_scripts(client, &findings, before, report).await
     }
 

@@ -43,10 +43,6 @@ pub struct Source {
     pub types: Vec<String>,
     /// Why it is out of reach, if it is.
     pub out_of_reach: Option<String>,
-    /// The triggers that its owner gave it.
-    pub triggers: Vec<String>,
-    /// A change of its keys changes rows of other tables.
-    pub cascades: bool,
     /// The query of a view.
     pub view: Option<String>,
     /// The stream tables that read it.
@@ -253,6 +249,8 @@ impl Source {
         let Some(value) = value else { return "null".into() };
         let is_number = matches!(self.columns[at].kind, Kind::Integer | Kind::Numeric | Kind::Float)
             && value.len() < 19
+            // As a number it would be the integer 0 with a minus before it.
+            && value != "-0"
             && value.strip_prefix('-').unwrap_or(value).split('.').count() <= 2
             && value.strip_prefix('-').unwrap_or(value).starts_with(|c: char| c.is_ascii_digit())
             && value.strip_prefix('-').unwrap_or(value).chars().all(|c| c.is_ascii_digit() || c == '.');
@@ -334,8 +332,6 @@ fn sample() -> Vec<Source> {
         partitioned: None,
         types: vec![],
         out_of_reach: None,
-        triggers: vec![],
-        cascades: false,
         view: None,
         readers: vec![],
         from_log: false,

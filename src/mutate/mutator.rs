@@ -29,11 +29,16 @@ pub struct Mutator {
     chosen: Vec<usize>,
     /// What an earlier change of this round will be taken back with.
     echo: Vec<Change>,
+    /// Sources may be emptied.
+    empties: bool,
+    /// What was known before everything that is going to be rolled back.
+    before: Option<Vec<Known>>,
 }
 
 impl Mutator {
-    /// A mutator for these sources; with each the rows that are known, and whether they are all.
-    pub fn new(seed: u64, sources: Vec<Source>, known: Vec<(Vec<Row>, bool)>) -> Self {
+    /// A mutator for these sources; with each the rows that are known, and whether they are all. A source is only emptied
+    /// where that is allowed: TRUNCATE locks every reader out until the transaction ends.
+    pub fn new(seed: u64, sources: Vec<Source>, known: Vec<(Vec<Row>, bool)>, empties: bool) -> Self {
         let known: Vec<Known> =
             known.into_iter().map(|(rows, whole)| Known { rows, whole, recent: Vec::new() }).collect();
         let greatest = known
@@ -50,6 +55,8 @@ impl Mutator {
             turn: 0,
             chosen: Vec::new(),
             echo: Vec::new(),
+            empties,
+            before: None,
         }
     }
 
@@ -95,7 +102,7 @@ impl Mutator {
             _ => (15, 40),
         };
         match self.random.below(100) {
-            0 if self.known[source].whole && held <= MANY => Some(self.truncate(source)),
+            0 if self.empties && self.known[source].whole && held <= MANY => Some(self.truncate(source)),
             n if n < inserts => self.insert(source),
             n if n < inserts + deletes => Some(Change::Delete { source, of: self.some_rows(source) }),
             _ => self.update(source),
@@ -119,6 +126,29 @@ impl Mutator {
             self.echo.extend(effect.inverse());
             self.echo.truncate(GROUP);
         }
+    }
+
+    /// Takes note that the rows are what they were before a change.
+    pub fn unsee(&mut self, effect: &Effect) {
+        let known = &mut self.known[effect.source];
+        for (before, after) in effect.rows.iter().rev() {
+            if let Some(at) = after.as_ref().and_then(|after| known.rows.iter().position(|row| row == after))
+            {
+                known.rows.remove(at);
+            }
+            known.rows.extend(before.clone());
+        }
+        known.recent.clear();
+    }
+
+    /// A transaction begins that is going to be rolled back.
+    pub fn begin(&mut self) {
+        self.before = Some(self.known.clone());
+    }
+
+    /// It was rolled back: the rows are what they were when it began.
+    pub fn rolled_back(&mut self) {
+        self.known = self.before.take().unwrap_or_else(|| std::mem::take(&mut self.known));
     }
 
     /// What a statement that empties this source did.
@@ -316,7 +346,7 @@ mod tests {
         sources[0].only_inserts = only_inserts;
         let orders = (1..30).map(|n| row(&[&n.to_string(), &(1 + n % 5).to_string(), "note"])).collect();
         let customers = (1..6).map(|n| row(&[&n.to_string(), "Ada"])).collect();
-        Mutator::new(seed, sources, vec![(orders, true), (customers, true)])
+        Mutator::new(seed, sources, vec![(orders, true), (customers, true)], true)
     }
 
     /// What a server that takes everything would answer.

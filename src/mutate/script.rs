@@ -34,6 +34,8 @@ pub enum Seen {
     Stale,
     /// Only where it was found: from the log, whose slots a database beside it cannot have.
     FromLog,
+    /// In a transaction on a named server, which was rolled back.
+    RolledBack,
     /// Again in a database of its own, with all that had happened.
     Again,
     /// Again there, with as little as it takes.
@@ -59,8 +61,11 @@ impl Case {
             Seen::FromLog => {
                 "-- Its sources are captured from the log. Not reduced, and not seen again, for that takes a server without slots of\n-- the same names. Run it on one, in an empty database, with: psql -X -f THIS_FILE\n\n"
             }
+            Seen::RolledBack => {
+                "-- Seen in a transaction that was rolled back. Not reduced: that takes a database of its own, and none is made on a\n-- named server. Run it in an empty database with: psql -X -f THIS_FILE\n\n"
+            }
             Seen::Stale => {
-                "-- It was so before anything was changed, and is not so when it is made anew: a refresh went wrong before.\n\n"
+                "-- It was so before anything was changed: an earlier refresh went wrong. Tables that are made new may be right.\n\n"
             }
             Seen::Once => {
                 "-- It was not seen again in a database of its own: this is all that happened before it was found.\n\n"

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use tokio_postgres::{SimpleQueryMessage, error::SqlState};
 
-use super::{Client, Error, ServerMessage};
+use super::{
+    Client, Error, ServerMessage,
+    settings::{self, Purpose},
+};
 use crate::mutate::{Change, Effect, Row, Source};
 
 /// Up to so many rows a source is known as a whole.
@@ -55,23 +58,7 @@ impl Client {
             texts.join(", "),
             source.relation.quoted()
         );
-        self.ask("reading rows of a source", &sql).await
-    }
-
-    /// A number for each source that is another one when any of its rows is, and how many rows it has.
-    pub async fn checksums(&self, sources: &[&Source]) -> Result<Vec<String>, Error> {
-        let one = |source: &&Source| {
-            format!(
-                "(select count(*) || ':' || coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) from {} as t)",
-                source.relation.quoted()
-            )
-        };
-        let all: Vec<String> = sources.iter().map(one).collect();
-        self.ask(
-            "adding up the sources",
-            &format!("select to_jsonb(array[{}]::text[])::text", all.join(", ")),
-        )
-        .await
+        self.ask_for(Purpose::Values, "reading rows of a source", &sql).await
     }
 
     /// Sets how long a statement and a lock may take from now on.
@@ -87,7 +74,12 @@ impl Client {
     /// Carries one change out in the open transaction, under a savepoint of its own.
     pub async fn change(&self, change: &Change, sources: &[Source]) -> Result<Changed, Error> {
         const DOING: &str = "changing rows of a source";
-        let sql = format!("savepoint change; {}; release savepoint change", change.telling_sql(sources));
+        let sql = format!(
+            "savepoint change; {}{}; {}release savepoint change",
+            settings::local(Purpose::Values),
+            change.telling_sql(sources),
+            settings::back(Purpose::Values)
+        );
         match self.within_time(DOING, self.wire.simple_query(&sql)).await {
             Ok(messages) => Ok(Changed::Done(effect(change, &messages))),
             Err(Error::Server { message, .. }) => {
@@ -106,17 +98,11 @@ impl Client {
         Ok(())
     }
 
-    /// Ends what another connection of ours is still at, and waits until its transaction is over.
-    pub async fn end_process(&self, process: i32) -> Result<(), Error> {
-        let sql = "select coalesce(bool_and(pg_terminate_backend(pid, 10000)), true)::text
-                   from pg_stat_activity where pid = $1 and application_name = 'pgtrickle-ci'";
-        let ended = self.wire.query(sql, &[&process]).await;
-        ended.map(drop).map_err(|source| Error::asking("ending the interrupted statement", &source))
-    }
-
-    /// The process on the server that serves this connection.
-    pub async fn process(&self) -> Result<i32, Error> {
-        self.ask("asking for the backend", "select to_jsonb(pg_backend_pid())::text").await
+    /// Whether the server is thrown away afterwards, as it says of itself: rows may be changed for good.
+    pub async fn is_ephemeral(&self) -> Result<bool, Error> {
+        let sql =
+            "select to_jsonb(coalesce(current_setting('pgtrickle_ci.ephemeral', true), '') = 'on')::text";
+        self.ask("asking what kind of server it is", sql).await
     }
 
     /// Fails where nothing can be changed.
@@ -145,6 +131,11 @@ pub fn is_refusal(code: &str) -> bool {
 pub fn is_in_the_way(code: &str) -> bool {
     code.starts_with("40")
         || [SqlState::LOCK_NOT_AVAILABLE, SqlState::OBJECT_IN_USE].iter().any(|state| state.code() == code)
+}
+
+/// Whether an error with this SQLSTATE says that the statement took longer than its limit.
+pub fn is_too_slow(code: &str) -> bool {
+    code == SqlState::QUERY_CANCELED.code()
 }
 
 fn effect(change: &Change, messages: &[SimpleQueryMessage]) -> Effect {

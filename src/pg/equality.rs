@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::{Client, Error, about};
+use super::{Client, Error, about, only_json, settings::Purpose};
 use crate::{
     judge::equality::{Column, Comparable, Difference, Kind, leaves_order_open},
     model::{Relation, quote_identifier, quote_literal},
@@ -65,10 +65,7 @@ impl Client {
     }
 
     async fn difference_here(&self, sql: &str) -> Result<Difference, Error> {
-        let row = self.wire.query_one(sql, &[]).await;
-        let text: String =
-            row.and_then(|row| row.try_get(0)).map_err(|source| Error::asking(DOING, &source))?;
-        serde_json::from_str(&text).map_err(|source| Error::Answer { doing: DOING, source })
+        only_json(DOING, &self.ask_inside(DOING, Purpose::Query, sql).await?)
     }
 
     async fn ask_difference(
@@ -78,7 +75,7 @@ impl Client {
         waits: &str,
         tolerance: f64,
     ) -> Result<Difference, Error> {
-        self.ask(DOING, &comparison(table, query, waits, tolerance)).await
+        self.ask_for(Purpose::Query, DOING, &comparison(table, query, waits, tolerance)).await
     }
 }
 

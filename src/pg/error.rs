@@ -61,6 +61,14 @@ pub enum Error {
         /// The database.
         endpoint: String,
     },
+    /// Another verification is under way.
+    #[error("another verification of {endpoint} runs: pid {pid}")]
+    Busy {
+        /// The database.
+        endpoint: String,
+        /// Its server process.
+        pid: i32,
+    },
     /// The extension lacks what is needed.
     #[error("pg_trickle {version} is too old: its catalog has no {}", missing.join(", "))]
     TooOld {
@@ -132,6 +140,9 @@ impl Error {
             Self::RootCert { .. } => "give `sslrootcert` a file of PEM certificates".into(),
             Self::NoExtension { .. } => "create it: `psql -c 'CREATE EXTENSION pg_trickle'`".into(),
             Self::ReadOnly { .. } => "name the primary, or compare the tables as they are: `--static`".into(),
+            Self::Busy { pid, .. } => {
+                format!("wait until it has ended, or end it: `psql -c 'SELECT pg_terminate_backend({pid})'`")
+            }
             Self::TooOld { .. } => "update it: `psql -c 'ALTER EXTENSION pg_trickle UPDATE'`".into(),
             Self::Server { message, .. } if message.code == "42501" => {
                 "grant it: `GRANT USAGE ON SCHEMA pgtrickle` and SELECT on its tables, and `pg_monitor`".into()

@@ -5,11 +5,22 @@ mod change;
 mod endpoint;
 mod equality;
 mod error;
+mod exclusive;
+mod reach;
 mod rehearsal;
+mod round;
+mod settings;
 mod source_objects;
 mod tls;
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
@@ -18,10 +29,14 @@ use tokio_postgres::{AsyncMessage, SimpleQueryMessage, config::SslMode as WireSs
 use crate::model::{Column, Relation, quote_literal};
 
 pub use catalog::{Catalog, Server, Standing};
-pub use change::{Changed, is_in_the_way, is_refusal};
+pub use change::{Changed, is_in_the_way, is_refusal, is_too_slow};
 pub use endpoint::{BadUrl, Endpoint, MISLEADING, SslMode};
 pub use equality::Unread;
 pub use error::{Error, ServerMessage};
+pub use exclusive::Exclusive;
+pub use reach::{Contents, Reach};
+pub use round::Refreshed;
+use settings::Purpose;
 pub use source_objects::{ForeignKey, SourceObjects, SourceRelation};
 
 /// How long a server may take for one thing.
@@ -42,6 +57,8 @@ pub struct Client {
     limits: Limits,
     /// Something was heard on a channel.
     news: Arc<Notify>,
+    /// A transaction is open whose questions must not end it.
+    inside: AtomicBool,
 }
 
 impl Client {
@@ -66,7 +83,7 @@ impl Client {
                 }
             }
         });
-        Ok(Self { wire: client, endpoint: endpoint.clone(), limits, news })
+        Ok(Self { wire: client, endpoint: endpoint.clone(), limits, news, inside: AtomicBool::new(false) })
     }
 
     /// Where this connection leads.
@@ -74,23 +91,38 @@ impl Client {
         &self.endpoint
     }
 
-    /// Asks one question in a read-only transaction of its own; the answer is a single JSON text.
+    /// Asks one question about the catalogs; the answer is a single JSON text.
+    async fn ask<T: DeserializeOwned>(&self, doing: &'static str, sql: &str) -> Result<T, Error> {
+        self.ask_for(Purpose::Catalog, doing, sql).await
+    }
+
+    /// Asks one question, in the open round or in a read-only transaction of its own; the answer is a single JSON text.
     ///
     /// One transaction a question, because a long one would hold back what the engine's scheduler sees
     /// (docs/pg_trickle.md, "Visibility lag"). One message a question, and nothing prepared: a pooler may give each
     /// transaction another session.
-    async fn ask<T: DeserializeOwned>(&self, doing: &'static str, sql: &str) -> Result<T, Error> {
-        let script = format!("begin read only; {}; {sql}\n; rollback", self.settings());
+    async fn ask_for<T: DeserializeOwned>(
+        &self,
+        purpose: Purpose,
+        doing: &'static str,
+        sql: &str,
+    ) -> Result<T, Error> {
+        if self.inside.load(Ordering::SeqCst) {
+            return only_json(doing, &self.ask_inside(doing, purpose, sql).await?);
+        }
+        let script =
+            format!("begin read only; {}; {}{sql}\n; rollback", self.settings(), settings::local(purpose));
         let answer = self.within_time(doing, self.wire.simple_query(&script)).await;
         if answer.is_err() {
             // It stopped before its own end. A connection that is lost needs none.
             self.within_time(doing, self.wire.batch_execute("rollback")).await.ok();
         }
-        let text = answer?.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0).map(ToOwned::to_owned),
-            SimpleQueryMessage::RowDescription(_) | SimpleQueryMessage::CommandComplete(_) | _ => None,
-        });
-        serde_json::from_str(&text.unwrap_or_default()).map_err(|source| Error::Answer { doing, source })
+        only_json(doing, &answer?)
+    }
+
+    /// The JSON text that a statement answers with, as it is sent.
+    async fn first_answer<T: DeserializeOwned>(&self, doing: &'static str, sql: &str) -> Result<T, Error> {
+        only_json(doing, &self.within_time(doing, self.wire.simple_query(sql)).await?)
     }
 
     /// A server that was cut off from the network does not even say so.
@@ -238,6 +270,15 @@ impl Client {
         let missing: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
         Ok(wanted.into_iter().filter(|relation| missing.contains(&relation.quoted())).collect())
     }
+}
+
+/// The first row's only column, read as JSON.
+fn only_json<T: DeserializeOwned>(doing: &'static str, messages: &[SimpleQueryMessage]) -> Result<T, Error> {
+    let text = messages.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        SimpleQueryMessage::RowDescription(_) | SimpleQueryMessage::CommandComplete(_) | _ => None,
+    });
+    serde_json::from_str(text.unwrap_or_default()).map_err(|source| Error::Answer { doing, source })
 }
 
 /// A question about these relations: they go into its text, because a script has no parameters.

@@ -46,7 +46,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How many ports to try when others are quicker.
 const PORTS: usize = 5;
 
-/// For a server whose data nobody misses. Its dynamic shared memory is files in its folder: none is left behind, and a
+/// For a server whose data nobody misses, as it says of itself: `verify` commits there. Its dynamic shared memory is files in its folder: none is left behind, and a
 /// container's small `/dev/shm` is no limit.
 const THROWAWAY: &str = "\
 listen_addresses = '127.0.0.1'
@@ -61,6 +61,7 @@ wal_init_zero = off
 timezone = 'UTC'
 log_timezone = 'UTC'
 lc_messages = 'C'
+pgtrickle_ci.ephemeral = on
 ";
 
 /// What the real `pg_trickle` wants of its server.
@@ -106,6 +107,7 @@ impl Ephemeral {
         }
         answered?;
         create_extension(&endpoint, false).await?;
+        say_ephemeral(&endpoint).await?;
         let installation = find::find(&Wanted { engine: EngineChoice::Auto, ..wanted.clone() }).ok();
         Ok(Self { scheduler: None, _server: server, _folder: folder, endpoint, installation })
     }
@@ -308,6 +310,14 @@ async fn create_extension(endpoint: &Endpoint, emulated: bool) -> Result<(), Err
         client.batch_execute(scheduler::TICK).await.map_err(refused)?;
     }
     Ok(())
+}
+
+/// A container has its own settings file.
+async fn say_ephemeral(endpoint: &Endpoint) -> Result<(), Error> {
+    let refused = |error| Error::Refused { doing: "setting up the server", reason: session::reason(&error) };
+    let client = session::open(endpoint, APPLICATION_NAME).await.map_err(refused)?;
+    client.batch_execute("ALTER SYSTEM SET pgtrickle_ci.ephemeral = on").await.map_err(refused)?;
+    client.batch_execute("SELECT pg_reload_conf()").await.map_err(refused)
 }
 
 /// A port that is free at this moment, by the system's choice: it does not soon give the same one twice.

@@ -9,6 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use pgtrickle_ci::{pg::Endpoint, server::Ephemeral};
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
@@ -130,6 +134,33 @@ fn nothing_is_left_when_the_owner_is_killed() {
         owner.wait().unwrap();
         assert!(soon(|| remains(place.path()).is_empty()), "{:#?}", remains(place.path()));
     }
+}
+
+#[test]
+fn a_signal_ends_the_command_and_the_server() {
+    for signal in [Signal::SIGHUP, Signal::SIGTERM, Signal::SIGUSR1] {
+        let place = temp_dir();
+        let mut gate = pgtrickle_ci();
+        gate.arg("ephemeral").env("TMPDIR", place.path()).stdout(Stdio::piped());
+        let mut gate = gate.args(["--", "sh", "-c", "echo $PGPORT; exec sleep 60"]).spawn().unwrap();
+        let mut port = String::new();
+        BufReader::new(gate.stdout.take().unwrap()).read_line(&mut port).unwrap();
+        kill(Pid::from_raw(i32::try_from(gate.id()).unwrap()), signal).unwrap();
+        assert_eq!(gate.wait().unwrap().code(), Some(128 + signal as i32));
+        assert_eq!(remains(place.path()), [] as [String; 0], "{signal}");
+    }
+}
+
+#[test]
+fn a_hangup_that_is_to_be_ignored_is_ignored() {
+    let place = temp_dir();
+    let gate = env!("CARGO_BIN_EXE_pgtrickle-ci");
+    let script = format!("trap '' HUP; exec {gate} ephemeral -- sh -c 'kill -HUP $PPID; sleep 1; exit 3'");
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(script).env("TMPDIR", place.path());
+    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv");
+    let ended = shell.env("VIRTUAL_ENV", venv).stdout(Stdio::null()).status().unwrap();
+    assert_eq!(ended.code(), Some(3));
 }
 
 #[test]

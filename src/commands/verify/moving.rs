@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::undo::Undo;
+use super::{rolled_back, shrink::Whole};
 use crate::{
     judge::equality::{Comparable, Difference, Terms},
     model::{Deployed, Relation, Setting, StreamTable, Value},
@@ -26,10 +26,10 @@ pub struct Wishes {
     pub seed: u64,
     /// What counts as equal, and what is left out.
     pub terms: Terms,
-    /// The scheduler refreshes, and nobody else does.
+    /// Only the scheduler refreshes.
     pub by_scheduler: bool,
-    /// Whether the sources have to be as they were afterwards.
-    pub put_back: bool,
+    /// The server is thrown away afterwards: rounds are committed. Elsewhere each is rolled back.
+    pub commits: bool,
 }
 
 /// What went wrong with a table.
@@ -60,7 +60,13 @@ pub(super) struct Moving<'a> {
     /// For each source the tables that change with it.
     pub(super) reached: Vec<BTreeSet<Relation>>,
     pub(super) findings: BTreeMap<Relation, Finding>,
+    /// Each finding with what it takes to see it again, from the moment in which it was found.
+    pub(super) wholes: Vec<Whole>,
+    /// The rounds whose changes the sources hold now.
     pub(super) rounds: Vec<Vec<Transaction>>,
+    /// How many rounds there were, and how many statements changed rows in them.
+    pub(super) count: usize,
+    pub(super) statements: usize,
     /// After how many rounds.
     pub(super) compared: BTreeMap<Relation, usize>,
     /// Tables that a change did not reach in time.
@@ -70,6 +76,11 @@ pub(super) struct Moving<'a> {
     /// How long to wait before a TRUNCATE.
     calm: Duration,
     pub(super) refused: usize,
+    /// Statements and refreshes that locks or changes of other sessions stopped, and those sessions.
+    pub(super) blocked: usize,
+    pub(super) blockers: BTreeSet<String>,
+    /// The server process of the last round that was rolled back.
+    pub(super) process: i32,
     /// Rounds whose rows the queries themselves cannot bear.
     pub(super) unbearable: usize,
     pub(super) thinking: Duration,
@@ -105,9 +116,9 @@ impl<'a> Moving<'a> {
                     && table.origin.is_some()
                     && table.settings.get(Setting::AppendOnly) == Some(&Value::Bool(true))
             });
-            if wishes.put_back && source.out_of_reach.is_none() {
-                source.out_of_reach = untouchable(source);
-            }
+        }
+        if !wishes.commits {
+            rolled_back::leave_out(client, &mut sources).await?;
         }
         let worth = |table: &&StreamTable| {
             let factor = if changed_first.contains(&table.relation) { CHANGED } else { 1 };
@@ -125,16 +136,22 @@ impl<'a> Moving<'a> {
             client,
             wishes,
             reached: sources.iter().map(reach).collect(),
-            mutator: Mutator::new(wishes.seed, sources, known),
+            mutator: Mutator::new(wishes.seed, sources, known, wishes.commits),
             tables,
             comparables: comparables.into_iter().map(|table| (table.relation.clone(), table)).collect(),
             findings: BTreeMap::new(),
+            wholes: Vec::new(),
             rounds: Vec::new(),
+            count: 0,
+            statements: 0,
             compared: BTreeMap::new(),
             unreached: BTreeSet::new(),
             worth: wanted.iter().map(worth).collect(),
             calm,
             refused: 0,
+            blocked: 0,
+            blockers: BTreeSet::new(),
+            process: 0,
             unbearable: 0,
             thinking: Duration::ZERO,
             taken: Duration::ZERO,
@@ -145,34 +162,36 @@ impl<'a> Moving<'a> {
         self.mutator.sources()
     }
 
-    /// Rounds until the budget is over; after each of them it is told how things are.
-    pub(super) async fn run(
-        &mut self,
-        undo: &mut Undo,
-        mut tell: impl FnMut(&Self),
-    ) -> Result<(), pg::Error> {
+    /// Committed rounds until the budget is over; after each of them it is told how things are.
+    pub(super) async fn run(&mut self, mut tell: impl FnMut(&Self)) -> Result<(), pg::Error> {
         let started = Instant::now();
         let deadline = started + self.wishes.budget;
-        let within: Vec<usize> =
-            (0..self.sources().len()).filter(|at| self.sources()[*at].out_of_reach.is_none()).collect();
         let all = self.reached.iter().flatten().cloned().collect();
         let all = self.out_of_the_log(all, deadline).await?;
         self.compare(&all, deadline).await?;
-        while !within.is_empty() && Instant::now() < deadline && self.findings.len() < self.tables.len() {
-            self.round(&self.by_worth(&within), deadline, undo).await?;
+        self.keep_findings().await?;
+        while self.goes_on(deadline) {
+            self.round(&self.by_worth(), deadline).await?;
             self.taken = started.elapsed();
             tell(self);
         }
         Ok(())
     }
 
+    /// Whether there is time, something to change, and a table without a finding.
+    pub(super) fn goes_on(&self, deadline: Instant) -> bool {
+        let can_change = self.sources().iter().any(|source| source.out_of_reach.is_none());
+        can_change && Instant::now() < deadline && self.findings.len() < self.tables.len()
+    }
+
     /// First the sources whose tables are worth most: many, delicate ones, and seldom compared so far.
-    fn by_worth(&self, sources: &[usize]) -> Vec<usize> {
+    pub(super) fn by_worth(&self) -> Vec<usize> {
         let worth = |relation: &Relation| {
             let compared = self.compared.get(relation).copied().unwrap_or_default();
             self.worth.get(relation).copied().unwrap_or_default() * 1000 / (1 + compared)
         };
-        let mut sorted = sources.to_vec();
+        let mut sorted: Vec<usize> =
+            (0..self.sources().len()).filter(|at| self.sources()[*at].out_of_reach.is_none()).collect();
         sorted.sort_by_cached_key(|at| {
             let open = self.reached[*at].iter().filter(|relation| !self.findings.contains_key(relation));
             std::cmp::Reverse(open.map(worth).sum::<usize>())
@@ -180,41 +199,60 @@ impl<'a> Moving<'a> {
         sorted
     }
 
-    async fn round(&mut self, of: &[usize], deadline: Instant, undo: &mut Undo) -> Result<(), pg::Error> {
-        let sizes = self.thought(|mutator| mutator.begin_round(of));
-        self.rounds.push(Vec::new());
-        for size in sizes {
-            let transaction = self.carry_out((0..size).map(|_| Mutator::change), undo).await?;
-            if let Some(round) = self.rounds.last_mut().filter(|_| !transaction.is_empty()) {
-                round.push(transaction);
-            }
+    async fn round(&mut self, of: &[usize], deadline: Instant) -> Result<(), pg::Error> {
+        for size in self.begin_round(of) {
+            self.client.run("begin").await?;
+            let done = self.change((0..size).map(|_| Mutator::change)).await?;
+            self.commit(done).await?;
         }
-        let round = self.rounds.last().into_iter().flatten().flatten();
-        let changed: BTreeSet<usize> = round.map(|(change, _)| change.source()).collect();
-        let affected = changed.iter().flat_map(|source| &self.reached[*source]).cloned().collect();
-        let affected = self.out_of_the_log(affected, deadline).await?;
+        let affected = self.out_of_the_log(self.affected(), deadline).await?;
         let unbearable = self.unbearable;
         if !self.wishes.by_scheduler {
             self.refresh(&affected, deadline).await?;
         }
         self.compare(&affected, deadline).await?;
-        if self.unbearable > unbearable { self.take_round_back(undo).await } else { Ok(()) }
+        self.keep_findings().await?;
+        if self.unbearable > unbearable { self.take_round_back().await } else { Ok(()) }
     }
 
-    /// A transaction of changes, each thought of when the one before is done.
-    async fn carry_out(
+    /// Begins a round on some of these sources. The answer is how many statements each of its transactions has.
+    pub(super) fn begin_round(&mut self, of: &[usize]) -> Vec<usize> {
+        self.count += 1;
+        self.rounds.push(Vec::new());
+        self.thought(|mutator| mutator.begin_round(of))
+    }
+
+    /// The tables that read what the last round changed.
+    pub(super) fn affected(&self) -> BTreeSet<Relation> {
+        let round = self.rounds.last().into_iter().flatten().flatten();
+        let changed: BTreeSet<usize> = round.map(|(change, _)| change.source()).collect();
+        changed.iter().flat_map(|source| &self.reached[*source]).cloned().collect()
+    }
+
+    /// Takes down what it takes to see the new findings again, while the sources hold it.
+    pub(super) async fn keep_findings(&mut self) -> Result<(), pg::Error> {
+        let is_new = |relation: &&Relation| !self.wholes.iter().any(|whole| whole.relation == **relation);
+        let new: Vec<Relation> = self.findings.keys().filter(is_new).cloned().collect();
+        for relation in new {
+            let whole = Whole::of(self, &relation).await?;
+            self.wholes.extend(whole);
+        }
+        Ok(())
+    }
+
+    /// Changes of the open transaction, each thought of when the one before is done.
+    pub(super) async fn change(
         &mut self,
         changes: impl IntoIterator<Item = impl FnOnce(&mut Mutator) -> Option<Change>>,
-        undo: &mut Undo,
     ) -> Result<Transaction, pg::Error> {
         let mut done: Transaction = Vec::new();
-        self.client.run("begin").await?;
         for think in changes {
             let Some(change) = self.thought(think) else { continue };
             if matches!(change, Change::Truncate { .. }) {
                 tokio::time::sleep(self.calm).await;
             }
             match self.client.change(&change, self.mutator.sources()).await? {
+                Changed::Refused(message) if pg::is_in_the_way(&message.code) => self.blocked += 1,
                 Changed::Refused(message) => {
                     self.refused += 1;
                     self.blame_immediate(&change, message);
@@ -233,47 +271,37 @@ impl<'a> Moving<'a> {
                 }
             }
         }
-        if self.wishes.put_back && !self.can_be_taken_back(&done).await? {
-            self.client.run("rollback").await?;
-            self.forget(&mut done);
-            return Ok(done);
-        }
-        undo.about_to_commit(done.iter().map(|(_, effect)| effect.clone()));
-        match self.client.run("commit").await {
-            Ok(()) => undo.committed(),
-            // A constraint that is looked at in the end.
-            Err(pg::Error::Server { .. }) => {
-                undo.not_committed();
-                self.forget(&mut done);
-            }
-            Err(lost) => return Err(lost),
-        }
         Ok(done)
     }
 
-    /// Whether the server lets everything be taken back: a table that is maintained inside the write can refuse the one
-    /// way what it took the other (docs/pg_trickle.md, "Refresh modes").
-    async fn can_be_taken_back(&mut self, done: &Transaction) -> Result<bool, pg::Error> {
-        let mut refused = None;
-        self.client.run("savepoint back").await?;
-        for change in done.iter().rev().flat_map(|(_, effect)| effect.inverse()) {
-            if let Changed::Refused(message) = self.client.change(&change, self.mutator.sources()).await? {
-                refused = Some((change, message));
-                break;
-            }
+    async fn commit(&mut self, done: Transaction) -> Result<(), pg::Error> {
+        match self.client.run("commit").await {
+            Ok(()) => self.keep(done),
+            // A constraint that is looked at in the end.
+            Err(pg::Error::Server { .. }) => self.refuse(done),
+            Err(lost) => return Err(lost),
         }
-        self.client.run("rollback to savepoint back").await?;
-        let Some((change, message)) = refused else { return Ok(true) };
-        self.blame_immediate(&change, message);
-        Ok(false)
+        Ok(())
     }
 
-    /// A transaction that came to nothing.
-    fn forget(&mut self, done: &mut Transaction) {
+    /// A transaction that belongs to the round.
+    pub(super) fn keep(&mut self, done: Transaction) {
+        self.statements += done.len();
+        if let Some(round) = self.rounds.last_mut().filter(|_| !done.is_empty()) {
+            round.push(done);
+        }
+    }
+
+    /// A transaction that the server did not take as a whole.
+    pub(super) fn refuse(&mut self, done: Transaction) {
         self.refused += done.len();
-        for (_, effect) in done.drain(..).rev() {
-            let rows = effect.rows.into_iter().rev().map(|(before, after)| (after, before)).collect();
-            self.thought(|mutator| mutator.saw(&Effect { source: effect.source, rows }));
+        self.unsee(done);
+    }
+
+    /// The rows are what they were before these changes.
+    pub(super) fn unsee(&mut self, done: Transaction) {
+        for (_, effect) in done.iter().rev() {
+            self.thought(|mutator| mutator.unsee(effect));
         }
     }
 
@@ -297,23 +325,24 @@ impl<'a> Moving<'a> {
 
     /// Takes the changes of the last round back, for rows that a query cannot bear would be in the way of all rounds to
     /// come.
-    async fn take_round_back(&mut self, undo: &mut Undo) -> Result<(), pg::Error> {
+    async fn take_round_back(&mut self) -> Result<(), pg::Error> {
         let effects: Vec<Effect> =
             self.rounds.last().into_iter().flatten().flatten().map(|(_, effect)| effect.clone()).collect();
         let back: Vec<Change> = effects.iter().rev().flat_map(Effect::inverse).collect();
-        let transaction =
-            self.carry_out(back.into_iter().map(|change| move |_: &mut Mutator| Some(change)), undo).await?;
-        self.rounds.push(vec![transaction]);
-        Ok(())
+        self.count += 1;
+        self.rounds.push(Vec::new());
+        self.client.run("begin").await?;
+        let done = self.change(back.into_iter().map(|change| move |_: &mut Mutator| Some(change))).await?;
+        self.commit(done).await
     }
 
     pub(super) fn found(&mut self, relation: &Relation, what: Wrong) {
         // What goes wrong later may come of what went wrong first.
-        self.findings.entry(relation.clone()).or_insert(Finding { round: self.rounds.len(), what });
+        self.findings.entry(relation.clone()).or_insert(Finding { round: self.count, what });
     }
 
     /// Lets the mutator think, and takes the time.
-    fn thought<T>(&mut self, of: impl FnOnce(&mut Mutator) -> T) -> T {
+    pub(super) fn thought<T>(&mut self, of: impl FnOnce(&mut Mutator) -> T) -> T {
         let started = Instant::now();
         let thought = of(&mut self.mutator);
         self.thinking += started.elapsed();
@@ -323,15 +352,4 @@ impl<'a> Moving<'a> {
 
 pub(super) fn is_immediate(table: &StreamTable) -> bool {
     table.settings.refresh_mode() == Some("IMMEDIATE")
-}
-
-/// Why the rows of a source could not be put back for certain, if they could not.
-fn untouchable(source: &Source) -> Option<String> {
-    if source.only_inserts {
-        return Some("is only appended to, and new rows could not be taken back".to_owned());
-    }
-    if !source.triggers.is_empty() {
-        return Some(format!("has triggers of its own: {}", source.triggers.join(", ")));
-    }
-    source.cascades.then(|| "takes rows of other tables along when its own go".to_owned())
 }

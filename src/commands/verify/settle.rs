@@ -47,38 +47,11 @@ impl Moving<'_> {
         Ok(())
     }
 
-    /// After the sources were put back, what the rounds made wrong is filled anew, and every table refreshed; the answer is
-    /// what stays wrong.
-    pub(super) async fn make_good(&mut self) -> Result<BTreeSet<String>, pg::Error> {
-        let deadline = Instant::now() + self.wishes.budget + PATIENCE;
-        let all = self.reached.iter().flatten().cloned().collect();
-        let all = self.out_of_the_log(all, deadline).await?;
-        let is_wrong =
-            |relation: &&Relation| self.findings.get(*relation).is_some_and(|finding| finding.round > 0);
-        let relations = self.tables.iter().map(|deployed| &deployed.table.relation);
-        let wrong: Vec<Relation> = relations.filter(is_wrong).cloned().collect();
-        for relation in &wrong {
-            not_refused(self.client.refill(relation).await)?;
-        }
-        let findings = std::mem::take(&mut self.findings);
-        self.refresh(&all, deadline).await?;
-        // What cannot even be refreshed now has changes waiting that it had not before.
-        for relation in std::mem::replace(&mut self.findings, findings).keys() {
-            not_refused(self.client.refill(relation).await)?;
-        }
-        let mut left_wrong = BTreeSet::new();
-        for relation in wrong {
-            let Some(table) = self.comparables.get(&relation) else { continue };
-            let now = not_refused(self.client.compare(table, self.wishes.terms.tolerance).await)?;
-            if !now.is_some_and(|difference| difference.is_none()) {
-                left_wrong.insert(relation.to_string());
-            }
-        }
-        Ok(left_wrong)
-    }
-
     /// What others stand in the way of is tried again; it says nothing of the table.
     async fn refresh_one(&mut self, relation: &Relation) -> Result<(), pg::Error> {
+        if !self.wishes.commits {
+            return self.refresh_in_round(relation).await;
+        }
         for _ in 0..TRIES {
             match self.client.refresh(relation).await {
                 Ok(()) => return Ok(()),
@@ -95,7 +68,7 @@ impl Moving<'_> {
     }
 
     /// A refresh that fails where the query itself does not is a finding.
-    async fn failed_to_refresh(
+    pub(super) async fn failed_to_refresh(
         &mut self,
         relation: &Relation,
         message: ServerMessage,
@@ -155,7 +128,7 @@ impl Moving<'_> {
             match self.settled(&table, deadline).await {
                 Ok(None) => {}
                 Ok(Some(difference)) => {
-                    let rounds = usize::from(!self.rounds.is_empty());
+                    let rounds = usize::from(self.count > 0);
                     *self.compared.entry(table.relation.clone()).or_default() += rounds;
                     if !difference.is_none() && equality::moves_by_itself(&table.query).is_none() {
                         self.found(&table.relation, Wrong::Differs(difference));
@@ -178,6 +151,9 @@ impl Moving<'_> {
         table: &Comparable,
         deadline: Instant,
     ) -> Result<Option<Difference>, pg::Error> {
+        if !self.wishes.commits {
+            return self.compared_in_round(table).await;
+        }
         let scheduled = self.wishes.by_scheduler;
         let patience = Instant::now() + if scheduled { PATIENCE + self.interval(table) } else { PATIENCE };
         loop {

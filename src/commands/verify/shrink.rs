@@ -36,23 +36,12 @@ pub(super) struct Whole {
 }
 
 impl Whole {
-    /// Every finding, while the sources still hold what the rounds have left.
-    pub(super) async fn all(moving: &Moving<'_>) -> Result<Vec<Self>, pg::Error> {
-        let mut all = Vec::new();
-        for (relation, finding) in &moving.findings {
-            if let Some(table) = moving.comparables.get(relation) {
-                all.push(Self::of(moving, relation, finding, table).await?);
-            }
-        }
-        Ok(all)
-    }
-
-    async fn of(
-        moving: &Moving<'_>,
-        relation: &Relation,
-        finding: &Finding,
-        table: &Comparable,
-    ) -> Result<Self, pg::Error> {
+    /// A finding, while the sources hold what the rounds have left.
+    pub(super) async fn of(moving: &Moving<'_>, relation: &Relation) -> Result<Option<Self>, pg::Error> {
+        let (Some(finding), Some(table)) = (moving.findings.get(relation), moving.comparables.get(relation))
+        else {
+            return Ok(None);
+        };
         let concerned = concerned(moving, relation);
         let is_concerned = |deployed: &&&Deployed| concerned.contains(&deployed.table.relation);
         let database = &moving.client.endpoint().database;
@@ -69,16 +58,18 @@ impl Whole {
         };
         let others = moving.sources().iter().filter(reads).filter_map(view).collect();
 
-        let effects = |rounds: std::ops::Range<usize>| -> Vec<&Effect> {
-            moving.rounds[rounds].iter().flatten().flatten().map(|(_, effect)| effect).collect()
+        let effects = |rounds: &'_ [Vec<Transaction>]| -> Vec<Effect> {
+            rounds.iter().flatten().flatten().map(|(_, effect)| effect.clone()).collect()
         };
-        let end = moving.rounds.len();
+        let all = effects(&moving.rounds);
+        let last = effects(&moving.rounds[moving.rounds.len().saturating_sub(1)..]);
+        let (all, last): (Vec<&Effect>, Vec<&Effect>) = (all.iter().collect(), last.iter().collect());
         let (mut at_first, mut at_last, mut sources) = (Vec::new(), Vec::new(), Vec::new());
         for at in &numbers {
             let source = moving.sources()[*at].clone();
             let now = moving.client.all_rows(&source, MOST_ROWS).await?.unwrap_or_default();
-            at_first.push(before(&now, *at, &effects(0..end)));
-            at_last.push(before(&now, *at, &effects(finding.round.saturating_sub(1)..end)));
+            at_first.push(before(&now, *at, &all));
+            at_last.push(before(&now, *at, &last));
             sources.push(source);
         }
         let renumbered = |transaction: &Transaction| -> Vec<Change> {
@@ -90,10 +81,7 @@ impl Whole {
                 })
                 .collect()
         };
-        let rounds = moving.rounds[..finding.round]
-            .iter()
-            .map(|round| round.iter().map(renumbered).collect())
-            .collect();
+        let rounds = moving.rounds.iter().map(|round| round.iter().map(renumbered).collect()).collect();
         let table = Comparable {
             query: without_database(&table.query, database),
             with_ties: table.with_ties.as_ref().map(|query| without_database(query, database)),
@@ -102,7 +90,7 @@ impl Whole {
         let from_log = sources.iter().any(|source| source.from_log);
         let pace = Pace { from_log, by_scheduler: moving.wishes.by_scheduler };
         let (relation, finding) = (relation.clone(), finding.clone());
-        Ok(Self { relation, table, finding, sources, others, tables, at_first, at_last, rounds, pace })
+        Ok(Some(Self { relation, table, finding, sources, others, tables, at_first, at_last, rounds, pace }))
     }
 
     /// The script, as small as so many tries make it.
@@ -117,16 +105,21 @@ impl Whole {
         let tries = LEAST_TRIES.max(TRIES / findings.max(1));
         let sought =
             Sought { table: &self.table, wrong: &self.finding.what, tolerance: wishes.terms.tolerance };
-        let (case, seen) = match Laboratory::open(beside, limits, tries).await {
-            Ok(mut laboratory) => {
-                let smallest = self.smallest(&mut laboratory, &sought, beside).await?;
-                laboratory.close(beside).await?;
-                smallest
+        let (case, seen) = if wishes.commits {
+            match Laboratory::open(beside, limits, tries).await {
+                Ok(mut laboratory) => {
+                    let smallest = self.smallest(&mut laboratory, &sought, beside).await?;
+                    laboratory.close(beside).await?;
+                    smallest
+                }
+                Err(pg::Error::Server { .. } | pg::Error::Connect { .. }) => {
+                    (Case { pace: self.pace, ..self.all_rounds() }, Seen::Once)
+                }
+                Err(lost) => return Err(lost),
             }
-            Err(pg::Error::Server { .. } | pg::Error::Connect { .. }) => {
-                (Case { pace: self.pace, ..self.all_rounds() }, Seen::Once)
-            }
-            Err(lost) => return Err(lost),
+        } else {
+            // A database beside the named one would stay behind when we are killed.
+            (self.all_rounds(), if self.finding.round == 0 { Seen::Stale } else { Seen::RolledBack })
         };
         let (wrong, details) = match &self.finding.what {
             Wrong::Differs(difference) => (difference.sentence(), difference.lines(&self.table.columns)),

@@ -6,6 +6,9 @@ use crate::{
     model::{Outcome, Relation, Stage, StreamTable, Verdict},
 };
 
+/// What a named server does not show.
+const ROLLED_BACK: &str = "each round was one transaction that was rolled back: without TRUNCATE, concurrent commits, the scheduler and changes from the log";
+
 impl Moving<'_> {
     /// What the rounds say of each of these tables, of the sources that were left alone, and of the rounds themselves.
     pub(super) fn outcomes(&self, tables: &[&StreamTable]) -> Vec<Outcome> {
@@ -57,6 +60,7 @@ impl Moving<'_> {
                     || outcome(Verdict::Skipped, String::new()),
                     |why| outcome(Verdict::Skipped, why.message),
                 ),
+            Some(_) if self.read_from_log(relation) => self.not_verified(relation),
             Some(_) if !can_change => outcome(Verdict::Skipped, "none of its sources can be changed".into()),
             Some(_) if count == 0 => self.not_verified(relation),
             Some(_) => {
@@ -70,6 +74,15 @@ impl Moving<'_> {
             Outcome::new(Stage::Verify, relation, Verdict::Warned, format!("not verified: {why}"))
                 .with_details([next.to_owned()])
         };
+        if self.read_from_log(relation) {
+            let why =
+                "a source of it is captured from the log, which shows committed changes only".to_owned();
+            return outcome(why, "verify it on an ephemeral server: pgtrickle-ci run");
+        }
+        if self.unreached.contains(relation) && !self.wishes.commits {
+            let why = format!("its refreshes were blocked{}", self.by_blockers());
+            return outcome(why, "run it while nobody else writes or refreshes");
+        }
         if !self.unreached.contains(relation) {
             let budget = humantime::format_duration(self.wishes.budget);
             return outcome(format!("the budget of {budget} ended before"), "give it more time: --budget 2m");
@@ -82,9 +95,13 @@ impl Moving<'_> {
         }
     }
 
+    /// By whom, as far as it is known.
+    fn by_blockers(&self) -> String {
+        let blockers: Vec<&str> = self.blockers.iter().map(String::as_str).collect();
+        if blockers.is_empty() { " by other sessions".into() } else { format!(" by {}", blockers.join(", ")) }
+    }
+
     fn summary(&self) -> Outcome {
-        let done = self.rounds.iter().flatten().flatten().filter(|(_, effect)| !effect.rows.is_empty());
-        let statements = done.count();
         let comparisons: usize = self.compared.values().sum();
         let seconds = self.taken.as_secs_f64().max(0.001);
         let thinking = self.thinking.as_secs_f64() / seconds;
@@ -93,14 +110,18 @@ impl Moving<'_> {
         let message = format!(
             "seed {}: {}, {} carried out, {} refused by the schema",
             self.wishes.seed,
-            times(self.rounds.len(), "round"),
-            times(statements, "statement"),
+            times(self.count, "round"),
+            times(self.statements, "statement"),
             self.refused
         );
         let unbearable = (self.unbearable > 0)
             .then(|| format!("{} times a query itself failed on the rows of a round", self.unbearable));
+        let blocked = (self.blocked > 0)
+            .then(|| format!("{} statements and refreshes were blocked{}", self.blocked, self.by_blockers()));
         Outcome::new(Stage::Verify, "rounds", Verdict::Passed, message)
             .with_details(unbearable)
+            .with_details(blocked)
+            .with_details((!self.wishes.commits).then(|| ROLLED_BACK.to_owned()))
             .with_details([format!(
                 "{rate:.1} comparisons a second, {:.1} % of the time in the database",
                 100.0 * (1.0 - thinking)

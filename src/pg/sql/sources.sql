@@ -106,16 +106,9 @@ select coalesce(jsonb_agg(
         pg_catalog.has_table_privilege(c.oid, 'insert') and pg_catalog.has_table_privilege(c.oid, 'update')
         and pg_catalog.has_table_privilege(c.oid, 'delete')
       ) then 'may not be written to by this role'
+      when pg_catalog.row_security_active(c.oid)
+        then 'hides rows from this role by row level security: grant it BYPASSRLS'
     end,
-    'triggers', (
-      select coalesce(jsonb_agg(g.tgname order by g.tgname), '[]')
-      from pg_catalog.pg_trigger as g
-      where g.tgrelid = c.oid and not g.tgisinternal and g.tgname not like 'pg\_trickle\_cdc\_%' and g.tgname not like 'pgt\_ivm\_%'
-    ),
-    'cascades', exists (
-      select from pg_catalog.pg_constraint as f
-      where f.confrelid = c.oid and f.contype = 'f' and (f.confdeltype in ('c', 'n', 'd') or f.confupdtype in ('c', 'n', 'd'))
-    ),
     'view', case when c.relkind = 'v' then pg_catalog.pg_get_viewdef(c.oid) end,
     'from_log', exists (
       select from pgtrickle.pgt_dependencies as d where d.source_relid = c.oid and d.cdc_mode <> 'TRIGGER'

@@ -1,4 +1,4 @@
--- docs/pg_trickle.md, "Transactions"
+-- docs/pg_trickle.md, "Transactions" and "Refresh in a transaction"
 
 -- # a create that is rolled back leaves nothing
 BEGIN;
@@ -84,3 +84,31 @@ COMMIT;
 SELECT pgtrickle.refresh_stream_table('public.ids');
 SELECT id FROM ids WHERE id > 3 ORDER BY 1;
 --> 5
+
+-- # several refreshes in one transaction take in what came before each, and a rollback takes them back
+SELECT pgtrickle.create_stream_table('public.totals', 'SELECT status, count(*) AS n FROM orders GROUP BY status', '1h', 'DIFFERENTIAL');
+SELECT pgtrickle.create_stream_table('public.large', 'SELECT status, n FROM totals WHERE n > 1', '1h', 'DIFFERENTIAL');
+SELECT pgtrickle.create_stream_table('public.whole', 'SELECT id FROM orders', '1h', 'FULL');
+SELECT pgtrickle.create_stream_table('public.at_once', 'SELECT id FROM orders WHERE id > 2', refresh_mode => 'IMMEDIATE');
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+INSERT INTO orders VALUES (4, 1, 40, 'odd'), (5, 1, 40, 'odd');
+SELECT pgtrickle.refresh_stream_table('public.totals');
+SELECT pgtrickle.refresh_stream_table('public.large');
+SELECT pgtrickle.refresh_stream_table('public.whole');
+SELECT (SELECT n FROM totals WHERE status = 'odd'), (SELECT n FROM large WHERE status = 'odd'), (SELECT count(*) FROM whole), (SELECT count(*) FROM at_once);
+--> 2 | 2 | 5 | 3
+SAVEPOINT step;
+INSERT INTO orders VALUES (6, 1, 40, 'odd');
+DELETE FROM orders WHERE id = 1;
+SELECT pgtrickle.refresh_stream_table('public.totals');
+SELECT pgtrickle.refresh_stream_table('public.large');
+SELECT pgtrickle.refresh_stream_table('public.whole');
+SELECT (SELECT n FROM totals WHERE status = 'odd'), (SELECT n FROM large WHERE status = 'odd'), (SELECT count(*) FROM whole), (SELECT count(*) FROM at_once);
+--> 3 | 3 | 5 | 4
+SELECT count(*) FROM pgtrickle.pgt_refresh_history WHERE initiated_by = 'MANUAL' AND start_time = now();
+--> 6
+ROLLBACK;
+SELECT (SELECT count(*) FROM totals WHERE status = 'odd'), (SELECT count(*) FROM large WHERE status = 'odd'), (SELECT count(*) FROM whole), (SELECT count(*) FROM at_once);
+--> 0 | 0 | 3 | 1
+SELECT count(*) FROM pgtrickle.pgt_refresh_history WHERE initiated_by = 'MANUAL';
+--> 0

@@ -55,6 +55,8 @@ pub fn wanted(temp_dir: &Path) -> Wanted {
 pub struct Database {
     pub endpoint: Endpoint,
     client: Client,
+    /// It was made for this value, and goes with it.
+    is_own: bool,
 }
 
 impl Database {
@@ -75,7 +77,21 @@ impl Database {
         server.runtime.block_on(maintenance.batch_execute(&format!("create database {name}"))).unwrap();
         let endpoint = server.endpoint.with_database(&name);
         let client = server.runtime.block_on(connect(&endpoint));
-        Self { endpoint, client }
+        Self { endpoint, client, is_own: true }
+    }
+
+    /// One on which `verify` commits, on a server that may be a named one.
+    pub fn ephemeral() -> Self {
+        let database = Self::new();
+        database
+            .run(&format!("alter database {} set pgtrickle_ci.ephemeral = on", database.endpoint.database));
+        database
+    }
+
+    /// Another connection to one.
+    pub fn connect(endpoint: &Endpoint) -> Self {
+        let client = server().runtime.block_on(connect(endpoint));
+        Self { endpoint: endpoint.clone(), client, is_own: false }
     }
 
     /// Its address for the binary.
@@ -125,7 +141,7 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if std::thread::panicking() || !self.is_own {
             return;
         }
         let server = server();

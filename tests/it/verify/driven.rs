@@ -4,7 +4,7 @@ use super::{outcome, verify};
 use crate::support::Database;
 
 fn shop() -> Database {
-    let database = Database::new();
+    let database = Database::ephemeral();
     database.run(
         "create table o (id int primary key, k int, n int);
          insert into o select n, n % 4, n from generate_series(1, 30) as n;

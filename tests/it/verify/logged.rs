@@ -12,7 +12,10 @@ struct Logged {
 
 impl Logged {
     fn new(schedule: &str) -> Option<Self> {
-        let database = Database::new();
+        Self::on(Database::ephemeral(), schedule)
+    }
+
+    fn on(database: Database, schedule: &str) -> Option<Self> {
         if database.is_emulator() {
             return None;
         }
@@ -66,7 +69,7 @@ fn what_comes_from_the_log_is_waited_for_whoever_refreshes() {
 }
 
 #[test]
-fn a_wrong_row_is_found_where_the_log_is_read_and_putting_it_right_leaves_the_capture_alone() {
+fn a_wrong_row_is_found_where_the_log_is_read_and_capture_is_left_alone() {
     let Some(logged) = Logged::new("1h") else { return };
     let name = &logged.database.endpoint.database;
     corrupt(&logged.database, "delete from small where id = 7");
@@ -82,6 +85,19 @@ fn a_wrong_row_is_found_where_the_log_is_read_and_putting_it_right_leaves_the_ca
     ran.expect(1);
     let found = outcome(&report, "verify", "public.notes");
     assert!(found["script"].as_str().unwrap().contains("captured from the log"), "{found:#}");
-    assert_eq!(outcome(&report, "verify", "sources")["verdict"], "passed");
+    logged.expect_captured();
+}
+
+#[test]
+fn what_is_captured_from_the_log_is_not_verified_on_a_named_server() {
+    let Some(logged) = Logged::on(Database::new(), "1h") else { return };
+    let name = &logged.database.endpoint.database;
+    let (ran, report) = verify(&logged.database, &["--allow-writes", name, "--budget", "3s"]);
+    ran.expect(0);
+    for table in ["public.sums", "public.small"] {
+        let outcome = outcome(&report, "verify", table);
+        assert_eq!(outcome["verdict"], "warned", "{outcome:#}");
+        assert!(outcome["message"].as_str().unwrap().contains("captured from the log"), "{outcome:#}");
+    }
     logged.expect_captured();
 }

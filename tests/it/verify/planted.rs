@@ -69,6 +69,38 @@ fn an_interruption_while_a_script_gets_smaller_leaves_no_database_behind() {
     assert!(!is_there());
 }
 
+/// On a named server: found inside of a transaction that is rolled back, with a script, and nothing is made or changed.
+#[test]
+fn faults_are_found_on_a_named_server_without_a_commit() {
+    for fault in ["forgets_deletes", "counts_moves_twice", "skips_one_source"] {
+        let server = Faulty::server();
+        let database = server.database(&format!("named_{fault}"), fault);
+        faulty::psql(&database, SHOP);
+        faulty::psql(
+            &database,
+            &format!("alter database {} set pgtrickle_ci.ephemeral = off", database.database),
+        );
+        let rows = "select md5(string_agg(r, ';' order by r)) from (select i::text as r from items as i union all select k::text from kinds as k union all select g::text from grouped as g union all select j::text from joined as j) as all_rows";
+        let before = faulty::psql(&database, rows);
+        let dir = tempfile::tempdir().unwrap();
+        let arguments = ["--allow-writes", &database.database, "--budget", "8s"];
+        let (_, report) = verify_in(dir.path(), &database, &arguments);
+        let found = first_failure(&report).unwrap_or_else(|| panic!("{fault} was not found: {report:#}"));
+        assert_eq!(faulty::psql(&database, rows), before, "{fault}");
+        let left = faulty::psql(
+            &database,
+            "select datname from pg_database where datname like 'pgtrickle_ci_case_%'",
+        );
+        assert!(!left.contains(&format!("case_{}", std::process::id())), "{left}");
+
+        let file = dir.path().join(format!("pgtrickle-ci-findings/{found}.sql"));
+        let shown = faulty::psql_file(&server.database(&format!("named_again_{fault}"), fault), &file);
+        assert!(shown.contains("too many") || shown.contains("missing"), "{fault}: {shown}");
+        let healthy = faulty::psql_file(&server.database(&format!("named_healthy_{fault}"), ""), &file);
+        assert!(healthy.contains("(0 rows)"), "{fault} shows without it: {healthy}");
+    }
+}
+
 const SHOP: &str = "
     create table kinds (id int primary key, kind text, label text);
     create table items (id int primary key, kind text, amount numeric(10, 2), note text);

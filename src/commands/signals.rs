@@ -1,0 +1,100 @@
+//! The signals that end the program, so that it ends in order: the report written, its servers gone.
+
+use std::fs;
+
+use nix::sys::signal::Signal;
+use tokio::{
+    signal::unix::{self, SignalKind},
+    sync::mpsc,
+};
+
+/// Every signal that ends a process unless it is caught, and that can be caught. SIGPIPE is not among them: Rust programs
+/// ignore it, and a closed pipe is an error of the write. Faults such as SIGSEGV are not either: nothing can be done in
+/// order after them.
+const ENDING: [Signal; 10] = [
+    Signal::SIGHUP,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGTERM,
+    Signal::SIGALRM,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGVTALRM,
+    Signal::SIGPROF,
+    Signal::SIGXCPU,
+];
+
+/// Listens to the signals that end the program. From now on none of them ends it by itself.
+pub(super) struct Signals {
+    caught: mpsc::UnboundedReceiver<Signal>,
+}
+
+impl Signals {
+    pub(super) fn listen() -> Self {
+        let (send, caught) = mpsc::unbounded_channel();
+        let ignored = ignored_mask();
+        for signal in ENDING.into_iter().filter(|signal| is_wanted(*signal, ignored)) {
+            // What cannot be listened to ends the program by itself.
+            let Ok(mut stream) = unix::signal(SignalKind::from_raw(signal as i32)) else { continue };
+            let send = send.clone();
+            tokio::spawn(async move {
+                while stream.recv().await.is_some() {
+                    send.send(signal).ok();
+                }
+            });
+        }
+        Self { caught }
+    }
+
+    /// The next of them.
+    pub(super) async fn next(&mut self) -> Signal {
+        match self.caught.recv().await {
+            Some(signal) => signal,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// The exit code of a shell for a program that a signal ended.
+pub(super) fn exit_code(signal: Signal) -> u8 {
+    128_u8.saturating_add(number(signal))
+}
+
+pub(super) fn number(signal: Signal) -> u8 {
+    u8::try_from(signal as i32).unwrap_or(u8::MAX)
+}
+
+/// `nohup` and the like start a program with signals ignored, and mean it. A shell does so too for SIGINT and SIGQUIT of what
+/// it runs in the background; SIGINT counts nevertheless, as CI systems send it.
+fn is_wanted(signal: Signal, ignored: u64) -> bool {
+    matches!(signal, Signal::SIGINT | Signal::SIGTERM) || ignored & (1 << (signal as i32 - 1)) == 0
+}
+
+/// The signals that this process was started to ignore, a bit each, as Linux tells them. Other systems do not tell.
+fn ignored_mask() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    mask_in(&status)
+}
+
+fn mask_in(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_stay_ignored_except_int_and_term() {
+        let ignored = mask_in("Name:\tx\nSigIgn:\t0000000000000003\n");
+        assert!(!is_wanted(Signal::SIGHUP, ignored));
+        assert!(is_wanted(Signal::SIGINT, ignored) && is_wanted(Signal::SIGQUIT, ignored));
+        assert!(is_wanted(Signal::SIGHUP, mask_in("")));
+    }
+
+    #[test]
+    fn exit_codes_are_those_of_a_shell() {
+        assert_eq!((exit_code(Signal::SIGHUP), exit_code(Signal::SIGTERM)), (129, 143));
+    }
+}

@@ -1,0 +1,84 @@
+//! One verification of a database at a time, and who is in the way of it.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use super::{Client, Error};
+
+/// A second connection that keeps other verifications of the database away, as long as it lives. It is idle in a
+/// transaction that has no snapshot and no number, so it holds nothing else up.
+pub struct Exclusive {
+    client: Client,
+}
+
+/// The lock of a transaction and not of a session: behind a pooler that one would outlive us.
+const LOCK: &str = "pg_catalog.hashtextextended('pgtrickle-ci verify', 0)";
+
+/// Inside of a transaction the statistics stay as they were when they were first read.
+const FRESH: &str = "do $$ begin perform pg_catalog.pg_stat_clear_snapshot(); end $$";
+
+/// Another session.
+#[derive(Debug, Deserialize)]
+struct Other {
+    pid: i32,
+    application: String,
+    state: String,
+}
+
+impl Client {
+    /// Keeps other verifications away.
+    ///
+    /// # Errors
+    /// Another one is under way, which is named by its server process.
+    pub async fn exclusively(&self) -> Result<Exclusive, Error> {
+        let client = Self::connect(&self.endpoint, self.limits).await?;
+        let sql = "begin; set local idle_in_transaction_session_timeout = 0; set local statement_timeout = '10s';
+                   select pg_catalog.set_config(name, '0', true) from pg_catalog.pg_settings where name = 'transaction_timeout'";
+        client.run(sql).await?;
+        client.inside.store(true, std::sync::atomic::Ordering::SeqCst);
+        let lock = format!("select pg_catalog.to_jsonb(pg_catalog.pg_try_advisory_xact_lock({LOCK}))::text");
+        // Not under a savepoint: the lock would go with it.
+        let is_ours: bool = client.first_answer("locking the verification", &lock).await?;
+        if is_ours {
+            return Ok(Exclusive { client });
+        }
+        let sql = format!(
+            "select pg_catalog.to_jsonb(coalesce(min(pid), 0))::text from pg_catalog.pg_locks
+             where locktype = 'advisory' and granted and objsubid = 1
+               and database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())
+               and (classid::bigint << 32 | objid::bigint) = {LOCK}"
+        );
+        let pid = client.ask("looking who verifies", &sql).await?;
+        Err(Error::Busy { endpoint: self.endpoint.to_string(), pid })
+    }
+}
+
+impl Exclusive {
+    /// Who holds up this server process at the moment.
+    pub async fn blocking(&self, process: i32) -> Result<BTreeSet<String>, Error> {
+        let sql = format!(
+            "{FRESH}; select coalesce(jsonb_agg(jsonb_build_object(
+               'pid', pid, 'application', coalesce(application_name, ''), 'state', coalesce(state, ''))), '[]')::text
+             from pg_stat_activity where pid = any (pg_blocking_pids({process}))"
+        );
+        let others: Vec<Other> = self.client.ask("looking who is in the way", &sql).await?;
+        Ok(others.into_iter().map(|other| other.to_string()).collect())
+    }
+
+    /// Whether this server process has a transaction open that changed something.
+    pub async fn is_open(&self, process: i32) -> Result<bool, Error> {
+        let sql = format!(
+            "{FRESH}; select to_jsonb(exists (select from pg_stat_activity where pid = {process}
+               and application_name = 'pgtrickle-ci' and backend_xid is not null))::text"
+        );
+        self.client.ask("looking whether the transaction is over", &sql).await
+    }
+}
+
+impl std::fmt::Display for Other {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let application = if self.application.is_empty() { "no application name" } else { &self.application };
+        write!(f, "pid {} ({application}, {})", self.pid, self.state)
+    }
+}

@@ -1,0 +1,97 @@
+-- What a changed row of a source drags along, and what of it a rollback would not take back.
+with recursive reach (root, oid) as (
+  select distinct source_relid, source_relid from pgtrickle.pgt_dependencies where source_type <> 'STREAM_TABLE'
+  union
+  select reach.root, dragged.oid
+  from reach
+  cross join lateral (
+    -- its partitions and children
+    select inhrelid from pg_inherits where inhparent = reach.oid
+    union all
+    -- tables whose foreign keys act when it changes
+    select conrelid from pg_constraint
+    where confrelid = reach.oid and contype = 'f'
+      and (confdeltype in ('c', 'n', 'd') or confupdtype in ('c', 'n', 'd'))
+    union all
+    -- the stream tables that read it
+    select s.pgt_relid from pgtrickle.pgt_dependencies as d join pgtrickle.pgt_stream_tables as s using (pgt_id)
+    where d.source_relid = reach.oid
+  ) as dragged (oid)
+), acting (root, what, function) as (
+  select distinct reach.root, format('the trigger %I of %s', g.tgname, g.tgrelid::regclass), g.tgfoid
+  from reach join pg_trigger as g on g.tgrelid = reach.oid
+  where not g.tgisinternal and g.tgenabled <> 'D'
+  union all
+  select distinct reach.root, format('the rule %I of %s', r.rulename, r.ev_class::regclass), d.refobjid
+  from reach
+  join pg_rewrite as r on r.ev_class = reach.oid and r.rulename <> '_RETURN'
+  join pg_depend as d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid and d.refclassid = 'pg_proc'::regclass
+  union all
+  select roots.root, format('the event trigger %I', e.evtname), e.evtfoid
+  from (select distinct root from reach) as roots cross join pg_event_trigger as e
+  where e.evtenabled <> 'D'
+), calls (function, called) as (
+  -- each function of `acting` with those whose names stand in its text, and in theirs
+  select distinct function, function from acting
+  union
+  select calls.function, p.oid
+  from calls
+  join pg_proc as caller on caller.oid = calls.called
+  join pg_language as l on l.oid = caller.prolang and l.lanname in ('sql', 'plpgsql')
+  cross join lateral regexp_matches(
+    lower(coalesce(pg_get_function_sqlbody(caller.oid), caller.prosrc)), '[a-z_][a-z0-9_$]*', 'g'
+  ) as word
+  join pg_proc as p on p.proname = word[1] and p.pronamespace <> 'pg_catalog'::regnamespace
+), escaping (function, why) as (
+  -- what those may do outside of the transaction
+  select calls.function, case
+    when l.lanname not in ('sql', 'plpgsql', 'internal')
+      then format('calls %s, which is written in %s', p.oid::regproc, l.lanname)
+    else (
+      select format('mentions %s', word[1])
+      from regexp_matches(
+        lower(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)), '[a-z_][a-z0-9_$]*', 'g'
+      ) as word
+      where word[1] in ('copy', 'lo_export', 'pg_logical_emit_message')
+        or word[1] in (select lower(relname) from pg_class where relkind = 'f')
+      limit 1
+    )
+  end
+  from calls
+  join pg_proc as p on p.oid = calls.called
+  join pg_language as l on l.oid = p.prolang
+  -- what the engine does belongs to the transaction
+  where not exists (
+    select from pg_depend as d join pg_extension as e on e.oid = d.refobjid
+    where d.classid = 'pg_proc'::regclass and d.objid = p.oid
+      and d.refclassid = 'pg_extension'::regclass and d.deptype = 'e' and e.extname = 'pg_trickle'
+  )
+), escapes (root, why) as (
+  select reach.root, format('its rows reach the foreign table %s', reach.oid::regclass)
+  from reach join pg_class as c on c.oid = reach.oid and c.relkind = 'f' and reach.oid <> reach.root
+  union
+  select acting.root, format('%s %s', acting.what, min(escaping.why))
+  from acting join escaping using (function) where escaping.why is not null group by acting.root, acting.what
+  union
+  select reach.root, format('the rule %I of %s writes to the foreign table %s', r.rulename, r.ev_class::regclass, f.oid::regclass)
+  from reach
+  join pg_rewrite as r on r.ev_class = reach.oid and r.rulename <> '_RETURN'
+  join pg_depend as d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid and d.refclassid = 'pg_class'::regclass
+  join pg_class as f on f.oid = d.refobjid and f.relkind = 'f'
+)
+select jsonb_build_object(
+  'escapes', (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'source', jsonb_build_object('schema', n.nspname, 'name', c.relname), 'why', escapes.why
+    ) order by escapes.why), '[]')
+    from escapes join pg_class as c on c.oid = escapes.root join pg_namespace as n on n.oid = c.relnamespace
+  ),
+  -- where rows are: a partitioned table has none of its own
+  'tables', (
+    select coalesce(jsonb_agg(
+      jsonb_build_object('schema', n.nspname, 'name', c.relname) order by c.relpages, c.oid
+    ), '[]')
+    from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+    where c.relkind = 'r' and c.oid in (select oid from reach)
+  )
+)::text

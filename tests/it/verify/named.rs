@@ -1,0 +1,467 @@
+//! A named server: each round is one transaction that is rolled back, so nothing is lost or left behind, whatever ends it.
+
+use std::{
+    fs,
+    net::{Shutdown, TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use pgtrickle_ci::pg::Endpoint;
+use serde_json::{Value, json};
+
+use super::{corrupt, create, everything, outcome, verify, verify_in};
+use crate::support::{Database, manifest, model, pgtrickle_ci};
+
+/// A database whose server does not say that it is ephemeral.
+fn named() -> Database {
+    let database = Database::new();
+    let name = &database.endpoint.database;
+    database.run(&format!("alter database {name} set pgtrickle_ci.ephemeral = off"));
+    database
+}
+
+/// The rows of every table of the database, bit for bit, without the engine's own bookkeeping.
+#[track_caller]
+fn fingerprint(database: &Database) -> String {
+    database.run(
+        "create or replace function pg_temp.fingerprint() returns text language plpgsql as $$
+         declare
+           of regclass;
+           rows text;
+           whole text := '';
+         begin
+           for of in
+             select c.oid from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+             where c.relkind = 'r' and n.nspname !~ '^pg_|^information_schema$|^pgtrickle$' order by c.oid
+           loop
+             execute format('select concat(count(*), '':'', sum(hashtextextended(encode(record_send(r.*), ''hex''), 0)::numeric)) from only %s as r', of) into rows;
+             whole := whole || of || '=' || rows || E'\\n';
+           end loop;
+           return whole;
+         end $$",
+    );
+    database.value("select pg_temp.fingerprint()").unwrap()
+}
+
+/// Verifies with rows that change, and the rows are the same before and after.
+#[track_caller]
+fn unchanged(database: &Database, more: &[&str]) -> Value {
+    let before = fingerprint(database);
+    let name = database.endpoint.database.clone();
+    let budget: &[&str] = if more.contains(&"--budget") { &[] } else { &["--budget", "3s"] };
+    let arguments = [&["--allow-writes", &name], budget, more].concat();
+    let (ran, report) = verify(database, &arguments);
+    assert!(ran.code != Some(2), "{}", ran.stderr);
+    assert_eq!(fingerprint(database), before, "{report:#}");
+    let rollback = outcome(&report, "verify", "rollback");
+    assert!(rollback["message"].as_str().unwrap().contains("are the same, bit for bit"), "{rollback:#}");
+    report
+}
+
+#[track_caller]
+fn verified(report: &Value, table: &str) {
+    let verified = outcome(report, "verify", table);
+    assert_eq!(verified["verdict"], "passed", "{report:#}");
+    assert!(verified["message"].as_str().unwrap().starts_with("equal to its query after"), "{report:#}");
+}
+
+#[test]
+fn nothing_is_committed_and_every_table_is_verified() {
+    let database = named();
+    everything(&database);
+    let report = unchanged(&database, &["--budget", "12s"]);
+    if database.is_emulator() {
+        for table in
+            ["per_person", "large", "both_ways", "weights", "by_region", "appended", "ranked", "at_once"]
+        {
+            verified(&report, &format!("public.{table}"));
+        }
+    }
+    let history = "select count(*) from pgtrickle.pgt_refresh_history where initiated_by = 'MANUAL'";
+    assert_eq!(database.value(history).as_deref(), Some("0"));
+}
+
+#[test]
+fn what_a_row_change_drags_along_is_rolled_back_too() {
+    let shapes = [
+        ("a child", "create table family (id int primary key, n int); create table child () inherits (family);
+                     insert into family values (1, 1), (2, 2); insert into child values (3, 3), (4, 4)",
+         "select id, n from public.family"),
+        ("a trigger of a partition", "create table log (at timestamptz default clock_timestamp(), row text);
+                     create table family (id int primary key, n int) partition by range (id);
+                     create table one partition of family for values from (0) to (20); create table two partition of family default;
+                     create function note() returns trigger language plpgsql as 'begin insert into log (row) values (tg_op); return null; end';
+                     create trigger note after insert or update or delete on one for each row execute function note();
+                     insert into family select n, n from generate_series(1, 30) as n",
+         "select id, n from public.family"),
+        ("a rule", "create table log (n int); create table family (id int primary key, n int);
+                    create rule noted as on update to family do also insert into log values (old.n);
+                    insert into family select n, n from generate_series(1, 9) as n",
+         "select id, n from public.family"),
+        ("a key that cascades to one partition", "create table family (id int primary key, n int) partition by range (id);
+                    create table one partition of family for values from (0) to (20); create table two partition of family default;
+                    create table behind (id int primary key, one int references one on delete cascade on update cascade);
+                    insert into family select n, n from generate_series(1, 30) as n; insert into behind select n, n from generate_series(1, 19) as n",
+         "select id, n from public.family"),
+        ("a partitioned table without a key", "create table family (id int, n int) partition by list (id);
+                    create table one partition of family for values in (1, 2); create table two partition of family default;
+                    insert into family select n % 4, n % 2 from generate_series(1, 30) as n",
+         "select n, count(*) as times from public.family group by n"),
+        ("a deferred constraint", "create table parent (id int primary key); create table family (id int primary key, n int not null references parent deferrable initially deferred);
+                    insert into parent values (1), (2); insert into family values (1, 1), (2, 2), (3, 2)",
+         "select f.id, p.id as parent from public.family as f join public.parent as p on p.id = f.n"),
+        ("a column that is called like an alias", "create table family (id int primary key, t text, r text, source text);
+                    insert into family select n, 'a', 'b', 'c' from generate_series(1, 9) as n",
+         "select id, t from public.family"),
+    ];
+    for (shape, setup, query) in shapes {
+        let database = named();
+        database.run(setup);
+        create(&database, "reader", query, "DIFFERENTIAL");
+        let report = unchanged(&database, &[]);
+        assert_ne!(outcome(&report, "verify", "public.reader")["verdict"], "skipped", "{shape}: {report:#}");
+    }
+}
+
+#[test]
+fn floats_survive_a_database_that_rounds_them() {
+    let database = named();
+    let name = &database.endpoint.database;
+    database.run(&format!(
+        "alter database {name} set extra_float_digits = 0; alter database {name} set datestyle = 'SQL, DMY';
+         alter database {name} set intervalstyle = 'sql_standard'; alter database {name} set bytea_output = 'escape';
+         create table family (id int primary key, f float8, r real, i interval, d date, b bytea);
+         insert into family select n, n / 3.0 + 1e-15, n / 7.0, '1 year -3 days 04:05:06.7', '0044-03-15 BC', '\\x005c' from generate_series(1, 20) as n"
+    ));
+    create(&database, "reader", "select id, f, r, i, d, b from public.family", "DIFFERENTIAL");
+    let report = unchanged(&database, &[]);
+    if database.is_emulator() {
+        verified(&report, "public.reader");
+    }
+}
+
+#[test]
+fn a_source_whose_changes_a_rollback_might_not_take_back_is_left_alone() {
+    let shapes = [
+        ("public.elsewhere, which is written in c",
+         "create function elsewhere() returns language_handler language c as '$libdir/plpgsql', 'plpgsql_call_handler';
+          create function note() returns trigger language plpgsql as 'begin perform elsewhere(); return null; end';
+          create trigger note after update on one for each row execute function note()"),
+        ("mentions far",
+         "create foreign data wrapper nothing; create server nowhere foreign data wrapper nothing;
+          create foreign table far (n int) server nowhere;
+          create function note() returns trigger language plpgsql as 'begin insert into far values (1); return null; end';
+          create trigger note after update on one for each row execute function note()"),
+        ("writes to the foreign table public.far",
+         "create foreign data wrapper nothing; create server nowhere foreign data wrapper nothing;
+          create foreign table far (n int) server nowhere;
+          create rule noted as on delete to family do also insert into far values (old.n)"),
+        ("the event trigger watch",
+         "create function elsewhere() returns language_handler language c as '$libdir/plpgsql', 'plpgsql_call_handler';
+          create function watch() returns event_trigger language plpgsql as 'begin if false then perform elsewhere(); end if; end';
+          create event trigger watch on ddl_command_end execute function watch()"),
+    ];
+    for (why, setup) in shapes {
+        let database = named();
+        database.run("create table family (id int primary key, n int) partition by range (id); create table one partition of family default;
+                      insert into family select n, n from generate_series(1, 9) as n");
+        create(&database, "reader", "select id, n from public.family", "DIFFERENTIAL");
+        database.run(setup);
+        let report = unchanged(&database, &["--budget", "1s"]);
+        let left = outcome(&report, "verify", "public.family");
+        assert!(left["message"].as_str().unwrap().contains(why), "{why}: {left:#}");
+        assert_eq!(
+            outcome(&report, "verify", "public.reader")["message"],
+            "none of its sources can be changed"
+        );
+    }
+}
+
+#[test]
+fn a_source_that_hides_rows_from_the_role_is_left_alone() {
+    let database = named();
+    let (name, port) = (&database.endpoint.database, database.endpoint.port);
+    let role = format!("{name}_role");
+    database.run(&format!(
+        "create table family (id int primary key, n int); insert into family select n, n from generate_series(1, 9) as n;
+         alter table family enable row level security; create policy few on family using (n < 4);
+         create role {role} login password 'x'; grant all on family to {role}; grant usage, create on schema public to {role}"
+    ));
+    create(&database, "reader", "select id, n from public.family", "DIFFERENTIAL");
+    database.run(&format!(
+        "grant usage on schema pgtrickle, pgtrickle_changes to {role}; grant all on all tables in schema pgtrickle, pgtrickle_changes, public to {role};
+         grant all on all sequences in schema pgtrickle, pgtrickle_changes to {role}; grant pg_monitor to {role}"
+    ));
+    let before = fingerprint(&database);
+    let url = format!("postgresql://{role}:x@{}:{port}/{name}", database.endpoint.host);
+    let endpoint = Endpoint::parse(&url).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (ran, report) = verify_in(dir.path(), &endpoint, &["--allow-writes", name, "--budget", "1s"]);
+    let left = outcome(&report, "verify", "public.family");
+    assert!(left["message"].as_str().unwrap().contains("grant it BYPASSRLS"), "{left:#}\n{}", ran.stderr);
+    assert_eq!(fingerprint(&database), before);
+    database.run(&format!("drop owned by {role}; drop role {role}"));
+}
+
+#[test]
+fn what_others_commit_meanwhile_stays_and_is_no_finding() {
+    let database = named();
+    database.run("create table family (id int primary key, n int not null); insert into family select n, n from generate_series(1, 200) as n");
+    create(
+        &database,
+        "sums",
+        "select n % 7 as k, count(*) as c, sum(n) as s from public.family group by n % 7",
+        "DIFFERENTIAL",
+    );
+    create(&database, "great", "select id, n from public.family where n > 5", "FULL");
+    let name = &database.endpoint.database;
+    std::thread::scope(|scope| {
+        let verification = scope.spawn(|| verify(&database, &["--allow-writes", name, "--budget", "8s"]));
+        let other = Database::connect(&database.endpoint);
+        for n in 1..=50 {
+            other.run(&format!(
+                "insert into family values ({}, {n}); update family set n = n + 1 where id = {n}",
+                100_000 + n
+            ));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let (ran, report) = verification.join().unwrap();
+        ran.expect(0);
+        let rollback = outcome(&report, "verify", "rollback");
+        assert!(rollback.to_string().contains("public.family: another session wrote to it"), "{rollback:#}");
+        verified(&report, "public.sums");
+    });
+    let kept = "select count(*) = 250 and count(*) filter (where id > 100000) = 50 and sum(n) filter (where id <= 200) = 20150 from family";
+    assert_eq!(database.value(kept).as_deref(), Some("t"));
+}
+
+#[test]
+fn two_verifications_exclude_each_other() {
+    let database = named();
+    everything(&database);
+    let before = fingerprint(&database);
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = started(dir.path(), &database.endpoint, "30s");
+    busy(&database);
+    let name = &database.endpoint.database;
+    let (ran, _) = verify(&database, &["--allow-writes", name, "--budget", "1s"]);
+    ran.expect_error("another verification of", "pg_terminate_backend(");
+    end(&mut first, Signal::SIGTERM);
+    gone(&database);
+    assert_eq!(fingerprint(&database), before);
+}
+
+#[test]
+fn who_blocks_a_round_is_named_and_is_no_finding() {
+    let database = named();
+    database.run("create table family (id int primary key, n int); insert into family select n, n from generate_series(1, 5) as n");
+    create(&database, "reader", "select id, n from public.family", "DIFFERENTIAL");
+    let other = Database::connect(&database.endpoint);
+    other.run("begin; lock table family in share mode");
+    let pid = other.value("select pg_backend_pid()").unwrap();
+    let report = unchanged(&database, &[]);
+    let rounds = outcome(&report, "verify", "rounds").to_string();
+    assert!(rounds.contains(&format!("blocked by pid {pid}")), "{rounds}");
+    other.run("rollback");
+}
+
+#[test]
+fn the_scheduler_cannot_refresh_what_is_rolled_back() {
+    let database = named();
+    let name = &database.endpoint.database;
+    let ran = super::verify_command(&database, &["--allow-writes", name, "--drive", "scheduler"]);
+    ran.expect_error("the scheduler sees committed changes", "pgtrickle-ci ephemeral");
+}
+
+#[test]
+fn a_stream_table_that_is_wrong_is_found_before_the_first_round_and_left_as_it_is() {
+    let database = named();
+    database.run("create table family (id int primary key, n int); insert into family select n, n from generate_series(1, 5) as n");
+    create(&database, "reader", "select id, n from public.family", "DIFFERENTIAL");
+    corrupt(&database, "update reader set n = 7 where id = 1");
+    let report = unchanged(&database, &[]);
+    let found = outcome(&report, "verify", "public.reader");
+    assert!(found["message"].as_str().unwrap().contains("before the first round"), "{found:#}");
+}
+
+/// How a verification can end in the middle.
+#[test]
+fn nothing_is_lost_however_a_verification_ends() {
+    let database = named();
+    everything(&database);
+    let before = fingerprint(&database);
+    let times: u64 = std::env::var("PGTRICKLE_CI_TEST_KILLS").map_or(20, |times| times.parse().unwrap());
+    for n in 0..times {
+        let signal = [Signal::SIGKILL, Signal::SIGHUP, Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGINT]
+            [usize::try_from(n).unwrap() % 5];
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = started(dir.path(), &database.endpoint, "30s");
+        busy(&database);
+        std::thread::sleep(Duration::from_millis(n * 7919 % 613));
+        let code = end(&mut child, signal);
+        let expected = (signal != Signal::SIGKILL).then_some(128 + signal as i32);
+        assert_eq!(code, expected, "{signal}");
+        gone(&database);
+        assert_eq!(fingerprint(&database), before, "{signal}, the {n}th");
+        if signal != Signal::SIGKILL {
+            let report: Value =
+                serde_json::from_slice(&fs::read(dir.path().join("report.json")).unwrap()).unwrap();
+            assert!(
+                outcome(&report, "verify", "rounds")["message"].as_str().unwrap().contains("round"),
+                "{report:#}"
+            );
+        }
+    }
+    let left = "select count(*) from pg_database where datname like 'pgtrickle_ci_case_%'";
+    assert_eq!(database.value(left).as_deref(), Some("0"));
+}
+
+#[test]
+fn nothing_is_lost_when_the_server_ends_the_session_or_the_network_is_cut() {
+    for way in ["ended by the server", "cut off from the network"] {
+        let database = named();
+        everything(&database);
+        let before = fingerprint(&database);
+        let dir = tempfile::tempdir().unwrap();
+        let wire = Wire::to(&database.endpoint);
+        let child = started(dir.path(), &wire.endpoint, "60s");
+        busy(&database);
+        match way {
+            "ended by the server" => database.run("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'pgtrickle-ci' and backend_xid is not null"),
+            _ => wire.cut(),
+        }
+        let ended = child.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(2), "{way}: {}", String::from_utf8_lossy(&ended.stderr));
+        gone(&database);
+        assert_eq!(fingerprint(&database), before, "{way}");
+    }
+}
+
+/// The server ends it: its locks are free again.
+#[test]
+fn a_frozen_verification_is_ended_by_the_server() {
+    let database = named();
+    everything(&database);
+    let before = fingerprint(&database);
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = started(dir.path(), &database.endpoint, "60s");
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    loop {
+        busy(&database);
+        kill(pid, Signal::SIGSTOP).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        if database.value(OPEN).as_deref() == Some("t") {
+            break;
+        }
+        // Between two rounds there is nothing to end.
+        kill(pid, Signal::SIGCONT).unwrap();
+    }
+    database.wait_for(&format!("select not ({OPEN})"));
+    database.run("begin; lock table sales, people in access exclusive mode; rollback");
+    kill(pid, Signal::SIGCONT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(2));
+    assert_eq!(fingerprint(&database), before);
+}
+
+const OPEN: &str = "select exists (select from pg_stat_activity where datname = current_database() and application_name = 'pgtrickle-ci' and backend_xid is not null)";
+
+fn started(dir: &Path, endpoint: &Endpoint, budget: &str) -> Child {
+    pgtrickle_ci()
+        .current_dir(dir)
+        .args(["verify", "--database-url", endpoint.url().reveal(), "--budget", budget])
+        .args(["--allow-writes", &endpoint.database, "--json", "report.json"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits until a round has changed something.
+fn busy(database: &Database) {
+    database.wait_for(OPEN);
+}
+
+/// Waits until the server has ended every session of a verification.
+fn gone(database: &Database) {
+    database.wait_for("select not exists (select from pg_stat_activity where datname = current_database() and application_name = 'pgtrickle-ci')");
+}
+
+fn end(child: &mut Child, signal: Signal) -> Option<i32> {
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+    child.wait().unwrap().code()
+}
+
+/// A network between the program and the server, which can be cut.
+struct Wire {
+    endpoint: Endpoint,
+    ends: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Wire {
+    fn to(server: &Endpoint) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = Endpoint { port: listener.local_addr().unwrap().port(), ..server.clone() };
+        let ends = Arc::new(Mutex::new(Vec::new()));
+        let (open, address) = (Arc::clone(&ends), (server.host.clone(), server.port));
+        std::thread::spawn(move || {
+            for near in listener.incoming() {
+                let (near, far) = (near.unwrap(), TcpStream::connect(&address).unwrap());
+                for (from, to) in [(&near, &far), (&far, &near)] {
+                    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    std::thread::spawn(move || {
+                        std::io::copy(&mut from, &mut to).ok();
+                        to.shutdown(Shutdown::Both).ok();
+                    });
+                }
+                open.lock().unwrap().push(near);
+            }
+        });
+        Self { endpoint, ends }
+    }
+
+    fn cut(&self) {
+        for end in self.ends.lock().unwrap().drain(..) {
+            end.shutdown(Shutdown::Both).ok();
+        }
+    }
+}
+
+#[test]
+fn a_source_that_is_only_appended_to_gets_inserts_that_are_rolled_back() {
+    let database = named();
+    database.run(
+        "create table journal (id int primary key, what text); insert into journal values (1, 'a');
+         select pgtrickle.create_stream_table('public.appended', 'select id, what from public.journal', '1h', 'DIFFERENTIAL', append_only => true)",
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let model = model("appended", "select id, what from public.journal", &json!({"append_only": true}));
+    let manifest = manifest(dir.path(), "manifest.json", [model]);
+    let report = unchanged(&database, &["--manifest", manifest.to_str().unwrap()]);
+    verified(&report, "public.appended");
+}
+
+#[test]
+fn a_budget_that_ends_in_the_middle_of_a_round_says_what_was_not_verified() {
+    let database = named();
+    everything(&database);
+    for budget in ["1ms", "300ms"] {
+        let report = unchanged(&database, &["--budget", budget, "--seed", "9"]);
+        if budget != "1ms" {
+            continue; // A fast machine gets through.
+        }
+        let outcomes = report["outcomes"].as_array().unwrap();
+        let unverified = outcomes.iter().any(|o| {
+            let message = o["message"].as_str().unwrap();
+            o["verdict"] == "warned"
+                && message == format!("not verified: the budget of {budget} ended before")
+        });
+        assert!(unverified, "{report:#}");
+    }
+}
