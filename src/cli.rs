@@ -83,16 +83,23 @@ pub enum ColorChoice {
 #[command(next_help_heading = "The dbt project")]
 #[expect(missing_docs, reason = "the doc comments here are the help texts")]
 pub struct ProjectArgs {
-    /// The folder with dbt_project.yml
-    #[arg(long, value_name = "DIR", default_value = ".", env = "PGTRICKLE_CI_PROJECT_DIR", hide_env = true)]
+    /// The folder with dbt_project.yml [default: as dbt looks for it]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value_os_t = crate::config::default_project_dir(),
+        hide_default_value = true,
+        env = "PGTRICKLE_CI_PROJECT_DIR",
+        hide_env = true
+    )]
     pub project_dir: PathBuf,
-    /// The folder with profiles.yml [default: as dbt looks for it, then the project's folder]
+    /// The folder with profiles.yml [default: as dbt looks for it]
     #[arg(long, value_name = "DIR", env = "PGTRICKLE_CI_PROFILES_DIR", hide_env = true)]
     pub profiles_dir: Option<PathBuf>,
-    /// The profile to use [default: the project's]
+    /// The profile to use [default: DBT_PROFILE, then the project's]
     #[arg(long, value_name = "NAME", env = "PGTRICKLE_CI_PROFILE", hide_env = true)]
     pub profile: Option<String>,
-    /// The profile's target to use [default: the profile's]
+    /// The profile's target to use [default: DBT_TARGET, then the profile's]
     #[arg(long, value_name = "NAME", env = "PGTRICKLE_CI_TARGET", hide_env = true)]
     pub target: Option<String>,
 }
@@ -552,8 +559,15 @@ pub struct EphemeralArgs {
 #[derive(Debug, Args)]
 #[expect(missing_docs, reason = "the doc comments here are the help texts")]
 pub struct InitArgs {
-    /// The folder with dbt_project.yml
-    #[arg(long, value_name = "DIR", default_value = ".", env = "PGTRICKLE_CI_PROJECT_DIR", hide_env = true)]
+    /// The folder with dbt_project.yml [default: as dbt looks for it]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value_os_t = crate::config::default_project_dir(),
+        hide_default_value = true,
+        env = "PGTRICKLE_CI_PROJECT_DIR",
+        hide_env = true
+    )]
     pub project_dir: PathBuf,
 }
 

@@ -54,6 +54,12 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
         Command::Comment(_) | Command::Ephemeral(_) | Command::Completions(_) => Path::new("."),
     };
     let mut config = Config::resolve(&cli.global, project_dir)?;
+    config.vars = match &cli.command {
+        Command::Run(args) => args.vars.clone(),
+        Command::Plan(args) => args.desired.vars.clone(),
+        Command::Apply(args) => args.desired.vars.clone(),
+        _ => None,
+    };
     config.ui.full = matches!(&cli.command, Command::Plan(args) if args.full);
     match &cli.command {
         Command::Run(args) => {
@@ -218,9 +224,7 @@ fn selected_manifest(config: &Config, models: &ModelsArgs) -> Result<Project, Er
 
 /// Where dbt leaves the project's manifest.
 fn manifest_file(config: &Config, project: &ProjectArgs) -> Result<PathBuf, Error> {
-    let dir = &project.project_dir;
-    let target_dir = dbt::ProjectFile::read(dir)?.target_dir(dir, config.environment.get("DBT_TARGET_PATH"));
-    Ok(target_dir.join("manifest.json"))
+    Ok(config.target_dir(project)?.join("manifest.json"))
 }
 
 /// The names and the schema of the user's own target, so that the models come out as they do at home; a project
@@ -229,20 +233,19 @@ fn target(config: &Config, project: &ProjectArgs, file: &dbt::ProjectFile) -> Re
     if let Some(target) = config.profile(project, true)? {
         return Ok(target);
     }
-    let profile =
-        project.profile.clone().or_else(|| file.profile.clone()).unwrap_or_else(|| file.name.clone());
-    let name = project.target.clone().unwrap_or_else(|| "ci".into());
+    let profile = config.profile_name(project, file)?.unwrap_or_else(|| file.name.clone());
+    let (name, chosen_by) =
+        config.target_name(project)?.unwrap_or_else(|| ("ci".into(), "the default without a profiles.yml"));
     config.ui.say(&format!("no profiles.yml with `{profile}`: models go to the schema public"));
-    let endpoint = pg::Endpoint {
-        host: String::new(),
-        port: 0,
-        user: String::new(),
-        password: crate::model::Secret::default(),
-        database: String::new(),
-        sslmode: pg::SslMode::default(),
-        sslrootcert: None,
-    };
-    Ok(dbt::Target { profile, name, endpoint, schema: "public".into(), threads: 4 })
+    Ok(dbt::Target {
+        profile,
+        name,
+        chosen_by,
+        endpoint: pg::Endpoint::default(),
+        schema: "public".into(),
+        threads: 4,
+        manner: serde_json::Map::default(),
+    })
 }
 
 /// The project to look at, compiled where dbt never did that; `None` where there is none and a server was named outright.
@@ -265,6 +268,7 @@ async fn wanted(config: &Config, models: &ModelsArgs, server: &ServerArgs) -> Re
 /// A connection; the report names its other end.
 async fn connect(endpoint: &pg::Endpoint, server: &ServerArgs, report: &mut Report) -> Result<Client, Error> {
     report.target = Some(endpoint.to_string());
+    report.dbt_target = endpoint.dbt_target.clone().or(report.dbt_target.take());
     Ok(Client::connect(endpoint, Config::limits(server)).await?)
 }
 

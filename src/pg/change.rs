@@ -109,7 +109,7 @@ impl Client {
     /// Ends what another connection of ours is still at, and waits until its transaction is over.
     pub async fn end_process(&self, process: i32) -> Result<(), Error> {
         let sql = "select coalesce(bool_and(pg_terminate_backend(pid, 10000)), true)::text
-                   from pg_stat_activity where pid = $1 and application_name = 'pgtrickle-ci'";
+                   from pg_stat_activity where pid = $1 and application_name = current_setting('application_name')";
         let ended = self.wire.query(sql, &[&process]).await;
         ended.map(drop).map_err(|source| Error::asking("ending the interrupted statement", &source))
     }

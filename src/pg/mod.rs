@@ -1,10 +1,14 @@
 //! PostgreSQL: getting a connection, and asking the few questions that the gate has. The SQL is in `pg/sql/`.
 
+mod address_error;
 mod catalog;
 mod change;
+mod connecting;
+mod conninfo;
 mod endpoint;
 mod equality;
 mod error;
+mod libpq_files;
 mod rehearsal;
 mod source_objects;
 mod tls;
@@ -13,13 +17,15 @@ use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
-use tokio_postgres::{AsyncMessage, SimpleQueryMessage, config::SslMode as WireSslMode, types::ToSql};
+use tokio_postgres::{AsyncMessage, SimpleQueryMessage, types::ToSql};
 
 use crate::model::{Column, Relation, quote_literal};
 
+pub use address_error::BadAddress;
 pub use catalog::{Catalog, Server, Standing};
 pub use change::{Changed, is_in_the_way, is_refusal};
-pub use endpoint::{BadUrl, Endpoint, MISLEADING, SslMode};
+pub use conninfo::Conninfo;
+pub use endpoint::{Endpoint, SslMode};
 pub use equality::Unread;
 pub use error::{Error, ServerMessage};
 pub use source_objects::{ForeignKey, SourceObjects, SourceRelation};
@@ -45,17 +51,9 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects and logs in.
+    /// Connects, logs in, and becomes the role that the endpoint names.
     pub async fn connect(endpoint: &Endpoint, limits: Limits) -> Result<Self, Error> {
-        let wire = wire_config(endpoint, limits);
-        let tls = tls::connector(endpoint)?;
-        let failed = |source| Error::connecting(endpoint, &source);
-        // Its own limit is for the network; what listens there may still never say a word.
-        let Ok(connected) = tokio::time::timeout(limits.connect * 2, wire.connect(tls)).await else {
-            let reason = "it does not answer".into();
-            return Err(Error::Connect { endpoint: endpoint.to_string(), reason, code: None });
-        };
-        let (client, mut connection) = connected.map_err(failed)?;
+        let (client, mut connection) = connecting::open(endpoint, limits).await?;
         let news = Arc::new(Notify::new());
         let heard = Arc::clone(&news);
         // Its end is seen by the next query, which then fails with the reason.
@@ -66,7 +64,12 @@ impl Client {
                 }
             }
         });
-        Ok(Self { wire: client, endpoint: endpoint.clone(), limits, news })
+        let client = Self { wire: client, endpoint: endpoint.clone(), limits, news };
+        if let Some(role) = &endpoint.role {
+            let sql = format!("set role {role}");
+            client.within_time("becoming the profile's role", client.wire.batch_execute(&sql)).await?;
+        }
+        Ok(client)
     }
 
     /// Where this connection leads.
@@ -244,26 +247,6 @@ impl Client {
 fn about(sql: &str, relations: &[Relation]) -> String {
     let names = serde_json::json!(relations).to_string();
     sql.replace("$relations", &format!("{}::jsonb", quote_literal(&names)))
-}
-
-fn wire_config(endpoint: &Endpoint, limits: Limits) -> tokio_postgres::Config {
-    let mut config = tokio_postgres::Config::new();
-    config
-        .host(&endpoint.host)
-        .port(endpoint.port)
-        .user(&endpoint.user)
-        .dbname(&endpoint.database)
-        .application_name("pgtrickle-ci")
-        .connect_timeout(limits.connect)
-        .ssl_mode(match endpoint.sslmode {
-            SslMode::Disable => WireSslMode::Disable,
-            SslMode::Prefer => WireSslMode::Prefer,
-            SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => WireSslMode::Require,
-        });
-    if !endpoint.password.reveal().is_empty() {
-        config.password(endpoint.password.reveal());
-    }
-    config
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub(super) fn connector(endpoint: &Endpoint) -> Result<MakeRustlsConnect, Error>
     let verifier: Arc<dyn ServerCertVerifier> = match endpoint.sslmode {
         // Nothing to verify, or, as with libpq, encryption without asking who is there. A named root certificate
         // makes `require` ask, as it does there.
-        SslMode::Disable | SslMode::Prefer => {
+        SslMode::Disable | SslMode::Allow | SslMode::Prefer => {
             Arc::new(Lenient { provider: provider.clone(), authority: None })
         }
         SslMode::Require if endpoint.sslrootcert.is_none() => {
