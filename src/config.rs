@@ -334,10 +334,7 @@ impl Config {
         let home = self.environment.get("HOME").map(|home| Path::new(home).join(".dbt"));
         let found = [Some(PathBuf::from(".")), home].into_iter().flatten().find(has_file);
         if found.is_none() && has_file(&project.project_dir) {
-            let dir = project.project_dir.display();
-            self.ui.say(&format!(
-                "`{dir}/profiles.yml` is not read, as dbt does not read it from here: `--profiles-dir {dir}`"
-            ));
+            return Err(dbt::Error::NotRead { dir: project.project_dir.clone() });
         }
         Ok(found)
     }

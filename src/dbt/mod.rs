@@ -54,6 +54,12 @@ pub enum Error {
         /// The folder.
         dir: PathBuf,
     },
+    /// A profiles.yml that dbt would not read.
+    #[error("there is no profiles.yml where dbt looks for it from here; `{}` is none of these places", dir.join("profiles.yml").display())]
+    NotRead {
+        /// The folder that has one.
+        dir: PathBuf,
+    },
     /// Two names of one dbt setting that differ: which of them counts depends on dbt's version.
     #[error("{one} and {other} differ: dbt 1.11 takes the first, dbt 1.9 and 2 the second")]
     Contradiction {
@@ -136,6 +142,7 @@ impl Error {
             }
             Self::Fixture { file, .. } => format!("try it alone: `pgtrickle-ci ephemeral -- psql -f {}`", file.display()),
             Self::NoProfiles { .. } => "name the folder that has it: `--profiles-dir DIR`, or leave it out".into(),
+            Self::NotRead { dir } => format!("name its folder, as for dbt: `--profiles-dir {}`", dir.display()),
             Self::Contradiction { one, other } => format!("unset one of {one} and {other}, or use the flag"),
             Self::Vars { .. } => "write them as YAML: `--vars '{name: value}'`".into(),
             Self::Address(error) => error.hint(),

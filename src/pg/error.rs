@@ -19,9 +19,11 @@ pub enum Error {
         /// Whether the TLS handshake failed, and not what comes before or behind it.
         in_tls: bool,
     },
-    /// The file with the authorities to trust is of no use.
-    #[error("cannot use `{file}` as sslrootcert: {reason}")]
-    RootCert {
+    /// A file with certificates or keys is of no use.
+    #[error("cannot use {file} as {parameter}: {reason}")]
+    TlsFile {
+        /// What names it.
+        parameter: &'static str,
         /// The file.
         file: String,
         /// Why not.
@@ -134,7 +136,7 @@ impl Error {
             Self::Connect { .. } => {
                 "see whether PostgreSQL runs there: `pg_isready -h HOST -p PORT`; or let the gate start one: `pgtrickle-ci run`".into()
             }
-            Self::RootCert { .. } => "give `sslrootcert` a file of PEM certificates".into(),
+            Self::TlsFile { parameter, .. } => format!("name a PEM file with `{parameter}`; encrypted keys are not supported"),
             Self::NoExtension { .. } => "create it: `psql -c 'CREATE EXTENSION pg_trickle'`".into(),
             Self::ReadOnly { .. } => "name the primary, or compare the tables as they are: `--static`".into(),
             Self::TooOld { .. } => "update it: `psql -c 'ALTER EXTENSION pg_trickle UPDATE'`".into(),

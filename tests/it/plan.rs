@@ -189,6 +189,8 @@ fn a_model_that_is_newer_than_its_compiled_sql_is_compiled_again() {
             pgtrickle_ci()
                 .args(["plan", "--database-url", &database.url(), "--project-dir"])
                 .arg(project.path())
+                .arg("--profiles-dir")
+                .arg(project.path())
                 .args(["--json", "-"]),
         )
         .expect(0)
