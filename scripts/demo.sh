@@ -17,7 +17,7 @@ title() {
 }
 
 title "1. The project is deployed"
-pgtrickle-ci run --project-dir integration_tests --database-url "$DATABASE_URL" \
+pgtrickle-ci run --project-dir integration_tests --profiles-dir integration_tests --database-url "$DATABASE_URL" \
   --junit "$out/first.xml" --markdown "$out/first.md" --json "$out/first.json"
 
 title "2. The same project with a changed query, schedule and partition key, a new model and one removed"
@@ -50,7 +50,7 @@ from {{ ref('raw_orders') }}
 group by ordered_at::date
 SQL
 
-pgtrickle-ci run --project-dir "$project" --database-url "$DATABASE_URL" --allow-drop paid_totals --allow-recreate order_extremes \
+pgtrickle-ci run --project-dir "$project" --profiles-dir "$project" --database-url "$DATABASE_URL" --allow-drop paid_totals --allow-recreate order_extremes \
   --junit "$out/second.xml" --markdown "$out/second.md" --json "$out/second.json"
 
 printf '\nThe JUnit files are %s and %s,\nthe comments for the pull request %s and %s.\n' \

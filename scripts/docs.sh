@@ -18,7 +18,7 @@ make_pictures() {
   cp -R integration_tests "$project"
   rm -rf "$project/target" "$project/logs" "$project/dbt_packages" "$project/package-lock.yml"
   printf 'packages:\n  - local: %s\n' "$root" >"$project/packages.yml"
-  pgtrickle-ci run --quiet --project-dir "$project" --database-url "$DATABASE_URL"
+  pgtrickle-ci run --quiet --project-dir "$project" --profiles-dir "$project" --database-url "$DATABASE_URL"
 
   "$VIRTUAL_ENV/bin/python" - "$project" <<'PYTHON'
 import pathlib, re, sys

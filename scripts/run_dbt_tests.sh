@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 if command -v pgtrickle-ci >/dev/null; then
-  exec pgtrickle-ci run --project-dir integration_tests "$@"
+  exec pgtrickle-ci run --project-dir integration_tests --profiles-dir integration_tests "$@"
 fi
 cd integration_tests
 export DBT_PROFILES_DIR=.

@@ -87,16 +87,16 @@ pub enum ColorChoice {
 #[command(next_help_heading = "The dbt project")]
 #[expect(missing_docs, reason = "the doc comments here are the help texts")]
 pub struct ProjectArgs {
-    /// The folder with dbt_project.yml [default: the current one]
+    /// The folder with dbt_project.yml [default: as dbt looks for it]
     #[arg(long, value_name = "DIR", env = "PGTRICKLE_CI_PROJECT_DIR", hide_env = true)]
     pub project_dir: Option<PathBuf>,
-    /// The folder with profiles.yml [default: as dbt looks for it, then the project's folder]
+    /// The folder with profiles.yml [default: as dbt looks for it]
     #[arg(long, value_name = "DIR", env = "PGTRICKLE_CI_PROFILES_DIR", hide_env = true)]
     pub profiles_dir: Option<PathBuf>,
-    /// The profile to use [default: the project's]
+    /// The profile to use [default: DBT_PROFILE, then the project's]
     #[arg(long, value_name = "NAME", env = "PGTRICKLE_CI_PROFILE", hide_env = true)]
     pub profile: Option<String>,
-    /// The profile's target to use [default: the profile's]
+    /// The profile's target to use [default: DBT_TARGET, then the profile's]
     #[arg(long, value_name = "NAME", env = "PGTRICKLE_CI_TARGET", hide_env = true)]
     pub target: Option<String>,
     /// Variables for dbt, as a YAML mapping
@@ -111,9 +111,14 @@ pub struct ProjectArgs {
 }
 
 impl ProjectArgs {
+    /// Whether a folder was named, by the flag or by dbt's variable.
+    pub fn is_dir_named(&self) -> bool {
+        self.project_dir.is_some() || crate::config::default_project_dir() != Path::new(".")
+    }
+
     /// The project's folder.
     pub fn dir(&self) -> &Path {
-        self.project_dir.as_deref().unwrap_or(Path::new("."))
+        self.project_dir.as_deref().unwrap_or_else(|| crate::config::default_project_dir())
     }
 }
 
@@ -564,9 +569,16 @@ pub struct EphemeralArgs {
 #[derive(Debug, Args)]
 #[expect(missing_docs, reason = "the doc comments here are the help texts")]
 pub struct InitArgs {
-    /// The folder with dbt_project.yml
-    #[arg(long, value_name = "DIR", default_value = ".", env = "PGTRICKLE_CI_PROJECT_DIR", hide_env = true)]
-    pub project_dir: PathBuf,
+    /// The folder with dbt_project.yml [default: as dbt looks for it]
+    #[arg(long, value_name = "DIR", env = "PGTRICKLE_CI_PROJECT_DIR", hide_env = true)]
+    project_dir: Option<PathBuf>,
+}
+
+impl InitArgs {
+    /// The project's folder.
+    pub fn project_dir(&self) -> &Path {
+        self.project_dir.as_deref().unwrap_or_else(|| crate::config::default_project_dir())
+    }
 }
 
 #[derive(Debug, Args)]

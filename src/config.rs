@@ -7,6 +7,7 @@ mod file;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -52,9 +53,12 @@ pub enum Error {
         /// One phrase each, with the nearest known key.
         keys: Vec<String>,
     },
-    /// The database URL cannot be used.
+    /// What says where the server is cannot be used.
     #[error(transparent)]
-    Url(#[from] pg::BadUrl),
+    Address(#[from] pg::BadAddress),
+    /// What dbt is told cannot be followed.
+    #[error(transparent)]
+    Dbt(#[from] dbt::Error),
     /// `--allow-writes` names another database than the one that is verified.
     #[error("`--allow-writes {name}` allows no writes to the database `{database}`")]
     OtherDatabase {
@@ -83,7 +87,8 @@ impl Error {
             Self::Unreadable { .. } => "name one that exists with `--config FILE`, or leave the flag out".into(),
             Self::Wrong { .. } => "see the example in docs/reference.md".into(),
             Self::UnknownKeys { .. } => format!("the keys are {}", file::known_keys().join(", ")),
-            Self::Url(_) => "write it as `--database-url postgresql://user:password@host:5432/database`".into(),
+            Self::Address(error) => error.hint(),
+            Self::Dbt(error) => return error.hint(),
             Self::OtherDatabase { database, .. } => {
                 format!("to change rows of `{database}` in transactions that are rolled back, give `--allow-writes {database}`")
             }
@@ -108,6 +113,8 @@ pub struct Config {
     pub file_dir: PathBuf,
     /// What was read of the environment.
     pub environment: Environment,
+    /// dbt's `--vars`, as they were typed.
+    pub vars: Option<String>,
 }
 
 /// The GitHub workflow that this runs in.
@@ -146,6 +153,23 @@ impl Environment {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// What dbt's variable of this name says: `DBT_ENGINE_TARGET` and `DBT_TARGET` for `TARGET`. dbt 1.11 takes the first
+    /// of the two that is set, dbt 1.9 and 2 take the second: where they differ, the user has to say.
+    pub fn of_dbt(&self, name: &str) -> Result<Option<(&str, &'static str)>, dbt::Error> {
+        let Some((engine, plain)) =
+            dbt::VARIABLES.iter().find(|(_, plain)| plain.strip_prefix("DBT_") == Some(name))
+        else {
+            return Ok(None);
+        };
+        match (self.get(engine), self.get(plain)) {
+            (Some(one), Some(other)) if one != other => {
+                Err(dbt::Error::Contradiction { one: engine, other: plain })
+            }
+            (Some(value), _) => Ok(Some((value, engine))),
+            (None, value) => Ok(value.map(|value| (value, *plain))),
+        }
+    }
+
     /// All variables, for dbt's `env_var`.
     pub fn variables(&self) -> &BTreeMap<String, String> {
         &self.variables
@@ -157,10 +181,31 @@ impl Environment {
     }
 }
 
+/// Where dbt looks for a project when no flag says it: in the folder that its variable names, else here and in the folders
+/// above.
+pub fn default_project_dir() -> &'static Path {
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    FOUND.get_or_init(find_project_dir)
+}
+
+#[expect(clippy::disallowed_methods, reason = "clap asks before the environment is read as a whole")]
+fn find_project_dir() -> PathBuf {
+    let named = ["DBT_ENGINE_PROJECT_DIR", "DBT_PROJECT_DIR"].into_iter().find_map(std::env::var_os);
+    if let Some(dir) = named.filter(|dir| !dir.is_empty()) {
+        return dir.into();
+    }
+    let here = std::env::current_dir().unwrap_or_default();
+    let depth = here.ancestors().position(|dir| dir.join("dbt_project.yml").exists()).unwrap_or(0);
+    if depth == 0 { ".".into() } else { [".."].repeat(depth).iter().collect() }
+}
+
 impl Config {
     /// Resolves what all commands share. `project_dir` is where the configuration file is looked for.
     pub fn resolve(global: &cli::GlobalArgs, project_dir: &Path) -> Result<Self, Error> {
         let environment = Environment::read();
+        if project_dir == default_project_dir() {
+            environment.of_dbt("PROJECT_DIR")?;
+        }
         let ui = ui(global, &environment);
         let (path, named) = match &global.config {
             Some(path) => (path.clone(), true),
@@ -172,7 +217,7 @@ impl Config {
             Err(source) => return Err(Error::Unreadable { file: path, source }),
         };
         let file_dir = path.parent().map(Path::to_owned).unwrap_or_default();
-        Ok(Self { ui, file, file_dir, environment })
+        Ok(Self { ui, file, file_dir, environment, vars: None })
     }
 
     /// The server that the user named: by URL, by dbt profile, or by libpq's variables.
@@ -188,37 +233,36 @@ impl Config {
             self.explain(
                 "server",
                 &target.endpoint.to_string(),
-                &format!("the dbt profile `{}`", target.profile),
+                &format!("the dbt profile `{}`, target {}", target.profile, target.describe()),
             );
             return Ok(target.endpoint);
         }
-        let endpoint = self.libpq_server().ok_or(Error::NoServer)?;
+        let endpoint = self.libpq_server()?.ok_or(Error::NoServer)?;
         self.explain("server", &endpoint.to_string(), "the environment (PG*)");
         Ok(endpoint)
     }
 
     /// The server of `--database-url`, if it was given.
     pub fn named_server(&self, server: &cli::ServerArgs) -> Result<Option<pg::Endpoint>, Error> {
-        let endpoint = server.database_url.as_deref().map(pg::Endpoint::parse).transpose()?;
+        let endpoint =
+            server.database_url.as_deref().map(|url| self.address(url, "the database URL")).transpose()?;
         if let Some(endpoint) = &endpoint {
             self.explain("server", &endpoint.to_string(), "--database-url or PGTRICKLE_CI_DATABASE_URL");
         }
         Ok(endpoint)
     }
 
-    fn libpq_server(&self) -> Option<pg::Endpoint> {
-        let get = |name: &str| self.environment.get(name);
-        let host = get("PGHOST")?.to_owned();
-        let user = get("PGUSER").unwrap_or("postgres").to_owned();
-        Some(pg::Endpoint {
-            host,
-            port: get("PGPORT").and_then(|port| port.parse().ok()).unwrap_or(5432),
-            password: crate::model::Secret::new(get("PGPASSWORD").unwrap_or_default()),
-            database: get("PGDATABASE").unwrap_or(&user).to_owned(),
-            user,
-            sslmode: get("PGSSLMODE").and_then(pg::SslMode::parse).unwrap_or_default(),
-            sslrootcert: get("PGSSLROOTCERT").map(ToOwned::to_owned),
-        })
+    /// A URL or a `key=value` string, completed by the environment as libpq does it.
+    fn address(&self, text: &str, by: &str) -> Result<pg::Endpoint, pg::BadAddress> {
+        pg::Endpoint::resolve(pg::Conninfo::parse(text, by)?, self.environment.variables())
+    }
+
+    /// The server that libpq's variables lead to, if one of them says where it is.
+    fn libpq_server(&self) -> Result<Option<pg::Endpoint>, Error> {
+        let says_where =
+            ["PGHOST", "PGHOSTADDR", "PGSERVICE"].iter().any(|name| self.environment.get(name).is_some());
+        let resolve = || pg::Endpoint::resolve(pg::Conninfo::default(), self.environment.variables());
+        Ok(says_where.then(resolve).transpose()?)
     }
 
     /// The project's target in `profiles.yml`; `None` when there is no project or no such file.
@@ -229,30 +273,88 @@ impl Config {
         project: &cli::ProjectArgs,
         without_server: bool,
     ) -> Result<Option<dbt::Target>, dbt::Error> {
-        let file = match dbt::ProjectFile::read(project.dir()) {
+        let file = match self.project_file(project) {
             Err(dbt::Error::NoProject { .. }) => return Ok(None),
             file => file?,
         };
-        let wanted = dbt::WantedProfile {
-            dirs: self.profile_dirs(project),
-            profile: project.profile.clone().or(file.profile),
-            target: project.target.clone(),
-            without_server,
+        let (Some(profile), Some(dir)) = (self.profile_name(project, &file)?, self.profiles_dir(project)?)
+        else {
+            return Ok(None);
         };
-        dbt::Target::find(&wanted, self.environment.variables())
+        let wanted = dbt::WantedProfile { dir, profile, target: self.target_name(project)?, without_server };
+        dbt::Target::find(&wanted, &self.jinja_context()?).map(Some)
     }
 
-    /// Where profiles.yml is looked for: dbt's own order, and the project's folder before the home.
-    fn profile_dirs(&self, project: &cli::ProjectArgs) -> Vec<PathBuf> {
-        let named = project
-            .profiles_dir
-            .clone()
-            .or_else(|| self.environment.get("DBT_PROFILES_DIR").map(PathBuf::from));
+    /// The project's `dbt_project.yml`, with its Jinja carried out.
+    pub fn project_file(&self, project: &cli::ProjectArgs) -> Result<dbt::ProjectFile, dbt::Error> {
+        dbt::ProjectFile::read(project.dir())?.rendered(project.dir(), &self.jinja_context()?)
+    }
+
+    /// The folder with the project's manifest.
+    pub fn target_dir(&self, project: &cli::ProjectArgs) -> Result<PathBuf, dbt::Error> {
+        let dir = self.environment.of_dbt("TARGET_PATH")?.map(|(dir, _)| dir);
+        Ok(self.project_file(project)?.target_dir(project.dir(), dir))
+    }
+
+    /// The name of the profile.
+    pub fn profile_name(
+        &self,
+        project: &cli::ProjectArgs,
+        file: &dbt::ProjectFile,
+    ) -> Result<Option<String>, dbt::Error> {
+        let chosen = self.chosen(project.profile.as_ref(), "--profile or PGTRICKLE_CI_PROFILE", "PROFILE")?;
+        Ok(chosen.map(|(name, _)| name).or_else(|| file.profile.clone()))
+    }
+
+    /// The name of the target and what chose it, where that is not the profile.
+    pub fn target_name(
+        &self,
+        project: &cli::ProjectArgs,
+    ) -> Result<Option<(String, &'static str)>, dbt::Error> {
+        self.chosen(project.target.as_ref(), "--target or PGTRICKLE_CI_TARGET", "TARGET")
+    }
+
+    /// What Jinja in dbt's files may ask for.
+    fn jinja_context(&self) -> Result<dbt::Context, dbt::Error> {
+        let vars = self.vars.as_deref().map(serde_yaml::from_str).transpose();
+        Ok(dbt::Context {
+            variables: self.environment.variables().clone(),
+            vars: vars.map_err(|error| dbt::Error::Vars { reason: error.to_string() })?.unwrap_or_default(),
+            missing_is_empty: false,
+        })
+    }
+
+    /// What was typed, or what dbt's variable of this name says; and which of them it was.
+    fn chosen(
+        &self,
+        typed: Option<&String>,
+        flag: &'static str,
+        variable: &str,
+    ) -> Result<Option<(String, &'static str)>, dbt::Error> {
+        match typed {
+            Some(typed) => Ok(Some((typed.clone(), flag))),
+            None => Ok(self.environment.of_dbt(variable)?.map(|(value, from)| (value.to_owned(), from))),
+        }
+    }
+
+    /// Where profiles.yml is, in dbt's own order; `None` where dbt would find none either.
+    fn profiles_dir(&self, project: &cli::ProjectArgs) -> Result<Option<PathBuf>, dbt::Error> {
+        let typed = project.profiles_dir.clone();
+        let named = match typed {
+            Some(dir) => Some(dir),
+            None => self.environment.of_dbt("PROFILES_DIR")?.map(|(dir, _)| PathBuf::from(dir)),
+        };
+        let has_file = |dir: &PathBuf| dir.join("profiles.yml").is_file();
         if let Some(dir) = named {
-            return vec![dir];
+            let found = has_file(&dir);
+            return if found { Ok(Some(dir)) } else { Err(dbt::Error::NoProfiles { dir }) };
         }
         let home = self.environment.get("HOME").map(|home| Path::new(home).join(".dbt"));
-        [Some(PathBuf::from(".")), Some(project.dir().to_owned()), home].into_iter().flatten().collect()
+        let found = [Some(PathBuf::from(".")), home].into_iter().flatten().find(has_file);
+        if found.is_none() && has_file(&project.dir().to_owned()) {
+            return Err(dbt::Error::NotRead { dir: project.dir().to_owned() });
+        }
+        Ok(found)
     }
 
     /// The ephemeral server to start.
@@ -285,7 +387,11 @@ impl Config {
         sources: &cli::SourceArgs,
         server: &cli::ServerArgs,
     ) -> Result<Option<sources::Origin>, Error> {
-        let endpoint = sources.sources_from.as_deref().map(pg::Endpoint::parse).transpose()?;
+        let endpoint = sources
+            .sources_from
+            .as_deref()
+            .map(|url| self.address(url, "the URL of `--sources-from`"))
+            .transpose()?;
         Ok(endpoint.map(|endpoint| sources::Origin {
             endpoint,
             limits: Self::limits(server),

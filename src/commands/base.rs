@@ -30,10 +30,10 @@ pub(super) async fn base(config: &Config, args: &PlanArgs) -> Result<Option<Base
         config.ui.say(&format!("{name} has no dbt project here: every stream table is new"));
         return Ok(Some(Base { manifest: None, name }));
     }
-    let file = ProjectFile::read(args.models.project.dir())?;
+    let file = config.project_file(&args.models.project)?;
     let target = target(config, &args.models.project, &file)?;
-    let store = store(config, &args.models.project, &file);
-    let made_of = made_of(config, args, &revision, &target, &store.index()).await?;
+    let store = store(config, &args.models.project)?;
+    let made_of = made_of(config, args, &file, &revision, &target, &store.index()).await?;
     let manifest = match store.find(&made_of) {
         Ok(kept) => kept.manifest,
         Err(_) => {
@@ -50,16 +50,17 @@ pub(super) async fn base(config: &Config, args: &PlanArgs) -> Result<Option<Base
 async fn made_of(
     config: &Config,
     args: &PlanArgs,
+    file: &ProjectFile,
     revision: &Revision,
     target: &Target,
     index: &Path,
 ) -> Result<MadeOf, Error> {
     let project = &args.models.project;
-    let mut inputs = Inputs::of_packages(project.dir(), &index.with_file_name("packages.json"))?;
+    let mut inputs = Inputs::of_packages(project.dir(), file, &index.with_file_name("packages.json"))?;
     inputs.variables.extend(revision.asks_for().await.map_err(dbt::Error::from)?);
     let program = dbt::program(&config.environment.path()).ok_or(dbt::Error::NotInstalled)?;
     let variables = config.environment.variables();
-    Ok(MadeOf::new(inputs, target, project.vars.as_deref(), &program, variables).at(&revision.commit))
+    Ok(MadeOf::new(inputs, target, project.vars.as_deref(), &program, variables)?.at(&revision.commit))
 }
 
 async fn compile(

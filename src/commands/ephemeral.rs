@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 
 use super::signals::{self as ending, Signals};
 use crate::{
-    pg::{Endpoint, MISLEADING},
+    pg::Endpoint,
     server::{Ephemeral, Error, Wanted},
 };
 
@@ -54,19 +54,16 @@ async fn run_beside(endpoint: &Endpoint, command: &[OsString], signals: &mut Sig
 fn start(endpoint: &Endpoint, command: &[OsString]) -> Result<Child, Error> {
     let (program, arguments) =
         command.split_first().ok_or_else(|| not_run(command, io::ErrorKind::InvalidInput.into()))?;
-    let mut child = Command::new(program);
-    child.args(arguments).envs(environment(endpoint)).kill_on_drop(true);
-    for name in MISLEADING {
-        child.env_remove(name);
-    }
-    child.spawn().map_err(|source| not_run(command, source))
+    let mut child = std::process::Command::new(program);
+    child.args(arguments);
+    lead(&mut child, endpoint);
+    Command::from(child).kill_on_drop(true).spawn().map_err(|source| not_run(command, source))
 }
 
-/// How libpq, dbt and everything that reads a `DATABASE_URL` find the server.
-fn environment(endpoint: &Endpoint) -> Vec<(&'static str, String)> {
-    let mut variables = endpoint.environment();
-    variables.push(("DATABASE_URL", endpoint.url().reveal().to_owned()));
-    variables
+/// Leads libpq, dbt and everything that reads a `DATABASE_URL` to the server.
+fn lead(command: &mut std::process::Command, endpoint: &Endpoint) {
+    endpoint.lead(command);
+    command.env("DATABASE_URL", endpoint.url().reveal());
 }
 
 fn not_run(command: &[OsString], source: io::Error) -> Error {
@@ -110,15 +107,18 @@ mod tests {
             password: Secret::new("0123abcd"),
             database: "pgtrickle".into(),
             sslmode: SslMode::Disable,
-            sslrootcert: None,
+            ..Endpoint::default()
         };
-        let told = environment(&endpoint);
-        assert!(told.contains(&("PGPORT", "5433".into())));
-        assert!(
-            told.contains(&(
-                "DATABASE_URL",
-                "postgresql://postgres:0123abcd@127.0.0.1:5433/pgtrickle".into()
-            ))
+        let mut command = std::process::Command::new("psql");
+        lead(&mut command, &endpoint);
+        let told = |name: &str| {
+            let mut set = command.get_envs();
+            set.find(|(set, _)| *set == name).and_then(|(_, value)| value?.to_str())
+        };
+        assert_eq!(told("PGPORT"), Some("5433"));
+        assert_eq!(
+            told("DATABASE_URL"),
+            Some("postgresql://postgres:0123abcd@127.0.0.1:5433/pgtrickle?sslmode=disable")
         );
     }
 }

@@ -38,7 +38,7 @@ impl Exists {
 
 /// Writes a configuration file and the workflow that fits the repository.
 pub(super) fn init(config: &Config, args: &InitArgs) -> Result<Exit, Error> {
-    let dir = &args.project_dir;
+    let dir = args.project_dir();
     let project = ProjectFile::read(dir)?;
     let (root, below) = repository(dir)?;
     let is_gitlab = root.join(".gitlab-ci.yml").exists() && !root.join(".github").exists();

@@ -28,7 +28,7 @@ use time::OffsetDateTime;
 
 use crate::{
     Error,
-    cli::{Cli, Command, CompletionsArgs, ReportArgs, SelectArgs, ServerArgs},
+    cli::{Cli, Command, CompletionsArgs, ProjectArgs, ReportArgs, SelectArgs, ServerArgs},
     config::Config,
     exit::Exit,
     model::{Outcome, Stage, Verdict},
@@ -37,19 +37,29 @@ use crate::{
     report::{self, Engine, Report, terminal::Style},
 };
 
+/// What was typed of the dbt project, for a command that works on one.
+fn project_args(command: &Command) -> Option<&ProjectArgs> {
+    match command {
+        Command::Run(args) => Some(&args.project),
+        Command::Plan(args) => Some(&args.models.project),
+        Command::Apply(args) => Some(&args.models.project),
+        Command::Wait(args) => Some(&args.models.project),
+        Command::Check(args) => Some(&args.models.project),
+        Command::Verify(args) => Some(&args.models.project),
+        Command::Init(_) | Command::Comment(_) | Command::Ephemeral(_) | Command::Completions(_) => None,
+    }
+}
+
 /// Carries out what was typed.
 pub async fn execute(cli: Cli) -> Result<Exit, Error> {
-    let project_dir = match &cli.command {
-        Command::Run(args) => args.project.dir(),
-        Command::Plan(args) => args.models.project.dir(),
-        Command::Apply(args) => args.models.project.dir(),
-        Command::Wait(args) => args.models.project.dir(),
-        Command::Check(args) => args.models.project.dir(),
-        Command::Verify(args) => args.models.project.dir(),
-        Command::Init(args) => &args.project_dir,
-        Command::Comment(_) | Command::Ephemeral(_) | Command::Completions(_) => Path::new("."),
+    let project = project_args(&cli.command);
+    let project_dir = match (&cli.command, project) {
+        (Command::Init(args), _) => args.project_dir(),
+        (_, Some(project)) => project.dir(),
+        (_, None) => Path::new("."),
     };
     let mut config = Config::resolve(&cli.global, project_dir)?;
+    config.vars = project.and_then(|project| project.vars.clone());
     config.ui.full = matches!(&cli.command, Command::Plan(args) if args.full);
     match &cli.command {
         Command::Run(args) => {
@@ -179,6 +189,7 @@ fn write(config: &Config, reports: &ReportArgs, report: &Report, ending: &Ending
 /// A connection; the report names its other end.
 async fn connect(endpoint: &pg::Endpoint, server: &ServerArgs, report: &mut Report) -> Result<Client, Error> {
     report.target = Some(endpoint.to_string());
+    report.dbt_target = endpoint.dbt_target.clone().or(report.dbt_target.take());
     Ok(Client::connect(endpoint, Config::limits(server)).await?)
 }
 

@@ -14,7 +14,7 @@ use crate::{
     commands::selection,
     config::Config,
     dbt::{self, Dbt, DefaultSelector, Inputs, MadeOf, ManifestFile, ProjectFile, Stale, Store, Target},
-    model::{ManifestSource, Owner, ProjectSource, Secret, TargetName},
+    model::{ManifestSource, Owner, ProjectSource, TargetName},
     pg,
     project::{self, Project, Reading},
     report::Report,
@@ -54,7 +54,7 @@ pub(super) async fn load(
         let source = ManifestSource::File(file.display().to_string());
         return Ok(Loaded { manifest, reading, source, selector: None });
     }
-    let file = ProjectFile::read(models.project.dir())?;
+    let file = config.project_file(&models.project)?;
     let target = compile_target(config, &models.project, &file, server)?;
     let Compiled { manifest, source, selector } = compiled(config, models, &file, target).await?;
     let manifest = ManifestFile::open(&manifest)?;
@@ -116,7 +116,7 @@ pub(super) async fn load_if_any(
     server: &ServerArgs,
     report: &mut Report,
 ) -> Result<Option<Project>, Error> {
-    let is_named = models.manifest.manifest.is_some() || models.project.project_dir.is_some();
+    let is_named = models.manifest.manifest.is_some() || models.project.is_dir_named();
     let is_here = models.project.dir().join("dbt_project.yml").exists();
     // A selector needs a project to select from.
     if !is_named && !is_here && selection::selector(&models.selection)?.is_none() {
@@ -141,13 +141,13 @@ async fn compiled(
 ) -> Result<Compiled, Error> {
     let path = config.environment.path();
     let program = dbt::program(&path).ok_or(dbt::Error::NotInstalled)?;
-    let store = store(config, &models.project, file);
+    let target_dir = config.target_dir(&models.project)?;
+    let store = Store::below(&target_dir);
     let target_name = target.name.clone();
     let made_of = || -> Result<MadeOf, dbt::Error> {
-        let inputs =
-            Inputs::of(models.project.dir(), &target_dir(config, &models.project, file), &store.index())?;
+        let inputs = Inputs::of(models.project.dir(), file, &target_dir, &store.index())?;
         let vars = models.project.vars.as_deref();
-        Ok(MadeOf::new(inputs, &target, vars, &program, config.environment.variables()))
+        MadeOf::new(inputs, &target, vars, &program, config.environment.variables())
     };
     let stale = match store.find(&made_of()?) {
         Ok(kept) => {
@@ -206,14 +206,9 @@ fn why(stale: &Stale) -> String {
     }
 }
 
-/// Where dbt writes: the folder that this program's own is in.
-fn target_dir(config: &Config, project: &ProjectArgs, file: &ProjectFile) -> PathBuf {
-    file.target_dir(project.dir(), config.environment.get("DBT_TARGET_PATH"))
-}
-
 /// The manifests that this program keeps for the project.
-pub(super) fn store(config: &Config, project: &ProjectArgs, file: &ProjectFile) -> Store {
-    Store::below(&target_dir(config, project, file))
+pub(super) fn store(config: &Config, project: &ProjectArgs) -> Result<Store, Error> {
+    Ok(Store::below(&config.target_dir(project)?))
 }
 
 /// The target to compile for: its names, on the server that the project is compared with.
@@ -236,20 +231,19 @@ pub(super) fn target(config: &Config, project: &ProjectArgs, file: &ProjectFile)
     if let Some(target) = config.profile(project, true)? {
         return Ok(target);
     }
-    let profile =
-        project.profile.clone().or_else(|| file.profile.clone()).unwrap_or_else(|| file.name.clone());
-    let name = project.target.clone().unwrap_or_else(|| "ci".into());
+    let profile = config.profile_name(project, file)?.unwrap_or_else(|| file.name.clone());
+    let (name, chosen_by) =
+        config.target_name(project)?.unwrap_or_else(|| ("ci".into(), "the default without a profiles.yml"));
     config.ui.say(&format!("no profiles.yml with `{profile}`: models go to the schema public"));
-    let endpoint = pg::Endpoint {
-        host: String::new(),
-        port: 0,
-        user: String::new(),
-        password: Secret::default(),
-        database: String::new(),
-        sslmode: pg::SslMode::default(),
-        sslrootcert: None,
-    };
-    Ok(Target { profile, name, endpoint, schema: "public".into(), threads: 4 })
+    Ok(Target {
+        profile,
+        name,
+        chosen_by,
+        endpoint: pg::Endpoint::default(),
+        schema: "public".into(),
+        threads: 4,
+        manner: serde_json::Map::default(),
+    })
 }
 
 /// The project as the owner of its tables. A named manifest may be of any target, unless the target was named, too.

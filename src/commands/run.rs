@@ -17,7 +17,7 @@ use crate::{
         wait::Waiting,
     },
     config::Config,
-    dbt::{self, Dbt, ProjectFile, Revision, Target},
+    dbt::{self, Dbt, Revision, Target},
     exit::Exit,
     model::{ManifestSource, Outcome, Relation, Stage, StreamTable, Verdict},
     pg::{Client, Endpoint},
@@ -30,9 +30,10 @@ use crate::{
 /// Deploys the project, waits, tests, checks, and says what it saw.
 pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -> Result<Exit, Error> {
     selector(&args.selection)?;
-    let file = ProjectFile::read(args.project.dir())?;
+    let file = config.project_file(&args.project)?;
     report.project = Some(file.name.clone());
     let target = target(config, &args.project, &file)?;
+    report.dbt_target = Some(target.describe());
     let revision = match &args.base_ref {
         Some(name) => Some(Revision::find(args.project.dir(), name).await.map_err(dbt::Error::from)?),
         None => None,

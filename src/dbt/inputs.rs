@@ -52,9 +52,13 @@ impl Inputs {
     /// `index` remembers digests from one look to the next.
     ///
     /// # Errors
-    /// When `dbt_project.yml` is missing, or a file cannot be read.
-    pub fn of(project_dir: &Path, target_dir: &Path, index: &Path) -> Result<Self, Error> {
-        let file = ProjectFile::read(project_dir)?;
+    /// When a file cannot be read.
+    pub fn of(
+        project_dir: &Path,
+        file: &ProjectFile,
+        target_dir: &Path,
+        index: &Path,
+    ) -> Result<Self, Error> {
         let mut walk = Walk::new(project_dir, index);
         walk.skip = vec![target_dir.to_owned(), file.packages_dir(project_dir), project_dir.join("logs")];
         walk.project(project_dir)?;
@@ -67,9 +71,9 @@ impl Inputs {
     ///
     /// # Errors
     /// As [`Inputs::of`].
-    pub fn of_packages(project_dir: &Path, index: &Path) -> Result<Self, Error> {
+    pub fn of_packages(project_dir: &Path, file: &ProjectFile, index: &Path) -> Result<Self, Error> {
         let mut walk = Walk::new(project_dir, index);
-        walk.packages(&ProjectFile::read(project_dir)?.packages_dir(project_dir))?;
+        walk.packages(&file.packages_dir(project_dir))?;
         Ok(walk.end())
     }
 }
@@ -287,7 +291,8 @@ mod tests {
 
         fn inputs(&self) -> Inputs {
             let dir = self.0.path();
-            Inputs::of(dir, &dir.join("target"), &dir.join("target/pgtrickle-ci/files.json")).unwrap()
+            let file = ProjectFile::read(dir).unwrap();
+            Inputs::of(dir, &file, &dir.join("target"), &dir.join("target/pgtrickle-ci/files.json")).unwrap()
         }
 
         /// Makes the files look settled, so that the index remembers them.

@@ -216,18 +216,29 @@ impl Dbt {
             .arg(self.scratch.path())
             .args(["--profile", &self.target.profile, "--target", &self.target.name])
             .args(arguments)
-            .env("DBT_TARGET_PATH", self.target_dir())
-            .env("DBT_LOG_PATH", self.scratch.path().join("logs"))
             .env(PASSWORD_VARIABLE, self.target.endpoint.password.reveal())
-            .env("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
-            .env("DBT_USE_COLORS", "false")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
+        self.target.endpoint.rule_out_others(process.as_std_mut());
+        for (_, name) in names_of(&LEFT_OUT) {
+            process.env_remove(name);
+        }
+        let scratch = self.scratch.path();
+        for (setting, name) in names_of(&["TARGET_PATH", "LOG_PATH"]) {
+            process.env(name, scratch.join(if setting == "LOG_PATH" { "logs" } else { "target" }));
+        }
+        for (setting, value) in OVERRULED {
+            for (_, name) in names_of(&[setting]) {
+                process.env(name, value);
+            }
+        }
         if command == "compile" {
             // Then dbt asks a server for nothing but what a model asks for.
-            process.env("DBT_POPULATE_CACHE", "false");
+            for (_, name) in names_of(&["POPULATE_CACHE"]) {
+                process.env(name, "false");
+            }
         }
         if command == "ls" {
             // It would write a manifest without compiled SQL over the last one.
@@ -238,6 +249,44 @@ impl Dbt {
         }
         process
     }
+}
+
+/// Settings of dbt that this program decides, whatever the environment and the project's `flags` say: what is read of dbt
+/// has to be written, and nothing may be sent away.
+const OVERRULED: [(&str, &str); 5] = [
+    ("WRITE_JSON", "true"),
+    ("LOG_FORMAT", "text"),
+    ("USE_COLORS", "false"),
+    ("SEND_ANONYMOUS_USAGE_STATS", "false"),
+    ("UPLOAD_TO_ARTIFACTS_INGEST_API", "false"),
+];
+
+/// Settings that are not for dbt's work here: which nodes and how many rows of them it makes, which other project's
+/// relations it takes for them, and whether it works at all or plays back what was recorded.
+const LEFT_OUT: [&str; 16] = [
+    "ARTIFACT_STATE_PATH",
+    "DEFER",
+    "DEFER_STATE",
+    "DEFER_TO_STATE",
+    "EMPTY",
+    "EXCLUDE_RESOURCE_TYPES",
+    "FAVOR_STATE",
+    "FAVOR_STATE_MODE",
+    "INDIRECT_SELECTION",
+    "PARTIAL_PARSE_FILE_PATH",
+    "RECORDER_FILE_PATH",
+    "RECORDER_MODE",
+    "RECORDER_TYPES",
+    "RESOURCE_TYPES",
+    "SAMPLE",
+    "STATE",
+];
+
+/// The settings, each with the two names of its variable: dbt 1.11 knows `DBT_ENGINE_STATE` and `DBT_STATE`.
+fn names_of<'a>(settings: &'a [&'a str]) -> impl Iterator<Item = (&'a str, String)> {
+    settings.iter().flat_map(|setting| {
+        [(*setting, format!("DBT_ENGINE_{setting}")), (*setting, format!("DBT_{setting}"))]
+    })
 }
 
 /// dbt, on the path.
@@ -263,4 +312,63 @@ fn forward(stream: Option<impl AsyncRead + Unpin + Send + 'static>, lines: mpsc:
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::pg::Endpoint;
+
+    #[test]
+    fn dbt_works_for_us_whatever_the_shell_says() {
+        let scratch = tempfile::tempdir().unwrap();
+        let target = Target {
+            profile: "shop".into(),
+            name: "ci".into(),
+            chosen_by: "the test",
+            endpoint: Endpoint { host: "db".into(), ..Endpoint::default() },
+            schema: "s".into(),
+            threads: 1,
+            manner: serde_json::Map::new(),
+        };
+        let folder = scratch.path().to_owned();
+        let dbt = Dbt {
+            program: "dbt".into(),
+            project_dir: ".".into(),
+            target,
+            vars: None,
+            selected: None,
+            scratch,
+            ui: Ui { quiet: true, verbose: false, full: false, color: false, width: 80, runner: false },
+        };
+        let command = dbt.command("compile", &[]);
+        let set: BTreeMap<_, _> = command
+            .as_std()
+            .get_envs()
+            .map(|(name, value)| (name.to_str().unwrap(), value.and_then(std::ffi::OsStr::to_str)))
+            .collect();
+        for name in [
+            "PGSERVICE",
+            "PGHOSTADDR",
+            "PGOPTIONS",
+            "PGSSLCERT",
+            "PGREQUIRESSL",
+            "DBT_DEFER",
+            "DBT_ENGINE_STATE",
+        ] {
+            assert_eq!(set[name], None, "{name} reaches dbt");
+        }
+        for name in ["PGHOST", "DBT_TARGET", "DBT_WARN_ERROR", "PGTZ"] {
+            assert!(!set.contains_key(name), "{name} is the project's own matter");
+        }
+        for name in ["DBT_WRITE_JSON", "DBT_ENGINE_WRITE_JSON"] {
+            assert_eq!(set[name], Some("true"));
+        }
+        for name in ["DBT_TARGET_PATH", "DBT_ENGINE_TARGET_PATH"] {
+            assert_eq!(set[name], folder.join("target").to_str());
+        }
+        assert_eq!(set["DBT_ENGINE_POPULATE_CACHE"], Some("false"));
+    }
 }

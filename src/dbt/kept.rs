@@ -48,27 +48,30 @@ impl MadeOf {
     /// Puts together what a compilation depends on.
     ///
     /// `program` is dbt. Of the `environment` the variables count that the files ask for, and dbt's own.
+    ///
+    /// # Errors
+    /// When dbt cannot be given the target.
     pub fn new(
         inputs: Inputs,
         target: &Target,
         vars: Option<&str>,
         program: &Path,
         environment: &BTreeMap<String, String>,
-    ) -> Self {
+    ) -> Result<Self, Error> {
         let counts =
             |name: &str| !OF_THE_SHELL.contains(&name) && (inputs.asks_for_any || name.starts_with("DBT_"));
         let set = environment.keys().filter(|name| counts(name)).cloned();
         let variables: BTreeSet<String> = inputs.variables.iter().cloned().chain(set).collect();
-        Self {
+        Ok(Self {
             target: target.name.clone(),
             commit: None,
-            profile: digest(target.to_profiles_yml().as_bytes()),
+            profile: digest(target.to_profiles_yml()?.as_bytes()),
             vars: vars.map(ToOwned::to_owned),
             dbt: digest(installation(program).as_bytes()),
             files: inputs.files,
             values: variables.iter().map(|name| (name.clone(), environment.get(name).cloned())).collect(),
             variables,
-        }
+        })
     }
 
     /// The same for the files of a commit.
@@ -282,7 +285,15 @@ mod tests {
 
     fn target(name: &str) -> Target {
         let endpoint = Endpoint::parse("postgresql://u:secret@h/d").unwrap();
-        Target { profile: "shop".into(), name: name.into(), endpoint, schema: "marts".into(), threads: 1 }
+        Target {
+            profile: "shop".into(),
+            name: name.into(),
+            chosen_by: "the test",
+            endpoint,
+            schema: "marts".into(),
+            threads: 1,
+            manner: serde_json::Map::default(),
+        }
     }
 
     fn made_of(files: &[(&str, &str)], target_name: &str, environment: &[(&str, &str)]) -> MadeOf {
@@ -293,7 +304,7 @@ mod tests {
         };
         let environment: BTreeMap<String, String> =
             environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        MadeOf::new(inputs, &target(target_name), None, Path::new("/nowhere/dbt"), &environment)
+        MadeOf::new(inputs, &target(target_name), None, Path::new("/nowhere/dbt"), &environment).unwrap()
     }
 
     struct Folder {

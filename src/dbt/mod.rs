@@ -2,6 +2,7 @@
 
 mod inputs;
 mod invocation;
+mod jinja;
 mod kept;
 mod manifest_file;
 mod profile;
@@ -16,6 +17,7 @@ use std::{
 
 pub use inputs::Inputs;
 pub use invocation::{Dbt, Invocation, packages_of, program};
+pub use jinja::Context;
 pub use kept::{DefaultSelector, MadeOf, Stale, Store};
 pub use manifest_file::ManifestFile;
 pub use profile::{Target, WantedProfile};
@@ -48,6 +50,41 @@ pub enum Error {
         file: PathBuf,
         /// What is wrong.
         reason: String,
+    },
+    /// A folder that was named for profiles.yml and has none.
+    #[error("there is no profiles.yml in `{}`", dir.display())]
+    NoProfiles {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// A profiles.yml that dbt would not read.
+    #[error("there is no profiles.yml where dbt looks for it from here; `{}` is none of these places", dir.join("profiles.yml").display())]
+    NotRead {
+        /// The folder that has one.
+        dir: PathBuf,
+    },
+    /// Two names of one dbt setting that differ: which of them counts depends on dbt's version.
+    #[error("{one} and {other} differ: dbt 1.11 takes the first, dbt 1.9 and 2 the second")]
+    Contradiction {
+        /// dbt 1.11's name.
+        one: &'static str,
+        /// The older name.
+        other: &'static str,
+    },
+    /// `--vars` that are no mapping.
+    #[error("`--vars` cannot be read: {reason}")]
+    Vars {
+        /// What the parser met.
+        reason: String,
+    },
+    /// The server of a target.
+    #[error(transparent)]
+    Address(#[from] crate::pg::BadAddress),
+    /// Hosts that a dbt profile cannot name.
+    #[error("a dbt profile has one port for all hosts, and {endpoint} has several")]
+    SeveralPorts {
+        /// The server.
+        endpoint: String,
     },
     /// No `dbt` among the programs.
     #[error("dbt is not installed: there is no program `dbt` on the PATH")]
@@ -124,6 +161,12 @@ impl Error {
                 "on an ephemeral server make them with `--stub-sources`, copy them with `--sources-from URL`, or write an SQL file that pgtrickle-ci.yml lists: `fixtures: [ci/sources.sql]`".into()
             }
             Self::Fixture { file, .. } => format!("try it alone: `pgtrickle-ci ephemeral -- psql -f {}`", file.display()),
+            Self::NoProfiles { .. } => "name the folder that has it: `--profiles-dir DIR`, or leave it out".into(),
+            Self::NotRead { dir } => format!("name its folder, as for dbt: `--profiles-dir {}`", dir.display()),
+            Self::Contradiction { one, other } => format!("unset one of {one} and {other}, or use the flag"),
+            Self::Vars { .. } => "write them as YAML: `--vars '{name: value}'`".into(),
+            Self::Address(error) => error.hint(),
+            Self::SeveralPorts { .. } => "name one of the hosts".into(),
             Self::Profile { .. } => "see which profile dbt takes: `dbt debug`".into(),
             Self::Failed { command, .. } => format!("see it alone: `dbt {command}`"),
             Self::Git(error) => return error.hint(),
@@ -131,6 +174,15 @@ impl Error {
         })
     }
 }
+
+/// dbt's variables for what it takes of a project, with the names of dbt 1.11 and of all others.
+pub const VARIABLES: [(&str, &str); 5] = [
+    ("DBT_ENGINE_PROFILE", "DBT_PROFILE"),
+    ("DBT_ENGINE_PROFILES_DIR", "DBT_PROFILES_DIR"),
+    ("DBT_ENGINE_PROJECT_DIR", "DBT_PROJECT_DIR"),
+    ("DBT_ENGINE_TARGET", "DBT_TARGET"),
+    ("DBT_ENGINE_TARGET_PATH", "DBT_TARGET_PATH"),
+];
 
 /// The SQL that dbt compiled for a model, in a target folder: it outlives the manifest's own copy.
 pub fn compiled_sql(target_dir: &Path, package: &str, model_file: &str) -> Option<String> {

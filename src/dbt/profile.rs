@@ -1,31 +1,23 @@
-//! `profiles.yml`: reading the user's target, with dbt's Jinja in it, and writing one that leads elsewhere.
+//! `profiles.yml`: reading the user's target, and writing one that leads elsewhere.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use minijinja::{Environment, Error as JinjaError, ErrorKind, Value as Jinja};
-use serde_json::json;
+use serde_json::{Map, Value as Json, json};
 use serde_yaml::Value as Yaml;
 
-use super::Error;
-use crate::{
-    model::Secret,
-    pg::{Endpoint, SslMode},
-};
+use super::{Context, Error, jinja::Renderer};
+use crate::pg::{BadAddress, Conninfo, Endpoint};
 
 /// Which profile is looked for, and where.
 #[derive(Clone, Debug)]
 pub struct WantedProfile {
-    /// The folders to look in, in this order; the first with a profiles.yml counts.
-    pub dirs: Vec<PathBuf>,
+    /// The folder with profiles.yml.
+    pub dir: PathBuf,
     /// The profile's name.
-    pub profile: Option<String>,
-    /// The target's name; the profile's own choice without.
-    pub target: Option<String>,
-    /// Whether the target's server is not asked for, only its schema and threads: then a variable that is not set, as
-    /// a laptop's secrets are not in CI, is an empty text.
+    pub profile: String,
+    /// The target's name and what chose it; the profile's own choice without.
+    pub target: Option<(String, &'static str)>,
+    /// Whether only the target's schema and threads are asked for, and not its server.
     pub without_server: bool,
 }
 
@@ -36,212 +28,257 @@ pub struct Target {
     pub profile: String,
     /// The target's name.
     pub name: String,
+    /// What chose the target, as `DBT_TARGET`.
+    pub chosen_by: &'static str,
     /// The server.
     pub endpoint: Endpoint,
     /// The schema that models go to.
     pub schema: String,
     /// How many models dbt runs at once.
     pub threads: u32,
+    /// What else the profile says of dbt's connections, whatever the server.
+    pub manner: Map<String, Json>,
 }
 
 /// The variable that carries the password to dbt, which masks variables of this name in its logs.
 pub(super) const PASSWORD_VARIABLE: &str = "DBT_ENV_SECRET_PGTRICKLE_CI_PASSWORD";
 
+/// Fields of a profile that are no matter of one server: with which of them are numbers.
+const MANNER: [(&str, bool); 6] = [
+    ("application_name", false),
+    ("autocommit", false),
+    ("connect_timeout", true),
+    ("keepalives_idle", true),
+    ("retries", true),
+    ("search_path", false),
+];
+
 impl Target {
-    /// Reads the wanted target; `None` when there is no profiles.yml at all, or no profile is named.
-    pub fn find(wanted: &WantedProfile, variables: &BTreeMap<String, String>) -> Result<Option<Self>, Error> {
-        let file = wanted.dirs.iter().map(|dir| dir.join("profiles.yml")).find(|file| file.is_file());
-        let (Some(file), Some(profile)) = (file, &wanted.profile) else {
-            return Ok(None);
-        };
+    /// Reads the wanted target. Its server's address is completed by the environment, as libpq completes dbt's.
+    pub fn find(wanted: &WantedProfile, context: &Context) -> Result<Self, Error> {
+        let file = wanted.dir.join("profiles.yml");
         let text = std::fs::read_to_string(&file).map_err(Error::unreadable(&file))?;
+        let context = Context { missing_is_empty: wanted.without_server, ..context.clone() };
         let wrong = |reason: String| Error::Profile { file: file.clone(), reason };
-        let jinja = jinja(variables, wanted.without_server);
-        Self::read(&text, profile, wanted.target.as_deref(), &jinja).map(Some).map_err(wrong)
-    }
-
-    fn read(text: &str, profile: &str, target: Option<&str>, jinja: &Environment) -> Result<Self, String> {
-        let mut yaml: Yaml = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
-        yaml.apply_merge().map_err(|error| error.to_string())?;
-        let found = yaml.get(profile).ok_or_else(|| format!("there is no profile `{profile}`"))?;
-        let name = match target {
-            Some(target) => target.to_owned(),
-            None => match found.get("target") {
-                Some(choice) => text_of(&render(jinja, choice)?),
-                None => "default".into(),
-            },
-        };
-        let output = found.get("outputs").and_then(|outputs| outputs.get(name.as_str()));
-        let output = output.ok_or_else(|| format!("the profile `{profile}` has no target `{name}`"))?;
-        let field = |key: &str| output.get(key).map(|value| render(jinja, value)).transpose();
-        let text = |key: &str| field(key).map(|value| value.as_ref().map(text_of));
-
-        if let Some(adapter) = text("type")?.filter(|adapter| adapter != "postgres") {
-            return Err(format!("the target `{name}` is of type `{adapter}`, stream tables need postgres"));
+        let output = Output::find(&text, wanted, &context).map_err(wrong)?;
+        let mut target = output.target().map_err(wrong)?;
+        if !wanted.without_server {
+            let address = output.address().map_err(wrong)?.map_err(|error| wrong(error.to_string()))?;
+            target.endpoint = Endpoint {
+                role: output.role().map_err(wrong)?,
+                // One, as in dbt-postgres.
+                retries: output.number("retries", 1).map_err(wrong)?,
+                dbt_target: Some(target.describe()),
+                ..Endpoint::resolve(address, &context.variables)?
+            };
         }
-        let needed = |key: &str| text(key)?.ok_or_else(|| format!("the target `{name}` has no `{key}`"));
-        let either = |one: &str, other: &str| Ok::<_, String>(text(one)?.or(text(other)?));
-        let number = |key: &str, default: u32| match text(key)? {
-            Some(text) if text.is_empty() => Ok(default),
-            Some(text) => text
-                .parse()
-                .map_err(|_| format!("the target `{name}` has the {key} `{text}`, which is no number")),
-            None => Ok(default),
-        };
-        Ok(Self {
-            endpoint: Endpoint {
-                host: needed("host")?,
-                port: u16::try_from(number("port", 5432)?)
-                    .map_err(|_| format!("the target `{name}` has no possible port"))?,
-                user: needed("user")?,
-                password: Secret::new(either("password", "pass")?.unwrap_or_default()),
-                database: either("dbname", "database")?
-                    .ok_or_else(|| format!("the target `{name}` has no `dbname`"))?,
-                sslmode: text("sslmode")?.and_then(|word| SslMode::parse(&word)).unwrap_or_default(),
-                sslrootcert: text("sslrootcert")?,
-            },
-            schema: needed("schema")?,
-            threads: number("threads", 1)?,
-            profile: profile.to_owned(),
-            name,
-        })
+        Ok(target)
     }
 
-    /// Writes a profiles.yml with this target alone into the folder. The password is not in it.
+    /// Its name, and what chose it.
+    pub fn describe(&self) -> String {
+        format!("{} (from {})", self.name, self.chosen_by)
+    }
+
+    /// Writes a profiles.yml with only this target into the folder. The password is not in it.
     pub fn write(&self, dir: &Path) -> Result<(), Error> {
         let file = dir.join("profiles.yml");
-        std::fs::write(&file, self.to_profiles_yml()).map_err(Error::unreadable(&file))
+        std::fs::write(&file, self.to_profiles_yml()?).map_err(Error::unreadable(&file))
     }
 
     /// A profiles.yml with only this target. The password is not in it.
-    pub fn to_profiles_yml(&self) -> String {
-        let mut output = json!({
+    pub fn to_profiles_yml(&self) -> Result<String, Error> {
+        let endpoint = &self.endpoint;
+        if endpoint.hosts().any(|(_, port)| port != endpoint.port) {
+            return Err(Error::SeveralPorts { endpoint: endpoint.to_string() });
+        }
+        let mut output = self.manner.clone();
+        let own = json!({
             "type": "postgres",
-            "host": self.endpoint.host,
-            "port": self.endpoint.port,
-            "user": self.endpoint.user,
+            "host": endpoint.host_list(),
+            "port": endpoint.port,
+            "user": endpoint.user,
             "password": format!("{{{{ env_var('{PASSWORD_VARIABLE}') }}}}"),
-            "dbname": self.endpoint.database,
+            "dbname": endpoint.database,
             "schema": self.schema,
             "threads": self.threads,
-            "sslmode": self.endpoint.sslmode.word(),
+            "sslmode": endpoint.sslmode.word(),
         });
-        if let Some(file) = &self.endpoint.sslrootcert {
-            output["sslrootcert"] = json!(file);
-        }
-        let profiles = json!({ &self.profile: { "target": self.name, "outputs": { &self.name: output } } });
+        output.extend(own.as_object().cloned().unwrap_or_default());
+        let parameter = |name: &str| endpoint.parameters.get(name).cloned();
+        let optional = [
+            ("sslrootcert", endpoint.sslrootcert.clone()),
+            ("sslcert", parameter("sslcert")),
+            ("sslkey", parameter("sslkey")),
+            ("role", endpoint.role.clone()),
+        ];
+        output
+            .extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))));
+        let profiles =
+            json!({ &self.profile: { "target": self.name, "outputs": { &self.name: escaped(output) } } });
         // JSON is YAML.
-        profiles.to_string()
+        Ok(profiles.to_string())
     }
 }
 
-/// dbt's Jinja, as far as profiles use it: `env_var` and the filters that give a text a type.
-fn jinja(variables: &BTreeMap<String, String>, missing_is_empty: bool) -> Environment<'static> {
-    let mut environment = Environment::new();
-    let variables = variables.clone();
-    environment.add_function("env_var", move |name: &str, default: Option<String>| {
-        let value = variables.get(name).cloned().or(default);
-        value.or_else(|| missing_is_empty.then(String::new)).ok_or_else(|| {
-            JinjaError::new(
-                ErrorKind::InvalidOperation,
-                format!("the environment variable `{name}` is not set"),
-            )
-        })
-    });
-    // Everything is read as a text and given its type by what it is for.
-    for filter in ["as_number", "as_bool", "as_native", "as_text"] {
-        environment.add_filter(filter, |value: Jinja| value);
-    }
-    environment
-}
-
-/// A scalar with its Jinja carried out.
-fn render(jinja: &Environment, value: &Yaml) -> Result<Yaml, String> {
-    match value.as_str() {
-        Some(text) if text.contains("{{") || text.contains("{%") => {
-            let rendered = jinja
-                .render_str(text, ())
-                .map_err(|error| error.detail().map_or_else(|| error.to_string(), ToOwned::to_owned))?;
-            Ok(Yaml::String(rendered))
+/// What was rendered once is not rendered again: braces in a value are text. The password stays Jinja.
+fn escaped(output: Map<String, Json>) -> Map<String, Json> {
+    let escape = |(name, value): (String, Json)| match value {
+        Json::String(text)
+            if name != "password" && ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark)) =>
+        {
+            (name, json!(format!("{{{{ {} }}}}", Json::String(text))))
         }
-        _ => Ok(value.clone()),
+        value => (name, value),
+    };
+    output.into_iter().map(escape).collect()
+}
+
+/// One target as it is written, and what renders it.
+struct Output<'a> {
+    profile: &'a str,
+    name: String,
+    chosen_by: &'static str,
+    fields: Yaml,
+    renderer: Renderer,
+}
+
+impl<'a> Output<'a> {
+    fn find(text: &str, wanted: &'a WantedProfile, context: &Context) -> Result<Self, String> {
+        let mut yaml: Yaml = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
+        yaml.apply_merge().map_err(|error| error.to_string())?;
+        let renderer = Renderer::of_profiles(context);
+        let profile = wanted.profile.as_str();
+        let found = yaml
+            .get(profile)
+            .ok_or_else(|| format!("there is no profile `{profile}`{}", list(Some(&yaml))))?;
+        let (name, chosen_by) = match (&wanted.target, found.get("target")) {
+            (Some((name, chosen_by)), _) => (name.clone(), *chosen_by),
+            (None, Some(choice)) => (renderer.text(choice)?.unwrap_or_default(), "profiles.yml"),
+            (None, None) => ("default".into(), "dbt's default"),
+        };
+        let outputs = found.get("outputs");
+        let fields = outputs.and_then(|outputs| outputs.get(name.as_str())).cloned();
+        let fields = fields
+            .ok_or_else(|| format!("the profile `{profile}` has no target `{name}`{}", list(outputs)))?;
+        Ok(Self { profile, name, chosen_by, fields, renderer })
+    }
+
+    fn text(&self, field: &str) -> Result<Option<String>, String> {
+        let Some(value) = self.fields.get(field) else { return Ok(None) };
+        match self.renderer.text(value) {
+            // dbt takes a password that is no Jinja as it is.
+            Err(_) if field == "password" => Ok(value.as_str().map(ToOwned::to_owned)),
+            Err(reason) => Err(format!("the {field} of the target `{}`: {reason}", self.name)),
+            text => text,
+        }
+    }
+
+    fn needed(&self, names: &[&str]) -> Result<String, String> {
+        for name in names {
+            if let Some(text) = self.text(name)? {
+                return Ok(text);
+            }
+        }
+        Err(format!("the target `{}` has no `{}`", self.name, names[0]))
+    }
+
+    fn number(&self, field: &str, default: u32) -> Result<u32, String> {
+        match self.text(field)?.filter(|text| !text.is_empty()) {
+            Some(text) => text.parse().map_err(|_| {
+                format!("the target `{}` has the {field} `{text}`, expected a number", self.name)
+            }),
+            None => Ok(default),
+        }
+    }
+
+    fn target(&self) -> Result<Target, String> {
+        if let Some(adapter) = self.text("type")?.filter(|adapter| adapter != "postgres") {
+            let name = &self.name;
+            return Err(format!("the target `{name}` is of type `{adapter}`, stream tables need postgres"));
+        }
+        let mut manner = Map::new();
+        for (field, is_number) in MANNER {
+            let Some(text) = self.text(field)?.filter(|text| !text.is_empty()) else { continue };
+            let value = match (field, is_number) {
+                (_, true) => json!(self.number(field, 0)?),
+                ("autocommit", _) => json!(text.eq_ignore_ascii_case("true")),
+                _ => json!(text),
+            };
+            manner.insert(field.to_owned(), value);
+        }
+        Ok(Target {
+            profile: self.profile.to_owned(),
+            name: self.name.clone(),
+            chosen_by: self.chosen_by,
+            endpoint: Endpoint::default(),
+            schema: self.needed(&["schema"])?,
+            threads: self.number("threads", 1)?,
+            manner,
+        })
+    }
+
+    /// What dbt-postgres hands to libpq.
+    fn address(&self) -> Result<Result<Conninfo, BadAddress>, String> {
+        let mut given = vec![
+            ("host", self.needed(&["host"])?),
+            ("user", self.needed(&["user"])?),
+            ("dbname", self.needed(&["dbname", "database"])?),
+            ("password", self.text("password")?.or(self.text("pass")?).unwrap_or_default()),
+            ("port", self.text("port")?.unwrap_or_default()),
+            ("connect_timeout", self.number("connect_timeout", 10)?.to_string()),
+        ];
+        let idle = self.number("keepalives_idle", 0)?;
+        given.extend((idle != 0).then(|| ("keepalives_idle", idle.to_string())));
+        if let Some(search_path) = self.text("search_path")?.filter(|path| !path.is_empty()) {
+            given.push(("options", format!("-c search_path={}", search_path.replace(' ', "\\ "))));
+        }
+        for name in ["sslmode", "sslcert", "sslkey", "sslrootcert", "application_name"] {
+            given.extend(self.text(name)?.filter(|value| !value.is_empty()).map(|value| (name, value)));
+        }
+        let by = format!("the target `{}`", self.name);
+        let mut conninfo = Conninfo::default();
+        let set = given.into_iter().try_for_each(|(name, value)| conninfo.set(name, value, &by));
+        Ok(set.map(|()| conninfo))
+    }
+
+    /// dbt writes the role into `set role` as it is; here it has to be one name.
+    fn role(&self) -> Result<Option<String>, String> {
+        let Some(role) = self.text("role")?.filter(|role| !role.is_empty()) else { return Ok(None) };
+        let is_word = |text: &str| {
+            let mut characters = text.chars();
+            let is_letter = |character: char| character.is_alphabetic() || character == '_';
+            characters.next().is_some_and(is_letter)
+                && characters
+                    .all(|character| is_letter(character) || character.is_ascii_digit() || character == '$')
+        };
+        let is_quoted = |quote: char| {
+            let inside = role.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+            inside.is_some_and(|inside| {
+                !inside.is_empty() && !inside.replace(&quote.to_string().repeat(2), "").contains(quote)
+            })
+        };
+        if is_word(&role) || is_quoted('"') || is_quoted('\'') {
+            return Ok(Some(role));
+        }
+        Err(format!(
+            "the target `{}` has the role `{role}`, which is not one SQL name; quote it: '\"{role}\"'",
+            self.name
+        ))
     }
 }
 
-fn text_of(value: &Yaml) -> String {
-    match value {
-        Yaml::String(text) => text.clone(),
-        Yaml::Number(number) => number.to_string(),
-        Yaml::Bool(flag) => flag.to_string(),
-        Yaml::Null | Yaml::Sequence(_) | Yaml::Mapping(_) | Yaml::Tagged(_) => String::new(),
-    }
+/// The names in a mapping, for an error that misses one.
+fn list(mapping: Option<&Yaml>) -> String {
+    let names: Vec<&str> = mapping
+        .and_then(Yaml::as_mapping)
+        .into_iter()
+        .flat_map(|mapping| mapping.keys())
+        .filter_map(Yaml::as_str)
+        .collect();
+    if names.is_empty() { String::new() } else { format!(", only {}", names.join(", ")) }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PROFILES: &str = r#"
-base: &base {type: postgres, user: alice, password: "{{ env_var('PW', 'none') }}", schema: marts}
-shop:
-  target: "{{ env_var('DBT_TARGET', 'dev') }}"
-  outputs:
-    dev:
-      <<: *base
-      host: "{{ env_var('PGHOST', 'localhost') }}"
-      port: "{{ env_var('PGPORT', '5432') | as_number }}"
-      dbname: shop
-      threads: 8
-    prod: {type: postgres, host: db, port: 6432, user: bob, pass: x, database: live, schema: prod, sslmode: verify-full}
-    lake: {type: duckdb, path: x}
-    broken: {type: postgres, host: "{{ env_var('NO_SUCH') }}", user: u, dbname: d, schema: s}
-"#;
-
-    fn read(target: Option<&str>, variables: &[(&str, &str)]) -> Result<Target, String> {
-        let variables =
-            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Target::read(PROFILES, "shop", target, &jinja(&variables, false))
-    }
-
-    #[test]
-    fn jinja_anchors_and_defaults_are_understood() {
-        let target = read(None, &[("PGPORT", "55555"), ("PW", "s3cret")]).unwrap();
-        assert_eq!((target.name.as_str(), target.schema.as_str(), target.threads), ("dev", "marts", 8));
-        assert_eq!(target.endpoint.to_string(), "localhost:55555/shop");
-        assert_eq!(target.endpoint.password.reveal(), "s3cret");
-        assert_eq!(read(None, &[("DBT_TARGET", "prod")]).unwrap().endpoint.sslmode, SslMode::VerifyFull);
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        assert_eq!(read(Some("nope"), &[]).unwrap_err(), "the profile `shop` has no target `nope`");
-        assert!(read(Some("lake"), &[]).unwrap_err().contains("type `duckdb`"));
-        assert!(read(Some("broken"), &[]).unwrap_err().contains("`NO_SUCH`"));
-        assert!(read(None, &[("PGPORT", "many")]).unwrap_err().contains("`many`"));
-        assert_eq!(
-            Target::read("other: {}", "shop", None, &jinja(&BTreeMap::new(), false)).unwrap_err(),
-            "there is no profile `shop`"
-        );
-    }
-
-    #[test]
-    fn without_a_server_a_secret_that_is_not_set_does_not_hide_the_schema() {
-        let target = Target::read(PROFILES, "shop", Some("broken"), &jinja(&BTreeMap::new(), true)).unwrap();
-        assert_eq!((target.schema.as_str(), target.endpoint.host.as_str()), ("s", ""));
-    }
-
-    #[test]
-    fn a_written_profile_reads_back_and_has_no_password_in_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let target = read(Some("prod"), &[]).unwrap();
-        let target = Target {
-            endpoint: Endpoint { password: Secret::new("{{ hunter22 }}"), ..target.endpoint.clone() },
-            ..target
-        };
-        target.write(dir.path()).unwrap();
-        let text = std::fs::read_to_string(dir.path().join("profiles.yml")).unwrap();
-        assert!(!text.contains("hunter22"));
-        let variables = BTreeMap::from([(PASSWORD_VARIABLE.to_owned(), "{{ hunter22 }}".to_owned())]);
-        assert_eq!(Target::read(&text, "shop", None, &jinja(&variables, false)), Ok(target));
-    }
-}
+#[path = "profile_tests.rs"]
+mod tests;

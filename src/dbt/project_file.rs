@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::Error;
+use super::{Context, Error, jinja::Renderer};
 
-/// The part of `dbt_project.yml` that it takes to run dbt.
+/// The part of `dbt_project.yml` that it takes to run dbt, as it is written: with Jinja in it where there is some.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ProjectFile {
@@ -32,6 +32,25 @@ impl ProjectFile {
             Err(error) => return Err(Error::unreadable(&file)(error)),
         };
         serde_yaml::from_str(&text).map_err(Error::unreadable(&file))
+    }
+
+    /// The same with its Jinja carried out.
+    pub fn rendered(self, project_dir: &Path, context: &Context) -> Result<Self, Error> {
+        let file = project_dir.join("dbt_project.yml");
+        let renderer = Renderer::of_project(context);
+        let text = |text: Option<String>| match text {
+            Some(text) => renderer.text(&text.into()).map_err(Error::unreadable(&file)),
+            None => Ok(None),
+        };
+        let path = |path: Option<PathBuf>| -> Result<Option<PathBuf>, Error> {
+            Ok(text(path.map(|path| path.display().to_string()))?.map(PathBuf::from))
+        };
+        Ok(Self {
+            name: text(Some(self.name))?.unwrap_or_default(),
+            profile: text(self.profile)?,
+            target_path: path(self.target_path)?,
+            packages_install_path: path(self.packages_install_path)?,
+        })
     }
 
     /// Whether no file that names packages names ours.
@@ -77,6 +96,22 @@ mod tests {
             Path::new("shop/build/dbt")
         );
         assert_eq!(read("name: shop\ntarget-path: a").target_dir(dir, Some("/tmp/t")), Path::new("/tmp/t"));
+    }
+
+    #[test]
+    fn jinja_is_carried_out_as_dbt_carries_it_out() {
+        let file = "name: shop\nprofile: \"{{ env_var('P', 'shop') }}\"\ntarget-path: \"t/{{ var('v', 'x') | as_text }}\"";
+        let file = serde_yaml::from_str::<ProjectFile>(file).unwrap();
+        let context =
+            Context { variables: [("P".to_owned(), "other".to_owned())].into(), ..Context::default() };
+        let file = file.rendered(Path::new("shop"), &context).unwrap();
+        assert_eq!(file.profile.as_deref(), Some("other"));
+        assert_eq!(file.target_dir(Path::new("shop"), None), Path::new("shop/t/x"));
+
+        let file =
+            serde_yaml::from_str::<ProjectFile>("name: shop\nprofile: \"{{ env_var('NO') }}\"").unwrap();
+        let error = file.rendered(Path::new("shop"), &context).unwrap_err().to_string();
+        assert_eq!(error, "cannot read `shop/dbt_project.yml`: the environment variable `NO` is not set");
     }
 
     #[test]

@@ -1,7 +1,15 @@
-//! Where a server is and who we are there.
+//! Where a server is, who we are there, and how to get to it.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt, fmt::Write as _, path::Path, process::Command};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{
+    BadAddress,
+    connecting::{Refused, follow},
+    conninfo::{Conninfo, Given, variable_of, variables},
+    libpq_files::{self, Login, in_home},
+};
 use crate::model::Secret;
 
 /// How much TLS a connection asks for; the words are libpq's.
@@ -9,6 +17,8 @@ use crate::model::Secret;
 pub enum SslMode {
     /// Never.
     Disable,
+    /// When the server takes nothing else.
+    Allow,
     /// When the server offers it.
     #[default]
     Prefer,
@@ -21,41 +31,35 @@ pub enum SslMode {
 }
 
 impl SslMode {
+    const ALL: [(&'static str, Self); 6] = [
+        ("disable", Self::Disable),
+        ("allow", Self::Allow),
+        ("prefer", Self::Prefer),
+        ("require", Self::Require),
+        ("verify-ca", Self::VerifyCa),
+        ("verify-full", Self::VerifyFull),
+    ];
+
     /// Reads libpq's word for it.
     pub fn parse(word: &str) -> Option<Self> {
-        Some(match word {
-            "disable" => Self::Disable,
-            "allow" | "prefer" => Self::Prefer,
-            "require" => Self::Require,
-            "verify-ca" => Self::VerifyCa,
-            "verify-full" => Self::VerifyFull,
-            _ => return None,
-        })
+        Self::ALL.iter().find(|(known, _)| *known == word).map(|(_, mode)| *mode)
     }
 
     /// libpq's word for it.
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Disable => "disable",
-            Self::Prefer => "prefer",
-            Self::Require => "require",
-            Self::VerifyCa => "verify-ca",
-            Self::VerifyFull => "verify-full",
-        }
+        Self::ALL.iter().find(|(_, mode)| *mode == self).map_or("prefer", |(word, _)| word)
     }
 }
 
-/// Variables that would lead libpq away from a server, or ask of it what it does not have.
-pub const MISLEADING: [&str; 6] =
-    ["PGHOSTADDR", "PGSERVICE", "PGOPTIONS", "PGCHANNELBINDING", "PGREQUIREAUTH", "PGTARGETSESSIONATTRS"];
-
 /// Everything that a connection needs. `Display` is what may be printed: `host:port/database`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoint {
     /// A host name, an address, or the directory of a Unix socket.
     pub host: String,
     /// The TCP port, also part of the socket's name.
     pub port: u16,
+    /// Further hosts and their ports, tried in this order when the first is not to be had.
+    pub others: Vec<(String, u16)>,
     /// The role to log in as.
     pub user: String,
     /// Its password; empty when there is none.
@@ -64,26 +68,205 @@ pub struct Endpoint {
     pub database: String,
     /// How much TLS.
     pub sslmode: SslMode,
-    /// A file with the authorities to trust, instead of the system's.
+    /// A file with the authorities to trust, or `system` for those of the system.
     pub sslrootcert: Option<String>,
+    /// The role to become after the login, as SQL: dbt's `role`.
+    pub role: Option<String>,
+    /// How often to try again to connect: dbt's `retries`.
+    pub retries: u32,
+    /// libpq's other parameters, by its names for them.
+    pub parameters: BTreeMap<&'static str, String>,
+    /// The dbt target that this is of, and what chose it, as `prod (from DBT_TARGET)`.
+    pub dbt_target: Option<String>,
 }
 
+/// The parameters that a connection of ours follows.
+const FOLLOWED: [&str; 15] = [
+    "application_name",
+    "channel_binding",
+    "connect_timeout",
+    "hostaddr",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "load_balance_hosts",
+    "options",
+    "sslcert",
+    "sslkey",
+    "sslnegotiation",
+    "target_session_attrs",
+    "tcp_user_timeout",
+];
+
+/// Parameters that change nothing here, whatever they say: how this program is encoded, and what only another way of
+/// logging in asks for.
+const WITHOUT_EFFECT: [&str; 6] = [
+    "client_encoding",
+    "fallback_application_name",
+    "gssdelegation",
+    "gsslib",
+    "krbsrvname",
+    "sslcompression",
+];
+
+/// The values of other parameters that ask for nothing that a connection of ours does not do.
+const FULFILLED: [(&str, &[&str]); 9] = [
+    ("gssencmode", &["disable", "prefer"]),
+    ("max_protocol_version", &["3.0", "3.2", "latest"]),
+    ("min_protocol_version", &["3.0"]),
+    ("replication", &["false", "off", "no", "0"]),
+    ("ssl_max_protocol_version", &["TLSv1.3"]),
+    ("ssl_min_protocol_version", &["TLSv1", "TLSv1.1", "TLSv1.2"]),
+    ("sslcertmode", &["allow"]),
+    ("sslsni", &["1"]),
+    ("service", &[]),
+];
+
 impl Endpoint {
-    /// How libpq finds it, in a child process's environment; beside it no [`MISLEADING`] variable may be set.
-    pub fn environment(&self) -> Vec<(&'static str, String)> {
+    /// Reads a URL or a `key=value` string; what it leaves open has libpq's defaults.
+    pub fn parse(text: &str) -> Result<Self, BadAddress> {
+        Self::resolve(Conninfo::parse(text, "the database URL")?, &BTreeMap::new())
+    }
+
+    /// Completes what was said of a connection from these environment variables and the files that they name, as libpq
+    /// does.
+    pub fn resolve(mut conninfo: Conninfo, variables: &BTreeMap<String, String>) -> Result<Self, BadAddress> {
+        conninfo.complete(variables)?;
+        let user = match conninfo.take("user") {
+            Some(user) => user.value,
+            None => own_name()?,
+        };
+        let database = conninfo.take("dbname").map_or_else(|| user.clone(), |given| given.value);
+        let mut hosts = hosts(&mut conninfo)?.into_iter();
+        let (host, port) = hosts.next().unwrap_or_default();
+        let mut endpoint = Self { host, port, others: hosts.collect(), user, database, ..Self::default() };
+        let passfile = conninfo.take("passfile").map(|given| given.value);
+        endpoint.password = Secret::new(match conninfo.take("password") {
+            Some(password) => password.value,
+            None => endpoint.saved_password(passfile.as_deref(), variables).unwrap_or_default(),
+        });
+        endpoint.take_tls(&mut conninfo, variables)?;
+        for (name, given) in conninfo.rest() {
+            endpoint.take_parameter(name, given)?;
+        }
+        // Without a name to look up, the address is the name.
+        if endpoint.parameters.get("hostaddr") == Some(&endpoint.host) {
+            endpoint.parameters.remove("hostaddr");
+        }
+        Ok(endpoint)
+    }
+
+    fn saved_password(&self, passfile: Option<&str>, variables: &BTreeMap<String, String>) -> Option<String> {
+        let hosts: Vec<(&str, u16)> = self.hosts().collect();
+        let login = |(host, port): &(&'_ str, u16)| (default_sockets().contains(host), *port);
+        let logins: Vec<Login> = hosts
+            .iter()
+            .map(|host| Login {
+                host: if login(host).0 { "localhost" } else { host.0 },
+                port: host.1,
+                database: &self.database,
+                user: &self.user,
+            })
+            .collect();
+        libpq_files::password(passfile, variables, &logins)
+    }
+
+    fn take_tls(
+        &mut self,
+        conninfo: &mut Conninfo,
+        variables: &BTreeMap<String, String>,
+    ) -> Result<(), BadAddress> {
+        let root = conninfo.take("sslrootcert").map(|given| given.value);
+        let from_system = root.as_deref() == Some("system");
+        self.sslmode = match conninfo.take("sslmode") {
+            Some(given) => SslMode::parse(&given.value).ok_or_else(|| {
+                given.wrong("sslmode", "expected disable, allow, prefer, require, verify-ca or verify-full")
+            })?,
+            None if from_system => SslMode::VerifyFull,
+            None => SslMode::default(),
+        };
+        if from_system && self.sslmode != SslMode::VerifyFull {
+            return Err(BadAddress::WeakMode { sslmode: self.sslmode.word() });
+        }
+        let in_home = |file: &str| {
+            in_home(variables, file).filter(|file| file.is_file()).map(|file| file.display().to_string())
+        };
+        self.sslrootcert = root.or_else(|| in_home(".postgresql/root.crt"));
+        let verifies = matches!(self.sslmode, SslMode::VerifyCa | SslMode::VerifyFull);
+        if verifies && self.sslrootcert.is_none() {
+            return Err(BadAddress::NoRootCertificate { sslmode: self.sslmode.word() });
+        }
+        for (name, file) in
+            [("sslcert", ".postgresql/postgresql.crt"), ("sslkey", ".postgresql/postgresql.key")]
+        {
+            if !conninfo.has(name)
+                && let Some(file) = in_home(file)
+            {
+                conninfo.set(name, file, "the home directory")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_parameter(&mut self, name: &'static str, given: Given) -> Result<(), BadAddress> {
+        let is_fulfilled =
+            |(known, values): &(&str, &[&str])| *known == name && values.contains(&given.value.as_str());
+        if FOLLOWED.contains(&name) {
+            let one_for_each_host = name == "hostaddr";
+            for value in given.value.split(|character| one_for_each_host && character == ',') {
+                follow(&mut tokio_postgres::Config::new(), name, value).map_err(|refused| match refused {
+                    Refused::Wrong(expected) => given.wrong(name, expected),
+                    Refused::Unsupported => given.unsupported(name),
+                })?;
+            }
+            self.parameters.insert(name, given.value);
+        } else if !WITHOUT_EFFECT.contains(&name) && !FULFILLED.iter().any(is_fulfilled) {
+            return Err(given.unsupported(name));
+        }
+        Ok(())
+    }
+
+    /// Every host with its port, in the order in which they are tried.
+    pub fn hosts(&self) -> impl Iterator<Item = (&str, u16)> {
+        std::iter::once((self.host.as_str(), self.port))
+            .chain(self.others.iter().map(|(host, port)| (host.as_str(), *port)))
+    }
+
+    /// Leads whatever a process does with libpq to this server: no variable of the user's leads elsewhere.
+    pub fn lead(&self, command: &mut Command) {
+        self.rule_out_others(command);
+        command.envs(self.environment());
+    }
+
+    /// For a process that names host, port, user, password and database itself: whatever else libpq takes from the
+    /// environment leads to this server.
+    pub fn rule_out_others(&self, command: &mut Command) {
+        for variable in variables().filter(|variable| !NAMED.contains(variable)) {
+            command.env_remove(variable);
+        }
+        command.envs(self.environment().into_iter().filter(|(variable, _)| !NAMED.contains(variable)));
+    }
+
+    /// How libpq finds it, by its variables.
+    fn environment(&self) -> Vec<(&'static str, String)> {
         let mut variables = vec![
-            ("PGHOST", self.host.clone()),
-            ("PGPORT", self.port.to_string()),
+            ("PGHOST", self.host_list()),
+            ("PGPORT", self.hosts().map(|(_, port)| port.to_string()).collect::<Vec<_>>().join(",")),
             ("PGUSER", self.user.clone()),
             ("PGPASSWORD", self.password.reveal().to_owned()),
             ("PGDATABASE", self.database.clone()),
             ("PGSSLMODE", self.sslmode.word().into()),
         ];
-        // libpq takes the system's authorities for this mode alone, and only when it is told to.
-        let verifies = self.sslmode == SslMode::VerifyFull;
-        let authorities = self.sslrootcert.clone().or_else(|| verifies.then(|| "system".into()));
-        variables.extend(authorities.map(|file| ("PGSSLROOTCERT", file)));
+        variables.extend(self.sslrootcert.clone().map(|file| ("PGSSLROOTCERT", file)));
+        let parameters = self.parameters.iter();
+        variables.extend(parameters.filter_map(|(name, value)| Some((variable_of(name)?, value.clone()))));
         variables
+    }
+
+    /// The hosts in libpq's notation.
+    pub fn host_list(&self) -> String {
+        self.hosts().map(|(host, _)| host).collect::<Vec<_>>().join(",")
     }
 
     /// The same server and role, another database.
@@ -94,147 +277,105 @@ impl Endpoint {
 
     /// The whole address as a URL, password and all: for a child process's environment, never for print.
     pub fn url(&self) -> Secret {
-        let mut url = url::Url::parse("postgresql://localhost").expect("a constant URL parses");
-        // These setters refuse only on URLs that cannot have the part; this one can have all.
-        // They leave a `%` as it is, for it may already be the beginning of an escape.
-        let _ = url.set_username(&self.user.replace('%', "%25"));
-        let _ = url.set_password(Some(&self.password.reveal().replace('%', "%25")));
-        let _ = url.set_port(Some(self.port));
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.clear().push(&self.database);
-        }
-        if self.host.starts_with('/') {
-            url.query_pairs_mut().append_pair("host", &self.host);
-        } else {
-            let _ = url.set_host(Some(&self.host));
+        let encoded = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
+        let is_socket = self.host.starts_with('/');
+        let host = |(host, port): (&str, u16)| {
+            let host = if host.contains(':') { format!("[{host}]") } else { encoded(host) };
+            format!("{host}:{port}")
+        };
+        let hosts: Vec<String> =
+            if is_socket { vec![format!(":{}", self.port)] } else { self.hosts().map(host).collect() };
+        let login = format!("{}:{}", encoded(&self.user), encoded(self.password.reveal()));
+        let mut url = format!("postgresql://{login}@{}/{}", hosts.join(","), encoded(&self.database));
+        let sslmode = (self.sslmode != SslMode::default()).then(|| ("sslmode", self.sslmode.word()));
+        let root = self.sslrootcert.as_deref().map(|file| ("sslrootcert", file));
+        let socket = is_socket.then_some(("host", self.host.as_str()));
+        let parameters = self.parameters.iter().map(|(name, value)| (*name, value.as_str()));
+        for (index, (name, value)) in
+            socket.into_iter().chain(sslmode).chain(root).chain(parameters).enumerate()
+        {
+            let separator = if index == 0 { '?' } else { '&' };
+            // Writing to a String cannot fail.
+            let _ = write!(url, "{separator}{name}={}", encoded(value));
         }
         Secret::new(url)
     }
 }
 
-/// What is wrong with an address.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadUrl {
-    /// It is no URL of a PostgreSQL server.
-    #[error("the database URL is no `postgresql://user:password@host:port/database`: {0}")]
-    Shape(String),
-    /// Its sslmode is none of libpq's words.
-    #[error("the database URL has the unknown sslmode `{0}`")]
-    SslMode(String),
-    /// It has a parameter that is not understood here.
-    #[error("the database URL has the parameter `{0}`, which is not supported")]
-    Parameter(String),
+/// The variables that a dbt profile overrules by itself; models may read them.
+const NAMED: [&str; 5] = ["PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE"];
+
+/// What has a meaning of its own in a URL.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Where a server's socket is when nothing says so: as PostgreSQL and as Debian have it.
+fn default_sockets() -> [&'static str; 2] {
+    ["/var/run/postgresql", "/tmp"]
 }
 
-impl Endpoint {
-    /// Reads `postgresql://user:password@host:port/database?sslmode=…`. The text itself is in no error: it has a
-    /// password.
-    pub fn parse(url: &str) -> Result<Self, BadUrl> {
-        let url = url::Url::parse(url).map_err(|error| BadUrl::Shape(error.to_string()))?;
-        if !["postgresql", "postgres"].contains(&url.scheme()) {
-            return Err(BadUrl::Shape(format!("the scheme is `{}`", url.scheme())));
+fn default_host(port: u16) -> String {
+    let has_socket = |dir: &&str| Path::new(dir).join(format!(".s.PGSQL.{port}")).exists();
+    default_sockets().into_iter().find(has_socket).unwrap_or("localhost").to_owned()
+}
+
+/// One port for each host, as libpq matches them.
+fn hosts(conninfo: &mut Conninfo) -> Result<Vec<(String, u16)>, BadAddress> {
+    let names = conninfo.take("host");
+    let addresses = conninfo.take("hostaddr");
+    let listed = |given: Option<&Given>| {
+        given.map(|given| given.value.split(',').map(ToOwned::to_owned).collect::<Vec<_>>())
+    };
+    let hosts =
+        listed(names.as_ref()).or_else(|| listed(addresses.as_ref())).unwrap_or_else(|| vec![String::new()]);
+    if let (Some(_), Some(addresses)) = (&names, addresses) {
+        if addresses.value.split(',').count() != hosts.len() {
+            return Err(addresses.wrong("hostaddr", &format!("expected {}", hosts.len())));
         }
-        let decoded = |text: &str| percent_decoded(text);
-        let user = Some(decoded(url.username()))
-            .filter(|user| !user.is_empty())
-            .unwrap_or_else(|| "postgres".into());
-        let database = decoded(url.path().strip_prefix('/').unwrap_or_default());
-        let mut endpoint = Self {
-            host: url.host_str().filter(|host| !host.is_empty()).map_or_else(|| "localhost".into(), decoded),
-            port: url.port().unwrap_or(5432),
-            password: Secret::new(decoded(url.password().unwrap_or_default())),
-            database: if database.is_empty() { user.clone() } else { database },
-            user,
-            sslmode: SslMode::default(),
-            sslrootcert: None,
-        };
-        for (key, value) in url.query_pairs() {
-            match key.as_ref() {
-                "sslmode" => {
-                    endpoint.sslmode =
-                        SslMode::parse(&value).ok_or_else(|| BadUrl::SslMode(value.into_owned()))?;
-                }
-                "sslrootcert" => endpoint.sslrootcert = Some(value.into_owned()),
-                "host" => endpoint.host = value.into_owned(),
-                // They say how to connect, not where; this program has its own ways.
-                "application_name" | "connect_timeout" => {}
-                _ => return Err(BadUrl::Parameter(key.into_owned())),
-            }
-        }
-        Ok(endpoint)
+        conninfo.set("hostaddr", addresses.value, &addresses.by)?;
     }
+    let port = conninfo.take("port");
+    let ports = match &port {
+        None => vec![5432],
+        Some(given) => given
+            .value
+            .split(',')
+            .map(|port| match port.trim() {
+                "" => Some(5432),
+                port => port.parse().ok().filter(|port| *port != 0),
+            })
+            .collect::<Option<Vec<u16>>>()
+            .ok_or_else(|| given.wrong("port", "expected a number from 1 to 65535"))?,
+    };
+    if let Some(given) = port.filter(|_| ports.len() != 1 && ports.len() != hosts.len()) {
+        return Err(given.wrong("port", &format!("expected one, or {}", hosts.len())));
+    }
+    let ports = ports.iter().cycle();
+    let named =
+        |(host, port): (String, &u16)| (if host.is_empty() { default_host(*port) } else { host }, *port);
+    Ok(hosts.into_iter().zip(ports).map(named).collect())
 }
 
-/// Text of a URL with its `%41` read.
-fn percent_decoded(text: &str) -> String {
-    // A query value is decoded by the library; `+` is the one character that it reads in another way.
-    let query = format!("v={}", text.replace('+', "%2B").replace('&', "%26"));
-    url::form_urlencoded::parse(query.as_bytes())
-        .next()
-        .map(|(_, value)| value.into_owned())
-        .unwrap_or_default()
+/// The name of the operating system's user, who logs in where no user is named.
+fn own_name() -> Result<String, BadAddress> {
+    let id = nix::unistd::geteuid();
+    let user = nix::unistd::User::from_uid(id).ok().flatten();
+    user.map(|user| user.name).ok_or(BadAddress::NoUser { id: id.as_raw() })
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}/{}", self.host, self.port, self.database)
+        for (index, (host, port)) in self.hosts().enumerate() {
+            let separator = if index == 0 { "" } else { "," };
+            if host.contains(':') {
+                write!(f, "{separator}[{host}]:{port}")?;
+            } else {
+                write!(f, "{separator}{host}:{port}")?;
+            }
+        }
+        write!(f, "/{}", self.database)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn endpoint(user: &str, password: &str, database: &str) -> Endpoint {
-        Endpoint {
-            host: "127.0.0.1".into(),
-            port: 54321,
-            user: user.into(),
-            password: Secret::new(password),
-            database: database.into(),
-            sslmode: SslMode::Prefer,
-            sslrootcert: None,
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn every_name_and_password_survives_the_url(user in "[ -~]{1,12}", password in "[ -~]{0,12}", database in "[ -~]{1,12}") {
-            // A path of one or two dots is a step in every URL, whatever its spelling.
-            prop_assume!(![".", ".."].contains(&database.as_str()));
-            let endpoint = endpoint(&user, &password, &database);
-            prop_assert_eq!(Endpoint::parse(endpoint.url().reveal()), Ok(endpoint));
-        }
-    }
-
-    #[test]
-    fn what_is_printed_has_no_user_and_no_password() {
-        let endpoint = endpoint("alice", "hunter22", "shop");
-        assert_eq!(endpoint.to_string(), "127.0.0.1:54321/shop");
-        assert!(!format!("{endpoint:?}").contains("hunter22"));
-    }
-
-    #[test]
-    fn parameters_are_read_and_unknown_ones_refused() {
-        let endpoint =
-            Endpoint::parse("postgres://u@db.example/shop?sslmode=verify-full&sslrootcert=/etc/ca.pem")
-                .unwrap();
-        assert_eq!((endpoint.sslmode, endpoint.port), (SslMode::VerifyFull, 5432));
-        assert_eq!(endpoint.sslrootcert.as_deref(), Some("/etc/ca.pem"));
-        assert_eq!(Endpoint::parse("postgres://u@h/d?sslmode=maybe"), Err(BadUrl::SslMode("maybe".into())));
-        assert_eq!(
-            Endpoint::parse("postgres://u@h/d?target_session_attrs=any"),
-            Err(BadUrl::Parameter("target_session_attrs".into()))
-        );
-        assert!(matches!(Endpoint::parse("mysql://u@h/d"), Err(BadUrl::Shape(_))));
-        assert!(matches!(Endpoint::parse("h:5432"), Err(BadUrl::Shape(_))));
-    }
-
-    #[test]
-    fn a_socket_directory_can_be_the_host() {
-        let socket = Endpoint { host: "/var/run/postgresql".into(), ..endpoint("u", "p", "d") };
-        assert_eq!(Endpoint::parse(socket.url().reveal()), Ok(socket));
-    }
-}
+#[path = "endpoint_tests.rs"]
+mod tests;

@@ -16,10 +16,14 @@ pub enum Error {
         reason: String,
         /// The SQLSTATE, where a server answered at all.
         code: Option<String>,
+        /// Whether the TLS handshake failed, and not what comes before or behind it.
+        in_tls: bool,
     },
-    /// The file with the authorities to trust is of no use.
-    #[error("cannot use `{file}` as sslrootcert: {reason}")]
-    RootCert {
+    /// A file with certificates or keys is of no use.
+    #[error("cannot use {file} as {parameter}: {reason}")]
+    TlsFile {
+        /// What names it.
+        parameter: &'static str,
         /// The file.
         file: String,
         /// Why not.
@@ -117,7 +121,7 @@ impl fmt::Display for ServerMessage {
 impl Error {
     pub(super) fn connecting(endpoint: &Endpoint, source: &tokio_postgres::Error) -> Self {
         let code = source.code().map(|code| code.code().to_owned());
-        Self::Connect { endpoint: endpoint.to_string(), reason: reason(source), code }
+        Self::Connect { endpoint: endpoint.to_string(), reason: reason(source), code, in_tls: is_tls(source) }
     }
 
     pub(super) fn asking(doing: &'static str, source: &tokio_postgres::Error) -> Self {
@@ -134,10 +138,13 @@ impl Error {
                 "check the user and the password, in `--database-url` or in the dbt profile".into()
             }
             Self::Connect { code: Some(code), .. } if code == "3D000" => "list what is there: `psql -l`".into(),
+            Self::Connect { in_tls: true, .. } => {
+                "see `sslmode` and `sslrootcert`: the server's certificate has to be signed by a certificate in that file and, for verify-full, be for that host; `require` takes any".into()
+            }
             Self::Connect { .. } => {
                 "see whether PostgreSQL runs there: `pg_isready -h HOST -p PORT`; or let the gate start one: `pgtrickle-ci run`".into()
             }
-            Self::RootCert { .. } => "give `sslrootcert` a file of PEM certificates".into(),
+            Self::TlsFile { parameter, .. } => format!("name a PEM file with `{parameter}`; encrypted keys are not supported"),
             Self::NoExtension { .. } => "create it: `psql -c 'CREATE EXTENSION pg_trickle'`".into(),
             Self::ReadOnly { .. } => "name the primary, or compare the tables as they are: `--static`".into(),
             Self::Busy { pid, .. } => {
@@ -150,6 +157,19 @@ impl Error {
             Self::Server { .. } | Self::Lost { .. } | Self::Answer { .. } => return None,
         })
     }
+}
+
+/// Whether TLS is what failed.
+fn is_tls(source: &tokio_postgres::Error) -> bool {
+    let mut cause = source.source();
+    while let Some(error) = cause {
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 pub(super) fn server_message(source: &tokio_postgres::Error) -> Option<ServerMessage> {

@@ -1,11 +1,15 @@
 //! PostgreSQL: getting a connection, and asking the few questions that the gate has. The SQL is in `pg/sql/`.
 
+mod address_error;
 mod catalog;
 mod change;
+mod connecting;
+mod conninfo;
 mod endpoint;
 mod equality;
 mod error;
 mod exclusive;
+mod libpq_files;
 mod reach;
 mod rehearsal;
 mod round;
@@ -24,13 +28,15 @@ use std::{
 
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
-use tokio_postgres::{AsyncMessage, SimpleQueryMessage, config::SslMode as WireSslMode, types::ToSql};
+use tokio_postgres::{AsyncMessage, SimpleQueryMessage, types::ToSql};
 
 use crate::model::{Column, Relation, quote_literal};
 
+pub use address_error::BadAddress;
 pub use catalog::{Catalog, Server, Standing};
 pub use change::{Changed, is_in_the_way, is_refusal, is_too_slow};
-pub use endpoint::{BadUrl, Endpoint, MISLEADING, SslMode};
+pub use conninfo::Conninfo;
+pub use endpoint::{Endpoint, SslMode};
 pub use equality::Unread;
 pub use error::{Error, ServerMessage};
 pub use exclusive::Exclusive;
@@ -62,17 +68,9 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects and logs in.
+    /// Connects, logs in, and becomes the role that the endpoint names.
     pub async fn connect(endpoint: &Endpoint, limits: Limits) -> Result<Self, Error> {
-        let wire = wire_config(endpoint, limits);
-        let tls = tls::connector(endpoint)?;
-        let failed = |source| Error::connecting(endpoint, &source);
-        // Its own limit is for the network; what listens there may still never say a word.
-        let Ok(connected) = tokio::time::timeout(limits.connect * 2, wire.connect(tls)).await else {
-            let reason = "it does not answer".into();
-            return Err(Error::Connect { endpoint: endpoint.to_string(), reason, code: None });
-        };
-        let (client, mut connection) = connected.map_err(failed)?;
+        let (client, mut connection) = connecting::open(endpoint, limits).await?;
         let news = Arc::new(Notify::new());
         let heard = Arc::clone(&news);
         // Its end is seen by the next query, which then fails with the reason.
@@ -83,7 +81,13 @@ impl Client {
                 }
             }
         });
-        Ok(Self { wire: client, endpoint: endpoint.clone(), limits, news, inside: AtomicBool::new(false) })
+        let inside = AtomicBool::new(false);
+        let client = Self { wire: client, endpoint: endpoint.clone(), limits, news, inside };
+        if let Some(role) = &endpoint.role {
+            let sql = format!("set role {role}");
+            client.within_time("becoming the profile's role", client.wire.batch_execute(&sql)).await?;
+        }
+        Ok(client)
     }
 
     /// Where this connection leads.
@@ -285,26 +289,6 @@ fn only_json<T: DeserializeOwned>(doing: &'static str, messages: &[SimpleQueryMe
 fn about(sql: &str, relations: &[Relation]) -> String {
     let names = serde_json::json!(relations).to_string();
     sql.replace("$relations", &format!("{}::jsonb", quote_literal(&names)))
-}
-
-fn wire_config(endpoint: &Endpoint, limits: Limits) -> tokio_postgres::Config {
-    let mut config = tokio_postgres::Config::new();
-    config
-        .host(&endpoint.host)
-        .port(endpoint.port)
-        .user(&endpoint.user)
-        .dbname(&endpoint.database)
-        .application_name("pgtrickle-ci")
-        .connect_timeout(limits.connect)
-        .ssl_mode(match endpoint.sslmode {
-            SslMode::Disable => WireSslMode::Disable,
-            SslMode::Prefer => WireSslMode::Prefer,
-            SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => WireSslMode::Require,
-        });
-    if !endpoint.password.reveal().is_empty() {
-        config.password(endpoint.password.reveal());
-    }
-    config
 }
 
 #[cfg(test)]

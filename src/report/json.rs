@@ -66,6 +66,9 @@ pub struct V1Report {
     pub selection: Option<String>,
     /// The server, `host:port/database`, or the baseline; never with a password.
     pub target: Option<String>,
+    /// The dbt target and what chose it, as `prod (from DBT_TARGET)`; null where no profile was read.
+    #[serde(default)]
+    pub dbt_target: Option<String>,
     /// What runs there, once it was known.
     pub engine: Option<V1Engine>,
     /// How many outcomes ended in which way.
@@ -299,6 +302,7 @@ impl From<&Report> for V1Report {
             project_source: report.project_source.as_ref().map(V1ProjectSource::from),
             selection: report.selection.clone(),
             target: report.target.clone(),
+            dbt_target: report.dbt_target.clone(),
             engine: report.engine.as_ref().map(V1Engine::from),
             tally: V1Tally::from(report.tally()),
             plan: report.plan.as_ref().map(V1Plan::from),

@@ -195,6 +195,9 @@ fn place(report: &Report) -> Section {
     if let Some(target) = &report.target {
         parts.push(code(target));
     }
+    if let Some(target) = &report.dbt_target {
+        parts.push(format!("target {}", prose(target)));
+    }
     if let Some(engine) = &report.engine {
         parts.push(prose(&engine.describe()));
     }

@@ -44,6 +44,8 @@ pub struct Report {
     pub selection: Option<String>,
     /// The server as it may be printed, `host:port/database`, or the baseline that was compared with.
     pub target: Option<String>,
+    /// The dbt target and what chose it, as `prod (from DBT_TARGET)`.
+    pub dbt_target: Option<String>,
     /// What runs there, once that is known.
     pub engine: Option<Engine>,
     /// When the command began.
@@ -112,6 +114,7 @@ impl Report {
             project_source: None,
             selection: None,
             target: None,
+            dbt_target: None,
             engine: None,
             started_at,
             elapsed: Duration::ZERO,

@@ -96,6 +96,7 @@ fn report(document: V1Report) -> Result<Report, Unknown> {
             .map_err(|word| ("project source", word))?,
         selection: document.selection,
         target: document.target,
+        dbt_target: document.dbt_target,
         engine: document.engine.map(|e| Engine { postgres: e.postgres, pg_trickle: e.pg_trickle }),
         elapsed: Duration::from_millis(document.elapsed_ms),
         timings: document

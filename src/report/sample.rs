@@ -36,6 +36,7 @@ pub(super) fn report() -> Report {
         }),
         selection: Some(format!("--select tag:{HOSTILE_NAME}")),
         target: Some("127.0.0.1:5432/shop_ci".into()),
+        dbt_target: None,
         engine: Some(Engine { postgres: "18.4".into(), pg_trickle: "0.67.0-emulator".into() }),
         elapsed: Duration::from_millis(12_340),
         timings: vec![

@@ -82,6 +82,9 @@ fn put_header(page: &mut Page, report: &Report) {
     if let Some(source) = &report.project_source {
         page.put(0, PLAIN, &format!("project: {}", source.describe()));
     }
+    if let Some(target) = &report.dbt_target {
+        page.put(0, PLAIN, &format!("target: {}", text::line(target)));
+    }
     if let Some(engine) = &report.engine {
         let paint = if engine.is_emulator() { YELLOW } else { PLAIN };
         page.put(0, paint, &format!("engine: {}", engine.describe()));

@@ -279,7 +279,7 @@ fn endpoint(password: Secret) -> Endpoint {
         password,
         database: DATABASE.into(),
         sslmode: SslMode::Disable,
-        sslrootcert: None,
+        ..Endpoint::default()
     }
 }
 

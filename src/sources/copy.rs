@@ -6,7 +6,7 @@ use super::{Error, sample};
 use crate::{
     model::{Relation, relation::quote_identifier},
     output::Ui,
-    pg::{Client, Endpoint, Limits, MISLEADING, SourceObjects},
+    pg::{Client, Endpoint, Limits, SourceObjects},
     server::Ephemeral,
 };
 
@@ -211,10 +211,8 @@ async fn run(
     program: &'static str,
     endpoint: &Endpoint,
 ) -> Result<String, Error> {
-    for name in MISLEADING {
-        command.env_remove(name);
-    }
-    command.envs(endpoint.environment()).env("PGAPPNAME", "pgtrickle-ci").stdin(Stdio::null());
+    endpoint.lead(&mut command);
+    command.env("PGAPPNAME", "pgtrickle-ci").stdin(Stdio::null());
     let mut command = tokio::process::Command::from(command);
     let failed = |source: io::Error| Error::Start { program, source };
     let output = command.kill_on_drop(true).output().await.map_err(failed)?;

@@ -26,6 +26,8 @@ fn no_dbt_on_the_path() {
         pgtrickle_ci()
             .env("PATH", "/usr/bin:/bin")
             .args(["run", "--database-url", &url, "--project-dir"])
+            .arg(project.path())
+            .arg("--profiles-dir")
             .arg(project.path()),
     )
     .expect_error("dbt is not installed", "pip install dbt-core dbt-postgres");
@@ -37,7 +39,11 @@ fn dbt_fails_and_its_own_words_are_shown() {
     project.write("models/broken.sql", "select * from {{ ref('nowhere') }}");
     let database = Database::new();
     let ran = Ran::of(
-        pgtrickle_ci().args(["run", "--database-url", &database.url(), "--project-dir"]).arg(project.path()),
+        pgtrickle_ci()
+            .args(["run", "--database-url", &database.url(), "--project-dir"])
+            .arg(project.path())
+            .arg("--profiles-dir")
+            .arg(project.path()),
     );
     let ran = ran.expect_error("`dbt parse` failed", "dbt parse");
     assert!(ran.stderr.contains("depends on a node named 'nowhere' which was not found"), "{}", ran.stderr);
@@ -174,7 +180,11 @@ fn an_unknown_key_in_the_configuration_file() {
 fn a_report_that_cannot_be_written_is_told_before_the_work() {
     let project = DbtProject::new();
     let ran = Ran::of(
-        pgtrickle_ci().args(["run", "--junit", "/nowhere/report.xml", "--project-dir"]).arg(project.path()),
+        pgtrickle_ci()
+            .args(["run", "--junit", "/nowhere/report.xml", "--project-dir"])
+            .arg(project.path())
+            .arg("--profiles-dir")
+            .arg(project.path()),
     );
     let ran = ran.expect_error("/nowhere/report.xml", "folder");
     assert!(!ran.stderr.contains("starting"), "{}", ran.stderr);

@@ -54,6 +54,8 @@ fn what_fails_is_told_and_the_rest_of_the_gate_still_runs() {
         pgtrickle_ci()
             .args(["run", "--database-url", &database.url(), "--project-dir"])
             .arg(project.path())
+            .arg("--profiles-dir")
+            .arg(project.path())
             .arg("--json")
             .arg(file("report.json"))
             .arg("--junit")
@@ -108,7 +110,7 @@ fn a_runner_is_given_no_commands_by_a_model() {
     let database = Database::new();
     let mut gate = pgtrickle_ci();
     gate.env("GITHUB_ACTIONS", "true").args(["run", "--database-url", &database.url(), "--project-dir"]);
-    let ran = Ran::of(gate.arg(project.path())).expect(2);
+    let ran = Ran::of(gate.arg(project.path()).arg("--profiles-dir").arg(project.path())).expect(2);
     assert!(
         ran.stderr.contains("::group::dbt parse") && ran.stderr.contains("::endgroup::"),
         "{}",
@@ -138,6 +140,8 @@ fn fixtures_make_the_sources_of_an_ephemeral_server() {
         Ran::of(
             pgtrickle_ci()
                 .args(["run", "--engine", "emulator", "--budget", "2s", "--project-dir"])
+                .arg(project.path())
+                .arg("--profiles-dir")
                 .arg(project.path()),
         )
     };
@@ -161,7 +165,11 @@ fn a_source_that_is_missing_is_named_before_anything_is_made() {
     project.stream_table("totals", "{'schedule': '1m'}", "select id from {{ source('raw', 'orders') }}");
     let database = Database::new();
     let ran = Ran::of(
-        pgtrickle_ci().args(["run", "--database-url", &database.url(), "--project-dir"]).arg(project.path()),
+        pgtrickle_ci()
+            .args(["run", "--database-url", &database.url(), "--project-dir"])
+            .arg(project.path())
+            .arg("--profiles-dir")
+            .arg(project.path()),
     );
     let ran = ran.expect_error("raw.orders, read by models/totals.sql", "fixtures");
     assert!(!ran.stderr.contains("raw.unread"), "{}", ran.stderr);
@@ -180,6 +188,8 @@ fn drops_and_rebuilds_happen_only_when_they_are_allowed() {
         Ran::of(
             pgtrickle_ci()
                 .args(["run", "--database-url", &database.url(), "--project-dir"])
+                .arg(project.path())
+                .arg("--profiles-dir")
                 .arg(project.path())
                 .args(more),
         )
@@ -237,6 +247,8 @@ fn columns_that_cannot_be_added_in_place_are_a_rebuild() {
             pgtrickle_ci()
                 .args(["run", "--database-url", &url, "--project-dir"])
                 .arg(project.path())
+                .arg("--profiles-dir")
+                .arg(project.path())
                 .args(more),
         )
     };
@@ -282,6 +294,8 @@ fn an_interrupted_run_still_reports() {
     let mut child = pgtrickle_ci()
         .args(["run", "--database-url", &database.url(), "--project-dir"])
         .arg(project.path())
+        .arg("--profiles-dir")
+        .arg(project.path())
         .arg("--json")
         .arg(&json)
         .stdout(Stdio::null())
@@ -306,7 +320,10 @@ fn what_has_the_name_of_a_stream_table_goes_only_when_that_is_allowed() {
     let database = Database::new();
     database.run("create schema marts; create view marts.taken as select 7 as somebody_elses");
     let mut gate = pgtrickle_ci();
-    gate.args(["run", "--database-url", &database.url(), "--project-dir"]).arg(project.path());
+    gate.args(["run", "--database-url", &database.url(), "--project-dir"])
+        .arg(project.path())
+        .arg("--profiles-dir")
+        .arg(project.path());
     let ran = Ran::of(&mut gate).expect(1);
     assert!(ran.stdout.contains("--allow-recreate marts.taken"), "{}", ran.stdout);
     assert_eq!(database.value("select somebody_elses from marts.taken"), Some("7".into()));
@@ -323,7 +340,10 @@ fn everything_that_is_wrong_with_the_models_is_told_at_once_and_first() {
     project.stream_table("twin", "{'stream_table_name': 'good'}", "select id from {{ ref('orders') }}");
     let database = Database::new();
     let mut gate = pgtrickle_ci();
-    gate.args(["run", "--database-url", &database.url(), "--project-dir"]).arg(project.path());
+    gate.args(["run", "--database-url", &database.url(), "--project-dir"])
+        .arg(project.path())
+        .arg("--profiles-dir")
+        .arg(project.path());
     let ran = Ran::of(&mut gate).expect(2);
     for file in ["MixedCase", "never", "twin"] {
         assert!(ran.stderr.contains(&format!("models/{file}.sql: ")), "{file}: {}", ran.stderr);

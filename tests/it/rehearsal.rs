@@ -10,7 +10,7 @@ fn rehearse(project: &DbtProject, more: &[&str]) -> (Ran, Value) {
     let json = project.path().join("report.json");
     let mut gate = pgtrickle_ci();
     gate.args(["run", "--engine", "emulator", "--budget", "1s", "--base-ref", "main", "--project-dir"]);
-    gate.arg(project.path()).arg("--json").arg(&json).args(more);
+    gate.arg(project.path()).arg("--profiles-dir").arg(project.path()).arg("--json").arg(&json).args(more);
     let ran = Ran::of(&mut gate);
     let report = fs::read(&json).unwrap_or_else(|_| panic!("no report:\n{}", ran.stderr));
     (ran, serde_json::from_slice(&report).unwrap())

@@ -45,7 +45,7 @@ fn a_revision_is_compiled_once_and_compared() {
     let plan = |base: &str, query: &str| {
         let mut plan = pgtrickle_ci();
         plan.args(["plan", "--base-ref", base, "--manifest"]).arg(wanted(query));
-        Ran::of(plan.arg("--project-dir").arg(project.path()))
+        Ran::of(plan.arg("--project-dir").arg(project.path()).arg("--profiles-dir").arg(project.path()))
     };
     let ran = plan("main", "select 1 as a, 2 as b").expect(0);
     assert!(
@@ -74,7 +74,12 @@ fn a_revision_is_compiled_once_and_compared() {
 
     // Nothing is started for a revision that is not there.
     let mut run = pgtrickle_ci();
-    let run = Ran::of(run.args(["run", "--base-ref", "origin/main", "--project-dir"]).arg(project.path()));
+    let run = Ran::of(
+        run.args(["run", "--base-ref", "origin/main", "--project-dir"])
+            .arg(project.path())
+            .arg("--profiles-dir")
+            .arg(project.path()),
+    );
     let run = run.expect_error("there is no revision `origin/main`", "git fetch origin");
     assert!(!run.stderr.contains("starting"), "{}", run.stderr);
 }
@@ -88,6 +93,8 @@ fn an_interrupted_compilation_leaves_no_work_tree() {
     plan.args(["plan", "--base-ref", "main", "--manifest"])
         .arg(wanted)
         .arg("--project-dir")
+        .arg(project.path())
+        .arg("--profiles-dir")
         .arg(project.path());
     plan.env("TMPDIR", place.path()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut plan = plan.spawn().unwrap();

@@ -278,7 +278,7 @@ fn a_run_makes_stubs_of_what_no_fixture_made() {
     let run = || {
         let mut gate = pgtrickle_ci();
         gate.args(["run", "--engine", "emulator", "--stub-sources", "--project-dir"]);
-        Ran::of(gate.arg(project.path()))
+        Ran::of(gate.arg(project.path()).arg("--profiles-dir").arg(project.path()))
     };
     let ran = run()
         .expect_error("models/sources.yml: raw.customers, column name has no data_type", "--sources-from");

@@ -1,0 +1,152 @@
+//! dbt's Jinja as far as `profiles.yml` and `dbt_project.yml` use it: values are rendered one by one, keys never.
+
+use std::collections::BTreeMap;
+
+use minijinja::{
+    Environment, Error as JinjaError, ErrorKind, UndefinedBehavior, Value as Jinja, value::Serde,
+};
+use serde_yaml::Value as Yaml;
+
+/// dbt gives variables of this name only to profiles and packages.
+const SECRET: &str = "DBT_ENV_SECRET";
+
+/// What the two files may ask for.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// The environment.
+    pub variables: BTreeMap<String, String>,
+    /// What `--vars` says, as YAML.
+    pub vars: BTreeMap<String, Yaml>,
+    /// Whether a variable that is not set is an empty text: where the answer does not matter, as a laptop's secrets do
+    /// not in CI.
+    pub missing_is_empty: bool,
+}
+
+/// Renders values.
+pub(super) struct Renderer(Environment<'static>);
+
+impl Renderer {
+    /// For `profiles.yml`.
+    pub(super) fn of_profiles(context: &Context) -> Self {
+        Self::new(context, true)
+    }
+
+    /// For `dbt_project.yml`, in which dbt refuses secrets.
+    pub(super) fn of_project(context: &Context) -> Self {
+        Self::new(context, false)
+    }
+
+    fn new(context: &Context, takes_secrets: bool) -> Self {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        let Context { variables, vars, missing_is_empty } = context.clone();
+        environment.add_function("env_var", move |name: &str, default: Option<Jinja>| {
+            if name.starts_with(SECRET) && !takes_secrets {
+                return Err(failed(format!("the secret `{name}` is for profiles.yml and packages.yml only")));
+            }
+            let value = variables.get(name).map(Jinja::from).or(default);
+            let value = value.or_else(|| missing_is_empty.then(|| Jinja::from("")));
+            value.ok_or_else(|| failed(format!("the environment variable `{name}` is not set")))
+        });
+        environment.add_function("var", move |name: &str, default: Option<Jinja>| {
+            let value = vars.get(name).map(|value| Jinja::from(Serde(value))).or(default);
+            let value = value.or_else(|| missing_is_empty.then(|| Jinja::from("")));
+            value.ok_or_else(|| failed(format!("the variable `{name}` is not in `--vars`")))
+        });
+        environment.add_filter("as_number", |value: Jinja| {
+            let is_number = value.as_str().is_none_or(|text| text.trim().parse::<f64>().is_ok());
+            if is_number { Ok(value) } else { Err(failed(format!("`{value}` is not a number"))) }
+        });
+        // Python's words, and no others.
+        environment.add_filter("as_bool", |value: Jinja| match value.as_str() {
+            None | Some("True" | "False") => Ok(value),
+            Some(other) => Err(failed(format!("`{other}` is neither `True` nor `False`"))),
+        });
+        for filter in ["as_native", "as_text"] {
+            environment.add_filter(filter, |value: Jinja| value);
+        }
+        Self(environment)
+    }
+
+    /// A scalar as text, with its Jinja carried out; `None` for nothing.
+    pub(super) fn text(&self, value: &Yaml) -> Result<Option<String>, String> {
+        Ok(match value {
+            Yaml::String(text) => Some(self.rendered(text)?),
+            Yaml::Number(number) => Some(number.to_string()),
+            Yaml::Bool(flag) => Some(flag.to_string()),
+            Yaml::Null => None,
+            Yaml::Sequence(_) | Yaml::Mapping(_) | Yaml::Tagged(_) => {
+                return Err("expected a single value, found a list or a mapping".into());
+            }
+        })
+    }
+
+    fn rendered(&self, text: &str) -> Result<String, String> {
+        if !["{{", "{%", "{#"].iter().any(|mark| text.contains(mark)) {
+            return Ok(text.to_owned());
+        }
+        let rendered = self.0.render_str(text, ());
+        rendered.map_err(|error| error.detail().map_or_else(|| error.to_string(), ToOwned::to_owned))
+    }
+}
+
+fn failed(text: String) -> JinjaError {
+    JinjaError::new(ErrorKind::InvalidOperation, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context() -> Context {
+        Context {
+            variables: [("HOST", "DB.example"), ("DBT_ENV_SECRET_X", "s3cret"), ("FLAG", "True")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            vars: [("schema".to_owned(), Yaml::from("marts")), ("port".to_owned(), Yaml::from(6432))].into(),
+            missing_is_empty: false,
+        }
+    }
+
+    fn rendered(text: &str) -> Result<Option<String>, String> {
+        Renderer::of_profiles(&context()).text(&Yaml::from(text))
+    }
+
+    #[test]
+    fn values_are_rendered_as_dbt_renders_them() {
+        for (text, value) in [
+            ("plain {{", None),
+            ("plain", Some("plain")),
+            ("{{ env_var('HOST') | lower }}", Some("db.example")),
+            ("{{ env_var('HOST').lower().split('.')[0] }}:x", Some("db:x")),
+            ("{{ env_var('NO', 'other') }}", Some("other")),
+            ("{{ env_var('NO', 5432) | as_number }}", Some("5432")),
+            ("{% if env_var('FLAG') | as_bool %}a{% else %}b{% endif %}", Some("a")),
+            ("{{ var('schema') ~ '_' ~ var('none', 'x') }}", Some("marts_x")),
+            ("{{ var('port') | as_native }}", Some("6432")),
+            ("{{ env_var('DBT_ENV_SECRET_X') }}", Some("s3cret")),
+            ("{# a comment #}x", Some("x")),
+        ] {
+            match value {
+                Some(value) => assert_eq!(rendered(text), Ok(Some(value.to_owned())), "{text}"),
+                None => assert!(rendered(text).is_err(), "{text}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_rendered_is_named() {
+        for (text, said) in [
+            ("{{ env_var('NO') }}", "the environment variable `NO` is not set"),
+            ("{{ var('none') }}", "the variable `none` is not in `--vars`"),
+            ("{{ env_var('HOST') | as_number }}", "`DB.example` is not a number"),
+            ("{{ 'true' | as_bool }}", "`true` is neither"),
+        ] {
+            assert!(rendered(text).unwrap_err().starts_with(said), "{text}");
+        }
+        let project = Renderer::of_project(&context());
+        let refused = project.text(&Yaml::from("{{ env_var('DBT_ENV_SECRET_X') }}")).unwrap_err();
+        assert!(refused.starts_with("the secret `DBT_ENV_SECRET_X`"), "{refused}");
+    }
+}

@@ -1,0 +1,143 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::{model::Secret, pg::SslMode};
+
+const PROFILES: &str = r#"
+base: &base {type: postgres, user: alice, password: "{{ env_var('PW', 'none') }}", schema: marts}
+shop:
+  target: "{{ env_var('SHOP_TARGET', 'dev') }}"
+  outputs:
+    dev:
+      <<: *base
+      host: "{{ env_var('PGHOST', 'localhost') }}"
+      port: "{{ env_var('PGPORT', '5432') | as_number }}"
+      dbname: shop
+      threads: 8
+    prod: {type: postgres, host: db, port: 6432, user: bob, pass: x, database: live, schema: prod, sslmode: require}
+    lake: {type: duckdb, path: x}
+    broken: {type: postgres, host: "{{ env_var('NO_SUCH') }}", user: u, dbname: d, schema: s}
+    whole: {type: postgres, host: db, port: 1, user: u, password: "{{ odd", dbname: d, schema: s, role: "\"My Role\"",
+            search_path: "a, b", keepalives_idle: 5, connect_timeout: "{{ 3 }}", retries: 4, application_name: me,
+            sslmode: disable, autocommit: true}
+    mode: {type: postgres, host: db, port: 1, user: u, dbname: d, schema: s, sslmode: maybe}
+    port: {type: postgres, host: db, port: many, user: u, dbname: d, schema: s}
+    role: {type: postgres, host: db, port: 1, user: u, dbname: d, schema: s, role: "a; drop table b"}
+"#;
+
+fn find(target: Option<&str>, variables: &[(&str, &str)], without_server: bool) -> Result<Target, String> {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("profiles.yml"), PROFILES).unwrap();
+    find_in(dir.path(), target, variables, without_server)
+}
+
+fn find_in(
+    dir: &Path,
+    target: Option<&str>,
+    variables: &[(&str, &str)],
+    without_server: bool,
+) -> Result<Target, String> {
+    let variables: BTreeMap<_, _> =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let wanted = WantedProfile {
+        dir: dir.to_owned(),
+        profile: "shop".into(),
+        target: target.map(|name| (name.to_owned(), "--target")),
+        without_server,
+    };
+    let context = Context { variables, ..Context::default() };
+    let found = Target::find(&wanted, &context);
+    found.map_err(|error| {
+        error.to_string().split_once("profiles.yml`: ").map_or(error.to_string(), |(_, s)| s.to_owned())
+    })
+}
+
+#[test]
+fn jinja_anchors_and_defaults_are_understood() {
+    let target = find(None, &[("PGPORT", "55555"), ("PW", "s3cret")], false).unwrap();
+    assert_eq!(
+        (target.describe().as_str(), target.schema.as_str(), target.threads),
+        ("dev (from profiles.yml)", "marts", 8)
+    );
+    assert_eq!(target.endpoint.to_string(), "localhost:55555/shop");
+    assert_eq!(target.endpoint.password.reveal(), "s3cret");
+    assert_eq!(find(None, &[("SHOP_TARGET", "prod")], false).unwrap().endpoint.sslmode, SslMode::Require);
+    assert_eq!(find(Some("prod"), &[], false).unwrap().describe(), "prod (from --target)");
+}
+
+#[test]
+fn every_field_that_dbt_postgres_knows_counts() {
+    let Target { endpoint, manner, .. } = find(Some("whole"), &[], false).unwrap();
+    assert_eq!((endpoint.role.as_deref(), endpoint.retries), (Some("\"My Role\""), 4));
+    assert_eq!(endpoint.password.reveal(), "{{ odd");
+    let parameters: Vec<_> =
+        endpoint.parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert_eq!(
+        parameters,
+        [
+            ("application_name", "me"),
+            ("connect_timeout", "3"),
+            ("keepalives_idle", "5"),
+            ("options", "-c search_path=a,\\ b")
+        ]
+    );
+    assert_eq!(manner["autocommit"], json!(true));
+    assert_eq!(manner["search_path"], json!("a, b"));
+}
+
+#[test]
+fn the_environment_completes_a_profile_as_it_completes_dbts() {
+    let target =
+        find(Some("prod"), &[("PGOPTIONS", "-c a=b"), ("PGUSER", "no"), ("PGSSLMODE", "disable")], false)
+            .unwrap();
+    assert_eq!(target.endpoint.parameters["options"], "-c a=b");
+    assert_eq!((target.endpoint.user.as_str(), target.endpoint.sslmode), ("bob", SslMode::Require));
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let said = |target, variables: &[(&str, &str)]| find(target, variables, false).unwrap_err();
+    assert_eq!(
+        said(Some("nope"), &[]),
+        "the profile `shop` has no target `nope`, only dev, prod, lake, broken, whole, mode, port, role"
+    );
+    assert!(said(Some("lake"), &[]).contains("type `duckdb`"));
+    assert!(said(Some("broken"), &[]).contains("`NO_SUCH`"));
+    assert!(said(None, &[("PGPORT", "many")]).contains("`many`"));
+    assert!(said(Some("mode"), &[]).starts_with("the target `mode` has the sslmode `maybe`"));
+    assert!(said(Some("port"), &[]).starts_with("the target `port` has the port `many`"));
+    assert!(said(Some("role"), &[]).starts_with("the target `role` has the role `a; drop table b`"));
+    assert!(said(Some("prod"), &[("PGCHANNELBINDING", "x")]).starts_with("PGCHANNELBINDING has the"));
+}
+
+#[test]
+fn without_a_server_a_secret_that_is_not_set_does_not_hide_the_schema() {
+    let target = find(Some("broken"), &[], true).unwrap();
+    assert_eq!((target.schema.as_str(), target.endpoint.host.as_str()), ("s", ""));
+}
+
+#[test]
+fn a_written_profile_reads_back_and_has_no_password_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = find(Some("whole"), &[], false).unwrap();
+    let endpoint = Endpoint {
+        password: Secret::new("{{ hunter22 }}"),
+        database: "{{ d }}".into(),
+        others: vec![("db2".into(), 1)],
+        ..target.endpoint.clone()
+    };
+    let target = Target { endpoint, ..target };
+    target.write(dir.path()).unwrap();
+    let text = std::fs::read_to_string(dir.path().join("profiles.yml")).unwrap();
+    assert!(!text.contains("hunter22"));
+    let read = find_in(dir.path(), Some("whole"), &[(PASSWORD_VARIABLE, "{{ hunter22 }}")], false);
+    assert_eq!(read, Ok(target));
+}
+
+#[test]
+fn dbt_takes_one_port_for_all_hosts() {
+    let target = find(Some("prod"), &[], false).unwrap();
+    let endpoint = Endpoint { others: vec![("db2".into(), 1)], ..target.endpoint.clone() };
+    let error = Target { endpoint, ..target }.write(Path::new("/nowhere")).unwrap_err();
+    assert!(error.to_string().contains("db:6432,db2:1/live"), "{error}");
+}

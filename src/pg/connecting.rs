@@ -1,0 +1,219 @@
+//! From an endpoint to a connection: which hosts are tried, with how much TLS, and how often.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    net::IpAddr,
+    time::Duration,
+};
+
+use tokio_postgres::{
+    Config, Connection, Socket,
+    config::{ChannelBinding, SslMode as WireSslMode, SslNegotiation, TargetSessionAttrs},
+    error::SqlState,
+    tls::MakeTlsConnect,
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::{Endpoint, Error, Limits, SslMode, tls};
+
+/// A connection, and the work that keeps it going.
+type Connected =
+    (tokio_postgres::Client, Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>);
+
+/// Connects and logs in, and tries again as often as the endpoint says, as dbt does.
+pub(super) async fn open(endpoint: &Endpoint, limits: Limits) -> Result<Connected, Error> {
+    let tls = tls::connector(endpoint)?;
+    let mut attempt = 0;
+    loop {
+        match try_hosts(endpoint, limits, &tls).await {
+            Err(error) if attempt < endpoint.retries && error.may_pass() => {
+                tokio::time::sleep(Duration::from_secs(u64::from(attempt) * u64::from(attempt))).await;
+                attempt += 1;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+/// The first host that is there. One that is there and refuses us ends the search, as in libpq.
+async fn try_hosts(endpoint: &Endpoint, limits: Limits, tls: &MakeRustlsConnect) -> Result<Connected, Error> {
+    let mut hosts: Vec<usize> = (0..endpoint.hosts().count()).collect();
+    if endpoint.parameters.get("load_balance_hosts").is_some_and(|word| word == "random") {
+        let order = RandomState::new();
+        hosts.sort_by_key(|index| order.hash_one(index));
+    }
+    let mut failed = None;
+    for index in hosts {
+        match try_modes(endpoint, index, limits, tls).await {
+            Err(error) if error.leaves_other_hosts() => failed = Some(error),
+            ended => return ended,
+        }
+    }
+    Err(failed.expect("an endpoint has a host"))
+}
+
+/// `prefer` and `allow` have a second way, for a server that does not take the first.
+async fn try_modes(
+    endpoint: &Endpoint,
+    host: usize,
+    limits: Limits,
+    tls: &MakeRustlsConnect,
+) -> Result<Connected, Error> {
+    let is_socket = endpoint.hosts().nth(host).is_some_and(|(host, _)| host.starts_with('/'));
+    let (first, second) = match endpoint.sslmode {
+        // As in libpq there is no TLS on a socket, whatever was asked for.
+        _ if is_socket => (WireSslMode::Disable, None),
+        SslMode::Disable => (WireSslMode::Disable, None),
+        SslMode::Allow => (WireSslMode::Disable, Some(WireSslMode::Require)),
+        SslMode::Prefer => (WireSslMode::Prefer, Some(WireSslMode::Disable)),
+        SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => (WireSslMode::Require, None),
+    };
+    let mut config = of_host(endpoint, host, limits);
+    let first = try_once(endpoint, config.ssl_mode(first), limits, tls).await;
+    match (first, second) {
+        (Err(error), Some(second)) if error.leaves_other_modes() => {
+            try_once(endpoint, config.ssl_mode(second), limits, tls).await.map_err(|_| error)
+        }
+        (first, _) => first,
+    }
+}
+
+async fn try_once(
+    endpoint: &Endpoint,
+    config: &Config,
+    limits: Limits,
+    tls: &MakeRustlsConnect,
+) -> Result<Connected, Error> {
+    // Its own limit is for the network; what listens there may still never say a word.
+    let limit = config.get_connect_timeout().copied().unwrap_or(limits.connect);
+    match tokio::time::timeout(limit * 2, config.connect(tls.clone())).await {
+        Ok(connected) => connected.map_err(|source| Error::connecting(endpoint, &source)),
+        Err(_) => Err(Error::Connect {
+            endpoint: endpoint.to_string(),
+            reason: "it does not answer".into(),
+            code: None,
+            in_tls: false,
+        }),
+    }
+}
+
+fn of_host(endpoint: &Endpoint, index: usize, limits: Limits) -> Config {
+    let mut config = Config::new();
+    config.user(&endpoint.user).dbname(&endpoint.database).application_name("pgtrickle-ci");
+    config.connect_timeout(limits.connect);
+    if let Some((host, port)) = endpoint.hosts().nth(index) {
+        config.host(host).port(port);
+    }
+    if !endpoint.password.reveal().is_empty() {
+        config.password(endpoint.password.reveal());
+    }
+    for (name, value) in &endpoint.parameters {
+        let value = match *name {
+            "hostaddr" => value.split(',').nth(index).unwrap_or_default(),
+            _ => value,
+        };
+        // What is refused was refused when the endpoint was read.
+        let _ = follow(&mut config, name, value);
+    }
+    config
+}
+
+/// Why a parameter is not followed.
+pub(super) enum Refused {
+    /// Its value means nothing; what would have been good.
+    Wrong(&'static str),
+    /// The library does not do it.
+    Unsupported,
+}
+
+/// Has the library follow one of libpq's parameters.
+pub(super) fn follow(config: &mut Config, name: &str, value: &str) -> Result<(), Refused> {
+    let number = || value.parse::<i64>().map_err(|_| Refused::Wrong("expected a number"));
+    // Zero and less mean the system's own.
+    let time = |unit: fn(u64) -> Duration| {
+        number().map(|number| u64::try_from(number).ok().filter(|number| *number > 0).map(unit))
+    };
+    match name {
+        "application_name" => drop(config.application_name(value)),
+        "options" => drop(config.options(value)),
+        "hostaddr" => {
+            if !value.is_empty() {
+                config
+                    .hostaddr(value.parse::<IpAddr>().map_err(|_| Refused::Wrong("expected an IP address"))?);
+            }
+        }
+        "connect_timeout" => {
+            // Zero and less wait for as long as it takes; an hour does.
+            config.connect_timeout(time(Duration::from_secs)?.unwrap_or(Duration::from_hours(1)));
+        }
+        "keepalives" => drop(config.keepalives(number()? != 0)),
+        "keepalives_idle" => {
+            drop(time(Duration::from_secs)?.map(|time| config.keepalives_idle(time).clone()))
+        }
+        "keepalives_interval" => {
+            drop(time(Duration::from_secs)?.map(|time| config.keepalives_interval(time).clone()))
+        }
+        "keepalives_count" => {
+            if let Ok(count) = u32::try_from(number()?) {
+                config.keepalives_retries(count);
+            }
+        }
+        "tcp_user_timeout" => {
+            drop(time(Duration::from_millis)?.map(|time| config.tcp_user_timeout(time).clone()))
+        }
+        "channel_binding" => drop(config.channel_binding(match value {
+            "disable" => ChannelBinding::Disable,
+            "prefer" => ChannelBinding::Prefer,
+            "require" => ChannelBinding::Require,
+            _ => return Err(Refused::Wrong("expected disable, prefer or require")),
+        })),
+        "sslnegotiation" => drop(config.ssl_negotiation(match value {
+            "postgres" => SslNegotiation::Postgres,
+            "direct" => SslNegotiation::Direct,
+            _ => return Err(Refused::Wrong("expected postgres or direct")),
+        })),
+        "target_session_attrs" => drop(config.target_session_attrs(match value {
+            "any" => TargetSessionAttrs::Any,
+            "read-write" => TargetSessionAttrs::ReadWrite,
+            "read-only" => TargetSessionAttrs::ReadOnly,
+            "primary" | "standby" | "prefer-standby" => return Err(Refused::Unsupported),
+            _ => return Err(Refused::Wrong("expected any, read-write or read-only")),
+        })),
+        "load_balance_hosts" if !["disable", "random"].contains(&value) => {
+            return Err(Refused::Wrong("expected disable or random"));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+impl Error {
+    /// Whether it can be another way when it is tried again: no server answered, or one that is starting or full.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Connect { code: Some(code), .. } => {
+                ["08", "53", "57"].iter().any(|class| code.starts_with(class))
+            }
+            Self::Connect { in_tls, .. } => !in_tls,
+            _ => false,
+        }
+    }
+
+    fn leaves_other_hosts(&self) -> bool {
+        match self {
+            Self::Connect { code, .. } => {
+                code.as_deref().is_none_or(|code| code == SqlState::CANNOT_CONNECT_NOW.code())
+            }
+            _ => false,
+        }
+    }
+
+    fn leaves_other_modes(&self) -> bool {
+        match self {
+            Self::Connect { code, in_tls, .. } => {
+                *in_tls || code.as_ref().is_some_and(|code| code.starts_with("28"))
+            }
+            _ => false,
+        }
+    }
+}

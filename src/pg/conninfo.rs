@@ -1,0 +1,327 @@
+//! libpq's connection parameters: read from a URL or a `key=value` string, then completed as libpq completes them.
+//!
+//! Source: PostgreSQL 18's manual, chapter "libpq - C Library", sections "Connection Strings" and "Environment Variables".
+
+use std::collections::BTreeMap;
+
+use percent_encoding::percent_decode_str;
+
+use super::{BadAddress, libpq_files};
+
+/// Every parameter, and the variable that sets it where nothing else does.
+const PARAMETERS: &[(&str, &str)] = &[
+    ("service", "PGSERVICE"),
+    ("servicefile", "PGSERVICEFILE"),
+    ("host", "PGHOST"),
+    ("hostaddr", "PGHOSTADDR"),
+    ("port", "PGPORT"),
+    ("user", "PGUSER"),
+    ("password", "PGPASSWORD"),
+    ("passfile", "PGPASSFILE"),
+    ("dbname", "PGDATABASE"),
+    ("options", "PGOPTIONS"),
+    ("application_name", "PGAPPNAME"),
+    ("fallback_application_name", ""),
+    ("client_encoding", "PGCLIENTENCODING"),
+    ("connect_timeout", "PGCONNECT_TIMEOUT"),
+    ("keepalives", ""),
+    ("keepalives_idle", ""),
+    ("keepalives_interval", ""),
+    ("keepalives_count", ""),
+    ("tcp_user_timeout", ""),
+    ("target_session_attrs", "PGTARGETSESSIONATTRS"),
+    ("load_balance_hosts", "PGLOADBALANCEHOSTS"),
+    ("channel_binding", "PGCHANNELBINDING"),
+    ("require_auth", "PGREQUIREAUTH"),
+    ("requirepeer", "PGREQUIREPEER"),
+    ("replication", ""),
+    ("min_protocol_version", "PGMINPROTOCOLVERSION"),
+    ("max_protocol_version", "PGMAXPROTOCOLVERSION"),
+    ("sslmode", "PGSSLMODE"),
+    ("sslnegotiation", "PGSSLNEGOTIATION"),
+    ("sslcompression", "PGSSLCOMPRESSION"),
+    ("sslcert", "PGSSLCERT"),
+    ("sslkey", "PGSSLKEY"),
+    ("sslcertmode", "PGSSLCERTMODE"),
+    ("sslpassword", ""),
+    ("sslrootcert", "PGSSLROOTCERT"),
+    ("sslcrl", "PGSSLCRL"),
+    ("sslcrldir", "PGSSLCRLDIR"),
+    ("sslsni", "PGSSLSNI"),
+    ("sslkeylogfile", ""),
+    ("ssl_min_protocol_version", "PGSSLMINPROTOCOLVERSION"),
+    ("ssl_max_protocol_version", "PGSSLMAXPROTOCOLVERSION"),
+    ("gssencmode", "PGGSSENCMODE"),
+    ("gsslib", "PGGSSLIB"),
+    ("gssdelegation", "PGGSSDELEGATION"),
+    ("krbsrvname", "PGKRBSRVNAME"),
+    ("scram_client_key", ""),
+    ("scram_server_key", ""),
+    ("oauth_issuer", ""),
+    ("oauth_client_id", ""),
+    ("oauth_client_secret", ""),
+    ("oauth_scope", ""),
+];
+
+/// The variables of libpq that say where a server is and how to reach it. Those that set up a session, as PGTZ, are not
+/// among them.
+pub(super) fn variables() -> impl Iterator<Item = &'static str> {
+    let named = PARAMETERS.iter().map(|(_, variable)| *variable).filter(|variable| !variable.is_empty());
+    named.chain(["PGREQUIRESSL", "PGSYSCONFDIR"])
+}
+
+/// The variable that sets a parameter.
+pub(super) fn variable_of(parameter: &str) -> Option<&'static str> {
+    let found = PARAMETERS.iter().find(|(name, _)| *name == parameter);
+    found.map(|(_, variable)| *variable).filter(|variable| !variable.is_empty())
+}
+
+/// A parameter's value, and what set it: errors name both.
+#[derive(Clone, Debug)]
+pub(super) struct Given {
+    pub(super) value: String,
+    pub(super) by: String,
+}
+
+/// What is said of a connection so far. What is said first counts.
+#[derive(Clone, Debug, Default)]
+pub struct Conninfo {
+    given: BTreeMap<&'static str, Given>,
+}
+
+impl Conninfo {
+    /// Reads a URL or a `key=value` string. `by` is what errors call it; its text is in no error: it has a password.
+    pub fn parse(text: &str, by: &str) -> Result<Self, BadAddress> {
+        let mut conninfo = Self::default();
+        let url = ["postgresql://", "postgres://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+        match url {
+            Some(rest) => conninfo.read_url(rest, by)?,
+            None if text.contains("://") || !text.contains('=') => {
+                return Err(BadAddress::shape(by, "it begins with neither `postgresql://` nor `host=`"));
+            }
+            None => conninfo.read_pairs(text, by)?,
+        }
+        Ok(conninfo)
+    }
+
+    /// Sets a parameter, whatever it was.
+    pub fn set(&mut self, name: &str, value: impl Into<String>, by: &str) -> Result<(), BadAddress> {
+        let value = value.into();
+        // libpq's own shorthand, for JDBC's sake.
+        let (name, value) =
+            if name == "ssl" && value == "true" { ("sslmode", "require".into()) } else { (name, value) };
+        let Some((name, _)) = PARAMETERS.iter().find(|(known, _)| *known == name) else {
+            return Err(BadAddress::Parameter { by: by.to_owned(), parameter: name.to_owned() });
+        };
+        self.given.insert(name, Given { value, by: by.to_owned() });
+        Ok(())
+    }
+
+    fn set_if_unset(&mut self, name: &str, value: &str, by: &str) -> Result<(), BadAddress> {
+        if self.given.contains_key(name) { Ok(()) } else { self.set(name, value, by) }
+    }
+
+    /// Whether this parameter has a value.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.given.get(name).is_some_and(|given| !given.value.is_empty())
+    }
+
+    /// A parameter's value; an empty one is none.
+    pub(super) fn take(&mut self, name: &str) -> Option<Given> {
+        self.given.remove(name).filter(|given| !given.value.is_empty())
+    }
+
+    /// What was not taken yet.
+    pub(super) fn rest(self) -> impl Iterator<Item = (&'static str, Given)> {
+        self.given.into_iter().filter(|(_, given)| !given.value.is_empty())
+    }
+
+    /// Adds what the service says, and then what the environment says, of what is still unset.
+    pub fn complete(&mut self, variables: &BTreeMap<String, String>) -> Result<(), BadAddress> {
+        for name in ["service", "servicefile"] {
+            self.add_variable(name, variables)?;
+        }
+        if let Some(service) = self.take("service") {
+            let file = self.take("servicefile").map(|given| given.value);
+            for (name, value, by) in libpq_files::service(&service, file.as_deref(), variables)? {
+                self.set_if_unset(&name, &value, &by)?;
+            }
+        }
+        for (name, _) in PARAMETERS {
+            self.add_variable(name, variables)?;
+        }
+        if variables.get("PGREQUIRESSL").is_some_and(|value| value.starts_with('1')) {
+            self.set_if_unset("sslmode", "require", "PGREQUIRESSL")?;
+        }
+        Ok(())
+    }
+
+    fn add_variable(&mut self, name: &str, variables: &BTreeMap<String, String>) -> Result<(), BadAddress> {
+        let variable = variable_of(name);
+        let set = variable.and_then(|variable| Some((variable, variables.get(variable)?)));
+        match set.filter(|(_, value)| !value.is_empty()) {
+            Some((variable, value)) => self.set_if_unset(name, value, variable),
+            None => Ok(()),
+        }
+    }
+
+    /// What comes behind `postgresql://`.
+    fn read_url(&mut self, rest: &str, by: &str) -> Result<(), BadAddress> {
+        let decoded = |text: &str| decoded(text, by);
+        let login_ends = rest.find(['@', '/']).filter(|at| rest[*at..].starts_with('@'));
+        let (login, rest) = login_ends.map_or(("", rest), |at| (&rest[..at], &rest[at + 1..]));
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (hosts, database) = rest.split_once('/').unwrap_or((rest, ""));
+        let (user, password) = login.split_once(':').unwrap_or((login, ""));
+        let (hosts, ports) = hosts_and_ports(hosts, by)?;
+        let parts = [
+            ("user", user),
+            ("password", password),
+            ("host", &hosts),
+            ("port", &ports),
+            ("dbname", database),
+        ];
+        for (name, text) in parts.into_iter().filter(|(_, text)| !text.is_empty()) {
+            self.set(name, decoded(text)?, by)?;
+        }
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair
+                .split_once('=')
+                .filter(|(_, value)| !value.contains('='))
+                .ok_or_else(|| BadAddress::shape(by, "what follows the `?` is not `parameter=value`"))?;
+            self.set(&decoded(name)?, decoded(value)?, by)?;
+        }
+        Ok(())
+    }
+
+    /// `host=localhost password='it\'s'`.
+    fn read_pairs(&mut self, text: &str, by: &str) -> Result<(), BadAddress> {
+        let mut rest = text.trim_start();
+        while !rest.is_empty() {
+            let no_value = || BadAddress::shape(by, "a word in it has no `=`");
+            let (name, after) = rest.split_once('=').ok_or_else(no_value)?;
+            let name = name.trim_end();
+            if name.contains(char::is_whitespace) {
+                return Err(no_value());
+            }
+            let (value, after) = value(after.trim_start())
+                .ok_or_else(|| BadAddress::shape(by, "a quote in it is not closed"))?;
+            self.set(name, value, by)?;
+            rest = after.trim_start();
+        }
+        Ok(())
+    }
+}
+
+/// `a:1,[::1]:2` → `a,::1` and `1,2`; no ports where none is named.
+fn hosts_and_ports(text: &str, by: &str) -> Result<(String, String), BadAddress> {
+    let mut hosts = Vec::new();
+    let mut ports = Vec::new();
+    for one in text.split(',') {
+        let (host, port) = match one.strip_prefix('[') {
+            Some(address) => {
+                let (address, after) =
+                    address.split_once(']').ok_or_else(|| BadAddress::shape(by, "a `[` has no `]`"))?;
+                let port = after.strip_prefix(':').or(after.is_empty().then_some(""));
+                (
+                    address,
+                    port.ok_or_else(|| BadAddress::shape(by, "a `]` is followed by neither `:` nor `/`"))?,
+                )
+            }
+            None => one.split_once(':').unwrap_or((one, "")),
+        };
+        hosts.push(host);
+        ports.push(port);
+    }
+    let has_ports = ports.iter().any(|port| !port.is_empty());
+    Ok((hosts.join(","), if has_ports { ports.join(",") } else { String::new() }))
+}
+
+fn decoded(text: &str, by: &str) -> Result<String, BadAddress> {
+    let escapes_are_whole = text.split('%').skip(1).all(|after| {
+        after
+            .get(..2)
+            .is_some_and(|digits| digits != "00" && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+    });
+    let decoded = percent_decode_str(text).decode_utf8();
+    decoded.ok().filter(|_| escapes_are_whole).map(Into::into).ok_or_else(|| {
+        BadAddress::shape(by, "a `%` in it is not followed by two hexadecimal digits of UTF-8 text")
+    })
+}
+
+/// The value at the beginning of the text, and what follows it.
+fn value(text: &str) -> Option<(String, &str)> {
+    let quoted = text.starts_with('\'');
+    let mut value = String::new();
+    let mut characters = text.char_indices().skip(usize::from(quoted));
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '\\' => value.extend(characters.next().map(|(_, escaped)| escaped)),
+            '\'' if quoted => return Some((value, &text[at + 1..])),
+            space if !quoted && space.is_whitespace() => return Some((value, &text[at..])),
+            other => value.push(other),
+        }
+    }
+    (!quoted).then_some((value, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Vec<(String, String)> {
+        let conninfo = Conninfo::parse(text, "the URL").unwrap();
+        conninfo.given.into_iter().map(|(name, given)| (name.to_owned(), given.value)).collect()
+    }
+
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn urls_are_read_as_libpq_reads_them() {
+        assert_eq!(
+            read(
+                "postgresql://al%40ice:p%3Aw+x@[::1]:5433,db2,db3:1/sh%2Fop?options=-c%20a%3Db&sslmode=require"
+            ),
+            pairs(&[
+                ("dbname", "sh/op"),
+                ("host", "::1,db2,db3"),
+                ("options", "-c a=b"),
+                ("password", "p:w+x"),
+                ("port", "5433,,1"),
+                ("sslmode", "require"),
+                ("user", "al@ice"),
+            ])
+        );
+        assert_eq!(read("postgres:///shop?host=/run/pg"), pairs(&[("dbname", "shop"), ("host", "/run/pg")]));
+        assert_eq!(read("postgres://%2Frun%2Fpg/shop"), pairs(&[("dbname", "shop"), ("host", "/run/pg")]));
+        assert_eq!(read("postgres://u@?ssl=true"), pairs(&[("sslmode", "require"), ("user", "u")]));
+    }
+
+    #[test]
+    fn pairs_are_read_as_libpq_reads_them() {
+        assert_eq!(
+            read(r"host = db  password='it\'s \\ = x' dbname=a\ b user=''"),
+            pairs(&[("dbname", "a b"), ("host", "db"), ("password", r"it's \ = x"), ("user", "")])
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_error_without_its_text() {
+        for text in [
+            "h:5432",
+            "mysql://u:secret@h/d",
+            "postgres://u:secret@[::1/d",
+            "postgres://u:secret@h/d?sslmode",
+            "postgres://u:secret%2@h/d",
+            "postgres://u:secret%00@h/d",
+            "host=h password='secret",
+            "host=h secret",
+            "postgres://u:secret@h/d?colour=red",
+        ] {
+            let error = Conninfo::parse(text, "the URL").unwrap_err().to_string();
+            assert!(error.starts_with("the URL ") && !error.contains("secret"), "{text}: {error}");
+        }
+    }
+}

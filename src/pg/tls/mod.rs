@@ -1,0 +1,112 @@
+//! TLS as libpq has it: what `sslmode` promises, and no more.
+
+mod certificate;
+mod verifier;
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
+    sync::Arc,
+};
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    client::WebPkiServerVerifier,
+    crypto::{CryptoProvider, ring},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    sign::{CertifiedKey, SingleCertAndKey},
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::{Endpoint, Error, SslMode};
+use verifier::{Trusted, Verifier};
+
+/// What makes the TLS connections to this server.
+pub(super) fn connector(endpoint: &Endpoint) -> Result<MakeRustlsConnect, Error> {
+    let provider = Arc::new(ring::default_provider());
+    let verifies = match endpoint.sslmode {
+        SslMode::Disable | SslMode::Allow | SslMode::Prefer => false,
+        // A root certificate makes `require` ask who is there, as in libpq.
+        SslMode::Require => endpoint.sslrootcert.is_some(),
+        SslMode::VerifyCa | SslMode::VerifyFull => true,
+    };
+    let verifier = Verifier {
+        trusted: if verifies { Some(trusted(endpoint, &provider)?) } else { None },
+        checks_name: endpoint.sslmode == SslMode::VerifyFull,
+        provider: provider.clone(),
+    };
+    let config = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| root_error(endpoint)(&error))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let mut config = match client_certificate(endpoint, &provider)? {
+        Some(own) => config.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own))),
+        None => config.with_no_client_auth(),
+    };
+    // `sslnegotiation=direct` works only with it.
+    config.alpn_protocols = vec![b"postgresql".to_vec()];
+    Ok(MakeRustlsConnect::new(config))
+}
+
+fn trusted(endpoint: &Endpoint, provider: &Arc<CryptoProvider>) -> Result<Trusted, Error> {
+    let mut certificates = Vec::new();
+    let mut roots = RootCertStore::empty();
+    match endpoint.sslrootcert.as_deref().filter(|file| *file != "system") {
+        Some(file) => {
+            for certificate in
+                CertificateDer::pem_file_iter(file).map_err(|error| root_error(endpoint)(&error))?
+            {
+                let certificate = certificate.map_err(|error| root_error(endpoint)(&error))?;
+                roots.add(certificate.clone()).map_err(|error| root_error(endpoint)(&error))?;
+                certificates.push(certificate);
+            }
+        }
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
+    Ok(Trusted { authorities: authorities.map_err(|error| root_error(endpoint)(&error))?, certificates })
+}
+
+fn root_error(endpoint: &Endpoint) -> impl Fn(&dyn std::fmt::Display) -> Error {
+    let file = endpoint.sslrootcert.clone().filter(|file| file != "system");
+    let file = file.unwrap_or_else(|| "the system's certificates".into());
+    move |reason| Error::TlsFile { parameter: "sslrootcert", file: file.clone(), reason: reason.to_string() }
+}
+
+/// Who we are, where the endpoint has a certificate. As in libpq, one whose file is not there is none.
+fn client_certificate(endpoint: &Endpoint, provider: &CryptoProvider) -> Result<Option<CertifiedKey>, Error> {
+    let file = |name: &str| endpoint.parameters.get(name);
+    let Some(certificate) = file("sslcert").filter(|file| Path::new(file).exists()) else { return Ok(None) };
+    let Some(key) = file("sslkey") else {
+        return Err(bad("sslcert", certificate, &"there is no sslkey for it"));
+    };
+    let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let chain = chain.map_err(|error| bad("sslcert", certificate, &error))?;
+    if chain.is_empty() {
+        return Err(bad("sslcert", certificate, &"it has no certificate"));
+    }
+    check_is_private(key)?;
+    // The library reads no encrypted keys: it finds none.
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| bad("sslkey", key, &error))?;
+    let signer =
+        provider.key_provider.load_private_key(private).map_err(|error| bad("sslkey", key, &error))?;
+    Ok(Some(CertifiedKey::new(chain, signer)))
+}
+
+/// As in libpq, others may not read the key; root may share it with a group.
+fn check_is_private(key: &str) -> Result<(), Error> {
+    let data = fs::metadata(key).map_err(|error| bad("sslkey", key, &error))?;
+    let of_others = if data.uid() == 0 { 0o037 } else { 0o077 };
+    if data.permissions().mode() & of_others != 0 {
+        return Err(bad("sslkey", key, &"others can read it; `chmod 600` it"));
+    }
+    Ok(())
+}
+
+fn bad(parameter: &'static str, file: &str, reason: &dyn std::fmt::Display) -> Error {
+    Error::TlsFile { parameter, file: file.to_owned(), reason: reason.to_string() }
+}
