@@ -199,3 +199,24 @@ fn a_default_selector_counts_where_nothing_is_selected() {
     assert_eq!(report["selection"], "--selector half");
     assert!(!ran.stdout.contains("dev.a"), "{}", ran.stdout);
 }
+
+/// dbt keeps unit tests apart from its nodes.
+#[test]
+fn a_project_whose_only_tests_are_unit_tests_is_tested() {
+    let project = DbtProject::new();
+    project.write("seeds/orders.csv", "id,amount\n1,10\n");
+    project.stream_table("a", "{}", "select id, amount * 2 as double from {{ ref('orders') }}");
+    project.write(
+        "models/tests.yml",
+        "unit_tests: [{name: doubles, model: a, given: [{input: ref('orders'), rows: [{id: 1, amount: 2}]}], expect: {rows: [{id: 1, double: 5}]}}]",
+    );
+    let mut run = pgtrickle_ci();
+    run.args(["run", "--engine", "emulator", "--budget", "0s", "--json", "-", "--project-dir"]);
+    let ran = Ran::of(run.arg(project.path()).arg("--profiles-dir").arg(project.path())).expect(1);
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let tests: Vec<&Value> =
+        report["outcomes"].as_array().unwrap().iter().filter(|outcome| outcome["stage"] == "test").collect();
+    let [test] = &tests[..] else { panic!("{tests:?}") };
+    assert_eq!((&test["verdict"], &test["subject"]), (&json!("failed"), &json!("a.doubles")));
+    assert!(test["model"]["file"].as_str().unwrap().ends_with("models/a.sql"), "{test}");
+}
