@@ -27,7 +27,7 @@ impl Proof {
             match client.contents(&table).await {
                 Ok(contents) => before.push((table, contents)),
                 Err(pg::Error::Server { message, .. }) => {
-                    left_out.push(format!("{table}: {}", message.message))
+                    left_out.push(format!("{table}: {}", message.message));
                 }
                 Err(lost) => return Err(lost),
             }
@@ -53,7 +53,7 @@ impl Proof {
                 Ok(now) if now == *before => {}
                 Ok(_) => changed.push(format!("{table}: another session wrote to it meanwhile")),
                 Err(pg::Error::Server { message, .. }) => {
-                    changed.push(format!("{table}: {}", message.message))
+                    changed.push(format!("{table}: {}", message.message));
                 }
                 Err(lost) => return Err(lost),
             }

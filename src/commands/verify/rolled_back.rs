@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::moving::{Moving, Transaction, is_immediate};
+use super::moving::{Moving, Transaction};
 use crate::{
     judge::equality::{Comparable, Difference},
     model::Relation,
@@ -176,16 +176,12 @@ impl Moving<'_> {
         self.unreached.insert(relation.clone());
     }
 
-    /// The difference after the refresh; `None` where it or the one before it came to nothing.
+    /// The difference after the refresh; `None` where that came to nothing.
     pub(super) async fn compared_in_round(
         &mut self,
         table: &Comparable,
     ) -> Result<Option<Difference>, pg::Error> {
-        let is_behind = |deployed: &&crate::model::Deployed| {
-            deployed.table.relation == table.relation && !is_immediate(&deployed.table)
-        };
-        let has_refresh = self.tables.iter().any(|deployed| is_behind(deployed));
-        if has_refresh && self.unreached.contains(&table.relation) {
+        if self.unreached.contains(&table.relation) {
             return Ok(None);
         }
         self.client.compare_here(table, self.wishes.terms.tolerance).await.map(Some)

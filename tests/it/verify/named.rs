@@ -465,3 +465,31 @@ fn a_budget_that_ends_in_the_middle_of_a_round_says_what_was_not_verified() {
         assert!(unverified, "{report:#}");
     }
 }
+
+/// The only engine that makes a mistake by itself is pg_trickle (docs/pg_trickle.md, "Wrong deltas" and "Refresh modes").
+#[test]
+fn what_pg_trickle_gets_wrong_is_found_in_a_transaction_and_not_left_wrong() {
+    let database = named();
+    if database.is_emulator() {
+        return;
+    }
+    database.run(
+        "create table c (id int primary key); create table o (id int primary key, c int not null);
+         insert into c select generate_series(1, 9); insert into o select n, n from generate_series(1, 5) as n;
+         create table dated (id int primary key, at date not null, year int generated always as (extract(year from at)) stored);
+         insert into dated (id, at) select n, date '2024-01-01' + n from generate_series(1, 5) as n",
+    );
+    create(
+        &database,
+        "histogram",
+        "select n, count(*) as times from (select c.id, count(o.id) as n from public.c left join public.o on o.c = c.id group by c.id) as counts group by n",
+        "DIFFERENTIAL",
+    );
+    create(&database, "at_once", "select id, year from public.dated", "IMMEDIATE");
+    let report = unchanged(&database, &["--budget", "15s"]);
+    for table in ["public.histogram", "public.at_once"] {
+        assert_eq!(outcome(&report, "verify", table)["verdict"], "failed", "{report:#}");
+    }
+    let (ran, _) = verify(&database, &["--static"]);
+    ran.expect(0);
+}
