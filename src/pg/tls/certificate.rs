@@ -4,11 +4,7 @@
 use rustls::pki_types::{CertificateDer, ServerName, SignatureVerificationAlgorithm, UnixTime};
 use x509_cert::{
     Certificate, Version,
-    der::{
-        Decode, Encode,
-        asn1::AnyRef,
-        oid::db::rfc4519::CN,
-    },
+    der::{Decode, Encode, asn1::AnyRef, oid::db::rfc4519::CN},
     ext::pkix::{BasicConstraints, SubjectAltName, name::GeneralName},
     spki::AlgorithmIdentifierOwned,
 };
