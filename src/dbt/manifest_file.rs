@@ -31,6 +31,33 @@ impl Drop for ManifestFile {
     }
 }
 
+/// Python writes numbers that JSON does not have, as `NaN`; each is a null here. `None` where there are none.
+fn without_non_finite(bytes: &[u8]) -> Option<Vec<u8>> {
+    const WORDS: [&str; 3] = ["NaN", "-Infinity", "Infinity"];
+    let text = std::str::from_utf8(bytes).ok()?;
+    if !text.contains(WORDS[0]) && !text.contains(WORDS[2]) {
+        return None;
+    }
+    let mut finite = Vec::with_capacity(bytes.len());
+    let (mut in_text, mut at) = (false, 0);
+    while let Some(byte) = bytes.get(at) {
+        let word = WORDS.iter().find(|word| !in_text && bytes[at..].starts_with(word.as_bytes()));
+        if let Some(word) = word {
+            finite.extend(b"null");
+            at += word.len();
+            continue;
+        }
+        finite.push(*byte);
+        if in_text && *byte == b'\\' {
+            finite.extend(bytes.get(at + 1));
+            at += 1;
+        }
+        in_text ^= *byte == b'"';
+        at += 1;
+    }
+    Some(finite)
+}
+
 impl ManifestFile {
     /// Reads the file.
     pub fn open(file: &Path) -> Result<Self, Error> {
@@ -43,6 +70,9 @@ impl ManifestFile {
             }
             Error::unreadable(file)(error)
         })?;
+        if let Some(finite) = without_non_finite(&bytes) {
+            bytes = finite;
+        }
         Ok(Self { file: file.to_owned(), name: file.display().to_string(), bytes })
     }
 
@@ -96,5 +126,21 @@ impl ManifestFile {
     /// For each model, seed and snapshot a selector that means it alone.
     pub fn exact_names(&self) -> Result<BTreeMap<String, String>, project::Error> {
         project::exact_names(&self.name, &self.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_json_does_not_have_are_nulls_and_texts_stay() {
+        let text = r#"{"a": NaN, "b": [-Infinity, Infinity], "c": "NaN \" Infinity"}"#;
+        let finite = without_non_finite(text.as_bytes()).unwrap();
+        assert_eq!(
+            std::str::from_utf8(&finite),
+            Ok(r#"{"a": null, "b": [null, null], "c": "NaN \" Infinity"}"#)
+        );
+        assert_eq!(without_non_finite(b"{}"), None);
     }
 }

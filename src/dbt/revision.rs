@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fmt, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -43,6 +44,8 @@ pub enum GitError {
         dir: PathBuf,
         /// git's words.
         said: String,
+        /// Whether the repository belongs to another user, for whom git does not open it.
+        is_of_another: bool,
     },
     /// There is no such revision here.
     #[error("there is no revision `{name}`{}", if *is_shallow { " in this shallow clone" } else { "" })]
@@ -67,9 +70,22 @@ impl GitError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NotRun(_) => "install git, or name a manifest: `--baseline FILE`".into(),
+            Self::NoRepository { dir, is_of_another: true, .. } => {
+                let dir = top_of(dir).unwrap_or_else(|| dir.clone());
+                format!(
+                    "it belongs to another user; trust it: `git config --global --add safe.directory {}`",
+                    dir.display()
+                )
+            }
             Self::NoRepository { .. } => "name a manifest instead: `--baseline FILE`".into(),
             Self::Unknown { name, is_shallow } => {
                 let branch = name.strip_prefix("origin/").unwrap_or(name);
+                if branch.is_empty() {
+                    return Some(
+                        "it names no branch: GITHUB_BASE_REF is empty but on pull requests; leave `--base-ref` out there"
+                            .into(),
+                    );
+                }
                 let depth = if *is_shallow { "--depth 1 " } else { "" };
                 format!(
                     "fetch it: `git fetch {depth}origin +{branch}:refs/remotes/origin/{branch}`, then `--base-ref origin/{branch}`"
@@ -87,10 +103,21 @@ impl GitError {
     }
 }
 
+/// The folder above with a `.git`, whoever may open it.
+fn top_of(dir: &Path) -> Option<PathBuf> {
+    let dir = dir.canonicalize().ok()?;
+    dir.ancestors().find(|dir| dir.join(".git").exists()).map(Path::to_owned)
+}
+
 impl Revision {
     /// Looks up what `name` means in the project's repository.
     pub async fn find(project_dir: &Path, name: &str) -> Result<Self, GitError> {
-        let no_repository = |said: String| GitError::NoRepository { dir: project_dir.to_owned(), said };
+        let no_repository = |said: String| {
+            let owner =
+                top_of(project_dir).and_then(|top| std::fs::metadata(top).ok()).map(|data| data.uid());
+            let is_of_another = owner.is_some_and(|owner| owner != nix::unistd::geteuid().as_raw());
+            GitError::NoRepository { dir: project_dir.to_owned(), said, is_of_another }
+        };
         let top = git(project_dir, &["rev-parse", "--show-toplevel"]).await;
         let top = top.map_err(|error| error.failing_with(no_repository))?;
         let inside = git(project_dir, &["rev-parse", "--show-prefix"]).await?;

@@ -217,3 +217,29 @@ impl Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_is_tried_again_as_often_as_the_profile_says() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let refusing = tokio::spawn(async move {
+            for tries in 0_u32.. {
+                let waited = tokio::time::timeout(Duration::from_secs(3), listener.accept()).await;
+                if waited.is_err() {
+                    return tries;
+                }
+            }
+            0
+        });
+        let endpoint = Endpoint { host: "127.0.0.1".into(), port, retries: 2, ..Endpoint::default() };
+        let limit = Duration::from_secs(5);
+        let failed =
+            open(&endpoint, Limits { connect: limit, statement: limit, lock: limit }).await.err().unwrap();
+        assert!(failed.may_pass(), "{failed}");
+        assert_eq!(refusing.await.unwrap(), 3);
+    }
+}

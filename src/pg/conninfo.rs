@@ -147,7 +147,7 @@ impl Conninfo {
                 self.set_if_unset(&name, &value, &by)?;
             }
         }
-        for (name, _) in PARAMETERS {
+        for (name, _) in PARAMETERS.iter().filter(|(name, _)| !["service", "servicefile"].contains(name)) {
             self.add_variable(name, variables)?;
         }
         if variables.get("PGREQUIRESSL").is_some_and(|value| value.starts_with('1')) {

@@ -97,8 +97,7 @@ impl WrittenColumn {
 
 /// The sources of a project as its YAML declares them; they are in the manifest before anything is compiled.
 pub fn declared(file: &str, bytes: &[u8]) -> Result<BTreeMap<Relation, Declared>, Error> {
-    let manifest: Manifest =
-        serde_json::from_slice(bytes).map_err(|source| Error::NotJson { file: file.to_owned(), source })?;
+    let manifest: Manifest = super::from_json(file, bytes)?;
     let column = |column: WrittenColumn| DeclaredColumn {
         name: column.stored_name(),
         data_type: column.data_type.filter(|data_type| !data_type.trim().is_empty()),

@@ -52,8 +52,8 @@ impl Graph {
             .map(|(id, node)| (&**id, node))
             .collect();
         // A manifest's nodes are read into a sorted map.
-        let number = |id: &Text| nodes.binary_search_by(|(other, _)| (*other).cmp(id)).ok();
-        let known = |ids: &[Text]| -> Vec<usize> { ids.iter().filter_map(number).collect() };
+        let number = |id: &str| nodes.binary_search_by(|(other, _)| (*other).cmp(id)).ok();
+        let known = |ids: &[Text]| -> Vec<usize> { ids.iter().filter_map(|id| number(id)).collect() };
         let mut graph = Self {
             nodes: nodes.iter().map(|(id, node)| Node::of(id, node, known(&node.depends_on.nodes))).collect(),
             exposures: Vec::new(),
@@ -63,14 +63,11 @@ impl Graph {
                 graph.nodes[parent].children.push(child);
             }
         }
-        graph.exposures = manifest
-            .exposures
-            .values()
-            .map(|e| {
-                let exposure = Exposure { name: e.name.to_string(), owner: e.owner.shown() };
-                (exposure, known(&e.depends_on.nodes))
-            })
-            .collect();
+        let exposure = |exposure: super::manifest::Exposure| {
+            let reads = exposure.reads().filter_map(number).collect();
+            (Exposure { owner: exposure.owner(), name: exposure.name }, reads)
+        };
+        graph.exposures = manifest.exposures().into_iter().map(exposure).collect();
         graph
     }
 

@@ -33,16 +33,9 @@ pub(super) struct Manifest<'a> {
     #[serde(borrow, default)]
     pub(super) sources: BTreeMap<Text<'a>, Source<'a>>,
     #[serde(borrow, default)]
-    pub(super) exposures: BTreeMap<Text<'a>, Exposure<'a>>,
+    exposures: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    unit_tests: BTreeMap<Text<'a>, UnitTest<'a>>,
-}
-
-/// dbt keeps unit tests apart from its nodes.
-#[derive(Deserialize)]
-struct UnitTest<'a> {
-    #[serde(borrow, default)]
-    depends_on: DependsOn<'a>,
+    unit_tests: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -90,8 +83,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Node<'a> {
                         "schema" => node.schema = map.next_value()?,
                         "package_name" => node.package_name = map.next_value()?,
                         "original_file_path" => node.original_file_path = map.next_value()?,
-                        "config" => node.config = map.next_value()?,
-                        "depends_on" => node.depends_on = map.next_value()?,
+                        "config" => node.config = map.next_value::<Option<Config>>()?.unwrap_or_default(),
+                        "depends_on" => {
+                            node.depends_on = map.next_value::<Option<DependsOn>>()?.unwrap_or_default();
+                        }
                         "attached_node" => node.attached_to = map.next_value()?,
                         "unrendered_config" if node.may_be_ours() => {
                             node.unrendered_config = map.next_value()?;
@@ -126,27 +121,33 @@ pub(super) struct Source<'a> {
     freshness: Option<AgeLimits>,
 }
 
+/// Who reads what the project makes. It is only told: one that cannot be read is left out.
 #[derive(Deserialize)]
-pub(super) struct Exposure<'a> {
-    #[serde(borrow)]
-    pub(super) name: Text<'a>,
-    #[serde(borrow, default)]
-    pub(super) owner: Owner<'a>,
-    #[serde(borrow, default)]
-    pub(super) depends_on: DependsOn<'a>,
+pub(super) struct Exposure {
+    pub(super) name: String,
+    #[serde(default)]
+    owner: Json,
+    #[serde(default)]
+    depends_on: Json,
 }
 
-#[derive(Deserialize, Default)]
-pub(super) struct Owner<'a> {
-    #[serde(borrow, default)]
-    name: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    email: Option<Text<'a>>,
-}
+impl Exposure {
+    /// The owner's name, else their address; several of them in one line.
+    pub(super) fn owner(&self) -> Option<String> {
+        let words = |value: &Json| match value {
+            Json::String(text) => Some(text.clone()),
+            Json::Array(several) => {
+                Some(several.iter().filter_map(Json::as_str).collect::<Vec<_>>().join(", "))
+            }
+            _ => None,
+        };
+        let named = ["name", "email"].iter().find_map(|key| words(self.owner.get(key)?));
+        named.or_else(|| words(&self.owner)).filter(|text| !text.is_empty())
+    }
 
-impl Owner<'_> {
-    pub(super) fn shown(&self) -> Option<String> {
-        self.name.as_ref().or(self.email.as_ref()).map(ToString::to_string)
+    /// The nodes that it reads.
+    pub(super) fn reads(&self) -> impl Iterator<Item = &str> {
+        self.depends_on.get("nodes").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str)
     }
 }
 
@@ -217,12 +218,12 @@ impl Node<'_> {
         self.config.materialized.is_empty() || self.config.materialized == "stream_table"
     }
 
+    /// A node that another project brings, as dbt-loom does, has no file here.
     fn whole<E: de::Error>(self) -> Result<Self, E> {
         let needed = [
             ("resource_type", &self.resource_type),
             ("name", &self.name),
             ("package_name", &self.package_name),
-            ("original_file_path", &self.original_file_path),
         ];
         let missing = needed.into_iter().find(|(_, text)| text.is_empty()).map(|(field, _)| field);
         missing.map_or(Ok(self), |field| Err(E::missing_field(field)))
@@ -289,6 +290,20 @@ impl Source<'_> {
 }
 
 impl Manifest<'_> {
+    /// Whether the gate has to do with the node: a stream table of another project, which has no file here, is that
+    /// project's own.
+    pub(super) fn is_ours(&self, node: &Node) -> bool {
+        let is_elsewhere =
+            node.original_file_path.is_empty() && node.package_name != self.metadata.project_name;
+        node.is_stream_table() && !is_elsewhere
+    }
+
+    /// Who reads what the project makes.
+    pub(super) fn exposures(&self) -> Vec<Exposure> {
+        let all: BTreeMap<String, Json> = read(self.exposures);
+        all.into_values().filter_map(|exposure| serde_json::from_value(exposure).ok()).collect()
+    }
+
     /// The file of a node, relative to the project: what a package brings lies where dbt installs packages.
     pub(super) fn file(&self, node: &Node) -> String {
         if node.package_name == self.metadata.project_name {
@@ -313,9 +328,17 @@ impl Manifest<'_> {
             let model = node.attached_to.as_ref().and_then(of_model);
             (id.to_string(), model.unwrap_or_else(|| origin(id, node)))
         });
-        // A unit test depends on the model that it tests, and on nothing else.
-        let unit_tests = self.unit_tests.iter().filter_map(|(id, test)| {
-            Some((id.to_string(), test.depends_on.nodes.iter().find_map(of_model)?))
+        // dbt keeps unit tests apart from its nodes. Each depends on the model that it tests.
+        let unit_tests: BTreeMap<String, Json> = read(self.unit_tests);
+        let unit_tests = unit_tests.into_iter().map(|(id, test)| {
+            let model = test.pointer("/depends_on/nodes/0").and_then(Json::as_str);
+            let node = model.and_then(|model| Some((model, self.nodes.get(model)?)));
+            let own = || Origin { unique_id: id.clone(), file: String::new() };
+            let origin = node.map_or_else(own, |(model, node)| Origin {
+                unique_id: model.to_owned(),
+                file: self.file(node),
+            });
+            (id.clone(), origin)
         });
         tests.chain(unit_tests).collect()
     }

@@ -18,6 +18,7 @@ use manifest::{Manifest, Node};
 pub use naming::Naming;
 pub use reading::Reading;
 pub use selection::{Selection, Selector, default_selector, exact_names};
+use serde::Deserialize;
 pub use unstable::unstable_models;
 
 /// The oldest and the newest manifest schema that is understood: dbt 1.6 to 2.0.
@@ -56,6 +57,16 @@ pub enum Error {
     NotJson {
         /// The manifest.
         file: String,
+        /// What the parser met.
+        source: serde_json::Error,
+    },
+    /// A part that is needed has another shape than in any dbt.
+    #[error("`{file}` cannot be read at `{path}`: {source}")]
+    Shape {
+        /// The manifest.
+        file: String,
+        /// Where in its JSON.
+        path: String,
         /// What the parser met.
         source: serde_json::Error,
     },
@@ -148,6 +159,9 @@ impl Error {
     pub fn hint(&self) -> String {
         match self {
             Self::NotJson { .. } => "make it again: `dbt compile`".into(),
+            Self::Shape { .. } => {
+                "make it again: `dbt compile`; if it stays so, this dbt is not known here".into()
+            }
             Self::Schema { .. } => {
                 "compile the project with a dbt between 1.6 and 2.0, or update pgtrickle-ci".into()
             }
@@ -198,19 +212,32 @@ impl Project {
 /// Reads the bytes once. Only what cannot be read is looked at again: a manifest of the future may have other shapes,
 /// and is not to be taken for a broken one.
 fn parse<'a>(file: &str, bytes: &'a [u8]) -> Result<Manifest<'a>, Error> {
-    let not_json = |source| Error::NotJson { file: file.to_owned(), source };
-    let read: Result<Manifest, _> = serde_json::from_slice(bytes);
-    match read {
+    match from_json::<Manifest>(file, bytes) {
         Ok(manifest) => {
             check_schema(file, &manifest.metadata.dbt_schema_version)?;
             Ok(manifest)
         }
-        Err(source) => {
-            let probe: manifest::SchemaProbe = serde_json::from_slice(bytes).map_err(not_json)?;
+        Err(error) => {
+            let probe: manifest::SchemaProbe = from_json(file, bytes)?;
             check_schema(file, &probe.metadata.dbt_schema_version)?;
-            Err(not_json(source))
+            Err(error)
         }
     }
+}
+
+/// Reads the bytes. Only what cannot be read is read again, to say where it stopped.
+fn from_json<'a, T: Deserialize<'a>>(file: &str, bytes: &'a [u8]) -> Result<T, Error> {
+    serde_json::from_slice(bytes).map_err(|source| {
+        let mut json = serde_json::Deserializer::from_slice(bytes);
+        let stopped = serde_path_to_error::deserialize::<_, T>(&mut json).err();
+        let path = stopped.map(|error| error.path().to_string()).unwrap_or_default();
+        let file = file.to_owned();
+        if source.is_data() && !["", "."].contains(&path.as_str()) {
+            Error::Shape { file, path, source }
+        } else {
+            Error::NotJson { file, source }
+        }
+    })
 }
 
 fn check_schema(file: &str, schema: &str) -> Result<(), Error> {

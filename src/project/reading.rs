@@ -164,7 +164,7 @@ impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
     fn tables(&mut self) -> Vec<StreamTable> {
         let mut named: BTreeMap<Relation, String> = BTreeMap::new();
         let mut tables = Vec::new();
-        for (id, node) in self.manifest.nodes.iter().filter(|(_, node)| node.is_stream_table()) {
+        for (id, node) in self.manifest.nodes.iter().filter(|(_, node)| self.manifest.is_ours(node)) {
             let said = node.said();
             let relation = node.relation();
             if let Some(other) = named.insert(relation.clone(), self.manifest.file(node)) {
@@ -444,6 +444,46 @@ mod tests {
         let future = String::from_utf8(whole).unwrap().replace("v12", "v13");
         assert!(matches!(error(future.as_bytes()), Error::Schema { schema, .. } if schema.contains("v13")));
         assert!(matches!(error(b"{\"some\": \"json\"}"), Error::Schema { .. }));
+    }
+
+    #[test]
+    fn what_the_gate_does_not_need_does_not_stop_it() {
+        let mut bytes: Json = serde_json::from_slice(&manifest(
+            &json!({
+                "model.shop.a": model("a", "stream_table", &["model.hub.b"], &json!({})),
+                // As dbt-loom brings another project's model: without a file, a config or compiled SQL.
+                "model.hub.b": {"resource_type": "model", "name": "b", "package_name": "hub", "schema": "hub",
+                    "original_file_path": "", "config": null, "depends_on": null, "alias": null},
+                "model.hub.c": {"resource_type": "model", "name": "c", "package_name": "hub", "schema": "hub",
+                    "config": {"materialized": "stream_table"}},
+            }),
+            &json!({}),
+        ))
+        .unwrap();
+        bytes["exposures"] = json!({
+            "exposure.shop.one": {"name": "one", "owner": {"name": ["ann", "bob"], "email": null},
+                "depends_on": {"nodes": ["model.shop.a"]}},
+            "exposure.shop.two": {"name": "two", "owner": "carl", "depends_on": {"nodes": ["model.shop.a"]}},
+            "exposure.shop.three": {"name": ["?"], "owner": 7},
+        });
+        bytes["unknown"] = json!([{"a": 1}]);
+        let project =
+            Reading::of("m.json", bytes.to_string().as_bytes(), |_, _| None).unwrap().right().unwrap();
+        assert_eq!(project.tables.len(), 1);
+        let readers = project.graph.readers("model.shop.a").exposures;
+        let owners: Vec<_> = readers.iter().map(|e| (e.name.as_str(), e.owner.as_deref())).collect();
+        assert_eq!(owners, [("one", Some("ann, bob")), ("two", Some("carl"))]);
+    }
+
+    #[test]
+    fn what_the_gate_needs_and_cannot_read_is_named_with_its_path() {
+        let mut node = model("a", "stream_table", &[], &json!({}));
+        node["depends_on"]["nodes"] = json!([7]);
+        let error = read(&json!({"model.shop.a": node})).unwrap_err().to_string();
+        assert!(
+            error.starts_with("`manifest.json` cannot be read at `nodes.model.shop.a.depends_on.nodes[0]`: "),
+            "{error}"
+        );
     }
 
     #[test]

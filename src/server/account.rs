@@ -37,7 +37,11 @@ impl Account {
     /// Ourselves if we may, else the first substitute that this system knows.
     pub(super) fn choose() -> Result<Self, Error> {
         if !geteuid().is_root() {
-            return Ok(Self::Ourselves);
+            let id = geteuid();
+            return match User::from_uid(id) {
+                Ok(None) => Err(Error::NoName { id: id.as_raw() }),
+                Ok(Some(_)) | Err(_) => Ok(Self::Ourselves),
+            };
         }
         SUBSTITUTES
             .iter()

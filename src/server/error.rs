@@ -61,6 +61,12 @@ pub enum Error {
         "PostgreSQL does not run as root, and this system has neither a user `postgres` nor a user `nobody`"
     )]
     NoAccount,
+    /// PostgreSQL starts only for a user with a name.
+    #[error("PostgreSQL does not start for the user {id}, who has no name on this system")]
+    NoName {
+        /// The user's number.
+        id: u32,
+    },
     /// The server's user cannot get to its folder.
     #[error("`{}` cannot be entered by the user `{user}`, who runs the server when root starts it", folder.display())]
     ClosedFolder {
@@ -136,6 +142,9 @@ impl Error {
                 format!("see whether docker runs and has the image: `docker pull {image}`")
             }
             Self::NoAccount => "make one: `useradd --system postgres`".into(),
+            Self::NoName { id } => format!(
+                "add a line to /etc/passwd, as images for OpenShift do: `ci:x:{id}:0::/tmp:/bin/sh`; or name a server: `--database-url URL`"
+            ),
             Self::ClosedFolder { .. } => "use a folder for temporary files that all may enter: `TMPDIR=/tmp`".into(),
             Self::Command { program, .. } => format!("see whether it is there: `command -v {program}`"),
             Self::Failed { .. } | Self::Silent { .. } | Self::Refused { .. } | Self::Io { .. } => return None,

@@ -1,7 +1,10 @@
 //! One project, compiled by dbt 1.6, 1.7, 1.11 and a prerelease of 2.0. The files in `manifests/` are what they wrote,
 //! without the fields that nothing reads.
 
+use std::path::Path;
+
 use pgtrickle_ci::{
+    dbt::ManifestFile,
     model::{Relation, Setting},
     project::{Error, Project, Reading},
 };
@@ -99,5 +102,22 @@ fn a_model_that_was_not_compiled_is_never_an_empty_query() {
             "select 'extra/models/from_package.sql'",
             "{dbt}"
         );
+    }
+}
+
+/// What dbt 1.12 and a prerelease of 2.0 wrote of a project with every section filled: owners that are lists, numbers that
+/// JSON does not have, metrics, functions. Most macros are left out.
+#[test]
+fn a_manifest_with_every_section_filled_is_read() {
+    for file in ["dbt-1.12.filled.json", "dbt-2.0a4.filled.json"] {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/manifests").join(file);
+        let manifest = ManifestFile::open(&file).unwrap();
+        assert!(manifest.project().is_ok(), "{}", file.display());
+        let readers = manifest.graph().unwrap().readers("model.shop.totals").exposures;
+        let exposures: Vec<_> = readers.iter().map(|e| (e.name.as_str(), e.owner.as_deref())).collect();
+        assert_eq!(exposures, [("board", Some("Ann"))], "{}", file.display());
+        let sources = manifest.declared_sources().unwrap();
+        assert_eq!(sources[&Relation::new("raw", "orders")].columns.len(), 2);
+        assert_eq!(manifest.exact_names().unwrap().len(), 5, "{}", file.display());
     }
 }

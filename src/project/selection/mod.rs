@@ -140,7 +140,7 @@ impl Intersection {
 }
 
 fn read<'a>((file, bytes): (&str, &'a [u8])) -> Result<Nodes<'a>, Error> {
-    serde_json::from_slice(bytes).map_err(|source| Error::NotJson { file: file.to_owned(), source })
+    super::from_json(file, bytes)
 }
 
 /// A part of a manifest; nothing where it is missing or of another shape.

@@ -1,0 +1,172 @@
+//! The gate works on the target that dbt works on, as the role that dbt works as, and whatever the shell says.
+
+use std::{fs, path::Path, process::Command};
+
+use serde_json::{Value, json};
+
+use crate::support::{Database, DbtProject, Ran, manifest, model, pgtrickle_ci};
+
+/// One database for each target: on a port on which no server is.
+fn profiles(prefix: &str) -> String {
+    let output = |name: &str| {
+        json!({"type": "postgres", "host": "127.0.0.1", "port": 1, "user": "u", "password": "p", "schema": "s",
+            "dbname": format!("{prefix}_{name}"), "retries": 0})
+    };
+    let profile = |name: &str| {
+        json!({"target": "{{ env_var('SHOP_TARGET', 'dev') }}",
+            "outputs": {"dev": output(&format!("{name}_dev")), "prod": output(&format!("{name}_prod"))}})
+    };
+    json!({"shop": profile("shop"), "other": profile("other")}).to_string()
+}
+
+/// A case: the folder that it starts in, the environment, our arguments, dbt's, and the target with what chose it.
+struct Case<'a> {
+    from: &'a str,
+    env: &'a [(&'a str, &'a str)],
+    arguments: &'a [&'a str],
+    want: &'a str,
+}
+
+fn case<'a>(
+    from: &'a str,
+    env: &'a [(&'a str, &'a str)],
+    arguments: &'a [&'a str],
+    want: &'a str,
+) -> Case<'a> {
+    Case { from, env, arguments, want }
+}
+
+#[test]
+fn the_target_is_dbts_and_the_report_says_what_chose_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |file: &str, text: &str| {
+        let file = dir.path().join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    };
+    write("home/.dbt/profiles.yml", &profiles("home"));
+    write("named/profiles.yml", &profiles("named"));
+    write("shop/profiles.yml", &profiles("here"));
+    write("shop/dbt_project.yml", "name: shop\nprofile: \"{{ env_var('SHOP_PROFILE', 'shop') }}\"\n");
+    write("shop/models/.keep", "");
+
+    let named = [("DBT_PROFILES_DIR", "../named"), ("DBT_TARGET", "prod")];
+    for case in [
+        case("shop", &[], &[], "here_shop_dev dev (from profiles.yml)"),
+        case("shop", &[("SHOP_TARGET", "prod")], &[], "here_shop_prod prod (from profiles.yml)"),
+        case("shop", &[("DBT_TARGET", "prod")], &[], "here_shop_prod prod (from DBT_TARGET)"),
+        case("shop", &[("DBT_TARGET", "")], &[], "here_shop_dev dev (from profiles.yml)"),
+        case("shop", &[("DBT_ENGINE_TARGET", "prod")], &[], "here_shop_prod prod (from DBT_ENGINE_TARGET)"),
+        case(
+            "shop",
+            &[("DBT_TARGET", "prod")],
+            &["--target", "dev"],
+            "here_shop_dev dev (from --target or PGTRICKLE_CI_TARGET)",
+        ),
+        case("shop", &[("DBT_PROFILE", "other")], &[], "here_other_dev dev (from profiles.yml)"),
+        case("shop", &[("SHOP_PROFILE", "other")], &[], "here_other_dev dev (from profiles.yml)"),
+        case(
+            "shop",
+            &[("DBT_PROFILE", "other")],
+            &["--profile", "shop"],
+            "here_shop_dev dev (from profiles.yml)",
+        ),
+        case("shop", &named, &[], "named_shop_prod prod (from DBT_TARGET)"),
+        case("shop/models", &[], &[], "home_shop_dev dev (from profiles.yml)"),
+        case(".", &[("DBT_PROJECT_DIR", "shop")], &[], "home_shop_dev dev (from profiles.yml)"),
+        case(".", &[], &["--project-dir", "shop"], "home_shop_dev dev (from profiles.yml)"),
+        case("shop", &[("DBT_TARGET", "nope")], &[], "error"),
+        case("shop", &[("DBT_PROFILE", "nope")], &[], "error"),
+        case("shop", &[], &["--profiles-dir", "../nowhere"], "error"),
+    ] {
+        let Case { from, env, arguments, want } = case;
+        let place = dir.path().join(from);
+        let with = |command: &mut Command| {
+            command.current_dir(&place).env("HOME", dir.path().join("home")).envs(env.iter().copied());
+        };
+        let mut gate = pgtrickle_ci();
+        with(gate.args(["check", "--json", "-"]).args(arguments));
+        assert_eq!(ours(&Ran::of(&mut gate)), want, "{env:?} {arguments:?} in {from}");
+
+        let mut dbt = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/dbt"));
+        dbt.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("DBT_USE_COLORS", "false");
+        dbt.env("DBT_SEND_ANONYMOUS_USAGE_STATS", "false").env("DBT_LOG_PATH", dir.path().join("logs"));
+        with(dbt.arg("debug").args(arguments));
+        let said = Ran::of(&mut dbt).stdout;
+        let database = said.lines().find_map(|line| Some(line.split_once("database: ")?.1.trim().to_owned()));
+        let want = want.split(' ').next().unwrap();
+        assert_eq!(database.unwrap_or_else(|| "error".into()), want, "dbt: {env:?} {arguments:?}\n{said}");
+    }
+
+    let both = [("DBT_TARGET", "dev"), ("DBT_ENGINE_TARGET", "prod")];
+    let mut gate = pgtrickle_ci();
+    Ran::of(gate.arg("check").current_dir(dir.path().join("shop")).envs(both))
+        .expect_error("DBT_ENGINE_TARGET and DBT_TARGET differ", "unset one of");
+    let mut gate = pgtrickle_ci();
+    let gate = gate.arg("check").env("HOME", "/nowhere").current_dir(dir.path());
+    Ran::of(gate.args(["--project-dir", "shop"]))
+        .expect_error("`shop/profiles.yml` is none of these places", "--profiles-dir shop");
+}
+
+/// The database and the target of a check that met no server.
+fn ours(ran: &Ran) -> String {
+    assert_eq!(ran.code, Some(2), "{}\n{}", ran.stdout, ran.stderr);
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap_or_default();
+    match (report["target"].as_str(), report["dbt_target"].as_str()) {
+        (Some(server), Some(target)) => format!("{} {target}", server.rsplit_once('/').unwrap().1),
+        _ => "error".into(),
+    }
+}
+
+#[test]
+fn what_apply_makes_belongs_to_the_profiles_role() {
+    let database = Database::new();
+    let role = format!("owner of {}", database.endpoint.database);
+    database.run(&format!("create role \"{role}\" superuser"));
+    database.run("create table orders (id int primary key, a int)");
+    let dir = tempfile::tempdir().unwrap();
+    let endpoint = &database.endpoint;
+    let output = json!({"type": "postgres", "host": endpoint.host, "port": endpoint.port, "user": endpoint.user,
+        "password": endpoint.password.reveal(), "dbname": endpoint.database, "schema": "public",
+        "role": format!("\"{role}\"")});
+    let profiles = json!({"shop": {"target": "dev", "outputs": {"dev": output}}});
+    fs::write(dir.path().join("profiles.yml"), profiles.to_string()).unwrap();
+    fs::write(dir.path().join("dbt_project.yml"), "name: shop\nprofile: shop\n").unwrap();
+    let query = "select id, a from public.orders";
+    let wanted = manifest(dir.path(), "m.json", [model("t", query, &json!({"schedule": "1h"}))]);
+    Ran::of(pgtrickle_ci().args(["apply", "--manifest"]).arg(wanted).current_dir(dir.path())).expect(0);
+    let owner = "select pg_get_userbyid(relowner) from pg_class where oid = 'public.t'::regclass";
+    assert_eq!(database.value(owner).as_deref(), Some(role.as_str()));
+    database.run(&format!("select pgtrickle.drop_stream_table('public.t'); drop owned by \"{role}\" cascade; drop role \"{role}\""));
+}
+
+#[test]
+fn a_shell_that_leads_elsewhere_changes_nothing_for_dbt() {
+    let project = DbtProject::new();
+    project.write(
+        "dbt_project.yml",
+        "name: shop\nversion: '1.0'\nprofile: shop\nflags: {write_json: false, log_format: json}\n",
+    );
+    project.stream_table("totals", "{'schedule': '1h'}", "select 1 as id");
+    let mut gate = pgtrickle_ci();
+    gate.args(["run", "--engine", "emulator", "--budget", "1s"]).current_dir(project.path());
+    for (name, value) in [
+        ("PGHOSTADDR", "192.0.2.1"),
+        ("PGSERVICE", "nowhere"),
+        ("PGOPTIONS", "-c no_such_setting=1 -c nonsense"),
+        ("PGSSLMODE", "verify-full"),
+        ("PGREQUIREAUTH", "none"),
+        ("PGCHANNELBINDING", "require"),
+        ("DBT_WRITE_JSON", "false"),
+        ("DBT_ENGINE_WRITE_JSON", "false"),
+        ("DBT_ENGINE_TARGET_PATH", "/nowhere"),
+        ("DBT_EMPTY", "true"),
+        ("DBT_DEFER", "true"),
+        ("DBT_RESOURCE_TYPES", "seed"),
+        ("DBT_LOG_FORMAT", "json"),
+    ] {
+        gate.env(name, value);
+    }
+    Ran::of(&mut gate).expect(0);
+    assert!(!project.path().join("target").exists());
+}
