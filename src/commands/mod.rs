@@ -131,6 +131,7 @@ async fn reported(
     report.strict = config.is_strict(reports);
     report.commit = config.commit();
     report.leg = config.leg();
+    report.invocation = Some(config.invocation.clone());
     report.selection = selection::shown(selection);
     let started = Instant::now();
     // The losing side is dropped, and with it whatever it had started.

@@ -210,7 +210,7 @@ async fn enterprise_has_its_api_elsewhere() {
     let requests = hub.requests(&["POST"]);
     assert_eq!(requests, ["POST /api/graphql", "POST /api/v3/repos/octo-org/shop/issues/42/comments"]);
     hub.without_graphql();
-    assert_eq!(post(&client, 42, &marker(2), "red").await.unwrap().what, What::Unchanged);
+    assert_eq!(post(&client, 42, &marker(1), red).await.unwrap().what, What::Unchanged);
     assert!(hub.requests(&["GET"]).contains(&"GET /api/v3/user".to_owned()));
 }
 

@@ -53,7 +53,7 @@ async fn issues_are_opened_changed_and_closed_as_described() {
 async fn pull_requests_are_looked_for_as_described() {
     let example = "6dcb09b5b57875f334f61aebed695e2e4193db5e";
     for subject in [Subject::Commit, Subject::Branch("octocat:new-topic".into())] {
-        let event = Event { subject, commit: Some(example.into()), from_fork: false };
+        let event = Event { subject, commit: Some(example.into()), from_fork: false, run: None };
         assert_eq!(client().pull_request(&event).await.unwrap(), Some(1347));
     }
 }
