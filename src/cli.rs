@@ -1,12 +1,14 @@
 //! What can be typed. Nothing here decides anything: [`crate::config`] does.
 
+mod invocation;
+
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 /// The gate for dbt projects with stream tables (pg_trickle on PostgreSQL 18).
 #[derive(Debug, Parser)]
@@ -23,6 +25,16 @@ pub struct Cli {
     pub command: Command,
     #[command(flatten)]
     pub global: GlobalArgs,
+}
+
+impl Cli {
+    /// Reads what was typed, or ends the program with what is wrong with it.
+    pub fn read() -> Self {
+        let matches = Self::command().get_matches();
+        let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        cli.global.invocation = invocation::shown(Self::command(), &matches);
+        cli
+    }
 }
 
 /// The subcommands.
@@ -72,6 +84,8 @@ pub struct GlobalArgs {
     /// Show dbt's output and where each setting comes from
     #[arg(short, long, global = true, env = "PGTRICKLE_CI_VERBOSE", hide_env = true)]
     pub verbose: bool,
+    #[arg(skip)]
+    pub invocation: String,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -107,6 +107,8 @@ impl Error {
 pub struct Config {
     /// How to speak.
     pub ui: Ui,
+    /// The command with its flags, as a report may show it.
+    pub invocation: String,
     /// The configuration file's contents, where there is one.
     pub file: File,
     /// Where the configuration file lies: what it names is relative to it.
@@ -217,7 +219,8 @@ impl Config {
             Err(source) => return Err(Error::Unreadable { file: path, source }),
         };
         let file_dir = path.parent().map(Path::to_owned).unwrap_or_default();
-        Ok(Self { ui, file, file_dir, environment, vars: None })
+        let invocation = global.invocation.clone();
+        Ok(Self { ui, invocation, file, file_dir, environment, vars: None })
     }
 
     /// The server that the user named: by URL, by dbt profile, or by libpq's variables.
@@ -523,6 +526,13 @@ impl Config {
     /// The file behind a variable of the runner, as `GITHUB_OUTPUT`.
     pub fn runner_file(&self, variable: &str) -> Option<PathBuf> {
         self.environment.get(variable).map(PathBuf::from)
+    }
+
+    /// How many example rows of each kind a rehearsal shows. Where the sources are those of another server, which may be
+    /// real data, there are none unless the configuration asks for them.
+    pub fn examples(&self, sources: &cli::SourceArgs) -> u32 {
+        let default = if sources.sources_from.is_some() { 0 } else { 3 };
+        self.file.rehearsal.examples.unwrap_or(default)
     }
 
     /// When to post a comment.

@@ -135,6 +135,7 @@ async fn reported(
     report.strict = config.is_strict(reports);
     report.commit = config.commit();
     report.leg = config.leg();
+    report.invocation = Some(config.invocation.clone());
     report.selection = selection::shown(selection);
     let started = Instant::now();
     let mut signals = signals::Signals::listen();

@@ -112,6 +112,10 @@ pub(super) struct Rehearsing<'a> {
     after: Vec<Deployed>,
     left: Plan,
     watch: Watch,
+    /// How many example rows are shown.
+    examples: u32,
+    /// The share of changed rows that is a warning, in percent.
+    rows_changed_over: Option<f64>,
 }
 
 impl<'a> Rehearsing<'a> {
@@ -130,7 +134,16 @@ impl<'a> Rehearsing<'a> {
         let watcher = Client::connect(client.endpoint(), Config::limits(&args.server)).await?;
         config.ui.say(&format!("deploying the project on top of {base}"));
         let watch = Watch::start(watcher, names);
-        Ok(Self { client, base, before, after: Vec::new(), left: Plan::default(), watch })
+        Ok(Self {
+            client,
+            base,
+            before,
+            after: Vec::new(),
+            left: Plan::default(),
+            watch,
+            examples: config.examples(&args.sources),
+            rows_changed_over: config.file.rehearsal.rows_changed_over,
+        })
     }
 
     /// Looks right behind the deployment, and whether there is something left to do.
@@ -166,10 +179,13 @@ impl<'a> Rehearsing<'a> {
             }
         }
         let names: Vec<Relation> = tables.iter().map(|table| table.relation.clone()).collect();
-        match self.client.compare_rows(&names, &self.before, &now).await {
+        match self.client.compare_rows(&names, &self.before, &now, self.examples).await {
             Ok(contents) => {
                 for (table, contents) in tables.iter_mut().zip(contents) {
                     table.contents = Some(contents);
+                    if let Some(most) = self.rows_changed_over {
+                        table.limit_changes(most);
+                    }
                 }
             }
             Err(pg::Error::Server { message, .. }) => {

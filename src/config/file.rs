@@ -36,8 +36,21 @@ pub struct File {
     pub checks: ChecksSection,
     /// Whether the tables hold what their queries give.
     pub verify: VerifySection,
+    /// What a rehearsal shows, and what it warns of.
+    pub rehearsal: RehearsalSection,
     /// The comment of a pull request.
     pub comment: CommentSection,
+}
+
+/// `rehearsal:`
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+#[serde(default)]
+pub struct RehearsalSection {
+    /// How many example rows of each kind (added, removed, changed) a report shows.
+    pub examples: Option<u32>,
+    /// The share of a table's rows, in percent, above which differing rows are a warning.
+    #[serde(deserialize_with = "percent")]
+    pub rows_changed_over: Option<f64>,
 }
 
 /// `comment:`
@@ -157,6 +170,18 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duratio
         .map_err(|error| serde::de::Error::custom(format!("`{text}`: {error}")))
 }
 
+/// `5%`
+fn percent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+    match number.filter(|number| (0.0..=100.0).contains(number)) {
+        Some(number) => Ok(Some(number)),
+        None => {
+            Err(serde::de::Error::custom(format!("`{text}` is not a share between 0% and 100%, as `5%`")))
+        }
+    }
+}
+
 fn durations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Duration>, D::Error> {
     let texts = BTreeMap::<String, String>::deserialize(deserializer)?;
     let read = |(name, text): (String, String)| match humantime::parse_duration(&text) {
@@ -167,8 +192,22 @@ fn durations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Stri
 }
 
 /// The keys that each mapping of the file may have. Below those that are not listed anything may stand.
-const KEYS: [(&str, &[&str]); 9] = [
-    ("", &["version", "allow_empty", "fixtures", "plan", "wait", "freshness", "checks", "verify", "comment"]),
+const KEYS: [(&str, &[&str]); 10] = [
+    (
+        "",
+        &[
+            "version",
+            "allow_empty",
+            "fixtures",
+            "plan",
+            "wait",
+            "freshness",
+            "checks",
+            "verify",
+            "rehearsal",
+            "comment",
+        ],
+    ),
     ("plan", &["allow_drop", "allow_recreate"]),
     ("wait", &["timeout", "models"]),
     ("freshness", &["warn_after", "error_after"]),
@@ -176,6 +215,7 @@ const KEYS: [(&str, &[&str]); 9] = [
     ("freshness.error_after", &["count", "period"]),
     ("checks", &["fail_on", "fail_on_fallback", "silence"]),
     ("verify", &["budget", "seed", "float_tolerance", "skip"]),
+    ("rehearsal", &["examples", "rows_changed_over"]),
     ("comment", &["key", "when"]),
 ];
 
@@ -246,7 +286,7 @@ mod tests {
         let text = "version: 1\nallow_empty: true\nfixtures: [ci/sources.sql]\nplan: {allow_drop: [a], allow_recreate: [all]}\nwait: {timeout: 90s, models: {slow: 10m}}\n\
                     freshness: {warn_after: {count: 10, period: minute}, error_after: {count: 1, period: hour}}\nverify: {budget: 5s, seed: 7, float_tolerance: 1e-6, skip: [s.t]}\n\
                     checks: {fail_on: warn, fail_on_fallback: true, silence: [{hazard: search-path, model: \"marts.*\", reason: one schema}]}\n\
-                    comment: {key: staging, when: always}\n";
+                    rehearsal: {examples: 5, rows_changed_over: 2.5%}\ncomment: {key: staging, when: always}\n";
         let file = parse(text).unwrap();
         assert!(file.allow_empty);
         assert_eq!(file.fixtures, [PathBuf::from("ci/sources.sql")]);
@@ -258,6 +298,7 @@ mod tests {
         assert_eq!((file.verify.seed, file.verify.float_tolerance), (Some(7), Some(1e-6)));
         assert_eq!((file.verify.budget, &file.verify.skip[0][..]), (Some(Duration::from_secs(5)), "s.t"));
         assert_eq!(Silence::from(&file.checks.silence[0]).reason, "one schema");
+        assert_eq!((file.rehearsal.examples, file.rehearsal.rows_changed_over), (Some(5), Some(2.5)));
         assert_eq!((file.comment.key.as_deref(), file.comment.when), (Some("staging"), Some(When::Always)));
         for key in known_keys() {
             assert!(key.rsplit('.').all(|part| text.contains(part)), "{key} is not tried here");
@@ -283,6 +324,9 @@ mod tests {
         assert!(matches!(parse("version: 7\n").unwrap_err(), Error::Wrong { .. }));
         for text in [
             "wait:\n  timeout: soon\n",
+            "rehearsal:\n  rows_changed_over: 5\n",
+            "rehearsal:\n  rows_changed_over: 101%\n",
+            "rehearsal:\n  examples: -1\n",
             "plan:\n  allow_drop: {a: 1}\n",
             "checks: [\n",
             "checks:\n  silence: [{hazard: sarch-path, model: a, reason: b}]\n",

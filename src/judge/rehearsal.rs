@@ -37,6 +37,8 @@ pub struct Rehearsed {
     pub reasons: Vec<String>,
     /// Everything that is not as planned, a sentence each.
     pub surprises: Vec<String>,
+    /// What is as planned and worth a look all the same, a sentence each.
+    pub warnings: Vec<String>,
     /// How long nobody could read its rows: it was locked, missing or not filled.
     pub without_rows: Duration,
     /// Its columns before, without the engine's own; none where it was not there.
@@ -88,7 +90,7 @@ pub struct Difference {
     pub removed: u64,
     /// Rows of the same key with other values.
     pub changed: u64,
-    /// Three of each.
+    /// A few of each.
     pub examples: Vec<Example>,
 }
 
@@ -139,6 +141,7 @@ fn table(step: &Step, before: &Catalog<'_>, after: &Catalog<'_>, seen: &Seen<'_>
         observed: Happening::observed(was, is),
         reasons,
         surprises: Vec::new(),
+        warnings: Vec::new(),
         without_rows: seen.without_rows.get(&step.relation).copied().unwrap_or_default(),
         columns_before: was.map(visible).unwrap_or_default(),
         columns_after: is.map(visible).unwrap_or_default(),
@@ -215,6 +218,24 @@ impl Rehearsed {
             && self.contents.as_ref().is_some_and(is_same)
     }
 
+    /// Whether its rows are others than before.
+    pub fn has_other_rows(&self) -> bool {
+        let difference = self.contents.as_ref().and_then(|contents| contents.difference.as_ref());
+        difference.is_some_and(|difference| !difference.is_none())
+    }
+
+    /// Warns where the rows that differ are more than this share of those before, in percent.
+    pub fn limit_changes(&mut self, most: f64) {
+        let share = self.contents.as_ref().and_then(Contents::share_changed);
+        if let Some(share) = share.filter(|share| *share > most) {
+            // Rounded up, so that it never reads as the limit itself.
+            let share = (share * 10.0).ceil() / 10.0;
+            self.warnings.push(format!(
+                "{share}% of its rows differ, more than the {most}% of rehearsal.rows_changed_over"
+            ));
+        }
+    }
+
     fn find_surprises(&self, step: &Step, left: &Plan) -> Vec<String> {
         let mut surprises = Vec::new();
         if self.planned != self.observed {
@@ -251,7 +272,9 @@ impl Rehearsed {
         let (verdict, message) = if let Some(contents) = &self.contents {
             let rows = contents.sentence().map(|rows| format!("; rows: {rows}")).unwrap_or_default();
             if self.surprises.is_empty() {
-                (Verdict::Passed, format!("as planned: {}{rows}", self.observed.words()))
+                let warnings: String = self.warnings.iter().map(|warning| format!("; {warning}")).collect();
+                let verdict = if warnings.is_empty() { Verdict::Passed } else { Verdict::Warned };
+                (verdict, format!("as planned: {}{rows}{warnings}", self.observed.words()))
             } else {
                 (Verdict::Failed, format!("not as planned: {}{rows}", self.surprises.join("; ")))
             }
@@ -263,6 +286,17 @@ impl Rehearsed {
 }
 
 impl Contents {
+    /// How many rows differ, in percent of those before; all of them where there were none.
+    fn share_changed(&self) -> Option<f64> {
+        let number = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+        let difference = self.difference.as_ref().filter(|difference| !difference.is_none())?;
+        let differing = difference.added + difference.removed + difference.changed;
+        match self.before? {
+            0 => Some(100.0),
+            before => Some(100.0 * number(differing) / number(before)),
+        }
+    }
+
     /// The numbers of rows, and how many differ.
     pub fn sentence(&self) -> Option<String> {
         Some(match (self.before, self.after) {
@@ -450,6 +484,41 @@ mod tests {
         assert_eq!(
             told(step(altered(), added), table(&["a"]), table(&["a", "c"]), Change::Keep),
             ["planned columns that are not there: b int4", "columns that were not planned: c int4"]
+        );
+    }
+
+    /// The verdict and the message for that many rows before and that many that differ, with a limit of 5%.
+    fn judged(before: u64, changed: u64) -> (Verdict, String) {
+        let difference = Some(Difference { changed, ..Difference::default() });
+        let contents = Contents { before: Some(before), after: Some(before), difference };
+        let mut table = Rehearsed {
+            relation: Relation::new("s", "t"),
+            origin: None,
+            planned: Happening::Kept,
+            observed: Happening::Kept,
+            reasons: Vec::new(),
+            surprises: Vec::new(),
+            warnings: Vec::new(),
+            without_rows: Duration::ZERO,
+            columns_before: Vec::new(),
+            columns_after: Vec::new(),
+            contents: Some(contents),
+        };
+        table.limit_changes(5.0);
+        let outcome = table.outcome();
+        (outcome.verdict, outcome.message)
+    }
+
+    #[test]
+    fn more_changed_rows_than_the_limit_are_a_warning() {
+        assert_eq!(judged(100, 5).0, Verdict::Passed);
+        assert_eq!(judged(0, 0).0, Verdict::Passed);
+        assert_eq!(judged(0, 1).0, Verdict::Warned);
+        let (verdict, message) = judged(10_000, 501);
+        assert_eq!(verdict, Verdict::Warned);
+        assert!(
+            message.ends_with("; 5.1% of its rows differ, more than the 5% of rehearsal.rows_changed_over"),
+            "{message}"
         );
     }
 

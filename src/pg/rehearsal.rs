@@ -14,8 +14,6 @@ use crate::{
 const COPIES: &str = "pgtrickle_ci_base";
 /// How many of the first columns are tried as what tells rows apart.
 const LONGEST_KEY: usize = 4;
-/// How many rows of each sort are shown.
-const EXAMPLES: usize = 3;
 
 impl Client {
     /// The stream tables whose rows anybody could read at this moment.
@@ -47,13 +45,14 @@ impl Client {
         self.run_script(&script).await
     }
 
-    /// Compares the copies of `before` with the tables of `after`, for each of these names. It is asked in one message,
-    /// however many there are.
+    /// Compares the copies of `before` with the tables of `after`, for each of these names, and brings up to `examples`
+    /// rows of each kind of difference. It is asked in one message, however many there are.
     pub async fn compare_rows(
         &self,
         names: &[Relation],
         before: &[Deployed],
         after: &[Deployed],
+        examples: u32,
     ) -> Result<Vec<Contents>, Error> {
         const DOING: &str = "comparing the rows with those of the base";
         let find = |tables: &[Deployed], name: &Relation| {
@@ -64,7 +63,7 @@ impl Client {
             let (was, is) = (find(before, name), find(after, name).map(|at| &after[at]));
             script.push_str(";\n");
             script.push_str(&match (was, is) {
-                (Some(was), Some(is)) => difference(&before[was], was, is),
+                (Some(was), Some(is)) => difference(&before[was], was, is, examples),
                 (was, is) => counts(was, is),
             });
         }
@@ -109,7 +108,7 @@ fn counts(was: Option<usize>, is: Option<&Deployed>) -> String {
 
 /// How a table differs from its copy, in the columns that both have. What tells rows apart is the fewest of the first
 /// columns that no two rows of a side share: two rows that have it in common are one that changed.
-fn difference(before: &Deployed, was: usize, is: &Deployed) -> String {
+fn difference(before: &Deployed, was: usize, is: &Deployed, examples: u32) -> String {
     let common = |column: &&Column| visible(is).any(|there| there.name == column.name);
     let columns: Vec<&Column> = visible(before).filter(common).collect();
     let kept: Vec<&Column> =
@@ -149,7 +148,7 @@ select jsonb_build_object(
     'changed', (select count(*) from sorted where sort = 3),
     'examples', (
       select coalesce(jsonb_agg(jsonb_build_object('before', was, 'after', now) order by sort, nth), '[]')
-      from sorted where nth <= {EXAMPLES}
+      from sorted where nth <= {examples}
     )
   )
 )::text",

@@ -39,6 +39,9 @@ pub struct V1Report {
     pub tool: V1Tool,
     /// The subcommand, as `run` or `plan`.
     pub command: String,
+    /// The command with its flags; values that may be secret are `...`. Null where it is not known.
+    #[serde(default)]
+    pub invocation: Option<String>,
     /// `passed`, `failed` or `interrupted`.
     pub conclusion: String,
     /// Warnings count as failures.
@@ -290,6 +293,7 @@ impl From<&Report> for V1Report {
             schema_version: SCHEMA_VERSION,
             tool: V1Tool { name: env!("CARGO_PKG_NAME").into(), version: env!("CARGO_PKG_VERSION").into() },
             command: report.command.clone(),
+            invocation: report.invocation.clone(),
             conclusion: report.conclusion().into(),
             strict: report.strict,
             commit: report.commit.clone(),

@@ -214,11 +214,12 @@ fn place(report: &Report) -> Section {
 fn foot(report: &Report) -> String {
     let commit =
         report.commit.as_deref().map(|commit| format!("Commit {} · ", code(&text::clip(commit, 12))));
+    let command = report.invocation.clone().unwrap_or_else(|| format!("pgtrickle-ci {}", report.command));
     let tool = concat!("pgtrickle-ci ", env!("CARGO_PKG_VERSION"));
     format!(
-        "{}{tool} · again at a desk: {}\n",
+        "{}{tool} · reproduce locally: {}\n",
         commit.unwrap_or_default(),
-        code(&format!("pgtrickle-ci {}", report.command))
+        text::markdown_code(&text::clip(&command, LONGEST_TEXT))
     )
 }
 
@@ -231,10 +232,8 @@ fn changes(plan: &Plan) -> Section {
 
 fn change_row(step: &Step) -> String {
     let settings = words::settings(&step.change, "→");
-    let refused = step.refused.then(|| match words::permission(step) {
-        Some(flag) => format!("**refused**, needs {}", code(&flag)),
-        None => "**refused**".to_owned(),
-    });
+    // What to do about it stands with the problem.
+    let refused = step.refused.then(|| "**refused**".to_owned());
     let changes: Vec<_> = std::iter::once(step.change.words().to_owned())
         .chain(settings.into_iter().map(|(key, value)| format!("{}: {}", code(key), prose(&value))))
         .chain(words::facts(step).into_iter().map(|(word, fact)| format!("{word}: {}", prose(&fact))))
@@ -284,20 +283,20 @@ fn problem(outcome: &Outcome) -> String {
     entry
 }
 
-/// What happened to each table beside what was planned.
+/// What happened to each table beside what was planned: failures first, then the tables whose rows changed.
 fn rehearsal(rehearsal: &Rehearsal) -> Section {
-    let before = format!(
-        "Rehearsed on top of {}:\n\n| | Stream table | Planned | Observed | |\n|---|---|---|---|---|\n",
-        code(&rehearsal.base)
-    );
-    let (quiet, loud): (Vec<_>, Vec<_>) = rehearsal.tables.iter().partition(|table| table.is_quiet());
-    let mut rows: Vec<String> = loud.into_iter().map(rehearsed_row).collect();
-    if !quiet.is_empty() {
-        let others = words::count(quiet.len(), "other");
-        let kept = "kept, with the same rows".to_owned();
-        rows.push(row(&["✅".to_owned(), others, "the same".to_owned(), kept, String::new()]));
+    let (quiet, mut loud): (Vec<_>, Vec<_>) = rehearsal.tables.iter().partition(|table| table.is_quiet());
+    loud.sort_by_key(|table| (!table.outcome().verdict.is_bad(), !table.has_other_rows()));
+    let untouched = match quiet.len() {
+        0 => String::new(),
+        number => format!(" Untouched, with the same rows: {}.", words::count(number, "table")),
+    };
+    let head = format!("Rehearsed on top of {}.{untouched}\n\n", code(&rehearsal.base));
+    if loud.is_empty() {
+        return Section::new("rehearsed table", 2, String::new(), vec![head], "");
     }
-    Section::new("rehearsed table", 2, before, rows, "\n")
+    let before = head + "| | Stream table | Planned | Observed | |\n|---|---|---|---|---|\n";
+    Section::new("rehearsed table", 2, before, loud.into_iter().map(rehearsed_row).collect(), "\n")
 }
 
 fn rehearsed_row(table: &Rehearsed) -> String {
@@ -486,7 +485,7 @@ mod tests {
             let html = html(&body);
             assert_eq!(html.matches("<details>").count(), html.matches("</details>").count());
             assert!(body.starts_with("### ❌ pgtrickle-ci failed\n"));
-            assert!(html.ends_with("<code>pgtrickle-ci run</code></p>\n"), "{limit}");
+            assert!(html.trim_end().ends_with("--base-ref origin/main</code></p>"), "{limit}");
         }
     }
 

@@ -32,6 +32,8 @@ use crate::{
 pub struct Report {
     /// The subcommand.
     pub command: String,
+    /// The command with its flags as it may be shown to anybody, where that is known.
+    pub invocation: Option<String>,
     /// The commit that was looked at, where a workflow said it.
     pub commit: Option<String>,
     /// The job that made it, with its leg of a matrix, where a workflow said it.
@@ -108,6 +110,7 @@ impl Report {
     pub fn begin(command: impl Into<String>, started_at: OffsetDateTime) -> Self {
         Self {
             command: command.into(),
+            invocation: None,
             commit: None,
             leg: None,
             project: None,

@@ -86,6 +86,7 @@ fn report(document: V1Report) -> Result<Report, Unknown> {
     let started_at = OffsetDateTime::parse(&document.started_at, &Rfc3339)
         .map_err(|_| ("beginning", document.started_at.clone()))?;
     Ok(Report {
+        invocation: document.invocation,
         commit: document.commit,
         leg: document.leg,
         project: document.project,

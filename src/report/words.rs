@@ -82,6 +82,7 @@ pub(super) fn facts(step: &Step) -> Vec<(&'static str, String)> {
 /// What there is to say of a rehearsed table beside what happened to it: each a word and a sentence.
 pub(super) fn seen(table: &Rehearsed) -> Vec<(&'static str, String)> {
     let mut seen: Vec<_> = table.surprises.iter().map(|surprise| ("surprise", surprise.clone())).collect();
+    seen.extend(table.warnings.iter().map(|warning| ("warning", warning.clone())));
     seen.extend(table.reasons.iter().map(|reason| ("because", reason.clone())));
     let is_gap = table.without_rows > Duration::ZERO && table.observed != Happening::Dropped;
     if is_gap {

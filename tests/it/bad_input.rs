@@ -115,7 +115,7 @@ fn servers_that_cannot_be_used() {
     plan(&bare.url()).expect_error("does not have the extension pg_trickle", "CREATE EXTENSION pg_trickle");
     plan("postgresql://u:hunter22@127.0.0.1:1/d")
         .expect_error("cannot connect to 127.0.0.1:1/d", "pg_isready");
-    plan("mysql://u:hunter22@h/d").expect_error("the scheme is `mysql`", "postgresql://");
+    plan("mysql://u:hunter22@h/d").expect_error("begins with neither", "postgresql://");
     plan("postgresql://u@h/d?sslmode=maybe").expect_error("`maybe`", "postgresql://");
 
     let old = Database::new();

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::support::{DbtProject, Ran, commit, pgtrickle_ci};
+use crate::support::{Database, DbtProject, Ran, commit, pgtrickle_ci};
 
 fn rehearse(project: &DbtProject, more: &[&str]) -> (Ran, Value) {
     let json = project.path().join("report.json");
@@ -156,4 +156,37 @@ fn what_was_not_planned_fails() {
         json!(["planned: kept, and not filled again; observed: filled again in place"])
     );
     assert_eq!(outcomes(&report, "rehearsal", "failed").len(), 1);
+}
+
+/// Rows of another server may be real data: a report counts them and shows none.
+#[test]
+fn rows_of_another_server_are_counted_and_not_shown() {
+    let other = Database::without_extension();
+    other.run("create schema raw; create table raw.orders (id int primary key, card text)");
+    other.run("insert into raw.orders select n, 'secret ' || n from generate_series(1, 10) n");
+    let project = DbtProject::new();
+    project.write("models/sources.yml", "sources:\n  - name: raw\n    tables:\n      - name: orders\n");
+    let cards = |query: &str| {
+        let query = format!("select id, {query} as card from {{{{ source('raw', 'orders') }}}}");
+        project.stream_table("cards", "{'schedule': '1h'}", &query);
+    };
+    cards("card");
+    project.write("pgtrickle-ci.yml", "rehearsal: {rows_changed_over: 25%}\n");
+    commit(project.path());
+    cards("case when id > 7 then upper(card) else card end");
+
+    let markdown = project.path().join("comment.md");
+    let url = other.url();
+    let more = ["--sources-from", &url, "--fail-on", "warn", "--markdown", markdown.to_str().unwrap()];
+    let (ran, report) = rehearse(&project, &more);
+    ran.expect(1);
+    let difference = &table(&report, "cards")["contents"]["difference"];
+    assert_eq!((&difference["changed"], &difference["examples"]), (&json!(3), &json!([])));
+    let message = "marts.cards: as planned: filled again in place; rows: 10 -> 10, 3 changed; 30% of its rows differ, more than the 25% of rehearsal.rows_changed_over";
+    assert_eq!(outcomes(&report, "rehearsal", "warned"), [message]);
+    let comment = fs::read_to_string(markdown).unwrap();
+    let (_, rehearsal) = comment.split_once("Rehearsed on top of").unwrap();
+    assert!(!rehearsal.to_lowercase().contains("secret"), "{comment}");
+    assert!(comment.contains("--base-ref main --engine emulator --sources-from ... "), "{comment}");
+    assert!(!comment.contains(&url), "{comment}");
 }

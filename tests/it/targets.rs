@@ -54,7 +54,12 @@ impl Two {
     fn ran(&self, command: &str, target: &str, models: &[&str], more: &[&str]) -> Ran {
         let mut ran = pgtrickle_ci();
         ran.args([command, "--target", target, "--database-url", &self.database.url(), "--project-dir"]);
-        ran.arg(self.project.path()).arg("--manifest").arg(self.manifest(target, models)).args(more);
+        ran.arg(self.project.path())
+            .arg("--profiles-dir")
+            .arg(self.project.path())
+            .arg("--manifest")
+            .arg(self.manifest(target, models))
+            .args(more);
         Ran::of(&mut ran)
     }
 

@@ -7,8 +7,8 @@ use std::{
 
 use super::moving::{Moving, Transaction};
 use crate::{
-    judge::equality::{Comparable, Difference},
-    model::Relation,
+    judge::equality::{self, Comparable, Difference},
+    model::{Relation, Stage},
     mutate::{Mutator, Source},
     pg::{self, Client, Exclusive, Refreshed},
 };
@@ -54,17 +54,31 @@ impl Moving<'_> {
         Ok(())
     }
 
-    /// What is wrong before anything changed, a table at a time.
+    /// What is wrong before anything changed, a table at a time. Only one that differs is refreshed, which may lock its
+    /// readers out.
     async fn compare_first(&mut self, exclusive: &Exclusive, deadline: Instant) -> Result<(), pg::Error> {
-        let read: Vec<Relation> =
-            self.tables.iter().map(|deployed| deployed.table.relation.clone()).collect();
-        for relation in read {
+        let is_due = |table: &&Comparable| {
+            equality::not_comparable(table).is_none()
+                && self.wishes.terms.left_out(Stage::Verify, &table.relation).is_none()
+                && !self.read_from_log(&table.relation)
+        };
+        let due: Vec<Comparable> = self.comparables.values().filter(is_due).cloned().collect();
+        for table in due {
             if Instant::now() >= deadline {
                 break;
             }
-            let one = self.verifiable(BTreeSet::from([relation]));
-            self.transaction(exclusive, async |moving| moving.refresh_and_compare(&one, deadline).await)
-                .await?;
+            let compare = async |moving: &mut Self| match moving
+                .client
+                .compare_here(&table, moving.wishes.terms.tolerance)
+                .await
+            {
+                Ok(difference) if difference.is_none() => Ok(()),
+                Ok(_) | Err(pg::Error::Server { .. }) => {
+                    moving.refresh_and_compare(&BTreeSet::from([table.relation.clone()]), deadline).await
+                }
+                Err(lost) => Err(lost),
+            };
+            self.transaction(exclusive, compare).await?;
         }
         Ok(())
     }

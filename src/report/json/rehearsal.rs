@@ -32,6 +32,9 @@ pub struct V1Rehearsed {
     pub reasons: Vec<String>,
     /// Everything that is not as planned.
     pub surprises: Vec<String>,
+    /// What is as planned and worth a look all the same.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// How long nobody could read its rows.
     pub without_rows_ms: u64,
     /// Its columns before.
@@ -75,7 +78,7 @@ pub struct V1Difference {
     pub removed: u64,
     /// Rows of the same key with other values.
     pub changed: u64,
-    /// Three of each.
+    /// A few of each; none where they may not be shown.
     pub examples: Vec<V1Example>,
 }
 
@@ -105,6 +108,7 @@ impl From<&Rehearsed> for V1Rehearsed {
             observed: table.observed.name().into(),
             reasons: table.reasons.clone(),
             surprises: table.surprises.clone(),
+            warnings: table.warnings.clone(),
             without_rows_ms: milliseconds(table.without_rows),
             columns_before: table.columns_before.iter().map(V1Typed::from).collect(),
             columns_after: table.columns_after.iter().map(V1Typed::from).collect(),
@@ -162,6 +166,7 @@ impl V1Rehearsed {
             observed: happening(self.observed)?,
             reasons: self.reasons,
             surprises: self.surprises,
+            warnings: self.warnings,
             without_rows: Duration::from_millis(self.without_rows_ms),
             columns_before: columns(self.columns_before),
             columns_after: columns(self.columns_after),

@@ -1,0 +1,86 @@
+//! The command as a report may show it to anybody.
+
+use clap::{ArgAction, ArgMatches, Command, parser::ValueSource};
+
+use crate::report::text;
+
+/// Flags whose values may hold a password.
+const SECRET: [&str; 3] = ["database_url", "sources_from", "vars"];
+/// Flags that say where and how a report is shown, which is another matter at the next run.
+const SHOWING: [&str; 9] =
+    ["json", "junit", "markdown", "out", "findings", "color", "quiet", "verbose", "full"];
+
+/// `pgtrickle-ci`, the subcommand, and each flag that was typed or came from its variable, ready for a shell. Values that
+/// may be secret, and addresses, are `...`.
+pub(super) fn shown(mut command: Command, matches: &ArgMatches) -> String {
+    command.build();
+    let mut words = vec![command.get_name().to_owned()];
+    if let Some((name, matches)) = matches.subcommand() {
+        words.push(name.to_owned());
+        let command = command.find_subcommand(name);
+        for arg in command.into_iter().flat_map(Command::get_arguments) {
+            let id = arg.get_id().as_str();
+            let source = matches.value_source(id);
+            let is_given = matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable));
+            if !is_given || SHOWING.contains(&id) {
+                continue;
+            }
+            let flag = arg.get_long().map(|long| format!("--{long}"));
+            if matches!(arg.get_action(), ArgAction::SetTrue) {
+                words.extend(flag.filter(|_| matches.get_flag(id)));
+                continue;
+            }
+            for value in matches.get_raw(id).into_iter().flatten() {
+                let value = value.to_string_lossy();
+                let is_secret = SECRET.contains(&id) || value.contains("://");
+                words.extend(flag.clone());
+                words.push(if is_secret { "...".to_owned() } else { text::shell_word(&value) });
+            }
+        }
+    }
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    fn shown_for(words: &str) -> String {
+        let matches = Cli::command().try_get_matches_from(words.split(' ')).unwrap();
+        shown(Cli::command(), &matches)
+    }
+
+    #[test]
+    fn the_flags_that_were_used_are_named() {
+        for (typed, wanted) in [
+            ("pgtrickle-ci run", "pgtrickle-ci run"),
+            (
+                "pgtrickle-ci run --select a +b --exclude c --base-ref origin/main --sample 7 --sources-from x",
+                "pgtrickle-ci run --select a --select '+b' --exclude c --base-ref origin/main --sources-from ... --sample 7",
+            ),
+            (
+                "pgtrickle-ci --config ci.yml check --fail-on-fallback",
+                "pgtrickle-ci check --fail-on-fallback --config ci.yml",
+            ),
+            ("pgtrickle-ci plan --json r.json -q --allow-drop a;b", "pgtrickle-ci plan --allow-drop 'a;b'"),
+        ] {
+            assert_eq!(shown_for(typed), wanted);
+        }
+    }
+
+    #[test]
+    fn no_secret_and_no_address_is_shown() {
+        for typed in [
+            "pgtrickle-ci run --database-url postgresql://u:hunter2@h/d",
+            "pgtrickle-ci run --sources-from host=h,password=hunter2",
+            "pgtrickle-ci run --vars {key:hunter2}",
+            "pgtrickle-ci run --image https://hunter2@registry.example/image",
+        ] {
+            let shown = shown_for(typed);
+            assert!(!shown.contains("hunter2") && shown.ends_with(" ..."), "{shown}");
+        }
+    }
+}
