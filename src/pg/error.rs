@@ -61,6 +61,14 @@ pub enum Error {
         /// The database.
         endpoint: String,
     },
+    /// The role may not do what a plan takes.
+    #[error("the role `{user}` cannot carry out the plan, and nothing was changed; it lacks\n  {}", lacking.join("\n  "))]
+    Rights {
+        /// The role.
+        user: String,
+        /// Each right, and what it is about.
+        lacking: Vec<String>,
+    },
     /// The extension lacks what is needed.
     #[error("pg_trickle {version} is too old: its catalog has no {}", missing.join(", "))]
     TooOld {
@@ -132,6 +140,7 @@ impl Error {
             Self::RootCert { .. } => "give `sslrootcert` a file of PEM certificates".into(),
             Self::NoExtension { .. } => "create it: `psql -c 'CREATE EXTENSION pg_trickle'`".into(),
             Self::ReadOnly { .. } => "name the primary, or compare the tables as they are: `--static`".into(),
+            Self::Rights { .. } => "grant them, or apply the plan as the role that owns the stream tables".into(),
             Self::TooOld { .. } => "update it: `psql -c 'ALTER EXTENSION pg_trickle UPDATE'`".into(),
             Self::Server { message, .. } if message.code == "42501" => {
                 "grant it: `GRANT USAGE ON SCHEMA pgtrickle` and SELECT on its tables, and `pg_monitor`".into()

@@ -2,6 +2,7 @@
 
 mod declared;
 mod graph;
+mod intermediate;
 mod manifest;
 mod reading;
 mod selection;
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::{AgeLimits, Origin, Relation, StreamTable};
 pub use declared::{Declared, DeclaredColumn, declared};
 pub use graph::{Exposure, Graph, Readers};
+pub use intermediate::{Intermediate, remade};
 use manifest::{Manifest, Node};
 pub use reading::Reading;
 pub use selection::{Selection, Selector, exact_names};
@@ -40,8 +42,8 @@ pub struct Project {
     pub tests: BTreeMap<String, Origin>,
     /// Who reads whom.
     pub graph: Graph,
-    /// What the stream tables read that dbt makes anew at every run.
-    pub remade: BTreeMap<Relation, Vec<Relation>>,
+    /// What lies between the sources and the stream tables.
+    pub between: Vec<Intermediate>,
 }
 
 /// Why a manifest cannot be used.
