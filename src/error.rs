@@ -23,6 +23,8 @@ pub enum Error {
     #[error(transparent)]
     Plan(#[from] plan::Cycle),
     #[error(transparent)]
+    DbtNeeded(#[from] plan::dbt::DbtNeeded),
+    #[error(transparent)]
     Saved(#[from] plan::saved::Error),
     #[error(transparent)]
     Project(#[from] project::Error),
@@ -48,6 +50,7 @@ impl Error {
             Self::Output(error) => Some(error.hint()),
             Self::Pg(error) => error.hint(),
             Self::Plan(error) => Some(error.hint()),
+            Self::DbtNeeded(error) => Some(error.hint()),
             Self::Saved(error) => Some(error.hint()),
             Self::Project(error) => Some(error.hint()),
             Self::Refusal(error) => Some(error.hint()),

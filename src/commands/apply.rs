@@ -1,6 +1,6 @@
-//! `apply`: a plan is carried out, step by step, without dbt.
+//! `apply`: a plan is carried out without dbt, all of it or nothing.
 
-use std::{path::Path, time::Instant};
+use std::path::Path;
 
 use crate::{
     Error,
@@ -16,7 +16,7 @@ use crate::{
     model::{Outcome, Stage, Verdict},
     output::Ui,
     pg::{self, Client},
-    plan::{self, Action, saved::Saved},
+    plan::{self, Action, moved::Now, saved::Saved},
     report::Report,
 };
 
@@ -27,6 +27,9 @@ pub(super) async fn apply(config: &Config, args: &ApplyArgs, report: &mut Report
         None => fresh(config, args, report).await?,
     };
     let Some((client, actions)) = actions else { return Ok(Exit::Refused) };
+    if actions.is_empty() {
+        return Ok(Exit::Passed);
+    }
     report.outcomes.extend(carry_out(&client, &actions, config.ui).await);
     Ok(Exit::Passed)
 }
@@ -44,17 +47,28 @@ async fn saved(
     report.project = Some(saved.project.clone());
     let client = connect(&config.server(&args.server, &args.models.project)?, &args.server, report).await?;
     client.lock().await?;
-    let standing = client.standing(&[]).await?;
+    let mut standing = client.standing(&[]).await?;
     report.engine = Some((&standing.server).into());
-    saved.check(&name, &client.endpoint().to_string(), &standing.tables)?;
+    let now = Now {
+        server: client.endpoint().to_string(),
+        definitions: client.definitions(saved.views.iter().map(|view| &view.relation)).await?,
+        lost_views: client.lost_views(&saved.lost()).await?,
+        tables: std::mem::take(&mut standing.tables),
+    };
+    saved.check(&name, &now)?;
     let stopped = saved.stopped.iter();
     let stopped = stopped.map(|(table, why)| Outcome::new(Stage::Plan, table, Verdict::Failed, why));
     report.outcomes.extend(stopped);
     config.ui.say(&saved.summary);
-    Ok(saved.stopped.is_empty().then_some((client, saved.actions)))
+    if !saved.stopped.is_empty() {
+        return Ok(None);
+    }
+    plan::dbt::check(saved.needs_dbt)?;
+    client.check_rights(&saved.rights).await?;
+    Ok(Some((client, saved.actions)))
 }
 
-/// The actions of a plan that is made now, under the lock.
+/// The actions of a plan that is made now, under the lock. Nothing is begun that cannot be finished.
 async fn fresh(
     config: &Config,
     args: &ApplyArgs,
@@ -68,49 +82,59 @@ async fn fresh(
     let (plan, standing) = against(&client, &project, &policy).await?;
     let plan = plan.narrowed(selected.as_ref(), &project.tables);
     report.engine = Some((&standing.server).into());
-    let stops = plan.stop_outcomes();
+    report.outcomes.extend(plan.stop_outcomes());
+    let is_stopped = !plan.stopped_by().is_empty();
+    let without_dbt = plan.check_without_dbt();
     let actions = plan::actions(&plan, &project.tables, &standing.tables, &policy.owner);
+    let rights = plan.rights(&project.tables);
     report.plan = Some(plan);
-    if stops.is_empty() {
-        return Ok(Some((client, actions)));
+    if is_stopped {
+        return Ok(None);
     }
-    report.outcomes.extend(stops);
-    Ok(None)
+    without_dbt?;
+    client.check_rights(&rights).await?;
+    Ok(Some((client, actions)))
 }
 
-/// One after the other, each whole or not at all. What comes behind a failure is left alone.
+/// All of them in one transaction, or none.
 async fn carry_out(client: &Client, actions: &[Action], ui: Ui) -> Vec<Outcome> {
-    let mut outcomes = Vec::new();
-    let mut failed = None;
-    for (number, action) in actions.iter().enumerate() {
-        let outcome = |verdict, message: &str| {
-            Outcome::new(Stage::Deploy, &action.relation, verdict, message).about(action.origin.as_ref())
-        };
-        if let Some(failed) = &failed {
-            outcomes.push(outcome(Verdict::Skipped, &format!("not done: {failed} failed before")));
-            continue;
-        }
+    let statements: Vec<&[String]> = actions.iter().map(|action| action.statements.as_slice()).collect();
+    let tell = |number: usize| {
+        let action = &actions[number];
         ui.say(&format!("{}/{} {}: {}", number + 1, actions.len(), action.relation, action.does));
-        let started = Instant::now();
-        let done = client.carry_out(&action.statements).await;
-        outcomes.push(
-            match done {
-                Ok(()) => outcome(Verdict::Passed, &action.does),
-                Err(pg::Error::Server { message, .. }) => {
-                    failed = Some(action.relation.clone());
-                    let is_timeout = message.code == "57014";
-                    let hint = is_timeout.then(|| "give it more time: --statement-timeout 1h".to_owned());
-                    outcome(Verdict::Errored, &message.message)
-                        .with_details(message.details())
-                        .with_details(hint)
+    };
+    let outcome = |action: &Action, verdict, message: &str| {
+        Outcome::new(Stage::Deploy, &action.relation, verdict, message).about(action.origin.as_ref())
+    };
+    match client.carry_out(&statements, tell).await {
+        Ok(took) => {
+            let done = actions.iter().zip(took);
+            done.map(|(action, took)| outcome(action, Verdict::Passed, &action.does).taking(took)).collect()
+        }
+        Err((failed, error)) => {
+            let undone = format!("not changed: {} failed, and all was rolled back", actions[failed].relation);
+            let each = actions.iter().enumerate().map(|(number, action)| {
+                if number == failed {
+                    failure(outcome(action, Verdict::Errored, ""), &error)
+                } else {
+                    outcome(action, Verdict::Skipped, &undone)
                 }
-                Err(error) => {
-                    failed = Some(action.relation.clone());
-                    outcome(Verdict::Errored, &error.to_string())
-                }
-            }
-            .taking(started.elapsed()),
-        );
+            });
+            each.collect()
+        }
     }
-    outcomes
+}
+
+/// What the server said of the step that failed.
+fn failure(outcome: Outcome, error: &pg::Error) -> Outcome {
+    let pg::Error::Server { message, .. } = error else {
+        return Outcome { message: error.to_string(), ..outcome };
+    };
+    let hint = match message.code.as_str() {
+        "57014" => Some("give it more time: --statement-timeout 1h".to_owned()),
+        "55P03" => Some("another session holds a lock; wait longer for it: --lock-timeout 1m".to_owned()),
+        _ => None,
+    };
+    let outcome = Outcome { message: message.message.clone(), ..outcome };
+    outcome.with_details(message.details()).with_details(hint)
 }

@@ -16,9 +16,9 @@ use crate::{
     exit::Exit,
     model::{Deployed, Health, Mark, Owner, Relation, Storage},
     output,
-    pg::{Client, Standing},
+    pg::{Client, ServerMessage, Standing},
     plan::{self, Answers, Plan, Policy, Refusal, saved::Saved},
-    project::Project,
+    project::{Intermediate, Project},
     report::Report,
 };
 
@@ -38,12 +38,15 @@ pub(super) async fn plan(config: &Config, args: &PlanArgs, report: &mut Report) 
     let owner = owner(config, &args.models, &project)?;
     let plan = if let Some(base) = &base {
         report.target = Some(base.name.clone());
-        let (tables, notes) = before.map(|before| (before.tables, before.notes)).unwrap_or_default();
+        let before = before.unwrap_or_default();
+        let (tables, notes) = (before.tables, before.notes);
         // Whatever the schema: it is the same target's.
         let schemas = tables.iter().map(|deployed| deployed.table.relation.schema.clone());
         let owner = Owner { schemas: owner.schemas.into_iter().chain(schemas).collect(), ..owner };
         let policy = config.policy(&args.policy, owner);
-        let mut plan = Plan::between(&project.tables, &tables, &Answers::default(), &policy)?
+        let views = plan::views::between_projects(&before.between, &project.between, &project.tables);
+        let answers = Answers { views, ..Answers::default() };
+        let mut plan = Plan::between(&project.tables, &tables, &answers, &policy)?
             .with_readers(&project)
             .narrowed(selected.as_ref(), &project.tables);
         plan.notes.extend(notes);
@@ -56,8 +59,9 @@ pub(super) async fn plan(config: &Config, args: &PlanArgs, report: &mut Report) 
         let plan = plan.narrowed(selected.as_ref(), &project.tables);
         report.engine = Some((&standing.server).into());
         if let Some(file) = &args.out {
+            let server = client.endpoint().to_string();
             let saved =
-                Saved::new(&project, &policy.owner, client.endpoint().to_string(), &standing.tables, &plan);
+                Saved::new(&project, &policy.owner, server, (&standing.tables, &standing.between), &plan);
             output::to_file(file, &saved.to_text())?;
             config.ui.say(&format!("wrote {}", file.display()));
         }
@@ -70,10 +74,12 @@ pub(super) async fn plan(config: &Config, args: &PlanArgs, report: &mut Report) 
 }
 
 /// An earlier state of a project, as it would stand in a server that it had just been deployed to.
+#[derive(Default)]
 pub(super) struct Before {
     pub(super) file: PathBuf,
     pub(super) project: String,
     tables: Vec<Deployed>,
+    between: Vec<Intermediate>,
     /// Why some of its models have no table.
     notes: Vec<String>,
 }
@@ -85,38 +91,38 @@ impl Before {
         Ok(Self {
             file: file.to_owned(),
             project: project.name.clone(),
+            between: project.between.clone(),
             notes: wrong.into_iter().map(note).collect(),
             tables: as_deployed(project),
         })
     }
 }
 
-/// Compares the project with what a server has, and asks it for the columns that decide what happens.
+/// Compares the project with what a server has, and asks it for the views, columns and costs that decide what happens.
 pub(super) async fn against(
     client: &Client,
     project: &Project,
     policy: &Policy,
 ) -> Result<(Plan, Standing), Error> {
     let wanted: Vec<Relation> = project.tables.iter().map(|table| table.relation.clone()).collect();
-    let standing = client.standing(&wanted).await?;
-    let questions = plan::questions(&project.tables, &standing.tables);
-    let queries: Vec<String> = questions.iter().map(|question| question.sql.clone()).collect();
+    let mut standing = client.standing(&wanted).await?;
+    standing.between = client.between(&project.between).await?;
     let mut answers = Answers {
         unseen: standing.server.unseen(),
         occupied: standing.occupied.clone(),
-        ..Answers::default()
+        ..Answers::of_views(project, &standing.between)
     };
+    let questions = plan::questions(project, &standing.tables, &answers.views);
+    let queries: Vec<String> = questions.iter().map(|question| question.sql.clone()).collect();
     for (question, answer) in questions.into_iter().zip(client.describe(&queries).await?) {
-        match answer {
-            Ok(columns) => drop(answers.columns.insert(question.relation, columns)),
-            Err(said) => {
-                let refusal = Refusal { code: said.code, message: said.message };
-                answers.refusals.insert(question.relation, refusal);
-            }
-        }
+        let refusal = |said: ServerMessage| Refusal { code: said.code, message: said.message };
+        answers.note(project, question.relation, answer.map_err(refusal));
     }
     let plan = Plan::between(&project.tables, &standing.tables, &answers, policy)?;
-    Ok((plan.with_readers(project), standing))
+    let lost = client.lost_views(&plan.views_to_restore(&standing.tables)).await?;
+    // Best effort: a plan without it says that it does not know.
+    let costs = client.costs(&plan.refilled()).await.unwrap_or_default();
+    Ok((plan.with_lost_views(lost).with_costs(&costs).with_readers(project), standing))
 }
 
 /// A project as it would stand in a server that it had just been deployed to.

@@ -163,7 +163,7 @@ impl<'a> Rehearsing<'a> {
             after: &self.after,
             left: &self.left,
             without_rows: &without_rows,
-            remade: &project.remade,
+            remade: &crate::project::remade(&project.between),
         };
         let mut tables = rehearsal::rehearsed(plan, &seen);
         let now = self.client.catalog().await?;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::Catalog;
 use crate::{
     model::{Column, Deployed, Origin, Outcome, Relation, Stage, Verdict},
-    plan::{Change, ColumnChange, Plan, Step},
+    plan::{Change, ColumnChange, Plan, Step, ViewStep},
 };
 
 /// A change that was carried out on top of the base revision.
@@ -121,13 +121,24 @@ pub struct Seen<'a> {
 /// Compares what a plan said with what was seen.
 pub fn rehearsed(plan: &Plan, seen: &Seen<'_>) -> Vec<Rehearsed> {
     let (before, after) = (super::catalog(seen.before), super::catalog(seen.after));
-    plan.steps.iter().map(|step| table(step, &before, &after, seen)).collect()
+    plan.steps.iter().map(|step| table(step, &plan.views, &before, &after, seen)).collect()
 }
 
-fn table(step: &Step, before: &Catalog<'_>, after: &Catalog<'_>, seen: &Seen<'_>) -> Rehearsed {
+fn table(
+    step: &Step,
+    views: &[ViewStep],
+    before: &Catalog<'_>,
+    after: &Catalog<'_>,
+    seen: &Seen<'_>,
+) -> Rehearsed {
     let (was, is) = (before.get(&step.relation).copied(), after.get(&step.relation).copied());
     let mut planned = Happening::planned(&step.change);
     let mut reasons = Vec::new();
+    let mut changed = views.iter().filter(|view| view.refills() && view.readers.contains(&step.relation));
+    if let Some(view) = changed.next().filter(|_| planned == Happening::Kept) {
+        planned = Happening::Refilled;
+        reasons.push(format!("the view {} changes", view.relation));
+    }
     // docs/pg_trickle.md, "Source DDL": what was replaced has to be found again.
     if let Some(remade) = seen.remade.get(&step.relation).filter(|_| planned == Happening::Kept) {
         planned = Happening::Refilled;
@@ -418,7 +429,9 @@ mod tests {
             change,
             reasons: Vec::new(),
             columns,
-            refilled_rows: None,
+            unknown: None,
+            failure: None,
+            cost: None,
             lost: Vec::new(),
             downstream: Vec::new(),
             readers: Vec::new(),
@@ -527,7 +540,7 @@ mod tests {
         let table = |refreshed| Some(deployed(1, refreshed, &["id"]));
         assert_eq!(
             told(step(altered(), Vec::new()), table(1.0), table(2.0), altered()),
-            ["it is still not what the project wants; left to do: alter query, filled again in place"]
+            ["it is still not what the project wants; left to do: alter query, refilled in place"]
         );
     }
 }

@@ -36,8 +36,15 @@ pub struct Column {
 pub struct Origin {
     /// dbt's name for the node, as `model.shop.orders`.
     pub unique_id: String,
-    /// The model's file, relative to the dbt project.
+    /// The model's file, relative to the dbt project; empty where the project has no such model any more.
     pub file: String,
+}
+
+impl Origin {
+    /// The model's file, where there is one to look at.
+    pub fn file(&self) -> Option<&str> {
+        Some(self.file.as_str()).filter(|file| !file.trim().is_empty())
+    }
 }
 
 /// A stream table as it stands in a server.
@@ -67,6 +74,8 @@ pub struct Storage {
     pub views: Vec<View>,
     /// What other roles than its owner may do, as `reporting: SELECT`.
     pub grants: Vec<String>,
+    /// The statements that give those rights again.
+    pub grant_statements: Vec<String>,
     /// Indexes that the engine did not make.
     pub indexes: Vec<String>,
     /// Publications that name it.

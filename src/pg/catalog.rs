@@ -16,6 +16,7 @@ use crate::{
         Column, Deployed, Health, Mark, Origin, Relation, Setting, Settings, Storage, StreamTable,
         quote_literal,
     },
+    plan::Between,
 };
 
 const READING: &str = "reading the catalog of stream tables";
@@ -74,6 +75,8 @@ pub struct Standing {
     pub tables: Catalog,
     /// What has a name that was asked for and is no stream table, in SQL's word for its kind.
     pub occupied: BTreeMap<Relation, String>,
+    /// What is between the sources and the stream tables, where that was asked.
+    pub between: Between,
 }
 
 /// Every stream table of a database.
@@ -116,7 +119,8 @@ impl Client {
             about(include_str!("sql/occupied.sql"), wanted)
         );
         let (rows, occupied): (Vec<Map<String, Json>>, Vec<Occupied>) = self.ask(READING, &sql).await?;
-        Ok(Standing { server, tables: read(rows)?, occupied: by_name(occupied) })
+        let (tables, occupied) = (read(rows)?, by_name(occupied));
+        Ok(Standing { server, tables, occupied, between: Between::default() })
     }
 
     /// Every stream table of the database.

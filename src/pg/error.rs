@@ -73,6 +73,14 @@ pub enum Error {
         /// Its server process.
         pid: i32,
     },
+    /// The role may not do what a plan takes.
+    #[error("the role `{user}` cannot carry out the plan, and nothing was changed; it lacks\n  {}", lacking.join("\n  "))]
+    Rights {
+        /// The role.
+        user: String,
+        /// Each right, and what it is about.
+        lacking: Vec<String>,
+    },
     /// The extension lacks what is needed.
     #[error("pg_trickle {version} is too old: its catalog has no {}", missing.join(", "))]
     TooOld {
@@ -150,6 +158,7 @@ impl Error {
             Self::Busy { pid, .. } => {
                 format!("wait until it has ended, or end it: `psql -c 'SELECT pg_terminate_backend({pid})'`")
             }
+            Self::Rights { .. } => "grant them, or apply the plan as the role that owns the stream tables".into(),
             Self::TooOld { .. } => "update it: `psql -c 'ALTER EXTENSION pg_trickle UPDATE'`".into(),
             Self::Server { message, .. } if message.code == "42501" => {
                 "grant it: `GRANT USAGE ON SCHEMA pgtrickle` and SELECT on its tables, and `pg_monitor`".into()

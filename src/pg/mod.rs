@@ -5,6 +5,7 @@ mod catalog;
 mod change;
 mod connecting;
 mod conninfo;
+mod deployment;
 mod endpoint;
 mod equality;
 mod error;
@@ -111,11 +112,21 @@ impl Client {
         doing: &'static str,
         sql: &str,
     ) -> Result<T, Error> {
+        self.ask_in("begin read only", purpose, doing, sql).await
+    }
+
+    /// The same in another kind of transaction, which is rolled back as well.
+    async fn ask_in<T: DeserializeOwned>(
+        &self,
+        begin: &str,
+        purpose: Purpose,
+        doing: &'static str,
+        sql: &str,
+    ) -> Result<T, Error> {
         if self.inside.load(Ordering::SeqCst) {
             return only_json(doing, &self.ask_inside(doing, purpose, sql).await?);
         }
-        let script =
-            format!("begin read only; {}; {}{sql}\n; rollback", self.settings(), settings::local(purpose));
+        let script = format!("{begin}; {}; {}{sql}\n; rollback", self.settings(), settings::local(purpose));
         let answer = self.within_time(doing, self.wire.simple_query(&script)).await;
         if answer.is_err() {
             // It stopped before its own end. A connection that is lost needs none.
@@ -209,21 +220,6 @@ impl Client {
         );
         let locked = self.wire.batch_execute(&sql).await;
         locked.map_err(|source| Error::asking("waiting for other changes of stream tables", &source))
-    }
-
-    /// Executes statements in one transaction: all of them, or none.
-    pub async fn carry_out(&self, statements: &[String]) -> Result<(), Error> {
-        let failed = |source: tokio_postgres::Error| Error::asking("carrying out the plan", &source);
-        self.wire.batch_execute(&format!("begin; {}", self.settings())).await.map_err(failed)?;
-        for statement in statements {
-            if let Err(error) = self.wire.batch_execute(statement).await {
-                let error = failed(error);
-                // What the server says about the rollback is not what went wrong.
-                let _ = self.wire.batch_execute("rollback").await;
-                return Err(error);
-            }
-        }
-        self.wire.batch_execute("commit").await.map_err(failed)
     }
 
     /// Fills a stream table now.

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Plan, SettingChange, Step, between::worth_saying, query};
+use super::{Change, Plan, SettingChange, Step, between::worth_saying, lost_views::Waiting, query};
 use crate::model::{
     Deployed, Mark, Origin, Owner, Relation, Setting, StreamTable, Value,
     relation::{quote_identifier, quote_literal},
 };
 
-/// One step of a plan, ready to be carried out in a transaction of its own.
+/// One step of a plan, ready to be carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Action {
     /// The stream table.
@@ -28,19 +28,18 @@ pub fn actions(plan: &Plan, desired: &[StreamTable], deployed: &[Deployed], owne
     let wanted: BTreeMap<&Relation, &StreamTable> =
         desired.iter().map(|table| (&table.relation, table)).collect();
     let there: BTreeMap<&Relation, &Deployed> = deployed.iter().map(|d| (&d.table.relation, d)).collect();
-    plan.steps
-        .iter()
-        .filter(|step| step.change != Change::Keep)
-        .map(|step| Action {
-            relation: step.relation.clone(),
-            does: step.change.words().to_owned(),
-            origin: step.origin.clone(),
-            statements: statements(
-                step,
-                wanted.get(&step.relation).copied(),
-                there.get(&step.relation).copied(),
-                owner,
-            ),
+    let mut views = Waiting::of(plan);
+    let changed = plan.steps.iter().filter(|step| step.change != Change::Keep);
+    changed
+        .map(|step| {
+            let relation = &step.relation;
+            let (wanted, now) = (wanted.get(relation).copied(), there.get(relation).copied());
+            let mut statements = statements(step, wanted, now, owner);
+            if step.change != Change::Drop {
+                statements.extend(views.after(relation));
+            }
+            let does = step.change.words().to_owned();
+            Action { relation: relation.clone(), does, origin: step.origin.clone(), statements }
         })
         .collect()
 }
@@ -64,6 +63,7 @@ fn statements(
         Change::Recreate { .. } => {
             statements.push(drop_stream_table(&step.relation));
             statements.extend(create(wanted));
+            statements.extend(now.into_iter().flat_map(|now| now.storage.grant_statements.iter().cloned()));
         }
         Change::Alter(settings) => statements.extend(alter(wanted, now, None, settings)),
         Change::AlterQuery { query, settings } => {

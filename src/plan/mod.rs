@@ -6,10 +6,20 @@ mod actions;
 mod asked;
 mod between;
 pub(crate) mod columns;
+mod cost;
+pub mod dbt;
+mod lost_views;
+pub mod moved;
 pub mod order;
+mod policy;
+mod problems;
 pub mod query;
+mod renames;
+mod rights;
 pub mod saved;
 mod settings;
+mod summary;
+pub mod views;
 
 use std::collections::BTreeSet;
 
@@ -19,8 +29,14 @@ use crate::{
 };
 
 pub use actions::{Action, actions};
-pub use asked::{Answers, Question, Refusal, questions};
-pub use between::Policy;
+pub use asked::{Answers, Question, Refusal, Unbuilt, questions};
+pub use cost::Cost;
+pub use dbt::NeedsDbt;
+pub use lost_views::LostView;
+pub use policy::{Permission, Policy};
+pub use rights::Needs;
+pub use summary::Counts;
+pub use views::{Between, ViewChange, ViewStep};
 
 /// What will happen to every stream table, in the order in which it happens.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -28,12 +44,20 @@ pub struct Plan {
     /// A step for every table, unchanged ones too: drops of what nothing reads, then what is made and changed with
     /// upstream before downstream, then the other drops.
     pub steps: Vec<Step>,
+    /// The views that stream tables read and that change.
+    pub views: Vec<ViewStep>,
     /// Stream tables on the server that this project did not make; they are left alone.
     pub unmanaged: Vec<Relation>,
     /// What would go wrong, although each step for itself is possible.
     pub problems: Vec<Problem>,
     /// What was not compared, and why, and what else is worth knowing; a line each.
     pub notes: Vec<String>,
+    /// The names of the policy that mean no table, a sentence each.
+    pub unmatched: Vec<String>,
+    /// What only dbt can do; empty where the plan can be carried out without it.
+    pub needs_dbt: Vec<NeedsDbt>,
+    /// The views that are dropped with tables that are built again.
+    pub lost_views: Vec<LostView>,
 }
 
 /// Something that would go wrong when the plan is carried out.
@@ -71,10 +95,14 @@ pub struct Step {
     pub change: Change,
     /// Why, where the change does not say it itself; a sentence each.
     pub reasons: Vec<String>,
+    /// What could not be known of it, and why.
+    pub unknown: Option<String>,
+    /// Why its query can only fail.
+    pub failure: Option<String>,
     /// The columns that differ, where a server was asked.
     pub columns: Vec<ColumnChange>,
-    /// How many rows are written anew, by PostgreSQL's estimate of those that are there.
-    pub refilled_rows: Option<i64>,
+    /// What it costs, where the rows of a table that is there are written again.
+    pub cost: Option<Cost>,
     /// What is lost with the storage: views, grants, indexes, publications; a phrase each.
     pub lost: Vec<String>,
     /// The stream tables that read it, directly or through others; of an unchanged table nobody asks.
@@ -155,35 +183,12 @@ pub struct SettingChange {
     pub to: Option<Value>,
 }
 
-/// How many tables change in which way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Counts {
-    /// Created.
-    pub create: usize,
-    /// Altered in place, settings or query.
-    pub alter: usize,
-    /// Dropped and built again.
-    pub replace: usize,
-    /// Dropped.
-    pub drop: usize,
-    /// Left as they are.
-    pub keep: usize,
-}
-
 impl Plan {
     /// The same plan with what the project's graph says: what reads each table that changes, and which tables are filled
     /// again whenever dbt runs, though nothing changes (docs/pg_trickle.md, "Source DDL").
     #[must_use]
     pub fn with_readers(mut self, project: &Project) -> Self {
-        let kept = self.steps.iter().filter(|step| matches!(step.change, Change::Keep | Change::Alter(_)));
-        let refilled = kept.filter(|step| project.remade.contains_key(&step.relation));
-        let refilled: Vec<String> = refilled.map(|step| step.relation.to_string()).collect();
-        if !refilled.is_empty() {
-            self.notes.push(format!(
-                "every run of dbt makes views and tables anew, and fills again what reads them: {}",
-                refilled.join(", ")
-            ));
-        }
+        self.notes.extend(dbt::remade_note(&self.steps, project));
         let graph = &project.graph;
         for step in self.steps.iter_mut().filter(|step| step.change != Change::Keep) {
             let Some(origin) = &step.origin else { continue };
@@ -200,24 +205,35 @@ impl Plan {
 
     /// Why it must not be carried out, by table: for want of a permission, or because something would go wrong.
     pub fn stopped_by(&self) -> Vec<(Relation, String)> {
-        let refused = self.refused().map(|step| {
-            let flag = step.change.permission().map(|flag| format!(", it needs {flag} {}", step.relation));
-            (step.relation.clone(), format!("{} is refused{}", step.change.words(), flag.unwrap_or_default()))
+        let refused = self.steps.iter().filter_map(|step| {
+            let permission = step.permission()?;
+            let Permission { key, name } = &permission;
+            let refusal = step.refusal()?;
+            let allow = format!(
+                "{refusal}. Allow it with `plan.{key}` in pgtrickle-ci.yml or `{} {name}`",
+                permission.flag()
+            );
+            Some((step.relation.clone(), allow))
         });
         let problems =
             self.problems.iter().map(|problem| (problem.relation.clone(), problem.message.clone()));
         refused.chain(problems).collect()
     }
 
-    /// What is refused and what would go wrong, as the gate says it when it stops.
+    /// What is not allowed, what would go wrong and what is odd, as the gate says it when it stops.
     pub fn stop_outcomes(&self) -> Vec<Outcome> {
-        let refused = self.refused().map(|step| {
-            let message = format!("{} is refused: it takes a permission", step.change.words());
-            Outcome::new(Stage::Plan, &step.relation, Verdict::Failed, message)
-                .with_details(
-                    step.change.permission().map(|flag| format!("allow it: {flag} {}", step.relation)),
-                )
-                .about(step.origin.as_ref())
+        let refused = self.steps.iter().filter_map(|step| {
+            let permission = step.permission()?;
+            let outcome = Outcome::new(Stage::Plan, &step.relation, Verdict::Failed, step.refusal()?);
+            let details = [
+                format!(
+                    "allow it in pgtrickle-ci.yml: plan: {{{}: [{}]}}",
+                    permission.key,
+                    permission.yaml()
+                ),
+                format!("or for one run: {} {}", permission.flag(), permission.name),
+            ];
+            Some(outcome.with_details(details).about(step.origin.as_ref()))
         });
         refused.chain(self.problem_outcomes()).collect()
     }
@@ -232,32 +248,18 @@ impl Plan {
         (first, last)
     }
 
-    /// What would go wrong, as the gate says it.
+    /// What would go wrong, and what of the policy means nothing, as the gate says it.
     pub fn problem_outcomes(&self) -> impl Iterator<Item = Outcome> {
-        self.problems.iter().map(|problem| {
+        let problems = self.problems.iter().map(|problem| {
             Outcome::new(Stage::Plan, &problem.relation, Verdict::Failed, problem.message.clone())
                 .about(problem.origin.as_ref())
-        })
-    }
-
-    /// How many tables change in which way.
-    pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        for step in &self.steps {
-            match step.change {
-                Change::Create { .. } => counts.create += 1,
-                Change::Alter(_) | Change::AlterQuery { .. } => counts.alter += 1,
-                Change::Recreate { .. } => counts.replace += 1,
-                Change::Drop => counts.drop += 1,
-                Change::Keep => counts.keep += 1,
-            }
-        }
-        counts
-    }
-
-    /// Whether nothing would change.
-    pub fn is_empty(&self) -> bool {
-        self.steps.iter().all(|step| step.change == Change::Keep)
+        });
+        let unmatched = self.unmatched.iter();
+        problems.chain(
+            unmatched.map(|sentence| {
+                Outcome::new(Stage::Plan, "pgtrickle-ci.yml", Verdict::Warned, sentence.clone())
+            }),
+        )
     }
 
     /// The steps of these models alone, with the tables upstream that they read and that are not there yet; all steps
@@ -278,6 +280,14 @@ impl Plan {
         }
         kept.reverse();
         self.steps = kept;
+        let is_kept = |relation: &Relation| self.steps.iter().any(|step| step.relation == *relation);
+        self.views.retain(|view| view.affected().any(is_kept));
+        self.needs_dbt.retain(|need| need.tables.iter().any(is_kept));
+        let is_below = |relation: &Relation| self.steps.iter().any(|step| step.downstream.contains(relation));
+        let is_view = |relation: &Relation| self.views.iter().any(|view| view.relation == *relation);
+        self.problems.retain(|problem| {
+            is_kept(&problem.relation) || is_below(&problem.relation) || is_view(&problem.relation)
+        });
         self.unmanaged.clear();
         self
     }
@@ -285,19 +295,6 @@ impl Plan {
     /// The steps that need a permission they do not have.
     pub fn refused(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| step.refused)
-    }
-
-    /// Terraform's closing sentence.
-    pub fn summary(&self) -> String {
-        let counts = self.counts();
-        if self.is_empty() {
-            let plural = if counts.keep == 1 { "" } else { "s" };
-            return format!("No changes. {} stream table{plural} as the project wants them.", counts.keep);
-        }
-        format!(
-            "Plan: {} to add, {} to change, {} to replace, {} to destroy.",
-            counts.create, counts.alter, counts.replace, counts.drop
-        )
     }
 }
 
@@ -317,12 +314,12 @@ impl Change {
     pub fn words(&self) -> &'static str {
         match self {
             Self::Create { replaces: None, .. } => "create",
-            Self::Create { replaces: Some(_), .. } => "create, in the place of another relation",
+            Self::Create { replaces: Some(_), .. } => "create, replacing another relation",
             Self::Alter(settings) if settings.is_empty() => "take over as it is",
-            Self::Alter(_) if self.refills() => "alter settings, filled again in place",
+            Self::Alter(_) if self.refills() => "alter settings, refilled in place",
             Self::Alter(_) => "alter settings",
-            Self::AlterQuery { .. } => "alter query, filled again in place",
-            Self::Recreate { .. } => "replace: dropped and built again",
+            Self::AlterQuery { .. } => "alter query, refilled in place",
+            Self::Recreate { .. } => "replace: dropped and rebuilt",
             Self::Drop => "drop",
             Self::Keep => "no change",
         }
@@ -337,15 +334,6 @@ impl Change {
             Self::Recreate { .. } => "replace",
             Self::Drop => "drop",
             Self::Keep => "keep",
-        }
-    }
-
-    /// The flag that allows it, where it takes something away.
-    pub fn permission(&self) -> Option<&'static str> {
-        match self {
-            Self::Drop => Some("--allow-drop"),
-            Self::Recreate { .. } | Self::Create { replaces: Some(_), .. } => Some("--allow-recreate"),
-            Self::Create { .. } | Self::Alter(_) | Self::AlterQuery { .. } | Self::Keep => None,
         }
     }
 

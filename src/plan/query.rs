@@ -1,7 +1,11 @@
 //! Whether two queries are one: blind to white space, comments, the case of unquoted words and a semicolon at the
 //! end, and to nothing else. Literals, quoted identifiers and dollar quotes count to the letter.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt::Write};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
 
 use crate::model::{Relation, relation::quote_identifier};
 
@@ -19,10 +23,39 @@ pub fn clean(sql: &str) -> &str {
 
 /// The query with these relations called by other names, wherever it reads them.
 pub fn renamed(sql: &str, names: &BTreeMap<Relation, String>) -> String {
-    let spans = spans(sql);
-    let text = |at: usize| spans.get(at).map_or("", |(start, end)| &sql[*start..*end]);
     let mut written = String::new();
     let mut copied = 0;
+    for read in reads(sql) {
+        let Some((relation, name)) = names.get_key_value(&read.relation) else { continue };
+        written.push_str(&sql[copied..read.start]);
+        written.push_str(name);
+        if !read.has_alias {
+            let _ = write!(written, " as {}", quote_identifier(&relation.name));
+        }
+        copied = read.end;
+    }
+    written + &sql[copied..]
+}
+
+/// The relations that a query reads by a name with a schema, as dbt writes them. A column list such as `(a.b, c.d)` looks
+/// the same, so that some of them may be none.
+pub fn relations(sql: &str) -> BTreeSet<Relation> {
+    reads(sql).into_iter().map(|read| read.relation).collect()
+}
+
+/// A place where a query reads a relation.
+struct Read {
+    relation: Relation,
+    /// Where its name begins and ends in the text.
+    start: usize,
+    end: usize,
+    has_alias: bool,
+}
+
+fn reads(sql: &str) -> Vec<Read> {
+    let spans = spans(sql);
+    let text = |at: usize| spans.get(at).map_or("", |(start, end)| &sql[*start..*end]);
+    let mut found = Vec::new();
     let mut at = 0;
     while at < spans.len() {
         let mut end = at;
@@ -31,17 +64,13 @@ pub fn renamed(sql: &str, names: &BTreeMap<Relation, String>) -> String {
         }
         let reads = at > 0 && READING.iter().any(|word| word.eq_ignore_ascii_case(text(at - 1)));
         let relation = Relation::parse(&(at..=end).map(text).collect::<String>()).filter(|_| reads);
-        if let Some((relation, name)) = relation.and_then(|relation| names.get_key_value(&relation)) {
-            written.push_str(&sql[copied..spans[at].0]);
-            written.push_str(name);
-            if ends_a_table(text(end + 1)) {
-                let _ = write!(written, " as {}", quote_identifier(&relation.name));
-            }
-            copied = spans[end].1;
+        if let Some(relation) = relation {
+            let has_alias = !ends_a_table(text(end + 1));
+            found.push(Read { relation, start: spans[at].0, end: spans[end].1, has_alias });
         }
         at = end + 1;
     }
-    written + &sql[copied..]
+    found
 }
 
 /// What stands before a relation that is read.

@@ -1,13 +1,13 @@
-//! A plan in a file: what was decided on one day, to be carried out on another, on the same server and unchanged.
+//! A saved plan: applied later, to the same server, only if nothing changed.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Action, Plan, actions};
+use super::{Action, Between, LostView, Needs, Plan, actions, moved, views::Found};
 use crate::{
-    model::{Deployed, Owner, Relation, Setting, StreamTable},
+    model::{Deployed, Owner, Relation, StreamTable},
     project::Project,
 };
 
@@ -29,12 +29,29 @@ pub struct Saved {
     pub target: String,
     /// A fingerprint of each stream table that was there.
     pub catalog: BTreeMap<String, String>,
+    /// The views that stream tables read.
+    pub views: Vec<SavedView>,
+    /// The views that are dropped and created again on the way.
+    pub lost_views: Vec<LostView>,
     /// The plan's closing sentence.
     pub summary: String,
     /// Why it cannot be carried out; empty where it can.
     pub stopped: Vec<(Relation, String)>,
+    /// What only dbt can do; such a plan is not carried out.
+    pub needs_dbt: Vec<String>,
+    /// What the role needs that carries it out.
+    pub rights: Needs,
     /// What to do.
     pub actions: Vec<Action>,
+}
+
+/// A view that stream tables read, as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedView {
+    /// The view.
+    pub relation: Relation,
+    /// A digest of its definition; `None` where there was none of the name.
+    pub definition: Option<String>,
 }
 
 /// A file: its content with a seal, which breaks when somebody edits it.
@@ -80,7 +97,7 @@ pub enum Error {
         server: String,
     },
     /// The server is not what it was.
-    #[error("the server has moved since `{file}` was made:\n  {}", moved.join("\n  "))]
+    #[error("the database changed since `{file}` was saved:\n  {}", moved.join("\n  "))]
     Moved {
         /// The file.
         file: String,
@@ -104,14 +121,29 @@ impl Error {
 impl Saved {
     /// A plan that is to be saved.
     #[must_use]
-    pub fn new(project: &Project, owner: &Owner, target: String, deployed: &[Deployed], plan: &Plan) -> Self {
+    pub fn new(
+        project: &Project,
+        owner: &Owner,
+        target: String,
+        (deployed, between): (&[Deployed], &Between),
+        plan: &Plan,
+    ) -> Self {
+        let is_view = |found: &&Found| found.stored.is_some() || found.kind.is_none();
+        let view = |found: &Found| SavedView {
+            relation: found.relation.clone(),
+            definition: found.stored.as_ref().map(|text| digest(text.as_bytes())),
+        };
         Self {
+            views: between.found.iter().filter(is_view).map(view).collect(),
+            lost_views: plan.lost_views.clone(),
+            needs_dbt: plan.needs_dbt.iter().map(|need| format!("{}: {}", need.relation, need.why)).collect(),
+            rights: plan.rights(&project.tables),
             schema_version: SCHEMA_VERSION,
             tool: env!("CARGO_PKG_VERSION").into(),
             project: project.name.clone(),
-            manifest: digest_of_wishes(&project.tables),
+            manifest: digest_of_project(project),
             target,
-            catalog: fingerprints(deployed),
+            catalog: moved::fingerprints(deployed),
             summary: plan.summary(),
             stopped: plan.stopped_by(),
             actions: actions(plan, &project.tables, deployed, owner),
@@ -138,23 +170,9 @@ impl Saved {
         if sealed.seal == sealed.plan.seal() { Ok(sealed.plan) } else { Err(Error::Edited { file }) }
     }
 
-    /// Refuses a server that is another one, or not what it was.
-    pub fn check(&self, file: &str, server: &str, deployed: &[Deployed]) -> Result<(), Error> {
-        let file = file.to_owned();
-        if self.target != server {
-            return Err(Error::OtherServer { file, planned: self.target.clone(), server: server.to_owned() });
-        }
-        let now = fingerprints(deployed);
-        let came =
-            now.keys().filter(|name| !self.catalog.contains_key(*name)).map(|name| format!("{name} is new"));
-        let went =
-            self.catalog.keys().filter(|name| !now.contains_key(*name)).map(|name| format!("{name} is gone"));
-        let changed = |(name, print): (&String, &String)| {
-            let other = now.get(name).is_some_and(|now| now != print);
-            other.then(|| format!("{name} has changed"))
-        };
-        let moved: Vec<String> = came.chain(went).chain(self.catalog.iter().filter_map(changed)).collect();
-        if moved.is_empty() { Ok(()) } else { Err(Error::Moved { file, moved }) }
+    /// The views that are dropped and created again on the way.
+    pub fn lost(&self) -> Vec<Relation> {
+        self.lost_views.iter().map(|view| view.relation.clone()).collect()
     }
 
     fn seal(&self) -> String {
@@ -162,59 +180,25 @@ impl Saved {
     }
 }
 
-fn digest(bytes: &[u8]) -> String {
+pub(super) fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn digest_of_wishes(tables: &[StreamTable]) -> String {
+fn digest_of_project(project: &Project) -> String {
     let wish = |table: &StreamTable| {
         let settings = table.settings.iter().map(|(setting, value)| format!("{setting}={value}")).collect();
         vec![vec![table.relation.to_string(), table.query.clone()], settings]
     };
-    let wishes: Vec<Vec<Vec<String>>> = tables.iter().map(wish).collect();
-    digest(serde_json::to_string(&wishes).expect("texts are plain data").as_bytes())
-}
-
-/// What a plan is about, table by table. How a table fares is left out, and what the engine sets by itself.
-fn fingerprints(deployed: &[Deployed]) -> BTreeMap<String, String> {
-    let print = |now: &Deployed| {
-        let settings: Vec<String> = now
-            .table
-            .settings
-            .iter()
-            .filter(|(setting, _)| !matches!(setting, Setting::Status | Setting::AppendOnly))
-            .map(|(setting, value)| format!("{setting}={value}"))
-            .collect();
-        let storage = &now.storage;
-        let upstream: Vec<String> = now.table.upstream.iter().map(Relation::to_string).collect();
-        let views: Vec<String> = storage.views.iter().map(|view| view.relation.to_string()).collect();
-        let columns: Vec<String> = now
-            .table
-            .columns
-            .iter()
-            .flatten()
-            .map(|column| format!("{} {}", column.name, column.r#type))
-            .collect();
-        let mark = now.mark.as_ref().map(|mark| serde_json::to_string(mark).expect("a mark is texts"));
-        let parts = [
-            vec![now.table.query.clone(), mark.unwrap_or_default(), storage.lost_source.to_string()],
-            settings,
-            upstream,
-            views,
-            columns,
-            storage.grants.clone(),
-            storage.indexes.clone(),
-            storage.publications.clone(),
-        ];
-        digest(serde_json::to_string(&parts).expect("texts are plain data").as_bytes())
-    };
-    deployed.iter().map(|now| (now.table.relation.to_string(), print(now))).collect()
+    let tables: Vec<Vec<Vec<String>>> = project.tables.iter().map(wish).collect();
+    let views: Vec<(String, &Option<String>)> =
+        project.between.iter().map(|view| (view.relation.to_string(), &view.query)).collect();
+    digest(serde_json::to_string(&(tables, views)).expect("texts are plain data").as_bytes())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::model::{Health, Settings, Storage, Value};
+    use super::{super::moved::Now, *};
+    use crate::model::{Health, Setting, Settings, Storage, Value};
 
     fn deployed(name: &str, query: &str) -> Deployed {
         Deployed {
@@ -233,7 +217,8 @@ mod tests {
     }
 
     fn saved(there: &[Deployed]) -> Saved {
-        Saved::new(&Project::default(), &Owner::default(), "host:1/db".into(), there, &Plan::default())
+        let standing = (there, &Between::default());
+        Saved::new(&Project::default(), &Owner::default(), "host:1/db".into(), standing, &Plan::default())
     }
 
     #[test]
@@ -250,15 +235,37 @@ mod tests {
 
     #[test]
     fn a_server_that_moved_is_refused_with_what_moved() {
-        let plan = saved(&[deployed("a", "select 1"), deployed("b", "select 1")]);
-        let mut now = [deployed("a", "select 2"), deployed("c", "select 1")];
-        let Err(Error::Moved { moved, .. }) = plan.check("p.json", "host:1/db", &now) else { panic!() };
-        assert_eq!(moved, ["marts.c is new", "marts.b is gone", "marts.a has changed"]);
-        assert!(matches!(plan.check("p.json", "host:1/other", &now), Err(Error::OtherServer { .. })));
+        let mut plan = saved(&[deployed("a", "select 1"), deployed("b", "select 1")]);
+        let view = |name: &str, text: &str| (Relation::new("marts", name).quoted(), Some(text.to_owned()));
+        let saved_view = |name: &str, text: Option<&str>| SavedView {
+            relation: Relation::new("marts", name),
+            definition: text.map(|text| digest(text.as_bytes())),
+        };
+        plan.views = vec![saved_view("v", Some("select 1")), saved_view("w", None)];
+        let mut now = Now {
+            server: "host:1/db".into(),
+            tables: vec![deployed("a", "select 2"), deployed("c", "select 1")],
+            definitions: BTreeMap::from([view("v", "select 2"), view("w", "select 1")]),
+            lost_views: Vec::new(),
+        };
+        let Err(Error::Moved { moved, .. }) = plan.check("p.json", &now) else { panic!() };
+        assert_eq!(
+            moved,
+            [
+                "marts.c is new",
+                "marts.b is gone",
+                "marts.a has changed",
+                "the view marts.v has changed",
+                "the view marts.w has changed"
+            ]
+        );
 
         // How a table fares is no move.
-        now = [deployed("a", "select 1"), deployed("b", "select 1")];
-        now[0].table.settings.set(Setting::Status, Value::Text("ERROR".into()));
-        plan.check("p.json", "host:1/db", &now).unwrap();
+        now.tables = vec![deployed("a", "select 1"), deployed("b", "select 1")];
+        now.tables[0].table.settings.set(Setting::Status, Value::Text("ERROR".into()));
+        now.definitions = BTreeMap::from([view("v", "select 1")]);
+        plan.check("p.json", &now).unwrap();
+        now.server = "host:1/other".into();
+        assert!(matches!(plan.check("p.json", &now), Err(Error::OtherServer { .. })));
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
+    intermediate::is_view,
     manifest::{Manifest, Node as Written},
     text::Text,
 };
@@ -76,31 +77,38 @@ impl Graph {
         self.above(id, |parent| parent.kind == "stream_table")
     }
 
-    /// The relations that a model reads and that dbt makes anew at every run, so that the engine has to find them
-    /// again (docs/pg_trickle.md, "Source DDL").
-    pub(super) fn remade(&self, id: &str) -> Vec<Relation> {
-        self.above(id, |parent| parent.kind == "view" || parent.kind == "table")
+    /// The nodes that a model reads and that dbt makes, stream tables left out: their unique_ids.
+    pub(super) fn between(&self, id: &str) -> impl Iterator<Item = &str> {
+        let above = self.above_any(id).into_iter().map(|at| &self.nodes[at]);
+        let is_made = |node: &&Node| node.kind != "stream_table" && node.kind != "ephemeral";
+        above.filter(is_made).map(|node| node.id.as_str())
+    }
+
+    /// How the node is made, in dbt's word: a materialization, `seed` or `snapshot`.
+    pub(super) fn kind(&self, id: &str) -> Option<&str> {
+        self.number(id).map(|at| self.nodes[at].kind.as_str())
     }
 
     /// The parents of a kind, found through views and ephemeral models.
     fn above(&self, id: &str, wanted: impl Fn(&Node) -> bool) -> Vec<Relation> {
-        let Some(start) = self.number(id) else { return Vec::new() };
-        let mut found = BTreeSet::new();
+        let above = self.above_any(id).into_iter().map(|at| &self.nodes[at]);
+        let relations: BTreeSet<Relation> =
+            above.filter(|node| wanted(node)).map(|node| node.relation.clone()).collect();
+        relations.into_iter().collect()
+    }
+
+    /// All parents, also through views and ephemeral models.
+    fn above_any(&self, id: &str) -> BTreeSet<usize> {
+        let Some(start) = self.number(id) else { return BTreeSet::new() };
         let mut seen = BTreeSet::new();
         let mut open = self.nodes[start].parents.clone();
         while let Some(at) = open.pop() {
             let parent = &self.nodes[at];
-            if !seen.insert(at) {
-                continue;
-            }
-            if wanted(parent) {
-                found.insert(parent.relation.clone());
-            }
-            if is_view(&parent.kind) || parent.kind == "ephemeral" {
+            if seen.insert(at) && (is_view(&parent.kind) || parent.kind == "ephemeral") {
                 open.extend(&parent.parents);
             }
         }
-        found.into_iter().collect()
+        seen
     }
 
     /// What stands downstream of a node, stream tables left out: those are in the plan themselves.
@@ -156,12 +164,6 @@ impl Graph {
     fn number(&self, id: &str) -> Option<usize> {
         self.nodes.binary_search_by(|node| node.id.as_str().cmp(id)).ok()
     }
-}
-
-/// Whether models of this materialization are views: dbt's own, made anew at every run, or this package's, which stays while
-/// its definition stays.
-pub(crate) fn is_view(kind: &str) -> bool {
-    matches!(kind, "view" | "stable_view")
 }
 
 impl Node {

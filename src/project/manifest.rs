@@ -1,5 +1,5 @@
 //! The parts of dbt's `manifest.json` that matter, borrowed from its bytes in one walk. Every field that some dbt
-//! version leaves out has a default; what is not named here, and every compiled query, is skipped without being built.
+//! version leaves out has a default; what is not named here is skipped, and compiled queries stay slices of the bytes.
 
 use std::{cell::OnceCell, collections::BTreeMap, fmt};
 
@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_json::{Map, Value as Json, value::RawValue};
 
-use super::{OTHER_KEYS, text::Text};
+use super::{OTHER_KEYS, intermediate::is_view, text::Text};
 use crate::model::{AgeLimits, Origin, Relation, Setting};
 
 #[derive(Deserialize)]
@@ -91,7 +91,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Node<'a> {
                         "unrendered_config" if node.may_be_ours() => {
                             node.unrendered_config = map.next_value()?;
                         }
-                        "compiled_code" if node.may_be_ours() => node.compiled_code = map.next_value()?,
+                        "compiled_code" if node.may_be_ours() || is_view(&node.config.materialized) => {
+                            node.compiled_code = map.next_value()?;
+                        }
                         _ => drop(map.next_value::<IgnoredAny>()?),
                     }
                 }

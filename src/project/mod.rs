@@ -2,6 +2,7 @@
 
 mod declared;
 mod graph;
+mod intermediate;
 mod manifest;
 mod naming;
 mod reading;
@@ -14,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::{AgeLimits, Origin, Relation, StreamTable};
 pub use declared::{Declared, DeclaredColumn, declared};
 pub use graph::{Exposure, Graph, Readers};
+pub use intermediate::{Intermediate, remade};
 use manifest::{Manifest, Node};
 pub use naming::Naming;
 pub use reading::Reading;
@@ -45,8 +47,8 @@ pub struct Project {
     pub tests: BTreeMap<String, Origin>,
     /// Who reads whom.
     pub graph: Graph,
-    /// What the stream tables read that dbt makes anew at every run.
-    pub remade: BTreeMap<Relation, Vec<Relation>>,
+    /// What lies between the sources and the stream tables.
+    pub between: Vec<Intermediate>,
 }
 
 /// Why a manifest cannot be used.

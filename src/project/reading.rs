@@ -8,6 +8,7 @@ use std::{
 use super::{
     Error, Project,
     graph::Graph,
+    intermediate::{Intermediate, is_view},
     manifest::{Manifest, Node, Said},
     parse, sources_read,
 };
@@ -56,15 +57,12 @@ impl Reading {
         };
         let tables = reader.tables();
         reader.find_cycles(&tables);
+        let between = reader.between(&tables);
         let Reader { ages, unverified, wrong, not_compiled, .. } = reader;
-        let remade = |table: &StreamTable| {
-            let relations = graph.remade(&table.origin.as_ref()?.unique_id);
-            (!relations.is_empty()).then(|| (table.relation.clone(), relations))
-        };
         let project = Project {
             sources: sources_read(&manifest, None),
             tests: manifest.tests(),
-            remade: tables.iter().filter_map(remade).collect(),
+            between,
             ages,
             unverified,
             tables,
@@ -83,7 +81,8 @@ impl Reading {
             return self;
         }
         let origins = self.project.tables.iter_mut().filter_map(|table| table.origin.as_mut());
-        for origin in origins.chain(self.project.tests.values_mut()) {
+        let between = self.project.between.iter_mut().map(|intermediate| &mut intermediate.origin);
+        for origin in origins.chain(between).chain(self.project.tests.values_mut()) {
             origin.file = format!("{dir}/{}", origin.file);
         }
         self
@@ -210,6 +209,31 @@ impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
             columns: None,
             origin: Some(Origin { unique_id: id.to_owned(), file: self.manifest.file(node) }),
         })
+    }
+
+    /// What dbt makes and these tables read. A view without compiled SQL cannot be compared.
+    fn between(&mut self, tables: &[StreamTable]) -> Vec<Intermediate> {
+        let mut readers: BTreeMap<&str, Vec<Relation>> = BTreeMap::new();
+        for table in tables {
+            let id = table.origin.iter().flat_map(|origin| self.graph.between(&origin.unique_id));
+            id.for_each(|id| readers.entry(id).or_default().push(table.relation.clone()));
+        }
+        let mut between = Vec::new();
+        for (id, readers) in readers {
+            let Some((node, kind)) = self.manifest.nodes.get(id).zip(self.graph.kind(id)) else { continue };
+            let query = if is_view(kind) { self.query(node) } else { None };
+            if is_view(kind) && query.is_none() {
+                self.not_compiled.push(node.name.to_string());
+            }
+            between.push(Intermediate {
+                relation: node.plain_relation(),
+                kind: kind.to_owned(),
+                query,
+                readers,
+                origin: Origin { unique_id: id.to_owned(), file: self.manifest.file(node) },
+            });
+        }
+        between
     }
 
     /// The engine makes no table before what it reads.
@@ -349,10 +373,20 @@ mod tests {
             |name: &str| project.tables.iter().find(|t| t.relation.name == name).unwrap().upstream.clone();
         assert_eq!(upstream("far"), [Relation::new("analytics", "base")]);
         assert_eq!(upstream("calm"), [Relation::new("analytics", "base")]);
-        let remade = |name: &str| project.remade.get(&Relation::new("analytics", name));
-        assert_eq!(remade("far"), Some(&vec![Relation::new("analytics", "v")]));
-        assert_eq!(remade("calm"), Some(&vec![Relation::new("analytics", "v")]), "not the view that stays");
+        let remade = crate::project::intermediate::remade(&project.between);
+        for name in ["far", "calm"] {
+            let of = remade.get(&Relation::new("analytics", name));
+            assert_eq!(of, Some(&vec![Relation::new("analytics", "v")]), "{name}: not the view that stays");
+        }
         assert_eq!(upstream("cut"), []);
+        let between = |name: &str| {
+            let found = project.between.iter().find(|between| between.relation.name == name).unwrap();
+            let readers: Vec<_> = found.readers.iter().map(|reader| reader.name.as_str()).collect();
+            (found.kind.as_str(), found.query.as_deref(), readers)
+        };
+        assert_eq!(between("v"), ("view", Some("select 1 as v"), vec!["calm", "far"]));
+        assert_eq!(between("t"), ("table", None, vec!["cut"]));
+        assert_eq!(project.between.len(), 3, "dbt inlines ephemeral models");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Report, text, words};
-use crate::model::{Outcome, Verdict};
+use crate::model::{Origin, Outcome, Verdict};
 
 /// A runner shows this many of each kind for a step, and drops the others without a word.
 const MOST: usize = 10;
@@ -59,10 +59,10 @@ fn annotation(kind: &str, outcome: &Outcome) -> String {
         shown.push(format!("and {} more", words::count(lines.len() - MOST_LINES, "line")));
     }
     let message = shown.join("\n");
-    match &outcome.origin {
+    match outcome.origin.as_ref().and_then(Origin::file) {
         // A model is its whole file: its first line is where a reader begins.
-        Some(origin) => {
-            command(kind, &[("file", &text::line(&origin.file)), ("line", "1"), ("title", &title)], &message)
+        Some(file) => {
+            command(kind, &[("file", &text::line(file)), ("line", "1"), ("title", &title)], &message)
         }
         None => command(kind, &[("title", &title)], &message),
     }
@@ -73,10 +73,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{
-        model::{Origin, Stage},
-        report::sample,
-    };
+    use crate::{model::Stage, report::sample};
 
     /// A command as the runner reads it.
     fn parse(line: &str) -> (String, Vec<(String, String)>, String) {
@@ -114,6 +111,14 @@ mod tests {
     }
 
     #[test]
+    fn a_removed_file_is_not_annotated() {
+        let origin = Origin { unique_id: "model.shop.gone".into(), file: String::new() };
+        let outcome = Outcome::new(Stage::Plan, "s.gone", Verdict::Failed, "x").about(Some(&origin));
+        let rendered = render(&Report { outcomes: vec![outcome], ..sample::report() });
+        assert_eq!(rendered, "::error title=plan failed%3A s.gone::x\n");
+    }
+
+    #[test]
     fn the_runners_limits_are_kept_and_the_rest_is_counted() {
         let mut report = sample::report();
         for number in 0..30 {
@@ -134,7 +139,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_command_is_one_line_and_says_what_it_was_given(text in "[%:,\\r\\na=]{0,12}|.*") {
-            let origin = Origin { unique_id: "model.a.b".into(), file: text.clone() };
+            let origin = Origin { unique_id: "model.a.b".into(), file: format!("models/{text}") };
             let outcome = Outcome::new(Stage::Capture, &text, Verdict::Failed, &text).about(Some(&origin));
             let report = Report { outcomes: vec![outcome], ..sample::report() };
             let rendered = render(&report);
@@ -143,7 +148,7 @@ mod tests {
             let (kind, properties, _) = parse(rendered.trim_end_matches('\n'));
             prop_assert_eq!(kind, "error");
             prop_assert_eq!(properties.len(), 3);
-            let file = text::line(&text);
+            let file = text::line(&format!("models/{text}"));
             prop_assert_eq!(&properties[0].1, &file);
         }
     }

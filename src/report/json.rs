@@ -5,6 +5,7 @@
 //! name and meaning. Texts are raw: whoever shows them escapes them for the place where they are shown.
 
 mod rehearsal;
+mod views;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::{
 };
 
 pub use rehearsal::V1Rehearsal;
+pub use views::{V1NeedsDbt, V1Refill, V1View};
 
 /// The version of the format that this module writes.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -154,6 +156,12 @@ pub struct V1Plan {
     pub counts: V1Counts,
     /// A step for every table, unchanged ones too, in the order in which they are taken.
     pub steps: Vec<V1Step>,
+    /// The views that stream tables read and that change.
+    #[serde(default)]
+    pub views: Vec<V1View>,
+    /// What only dbt can do; empty where `apply` can carry the plan out.
+    #[serde(default)]
+    pub needs_dbt: Vec<V1NeedsDbt>,
     /// Stream tables on the server that the project did not make.
     pub unmanaged: Vec<V1Relation>,
     /// What was not compared, and why.
@@ -173,6 +181,15 @@ pub struct V1Counts {
     pub drop: usize,
     /// Left as they are.
     pub keep: usize,
+    /// Of all these: those whose query can only fail.
+    #[serde(default)]
+    pub fail: usize,
+    /// Views that stream tables read and that change.
+    #[serde(default)]
+    pub views: usize,
+    /// Tables that get other rows although their own definition stays.
+    #[serde(default)]
+    pub other_rows: usize,
 }
 
 /// What happens to one stream table.
@@ -192,10 +209,19 @@ pub struct V1Step {
     pub query: Option<V1Query>,
     /// Why, where the action does not say it itself.
     pub reasons: Vec<String>,
+    /// What could not be known, and why.
+    #[serde(default)]
+    pub unknown: Option<String>,
+    /// Why its query can only fail.
+    #[serde(default)]
+    pub fails: Option<String>,
     /// The columns that differ; empty also where no server was asked.
     pub columns: Vec<V1Column>,
-    /// How many rows are written anew, by PostgreSQL's estimate; null where none are or nobody knows.
+    /// How many rows are written again, by PostgreSQL's estimate; null where none are or it is not known.
     pub refilled_rows: Option<i64>,
+    /// What a refill costs; null where nothing is refilled.
+    #[serde(default)]
+    pub refill: Option<V1Refill>,
     /// Views, grants, indexes and publications that go with the storage.
     pub lost: Vec<String>,
     /// The stream tables that read it, directly or through others; empty for `keep`.
@@ -388,6 +414,8 @@ impl From<&Plan> for V1Plan {
             is_empty: plan.is_empty(),
             counts: V1Counts::from(plan.counts()),
             steps: plan.steps.iter().map(V1Step::from).collect(),
+            views: plan.views.iter().map(V1View::from).collect(),
+            needs_dbt: plan.needs_dbt.iter().map(V1NeedsDbt::from).collect(),
             unmanaged: plan.unmanaged.iter().map(V1Relation::from).collect(),
             notes: plan.notes.clone(),
         }
@@ -396,8 +424,8 @@ impl From<&Plan> for V1Plan {
 
 impl From<Counts> for V1Counts {
     fn from(counts: Counts) -> Self {
-        let Counts { create, alter, replace, drop, keep } = counts;
-        Self { create, alter, replace, drop, keep }
+        let Counts { create, alter, replace, drop, keep, fail, views, other_rows } = counts;
+        Self { create, alter, replace, drop, keep, fail, views, other_rows }
     }
 }
 
@@ -419,7 +447,10 @@ impl From<&Step> for V1Step {
             query,
             reasons: step.reasons.clone(),
             columns: step.columns.iter().map(V1Column::from).collect(),
-            refilled_rows: step.refilled_rows,
+            unknown: step.unknown.clone(),
+            fails: step.failure.clone(),
+            refilled_rows: step.cost.and_then(|cost| cost.rows),
+            refill: step.cost.as_ref().map(V1Refill::from),
             lost: step.lost.clone(),
             downstream: step.downstream.iter().map(V1Relation::from).collect(),
             readers: step.readers.clone(),
@@ -446,6 +477,20 @@ impl From<&ColumnChange> for V1Column {
 impl From<&Relation> for V1Relation {
     fn from(relation: &Relation) -> Self {
         Self { schema: relation.schema.clone(), name: relation.name.clone() }
+    }
+}
+
+impl V1Relation {
+    /// What was written.
+    pub(in crate::report) fn read(self) -> Relation {
+        Relation::new(self.schema, self.name)
+    }
+}
+
+impl V1Model {
+    /// What was written.
+    pub(in crate::report) fn read(self) -> Origin {
+        Origin { unique_id: self.unique_id, file: self.file }
     }
 }
 

@@ -10,8 +10,11 @@ use junit_report::{TestCase, TestResult, TestSuite, TestSuiteBuilder};
 use quick_xml::{Reader, Writer, events::Event};
 use time::OffsetDateTime;
 
-use super::{Report, text};
-use crate::model::{Outcome, Verdict};
+use super::{Report, text, words};
+use crate::{
+    model::{Origin, Outcome, Verdict},
+    plan::{Plan, ViewStep},
+};
 
 /// Renders the report as a JUnit document.
 pub fn render(report: &Report) -> String {
@@ -24,6 +27,10 @@ pub fn render(report: &Report) -> String {
         });
         suite(stage.name(), report.started_at, cases.collect())
     }));
+    let views = report.plan.as_ref().map(view_cases).unwrap_or_default();
+    if !views.is_empty() {
+        junit.add_testsuite(suite("views", report.started_at, views));
+    }
     if report.interrupted {
         junit.add_testsuite(suite("run", report.started_at, vec![interruption(report.elapsed)]));
     }
@@ -86,10 +93,24 @@ fn case(name: String, outcome: &Outcome, strict: bool) -> TestCase {
         time: milliseconds(outcome.elapsed.unwrap_or_default()),
         result,
         classname: Some(classname(stage)),
-        filepath: outcome.origin.as_ref().map(|origin| text::xml(&text::line(&origin.file))),
+        filepath: outcome.origin.as_ref().and_then(Origin::file).map(|file| text::xml(&text::line(file))),
         system_out: is_warning.then(|| format!("warning: {full_text}")),
         system_err: None,
     }
+}
+
+/// The changed views that stream tables read: a case each, which says what becomes of its readers.
+fn view_cases(plan: &Plan) -> Vec<TestCase> {
+    let mut names = Names::default();
+    let case = |view: &ViewStep| {
+        let name = names.unique(&text::xml(&text::line(&view.relation.to_string())));
+        let mut case = TestCase::success(&name, milliseconds(Duration::ZERO));
+        case.set_classname(&classname("views"));
+        case.filepath = view.origin.as_ref().and_then(Origin::file).map(|file| text::xml(&text::line(file)));
+        case.system_out = Some(text::xml(&text::line(&words::view(view))));
+        case
+    };
+    plan.views.iter().map(case).collect()
 }
 
 /// A run that was stopped is not green, however good everything was until then.
@@ -210,15 +231,16 @@ mod tests {
         let suites = named(&elements, "testsuite");
         let sum = |attribute: &str| suites.iter().map(|suite| suite.number(attribute)).sum::<usize>();
         let tally = report.tally();
-        assert_eq!(sum("tests"), report.outcomes.len());
+        let views = report.plan.as_ref().map_or(0, |plan| plan.views.len());
+        assert_eq!(sum("tests"), report.outcomes.len() + views);
         assert_eq!(sum("failures"), tally.failed);
         assert_eq!(sum("errors"), tally.errored);
         assert_eq!(sum("skipped"), tally.skipped);
-        assert_eq!(named(&elements, "testcase").len(), report.outcomes.len());
+        assert_eq!(named(&elements, "testcase").len(), report.outcomes.len() + views);
         assert_eq!(named(&elements, "failure").len(), tally.failed);
         assert_eq!(named(&elements, "error").len(), tally.errored);
         assert_eq!(named(&elements, "skipped").len(), tally.skipped);
-        assert_eq!(named(&elements, "system-out").len(), tally.warned);
+        assert_eq!(named(&elements, "system-out").len(), tally.warned + views);
     }
 
     #[test]
@@ -256,7 +278,7 @@ mod tests {
         #[test]
         fn any_text_parses_back_and_no_two_cases_share_a_name(texts in prop::collection::vec("[\\x00-\\x20<>&\"'\\]a\u{1b}\u{ffff}]{0,6}|.*", 1..6)) {
             let outcome = |text: &String| Outcome::new(Stage::Status, text, Verdict::Failed, text).with_details([text.clone()]);
-            let report = Report { outcomes: texts.iter().map(outcome).collect(), ..sample::report() };
+            let report = Report { outcomes: texts.iter().map(outcome).collect(), plan: None, ..sample::report() };
             let elements = parse(&render(&report));
             let names: HashSet<_> = named(&elements, "testcase").iter().map(|case| case.attributes["name"].clone()).collect();
             prop_assert_eq!(names.len(), texts.len());

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     judge::rehearsal::{Rehearsal, Rehearsed},
-    model::{Outcome, Relation, Verdict},
-    plan::{Change, Plan, Step},
+    model::{Origin, Outcome, Relation, Verdict},
+    plan::{NeedsDbt, Plan, Step},
 };
 
 /// GitHub takes 65,536 characters in a comment; some are left for the hidden marker. Bytes are counted, of which there
@@ -147,6 +147,9 @@ fn sections(report: &Report) -> Vec<Section> {
         Some(problems(report)),
         report.rehearsal.as_ref().map(rehearsal),
         plan.map(changes),
+        plan.map(views),
+        plan.map(needs_dbt),
+        plan.map(permissions),
         plan.map(graph),
         plan.map(diffs),
         Some(scripts(report)),
@@ -167,10 +170,10 @@ fn head(report: &Report) -> String {
         let _ = write!(head, "**{}**", plan.summary());
         let (kept, refused) = (plan.counts().keep, plan.refused().count());
         if kept > 0 && !plan.is_empty() {
-            let _ = write!(head, " {kept} unchanged.");
+            let _ = write!(head, " {} unchanged.", words::count(kept, "definition"));
         }
         if refused > 0 {
-            let _ = write!(head, " {refused} refused.");
+            let _ = write!(head, " {refused} not allowed.");
         }
         head.push_str("\n\n");
     }
@@ -225,26 +228,56 @@ fn foot(report: &Report) -> String {
 
 /// The tables that change.
 fn changes(plan: &Plan) -> Section {
-    let changed = plan.steps.iter().filter(|step| step.change != Change::Keep);
+    let changed = plan.steps.iter().filter(|step| step.is_loud());
     let before = "| | Stream table | What changes | Downstream |\n|---|---|---|---|\n".to_owned();
     Section::new("changed table", 2, before, changed.map(change_row).collect(), "\n")
 }
 
 fn change_row(step: &Step) -> String {
     let settings = words::settings(&step.change, "→");
-    // What to do about it stands with the problem.
-    let refused = step.refused.then(|| "**refused**".to_owned());
-    let changes: Vec<_> = std::iter::once(step.change.words().to_owned())
+    // What to do about it is said once, in a section of its own.
+    let refused = step.permission().map(|_| "**not allowed**".to_owned());
+    let changes: Vec<_> = std::iter::once(step.words().to_owned())
         .chain(settings.into_iter().map(|(key, value)| format!("{}: {}", code(key), prose(&value))))
         .chain(words::facts(step).into_iter().map(|(word, fact)| format!("{word}: {}", prose(&fact))))
         .chain(refused)
         .collect();
     row(&[
-        code(step.change.symbol()),
+        code(step.symbol()),
         code(&step.relation.to_string()),
         changes.join("<br>"),
         names(&step.downstream),
     ])
+}
+
+/// The views that stream tables read, and what becomes of those.
+fn views(plan: &Plan) -> Section {
+    let before = "| | View that stream tables read | What changes | Gets other rows |\n|---|---|---|---|\n";
+    let rows = plan.views.iter().map(|view| {
+        let affected: Vec<Relation> = view.affected().cloned().collect();
+        row(&[
+            code(view.change.symbol()),
+            code(&view.relation.to_string()),
+            prose(&view.change.words()),
+            names(&affected),
+        ])
+    });
+    Section::new("changed view", 2, before.to_owned(), rows.collect(), "\n")
+}
+
+/// What only dbt can do.
+fn needs_dbt(plan: &Plan) -> Section {
+    let before = "`apply` cannot carry this out; deploy with `dbt build`:\n\n".to_owned();
+    let entry = |need: &NeedsDbt| format!("- {}: {}\n", code(&need.relation.to_string()), prose(&need.why));
+    Section::new("reason to deploy with dbt", 3, before, plan.needs_dbt.iter().map(entry).collect(), "\n")
+}
+
+/// What a reviewer can paste to allow all that is not allowed.
+fn permissions(plan: &Plan) -> Section {
+    let lines = plan.permissions();
+    let entry = (!lines.is_empty()).then(|| text::fence("yaml", &lines));
+    let before = "To allow what is not allowed, in `pgtrickle-ci.yml`:\n\n".to_owned();
+    Section::new("list of permissions", 3, before, entry.into_iter().collect(), "\n")
 }
 
 fn names(relations: &[Relation]) -> String {
@@ -269,8 +302,8 @@ fn problem(outcome: &Outcome) -> String {
     let subject = code(&outcome.subject);
     let mut entry =
         format!("- {} **{stage} {}** {subject}: {}", icon(verdict), verdict.name(), prose(&outcome.message));
-    if let Some(origin) = &outcome.origin {
-        let _ = write!(entry, " ({})", code(&origin.file));
+    if let Some(file) = outcome.origin.as_ref().and_then(Origin::file) {
+        let _ = write!(entry, " ({})", code(file));
     }
     entry.push('\n');
     let lines: Vec<_> = outcome.details.iter().flat_map(|detail| detail.lines()).collect();
@@ -320,10 +353,10 @@ fn graph(plan: &Plan) -> Section {
 
 /// The queries that change, folded away.
 fn diffs(plan: &Plan) -> Section {
-    let entries = plan
-        .steps
-        .iter()
-        .filter_map(|step| Some((&step.relation, step.change.query()?)))
+    let steps = plan.steps.iter().filter_map(|step| Some((&step.relation, step.change.query()?)));
+    let views = plan.views.iter().filter_map(|view| Some((&view.relation, view.change.query()?)));
+    let entries = steps
+        .chain(views)
         .filter(|(_, query)| query.before.trim_end() != query.after.trim_end())
         .map(|(relation, query)| diff_entry(relation, &query.before, &query.after));
     Section::new("query diff", 4, String::new(), entries.collect(), "")
@@ -422,6 +455,7 @@ mod tests {
     use super::*;
     use crate::{
         model::Stage,
+        plan::Change,
         report::sample::{self, HOSTILE_MESSAGE, HOSTILE_NAME},
     };
 

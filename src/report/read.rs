@@ -11,13 +11,13 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::{
     Engine, Report,
     json::{
-        SCHEMA_VERSION, V1Column, V1Model, V1Outcome, V1Plan, V1ProjectSource, V1Rehearsal, V1Relation,
-        V1Report, V1Setting, V1Step, V1Value,
+        SCHEMA_VERSION, V1Column, V1Model, V1NeedsDbt, V1Outcome, V1Plan, V1ProjectSource, V1Rehearsal,
+        V1Relation, V1Report, V1Setting, V1Step, V1Value, V1View,
     },
 };
 use crate::{
-    model::{Column, Origin, Outcome, Relation, Setting, Stage, Value, Verdict},
-    plan::{Change, ColumnChange, Plan, QueryChange, SettingChange, Step},
+    model::{Column, Outcome, Setting, Stage, Value, Verdict},
+    plan::{Change, ColumnChange, Cost, Plan, QueryChange, SettingChange, Step},
 };
 
 /// Why a document is no report.
@@ -121,10 +121,19 @@ fn report(document: V1Report) -> Result<Report, Unknown> {
 fn plan(plan: V1Plan) -> Result<Plan, Unknown> {
     Ok(Plan {
         steps: plan.steps.into_iter().map(step).collect::<Result<_, _>>()?,
-        unmanaged: plan.unmanaged.into_iter().map(relation).collect(),
+        unmanaged: plan.unmanaged.into_iter().map(V1Relation::read).collect(),
         // They are among the outcomes.
         problems: Vec::new(),
         notes: plan.notes,
+        views: plan
+            .views
+            .into_iter()
+            .map(V1View::read)
+            .collect::<Result<_, _>>()
+            .map_err(|word| ("action", word))?,
+        needs_dbt: plan.needs_dbt.into_iter().map(V1NeedsDbt::read).collect(),
+        unmatched: Vec::new(),
+        lost_views: Vec::new(),
     })
 }
 
@@ -132,13 +141,19 @@ fn step(step: V1Step) -> Result<Step, Unknown> {
     Ok(Step {
         change: change(&step)?,
         columns: step.columns.into_iter().map(column).collect::<Result<_, _>>()?,
-        relation: relation(step.relation),
+        relation: step.relation.read(),
         reasons: step.reasons,
-        refilled_rows: step.refilled_rows,
+        unknown: step.unknown,
+        failure: step.fails,
+        // Earlier documents have the number of rows and nothing else.
+        cost: step
+            .refill
+            .map(Cost::from)
+            .or(step.refilled_rows.map(|rows| Cost { rows: Some(rows), ..Cost::default() })),
         lost: step.lost,
         readers: step.readers,
-        downstream: step.downstream.into_iter().map(relation).collect(),
-        origin: step.model.map(origin),
+        downstream: step.downstream.into_iter().map(V1Relation::read).collect(),
+        origin: step.model.map(V1Model::read),
         refused: step.refused,
     })
 }
@@ -200,16 +215,8 @@ fn outcome(outcome: V1Outcome) -> Result<Outcome, Unknown> {
         details: outcome.details,
         script: outcome.script,
         elapsed: outcome.elapsed_ms.map(Duration::from_millis),
-        origin: outcome.model.map(origin),
+        origin: outcome.model.map(V1Model::read),
     })
-}
-
-fn relation(relation: V1Relation) -> Relation {
-    Relation::new(relation.schema, relation.name)
-}
-
-fn origin(model: V1Model) -> Origin {
-    Origin { unique_id: model.unique_id, file: model.file }
 }
 
 #[cfg(test)]

@@ -11,7 +11,9 @@ use crate::{
         Column, ManifestSource, Origin, Outcome, ProjectSource, Relation, Schedule, Setting, Stage, Value,
         Verdict,
     },
-    plan::{Change, ColumnChange, Plan, QueryChange, SettingChange, Step},
+    plan::{
+        Change, ColumnChange, Cost, NeedsDbt, Plan, QueryChange, SettingChange, Step, ViewChange, ViewStep,
+    },
 };
 
 /// A name that tries to leave whatever it is put into.
@@ -65,7 +67,9 @@ fn step(name: &str, change: Change) -> Step {
         change,
         reasons: Vec::new(),
         columns: Vec::new(),
-        refilled_rows: None,
+        unknown: None,
+        failure: None,
+        cost: None,
         lost: Vec::new(),
         readers: Vec::new(),
         downstream: Vec::new(),
@@ -104,7 +108,7 @@ fn plan() -> Plan {
             Step {
                 downstream: vec![relation("daily_revenue"), relation("customer_value")],
                 columns: vec![ColumnChange::Added(Column { name: "lines".into(), r#type: "int8".into() })],
-                refilled_rows: Some(1_204),
+                cost: Some(Cost { rows: Some(1_204), bytes: Some(3_000_000), full_ms: Some(2_449.0) }),
                 readers: vec!["view analytics.v_totals".into(), "exposure board (Ada)".into()],
                 ..step(
                     "order_totals",
@@ -123,13 +127,42 @@ fn plan() -> Plan {
                 ],
                 ..step("daily_revenue", Change::Recreate { query: None, settings: vec![partition] })
             },
-            step("weekly_revenue", Change::Keep),
+            Step {
+                failure: Some("its query can only fail: column l.nope does not exist (42703)".into()),
+                ..step("weekly_revenue", Change::Keep)
+            },
             Step { origin: None, refused: true, ..step(HOSTILE_NAME, Change::Drop) },
         ],
+        views: views(),
         unmanaged: vec![relation("finance_adhoc")],
         problems: Vec::new(),
+        unmatched: Vec::new(),
+        needs_dbt: vec![NeedsDbt {
+            relation: relation("v_orders"),
+            why: "view changes, and only dbt changes views".into(),
+            tables: vec![relation("stg_orders")],
+        }],
+        lost_views: Vec::new(),
         notes: vec!["this version of pg_trickle does not keep temporal: not compared".into()],
     }
+}
+
+/// A view that changes, one that is new, one that is gone and one that nothing is known of.
+fn views() -> Vec<ViewStep> {
+    let query = QueryChange { before: " SELECT 1;".into(), after: " SELECT 2;".into() };
+    let view = |name: &str, change| ViewStep {
+        relation: relation(name),
+        change,
+        readers: vec![relation("stg_orders")],
+        downstream: Vec::new(),
+        origin: Some(origin(name)),
+    };
+    vec![
+        ViewStep { downstream: vec![relation("order_totals")], ..view("v_orders", ViewChange::Query(query)) },
+        view("v_new", ViewChange::Create { replaces: Some("table".into()) }),
+        ViewStep { origin: None, ..view("v_gone", ViewChange::Remove { becomes: None }) },
+        view(HOSTILE_NAME, ViewChange::Unknown(HOSTILE_MESSAGE.into())),
+    ]
 }
 
 /// Two tables as planned, of which one is as it was, and one that is not.

@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     judge::rehearsal::Rehearsal,
-    model::{Outcome, Verdict},
-    plan::{Change, Plan, Step},
+    model::{Origin, Outcome, Verdict},
+    plan::{Change, Plan, QueryChange, Step, ViewChange},
 };
 
 /// How a terminal is to be written to.
@@ -92,11 +92,12 @@ fn put_header(page: &mut Page, report: &Report) {
 }
 
 fn put_plan(page: &mut Page, plan: &Plan) {
-    let changed: Vec<_> = plan.steps.iter().filter(|step| step.change != Change::Keep).collect();
+    let changed: Vec<_> = plan.steps.iter().filter(|step| step.is_loud()).collect();
     let names = changed.iter().map(|step| shown(&step.relation).chars().count()).max().unwrap_or(0);
     for step in &changed {
         put_step(page, step, names);
     }
+    put_views(page, plan);
     if !plan.unmanaged.is_empty() {
         page.put(2, PLAIN, "not made by this project, left alone:");
         page.put_names(BODY, PLAIN, "", &plan.unmanaged);
@@ -104,25 +105,73 @@ fn put_plan(page: &mut Page, plan: &Plan) {
     for note in &plan.notes {
         page.put(2, YELLOW, &format!("note: {}", text::line(note)));
     }
-    if !changed.is_empty() || !plan.unmanaged.is_empty() || !plan.notes.is_empty() {
+    if !changed.is_empty() || !plan.views.is_empty() || !plan.unmanaged.is_empty() || !plan.notes.is_empty() {
         page.blank();
     }
     page.put(0, BOLD, &plan.summary());
     let kept = plan.counts().keep;
-    if !changed.is_empty() && kept > 0 {
-        page.put(0, DIM, &format!("{} unchanged.", words::count(kept, "stream table")));
+    if !plan.is_empty() && kept > 0 {
+        page.put(0, DIM, &format!("{} unchanged.", words::count(kept, "definition")));
     }
-    let refused = plan.refused().count();
-    if refused > 0 {
-        page.put(0, RED, &format!("{} refused: see the flags above.", words::count(refused, "step")));
+    put_needs_dbt(page, plan);
+    let permissions = plan.permissions();
+    if !permissions.is_empty() {
+        page.put(
+            0,
+            RED,
+            &format!(
+                "{} not allowed. To allow all of it, in pgtrickle-ci.yml:",
+                words::count(plan.refused().count(), "step")
+            ),
+        );
+        for line in permissions.lines() {
+            page.put_code(2, PLAIN, "", line);
+        }
+    }
+}
+
+/// The views that stream tables read, and what becomes of those.
+fn put_views(page: &mut Page, plan: &Plan) {
+    if plan.views.is_empty() {
+        return;
+    }
+    page.put(2, PLAIN, "views that stream tables read:");
+    for view in &plan.views {
+        page.put(
+            4,
+            YELLOW,
+            &format!("{:<3} {}  {}", view.change.symbol(), shown(&view.relation), view.change.words()),
+        );
+        put_query(page, view.change.query());
+        if let ViewChange::Unknown(why) = &view.change {
+            page.put(BODY, PLAIN, &format!("because: {}", text::line(why)));
+        }
+        let reads = if view.refills() { "refills: " } else { "no longer read by: " };
+        page.put_names(BODY, PLAIN, reads, &view.readers);
+        page.put_names(BODY, DIM, "downstream: ", &view.downstream);
+    }
+    for step in plan.other_rows() {
+        if let Some(cost) = &step.cost {
+            page.put(4, PLAIN, &format!("refill of {}: {}", shown(&step.relation), words::cost(cost)));
+        }
+    }
+}
+
+fn put_needs_dbt(page: &mut Page, plan: &Plan) {
+    if plan.needs_dbt.is_empty() {
+        return;
+    }
+    page.put(0, YELLOW, "`apply` cannot carry this out; deploy with `dbt build`:");
+    for need in &plan.needs_dbt {
+        page.put(2, PLAIN, &format!("{}: {}", shown(&need.relation), text::line(&need.why)));
     }
 }
 
 fn put_step(page: &mut Page, step: &Step, names: usize) {
-    let paint = paint_of_change(&step.change);
-    let symbol = step.change.symbol();
+    let paint = if step.failure.is_some() { RED } else { paint_of_change(&step.change) };
+    let symbol = step.symbol();
     let name = shown(&step.relation);
-    let does = step.change.words();
+    let does = step.words();
     let head = format!("{symbol:<3} {name:<names$}  {does}");
     if head.chars().count() + 2 <= page.width() {
         page.put(2, paint, &head);
@@ -135,23 +184,33 @@ fn put_step(page: &mut Page, step: &Step, names: usize) {
     for (key, value) in settings {
         page.put(BODY, PLAIN, &format!("{key:<keys$}  {}", text::line(&value)));
     }
+    put_query(page, step.change.query());
+    for (word, fact) in words::facts(step) {
+        let paint = if word == "lost" || word == "fails" { RED } else { PLAIN };
+        page.put(BODY, paint, &format!("{word}: {}", text::line(&fact)));
+    }
+    page.put_names(BODY, DIM, "downstream: ", &step.downstream);
+    if let Some((refusal, permission)) = step.refusal().zip(step.permission()) {
+        let flag = permission.flag();
+        let name = text::shell_word(&permission.name);
+        let allow = format!(
+            "{}. Allow it with `plan.{}` in pgtrickle-ci.yml or {flag} {name}",
+            text::line(&refusal),
+            permission.key
+        );
+        page.put(BODY, RED, &allow);
+    }
+}
+
+/// The lines of a query that change.
+fn put_query(page: &mut Page, query: Option<&QueryChange>) {
     let around = if page.style.full { diff::EVERYTHING } else { diff::CLOSE };
-    let query = step.change.query();
     let lines = query.map(|query| diff::lines(&query.before, &query.after, around)).unwrap_or_default();
     if !lines.is_empty() {
         page.put(BODY, PLAIN, "query");
     }
     for line in &lines {
         put_diff_line(page, line);
-    }
-    for (word, fact) in words::facts(step) {
-        page.put(BODY, if word == "lost" { RED } else { PLAIN }, &format!("{word}: {}", text::line(&fact)));
-    }
-    page.put_names(BODY, DIM, "downstream: ", &step.downstream);
-    if let Some(flag) = words::permission(step) {
-        page.put(BODY, RED, &format!("refused: to allow it, give {flag}"));
-    } else if step.refused {
-        page.put(BODY, RED, "refused");
     }
 }
 
@@ -255,8 +314,8 @@ fn put_details(page: &mut Page, report: &Report) {
         for detail in &outcome.details {
             page.put(4, PLAIN, detail);
         }
-        if let Some(origin) = &outcome.origin {
-            page.put(4, DIM, &text::line(&origin.file));
+        if let Some(file) = outcome.origin.as_ref().and_then(Origin::file) {
+            page.put(4, DIM, &text::line(file));
         }
     }
 }
@@ -361,12 +420,12 @@ mod tests {
     fn a_plan_without_changes_is_one_sentence() {
         let mut plan = sample::report().plan.unwrap();
         plan.steps.retain(|step| step.change == Change::Keep);
+        plan.steps.iter_mut().for_each(|step| step.failure = None);
         plan.unmanaged.clear();
         plan.notes.clear();
-        assert_eq!(
-            render_plan(&plan, &style(80)),
-            "No changes. 2 stream tables as the project wants them.\n"
-        );
+        plan.views.clear();
+        plan.needs_dbt.clear();
+        assert_eq!(render_plan(&plan, &style(80)), "No changes: 2 stream tables are up to date.\n");
     }
 
     proptest! {

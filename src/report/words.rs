@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Tally, text};
+use super::Tally;
 use crate::{
     judge::rehearsal::{Difference, Happening, Rehearsed},
     model::{Column, Setting, Value, Verdict},
-    plan::{Change, ColumnChange, SettingChange, Step, columns},
+    plan::{Change, ColumnChange, Cost, SettingChange, Step, ViewChange, ViewStep, columns},
 };
 
 /// `1 check`, `2 checks`.
@@ -43,10 +43,51 @@ pub(super) fn tally(tally: Tally) -> String {
     if said.is_empty() { "no checks".into() } else { said.join(", ") }
 }
 
-/// What to give so that a refused step is taken.
-pub(super) fn permission(step: &Step) -> Option<String> {
-    let flag = step.change.permission()?;
-    step.refused.then(|| format!("{flag} {}", text::shell_word(&step.relation.to_string())))
+/// What becomes of a view and of what reads it, as a sentence.
+pub(super) fn view(view: &ViewStep) -> String {
+    let affected: Vec<String> = view.affected().map(ToString::to_string).collect();
+    let tables = count(affected.len(), "stream table");
+    match &view.change {
+        ViewChange::Unknown(why) => {
+            format!("{} ({why}): read by {}", view.change.words(), affected.join(", "))
+        }
+        ViewChange::Remove { becomes: None } => {
+            format!("{}: {tables} no longer read it; dbt leaves it in the database", view.change.words())
+        }
+        ViewChange::Create { .. } | ViewChange::Query(_) | ViewChange::Remove { .. } => {
+            let verb = if affected.len() == 1 { "gets" } else { "get" };
+            format!("{}: {tables} {verb} other rows: {}", view.change.words(), affected.join(", "))
+        }
+    }
+}
+
+/// What a refill costs, as a sentence; what there is no evidence for is unknown.
+pub(super) fn cost(cost: &Cost) -> String {
+    let Cost { rows, bytes, full_ms } = cost;
+    let rows =
+        rows.map_or("unknown number of rows".into(), |rows| format!("about {}", count_i64(rows, "row")));
+    let bytes = bytes.map_or("unknown size".into(), size);
+    let wait = full_ms.and_then(|ms| Duration::try_from_secs_f64(ms / 1000.0).ok());
+    let wait = wait.map_or("for an unknown time (no full refresh was timed)".into(), |time| {
+        format!("about {} (as long as its last full refreshes)", duration(time))
+    });
+    format!("{rows}, {bytes}; readers wait {wait}")
+}
+
+fn count_i64(number: i64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A size as people say it, in steps of 1024 bytes as PostgreSQL's `pg_size_pretty`.
+fn size(bytes: i64) -> String {
+    let mut rest = bytes;
+    for unit in ["bytes", "kB", "MB", "GB"] {
+        if rest < 10 * 1024 {
+            return format!("{rest} {unit}");
+        }
+        rest /= 1024;
+    }
+    format!("{rest} TB")
 }
 
 /// The settings that a change is about, each as its name and what becomes of it.
@@ -67,16 +108,33 @@ pub(super) fn facts(step: &Step) -> Vec<(&'static str, String)> {
     if let Change::Create { replaces: Some(kind), .. } = &step.change {
         facts.push(("replaces", format!("the {kind} of that name is dropped, with its contents")));
     }
+    facts.extend(step.failure.iter().map(|failure| ("fails", failure.clone())));
     facts.extend(step.reasons.iter().map(|reason| ("because", reason.clone())));
     facts.extend(step.columns.iter().map(|change| ("column", column(change))));
-    if let Some(rows) = step.refilled_rows {
-        facts.push(("rows", format!("about {rows} are written anew")));
-    }
+    facts.extend(step.unknown.iter().map(|unknown| ("unknown", unknown.clone())));
+    facts.extend(step.cost.as_ref().map(|known| ("refill", cost(known))));
     facts.extend(step.lost.iter().map(|what| ("lost", what.clone())));
     if !step.readers.is_empty() {
         facts.push(("read by", step.readers.join(", ")));
     }
+    facts.extend(beside_dbt(step).map(|fact| ("dbt", fact.to_owned())));
     facts
+}
+
+/// Where `dbt run` does something else than this plan.
+fn beside_dbt(step: &Step) -> Option<&'static str> {
+    match &step.change {
+        Change::Drop => Some("`dbt run` leaves it; only `pgtrickle-ci apply` and `run` drop it"),
+        Change::Recreate { .. } if step.refused => {
+            Some("`dbt run` does it without asking, unless the model says `on_recreate: fail`")
+        }
+        Change::Create { replaces: Some(_), .. } if step.refused => Some("`dbt run` does it without asking"),
+        Change::Create { .. }
+        | Change::Alter(_)
+        | Change::AlterQuery { .. }
+        | Change::Recreate { .. }
+        | Change::Keep => None,
+    }
 }
 
 /// What there is to say of a rehearsed table beside what happened to it: each a word and a sentence.
@@ -142,6 +200,20 @@ mod tests {
     fn durations_read_as_people_say_them() {
         let said = [38, 2_449, 59_990, 185_000].map(|ms| duration(Duration::from_millis(ms)));
         assert_eq!(said, ["38ms", "2.4s", "59.9s", "3m05s"]);
+    }
+
+    #[test]
+    fn a_cost_says_what_is_known_and_nothing_else() {
+        let known = Cost { rows: Some(1204), bytes: Some(3_000_000), full_ms: Some(2_449.0) };
+        assert_eq!(
+            cost(&known),
+            "about 1204 rows, 2929 kB; readers wait about 2.4s (as long as its last full refreshes)"
+        );
+        assert_eq!(
+            cost(&Cost::default()),
+            "unknown number of rows, unknown size; readers wait for an unknown time (no full refresh was timed)"
+        );
+        assert_eq!([0, 10_239, 10_240, 1 << 50].map(size), ["0 bytes", "10239 bytes", "10 kB", "1024 TB"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@
 
 mod action;
 mod bad_input;
+mod between;
 mod cases;
 mod checks;
 mod chosen_target;

@@ -6,7 +6,7 @@ use std::path::Path;
 use pgtrickle_ci::{
     dbt::ManifestFile,
     model::{Relation, Setting},
-    project::{Error, Project, Reading},
+    project::{Error, Project, Reading, remade},
 };
 
 const MANIFESTS: [(&str, &str); 4] = [
@@ -73,7 +73,7 @@ fn a_manifest_is_read_as_dbt_means_it() {
         assert_eq!(in_yaml.settings.get(Setting::Fuse).unwrap().to_string(), "off", "{dbt}");
         let sources: Vec<_> = project.sources.keys().map(ToString::to_string).collect();
         assert_eq!(sources, ["raw_data.orders", "web.Page Hits"], "{dbt}");
-        let remade = &project.remade[&Relation::new("analytics", "through_ephemeral")];
+        let remade = &remade(&project.between)[&Relation::new("analytics", "through_ephemeral")];
         assert_eq!(names(remade), ["analytics.a_view"], "{dbt}");
 
         let readers = project.graph.readers("model.extra.from_package");
@@ -83,6 +83,23 @@ fn a_manifest_is_read_as_dbt_means_it() {
         let exposures: Vec<_> =
             readers.exposures.iter().map(|e| (e.name.as_str(), e.owner.as_deref())).collect();
         assert_eq!(exposures, [("dashboard", Some("Ada Lovelace"))], "{dbt}");
+    }
+}
+
+/// A view that stream tables read is a part of what they are: without its SQL nothing can be compared.
+#[test]
+fn a_view_without_compiled_sql_is_not_compiled() {
+    for (dbt, manifest) in MANIFESTS {
+        let at = manifest.find("\"model.shop.a_view\": {").unwrap();
+        let (before, view) = manifest.split_at(at);
+        let without = before.to_owned() + &view.replacen("\"compiled_code\":", "\"other\":", 1);
+        let read = |compiled: Option<&str>| {
+            Reading::of("m.json", without.as_bytes(), |_, _| compiled.map(str::to_owned)).unwrap().right()
+        };
+        let Err(Error::NotCompiled { models, .. }) = read(None) else { panic!("{dbt}") };
+        assert_eq!(models, ["a_view"], "{dbt}");
+        let project = read(Some("select 1")).unwrap();
+        assert_eq!(project.between[0].query.as_deref(), Some("select 1"), "{dbt}");
     }
 }
 

@@ -41,11 +41,15 @@ fn two_manifests_are_compared_without_a_server() {
         "+   public.added      create",
         "~   public.altered    alter settings",
         "schedule  2m -> 5m",
-        "~   public.rewritten  alter query, filled again in place",
-        "-/+ public.split      replace: dropped and built again",
+        "~   public.rewritten  alter query, refilled in place or rebuilt",
+        "unknown: in place or rebuilt: decided by the server's columns",
+        "-/+ public.split      replace: dropped and rebuilt",
         "-   public.removed    drop",
         "Plan: 1 to add, 2 to change, 1 to replace, 1 to destroy.",
-        "1 stream table unchanged.",
+        "1 definition unchanged.",
+        "dbt: `dbt run` leaves it; only `pgtrickle-ci apply` and `run` drop it",
+        "allow_drop: [public.removed]",
+        "allow_recreate: [public.split]",
     ] {
         assert!(lines.contains(&line), "`{line}` is not in\n{}", ran.stdout);
     }
@@ -65,7 +69,7 @@ fn no_change_is_said_and_exits_with_zero() {
         pgtrickle_ci().args(["plan", "--exit-code", "--manifest"]).arg(&one).arg("--baseline").arg(&one),
     )
     .expect(0);
-    assert!(ran.stdout.contains("No changes. 1 stream table as the project wants them."), "{}", ran.stdout);
+    assert!(ran.stdout.contains("No changes: 1 stream table is up to date."), "{}", ran.stdout);
 }
 
 /// The plan against a catalog sees what the engine made of what was asked, and whose each table is.
@@ -156,7 +160,7 @@ fn a_view_and_a_top_k_that_the_engine_rewrites_are_no_change() {
         Ran::of(&mut plan)
     };
     // A table without a mark becomes this project's: that is a change, too.
-    assert!(plan().expect(1).stdout.contains("taken over: no dbt project has made it"));
+    assert!(plan().expect(1).stdout.contains("taken over: it was not created by dbt"));
     for (name, _) in queries {
         database.run(&format!(
             r#"comment on column public.{name}.__pgt_row_id is '{{"dbt_project": "shop", "unique_id": "model.shop.{name}"}}'"#

@@ -92,7 +92,7 @@ fn answers(tables: usize) -> usize {
     let ran =
         Ran::of(pgtrickle_ci().args(["plan", "--database-url", &url, "--manifest"]).arg(changed)).expect(0);
     assert!(ran.stdout.contains("Plan: 0 to add, 1 to change"), "{}", ran.stdout);
-    assert!(ran.stdout.contains(&format!("{} stream tables unchanged", tables - 1)), "{}", ran.stdout);
+    assert!(ran.stdout.contains(&format!("{} definitions unchanged", tables - 1)), "{}", ran.stdout);
     proxy.answers.load(Ordering::SeqCst)
 }
 

@@ -107,7 +107,7 @@ fn a_plan_is_narrowed_to_what_is_selected_and_what_that_needs() {
     assert!(ran.stdout.contains("public.base") && ran.stdout.contains("public.leaf"), "{}", ran.stdout);
     assert!(!ran.stdout.contains("public.removed") && !ran.stdout.contains("public.other"), "{}", ran.stdout);
     let ran = plan(&["--exclude", "base+"]).expect(0);
-    assert!(ran.stdout.contains("No changes. 1 stream table"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("No changes: 1 stream table"), "{}", ran.stdout);
     let ran = plan(&["-s", "state:new", "nowhere"]).expect(0);
     assert!(
         ran.stdout.contains("Plan: 3 to add") && ran.stderr.contains("`nowhere`"),

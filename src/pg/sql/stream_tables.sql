@@ -88,6 +88,17 @@ select coalesce(jsonb_agg(
           group by 1
         ) as g
       ),
+      'grant_statements', (
+        select coalesce(jsonb_agg(g.statement order by g.statement), '[]')
+        from (
+          select format('grant %s on %I.%I to %s%s', acl.privilege_type, s.pgt_schema, s.pgt_name,
+            case when acl.grantee = 0 then 'public' else format('%I', pg_catalog.pg_get_userbyid(acl.grantee)) end,
+            case when acl.is_grantable then ' with grant option' else '' end) as statement
+          from pg_catalog.pg_class as c
+          cross join lateral pg_catalog.aclexplode(c.relacl) as acl
+          where c.oid = s.pgt_relid and acl.grantee <> c.relowner
+        ) as g
+      ),
       -- The engine makes its own together with the table, in one transaction.
       'indexes', (
         select coalesce(jsonb_agg(c.relname order by c.relname), '[]')

@@ -1,0 +1,124 @@
+//! What a plan asks beyond the catalog of stream tables, and how it is carried out.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use serde::Deserialize;
+
+use super::{Client, Error, about, settings::Purpose};
+use crate::{
+    model::{Relation, quote_literal},
+    plan::{Between, Cost, LostView, Needs, query},
+    project::Intermediate,
+};
+
+impl Client {
+    /// What the server has between the sources and the stream tables, as of one moment. It takes a transaction that may
+    /// write, which is rolled back.
+    pub async fn between(&self, wanted: &[Intermediate]) -> Result<Between, Error> {
+        if wanted.is_empty() {
+            return Ok(Between::default());
+        }
+        let names: Vec<serde_json::Value> = wanted
+            .iter()
+            .map(|one| {
+                let query = one.query.as_deref().map(query::clean);
+                serde_json::json!({"schema": one.relation.schema, "name": one.relation.name, "query": query})
+            })
+            .collect();
+        let names = quote_literal(&serde_json::Value::from(names).to_string());
+        let sql = include_str!("sql/between.sql").replace("$wanted", &names);
+        self.ask_in("begin", Purpose::Query, "comparing the views that stream tables read", &sql).await
+    }
+
+    /// The definitions of these views, `None` where there is no view of the name.
+    pub async fn definitions(
+        &self,
+        views: impl Iterator<Item = &Relation>,
+    ) -> Result<BTreeMap<String, Option<String>>, Error> {
+        let names: Vec<String> = views.map(Relation::quoted).collect();
+        if names.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let names = format!("{}::jsonb", quote_literal(&serde_json::json!(names).to_string()));
+        let sql = include_str!("sql/definitions.sql").replace("$names", &names);
+        let found: Vec<(String, Option<String>)> =
+            self.ask("reading the views that stream tables read", &sql).await?;
+        Ok(found.into_iter().collect())
+    }
+
+    /// How these views are created again after they were dropped.
+    pub async fn lost_views(&self, views: &[Relation]) -> Result<Vec<LostView>, Error> {
+        if views.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sql = about(include_str!("sql/lost_views.sql"), views);
+        self.ask("reading the views that are dropped with stream tables", &sql).await
+    }
+
+    /// The size of stream tables, and how long their last full refreshes took. The number of rows is in the catalog.
+    pub async fn costs(&self, tables: &[Relation]) -> Result<BTreeMap<Relation, Cost>, Error> {
+        #[derive(Deserialize)]
+        struct Row {
+            #[serde(flatten)]
+            relation: Relation,
+            bytes: Option<i64>,
+            full_ms: Option<f64>,
+        }
+        if tables.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let rows: Vec<Row> =
+            self.ask("asking what a refill costs", &about(include_str!("sql/costs.sql"), tables)).await?;
+        let cost = |row: Row| (row.relation, Cost { rows: None, bytes: row.bytes, full_ms: row.full_ms });
+        Ok(rows.into_iter().map(cost).collect())
+    }
+
+    /// Looks for every right that is missing to carry out a plan.
+    ///
+    /// # Errors
+    /// With all that is missing.
+    pub async fn check_rights(&self, needs: &Needs) -> Result<(), Error> {
+        let needs = quote_literal(&serde_json::json!(needs).to_string());
+        let sql = include_str!("sql/rights.sql").replace("$needs", &needs);
+        let lacking: Vec<(String, String)> = self.ask("looking for missing rights", &sql).await?;
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        let lacking = lacking.into_iter().map(|(right, what)| format!("{right} on {what}")).collect();
+        Err(Error::Rights { user: self.endpoint().user.clone(), lacking })
+    }
+
+    /// Executes the statements of all steps in one transaction: all of them, or none. `begin` is called with the number
+    /// of each step. Returns how long each took.
+    ///
+    /// # Errors
+    /// With the number of the step that failed.
+    pub async fn carry_out(
+        &self,
+        steps: &[&[String]],
+        mut begin: impl FnMut(usize),
+    ) -> Result<Vec<Duration>, (usize, Error)> {
+        let failed = |source: tokio_postgres::Error| Error::asking("carrying out the plan", &source);
+        let settings = format!("begin; {}", self.settings());
+        self.wire.batch_execute(&settings).await.map_err(|source| (0, failed(source)))?;
+        let mut took = Vec::new();
+        for (number, statements) in steps.iter().enumerate() {
+            begin(number);
+            let started = Instant::now();
+            for statement in *statements {
+                if let Err(source) = self.wire.batch_execute(statement).await {
+                    // What the server says about the rollback is not what went wrong.
+                    let _ = self.wire.batch_execute("rollback").await;
+                    return Err((number, failed(source)));
+                }
+            }
+            took.push(started.elapsed());
+        }
+        let last = steps.len().saturating_sub(1);
+        self.wire.batch_execute("commit").await.map_err(|source| (last, failed(source)))?;
+        Ok(took)
+    }
+}

@@ -1,0 +1,34 @@
+-- Which rights the role lacks to carry out a plan, each with what it is about.
+with needs as (select $needs::jsonb as n)
+select coalesce(jsonb_agg(jsonb_build_array(lacks, about) order by lacks, about), '[]')::text
+from (
+  select 'ownership' as lacks, w.schema || '.' || w.name as about
+  from needs, jsonb_to_recordset(n -> 'own') as w (schema text, name text)
+  join pg_catalog.pg_namespace as s on s.nspname = w.schema
+  join pg_catalog.pg_class as c on c.relnamespace = s.oid and c.relname = w.name
+  where not pg_catalog.pg_has_role(c.relowner, 'USAGE')
+  union
+  select 'CREATE', 'schema ' || w.name
+  from needs, jsonb_array_elements_text(n -> 'create_in') as w (name)
+  join pg_catalog.pg_namespace as s on s.nspname = w.name
+  where not pg_catalog.has_schema_privilege(s.oid, 'CREATE')
+  union
+  select 'CREATE', 'database ' || current_database() || ', to create the schema ' || w.name
+  from needs, jsonb_array_elements_text(n -> 'create_in') as w (name)
+  where not exists (select from pg_catalog.pg_namespace as s where s.nspname = w.name)
+    and not pg_catalog.has_database_privilege(current_database(), 'CREATE')
+  union
+  select 'SELECT', w.schema || '.' || w.name
+  from needs, jsonb_to_recordset(n -> 'read') as w (schema text, name text)
+  join pg_catalog.pg_namespace as s on s.nspname = w.schema
+  join pg_catalog.pg_class as c on c.relnamespace = s.oid and c.relname = w.name and c.relkind in ('r', 'p', 'v', 'm', 'f')
+  where not pg_catalog.has_any_column_privilege(c.oid, 'SELECT')
+  union
+  select 'TRIGGER', w.schema || '.' || w.name
+  from needs, jsonb_to_recordset(n -> 'capture') as w (schema text, name text)
+  join pg_catalog.pg_namespace as s on s.nspname = w.schema
+  join pg_catalog.pg_class as c on c.relnamespace = s.oid and c.relname = w.name and c.relkind in ('r', 'p')
+  where not pg_catalog.has_table_privilege(c.oid, 'TRIGGER')
+    and not exists (select from pgtrickle.pgt_change_tracking as t where t.source_relid = c.oid)
+    and not exists (select from pgtrickle.pgt_stream_tables as t where t.pgt_relid = c.oid)
+) as lacking

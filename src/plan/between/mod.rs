@@ -1,0 +1,359 @@
+//! How a plan is made.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Answers, Change, ColumnChange, Cost, Cycle, Plan, Policy, QueryChange, Step, ViewStep, columns, dbt,
+    order::{self, Readers},
+    problems, query, renames,
+    settings::setting_changes,
+};
+use crate::model::{Deployed, Origin, Relation, Setting, StreamTable, Value, Whose, settings::OnChange};
+
+#[cfg(test)]
+mod tests;
+
+impl Plan {
+    /// What it takes to get from the deployed tables to the desired ones.
+    ///
+    /// # Errors
+    /// When the desired tables read each other in a circle.
+    pub fn between(
+        desired: &[StreamTable],
+        deployed: &[Deployed],
+        answers: &Answers,
+        policy: &Policy,
+    ) -> Result<Self, Cycle> {
+        let sorted =
+            order::topological(&desired.iter().collect::<Vec<_>>()).map_err(|members| Cycle { members })?;
+        Ok(Comparison::new(deployed, &sorted, answers, policy).plan(&sorted))
+    }
+}
+
+/// The two sides, and what is known of them.
+pub(super) struct Comparison<'a> {
+    pub(super) deployed: &'a [Deployed],
+    pub(super) there: BTreeMap<&'a Relation, &'a Deployed>,
+    pub(super) wanted: BTreeSet<&'a Relation>,
+    /// The deployed tables that read each deployed table.
+    pub(super) readers: Readers<'a>,
+    pub(super) answers: &'a Answers,
+    policy: &'a Policy,
+    queries: BTreeMap<&'a Relation, &'a str>,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(
+        deployed: &'a [Deployed],
+        sorted: &[&'a StreamTable],
+        answers: &'a Answers,
+        policy: &'a Policy,
+    ) -> Self {
+        Self {
+            deployed,
+            there: deployed.iter().map(|d| (&d.table.relation, d)).collect(),
+            wanted: sorted.iter().map(|table| &table.relation).collect(),
+            readers: Readers::of(deployed.iter().map(|d| &d.table)),
+            answers,
+            policy,
+            queries: sorted.iter().map(|table| (&table.relation, table.query.as_str())).collect(),
+        }
+    }
+
+    /// The query that a wanted table will have.
+    pub(super) fn query(&self, relation: &Relation) -> Option<&'a str> {
+        self.queries.get(relation).copied()
+    }
+
+    fn plan(&self, sorted: &[&'a StreamTable]) -> Plan {
+        let (ours, unmanaged): (Vec<_>, Vec<_>) = self
+            .deployed
+            .iter()
+            .filter(|d| !self.wanted.contains(&d.table.relation))
+            .partition(|d| self.is_ours(d));
+        let mut steps: Vec<Step> = sorted.iter().map(|table| self.step(table)).collect();
+        self.rebuild_readers(&mut steps, sorted);
+        self.follow_replaced(&mut steps, sorted);
+
+        let drops: Vec<&StreamTable> = ours.iter().map(|d| &d.table).collect();
+        // What reads a table goes before it. A cycle cannot exist in a server; its order would not matter.
+        let drops = order::topological(&drops).unwrap_or(drops).into_iter().rev();
+        let (first, last): (Vec<_>, Vec<_>) =
+            drops.partition(|table| !self.is_read_by_what_stays(&table.relation));
+        let drop = |table: &&StreamTable| {
+            let mut step = self.finished(&table.relation, table, Change::Drop, Vec::new());
+            // The model is gone, and so is its file.
+            step.origin = step.origin.map(|origin| Origin { file: String::new(), ..origin });
+            step
+        };
+        let mut ordered: Vec<Step> = first.iter().map(drop).collect();
+        ordered.append(&mut steps);
+        ordered.extend(last.iter().map(drop));
+
+        let everything = Readers::of(sorted.iter().copied().chain(ours.iter().map(|d| &d.table)));
+        for step in &mut ordered {
+            if step.change != Change::Keep {
+                step.downstream = everything.below(&step.relation).into_iter().cloned().collect();
+            }
+        }
+        renames::note(&mut ordered, sorted, &self.there);
+        problems::mark(self, &mut ordered);
+        let mut plan = Plan {
+            problems: problems::of(self, &ordered),
+            views: self.answers.views.clone(),
+            notes: self.notes(sorted).into_iter().chain(self.of_other_targets(&unmanaged)).collect(),
+            unmanaged: unmanaged
+                .into_iter()
+                .filter(|d| !matches!(self.whose(d), Whose::OtherTarget(_)))
+                .map(|d| d.table.relation.clone())
+                .collect(),
+            unmatched: self.policy.unmatched(&ordered, self.deployed),
+            needs_dbt: Vec::new(),
+            lost_views: Vec::new(),
+            steps: ordered,
+        };
+        plan.needs_dbt = dbt::needs(&plan, self.answers);
+        plan
+    }
+
+    fn whose(&self, deployed: &Deployed) -> Whose {
+        self.policy.owner.whose(&deployed.table.relation, deployed.mark.as_ref())
+    }
+
+    pub(super) fn is_ours(&self, deployed: &Deployed) -> bool {
+        self.whose(deployed) == Whose::Ours
+    }
+
+    /// How many tables the project has under other targets, and which targets these are.
+    fn of_other_targets(&self, unmanaged: &[&Deployed]) -> Option<String> {
+        let targets: Vec<String> = unmanaged
+            .iter()
+            .filter_map(|deployed| match self.whose(deployed) {
+                Whose::OtherTarget(target) => Some(target),
+                Whose::Ours | Whose::OtherProject(_) | Whose::Unmarked => None,
+            })
+            .collect();
+        let names: BTreeSet<&str> = targets.iter().map(String::as_str).collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        let plural = if targets.len() == 1 { "" } else { "s" };
+        (!targets.is_empty()).then(|| {
+            format!(
+                "left alone {} stream table{plural} that this project made for other targets: {}",
+                targets.len(),
+                names.join(", ")
+            )
+        })
+    }
+
+    fn is_read_by_what_stays(&self, relation: &Relation) -> bool {
+        self.readers.below(relation).into_iter().any(|reader| self.wanted.contains(reader))
+    }
+
+    /// What happens to one wanted table for its own sake.
+    fn step(&self, wanted: &StreamTable) -> Step {
+        let Some(now) = self.there.get(&wanted.relation) else {
+            return self.finished(&wanted.relation, wanted, self.create(wanted), Vec::new());
+        };
+        let mut reasons = Vec::new();
+        let change = self.change(now, wanted, &mut reasons);
+        self.finished(&wanted.relation, wanted, change, reasons)
+    }
+
+    fn create(&self, table: &StreamTable) -> Change {
+        Change::Create {
+            settings: worth_saying(table).map(|(setting, value)| (setting, value.clone())).collect(),
+            replaces: self.answers.occupied.get(&table.relation).cloned(),
+        }
+    }
+
+    /// What turns the table that is there into the wanted one, and why where that is not plain to see.
+    fn change(&self, now: &Deployed, wanted: &StreamTable, reasons: &mut Vec<String>) -> Change {
+        let settings = setting_changes(&now.table, wanted, &self.answers.unseen);
+        let differs = !query::same(&now.table.query, &wanted.query);
+        if now.storage.lost_source {
+            reasons.push("a relation that it reads was replaced, and pg_trickle has to find it again".into());
+        }
+        let query = (differs || now.storage.lost_source)
+            .then(|| QueryChange { before: now.table.query.clone(), after: wanted.query.clone() });
+        if settings.iter().any(|change| change.setting.on_change() == OnChange::Recreate) {
+            return Change::Recreate { query: query.filter(|_| differs), settings };
+        }
+        let takes_over = self.tell_adoption(now, reasons);
+        // A changed view may give its readers other columns, although their own queries stay.
+        let view = self.views_of(&wanted.relation).next();
+        if query.is_some() || view.is_some() {
+            let obstacles = self.obstacles(now, wanted);
+            if !obstacles.is_empty() {
+                let view = view.filter(|_| query.is_none());
+                reasons.extend(view.map(|view| format!("the view {} changes", view.relation)));
+                reasons.extend(obstacles);
+                return Change::Recreate { query, settings };
+            }
+        }
+        match query {
+            Some(query) => Change::AlterQuery { query, settings },
+            None if settings.is_empty() && !takes_over => Change::Keep,
+            None => Change::Alter(settings),
+        }
+    }
+
+    /// Why the storage cannot take the columns of the wanted query in place; nothing where they are not known.
+    fn obstacles(&self, now: &Deployed, wanted: &StreamTable) -> Vec<String> {
+        let is_read = !self.readers.below(&wanted.relation).is_empty();
+        let given = self.answers.columns.get(&wanted.relation);
+        let known = now.table.columns.as_ref().zip(given);
+        known.map(|(stored, given)| columns::obstacles(stored, given, is_read)).unwrap_or_default()
+    }
+
+    /// The changed views that a table reads.
+    fn views_of(&self, relation: &Relation) -> impl Iterator<Item = &ViewStep> {
+        self.answers.views.iter().filter(move |view| view.refills() && view.readers.contains(relation))
+    }
+
+    /// A table that somebody else made becomes this project's.
+    fn tell_adoption(&self, now: &Deployed, reasons: &mut Vec<String>) -> bool {
+        reasons.push(match self.whose(now) {
+            Whose::Ours => return false,
+            Whose::OtherTarget(target) => format!("taken over from the target {target}"),
+            Whose::OtherProject(project) => format!("taken over from the project {project}"),
+            Whose::Unmarked => "taken over: it was not created by dbt".into(),
+        });
+        true
+    }
+
+    /// Dropping a table takes those with it that read it (docs/pg_trickle.md, "Drop").
+    fn rebuild_readers(&self, steps: &mut [Step], sorted: &[&'a StreamTable]) {
+        let is_rebuilt = |step: &&Step| matches!(step.change, Change::Recreate { .. });
+        let mut taken_along: BTreeMap<&Relation, Relation> = BTreeMap::new();
+        for step in steps.iter().filter(is_rebuilt) {
+            for reader in self.readers.below(&step.relation) {
+                taken_along.entry(reader).or_insert_with(|| step.relation.clone());
+            }
+        }
+        for (step, table) in steps.iter_mut().zip(sorted) {
+            let below = taken_along.get(&step.relation);
+            let (Some(up), false) = (below, matches!(step.change, Change::Recreate { .. })) else { continue };
+            let change = match std::mem::replace(&mut step.change, Change::Keep) {
+                Change::AlterQuery { query, settings } => Change::Recreate { query: Some(query), settings },
+                Change::Alter(settings) => Change::Recreate { query: None, settings },
+                Change::Keep | Change::Create { .. } | Change::Recreate { .. } | Change::Drop => {
+                    Change::Recreate { query: None, settings: Vec::new() }
+                }
+            };
+            step.reasons.push(format!("it reads {up}, which cannot be dropped without it"));
+            *step = self.finished(&step.relation, table, change, std::mem::take(&mut step.reasons));
+        }
+    }
+
+    /// What reads a relation that a stream table replaces has to be given its query again (docs/pg_trickle.md, "Source
+    /// DDL").
+    fn follow_replaced(&self, steps: &mut [Step], sorted: &[&'a StreamTable]) {
+        let replaced = |step: &Step| matches!(step.change, Change::Create { replaces: Some(_), .. });
+        let replaced: BTreeSet<Relation> =
+            steps.iter().filter(|step| replaced(step)).map(|step| step.relation.clone()).collect();
+        for (step, table) in steps.iter_mut().zip(sorted) {
+            let Some(up) = query::relations(&table.query).into_iter().find(|read| replaced.contains(read))
+            else {
+                continue;
+            };
+            if !matches!(step.change, Change::Keep | Change::Alter(_)) {
+                continue;
+            }
+            let query = QueryChange { before: table.query.clone(), after: table.query.clone() };
+            let change = Change::AlterQuery { query, settings: step.change.settings().to_vec() };
+            step.reasons.push(format!("it reads {up}, which is replaced by a stream table"));
+            *step = self.finished(&step.relation, table, change, std::mem::take(&mut step.reasons));
+        }
+    }
+
+    /// A step with everything that follows from its change.
+    fn finished(
+        &self,
+        relation: &Relation,
+        table: &StreamTable,
+        change: Change,
+        reasons: Vec<String>,
+    ) -> Step {
+        let now = self.there.get(relation);
+        let is_rebuilt = matches!(change, Change::Recreate { .. });
+        let is_refilled = is_rebuilt || change.refills() || self.views_of(relation).next().is_some();
+        let given = self.answers.columns.get(relation);
+        let stored = now.and_then(|now| now.table.columns.as_ref());
+        Step {
+            refused: self.policy.refuses(relation, &change),
+            reasons,
+            unknown: self.unknown(relation, &change),
+            failure: None,
+            columns: stored
+                .zip(given)
+                .map(|(stored, given)| columns::changes(stored, given))
+                .unwrap_or_default(),
+            cost: now.filter(|_| is_refilled).map(|now| Cost::of(&now.storage)),
+            lost: now
+                .filter(|_| is_rebuilt || change == Change::Drop)
+                .map(|now| columns::lost(&now.storage, is_rebuilt))
+                .unwrap_or_default(),
+            downstream: Vec::new(),
+            readers: now
+                .into_iter()
+                .flat_map(|now| &now.storage.views)
+                .map(|view| format!("view {}", view.relation))
+                .collect(),
+            relation: relation.clone(),
+            origin: table.origin.clone(),
+            change,
+        }
+    }
+
+    /// What could not be known of a step, and why.
+    fn unknown(&self, relation: &Relation, change: &Change) -> Option<String> {
+        let is_in_place = matches!(change, Change::AlterQuery { .. });
+        if let Some(refusal) = self.answers.refusals.get(relation) {
+            let asked = is_in_place || matches!(change, Change::Recreate { .. });
+            return asked.then(|| {
+                format!("its columns: dbt first builds something that it reads ({})", refusal.message)
+            });
+        }
+        let is_known =
+            self.answers.columns.contains_key(relation) || self.answers.failures.contains_key(relation);
+        (is_in_place && !is_known).then(|| "in place or rebuilt: decided by the server's columns".into())
+    }
+
+    /// What a version of the engine does not keep cannot be compared.
+    fn notes(&self, sorted: &[&StreamTable]) -> Vec<String> {
+        let is_asked_for =
+            |setting: &&Setting| sorted.iter().any(|table| table.settings.get(**setting).is_some());
+        let unseen: Vec<&str> =
+            self.answers.unseen.iter().filter(is_asked_for).map(|setting| setting.name()).collect();
+        if unseen.is_empty() {
+            return Vec::new();
+        }
+        vec![format!("this version of pg_trickle does not keep {}: not compared", unseen.join(", "))]
+    }
+}
+
+/// The settings of a new table: what the engine does anyway is left out, so that a version without the setting is
+/// content.
+pub(super) fn worth_saying(table: &StreamTable) -> impl Iterator<Item = (Setting, &Value)> {
+    let unsaid =
+        [(Setting::Temporal, Value::Bool(false)), (Setting::StorageBackend, Value::Text("heap".into()))];
+    let says_something = move |(setting, value): &(Setting, &Value)| {
+        !unsaid.iter().any(|(unsaid, default)| unsaid == setting && default == *value)
+    };
+    table.settings.iter().filter(says_something)
+}
+
+impl Step {
+    /// The columns that are there and will not be.
+    pub fn removed_columns(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().filter_map(|change| match change {
+            ColumnChange::Removed(column) => Some(column.name.as_str()),
+            ColumnChange::Added(_) | ColumnChange::Retyped { .. } => None,
+        })
+    }
+
+    /// Whether the server could say which columns it will have.
+    pub fn knows_columns(&self) -> bool {
+        self.unknown.is_none()
+    }
+}

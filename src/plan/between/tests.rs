@@ -1,0 +1,179 @@
+use serde_json::{Value as Json, json};
+
+use super::*;
+use crate::model::{Column, Health, Mark, Owner, Settings, Storage};
+
+fn table(name: &str, query: &str, settings: &Json) -> StreamTable {
+    let settings: Settings = Setting::ALL
+        .into_iter()
+        .filter_map(|setting| Some((setting, setting.read(settings.get(setting.name())?).unwrap()?)))
+        .collect();
+    StreamTable {
+        relation: Relation::new("shop", name),
+        query: query.into(),
+        settings,
+        upstream: vec![],
+        columns: None,
+        origin: None,
+    }
+}
+
+fn deployed(table: StreamTable, project: Option<&str>) -> Deployed {
+    let mark = project.map(|p| Mark {
+        dbt_project: p.into(),
+        unique_id: format!("model.{p}.{}", table.relation.name),
+        target: None,
+    });
+    Deployed { table, mark, health: Health::default(), storage: Storage::default() }
+}
+
+fn policy() -> Policy {
+    let owner = Owner { project: "shop".into(), target: None, schemas: ["shop".to_owned()].into() };
+    Policy { owner, ..Policy::default() }
+}
+
+/// What happens to one table with the same query and these settings.
+fn between_settings(now: &Json, wanted: &Json) -> Change {
+    let there = [deployed(table("t", "select 1", now), Some("shop"))];
+    Plan::between(&[table("t", "select 1", wanted)], &there, &Answers::default(), &policy())
+        .unwrap()
+        .steps
+        .remove(0)
+        .change
+}
+
+#[test]
+fn settings_are_compared_by_meaning() {
+    for (now, wanted) in [
+        (json!({"schedule": "1m"}), json!({"schedule": "60s"})),
+        (json!({"schedule": null}), json!({"schedule": "calculated"})),
+        (json!({"refresh_mode": "DIFFERENTIAL"}), json!({"refresh_mode": "auto"})),
+        (json!({"refresh_mode": "FULL"}), json!({"refresh_mode": "AUTO"})),
+        (json!({"refresh_mode": "IMMEDIATE"}), json!({"refresh_mode": "IMMEDIATE", "schedule": "5m"})),
+        (json!({"append_only": true}), json!({"append_only": false})),
+        (json!({"status": "ERROR"}), json!({"status": "ACTIVE"})),
+        (json!({"status": "SUSPENDED"}), json!({"status": "paused"})),
+        (json!({"cdc_mode": "wal", "tier": "cold"}), json!({})),
+        (json!({}), json!({"initialize": false})),
+    ] {
+        assert_eq!(between_settings(&now, &wanted), Change::Keep, "{now} -> {wanted}");
+    }
+}
+
+#[test]
+fn a_setting_that_differs_is_altered() {
+    let change = between_settings(
+        &json!({"schedule": "1m", "tier": "hot"}),
+        &json!({"schedule": "5m", "tier": "cold"}),
+    );
+    let Change::Alter(changes) = change else { panic!("{change:?}") };
+    let shown: Vec<_> = changes.iter().map(|c| format!("{} {}", c.setting, c.to.as_ref().unwrap())).collect();
+    assert_eq!(shown, ["schedule 5m", "tier cold"]);
+}
+
+#[test]
+fn auto_over_an_immediate_table_becomes_differential() {
+    let change = between_settings(&json!({"refresh_mode": "IMMEDIATE"}), &json!({"refresh_mode": "AUTO"}));
+    let Change::Alter(changes) = change else { panic!("{change:?}") };
+    assert_eq!(changes[0].to, Some(Value::Text("DIFFERENTIAL".into())));
+}
+
+#[test]
+fn what_cannot_be_altered_is_built_again() {
+    for (now, wanted) in [
+        (json!({}), json!({"partition_by": "day"})),
+        (json!({"partition_by": "day"}), json!({})),
+        (json!({"storage_backend": "heap"}), json!({"storage_backend": "citus"})),
+        (json!({"temporal": false}), json!({"temporal": true, "schedule": "5m"})),
+    ] {
+        let change = between_settings(&now, &wanted);
+        assert!(matches!(change, Change::Recreate { .. }), "{now} -> {wanted}: {change:?}");
+    }
+}
+
+#[test]
+fn a_changed_query_is_altered_in_place() {
+    let there = [deployed(table("t", "select a from x", &json!({})), Some("shop"))];
+    let plan = Plan::between(
+        &[table("t", "select a, b from x", &json!({"schedule": "2m"}))],
+        &there,
+        &Answers::default(),
+        &policy(),
+    )
+    .unwrap();
+    let Change::AlterQuery { settings, .. } = &plan.steps[0].change else { panic!("{plan:?}") };
+    assert_eq!(settings.len(), 1);
+}
+
+/// What happens to a table with these stored columns when its query gives those.
+fn between_columns(stored: &[&str], given: &[&str]) -> &'static str {
+    let columns = |names: &[&str]| -> Vec<Column> {
+        names.iter().map(|name| Column { name: (*name).into(), r#type: "int4".into() }).collect()
+    };
+    let old = StreamTable { columns: Some(columns(stored)), ..table("t", "select old", &json!({})) };
+    let new = table("t", "select new", &json!({}));
+    let answers =
+        Answers { columns: BTreeMap::from([(new.relation.clone(), columns(given))]), ..Answers::default() };
+    let plan = Plan::between(&[new], &[deployed(old, Some("shop"))], &answers, &policy()).unwrap();
+    plan.steps[0].change.name()
+}
+
+#[test]
+fn a_query_is_altered_in_place_only_when_the_columns_stay_in_its_order() {
+    assert_eq!(between_columns(&["id", "a"], &["id", "a"]), "alter-query");
+    assert_eq!(between_columns(&["id", "a"], &["id", "a", "b"]), "alter-query");
+    assert_eq!(between_columns(&["id", "a", "b"], &["id", "b"]), "alter-query");
+    assert_eq!(between_columns(&["g", "n", "s", "__pgt_count"], &["g", "s"]), "alter-query");
+    for (stored, given) in [
+        (&["id", "b"][..], &["id", "a", "b"][..]),
+        (&["id", "a", "b"], &["id", "b", "a"]),
+        // What is added comes behind what is hidden.
+        (&["g", "n", "__pgt_count"], &["g", "n", "s"]),
+    ] {
+        assert_eq!(between_columns(stored, given), "replace", "{stored:?} -> {given:?}");
+    }
+}
+
+#[test]
+fn only_this_projects_tables_are_dropped_and_only_when_allowed() {
+    let there = [
+        deployed(table("ours", "select 1", &json!({})), Some("shop")),
+        deployed(table("theirs", "select 1", &json!({})), Some("other")),
+        deployed(table("by_hand", "select 1", &json!({})), None),
+    ];
+    let plan = Plan::between(&[], &there, &Answers::default(), &policy()).unwrap();
+    assert_eq!(
+        plan.steps.iter().map(|s| (s.relation.name.as_str(), s.refused)).collect::<Vec<_>>(),
+        [("ours", true)]
+    );
+    assert_eq!(plan.unmanaged, ["theirs", "by_hand"].map(|name| Relation::new("shop", name)));
+
+    for allowed in ["all", "ours", "shop.ours"] {
+        let policy = Policy { allow_drop: vec![allowed.into()], ..policy() };
+        assert_eq!(
+            Plan::between(&[], &there, &Answers::default(), &policy).unwrap().refused().count(),
+            0,
+            "{allowed}"
+        );
+    }
+    let policy = Policy { allow_drop: vec!["theirs".into()], allow_recreate: vec!["all".into()], ..policy() };
+    assert_eq!(Plan::between(&[], &there, &Answers::default(), &policy).unwrap().refused().count(), 1);
+}
+
+#[test]
+fn creates_follow_what_they_read_and_drops_go_before_it() {
+    let mut reader = table("a_reader", "select 1", &json!({}));
+    let base = table("base", "select 1", &json!({}));
+    reader.upstream = vec![base.relation.clone()];
+    let names = |plan: Plan| plan.steps.into_iter().map(|s| s.relation.name).collect::<Vec<_>>();
+
+    let plan = Plan::between(&[reader.clone(), base.clone()], &[], &Answers::default(), &policy()).unwrap();
+    assert_eq!(plan.steps[0].downstream, [reader.relation.clone()]);
+    assert_eq!(names(plan), ["base", "a_reader"]);
+
+    let there = [deployed(base, Some("shop")), deployed(reader, Some("shop"))];
+    assert_eq!(
+        names(Plan::between(&[], &there, &Answers::default(), &policy()).unwrap()),
+        ["a_reader", "base"]
+    );
+}

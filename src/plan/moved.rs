@@ -1,0 +1,92 @@
+//! Whether a server is still what it was when a plan was saved.
+
+use std::collections::BTreeMap;
+
+use super::{
+    LostView,
+    saved::{Error, Saved, digest},
+};
+use crate::model::{Deployed, Relation, Setting};
+
+/// The server on which a saved plan is to be carried out.
+#[derive(Debug)]
+pub struct Now {
+    /// Its name, `host:port/database`.
+    pub server: String,
+    /// Its stream tables.
+    pub tables: Vec<Deployed>,
+    /// The definitions of the saved views, by their quoted names.
+    pub definitions: BTreeMap<String, Option<String>>,
+    /// The views that would be dropped and created again, as they are.
+    pub lost_views: Vec<LostView>,
+}
+
+impl Saved {
+    /// Refuses a server that is another one, or not what it was.
+    pub fn check(&self, file: &str, server: &Now) -> Result<(), Error> {
+        let file = file.to_owned();
+        if self.target != server.server {
+            let planned = self.target.clone();
+            return Err(Error::OtherServer { file, planned, server: server.server.clone() });
+        }
+        let now = fingerprints(&server.tables);
+        let came =
+            now.keys().filter(|name| !self.catalog.contains_key(*name)).map(|name| format!("{name} is new"));
+        let went =
+            self.catalog.keys().filter(|name| !now.contains_key(*name)).map(|name| format!("{name} is gone"));
+        let changed = |(name, print): (&String, &String)| {
+            let other = now.get(name).is_some_and(|now| now != print);
+            other.then(|| format!("{name} has changed"))
+        };
+        let mut moved: Vec<String> =
+            came.chain(went).chain(self.catalog.iter().filter_map(changed)).collect();
+        moved.extend(self.moved_views(server));
+        if moved.is_empty() { Ok(()) } else { Err(Error::Moved { file, moved }) }
+    }
+
+    fn moved_views<'a>(&'a self, now: &'a Now) -> impl Iterator<Item = String> + 'a {
+        let changed = self.views.iter().filter(|view| {
+            let definition = now.definitions.get(&view.relation.quoted()).cloned().flatten();
+            definition.map(|text| digest(text.as_bytes())) != view.definition
+        });
+        let lost = self.lost_views.iter().filter(|view| !now.lost_views.contains(view));
+        let names = changed.map(|view| &view.relation).chain(lost.map(|view| &view.relation));
+        names.map(|relation| format!("the view {relation} has changed"))
+    }
+}
+
+/// What a plan is about, table by table. How a table fares is left out, and what the engine sets by itself.
+pub(super) fn fingerprints(deployed: &[Deployed]) -> BTreeMap<String, String> {
+    let print = |now: &Deployed| {
+        let settings: Vec<String> = now
+            .table
+            .settings
+            .iter()
+            .filter(|(setting, _)| !matches!(setting, Setting::Status | Setting::AppendOnly))
+            .map(|(setting, value)| format!("{setting}={value}"))
+            .collect();
+        let storage = &now.storage;
+        let upstream: Vec<String> = now.table.upstream.iter().map(Relation::to_string).collect();
+        let views: Vec<String> = storage.views.iter().map(|view| view.relation.to_string()).collect();
+        let columns: Vec<String> = now
+            .table
+            .columns
+            .iter()
+            .flatten()
+            .map(|column| format!("{} {}", column.name, column.r#type))
+            .collect();
+        let mark = now.mark.as_ref().map(|mark| serde_json::to_string(mark).expect("a mark is texts"));
+        let parts = [
+            vec![now.table.query.clone(), mark.unwrap_or_default(), storage.lost_source.to_string()],
+            settings,
+            upstream,
+            views,
+            columns,
+            storage.grants.clone(),
+            storage.indexes.clone(),
+            storage.publications.clone(),
+        ];
+        digest(serde_json::to_string(&parts).expect("texts are plain data").as_bytes())
+    };
+    deployed.iter().map(|now| (now.table.relation.to_string(), print(now))).collect()
+}

@@ -1,0 +1,66 @@
+//! Which rights it takes to carry out a plan (docs/pg_trickle.md, "Privileges").
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Change, Plan, query};
+use crate::model::{Relation, StreamTable};
+
+/// What the role needs.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Needs {
+    /// Relations that it has to own, or to be a member of the owner of.
+    pub own: BTreeSet<Relation>,
+    /// Schemas in which it creates; they may not exist yet.
+    pub create_in: BTreeSet<String>,
+    /// Relations that it reads.
+    pub read: BTreeSet<Relation>,
+    /// Sources that get capture triggers if they have none.
+    pub capture: BTreeSet<Relation>,
+}
+
+impl Plan {
+    /// What the role needs that carries it out.
+    pub fn rights(&self, desired: &[StreamTable]) -> Needs {
+        let mut needs = Needs::default();
+        for step in self.steps.iter().filter(|step| step.change != Change::Keep) {
+            let relation = || step.relation.clone();
+            let writes_query = match &step.change {
+                Change::Create { replaces, .. } => {
+                    needs.create_in.insert(step.relation.schema.clone());
+                    needs.own.extend(replaces.iter().map(|_| relation()));
+                    true
+                }
+                Change::Recreate { .. } => {
+                    needs.own.insert(relation());
+                    needs.create_in.insert(step.relation.schema.clone());
+                    true
+                }
+                Change::AlterQuery { .. } => needs.own.insert(relation()),
+                Change::Alter(_) | Change::Drop | Change::Keep => {
+                    needs.own.insert(relation());
+                    false
+                }
+            };
+            let table = desired.iter().find(|table| table.relation == step.relation);
+            let Some(table) = table.filter(|_| writes_query) else { continue };
+            let read = query::relations(&table.query);
+            if table.settings.refresh_mode() != Some("FULL") {
+                needs.capture.extend(read.iter().cloned());
+            }
+            needs.read.extend(read);
+        }
+        for view in &self.lost_views {
+            needs.own.insert(view.relation.clone());
+            needs.create_in.insert(view.relation.schema.clone());
+        }
+        // What the plan itself makes is not there to be looked at.
+        let made = self.steps.iter().filter(|step| matches!(step.change, Change::Create { .. }));
+        for relation in made.map(|step| &step.relation) {
+            needs.read.remove(relation);
+            needs.capture.remove(relation);
+        }
+        needs
+    }
+}
