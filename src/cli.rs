@@ -578,3 +578,21 @@ pub struct CompletionsArgs {
     #[arg(value_name = "SHELL")]
     pub shell: clap_complete::Shell,
 }
+
+impl Command {
+    /// dbt's variables, for the commands that take some.
+    pub fn vars(&self) -> Option<&String> {
+        match self {
+            Self::Run(args) => args.vars.as_ref(),
+            Self::Plan(args) => args.desired.vars.as_ref(),
+            Self::Apply(args) => args.desired.vars.as_ref(),
+            Self::Wait(_)
+            | Self::Check(_)
+            | Self::Verify(_)
+            | Self::Init(_)
+            | Self::Comment(_)
+            | Self::Ephemeral(_)
+            | Self::Completions(_) => None,
+        }
+    }
+}

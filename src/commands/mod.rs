@@ -54,12 +54,7 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
         Command::Comment(_) | Command::Ephemeral(_) | Command::Completions(_) => Path::new("."),
     };
     let mut config = Config::resolve(&cli.global, project_dir)?;
-    config.vars = match &cli.command {
-        Command::Run(args) => args.vars.clone(),
-        Command::Plan(args) => args.desired.vars.clone(),
-        Command::Apply(args) => args.desired.vars.clone(),
-        _ => None,
-    };
+    config.vars = cli.command.vars().cloned();
     config.ui.full = matches!(&cli.command, Command::Plan(args) if args.full);
     match &cli.command {
         Command::Run(args) => {
