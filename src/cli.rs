@@ -602,3 +602,18 @@ pub struct CompletionsArgs {
     #[arg(value_name = "SHELL")]
     pub shell: clap_complete::Shell,
 }
+
+impl Command {
+    /// What was typed of the dbt project, for the commands that work on one.
+    pub fn project(&self) -> Option<&ProjectArgs> {
+        match self {
+            Self::Run(args) => Some(&args.project),
+            Self::Plan(args) => Some(&args.models.project),
+            Self::Apply(args) => Some(&args.models.project),
+            Self::Wait(args) => Some(&args.models.project),
+            Self::Check(args) => Some(&args.models.project),
+            Self::Verify(args) => Some(&args.models.project),
+            Self::Init(_) | Self::Comment(_) | Self::Ephemeral(_) | Self::Completions(_) => None,
+        }
+    }
+}

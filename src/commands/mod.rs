@@ -28,7 +28,7 @@ use time::OffsetDateTime;
 
 use crate::{
     Error,
-    cli::{Cli, Command, CompletionsArgs, ProjectArgs, ReportArgs, SelectArgs, ServerArgs},
+    cli::{Cli, Command, CompletionsArgs, ReportArgs, SelectArgs, ServerArgs},
     config::Config,
     exit::Exit,
     model::{Outcome, Stage, Verdict},
@@ -37,22 +37,9 @@ use crate::{
     report::{self, Engine, Report, terminal::Style},
 };
 
-/// What was typed of the dbt project, for a command that works on one.
-fn project_args(command: &Command) -> Option<&ProjectArgs> {
-    match command {
-        Command::Run(args) => Some(&args.project),
-        Command::Plan(args) => Some(&args.models.project),
-        Command::Apply(args) => Some(&args.models.project),
-        Command::Wait(args) => Some(&args.models.project),
-        Command::Check(args) => Some(&args.models.project),
-        Command::Verify(args) => Some(&args.models.project),
-        Command::Init(_) | Command::Comment(_) | Command::Ephemeral(_) | Command::Completions(_) => None,
-    }
-}
-
 /// Carries out what was typed.
 pub async fn execute(cli: Cli) -> Result<Exit, Error> {
-    let project = project_args(&cli.command);
+    let project = cli.command.project();
     let project_dir = match (&cli.command, project) {
         (Command::Init(args), _) => args.project_dir(),
         (_, Some(project)) => project.dir(),

@@ -123,13 +123,11 @@ impl Target {
 
 /// What was rendered once is not rendered again: braces in a value are text. The password stays Jinja.
 fn escaped(output: Map<String, Json>) -> Map<String, Json> {
-    let escape = |(name, value): (String, Json)| match value {
-        Json::String(text)
-            if name != "password" && ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark)) =>
-        {
-            (name, json!(format!("{{{{ {} }}}}", Json::String(text))))
-        }
-        value => (name, value),
+    let is_jinja = |text: &str| ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark));
+    let escape = |(name, value): (String, Json)| {
+        let is_text = name != "password" && value.as_str().is_some_and(is_jinja);
+        let value = if is_text { json!(format!("{{{{ {value} }}}}")) } else { value };
+        (name, value)
     };
     output.into_iter().map(escape).collect()
 }

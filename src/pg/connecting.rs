@@ -136,11 +136,8 @@ pub(super) fn follow(config: &mut Config, name: &str, value: &str) -> Result<(),
     match name {
         "application_name" => drop(config.application_name(value)),
         "options" => drop(config.options(value)),
-        "hostaddr" => {
-            if !value.is_empty() {
-                config
-                    .hostaddr(value.parse::<IpAddr>().map_err(|_| Refused::Wrong("expected an IP address"))?);
-            }
+        "hostaddr" if !value.is_empty() => {
+            config.hostaddr(value.parse::<IpAddr>().map_err(|_| Refused::Wrong("expected an IP address"))?);
         }
         "connect_timeout" => {
             // Zero and less wait for as long as it takes; an hour does.
@@ -148,10 +145,14 @@ pub(super) fn follow(config: &mut Config, name: &str, value: &str) -> Result<(),
         }
         "keepalives" => drop(config.keepalives(number()? != 0)),
         "keepalives_idle" => {
-            drop(time(Duration::from_secs)?.map(|time| config.keepalives_idle(time).clone()))
+            if let Some(time) = time(Duration::from_secs)? {
+                config.keepalives_idle(time);
+            }
         }
         "keepalives_interval" => {
-            drop(time(Duration::from_secs)?.map(|time| config.keepalives_interval(time).clone()))
+            if let Some(time) = time(Duration::from_secs)? {
+                config.keepalives_interval(time);
+            }
         }
         "keepalives_count" => {
             if let Ok(count) = u32::try_from(number()?) {
@@ -159,7 +160,9 @@ pub(super) fn follow(config: &mut Config, name: &str, value: &str) -> Result<(),
             }
         }
         "tcp_user_timeout" => {
-            drop(time(Duration::from_millis)?.map(|time| config.tcp_user_timeout(time).clone()))
+            if let Some(time) = time(Duration::from_millis)? {
+                config.tcp_user_timeout(time);
+            }
         }
         "channel_binding" => drop(config.channel_binding(match value {
             "disable" => ChannelBinding::Disable,
@@ -190,31 +193,21 @@ pub(super) fn follow(config: &mut Config, name: &str, value: &str) -> Result<(),
 impl Error {
     /// Whether it can be another way when it is tried again: no server answered, or one that is starting or full.
     fn may_pass(&self) -> bool {
-        match self {
-            Self::Connect { code: Some(code), .. } => {
-                ["08", "53", "57"].iter().any(|class| code.starts_with(class))
-            }
-            Self::Connect { in_tls, .. } => !in_tls,
-            _ => false,
+        let Self::Connect { code, in_tls, .. } = self else { return false };
+        match code {
+            Some(code) => ["08", "53", "57"].iter().any(|class| code.starts_with(class)),
+            None => !in_tls,
         }
     }
 
     fn leaves_other_hosts(&self) -> bool {
-        match self {
-            Self::Connect { code, .. } => {
-                code.as_deref().is_none_or(|code| code == SqlState::CANNOT_CONNECT_NOW.code())
-            }
-            _ => false,
-        }
+        let Self::Connect { code, .. } = self else { return false };
+        code.as_deref().is_none_or(|code| code == SqlState::CANNOT_CONNECT_NOW.code())
     }
 
     fn leaves_other_modes(&self) -> bool {
-        match self {
-            Self::Connect { code, in_tls, .. } => {
-                *in_tls || code.as_ref().is_some_and(|code| code.starts_with("28"))
-            }
-            _ => false,
-        }
+        let Self::Connect { code, in_tls, .. } = self else { return false };
+        *in_tls || code.as_ref().is_some_and(|code| code.starts_with("28"))
     }
 }
 

@@ -174,14 +174,14 @@ impl Conninfo {
         let (hosts, database) = rest.split_once('/').unwrap_or((rest, ""));
         let (user, password) = login.split_once(':').unwrap_or((login, ""));
         let (hosts, ports) = hosts_and_ports(hosts, by)?;
-        let parts = [
+        let said = [
             ("user", user),
             ("password", password),
             ("host", &hosts),
             ("port", &ports),
             ("dbname", database),
         ];
-        for (name, text) in parts.into_iter().filter(|(_, text)| !text.is_empty()) {
+        for (name, text) in said.into_iter().filter(|(_, text)| !text.is_empty()) {
             self.set(name, decoded(text)?, by)?;
         }
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {

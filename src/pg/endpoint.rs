@@ -320,14 +320,14 @@ fn default_host(port: u16) -> String {
 
 /// One port for each host, as libpq matches them.
 fn hosts(conninfo: &mut Conninfo) -> Result<Vec<(String, u16)>, BadAddress> {
-    let names = conninfo.take("host");
+    let given = conninfo.take("host");
     let addresses = conninfo.take("hostaddr");
     let listed = |given: Option<&Given>| {
         given.map(|given| given.value.split(',').map(ToOwned::to_owned).collect::<Vec<_>>())
     };
     let hosts =
-        listed(names.as_ref()).or_else(|| listed(addresses.as_ref())).unwrap_or_else(|| vec![String::new()]);
-    if let (Some(_), Some(addresses)) = (&names, addresses) {
+        listed(given.as_ref()).or_else(|| listed(addresses.as_ref())).unwrap_or_else(|| vec![String::new()]);
+    if let (Some(_), Some(addresses)) = (&given, addresses) {
         if addresses.value.split(',').count() != hosts.len() {
             return Err(addresses.wrong("hostaddr", &format!("expected {}", hosts.len())));
         }

@@ -173,7 +173,9 @@ fn is_tls(source: &tokio_postgres::Error) -> bool {
     let mut cause = source.source();
     while let Some(error) = cause {
         let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+        if error.is::<rustls::Error>()
+            || inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some()
+        {
             return true;
         }
         cause = error.source();

@@ -71,7 +71,7 @@ pub struct Client {
 impl Client {
     /// Connects, logs in, and becomes the role that the endpoint names.
     pub async fn connect(endpoint: &Endpoint, limits: Limits) -> Result<Self, Error> {
-        let (client, mut connection) = connecting::open(endpoint, limits).await?;
+        let (client, mut connection) = Box::pin(connecting::open(endpoint, limits)).await?;
         let news = Arc::new(Notify::new());
         let heard = Arc::clone(&news);
         // Its end is seen by the next query, which then fails with the reason.

@@ -141,7 +141,7 @@ impl Exposure {
             Json::Array(several) => {
                 Some(several.iter().filter_map(Json::as_str).collect::<Vec<_>>().join(", "))
             }
-            _ => None,
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::Object(_) => None,
         };
         let named = ["name", "email"].iter().find_map(|key| words(self.owner.get(key)?));
         named.or_else(|| words(&self.owner)).filter(|text| !text.is_empty())

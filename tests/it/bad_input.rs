@@ -115,8 +115,8 @@ fn servers_that_cannot_be_used() {
     plan(&bare.url()).expect_error("does not have the extension pg_trickle", "CREATE EXTENSION pg_trickle");
     plan("postgresql://u:hunter22@127.0.0.1:1/d")
         .expect_error("cannot connect to 127.0.0.1:1/d", "pg_isready");
-    plan("mysql://u:hunter22@h/d").expect_error("begins with neither", "postgresql://");
-    plan("postgresql://u@h/d?sslmode=maybe").expect_error("`maybe`", "postgresql://");
+    plan("mysql://u:hunter22@h/d").expect_error("the database URL cannot be read", "postgresql://");
+    plan("postgresql://u@h/d?sslmode=maybe").expect_error("the sslmode `maybe`", "correct the sslmode");
 
     let old = Database::new();
     old.run("alter table pgtrickle.pgt_stream_tables rename column is_populated to was_populated");

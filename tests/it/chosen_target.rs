@@ -147,7 +147,8 @@ fn a_shell_that_leads_elsewhere_changes_nothing_for_dbt() {
         "dbt_project.yml",
         "name: shop\nversion: '1.0'\nprofile: shop\nflags: {write_json: false, log_format: json}\n",
     );
-    project.stream_table("totals", "{'schedule': '1h'}", "select 1 as id");
+    project.write("seeds/codes.csv", "id,code\n1,a\n");
+    project.stream_table("totals", "{'schedule': '1h'}", "select id from {{ ref('codes') }}");
     let mut gate = pgtrickle_ci();
     gate.args(["run", "--engine", "emulator", "--budget", "1s"]).current_dir(project.path());
     for (name, value) in [

@@ -81,7 +81,12 @@ impl Parsed {
             let is_it = match alternative {
                 GeneralName::DnsName(pattern) => matches(pattern.as_str(), name),
                 GeneralName::IpAddress(bytes) => address(bytes.as_bytes()).is_some_and(|own| own == name),
-                _ => continue,
+                GeneralName::OtherName(_)
+                | GeneralName::Rfc822Name(_)
+                | GeneralName::DirectoryName(_)
+                | GeneralName::EdiPartyName(_)
+                | GeneralName::UniformResourceIdentifier(_)
+                | GeneralName::RegisteredId(_) => continue,
             };
             if is_it {
                 return true;
@@ -93,7 +98,7 @@ impl Parsed {
 
     fn common_name(&self) -> Option<String> {
         let parts = self.0.tbs_certificate.subject.0.iter().flat_map(|part| part.0.iter());
-        let name = parts.filter(|part| part.oid == CN).last()?;
+        let name = parts.rev().find(|part| part.oid == CN)?;
         std::str::from_utf8(name.value.value()).ok().map(ToOwned::to_owned)
     }
 }

@@ -25,14 +25,14 @@ use verifier::{Trusted, Verifier};
 /// What makes the TLS connections to this server.
 pub(super) fn connector(endpoint: &Endpoint) -> Result<MakeRustlsConnect, Error> {
     let provider = Arc::new(ring::default_provider());
-    let verifies = match endpoint.sslmode {
+    let asks = match endpoint.sslmode {
         SslMode::Disable | SslMode::Allow | SslMode::Prefer => false,
         // A root certificate makes `require` ask who is there, as in libpq.
         SslMode::Require => endpoint.sslrootcert.is_some(),
         SslMode::VerifyCa | SslMode::VerifyFull => true,
     };
     let verifier = Verifier {
-        trusted: if verifies { Some(trusted(endpoint, &provider)?) } else { None },
+        trusted: if asks { Some(trusted(endpoint, &provider)?) } else { None },
         checks_name: endpoint.sslmode == SslMode::VerifyFull,
         provider: provider.clone(),
     };
