@@ -59,10 +59,8 @@ pub fn name(job: &str, matrix: &str) -> String {
 /// A value of a matrix: bare where that cannot be mistaken for several.
 fn shown(value: &Json) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || " ._-+/:@*".contains(c);
-    match value {
-        Json::String(text) if text.chars().all(is_plain) => text.clone(),
-        other => other.to_string(),
-    }
+    let plain = value.as_str().filter(|text| text.chars().all(is_plain));
+    plain.map_or_else(|| value.to_string(), ToOwned::to_owned)
 }
 
 /// A report on its way into the comment.

@@ -44,12 +44,12 @@ fn signed(body: &str, run: u64) -> String {
 }
 
 async fn posted(hub: &Hub, run: u64, body: &str) -> What {
-    let compose = |_: &[&str]| Some(body.to_owned());
-    post(&client(&hub.address(), quick()), 42, &marker(run), compose).await.unwrap().what
+    post(&client(&hub.address(), quick()), 42, &marker(run), saying(body)).await.unwrap().what
 }
 
-fn red(_: &[&str]) -> Option<String> {
-    Some("red".into())
+/// A comment that says so, whatever is there.
+fn saying(text: &str) -> impl Fn(&[&str]) -> Option<String> {
+    move |_| Some(text.to_owned())
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn patience_ends() {
     for _ in 0..9 {
         hub.fail("GET", ResponseTemplate::new(200).set_delay(Duration::from_secs(30)));
     }
-    let error = post(&client(&hub.address(), patience), 42, &marker(1), red).await.unwrap_err();
+    let error = post(&client(&hub.address(), patience), 42, &marker(1), saying("red")).await.unwrap_err();
     assert!(matches!(&error, Error::Busy { reason, .. } if reason == "no answer in time"), "{error}");
 
     // A limit that ends too late is not waited for. One that does not say when wants a minute.
@@ -158,7 +158,7 @@ async fn patience_ends() {
     ] {
         let hub = Hub::new().await;
         hub.fail("GET", answer);
-        let error = post(&client(&hub.address(), quick()), 42, &marker(1), red).await.unwrap_err();
+        let error = post(&client(&hub.address(), quick()), 42, &marker(1), saying("red")).await.unwrap_err();
         assert!(
             matches!(&error, Error::Busy { wait: Some(wait), .. } if wait.as_secs() == seconds),
             "{error}"
@@ -179,7 +179,7 @@ async fn a_connection_that_is_cut_off_is_an_error_in_words() {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n[{\"id\"");
         }
     });
-    let error = post(&client(&address, quick()), 42, &marker(1), red).await.unwrap_err();
+    let error = post(&client(&address, quick()), 42, &marker(1), saying("red")).await.unwrap_err();
     assert!(matches!(error, Error::Busy { .. }), "{error}");
 }
 
@@ -196,7 +196,7 @@ async fn what_stays_refused_is_told_at_once() {
             "POST",
             ResponseTemplate::new(status).set_body_json(serde_json::json!({"message": message})),
         );
-        let error = post(&client(&hub.address(), quick()), 42, &marker(1), red).await.unwrap_err();
+        let error = post(&client(&hub.address(), quick()), 42, &marker(1), saying("red")).await.unwrap_err();
         assert_eq!(error.to_string(), format!("GitHub refused creating the comment: {status} {message}"));
         assert_eq!(hub.requests(&["POST /repos"]).len(), 1);
     }
@@ -206,11 +206,11 @@ async fn what_stays_refused_is_told_at_once() {
 async fn enterprise_has_its_api_elsewhere() {
     let hub = Hub::below("/api/v3").await;
     let client = client(&format!("{}/api/v3/", hub.address()), quick());
-    assert_eq!(post(&client, 42, &marker(1), red).await.unwrap().what, What::Created);
+    assert_eq!(post(&client, 42, &marker(1), saying("red")).await.unwrap().what, What::Created);
     let requests = hub.requests(&["POST"]);
     assert_eq!(requests, ["POST /api/graphql", "POST /api/v3/repos/octo-org/shop/issues/42/comments"]);
     hub.without_graphql();
-    assert_eq!(post(&client, 42, &marker(1), red).await.unwrap().what, What::Unchanged);
+    assert_eq!(post(&client, 42, &marker(1), saying("red")).await.unwrap().what, What::Unchanged);
     assert!(hub.requests(&["GET"]).contains(&"GET /api/v3/user".to_owned()));
 }
 
@@ -460,16 +460,15 @@ async fn legs_that_post_at_once_are_all_there() {
         let patience = Patience { settle: Duration::from_millis(200), ..quick() };
         post(&client(&address, patience), 42, &marker(1), compose).await.unwrap()
     };
-    let [a, b, c, d, e, f, g, h] = [0, 1, 2, 3, 4, 5, 6, 7];
     tokio::join!(
-        post_one(a),
-        post_one(b),
-        post_one(c),
-        post_one(d),
-        post_one(e),
-        post_one(f),
-        post_one(g),
-        post_one(h)
+        post_one(0),
+        post_one(1),
+        post_one(2),
+        post_one(3),
+        post_one(4),
+        post_one(5),
+        post_one(6),
+        post_one(7)
     );
     let all: Vec<_> = legs.map(|leg| format!("leg {leg}")).collect();
     assert_eq!(hub.comments(), [signed(&all.join("\n"), 1)]);

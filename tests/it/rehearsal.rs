@@ -180,7 +180,16 @@ fn rows_of_another_server_are_counted_and_not_shown() {
 
     let markdown = project.path().join("comment.md");
     let url = other.url();
-    let more = ["--sources-from", &url, "--fail-on", "warn", "--markdown", markdown.to_str().unwrap()];
+    let more = [
+        "--sources-from",
+        &url,
+        "--sample",
+        "10",
+        "--fail-on",
+        "warn",
+        "--markdown",
+        markdown.to_str().unwrap(),
+    ];
     let (ran, report) = rehearse(&project, &more);
     ran.expect(1);
     let difference = &table(&report, "cards")["contents"]["difference"];
