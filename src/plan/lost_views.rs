@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Plan};
+use super::{Change, Plan, Step};
 use crate::model::{Deployed, Relation};
 
 /// A view on a stream table that is dropped and built again.
@@ -35,6 +35,26 @@ impl Plan {
         let views = rebuilt.flat_map(|there| there.storage.views.iter().map(|view| view.relation.clone()));
         let views: BTreeSet<Relation> = views.collect();
         views.into_iter().collect()
+    }
+}
+
+impl Plan {
+    /// Forgets the views that no step of the plan drops.
+    pub(super) fn keep_lost_views(&mut self) {
+        let is_rebuilt = |step: &&Step| matches!(step.change, Change::Recreate { .. });
+        let mut gone: BTreeSet<Relation> =
+            self.steps.iter().filter(is_rebuilt).map(|step| step.relation.clone()).collect();
+        loop {
+            let known = gone.len();
+            let reads = |view: &&LostView| view.reads.iter().any(|read| gone.contains(read));
+            let lost: Vec<Relation> =
+                self.lost_views.iter().filter(reads).map(|view| view.relation.clone()).collect();
+            gone.extend(lost);
+            if gone.len() == known {
+                break;
+            }
+        }
+        self.lost_views.retain(|view| gone.contains(&view.relation));
     }
 }
 

@@ -282,13 +282,16 @@ impl Plan {
         self.steps = kept;
         let is_kept = |relation: &Relation| self.steps.iter().any(|step| step.relation == *relation);
         self.views.retain(|view| view.affected().any(is_kept));
-        self.needs_dbt.retain(|need| need.tables.iter().any(is_kept));
         let is_below = |relation: &Relation| self.steps.iter().any(|step| step.downstream.contains(relation));
         let is_view = |relation: &Relation| self.views.iter().any(|view| view.relation == *relation);
         self.problems.retain(|problem| {
             is_kept(&problem.relation) || is_below(&problem.relation) || is_view(&problem.relation)
         });
         self.unmanaged.clear();
+        self.keep_lost_views();
+        let is_kept = |relation: &Relation| self.steps.iter().any(|step| step.relation == *relation);
+        let is_lost = |relation: &Relation| self.lost_views.iter().any(|view| view.relation == *relation);
+        self.needs_dbt.retain(|need| need.tables.iter().any(is_kept) || is_lost(&need.relation));
         self
     }
 

@@ -319,6 +319,23 @@ fn apply_restores_the_views_on_a_rebuilt_table() {
 }
 
 #[test]
+fn apply_of_some_models_leaves_the_views_of_the_others_alone() {
+    let bench = Bench::new();
+    let models = |settings: &Value| {
+        ["one", "two"].map(|name| model(name, "select id from public.orders", settings)).to_vec()
+    };
+    bench.run(&["apply"], models(&json!({"schedule": "1h"}))).expect(0);
+    bench.database.run("create view on_one as select id from one; create view on_two as select id from two");
+    let oids =
+        "select string_agg(oid::text, ' ' order by relname) from pg_class where relname in ('on_two', 'two')";
+    let before = bench.database.value(oids);
+    let parted = models(&json!({"schedule": "1h", "partition_by": "HASH:id:2"}));
+    bench.run(&["apply", "--allow-recreate", "all", "--select", "path:models/one.sql"], parted).expect(0);
+    assert_eq!(bench.database.value(oids), before);
+    assert_eq!(bench.database.value("select count(*) from on_one").as_deref(), Some("6"));
+}
+
+#[test]
 fn a_role_without_the_rights_begins_nothing() {
     let bench = Bench::new();
     let database = &bench.database;
