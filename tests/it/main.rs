@@ -17,6 +17,7 @@ mod chosen_target;
 mod comment;
 mod connections;
 mod documents;
+mod edits;
 mod ephemeral;
 mod floors;
 mod gate;
