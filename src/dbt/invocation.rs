@@ -242,7 +242,9 @@ impl Dbt {
         }
         if command == "ls" {
             // It would write a manifest without compiled SQL over the last one.
-            process.env("DBT_WRITE_JSON", "false");
+            for (_, name) in names_of(&["WRITE_JSON"]) {
+                process.env(name, "false");
+            }
         }
         if let Some(vars) = &self.vars {
             process.args(["--vars", vars]);

@@ -62,16 +62,25 @@ impl Target {
         let wrong = |reason: String| Error::Profile { file: file.clone(), reason };
         let output = Output::find(&text, wanted, &context).map_err(wrong)?;
         let mut target = output.target().map_err(wrong)?;
-        if !wanted.without_server {
+        let endpoint = || -> Result<Endpoint, Error> {
             let address = output.address().map_err(wrong)?.map_err(|error| wrong(error.to_string()))?;
-            target.endpoint = Endpoint {
+            Ok(Endpoint {
                 role: output.role().map_err(wrong)?,
                 // One, as in dbt-postgres.
                 retries: output.number("retries", 1).map_err(wrong)?,
                 dbt_target: Some(target.describe()),
                 ..Endpoint::resolve(address, &context.variables)?
-            };
-        }
+            })
+        };
+        target.endpoint = match endpoint() {
+            // Compiled names carry the database, and nothing else of the server.
+            Err(_) if wanted.without_server => {
+                let database =
+                    output.text("dbname").ok().flatten().or(output.text("database").ok().flatten());
+                Endpoint { database: database.unwrap_or_default(), ..Endpoint::default() }
+            }
+            endpoint => endpoint?,
+        };
         Ok(target)
     }
 

@@ -425,6 +425,7 @@ mod tests {
 
     fn step(change: Change, columns: Vec<ColumnChange>) -> Step {
         Step {
+            becomes: None,
             relation: Relation::new("s", "t"),
             change,
             reasons: Vec::new(),

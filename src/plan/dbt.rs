@@ -62,6 +62,16 @@ pub fn check(reasons: impl IntoIterator<Item = String>) -> Result<(), DbtNeeded>
     if reasons.is_empty() { Ok(()) } else { Err(DbtNeeded { reasons }) }
 }
 
+/// Tables that dbt drops itself, because it makes something else of that name.
+pub(super) fn replacements(steps: &[Step]) -> impl Iterator<Item = NeedsDbt> {
+    let replaced = steps.iter().filter_map(|step| Some((step, step.becomes.as_ref()?)));
+    replaced.map(|(step, kind)| NeedsDbt {
+        relation: step.relation.clone(),
+        why: format!("it becomes a {kind}, which only dbt makes"),
+        tables: vec![step.relation.clone()],
+    })
+}
+
 pub(super) fn needs(plan: &Plan, answers: &Answers) -> Vec<NeedsDbt> {
     let mut needs = Vec::new();
     for view in plan.views.iter().filter(|view| view.change != (ViewChange::Remove { becomes: None })) {

@@ -113,6 +113,8 @@ pub struct Step {
     pub origin: Option<Origin>,
     /// Whether it needs a permission that the policy does not give.
     pub refused: bool,
+    /// What the project makes in the place of a dropped table, in dbt's word for it: dbt drops it then.
+    pub becomes: Option<String>,
 }
 
 /// A column before and after.
@@ -190,6 +192,10 @@ impl Plan {
     pub fn with_readers(mut self, project: &Project) -> Self {
         self.notes.extend(dbt::remade_note(&self.steps, project));
         let graph = &project.graph;
+        for step in self.steps.iter_mut().filter(|step| step.change == Change::Drop) {
+            step.becomes = graph.kind_of(&step.relation).map(ToOwned::to_owned);
+        }
+        self.needs_dbt.extend(dbt::replacements(&self.steps));
         for step in self.steps.iter_mut().filter(|step| step.change != Change::Keep) {
             let Some(origin) = &step.origin else { continue };
             let readers = graph.readers(&origin.unique_id);
@@ -238,14 +244,16 @@ impl Plan {
         refused.chain(self.problem_outcomes()).collect()
     }
 
-    /// What is dropped before anything else happens, and what is dropped at the end.
+    /// What is dropped before anything else happens, and what is dropped at the end; without what dbt replaces.
     pub fn drops(&self) -> (Vec<Relation>, Vec<Relation>) {
         let is_drop = |step: &&Step| step.change == Change::Drop;
-        let first: Vec<Relation> =
-            self.steps.iter().take_while(is_drop).map(|step| step.relation.clone()).collect();
-        let last = self.steps.iter().skip(first.len()).filter(is_drop).map(|step| step.relation.clone());
-        let last = last.collect();
-        (first, last)
+        let gone = |steps: Vec<&Step>| -> Vec<Relation> {
+            let left = steps.into_iter().filter(|step| step.becomes.is_none());
+            left.map(|step| step.relation.clone()).collect()
+        };
+        let first: Vec<&Step> = self.steps.iter().take_while(is_drop).collect();
+        let last = self.steps.iter().skip(first.len()).filter(is_drop);
+        (gone(first), gone(last.collect()))
     }
 
     /// What would go wrong, and what of the policy means nothing, as the gate says it.

@@ -137,6 +137,12 @@ impl Graph {
         self.nodes.iter().map(|node| &node.relation)
     }
 
+    /// What dbt makes under a name, in its word for it; `None` for nothing and for a stream table.
+    pub fn kind_of(&self, relation: &Relation) -> Option<&str> {
+        let node = self.nodes.iter().find(|node| node.relation == *relation)?;
+        Some(node.kind.as_str()).filter(|kind| !["stream_table", "ephemeral"].contains(kind))
+    }
+
     /// The schemas that its models are in, or would be.
     pub fn schemas_of_models(&self) -> impl Iterator<Item = &str> {
         let models = self.nodes.iter().filter(|node| node.kind != "seed" && node.kind != "snapshot");

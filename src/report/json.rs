@@ -207,6 +207,9 @@ pub struct V1Step {
     pub settings: Vec<V1Setting>,
     /// The query before and after, where it is given to the engine anew.
     pub query: Option<V1Query>,
+    /// What dbt makes in the place of a dropped table, in its word for it.
+    #[serde(default)]
+    pub becomes: Option<String>,
     /// Why, where the action does not say it itself.
     pub reasons: Vec<String>,
     /// What could not be known, and why.
@@ -443,6 +446,7 @@ impl From<&Step> for V1Step {
             action: step.change.name().into(),
             refused: step.refused,
             replaces,
+            becomes: step.becomes.clone(),
             settings,
             query,
             reasons: step.reasons.clone(),

@@ -139,6 +139,7 @@ fn plan(plan: V1Plan) -> Result<Plan, Unknown> {
 
 fn step(step: V1Step) -> Result<Step, Unknown> {
     Ok(Step {
+        becomes: step.becomes.clone(),
         change: change(&step)?,
         columns: step.columns.into_iter().map(column).collect::<Result<_, _>>()?,
         relation: step.relation.read(),

@@ -75,6 +75,7 @@ fn step(name: &str, change: Change) -> Step {
         downstream: Vec::new(),
         origin: Some(origin(name)),
         refused: false,
+        becomes: None,
     }
 }
 

@@ -117,13 +117,16 @@ pub(super) fn facts(step: &Step) -> Vec<(&'static str, String)> {
     if !step.readers.is_empty() {
         facts.push(("read by", step.readers.join(", ")));
     }
-    facts.extend(beside_dbt(step).map(|fact| ("dbt", fact.to_owned())));
+    facts.extend(beside_dbt(step).map(|fact| ("dbt", fact)));
     facts
 }
 
 /// Where `dbt run` does something else than this plan.
-fn beside_dbt(step: &Step) -> Option<&'static str> {
-    match &step.change {
+fn beside_dbt(step: &Step) -> Option<String> {
+    if let Some(kind) = &step.becomes {
+        return Some(format!("`dbt run` drops it without asking and makes a {kind} of that name"));
+    }
+    let said = match &step.change {
         Change::Drop => Some("`dbt run` leaves it; only `pgtrickle-ci apply` and `run` drop it"),
         Change::Recreate { .. } if step.refused => {
             Some("`dbt run` does it without asking, unless the model says `on_recreate: fail`")
@@ -134,7 +137,8 @@ fn beside_dbt(step: &Step) -> Option<&'static str> {
         | Change::AlterQuery { .. }
         | Change::Recreate { .. }
         | Change::Keep => None,
-    }
+    };
+    said.map(ToOwned::to_owned)
 }
 
 /// What there is to say of a rehearsed table beside what happened to it: each a word and a sentence.

@@ -155,6 +155,7 @@ impl Project {
             let name = name(&step["relation"]);
             let word = match text(&step["action"]).as_str() {
                 _ if !step["fails"].is_null() => "fail".into(),
+                "drop" if !step["becomes"].is_null() => format!("becomes {}", text(&step["becomes"])),
                 "keep" if of_views.contains(&name) => "rows".into(),
                 word => word.to_owned(),
             };

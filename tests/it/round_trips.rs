@@ -88,7 +88,7 @@ fn answers(tables: usize) -> usize {
 
     let proxy = Counting::before(&database.endpoint);
     let changed = models("changed.json", "select id from public.orders where id > 1");
-    let url = format!("{}?sslmode=disable", proxy.endpoint.url().reveal());
+    let url = proxy.endpoint.url().reveal().to_owned();
     let ran =
         Ran::of(pgtrickle_ci().args(["plan", "--database-url", &url, "--manifest"]).arg(changed)).expect(0);
     assert!(ran.stdout.contains("Plan: 0 to add, 1 to change"), "{}", ran.stdout);

@@ -108,6 +108,7 @@ fn no_command_touches_the_tables_of_another_target() {
     let mut run = pgtrickle_ci();
     run.args(["run", "--target", "alice", "--allow-drop", "all", "--allow-recreate", "all"]);
     run.args(["--database-url", &two.database.url(), "--project-dir"]).arg(two.project.path());
+    run.arg("--profiles-dir").arg(two.project.path());
     Ran::of(&mut run).expect(0);
     assert_eq!(two.others(), before, "what was allowed was allowed for this target");
     assert_eq!(
@@ -115,7 +116,7 @@ fn no_command_touches_the_tables_of_another_target() {
         Some("dev_alice.kept dev_bob.gone dev_bob.kept shared.common shared.of_bob")
     );
     assert!(
-        two.ran("plan", "alice", &models, &[]).expect(0).stdout.contains("No changes."),
+        two.ran("plan", "alice", &models, &[]).expect(0).stdout.contains("No changes:"),
         "the package and the program write one mark"
     );
 }
@@ -132,7 +133,7 @@ fn a_table_that_both_targets_make_is_taken_over_with_a_word() {
         json!({"dbt_project": "shop", "unique_id": "model.shop.common", "target": "bob", "schema": "dev_bob"})
     );
     assert!(plan("alice").contains("taken over from the target bob (schema dev_bob)"), "{}", plan("alice"));
-    assert!(plan("bob").contains("No changes."), "{}", plan("bob"));
+    assert!(plan("bob").contains("No changes:"), "{}", plan("bob"));
 }
 
 /// A drop takes along what reads the table, so it must not happen where that is another target's.
@@ -166,7 +167,7 @@ fn an_old_mark_is_read_and_moves_with_the_next_change() {
         apply.args(["apply", "--database-url", &database.url(), "--manifest"]).arg(wanted);
         Ran::of(&mut apply).expect(0)
     };
-    assert!(apply("1h").stdout.contains("No changes."));
+    assert!(apply("1h").stdout.contains("No changes:"));
     assert!(!apply("2h").stdout.contains("taken over"));
     let comment = "select col_description('public.t'::regclass, 1)";
     let mark = || database.value(&format!("{MARK} 'public.t'::regclass"));
@@ -178,5 +179,5 @@ fn an_old_mark_is_read_and_moves_with_the_next_change() {
     // Without the engine's trigger the mark is where it was before.
     database.run("drop trigger pgt_dml_guard on public.t");
     assert!(apply("4h").stdout.contains("taken over"));
-    assert!(apply("4h").stdout.contains("No changes."));
+    assert!(apply("4h").stdout.contains("No changes:"));
 }

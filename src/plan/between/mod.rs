@@ -175,10 +175,10 @@ impl<'a> Comparison<'a> {
         }
         let query = (differs || now.storage.lost_source)
             .then(|| QueryChange { before: now.table.query.clone(), after: wanted.query.clone() });
+        let takes_over = self.tell_adoption(now, reasons);
         if settings.iter().any(|change| change.setting.on_change() == OnChange::Recreate) {
             return Change::Recreate { query: query.filter(|_| differs), settings };
         }
-        let takes_over = self.tell_adoption(now, reasons);
         // A changed view may give its readers other columns, although their own queries stay.
         let view = self.views_of(&wanted.relation).next();
         if query.is_some() || view.is_some() {
@@ -281,6 +281,7 @@ impl<'a> Comparison<'a> {
         let stored = now.and_then(|now| now.table.columns.as_ref());
         Step {
             refused: self.policy.refuses(relation, &change),
+            becomes: None,
             reasons,
             unknown: self.unknown(relation, &change),
             failure: None,
