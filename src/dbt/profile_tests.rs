@@ -111,9 +111,9 @@ fn what_is_wrong_is_named() {
 }
 
 #[test]
-fn without_a_server_a_secret_that_is_not_set_does_not_hide_the_schema() {
+fn without_a_server_a_secret_that_is_not_set_hides_neither_schema_nor_database() {
     let target = find(Some("broken"), &[], true).unwrap();
-    assert_eq!((target.schema.as_str(), target.endpoint.host.as_str()), ("s", ""));
+    assert_eq!((target.schema.as_str(), target.endpoint.database.as_str()), ("s", "d"));
 }
 
 #[test]
