@@ -34,13 +34,12 @@ pub(super) async fn base(config: &Config, args: &PlanArgs) -> Result<Option<Base
     let target = target(config, &args.models.project, &file)?;
     let store = store(config, &args.models.project)?;
     let made_of = made_of(config, args, &file, &revision, &target, &store.index()).await?;
-    let manifest = match store.find(&made_of) {
-        Ok(kept) => kept.manifest,
-        Err(_) => {
-            config.ui.say(&format!("compiling {name} for target {}", target.name));
-            let dbt = compile(config, args, &revision, target).await?;
-            store.keep(&dbt.manifest_file(), &made_of, dbt.manifest()?.unstable_models()?, None)?
-        }
+    let manifest = if let Ok(kept) = store.find(&made_of) {
+        kept.manifest
+    } else {
+        config.ui.say(&format!("compiling {name} for target {}", target.name));
+        let dbt = compile(config, args, &revision, target).await?;
+        store.keep(&dbt.manifest_file(), &made_of, dbt.manifest()?.unstable_models()?, None)?
     };
     Ok(Some(Base { manifest: Some(manifest), name }))
 }

@@ -175,14 +175,13 @@ impl<'a> Walk<'a> {
         let name = file.strip_prefix(self.root).unwrap_or(file).to_string_lossy().into_owned();
         let stamp = stamp(&data);
         let known = self.known.remove(&name).filter(|known| known.stamp == stamp);
-        let seen = match known {
-            Some(known) => known,
-            None => {
-                self.read_one = true;
-                let bytes = std::fs::read(file).map_err(Error::unreadable(file))?;
-                let (variables, asks_for_any) = asked_variables(&String::from_utf8_lossy(&bytes));
-                Seen { stamp, digest: digest(&bytes), variables, asks_for_any }
-            }
+        let seen = if let Some(known) = known {
+            known
+        } else {
+            self.read_one = true;
+            let bytes = std::fs::read(file).map_err(Error::unreadable(file))?;
+            let (variables, asks_for_any) = asked_variables(&String::from_utf8_lossy(&bytes));
+            Seen { stamp, digest: digest(&bytes), variables, asks_for_any }
         };
         self.seen.insert(name, seen);
         Ok(())
@@ -296,7 +295,7 @@ mod tests {
         }
 
         /// Makes the files look settled, so that the index remembers them.
-        fn settle(&self, file: &Path) {
+        fn settle(file: &Path) {
             let hour_ago = SystemTime::now() - Duration::from_hours(1);
             File::options().write(true).open(file).unwrap().set_modified(hour_ago).unwrap();
         }
@@ -345,11 +344,11 @@ mod tests {
     fn a_change_that_keeps_size_and_time_is_noticed() {
         let project = Project::new();
         let file = project.write("models/a.sql", "select 1");
-        project.settle(&file);
+        Project::settle(&file);
         let before = project.inputs();
         assert_eq!(before, project.inputs());
         project.write("models/a.sql", "select 2");
-        project.settle(&file);
+        Project::settle(&file);
         assert_ne!(before, project.inputs());
     }
 

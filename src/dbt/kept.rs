@@ -120,7 +120,9 @@ fn installation(program: &Path) -> String {
         let listed = fs::read_dir(&packages).into_iter().flatten().flatten();
         let mut names: Vec<String> = listed
             .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .filter(|name| name.starts_with("dbt") || name.ends_with(".pth"))
+            .filter(|name| {
+                name.starts_with("dbt") || Path::new(name).extension().is_some_and(|end| end == "pth")
+            })
             .collect();
         names.sort();
         parts.push(format!("{} {:?} {names:?}", packages.display(), modified(&packages)));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 
 use super::Error;
 
@@ -19,7 +19,13 @@ pub struct Naming {
 #[derive(Deserialize)]
 struct Manifest {
     nodes: BTreeMap<String, Node>,
-    macros: Option<BTreeMap<String, IgnoredAny>>,
+    macros: Option<BTreeMap<String, Macro>>,
+}
+
+#[derive(Deserialize)]
+struct Macro {
+    #[serde(default)]
+    package_name: String,
 }
 
 #[derive(Deserialize)]
@@ -52,7 +58,9 @@ impl Naming {
             |node: &&Node| node.resource_type == "model" && node.config.materialized == "stream_table";
         let tables: Vec<&Node> = manifest.nodes.values().filter(is_stream_table).collect();
         let is_custom = manifest.macros.is_none_or(|macros| {
-            macros.keys().any(|id| id.ends_with("generate_schema_name") && !id.starts_with("macro.dbt."))
+            macros
+                .iter()
+                .any(|(id, called)| id.ends_with("generate_schema_name") && called.package_name != "dbt")
         });
         Ok(Self {
             file: file.to_owned(),
@@ -110,7 +118,13 @@ mod tests {
             (format!("model.shop.{schema}"), node)
         };
         let nodes: serde_json::Map<_, _> = schemas.iter().map(node).collect();
-        let macros: serde_json::Map<_, _> = macros.iter().map(|id| ((*id).to_owned(), json!({}))).collect();
+        let macros: serde_json::Map<_, _> = macros
+            .iter()
+            .map(|id| {
+                let package = id.split('.').nth(1).unwrap();
+                ((*id).to_owned(), json!({"package_name": package}))
+            })
+            .collect();
         let manifest = json!({"nodes": nodes, "macros": macros});
         Naming::read("m.json", manifest.to_string().as_bytes()).unwrap()
     }

@@ -59,8 +59,8 @@ struct Macro {
     name: String,
     #[serde(default)]
     package_name: String,
-    #[serde(default)]
-    macro_sql: String,
+    #[serde(default, rename = "macro_sql")]
+    sql: String,
     #[serde(default)]
     depends_on: DependsOn,
 }
@@ -125,7 +125,7 @@ struct Calls<'a> {
     known: BTreeMap<&'a str, bool>,
 }
 
-impl<'a> Calls<'a> {
+impl Calls<'_> {
     fn asks(&mut self, id: &str) -> bool {
         let Some((id, called)) = self.manifest.macros.get_key_value(id) else { return false };
         if let Some(known) = self.known.get(id.as_str()) {
@@ -133,7 +133,7 @@ impl<'a> Calls<'a> {
         }
         // Macros that call each other end here.
         self.known.insert(id, false);
-        let asks = mentions(&called.macro_sql) || called.depends_on.macros.iter().any(|id| self.asks(id));
+        let asks = mentions(&called.sql) || called.depends_on.macros.iter().any(|id| self.asks(id));
         self.known.insert(id, asks);
         asks
     }
