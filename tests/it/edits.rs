@@ -16,7 +16,8 @@ use crate::support::{Database, DbtProject, Ran, pgtrickle_ci};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Edit {
-    edit: String,
+    #[serde(rename = "edit")]
+    name: String,
     #[serde(default)]
     before: BTreeMap<String, Option<Json>>,
     after: BTreeMap<String, Option<Json>>,
@@ -215,7 +216,9 @@ fn observed(before: Option<&Json>, after: Option<&Json>, has_model: bool) -> &'s
 fn the_plan_says_what_dbt_then_does() {
     let edits = Edit::all();
     let mut project = Project::new();
-    edits.iter().for_each(|edit| project.edit(&edit.before, false));
+    for edit in &edits {
+        project.edit(&edit.before, false);
+    }
     project.build();
     assert_eq!(
         project.plan(&[]).into_values().collect::<BTreeSet<_>>(),
@@ -227,7 +230,9 @@ fn the_plan_says_what_dbt_then_does() {
     let kept = fs::read_dir(project.files.path().join("target/pgtrickle-ci/manifests")).unwrap();
     fs::copy(kept.last().unwrap().unwrap().path().join("manifest.json"), &baseline).unwrap();
 
-    edits.iter().for_each(|edit| project.edit(&edit.after, edit.older));
+    for edit in &edits {
+        project.edit(&edit.after, edit.older);
+    }
     let against_server = project.plan(&[]);
     let against_baseline = project.plan(&["--baseline", baseline.to_str().unwrap()]);
     project.build();
@@ -243,7 +248,7 @@ fn the_plan_says_what_dbt_then_does() {
             for (table, word) in edit.planned(against) {
                 let said = plan.get(&table).map_or("nothing", String::as_str);
                 if said != word {
-                    wrong.push(format!("{}: the {name} says {said} of {table}, expected {word}", edit.edit));
+                    wrong.push(format!("{}: the {name} says {said} of {table}, expected {word}", edit.name));
                 }
                 known.insert(table);
             }
@@ -253,7 +258,7 @@ fn the_plan_says_what_dbt_then_does() {
             let did = observed(before.get(&table), after.get(&table), has_model);
             let is_right = did == word || word == "rows-or-keep" && ["rows", "keep"].contains(&did);
             if !is_right {
-                wrong.push(format!("{}: dbt build did {did} with {table}, expected {word}", edit.edit));
+                wrong.push(format!("{}: dbt build did {did} with {table}, expected {word}", edit.name));
             }
         }
     }
