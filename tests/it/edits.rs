@@ -81,12 +81,12 @@ impl Project {
         );
         let files = DbtProject::new();
         let endpoint = &database.endpoint;
-        let target = json!({"type": "postgres", "host": endpoint.host, "port": endpoint.port, "user": endpoint.user,
-            "password": endpoint.password.reveal(), "dbname": endpoint.database, "schema": "dev", "threads": 4});
-        files.write(
-            "profiles.yml",
-            &json!({"shop": {"target": "dev", "outputs": {"dev": target}}}).to_string(),
-        );
+        let target = |schema: &str| {
+            json!({"type": "postgres", "host": endpoint.host, "port": endpoint.port, "user": endpoint.user,
+                "password": endpoint.password.reveal(), "dbname": endpoint.database, "schema": schema, "threads": 4})
+        };
+        let targets = json!({"dev": target("dev"), "prod": target("prod")});
+        files.write("profiles.yml", &json!({"shop": {"target": "dev", "outputs": targets}}).to_string());
         let package = env!("CARGO_MANIFEST_DIR");
         files.write(
             "packages.yml",
@@ -268,4 +268,17 @@ fn the_plan_says_what_dbt_then_does() {
         .collect();
     assert!(unknown.is_empty(), "no edit is about {unknown:?}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+
+    // Flags are edits, too; and what was compiled for one of them is not taken for another.
+    let words = |plan: BTreeMap<String, String>, but: &str| -> BTreeSet<String> {
+        plan.into_iter().filter(|(table, _)| table != but).map(|(_, word)| word).collect()
+    };
+    let now = project.plan(&[]);
+    let with_vars = project.plan(&["--vars", "{most: 9}"]);
+    assert_eq!(with_vars["dev.by_var"], "alter-query");
+    assert_eq!(words(with_vars, "dev.by_var"), words(now.clone(), "dev.by_var"));
+    // `placed` is where the schema macro puts it for every target; one query can only fail.
+    let elsewhere = project.plan(&["--target", "prod"]);
+    assert_eq!(words(elsewhere, "placed.placed"), BTreeSet::from(["create", "fail"].map(String::from)));
+    assert_eq!(project.plan(&[]), now);
 }
