@@ -56,7 +56,9 @@ async fn made_of(
 ) -> Result<MadeOf, Error> {
     let project = &args.models.project;
     let mut inputs = Inputs::of_packages(project.dir(), file, &index.with_file_name("packages.json"))?;
-    inputs.variables.extend(revision.asks_for().await.map_err(dbt::Error::from)?);
+    let (variables, asks_for_any) = revision.asks_for().await.map_err(dbt::Error::from)?;
+    inputs.variables.extend(variables);
+    inputs.asks_for_any |= asks_for_any;
     let program = dbt::program(&config.environment.path()).ok_or(dbt::Error::NotInstalled)?;
     let variables = config.environment.variables();
     Ok(MadeOf::new(inputs, target, project.vars.as_deref(), &program, variables)?.at(&revision.commit))

@@ -198,6 +198,7 @@ fn why(stale: &Stale) -> String {
         if more > 0 { format!("{shown} and {more} more") } else { shown }
     };
     match stale {
+        Stale::Damaged => "what was kept of it is damaged".into(),
         Stale::Never => "not compiled for it yet".into(),
         Stale::Changed(changes) => some(changes),
         Stale::Unstable(files) => {

@@ -60,10 +60,12 @@ impl Inputs {
         index: &Path,
     ) -> Result<Self, Error> {
         let mut walk = Walk::new(project_dir, index);
-        walk.skip = vec![target_dir.to_owned(), file.packages_dir(project_dir), project_dir.join("logs")];
+        let packages = file.packages_dir(project_dir);
+        let skipped = [target_dir.to_owned(), packages.clone(), project_dir.join("logs")];
+        walk.skip = skipped.iter().filter_map(|dir| identity(dir)).collect();
         walk.project(project_dir)?;
         walk.dot_env(project_dir)?;
-        walk.packages(&file.packages_dir(project_dir))?;
+        walk.packages(&packages)?;
         Ok(walk.end())
     }
 
@@ -99,10 +101,17 @@ fn stamp(data: &Metadata) -> Stamp {
     (data.size(), data.ino(), nanos(data.mtime(), data.mtime_nsec()), nanos(data.ctime(), data.ctime_nsec()))
 }
 
+/// What tells a folder from another, by whatever path each is reached: its device and inode.
+type Identity = (u64, u64);
+
+fn identity(dir: &Path) -> Option<Identity> {
+    std::fs::metadata(dir).ok().map(|data| (data.dev(), data.ino()))
+}
+
 struct Walk<'a> {
     root: &'a Path,
     index: &'a Path,
-    skip: Vec<PathBuf>,
+    skip: Vec<Identity>,
     known: BTreeMap<String, Seen>,
     seen: BTreeMap<String, Seen>,
     read_one: bool,
@@ -135,7 +144,8 @@ impl<'a> Walk<'a> {
     }
 
     fn packages(&mut self, dir: &Path) -> Result<(), Error> {
-        self.skip.retain(|skipped| skipped != dir);
+        let own = identity(dir);
+        self.skip.retain(|skipped| Some(*skipped) != own);
         entries(dir).iter().filter(|package| package.is_dir()).try_for_each(|package| self.project(package))
     }
 
@@ -147,21 +157,20 @@ impl<'a> Walk<'a> {
     }
 
     /// All files below a folder. `above` are the folders that lead to it: a link back to one of them ends there.
-    fn folder(&mut self, dir: &Path, above: &mut Vec<(u64, u64)>) -> Result<(), Error> {
-        let Ok(data) = std::fs::metadata(dir) else { return Ok(()) };
-        let identity = (data.dev(), data.ino());
-        if above.contains(&identity) || self.skip.iter().any(|skipped| skipped == dir) {
+    fn folder(&mut self, dir: &Path, above: &mut Vec<Identity>) -> Result<(), Error> {
+        let Some(identity) = identity(dir) else { return Ok(()) };
+        if above.contains(&identity) || self.skip.contains(&identity) {
             return Ok(());
         }
         above.push(identity);
         for entry in entries(dir) {
             let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if name.starts_with('.') || name.ends_with('~') || name == "__pycache__" {
-                continue;
-            }
+            // dbt leaves out hidden files, and reads what is in hidden folders.
             if entry.is_dir() {
-                self.folder(&entry, above)?;
-            } else {
+                if name != ".git" && name != "__pycache__" {
+                    self.folder(&entry, above)?;
+                }
+            } else if !name.starts_with('.') && !name.ends_with('~') {
                 self.file(&entry)?;
             }
         }
@@ -215,10 +224,11 @@ fn remember(index: &Path, mut seen: BTreeMap<String, Seen>) {
     }
 }
 
-/// The folders that a project's `dbt_project.yml` names; `None` when only dbt can tell, because a name is computed.
+/// The folders that a project's `dbt_project.yml` names; `None` when only dbt can tell, because a name is computed or dbt
+/// reads YAML here that is none by the standard, as a key that is there twice.
 fn folders(dir: &Path) -> Option<BTreeSet<String>> {
     let text = std::fs::read_to_string(dir.join("dbt_project.yml")).unwrap_or_default();
-    let yaml: Yaml = serde_yaml::from_str(&text).unwrap_or_default();
+    let yaml: Yaml = serde_yaml::from_str(&text).ok()?;
     let mut folders = BTreeSet::new();
     for (key, default) in FOLDERS {
         match yaml.get(key) {
@@ -245,12 +255,21 @@ pub(super) fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The literal names in `env_var('NAME')`, and whether some other expression is in the place of a name.
-fn asked_variables(text: &str) -> (Vec<String>, bool) {
+/// The literal names in `env_var('NAME')`, and whether some other expression is in the place of a name, or the function is
+/// called by another name: `{% set e = env_var %}`.
+pub(super) fn asked_variables(text: &str) -> (Vec<String>, bool) {
     let mut names = BTreeSet::new();
     let mut asks_for_any = false;
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
     for (at, call) in text.match_indices("env_var") {
-        let Some(argument) = text[at + call.len()..].trim_start().strip_prefix('(') else { continue };
+        let behind = &text[at + call.len()..];
+        if text[..at].ends_with(is_word) || behind.starts_with(is_word) {
+            continue;
+        }
+        let Some(argument) = behind.trim_start().strip_prefix('(') else {
+            asks_for_any = true;
+            continue;
+        };
         let argument = argument.trim_start();
         let quote = argument.chars().next().filter(|c| ['\'', '"'].contains(c));
         let name = quote.and_then(|quote| {
@@ -311,6 +330,7 @@ mod tests {
             "seeds/s.csv",
             "snapshots/x.sql",
             "tests/t.sql",
+            "models/.drafts/d.sql",
             "packages.yml",
             "selectors.yml",
             ".dbtignore",
@@ -368,6 +388,25 @@ mod tests {
         project.write("dbt_project.yml", "name: shop\nmodel-paths: [\"{{ var('where') }}\"]\n");
         project.write("anywhere/a.sql", "one");
         assert!(project.inputs().files.contains_key("anywhere/a.sql"));
+        // dbt takes the last of two keys, our parser neither.
+        project.write("dbt_project.yml", "name: shop\nvars: {a: 1}\nvars: {b: 1}\nmodel-paths: [anywhere]\n");
+        assert!(project.inputs().files.contains_key("anywhere/a.sql"));
+    }
+
+    #[test]
+    fn the_target_folder_is_left_out_by_whatever_path_it_is_named() {
+        let project = Project::new();
+        project.write("dbt_project.yml", "name: shop\nmodel-paths: [\".\"]\n");
+        project.write("target/manifest.json", "one");
+        let dir = project.0.path();
+        std::os::unix::fs::symlink("target", dir.join("link")).unwrap();
+        let file = ProjectFile::read(dir).unwrap();
+        fs::create_dir(dir.join("models")).unwrap();
+        for target_dir in ["target", "models/../target", "link"] {
+            let target_dir = dir.join(target_dir);
+            let inputs = Inputs::of(dir, &file, &target_dir, &dir.join("target/files.json")).unwrap();
+            assert!(!inputs.files.keys().any(|name| name.contains("manifest.json")), "{inputs:?}");
+        }
     }
 
     #[test]
@@ -377,6 +416,8 @@ mod tests {
         assert_eq!(ask("{{ env_var('A') }} {{ env_var( \"B_2\" , 'x') }}"), (names(&["A", "B_2"]), false));
         assert_eq!(ask("{{ env_var('A' ~ name) }}"), (names(&[]), true));
         assert_eq!(ask("{{ env_var(name) }}"), (names(&[]), true));
-        assert_eq!(ask("my_env_var_of_old = 1"), (names(&[]), false));
+        assert_eq!(ask("{% set e = env_var %}{{ e('A') }}"), (names(&[]), true));
+        assert_eq!(ask("{{ builtins['env_var']('A') }}"), (names(&[]), true));
+        assert_eq!(ask("my_env_var_of_old = 1, env_vars = 2"), (names(&[]), false));
     }
 }

@@ -2,8 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
+    fs,
+    io::{self, Read},
     path::{Path, PathBuf},
+    process::{Command, Stdio},
     time::SystemTime,
 };
 
@@ -17,6 +19,9 @@ use super::{
 
 /// How many manifests are kept: some targets, some bases of comparison.
 const MOST: usize = 8;
+
+const MANIFEST: &str = "manifest.json";
+const LABEL: &str = "made_of.json";
 
 /// Variables of every shell that differ between two shells and mean nothing to a project.
 const OF_THE_SHELL: [&str; 8] =
@@ -111,11 +116,13 @@ impl MadeOf {
     }
 }
 
-/// What tells one installation of dbt from another without starting it: an upgrade renames `dist-info` folders.
+/// What tells one installation of dbt from another: an upgrade renames `dist-info` folders. A script that starts a dbt which
+/// is somewhere else, as those of pyenv and asdf, has to be asked for its version.
 fn installation(program: &Path) -> String {
     let program = program.canonicalize().unwrap_or_else(|_| program.to_owned());
     let modified = |path: &Path| fs::metadata(path).and_then(|data| data.modified()).ok();
     let mut parts = vec![format!("{} {:?}", program.display(), modified(&program))];
+    let mut is_found = false;
     for packages in packages_of(&program) {
         let listed = fs::read_dir(&packages).into_iter().flatten().flatten();
         let mut names: Vec<String> = listed
@@ -125,9 +132,19 @@ fn installation(program: &Path) -> String {
             })
             .collect();
         names.sort();
+        is_found |= names.iter().any(|name| name.starts_with("dbt_core-"));
         parts.push(format!("{} {:?} {names:?}", packages.display(), modified(&packages)));
     }
+    if !is_found && is_script(&program) {
+        let said = Command::new(&program).arg("--version").stdin(Stdio::null()).output();
+        parts.extend(said.map(|said| String::from_utf8_lossy(&said.stdout).into_owned()));
+    }
     parts.join("\n")
+}
+
+fn is_script(program: &Path) -> bool {
+    let mut start = [0; 2];
+    fs::File::open(program).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *b"#!"
 }
 
 /// The selector that `selectors.yml` makes the default: what dbt works on when nothing is selected.
@@ -143,6 +160,9 @@ pub struct DefaultSelector {
 #[derive(Serialize, Deserialize)]
 struct Label {
     made_of: MadeOf,
+    /// The manifest's size in bytes: half of one, as after a power failure, is none.
+    #[serde(default)]
+    size: u64,
     /// Models whose SQL depends on more than the key: on the server or on the time.
     #[serde(default)]
     unstable: Vec<String>,
@@ -171,6 +191,8 @@ pub struct Store {
 pub enum Stale {
     /// Nothing was kept of this target.
     Never,
+    /// What was kept is not what was written.
+    Damaged,
     /// These changed since; a phrase each.
     Changed(Vec<String>),
     /// The SQL of these models depends on the server or on the time: it has to be compiled each time.
@@ -194,14 +216,17 @@ impl Store {
     /// With the reason why there is none.
     pub fn find(&self, made_of: &MadeOf) -> Result<Kept, Stale> {
         let place = self.place(made_of);
-        let file = place.join("manifest.json");
-        let Some(label) = read_label(&place).filter(|_| file.is_file()) else {
-            return Err(self.why(made_of));
-        };
+        let file = place.join(MANIFEST);
+        let data = fs::metadata(&file).ok();
+        let is_whole = |label: &Label| data.as_ref().is_some_and(|data| data.len() == label.size);
+        let Some(label) = read_label(&place) else { return Err(self.why(made_of)) };
+        if !is_whole(&label) {
+            return Err(Stale::Damaged);
+        }
         if !label.unstable.is_empty() {
             return Err(Stale::Unstable(label.unstable));
         }
-        let compiled_at = fs::metadata(&file).and_then(|data| data.modified());
+        let compiled_at = data.and_then(|data| data.modified().ok());
         // The least recently used go first.
         let _ = fs::File::open(&place).and_then(|dir| dir.set_modified(SystemTime::now()));
         Ok(Kept {
@@ -237,23 +262,24 @@ impl Store {
         let keep = || -> io::Result<()> {
             fs::create_dir_all(self.manifests())?;
             let half = tempfile::Builder::new().prefix(".half-").tempdir_in(self.manifests())?;
-            fs::copy(manifest, half.path().join("manifest.json"))?;
-            let label = serde_json::to_vec(&Label { made_of: made_of.clone(), unstable, selector })?;
-            fs::write(half.path().join("made_of.json"), label)?;
-            let _ = fs::remove_dir_all(&place);
-            match fs::rename(half.path(), &place) {
-                // Another run of the same command was faster, with the same manifest.
-                Err(_) if place.join("manifest.json").is_file() => Ok(()),
-                renamed => renamed,
+            let size = fs::copy(manifest, half.path().join(MANIFEST))?;
+            let label = serde_json::to_vec(&Label { made_of: made_of.clone(), size, unstable, selector })?;
+            fs::write(half.path().join(LABEL), label)?;
+            // Another run of the same command may be reading what is there: it is replaced and never missing.
+            if fs::rename(half.path(), &place).is_err() {
+                for file in [MANIFEST, LABEL] {
+                    fs::rename(half.path().join(file), place.join(file))?;
+                }
             }
+            Ok(())
         };
-        keep().map_err(Error::unreadable(&place))?;
+        keep().map_err(|source| Error::Unwritable { dir: self.manifests(), source })?;
         let mut places = self.places();
         places.truncate(places.len().saturating_sub(MOST));
         for old in places {
             let _ = fs::remove_dir_all(old);
         }
-        Ok(place.join("manifest.json"))
+        Ok(place.join(MANIFEST))
     }
 
     /// The kept ones, the least recently used first.
@@ -277,7 +303,7 @@ impl Store {
 }
 
 fn read_label(place: &Path) -> Option<Label> {
-    serde_json::from_slice(&fs::read(place.join("made_of.json")).ok()?).ok()
+    serde_json::from_slice(&fs::read(place.join(LABEL)).ok()?).ok()
 }
 
 #[cfg(test)]
@@ -362,11 +388,56 @@ mod tests {
     }
 
     #[test]
+    fn a_manifest_that_is_not_whole_is_not_used_and_is_replaced() {
+        let kept = Folder::new();
+        let one = made_of(&[], "dev", &[]);
+        kept.keep(&one, &[]);
+        let file = kept.store.find(&one).unwrap().manifest;
+        fs::write(&file, "{").unwrap();
+        assert_eq!(kept.store.find(&one), Err(Stale::Damaged));
+        kept.keep(&one, &[]);
+        assert_eq!(kept.store.find(&one).unwrap().manifest, file);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "{}");
+        assert_eq!(fs::read_dir(kept.store.manifests()).unwrap().count(), 1, "nothing half is left");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_to_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let manifest = dir.path().join("m.json");
+        fs::write(&manifest, "{}").unwrap();
+        fs::write(dir.path().join("target"), "a file").unwrap();
+        let store = Store::below(&dir.path().join("target"));
+        let error = store.keep(&manifest, &made_of(&[], "dev", &[]), Vec::new(), None).unwrap_err();
+        assert!(error.to_string().contains("target/pgtrickle-ci/manifests`: "), "{error}");
+        assert!(error.hint().unwrap().contains("DBT_TARGET_PATH"));
+    }
+
+    #[test]
     fn sql_that_depends_on_more_is_never_taken_from_the_store() {
         let kept = Folder::new();
         let one = made_of(&[], "dev", &[]);
         kept.keep(&one, &["models/a.sql"]);
         assert_eq!(kept.store.find(&one), Err(Stale::Unstable(vec!["models/a.sql".into()])));
+    }
+
+    #[test]
+    fn an_upgrade_behind_a_script_that_only_starts_dbt_is_another_dbt() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let (shim, dbt) = (dir.path().join("shims/dbt"), dir.path().join("real-dbt"));
+        fs::create_dir(dir.path().join("shims")).unwrap();
+        let write = |file: &Path, text: String| {
+            fs::write(file, text).unwrap();
+            fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        write(&shim, format!("#!/bin/sh\nexec '{}' \"$@\"\n", dbt.display()));
+        let version = |version: &str| write(&dbt, format!("#!/bin/sh\necho {version}\n"));
+        version("1.11.0");
+        let before = installation(&shim);
+        assert_eq!(before, installation(&shim));
+        version("1.11.1");
+        assert_ne!(before, installation(&shim));
     }
 
     #[test]

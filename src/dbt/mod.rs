@@ -43,6 +43,14 @@ pub enum Error {
         /// What the system or the parser says.
         reason: String,
     },
+    /// The folder of the manifests that are kept cannot be written to.
+    #[error("cannot write to `{}`: {source}", dir.display())]
+    Unwritable {
+        /// The folder.
+        dir: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// A profiles.yml that does not have what is asked for.
     #[error("`{}`: {reason}", file.display())]
     Profile {
@@ -149,6 +157,9 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NoProject { .. } => "go to the project, or name it: `--project-dir DIR`".into(),
+            Self::Unwritable { .. } => {
+                "name a target folder that can be written to: `DBT_TARGET_PATH=DIR`".into()
+            }
             Self::NotInstalled => {
                 "install it: `python3 -m pip install dbt-core dbt-postgres`; what dbt compiled elsewhere is used with `--manifest FILE`".into()
             },

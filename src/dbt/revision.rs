@@ -1,7 +1,6 @@
 //! A revision of the repository that a dbt project is in: checked out for as long as it takes to compile it.
 
 use std::{
-    collections::BTreeSet,
     fmt, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -11,7 +10,7 @@ use std::{
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::{Error, ProjectFile};
+use super::{Error, ProjectFile, inputs::asked_variables};
 
 /// A commit, and where in it the project is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,19 +140,15 @@ impl Revision {
         git(&self.repository, &["cat-file", "-e", &file]).await.is_ok()
     }
 
-    /// The environment variables that the project's files in this revision ask for by name.
-    pub async fn asks_for(&self) -> Result<BTreeSet<String>, GitError> {
-        let pattern = "env_var\\([[:space:]]*['\"][A-Za-z_][A-Za-z0-9_]*";
+    /// The environment variables that the project's files in this revision ask for by name, and whether they ask for others
+    /// as well.
+    pub async fn asks_for(&self) -> Result<(Vec<String>, bool), GitError> {
         let place = format!("{}:{}", self.commit, self.inside);
-        let found = git(&self.repository, &["grep", "-h", "-o", "-I", "-E", "-e", pattern, &place]).await;
-        match found {
-            Ok(found) => Ok(found
-                .lines()
-                .filter_map(|line| line.rsplit(['\'', '"']).next())
-                .map(ToOwned::to_owned)
-                .collect()),
+        match git(&self.repository, &["grep", "-h", "-I", "-F", "-e", "env_var", &place]).await {
+            // A call whose name is on the next line counts as one of a computed name.
+            Ok(found) => Ok(asked_variables(&found)),
             // That is how git says that it found nothing.
-            Err(GitError::Failed { said, .. }) if said.is_empty() => Ok(BTreeSet::new()),
+            Err(GitError::Failed { said, .. }) if said.is_empty() => Ok((Vec::new(), false)),
             Err(error) => Err(error),
         }
     }
@@ -312,13 +307,16 @@ mod tests {
         let repository = repository();
         let project = repository.path().join("dbt");
         let first = Revision::find(&project, "first").await.unwrap();
-        assert_eq!(first.asks_for().await.unwrap(), BTreeSet::new());
+        assert_eq!(first.asks_for().await.unwrap(), (Vec::new(), false));
         run(
             &project,
             "printf \"{{ env_var('ONE') }} {{ env_var( \\\"TWO_2\\\", 'x') }}\" > a.sql; git add a.sql; git commit -q -m variables",
         );
         let head = Revision::find(&project, "HEAD").await.unwrap();
-        assert_eq!(head.asks_for().await.unwrap(), BTreeSet::from(["ONE".to_owned(), "TWO_2".to_owned()]));
+        assert_eq!(head.asks_for().await.unwrap(), (vec!["ONE".to_owned(), "TWO_2".to_owned()], false));
+        run(&project, "printf '{{ env_var(name) }}' > b.sql; git add b.sql; git commit -q -m computed");
+        let head = Revision::find(&project, "HEAD").await.unwrap();
+        assert!(head.asks_for().await.unwrap().1);
     }
 
     #[tokio::test]

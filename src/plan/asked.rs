@@ -36,6 +36,11 @@ impl Refusal {
     pub fn is_about_the_query(&self) -> bool {
         self.code != "42501" && ["42", "22", "0A", "3F"].iter().any(|class| self.code.starts_with(class))
     }
+
+    /// Whether a function, type, schema or table is missing, which other SQL may create.
+    fn is_about_a_missing_object(&self) -> bool {
+        ["42883", "42704", "42P01", "3F000"].contains(&self.code.as_str())
+    }
 }
 
 /// What a server said of what a project wants; empty where there is none to ask.
@@ -92,7 +97,11 @@ impl Answers {
     pub fn note(&mut self, project: &Project, relation: Relation, answer: Result<Vec<Column>, Refusal>) {
         match answer {
             Ok(columns) => drop(self.columns.insert(relation, columns)),
-            Err(refusal) if refusal.is_about_the_query() && !depends_on_dbt(project, &relation) => {
+            Err(refusal)
+                if refusal.is_about_the_query()
+                    && !(project.runs_own_sql && refusal.is_about_a_missing_object())
+                    && !depends_on_dbt(project, &relation) =>
+            {
                 self.failures.insert(relation, refusal);
             }
             Err(refusal) => drop(self.refusals.insert(relation, refusal)),

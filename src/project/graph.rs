@@ -84,6 +84,12 @@ impl Graph {
         above.filter(is_made).map(|node| node.id.as_str())
     }
 
+    /// What dbt makes, stream tables left out: each relation with the unique_id of its node.
+    pub(super) fn made(&self) -> impl Iterator<Item = (&Relation, &str)> {
+        let is_made = |node: &&Node| node.kind != "stream_table" && node.kind != "ephemeral";
+        self.nodes.iter().filter(is_made).map(|node| (&node.relation, node.id.as_str()))
+    }
+
     /// How the node is made, in dbt's word: a materialization, `seed` or `snapshot`.
     pub(super) fn kind(&self, id: &str) -> Option<&str> {
         self.number(id).map(|at| self.nodes[at].kind.as_str())

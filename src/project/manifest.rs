@@ -158,6 +158,7 @@ impl Exposure {
 pub(super) struct Config<'a> {
     pub(super) materialized: Text<'a>,
     meta: Option<&'a RawValue>,
+    pre_hook: Option<&'a RawValue>,
     own: Vec<(Text<'a>, &'a RawValue)>,
 }
 
@@ -179,6 +180,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Config<'a> {
                             config.materialized = map.next_value::<Option<Text>>()?.unwrap_or_default();
                         }
                         "meta" => config.meta = map.next_value()?,
+                        "pre-hook" => config.pre_hook = map.next_value()?,
                         ours if is_ours(ours) => config.own.push((key, map.next_value()?)),
                         _ => drop(map.next_value::<IgnoredAny>()?),
                     }
@@ -203,6 +205,10 @@ struct Meta {
 }
 
 impl Config<'_> {
+    fn has_pre_hook(&self) -> bool {
+        self.pre_hook.is_some_and(|hooks| hooks.get() != "[]")
+    }
+
     /// What stands at its top: older projects have the keys there.
     fn top(&self) -> impl Iterator<Item = (String, Json)> {
         self.own.iter().map(|(key, value)| (key.to_string(), read(Some(value))))
@@ -313,6 +319,15 @@ impl Manifest<'_> {
         } else {
             format!("dbt_packages/{}/{}", node.package_name, node.original_file_path)
         }
+    }
+
+    /// Whether dbt executes SQL of the project's own before it makes models. The hooks of our own package make nothing.
+    pub(super) fn runs_own_sql(&self) -> bool {
+        self.nodes.iter().any(|(id, node)| {
+            let is_start = node.resource_type == "operation" && id.contains("-on-run-start-");
+            let calls_function = node.depends_on.nodes.iter().any(|id| id.starts_with("function."));
+            is_start && node.package_name != "dbt_pgtrickle" || calls_function || node.config.has_pre_hook()
+        })
     }
 
     /// What the sources' own `freshness` says.

@@ -49,6 +49,9 @@ pub struct Project {
     pub graph: Graph,
     /// What lies between the sources and the stream tables.
     pub between: Vec<Intermediate>,
+    /// Whether dbt executes SQL of the project's own before it makes models: `on-run-start`, pre-hooks, functions. That may
+    /// create what queries call.
+    pub runs_own_sql: bool,
 }
 
 /// Why a manifest cannot be used.

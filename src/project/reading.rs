@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     model::{AgeLimits, Origin, Relation, Schedule, Setting, Settings, StreamTable, Value},
-    plan::order,
+    plan::{order, query},
 };
 
 /// A project as it was read, with what has to be mended before it can be used.
@@ -63,6 +63,7 @@ impl Reading {
             sources: sources_read(&manifest, None),
             tests: manifest.tests(),
             between,
+            runs_own_sql: manifest.runs_own_sql(),
             ages,
             unverified,
             tables,
@@ -211,12 +212,27 @@ impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
         })
     }
 
-    /// What dbt makes and these tables read. A view without compiled SQL cannot be compared.
+    /// What dbt makes and these tables read, by `ref` or by its name in their SQL. A view without compiled SQL cannot be
+    /// compared.
     fn between(&mut self, tables: &[StreamTable]) -> Vec<Intermediate> {
+        let made: BTreeMap<&Relation, &str> = self.graph.made().collect();
+        let named = |sql: &str| -> Vec<&str> {
+            query::relations(sql).iter().filter_map(|relation| made.get(relation).copied()).collect()
+        };
+        let views = made.values().filter(|id| self.graph.kind(id).is_some_and(is_view));
+        let views = views.filter_map(|id| Some((*id, named(&self.query(self.manifest.nodes.get(*id)?)?))));
+        let read_by_views: BTreeMap<&str, Vec<&str>> = views.collect();
         let mut readers: BTreeMap<&str, Vec<Relation>> = BTreeMap::new();
         for table in tables {
-            let id = table.origin.iter().flat_map(|origin| self.graph.between(&origin.unique_id));
-            id.for_each(|id| readers.entry(id).or_default().push(table.relation.clone()));
+            let ids = table.origin.iter().flat_map(|origin| self.graph.between(&origin.unique_id));
+            let mut open: Vec<&str> = ids.chain(named(&table.query)).collect();
+            let mut seen = BTreeSet::new();
+            while let Some(id) = open.pop() {
+                if seen.insert(id) {
+                    open.extend(read_by_views.get(id).into_iter().flatten());
+                    readers.entry(id).or_default().push(table.relation.clone());
+                }
+            }
         }
         let mut between = Vec::new();
         for (id, readers) in readers {
@@ -387,6 +403,25 @@ mod tests {
         assert_eq!(between("v"), ("view", Some("select 1 as v"), vec!["calm", "far"]));
         assert_eq!(between("t"), ("table", None, vec!["cut"]));
         assert_eq!(project.between.len(), 3, "dbt inlines ephemeral models");
+    }
+
+    #[test]
+    fn what_a_query_names_without_ref_is_read_too() {
+        let mut table = model("st", "stream_table", &[], &json!({}));
+        table["compiled_code"] = json!("select 1 from \"analytics\".\"v\" join analytics.base using (id)");
+        let mut view = model("v", "view", &[], &json!({}));
+        view["compiled_code"] = json!("select 1 from analytics.t -- analytics.unread");
+        let project = read(&json!({
+            "model.shop.st": table,
+            "model.shop.v": view,
+            "model.shop.t": model("t", "table", &[], &json!({})),
+            "model.shop.base": model("base", "stream_table", &[], &json!({})),
+            "model.shop.unread": model("unread", "view", &[], &json!({})),
+        }))
+        .unwrap();
+        let between: Vec<&str> = project.between.iter().map(|one| one.relation.name.as_str()).collect();
+        assert_eq!(between, ["t", "v"]);
+        assert!(project.between.iter().all(|one| one.readers == [Relation::new("analytics", "st")]));
     }
 
     #[test]

@@ -4,23 +4,28 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::Error;
+use super::{Error, intermediate::is_view};
 
-/// What makes the SQL depend on more than the project. A macro that holds one of these words may also use it for
-/// something else: then dbt compiles once too often.
-const WORDS: [&str; 12] = [
-    "run_query",
-    "statement",
-    "load_result",
-    "run_started_at",
-    "invocation_id",
-    "modules.datetime",
-    "modules.pytz",
-    "adapter.get_",
-    "adapter.list_",
-    "adapter.check_",
-    "load_cached_relation",
-    "| random",
+/// Names of dbt's context that ask the server. A model or macro that uses one for something else is compiled once too
+/// often.
+const ASK_THE_SERVER: [&str; 5] =
+    ["run_query", "statement", "load_result", "load_cached_relation", "adapter"];
+
+/// Names that give something else at every compilation.
+const ASK_THE_CLOCK: [&str; 5] = ["run_started_at", "invocation_id", "modules", "random", "lipsum"];
+
+/// What `adapter` and `modules` have that is always the same.
+const PURE: [&str; 10] = [
+    "adapter.dispatch",
+    "adapter.quote",
+    "adapter.quote_as_configured",
+    "adapter.quote_seed_column",
+    "adapter.type",
+    "adapter.Relation",
+    "adapter.Column",
+    "modules.re",
+    "modules.itertools",
+    "modules.pytz.timezone",
 ];
 
 /// Macros of dbt that decide where each model goes. No model names them.
@@ -45,6 +50,14 @@ struct Node {
     config: Config,
     #[serde(default)]
     depends_on: DependsOn,
+}
+
+impl Node {
+    /// Whether its SQL is that of a stream table, or of a view or ephemeral model in one.
+    fn is_part_of_queries(&self) -> bool {
+        let kind = self.config.materialized.as_str();
+        kind == "stream_table" || kind == "ephemeral" || is_view(kind)
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -85,21 +98,51 @@ pub fn unstable_models(file: &str, bytes: &[u8]) -> Result<Vec<String>, Error> {
         NAMING.iter().any(|name| made.name == *name || made.name.ends_with(&format!("__{name}")))
             && made.package_name != "dbt"
     });
-    let mut calls = Calls { manifest: &manifest, known: BTreeMap::new() };
-    let naming_asks = naming.map(|(id, _)| id.clone()).collect::<Vec<_>>().iter().any(|id| calls.asks(id));
+    let mut calls = Calls { manifest: &manifest, asks, known: BTreeMap::new() };
+    let mut calls_of_tables = Calls { asks: asks_the_clock, ..calls.clone() };
+    let naming_asks = naming.map(|(id, _)| id.clone()).collect::<Vec<_>>().iter().any(|id| calls.lead(id));
     let mut files = BTreeSet::new();
     for id in upstream_of_stream_tables(&manifest) {
         let node = &manifest.nodes[id];
-        let own = node.raw_code.as_deref().is_some_and(mentions);
-        if own || naming_asks || node.depends_on.macros.iter().any(|id| calls.asks(id)) {
+        // Of what is neither a query of a stream table nor a part of one only the config counts, and no config can ask
+        // the server: dbt does not let it.
+        let calls = if node.is_part_of_queries() { &mut calls } else { &mut calls_of_tables };
+        let own = node.raw_code.as_deref().is_some_and(calls.asks);
+        if own || naming_asks || node.depends_on.macros.iter().any(|id| calls.lead(id)) {
             files.insert(node.original_file_path.clone());
         }
     }
     Ok(files.into_iter().collect())
 }
 
-fn mentions(code: &str) -> bool {
-    WORDS.iter().any(|word| code.contains(word))
+fn asks(code: &str) -> bool {
+    asks_the_clock(code) || mentions(code, &ASK_THE_SERVER)
+}
+
+fn asks_the_clock(code: &str) -> bool {
+    mentions(code, &ASK_THE_CLOCK)
+}
+
+/// Whether one of these names is in the Jinja of a text, as a whole word and not quoted.
+fn mentions(code: &str, names: &[&str]) -> bool {
+    let ends = |text: &str| !text.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+    let begins = |text: &str| !text.ends_with(|c: char| c.is_alphanumeric() || "_'\"".contains(c));
+    let is_pure = |text: &str| PURE.iter().any(|pure| text.strip_prefix(pure).is_some_and(ends));
+    jinja(code).any(|code| {
+        names.iter().any(|name| {
+            let mut places = code.match_indices(name).map(|(at, _)| (&code[..at], &code[at..]));
+            places.any(|(before, text)| begins(before) && ends(&text[name.len()..]) && !is_pure(text))
+        })
+    })
+}
+
+/// The expressions and statements in a text.
+fn jinja(code: &str) -> impl Iterator<Item = &str> {
+    ["{{", "{%"].into_iter().flat_map(|open| code.split(open).skip(1)).map(|text| {
+        // Too much of it only costs a compilation: an end inside a quoted text is none.
+        let end = [text.rfind("}}"), text.rfind("%}")].into_iter().flatten().max();
+        &text[..end.unwrap_or(text.len())]
+    })
 }
 
 fn upstream_of_stream_tables(manifest: &Manifest) -> BTreeSet<&str> {
@@ -112,28 +155,30 @@ fn upstream_of_stream_tables(manifest: &Manifest) -> BTreeSet<&str> {
     let mut found = BTreeSet::new();
     while let Some(id) = open.pop() {
         let Some(node) = manifest.nodes.get(id).filter(|node| is_model(node)) else { continue };
-        if found.insert(id) {
+        if found.insert(id) && node.is_part_of_queries() {
             open.extend(node.depends_on.nodes.iter().map(String::as_str));
         }
     }
     found
 }
 
-/// Which macros lead to one of the words, directly or through others.
+/// Which macros lead to a text that asks, directly or through others.
+#[derive(Clone)]
 struct Calls<'a> {
     manifest: &'a Manifest,
+    asks: fn(&str) -> bool,
     known: BTreeMap<&'a str, bool>,
 }
 
 impl Calls<'_> {
-    fn asks(&mut self, id: &str) -> bool {
+    fn lead(&mut self, id: &str) -> bool {
         let Some((id, called)) = self.manifest.macros.get_key_value(id) else { return false };
         if let Some(known) = self.known.get(id.as_str()) {
             return *known;
         }
         // Macros that call each other end here.
         self.known.insert(id, false);
-        let asks = mentions(&called.sql) || called.depends_on.macros.iter().any(|id| self.asks(id));
+        let asks = (self.asks)(&called.sql) || called.depends_on.macros.iter().any(|id| self.lead(id));
         self.known.insert(id, asks);
         asks
     }
@@ -146,6 +191,10 @@ mod tests {
     use super::*;
 
     fn unstable(raw_code: &str, macros: &[&str]) -> Vec<String> {
+        unstable_below("view", raw_code, macros)
+    }
+
+    fn unstable_below(kind: &str, raw_code: &str, macros: &[&str]) -> Vec<String> {
         let node = |materialized: &str, code: &str, macros: &[&str], nodes: &[&str]| {
             json!({"resource_type": "model", "original_file_path": format!("models/{materialized}.sql"), "raw_code": code,
                    "config": {"materialized": materialized}, "depends_on": {"macros": macros, "nodes": nodes}})
@@ -154,7 +203,7 @@ mod tests {
         let manifest = json!({
             "nodes": {
                 "model.shop.st": node("stream_table", "select 1", &[], &["model.shop.v"]),
-                "model.shop.v": node("view", raw_code, macros, &[]),
+                "model.shop.v": node(kind, raw_code, macros, &[]),
                 "model.shop.unread": node("table", "{{ run_query('select 1') }}", &[], &[]),
             },
             "macros": {
@@ -173,5 +222,39 @@ mod tests {
         assert_eq!(unstable("select '{{ run_started_at }}'", &[]), ["models/view.sql"]);
         assert_eq!(unstable("{{ star() }}", &["macro.shop.star"]), ["models/view.sql"]);
         assert_eq!(unstable("{{ columns() }}", &["macro.shop.columns"]), ["models/view.sql"]);
+        for asks in [
+            "{% set r = adapter.execute('select 1', fetch=true) %}",
+            "{% set a = adapter %}{{ a.get_relation('a', 'b', 'c') }}",
+            "{{ modules['datetime'].datetime.now() }}",
+            "{% set m = modules %}{{ m.datetime.datetime.now() }}",
+            "{{ '}}' ~ run_query('select 1') }}",
+            "{{ [1, 2]|random }}",
+            "{{ lipsum() }}",
+        ] {
+            assert_eq!(unstable(asks, &[]), ["models/view.sql"], "{asks}");
+        }
+        for same in [
+            "{{ adapter.dispatch('star')() }}{{ adapter.quote('a') }}",
+            "{{ modules.re.match('a', 'b') }}",
+            "select statement, random() from {{ ref('modules') }} as adapter",
+            "{{ my_random_key }}",
+        ] {
+            assert_eq!(unstable(same, &[]), none, "{same}");
+        }
+    }
+
+    /// Nothing of the plan is made of the SQL of a table, and its config cannot ask the server.
+    #[test]
+    fn the_sql_of_a_table_that_a_stream_table_reads_may_ask_the_server() {
+        let none: Vec<String> = Vec::new();
+        for kind in ["incremental", "table"] {
+            assert_eq!(
+                unstable_below(kind, "{{ columns() }} {{ run_query('x') }}", &["macro.shop.columns"]),
+                none
+            );
+            let clock = "{{ config(alias='a_' ~ run_started_at.year) }}";
+            assert_eq!(unstable_below(kind, clock, &[]), [format!("models/{kind}.sql")]);
+        }
+        assert_eq!(unstable_below("ephemeral", "{{ run_query('x') }}", &[]), ["models/ephemeral.sql"]);
     }
 }

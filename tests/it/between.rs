@@ -211,6 +211,34 @@ fn a_query_that_can_only_fail_is_a_failure_and_no_change() {
     }
 }
 
+/// dbt executes hooks and creates functions before it makes models, so that nothing is claimed of what is missing now. No
+/// hook makes other SQL or another column of it.
+#[test]
+fn a_query_over_what_a_hook_may_create_is_not_a_failure() {
+    let bench = Bench::new();
+    let start = |package: &str| {
+        let node = json!({"resource_type": "operation", "name": "start", "alias": "start", "schema": "public",
+            "package_name": package, "original_file_path": "dbt_project.yml", "config": {"materialized": "view"}});
+        (format!("operation.{package}.{package}-on-run-start-0"), node)
+    };
+    let calling = || model("t", "select id, made(id) as x from public.orders", &json!({}));
+    let mut hooked = calling();
+    hooked.1["config"]["pre-hook"] = json!([{"sql": "create function made", "transaction": true}]);
+    let mut function = calling();
+    function.1["depends_on"]["nodes"] = json!(["function.shop.made"]);
+    for models in [vec![calling(), start("shop")], vec![hooked], vec![function]] {
+        let ran = bench.run(&["plan"], models.clone()).expect(0);
+        assert!(ran.stdout.contains("its query waits for dbt"), "{}", ran.stdout);
+        bench.run(&["apply"], models).expect_error("public.t: its query waits for dbt", "dbt build");
+    }
+    let mut no_hook = calling();
+    no_hook.1["config"]["pre-hook"] = json!([]);
+    bench.run(&["plan"], vec![no_hook, start("dbt_pgtrickle")]).expect(1);
+    for query in ["select id, from public.orders where", "select nowhere from public.orders"] {
+        bench.run(&["plan"], vec![model("t", query, &json!({})), start("shop")]).expect(1);
+    }
+}
+
 /// What dbt builds first decides whether a query is right, so that nothing is claimed of it.
 #[test]
 fn a_query_over_what_dbt_has_yet_to_build_is_not_a_failure() {
