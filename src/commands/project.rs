@@ -72,7 +72,7 @@ impl Loaded {
     ) -> Result<Project, Error> {
         let ids =
             selection::selected(config, &models.selection, &self.manifest, None, self.selector, report)?;
-        let project = self.reading.right()?.only(ids.as_ref());
+        let project = usable(self.reading, &self.source)?.only(ids.as_ref());
         describe(report, &project, self.source);
         if project.tables.is_empty() && !config.file.allow_empty {
             return Err(
@@ -91,14 +91,25 @@ impl Loaded {
         report: &mut Report,
     ) -> Result<Selected, Error> {
         let project = match before {
-            Some(before) => self.reading.compared_with(&before.file, &before.project).right()?,
-            None => self.reading.right()?,
+            Some(before) => usable(self.reading.compared_with(&before.file, &before.project), &self.source)?,
+            None => usable(self.reading, &self.source)?,
         };
         let baseline = before.map(|before| before.file.as_path());
         let ids =
             selection::selected(config, &models.selection, &self.manifest, baseline, self.selector, report)?;
         describe(report, &project, self.source);
         Ok((project, ids))
+    }
+}
+
+/// The project, where nothing is wrong with it. What dbt compiled just now and has no SQL is an empty model.
+fn usable(reading: Reading, source: &ManifestSource) -> Result<Project, project::Error> {
+    match (reading.right(), source) {
+        (
+            Err(project::Error::NotCompiled { models, .. }),
+            ManifestSource::Compiled { .. } | ManifestSource::Kept { .. },
+        ) => Err(project::Error::Empty { models }),
+        (read, _) => read,
     }
 }
 

@@ -93,6 +93,12 @@ pub enum Error {
         /// The models without.
         models: Vec<String>,
     },
+    /// dbt compiled the project, and these models gave no SQL.
+    #[error("dbt compiled no SQL for {}: the models are empty", models.join(", "))]
+    Empty {
+        /// The models.
+        models: Vec<String>,
+    },
     /// Two manifests that have nothing to do with each other.
     #[error("`{file}` is a manifest of the project {other}, not of {name}")]
     OtherProject {
@@ -171,6 +177,7 @@ impl Error {
                 "compile the project with a dbt between 1.6 and 2.0, or update pgtrickle-ci".into()
             }
             Self::OtherProject { .. } => "name a manifest of the same project: `--baseline FILE`".into(),
+            Self::Empty { .. } => "write their queries, or remove their files".into(),
             Self::NotCompiled { .. } => "compile the project first: `dbt compile`".into(),
             Self::Wrong { .. } => "mend the `meta.pgtrickle` of these models, then `dbt compile`".into(),
             Self::NoStreamTables { is_selected: true, .. } => "select others with `--select`".into(),

@@ -220,3 +220,11 @@ fn a_project_whose_only_tests_are_unit_tests_is_tested() {
     assert_eq!((&test["verdict"], &test["subject"]), (&json!("failed"), &json!("a.doubles")));
     assert!(test["model"]["file"].as_str().unwrap().ends_with("models/a.sql"), "{test}");
 }
+
+#[test]
+fn an_empty_model_is_told_as_that() {
+    let shop = Shop::new();
+    shop.project.write("models/b.sql", "{{ config(materialized='stream_table') }}\n");
+    shop.run("plan", &[])
+        .expect_error("dbt compiled no SQL for b: the models are empty", "write their queries");
+}
