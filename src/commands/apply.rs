@@ -53,6 +53,7 @@ async fn saved(
         server: client.endpoint().to_string(),
         definitions: client.definitions(saved.views.iter().map(|view| &view.relation)).await?,
         lost_views: client.lost_views(&saved.lost()).await?,
+        lost_objects: client.lost_objects(&saved.dropped).await?,
         tables: std::mem::take(&mut standing.tables),
     };
     saved.check(&name, &now)?;
@@ -64,6 +65,7 @@ async fn saved(
         return Ok(None);
     }
     plan::dbt::check(saved.needs_dbt)?;
+    plan::lost_objects::check(&saved.lost_by_rebuilds)?;
     client.check_rights(&saved.rights).await?;
     Ok(Some((client, saved.actions)))
 }
@@ -86,12 +88,14 @@ async fn fresh(
     let is_stopped = !plan.stopped_by().is_empty();
     let without_dbt = plan.check_without_dbt();
     let actions = plan::actions(&plan, &project.tables, &standing.tables, &policy.owner);
+    let would_lose = plan::lost_objects::check(&plan.lost_by_rebuilds());
     let rights = plan.rights(&project.tables);
     report.plan = Some(plan);
     if is_stopped {
         return Ok(None);
     }
     without_dbt?;
+    would_lose?;
     client.check_rights(&rights).await?;
     Ok(Some((client, actions)))
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::{Client, Error, about, settings::Purpose};
 use crate::{
     model::{Relation, quote_literal},
-    plan::{Between, Cost, LostView, Needs, query},
+    plan::{Between, Cost, LostObject, LostView, Needs, query},
     project::Intermediate,
 };
 
@@ -56,6 +56,15 @@ impl Client {
         }
         let sql = about(include_str!("sql/lost_views.sql"), views);
         self.ask("reading the views that are dropped with stream tables", &sql).await
+    }
+
+    /// What is dropped along with these stream tables, beside their own parts.
+    pub async fn lost_objects(&self, tables: &[Relation]) -> Result<Vec<LostObject>, Error> {
+        if tables.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sql = about(include_str!("sql/lost_objects.sql"), tables);
+        self.ask("reading what is dropped with stream tables", &sql).await
     }
 
     /// The size of stream tables, and how long their last full refreshes took. The number of rows is in the catalog.

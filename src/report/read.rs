@@ -134,6 +134,7 @@ fn plan(plan: V1Plan) -> Result<Plan, Unknown> {
         needs_dbt: plan.needs_dbt.into_iter().map(V1NeedsDbt::read).collect(),
         unmatched: Vec::new(),
         lost_views: Vec::new(),
+        lost_objects: Vec::new(),
     })
 }
 
