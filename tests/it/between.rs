@@ -254,6 +254,27 @@ fn apply_does_all_of_a_plan_or_nothing() {
     assert_eq!(verdicts, ["\"skipped\"", "\"skipped\"", "\"errored\""], "{}", ran.stdout);
 }
 
+#[test]
+fn apply_names_the_session_that_holds_what_it_waits_for() {
+    let bench = Bench::new();
+    let models = |query: &str| vec![model("a", &format!("select id from public.orders {query}"), &json!({}))];
+    bench.run(&["apply"], models("")).expect(0);
+    let database = &bench.database;
+    let pid = database.value("select pg_backend_pid()").unwrap();
+    let apply = || bench.run(&["apply", "--lock-timeout", "1s"], models("where id > 1"));
+
+    database.run("begin; lock table a in access exclusive mode");
+    let ran = apply().expect(1);
+    assert!(ran.stdout.contains(&format!("the lock is held by pid {pid} (")), "{}", ran.stdout);
+    database.run("rollback; begin; select pg_advisory_xact_lock(hashtextextended('pgtrickle ddl', 0))");
+    apply().expect_error(
+        &format!("another session changes stream tables of this database: pid {pid} ("),
+        "--lock-timeout",
+    );
+    database.run("rollback");
+    apply().expect(0);
+}
+
 /// A rebuilt table takes its views along. They come back as they were: owner, grants, comments, options, indexes.
 #[test]
 fn apply_restores_the_views_on_a_rebuilt_table() {
