@@ -29,7 +29,7 @@ pub struct WouldLose {
 impl WouldLose {
     /// The next thing to do.
     pub fn hint(&self) -> String {
-        "save their definitions, drop them by hand, apply, and create them again; `dbt build` would drop them, too"
+        "save their definitions, drop them by hand, apply, and create them again; `dbt build` restores only what its own models and hooks create"
             .into()
     }
 }

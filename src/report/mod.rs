@@ -64,7 +64,7 @@ pub struct Report {
     pub outcomes: Vec<Outcome>,
     /// Warnings count as failures.
     pub strict: bool,
-    /// Rows may be real data of another server, and nobody asked to show them.
+    /// Rows may be real data of another server, and the configuration does not ask for them.
     pub hides_rows: bool,
     /// It was stopped by a signal before its end.
     pub interrupted: bool,
