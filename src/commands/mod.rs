@@ -51,7 +51,7 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
     match &cli.command {
         Command::Run(args) => {
             reported(&config, "run", (&args.selection, &args.reports), async |report| {
-                run::gate(&config, args, report).await
+                Box::pin(run::gate(&config, args, report)).await
             })
             .await
         }

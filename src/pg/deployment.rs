@@ -142,11 +142,11 @@ impl Client {
     /// only names no session.
     async fn watch(&self) -> Option<Watch> {
         let messages = self.wire.simple_query("select pg_catalog.pg_backend_pid()").await.ok()?;
-        let pid = messages.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
-            _ => None,
+        let process = messages.iter().find_map(|message| {
+            let SimpleQueryMessage::Row(row) = message else { return None };
+            row.get(0)?.parse().ok()
         })?;
-        Some(Watch { client: Self::connect(&self.endpoint, self.limits).await.ok()?, process: pid })
+        Some(Watch { client: Self::connect(&self.endpoint, self.limits).await.ok()?, process })
     }
 }
 
