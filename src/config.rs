@@ -535,6 +535,12 @@ impl Config {
         self.file.rehearsal.examples.unwrap_or(default)
     }
 
+    /// Whether reports leave out what may hold values of rows: where the sources are those of another server, unless the
+    /// configuration asks for example rows.
+    pub fn hides_rows(&self, sources: &cli::SourceArgs) -> bool {
+        sources.sources_from.is_some() && self.examples(sources) == 0
+    }
+
     /// When to post a comment.
     pub fn when(&self, args: &cli::CommentArgs) -> cli::When {
         args.when.or(self.file.comment.when).unwrap_or_default()

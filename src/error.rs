@@ -25,6 +25,8 @@ pub enum Error {
     #[error(transparent)]
     DbtNeeded(#[from] plan::dbt::DbtNeeded),
     #[error(transparent)]
+    WouldLose(#[from] plan::lost_objects::WouldLose),
+    #[error(transparent)]
     Saved(#[from] plan::saved::Error),
     #[error(transparent)]
     Project(#[from] project::Error),
@@ -51,6 +53,7 @@ impl Error {
             Self::Pg(error) => error.hint(),
             Self::Plan(error) => Some(error.hint()),
             Self::DbtNeeded(error) => Some(error.hint()),
+            Self::WouldLose(error) => Some(error.hint()),
             Self::Saved(error) => Some(error.hint()),
             Self::Project(error) => Some(error.hint()),
             Self::Refusal(error) => Some(error.hint()),

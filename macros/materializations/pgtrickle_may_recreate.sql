@@ -1,6 +1,6 @@
 {#
   Refuses to drop and create a stream table when that would lose something: what reads from it, unless this very run
-  brings it back; and anything at all, when `on_recreate` is `fail` and nobody gave `--full-refresh`.
+  brings it back; what no run brings back; and anything at all, when `on_recreate` is `fail` and nobody gave `--full-refresh`.
 #}
 {% macro pgtrickle_may_recreate(target, reasons, dependants) %}
   {%- set why = model.unique_id ~ ' has to be dropped and created (' ~ reasons | join(', ') ~ ')' -%}
@@ -12,17 +12,28 @@
   {%- endif -%}
 
   {%- set rebuilt = [] -%}
-  {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.unique_id in selected_resources -%}
-    {%- do rebuilt.append(
-        dbt_pgtrickle.pgtrickle_name(dbt_pgtrickle.pgtrickle_relation_of(node)) if node.config.materialized == 'stream_table'
-        else node.schema ~ '.' ~ node.alias
-    ) -%}
+  {%- set models = [] -%}
+  {%- for node in graph.nodes.values() if node.resource_type == 'model' -%}
+    {%- set name = dbt_pgtrickle.pgtrickle_name(dbt_pgtrickle.pgtrickle_relation_of(node)) if node.config.materialized == 'stream_table'
+        else node.schema ~ '.' ~ node.alias -%}
+    {%- do models.append(name) -%}
+    {%- if node.unique_id in selected_resources -%}
+      {%- do rebuilt.append(name) -%}
+    {%- endif -%}
   {%- endfor -%}
-  {%- set lost = dependants | reject('in', rebuilt) | list -%}
+  {%- set lost = dependants | select('in', models) | reject('in', rebuilt) | list -%}
   {%- if lost -%}
     {%- do exceptions.raise_compiler_error(
         why ~ ', which would drop what reads from it and is not part of this run: ' ~ lost | join(', ')
         ~ '. Select them, too: dbt run --select ' ~ model.name ~ '+'
+    ) -%}
+  {%- endif -%}
+
+  {%- set objects = dependants | reject('in', models) | list + dbt_pgtrickle.pgtrickle_lost_objects(target) -%}
+  {%- if objects -%}
+    {%- do exceptions.raise_compiler_error(
+        why ~ ', which would drop what depends on it and no run brings back: ' ~ objects | join(', ')
+        ~ '. Drop them first, and create them again afterwards'
     ) -%}
   {%- endif -%}
 {% endmacro %}

@@ -23,7 +23,7 @@
 
   {% do run_hooks(post_hooks, inside_transaction=True) %}
   {% do apply_grants(target, config.get('grants'), should_revoke(existing, full_refresh_mode=should_full_refresh())) %}
-  {% do persist_docs(target, model) %}
+  {% do dbt_pgtrickle.pgtrickle_persist_docs(target, model) %}
   {% do dbt_pgtrickle.pgtrickle_commit() %}
   {% do run_hooks(post_hooks, inside_transaction=False) %}
 

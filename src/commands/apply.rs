@@ -1,6 +1,6 @@
 //! `apply`: a plan is carried out without dbt, all of it or nothing.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use crate::{
     Error,
@@ -53,6 +53,7 @@ async fn saved(
         server: client.endpoint().to_string(),
         definitions: client.definitions(saved.views.iter().map(|view| &view.relation)).await?,
         lost_views: client.lost_views(&saved.lost()).await?,
+        lost_objects: client.lost_objects(&saved.dropped).await?,
         tables: std::mem::take(&mut standing.tables),
     };
     saved.check(&name, &now)?;
@@ -64,6 +65,7 @@ async fn saved(
         return Ok(None);
     }
     plan::dbt::check(saved.needs_dbt)?;
+    plan::lost_objects::check(&saved.lost_by_rebuilds)?;
     client.check_rights(&saved.rights).await?;
     Ok(Some((client, saved.actions)))
 }
@@ -86,12 +88,14 @@ async fn fresh(
     let is_stopped = !plan.stopped_by().is_empty();
     let without_dbt = plan.check_without_dbt();
     let actions = plan::actions(&plan, &project.tables, &standing.tables, &policy.owner);
+    let would_lose = plan::lost_objects::check(&plan.lost_by_rebuilds());
     let rights = plan.rights(&project.tables);
     report.plan = Some(plan);
     if is_stopped {
         return Ok(None);
     }
     without_dbt?;
+    would_lose?;
     client.check_rights(&rights).await?;
     Ok(Some((client, actions)))
 }
@@ -111,11 +115,11 @@ async fn carry_out(client: &Client, actions: &[Action], ui: Ui) -> Vec<Outcome> 
             let done = actions.iter().zip(took);
             done.map(|(action, took)| outcome(action, Verdict::Passed, &action.does).taking(took)).collect()
         }
-        Err((failed, error)) => {
+        Err(pg::StepFailed { step: failed, error, waited_for }) => {
             let undone = format!("not changed: {} failed, and all was rolled back", actions[failed].relation);
             let each = actions.iter().enumerate().map(|(number, action)| {
                 if number == failed {
-                    failure(outcome(action, Verdict::Errored, ""), &error)
+                    failure(outcome(action, Verdict::Errored, ""), &error, &waited_for)
                 } else {
                     outcome(action, Verdict::Skipped, &undone)
                 }
@@ -126,13 +130,17 @@ async fn carry_out(client: &Client, actions: &[Action], ui: Ui) -> Vec<Outcome> 
 }
 
 /// What the server said of the step that failed.
-fn failure(outcome: Outcome, error: &pg::Error) -> Outcome {
+fn failure(outcome: Outcome, error: &pg::Error, waited_for: &BTreeSet<String>) -> Outcome {
     let pg::Error::Server { message, .. } = error else {
         return Outcome { message: error.to_string(), ..outcome };
     };
     let hint = match message.code.as_str() {
         "57014" => Some("give it more time: --statement-timeout 1h".to_owned()),
-        "55P03" => Some("another session holds a lock; wait longer for it: --lock-timeout 1m".to_owned()),
+        "55P03" => {
+            let holders: Vec<&str> = waited_for.iter().map(String::as_str).collect();
+            let holders = if holders.is_empty() { "another session".to_owned() } else { holders.join(", ") };
+            Some(format!("the lock is held by {holders}; wait longer for it: --lock-timeout 1m"))
+        }
         _ => None,
     };
     let outcome = Outcome { message: message.message.clone(), ..outcome };

@@ -137,6 +137,7 @@ async fn reported(
         report.outcomes.push(outcome.with_details(error.hint().map(|hint| format!("hint: {hint}"))));
     }
     report.interrupted = matches!(ending, Ending::Stopped(_));
+    report.settle_rows();
     write(config, reports, &report, &ending)?;
     runner::tell(config, &report);
     match ending {

@@ -120,9 +120,11 @@ pub(super) async fn against(
     }
     let plan = Plan::between(&project.tables, &standing.tables, &answers, policy)?;
     let lost = client.lost_views(&plan.views_to_restore(&standing.tables)).await?;
+    let objects = client.lost_objects(&plan.dropped()).await?;
     // Best effort: a plan without it says that it does not know.
     let costs = client.costs(&plan.refilled()).await.unwrap_or_default();
-    Ok((plan.with_lost_views(lost).with_costs(&costs).with_readers(project), standing))
+    let plan = plan.with_lost_views(lost).with_lost_objects(objects, &standing.tables);
+    Ok((plan.with_costs(&costs).with_readers(project), standing))
 }
 
 /// A project as it would stand in a server that it had just been deployed to.

@@ -191,7 +191,7 @@ impl<'a> Rehearsing<'a> {
             Err(pg::Error::Server { message, .. }) => {
                 let sentence = format!("the rows cannot be compared: {}", message.message);
                 let outcome = Outcome::new(Stage::Rehearsal, &self.base, Verdict::Errored, sentence);
-                report.outcomes.push(outcome.with_details(message.details()));
+                report.outcomes.push(outcome.with_rows(message.details()));
             }
             Err(lost) => return Err(lost.into()),
         }

@@ -30,6 +30,7 @@ use crate::{
 /// Deploys the project, waits, tests, checks, and says what it saw.
 pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -> Result<Exit, Error> {
     selector(&args.selection)?;
+    report.hides_rows = config.hides_rows(&args.sources);
     let file = config.project_file(&args.project)?;
     report.project = Some(file.name.clone());
     let target = target(config, &args.project, &file)?;

@@ -45,7 +45,7 @@ impl NodeResult {
     fn outcome(&self, stage: Stage, subject: impl ToString, verdict: Verdict) -> Outcome {
         let (message, details) = words(self.message.as_deref().unwrap_or(&self.status));
         Outcome::new(stage, subject, verdict, message)
-            .with_details(details)
+            .with_rows(details)
             .taking(Duration::try_from_secs_f64(self.execution_time).unwrap_or_default())
     }
 }
@@ -157,7 +157,7 @@ mod tests {
             (outcome.verdict, outcome.message.as_str()),
             (Verdict::Errored, "column \"nope\" does not exist")
         );
-        assert_eq!(outcome.details, ["DETAIL:  SQLSTATE: 42703", "HINT:  Perhaps."]);
+        assert_eq!(outcome.rows, ["DETAIL:  SQLSTATE: 42703", "HINT:  Perhaps."]);
         assert_eq!(outcome.origin, Some(origin("model.s.a")));
     }
 

@@ -158,7 +158,7 @@ fn shortened(value: &str) -> String {
 /// The judgement of one comparison.
 pub fn judge(table: &Comparable, difference: &Difference) -> Outcome {
     let subject = &table.relation;
-    let mut details = difference.lines(&table.columns);
+    let mut details = Vec::new();
     if difference.near > 0 {
         details
             .push(format!("{} of near values: floating point, or an order left open", rows(difference.near)));
@@ -180,7 +180,9 @@ pub fn judge(table: &Comparable, difference: &Difference) -> Outcome {
         (false, None) => (Verdict::Failed, sentence),
         (false, Some(excuse)) => (Verdict::Warned, format!("{sentence}; {excuse}")),
     };
-    Outcome::new(Stage::Equality, subject, verdict, message).with_details(details)
+    Outcome::new(Stage::Equality, subject, verdict, message)
+        .with_rows(difference.lines(&table.columns))
+        .with_details(details)
 }
 
 /// The judgement of a table that cannot be compared, if it is one: it is named, and does not pass.
@@ -287,7 +289,8 @@ mod tests {
 
     #[test]
     fn what_differs_is_counted_and_shown() {
-        let outcome = judge(&table("select id, place from places"), &difference());
+        let mut outcome = judge(&table("select id, place from places"), &difference());
+        outcome.show_rows();
         assert_eq!(
             (outcome.verdict, outcome.message.as_str()),
             (Verdict::Failed, "not equal to its query: 1 row too many, 3 rows missing")

@@ -125,6 +125,10 @@ impl Verdict {
     }
 }
 
+/// What a report says in place of rows.
+const ROWS_ARE_HIDDEN: &str = "rows and scripts are left out because the sources come from another server (`--sources-from`); \
+    `rehearsal: {examples: 3}` in pgtrickle-ci.yml shows them";
+
 /// One judgement: what was looked at, how it ended, and what a person should know.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
@@ -138,6 +142,8 @@ pub struct Outcome {
     pub message: String,
     /// More lines: a server's DETAIL and HINT, the next command to type.
     pub details: Vec<String>,
+    /// Lines that may hold values of rows. They come before the details, or are left out: see [`Outcome::hide_rows`].
+    pub rows: Vec<String>,
     /// SQL that shows it on an empty database, where that is not too long to be told.
     pub script: Option<String>,
     /// How long it took, where that was measured.
@@ -155,6 +161,7 @@ impl Outcome {
             verdict,
             message: message.into(),
             details: Vec::new(),
+            rows: Vec::new(),
             script: None,
             elapsed: None,
             origin: None,
@@ -173,6 +180,29 @@ impl Outcome {
     pub fn with_details(mut self, details: impl IntoIterator<Item = String>) -> Self {
         self.details.extend(details);
         self
+    }
+
+    /// The same outcome with lines that may hold values of rows, such as examples and a server's DETAIL.
+    #[must_use]
+    pub fn with_rows(mut self, rows: impl IntoIterator<Item = String>) -> Self {
+        self.rows.extend(rows);
+        self
+    }
+
+    /// Leaves out what may hold values of rows, and says so.
+    pub fn hide_rows(&mut self) {
+        let hides = !self.rows.is_empty() || self.script.is_some();
+        self.rows.clear();
+        self.script = None;
+        if hides {
+            self.details.push(ROWS_ARE_HIDDEN.to_owned());
+        }
+    }
+
+    /// Puts what may hold values of rows with the other details.
+    pub fn show_rows(&mut self) {
+        self.rows.append(&mut self.details);
+        std::mem::swap(&mut self.rows, &mut self.details);
     }
 
     /// The same outcome with its time.

@@ -74,8 +74,8 @@ pub struct Storage {
     pub views: Vec<View>,
     /// What other roles than its owner may do, as `reporting: SELECT`.
     pub grants: Vec<String>,
-    /// The statements that give those rights again.
-    pub grant_statements: Vec<String>,
+    /// The statements that give a rebuilt table its owner, rights and comments again.
+    pub restore_statements: Vec<String>,
     /// Indexes that the engine did not make.
     pub indexes: Vec<String>,
     /// Publications that name it.

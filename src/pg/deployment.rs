@@ -1,16 +1,17 @@
 //! What a plan asks beyond the catalog of stream tables, and how it is carried out.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
 use serde::Deserialize;
+use tokio_postgres::SimpleQueryMessage;
 
 use super::{Client, Error, about, settings::Purpose};
 use crate::{
     model::{Relation, quote_literal},
-    plan::{Between, Cost, LostView, Needs, query},
+    plan::{Between, Cost, LostObject, LostView, Needs, query},
     project::Intermediate,
 };
 
@@ -58,6 +59,15 @@ impl Client {
         self.ask("reading the views that are dropped with stream tables", &sql).await
     }
 
+    /// What is dropped along with these stream tables, beside their own parts.
+    pub async fn lost_objects(&self, tables: &[Relation]) -> Result<Vec<LostObject>, Error> {
+        if tables.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sql = about(include_str!("sql/lost_objects.sql"), tables);
+        self.ask("reading what is dropped with stream tables", &sql).await
+    }
+
     /// The size of stream tables, and how long their last full refreshes took. The number of rows is in the catalog.
     pub async fn costs(&self, tables: &[Relation]) -> Result<BTreeMap<Relation, Cost>, Error> {
         #[derive(Deserialize)]
@@ -95,30 +105,86 @@ impl Client {
     /// of each step. Returns how long each took.
     ///
     /// # Errors
-    /// With the number of the step that failed.
+    /// With the step that failed, and the sessions that it last waited for.
     pub async fn carry_out(
         &self,
         steps: &[&[String]],
         mut begin: impl FnMut(usize),
-    ) -> Result<Vec<Duration>, (usize, Error)> {
-        let failed = |source: tokio_postgres::Error| Error::asking("carrying out the plan", &source);
+    ) -> Result<Vec<Duration>, StepFailed> {
+        let failed = |step, source: tokio_postgres::Error, waited_for| StepFailed {
+            step,
+            error: Error::asking("carrying out the plan", &source),
+            waited_for,
+        };
         let settings = format!("begin; {}", self.settings());
-        self.wire.batch_execute(&settings).await.map_err(|source| (0, failed(source)))?;
+        self.wire.batch_execute(&settings).await.map_err(|source| failed(0, source, BTreeSet::new()))?;
+        let watch = self.watch().await;
         let mut took = Vec::new();
         for (number, statements) in steps.iter().enumerate() {
             begin(number);
             let started = Instant::now();
             for statement in *statements {
-                if let Err(source) = self.wire.batch_execute(statement).await {
+                let (done, waited_for) = waiting(watch.as_ref(), self.wire.batch_execute(statement)).await;
+                if let Err(source) = done {
                     // What the server says about the rollback is not what went wrong.
                     let _ = self.wire.batch_execute("rollback").await;
-                    return Err((number, failed(source)));
+                    return Err(failed(number, source, waited_for));
                 }
             }
             took.push(started.elapsed());
         }
         let last = steps.len().saturating_sub(1);
-        self.wire.batch_execute("commit").await.map_err(|source| (last, failed(source)))?;
+        self.wire.batch_execute("commit").await.map_err(|source| failed(last, source, BTreeSet::new()))?;
         Ok(took)
+    }
+
+    /// A second connection that sees what the open transaction of this one waits for. Best effort: without it an error
+    /// only names no session.
+    async fn watch(&self) -> Option<Watch> {
+        let messages = self.wire.simple_query("select pg_catalog.pg_backend_pid()").await.ok()?;
+        let process = messages.iter().find_map(|message| {
+            let SimpleQueryMessage::Row(row) = message else { return None };
+            row.get(0)?.parse().ok()
+        })?;
+        Some(Watch { client: Self::connect(&self.endpoint, self.limits).await.ok()?, process })
+    }
+}
+
+/// A step of a plan that failed.
+#[derive(Debug)]
+pub struct StepFailed {
+    /// Its number.
+    pub step: usize,
+    /// Why.
+    pub error: Error,
+    /// The sessions that it waited for when it was last looked at.
+    pub waited_for: BTreeSet<String>,
+}
+
+/// A connection beside the one that works.
+struct Watch {
+    client: Client,
+    process: i32,
+}
+
+/// How often the watch looks.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Waits for some work, and for the sessions that it waited for at the last look.
+async fn waiting<T>(watch: Option<&Watch>, work: impl Future<Output = T>) -> (T, BTreeSet<String>) {
+    let mut waited_for = BTreeSet::new();
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return (done, waited_for),
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+        if let Some(watch) = watch {
+            // Between the end of the lock's time and the answer nothing is waited for any more.
+            let now = watch.client.blocking(watch.process).await.unwrap_or_default();
+            if !now.is_empty() {
+                waited_for = now;
+            }
+        }
     }
 }

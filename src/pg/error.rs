@@ -1,6 +1,6 @@
 //! What a server can refuse, with everything that it says about it.
 
-use std::{error::Error as _, fmt};
+use std::{collections::BTreeSet, error::Error as _, fmt};
 
 use super::Endpoint;
 
@@ -72,6 +72,12 @@ pub enum Error {
         endpoint: String,
         /// Its server process.
         pid: i32,
+    },
+    /// Another session changes stream tables, for longer than the lock timeout.
+    #[error("another session changes stream tables of this database{}", named(holders))]
+    Locked {
+        /// The sessions; empty where they cannot be seen.
+        holders: BTreeSet<String>,
     },
     /// The role may not do what a plan takes.
     #[error("the role `{user}` cannot carry out the plan, and nothing was changed; it lacks\n  {}", lacking.join("\n  "))]
@@ -158,6 +164,7 @@ impl Error {
             Self::Busy { pid, .. } => {
                 format!("wait until it has ended, or end it: `psql -c 'SELECT pg_terminate_backend({pid})'`")
             }
+            Self::Locked { .. } => "wait until it has ended, or wait longer for it: `--lock-timeout 1m`".into(),
             Self::Rights { .. } => "grant them, or apply the plan as the role that owns the stream tables".into(),
             Self::TooOld { .. } => "update it: `psql -c 'ALTER EXTENSION pg_trickle UPDATE'`".into(),
             Self::Server { message, .. } if message.code == "42501" => {
@@ -166,6 +173,14 @@ impl Error {
             Self::Server { .. } | Self::Lost { .. } | Self::Answer { .. } => return None,
         })
     }
+}
+
+/// The sessions behind a colon, if any are known.
+fn named(sessions: &BTreeSet<String>) -> String {
+    if sessions.is_empty() {
+        return String::new();
+    }
+    format!(": {}", sessions.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
 }
 
 /// Whether TLS is what failed.

@@ -43,27 +43,49 @@ impl Client {
         if is_ours {
             return Ok(Exclusive { client });
         }
-        let sql = format!(
-            "select pg_catalog.to_jsonb(coalesce(min(pid), 0))::text from pg_catalog.pg_locks
-             where locktype = 'advisory' and granted and objsubid = 1
-               and database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())
-               and (classid::bigint << 32 | objid::bigint) = {LOCK}"
-        );
+        let sql =
+            format!("select pg_catalog.to_jsonb(coalesce(min(pid), 0))::text from ({}) as held", held(LOCK));
         let pid = client.ask("looking who verifies", &sql).await?;
         Err(Error::Busy { endpoint: self.endpoint.to_string(), pid })
     }
 }
 
-impl Exclusive {
-    /// Who holds up this server process at the moment.
-    pub async fn blocking(&self, process: i32) -> Result<BTreeSet<String>, Error> {
+impl Client {
+    /// The other sessions that hold up this server process at the moment.
+    pub(super) async fn blocking(&self, process: i32) -> Result<BTreeSet<String>, Error> {
+        self.sessions(&format!("pid = any (pg_blocking_pids({process}))")).await
+    }
+
+    /// The sessions that hold this advisory lock; `lock` is an expression.
+    pub(super) async fn holders(&self, lock: &str) -> Result<BTreeSet<String>, Error> {
+        self.sessions(&format!("pid in ({})", held(lock))).await
+    }
+
+    async fn sessions(&self, which: &str) -> Result<BTreeSet<String>, Error> {
         let sql = format!(
             "{FRESH}; select coalesce(jsonb_agg(jsonb_build_object(
                'pid', pid, 'application', coalesce(application_name, ''), 'state', coalesce(state, ''))), '[]')::text
-             from pg_stat_activity where pid = any (pg_blocking_pids({process}))"
+             from pg_stat_activity where {which}"
         );
-        let others: Vec<Other> = self.client.ask("looking who is in the way", &sql).await?;
+        let others: Vec<Other> = self.ask("looking who is in the way", &sql).await?;
         Ok(others.into_iter().map(|other| other.to_string()).collect())
+    }
+}
+
+/// The server processes that hold this advisory lock.
+fn held(lock: &str) -> String {
+    format!(
+        "select pid from pg_catalog.pg_locks
+         where locktype = 'advisory' and granted and objsubid = 1
+           and database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())
+           and (classid::bigint << 32 | objid::bigint) = {lock}"
+    )
+}
+
+impl Exclusive {
+    /// Who holds up this server process at the moment.
+    pub async fn blocking(&self, process: i32) -> Result<BTreeSet<String>, Error> {
+        self.client.blocking(process).await
     }
 
     /// Whether this server process has a transaction open that changed something.

@@ -29,7 +29,7 @@ use std::{
 
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
-use tokio_postgres::{AsyncMessage, SimpleQueryMessage, types::ToSql};
+use tokio_postgres::{AsyncMessage, SimpleQueryMessage, error::SqlState, types::ToSql};
 
 use crate::model::{Column, Relation, quote_literal};
 
@@ -37,6 +37,7 @@ pub use address_error::BadAddress;
 pub use catalog::{Catalog, Server, Standing};
 pub use change::{Changed, is_in_the_way, is_refusal, is_too_slow};
 pub use conninfo::Conninfo;
+pub use deployment::StepFailed;
 pub use endpoint::{Endpoint, SslMode};
 pub use equality::Unread;
 pub use error::{Error, ServerMessage};
@@ -214,12 +215,18 @@ impl Client {
     /// Waits until nobody else changes stream tables of this database, and keeps others from it until the connection
     /// ends. The dbt package takes the same lock (docs/pg_trickle.md, "Concurrent creates").
     pub async fn lock(&self) -> Result<(), Error> {
+        const LOCK: &str = "pg_catalog.hashtextextended('pgtrickle ddl', 0)";
         let sql = format!(
-            "set lock_timeout = {}; select pg_catalog.pg_advisory_lock(pg_catalog.hashtextextended('pgtrickle ddl', 0))",
+            "set lock_timeout = {}; select pg_catalog.pg_advisory_lock({LOCK})",
             self.limits.lock.as_millis()
         );
         let locked = self.wire.batch_execute(&sql).await;
-        locked.map_err(|source| Error::asking("waiting for other changes of stream tables", &source))
+        match locked.map_err(|source| Error::asking("waiting for other changes of stream tables", &source)) {
+            Err(Error::Server { message, .. }) if message.code == SqlState::LOCK_NOT_AVAILABLE.code() => {
+                Err(Error::Locked { holders: self.holders(LOCK).await.unwrap_or_default() })
+            }
+            locked => locked,
+        }
     }
 
     /// Fills a stream table now.

@@ -63,7 +63,7 @@ fn statements(
         Change::Recreate { .. } => {
             statements.push(drop_stream_table(&step.relation));
             statements.extend(create(wanted));
-            statements.extend(now.into_iter().flat_map(|now| now.storage.grant_statements.iter().cloned()));
+            statements.extend(now.into_iter().flat_map(|now| now.storage.restore_statements.iter().cloned()));
         }
         Change::Alter(settings) => statements.extend(alter(wanted, now, None, settings)),
         Change::AlterQuery { query, settings } => {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Answers, Change, LostView, Plan, Step, ViewChange};
+use super::{Answers, Change, Plan, Step, ViewChange};
 use crate::{
     model::Relation,
     project::{Project, remade},
@@ -35,19 +35,6 @@ impl DbtNeeded {
 }
 
 impl Plan {
-    /// The same plan with the views that are dropped on the way. One that would not come back as it was is left to dbt.
-    #[must_use]
-    pub fn with_lost_views(mut self, views: Vec<LostView>) -> Self {
-        let lost = views.iter().filter_map(|view| Some((view, view.cannot_return.as_ref()?)));
-        self.needs_dbt.extend(lost.map(|(view, why)| NeedsDbt {
-            relation: view.relation.clone(),
-            why: format!("it is dropped with a table that it reads, and cannot be restored as it is: {why}"),
-            tables: view.reads.clone(),
-        }));
-        self.lost_views = views;
-        self
-    }
-
     /// # Errors
     /// When something is left that only dbt can do.
     pub fn check_without_dbt(&self) -> Result<(), DbtNeeded> {

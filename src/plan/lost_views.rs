@@ -16,13 +16,18 @@ pub struct LostView {
     pub reads: Vec<Relation>,
     /// Its owner.
     pub owner: String,
-    /// What the statements would not bring back.
-    pub cannot_return: Option<String>,
     /// The statements that create it again as it was.
     pub statements: Vec<String>,
 }
 
 impl Plan {
+    /// The same plan with the views that are dropped on the way.
+    #[must_use]
+    pub fn with_lost_views(mut self, views: Vec<LostView>) -> Self {
+        self.lost_views = views;
+        self
+    }
+
     /// The views that are dropped with the tables that are built again.
     pub fn views_to_restore(&self, deployed: &[Deployed]) -> Vec<Relation> {
         let is_rebuilt = |there: &&Deployed| {

@@ -8,6 +8,7 @@ mod between;
 pub(crate) mod columns;
 mod cost;
 pub mod dbt;
+pub mod lost_objects;
 mod lost_views;
 pub mod moved;
 pub mod order;
@@ -32,6 +33,7 @@ pub use actions::{Action, actions};
 pub use asked::{Answers, Question, Refusal, Unbuilt, questions};
 pub use cost::Cost;
 pub use dbt::NeedsDbt;
+pub use lost_objects::LostObject;
 pub use lost_views::LostView;
 pub use policy::{Permission, Policy};
 pub use rights::Needs;
@@ -58,6 +60,8 @@ pub struct Plan {
     pub needs_dbt: Vec<NeedsDbt>,
     /// The views that are dropped with tables that are built again.
     pub lost_views: Vec<LostView>,
+    /// What else is dropped with tables; nothing restores it.
+    pub lost_objects: Vec<LostObject>,
 }
 
 /// Something that would go wrong when the plan is carried out.

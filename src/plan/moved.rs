@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    LostView,
+    LostObject, LostView,
     saved::{Error, Saved, digest},
 };
 use crate::model::{Deployed, Relation, Setting};
@@ -19,6 +19,8 @@ pub struct Now {
     pub definitions: BTreeMap<String, Option<String>>,
     /// The views that would be dropped and created again, as they are.
     pub lost_views: Vec<LostView>,
+    /// What is dropped with the tables that the plan drops.
+    pub lost_objects: Vec<LostObject>,
 }
 
 impl Saved {
@@ -41,7 +43,14 @@ impl Saved {
         let mut moved: Vec<String> =
             came.chain(went).chain(self.catalog.iter().filter_map(changed)).collect();
         moved.extend(self.moved_views(server));
+        moved.extend(self.new_losses(server));
         if moved.is_empty() { Ok(()) } else { Err(Error::Moved { file, moved }) }
+    }
+
+    /// What would be dropped now, and did not exist when the plan was saved. Its views are compared by themselves.
+    fn new_losses<'a>(&'a self, now: &'a Now) -> impl Iterator<Item = String> + 'a {
+        let is_new = |lost: &&LostObject| lost.view.is_none() && !self.lost_objects.contains(lost);
+        now.lost_objects.iter().filter(is_new).map(|lost| format!("{} depends on {}", lost.what, lost.table))
     }
 
     fn moved_views<'a>(&'a self, now: &'a Now) -> impl Iterator<Item = String> + 'a {
@@ -82,7 +91,7 @@ pub(super) fn fingerprints(deployed: &[Deployed]) -> BTreeMap<String, String> {
             upstream,
             views,
             columns,
-            storage.grants.clone(),
+            storage.restore_statements.clone(),
             storage.indexes.clone(),
             storage.publications.clone(),
         ];

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Action, Between, LostView, Needs, Plan, actions, moved, views::Found};
+use super::{Action, Between, LostObject, LostView, Needs, Plan, actions, moved, views::Found};
 use crate::{
     model::{Deployed, Owner, Relation, StreamTable},
     project::Project,
@@ -33,6 +33,12 @@ pub struct Saved {
     pub views: Vec<SavedView>,
     /// The views that are dropped and created again on the way.
     pub lost_views: Vec<LostView>,
+    /// What else is dropped with tables, for good or to be built again.
+    pub lost_objects: Vec<LostObject>,
+    /// What of that nothing restores although its table is built again; such a plan is not carried out.
+    pub lost_by_rebuilds: Vec<LostObject>,
+    /// The stream tables that are dropped, for good or to be built again.
+    pub dropped: Vec<Relation>,
     /// The plan's closing sentence.
     pub summary: String,
     /// Why it cannot be carried out; empty where it can.
@@ -136,6 +142,9 @@ impl Saved {
         Self {
             views: between.found.iter().filter(is_view).map(view).collect(),
             lost_views: plan.lost_views.clone(),
+            lost_objects: plan.lost_objects.clone(),
+            lost_by_rebuilds: plan.lost_by_rebuilds(),
+            dropped: plan.dropped(),
             needs_dbt: plan.needs_dbt.iter().map(|need| format!("{}: {}", need.relation, need.why)).collect(),
             rights: plan.rights(&project.tables),
             schema_version: SCHEMA_VERSION,
@@ -247,6 +256,7 @@ mod tests {
             tables: vec![deployed("a", "select 2"), deployed("c", "select 1")],
             definitions: BTreeMap::from([view("v", "select 2"), view("w", "select 1")]),
             lost_views: Vec::new(),
+            lost_objects: Vec::new(),
         };
         let Err(Error::Moved { moved, .. }) = plan.check("p.json", &now) else { panic!() };
         assert_eq!(

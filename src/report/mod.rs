@@ -64,6 +64,8 @@ pub struct Report {
     pub outcomes: Vec<Outcome>,
     /// Warnings count as failures.
     pub strict: bool,
+    /// Rows may be real data of another server, and the configuration does not ask for them.
+    pub hides_rows: bool,
     /// It was stopped by a signal before its end.
     pub interrupted: bool,
 }
@@ -126,6 +128,7 @@ impl Report {
             rehearsal: None,
             outcomes: Vec::new(),
             strict: false,
+            hides_rows: false,
             interrupted: false,
         }
     }
@@ -146,6 +149,17 @@ impl Report {
     pub fn passed(&self) -> bool {
         let tally = self.tally();
         !self.interrupted && tally.failed == 0 && tally.errored == 0 && !(self.strict && tally.warned > 0)
+    }
+
+    /// Decides what becomes of lines that may hold values of rows. Called once, before anything is rendered.
+    pub fn settle_rows(&mut self) {
+        for outcome in &mut self.outcomes {
+            if self.hides_rows {
+                outcome.hide_rows();
+            } else {
+                outcome.show_rows();
+            }
+        }
     }
 
     /// The verdict in one word.

@@ -134,6 +134,7 @@ fn plan(plan: V1Plan) -> Result<Plan, Unknown> {
         needs_dbt: plan.needs_dbt.into_iter().map(V1NeedsDbt::read).collect(),
         unmatched: Vec::new(),
         lost_views: Vec::new(),
+        lost_objects: Vec::new(),
     })
 }
 
@@ -214,6 +215,7 @@ fn outcome(outcome: V1Outcome) -> Result<Outcome, Unknown> {
         subject: outcome.subject,
         message: outcome.message,
         details: outcome.details,
+        rows: Vec::new(),
         script: outcome.script,
         elapsed: outcome.elapsed_ms.map(Duration::from_millis),
         origin: outcome.model.map(V1Model::read),

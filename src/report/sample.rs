@@ -144,6 +144,7 @@ fn plan() -> Plan {
             tables: vec![relation("stg_orders")],
         }],
         lost_views: Vec::new(),
+        lost_objects: Vec::new(),
         notes: vec!["this version of pg_trickle does not keep temporal: not compared".into()],
     }
 }

@@ -170,6 +170,18 @@ def recreated(project, server):
     """A stream table is never dropped under what reads from it, unless the same run brings that back."""
     refused = r"is not part of this run: coverage.reader_of_base, coverage.reader_of_view, coverage.view_of_base. Select them, too: dbt run --select base\+"
     project.run("--select", "base", "--full-refresh", expect={"base": refused})
+    # What is no model is not brought back by any selection.
+    by_hand = {
+        "view coverage.by_hand as select id from coverage.mode_immediate": ("view coverage.by_hand", r"coverage\.by_hand"),
+        "function coverage.by_hand() returns bigint begin atomic; select count(*) from coverage.mode_immediate; end":
+            ("function coverage.by_hand()", r"function (coverage\.)?by_hand\(\)"),
+        "table coverage.by_hand (kept coverage.mode_immediate)": ("table coverage.by_hand", r"column kept of table (coverage\.)?by_hand"),
+    }
+    for create, (drop, name) in by_hand.items():
+        server(f"create {create}")
+        lost = rf"which would drop what depends on it and no run brings back: {name}\. Drop them first"
+        project.run("--select", "mode_immediate", "--full-refresh", expect={"mode_immediate": lost})
+        server(f"drop {drop}")
     read = "{{ config(materialized='stream_table', meta={'pgtrickle': {'schedule': '1h'}}) }}\n"
     project.write("models/read.sql", read + "select id, customer_id from {{ source('shop', 'orders') }}")
     project.write("models/reads.sql", read + "select id from {{ ref('read') }}")

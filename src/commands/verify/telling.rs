@@ -40,11 +40,11 @@ impl Moving<'_> {
                 Wrong::Differs(difference) => {
                     let columns = self.comparables.get(relation).map_or(&[][..], |table| &table.columns);
                     outcome(Verdict::Failed, format!("{}, {round}", difference.sentence()))
-                        .with_details(difference.lines(columns))
+                        .with_rows(difference.lines(columns))
                 }
                 Wrong::Refresh(message) => {
                     outcome(Verdict::Failed, format!("its refresh fails, {round}: {}", message.message))
-                        .with_details(message.details())
+                        .with_rows(message.details())
                 }
             };
         }

@@ -1,6 +1,6 @@
 -- The statements that create these views again as they are: definition, owner, grants, comments, column defaults, rules,
--- triggers and indexes. With this path every name is written with its schema. `cannot_return` says what the statements
--- would not bring back.
+-- triggers and indexes. With this path every name is written with its schema.
+-- What the statements do not bring back is found by lost_objects.sql.
 set local search_path = '';
 select coalesce(jsonb_agg(jsonb_build_object(
   'relation', jsonb_build_object('schema', n.nspname, 'name', c.relname),
@@ -14,22 +14,6 @@ select coalesce(jsonb_agg(jsonb_build_object(
     where w.ev_class = c.oid
   ),
   'owner', pg_catalog.pg_get_userbyid(c.relowner),
-  'cannot_return', (
-    select string_agg(why, ', ' order by why) from (
-      select pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) || ' depends on it' as why
-      from pg_catalog.pg_depend as d
-      where (d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid = c.oid
-          or d.refclassid = 'pg_catalog.pg_type'::regclass and d.refobjid = c.reltype)
-        and d.deptype = 'n' and d.classid <> 'pg_catalog.pg_rewrite'::regclass
-      union all
-      select 'it has extended statistics' from pg_catalog.pg_statistic_ext as x where x.stxrelid = c.oid
-      union all
-      select 'it has a security label' from pg_catalog.pg_seclabel as l
-      where l.classoid = 'pg_catalog.pg_class'::regclass and l.objoid = c.oid
-      union all
-      select 'it is in a tablespace of its own' where c.reltablespace <> 0
-    ) as whys
-  ),
   'statements', (
     select jsonb_agg(statement order by place, at) from (
       select 1 as place, 0 as at, format(E'create %sview %I.%I%s as\n%s%s',
@@ -50,11 +34,34 @@ select coalesce(jsonb_agg(jsonb_build_object(
       select 3, row_number() over (order by i.indexrelid), pg_catalog.pg_get_indexdef(i.indexrelid)
       from pg_catalog.pg_index as i where i.indrelid = c.oid
       union all
+      select 3, 1000 + row_number() over (order by i.indexrelid), format('alter materialized view %I.%I cluster on %I', n.nspname, c.relname, ic.relname)
+      from pg_catalog.pg_index as i join pg_catalog.pg_class as ic on ic.oid = i.indexrelid
+      where i.indrelid = c.oid and i.indisclustered
+      union all
+      select 3, 2000 + a.attnum, format('alter materialized view %I.%I alter column %I set statistics %s', n.nspname, c.relname, a.attname, a.attstattarget)
+      from pg_catalog.pg_attribute as a
+      where a.attrelid = c.oid and c.relkind = 'm' and a.attnum > 0 and not a.attisdropped and a.attstattarget >= 0
+      union all
+      select 3, 3000 + row_number() over (order by i.indexrelid), format('comment on index %I.%I is %L', n.nspname, ic.relname, o.description)
+      from pg_catalog.pg_index as i join pg_catalog.pg_class as ic on ic.oid = i.indexrelid
+      join pg_catalog.pg_description as o on o.classoid = 'pg_catalog.pg_class'::regclass and o.objoid = ic.oid and o.objsubid = 0
+      where i.indrelid = c.oid
+      union all
       select 4, row_number() over (order by w.oid), rtrim(pg_catalog.pg_get_ruledef(w.oid), ';')
       from pg_catalog.pg_rewrite as w where w.ev_class = c.oid and w.rulename <> '_RETURN'
       union all
       select 5, row_number() over (order by g.oid), pg_catalog.pg_get_triggerdef(g.oid)
       from pg_catalog.pg_trigger as g where g.tgrelid = c.oid and not g.tgisinternal
+      union all
+      select 6, 0, format('comment on %s %I on %I.%I is %L', part.kind, part.name, n.nspname, c.relname, o.description)
+      from (
+        select 'rule' as kind, 'pg_catalog.pg_rewrite'::regclass as classoid, w.oid, w.rulename as name, w.ev_class as relid
+        from pg_catalog.pg_rewrite as w where w.ev_class = c.oid and w.rulename <> '_RETURN'
+        union all
+        select 'trigger', 'pg_catalog.pg_trigger'::regclass, g.oid, g.tgname, g.tgrelid
+        from pg_catalog.pg_trigger as g where g.tgrelid = c.oid and not g.tgisinternal
+      ) as part
+      join pg_catalog.pg_description as o on o.classoid = part.classoid and o.objoid = part.oid
       union all
       select 6, o.objsubid, case when o.objsubid = 0
         then format('comment on %sview %I.%I is %L', case when c.relkind = 'm' then 'materialized ' else '' end, n.nspname, c.relname, o.description)

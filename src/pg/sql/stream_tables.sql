@@ -88,16 +88,41 @@ select coalesce(jsonb_agg(
           group by 1
         ) as g
       ),
-      'grant_statements', (
-        select coalesce(jsonb_agg(g.statement order by g.statement), '[]')
+      -- Owner, rights and comments. A column may be gone afterwards.
+      'restore_statements', (
+        select coalesce(jsonb_agg(r.statement order by r.place, r.statement), '[]')
         from (
-          select format('grant %s on %I.%I to %s%s', acl.privilege_type, s.pgt_schema, s.pgt_name,
+          select 1 as place, format('alter table %I.%I owner to %I', s.pgt_schema, s.pgt_name, pg_catalog.pg_get_userbyid(c.relowner)) as statement
+          from pg_catalog.pg_class as c
+          where c.oid = s.pgt_relid
+          union all
+          select 2, format('grant %s on %I.%I to %s%s', acl.privilege_type, s.pgt_schema, s.pgt_name,
             case when acl.grantee = 0 then 'public' else format('%I', pg_catalog.pg_get_userbyid(acl.grantee)) end,
-            case when acl.is_grantable then ' with grant option' else '' end) as statement
+            case when acl.is_grantable then ' with grant option' else '' end)
           from pg_catalog.pg_class as c
           cross join lateral pg_catalog.aclexplode(c.relacl) as acl
           where c.oid = s.pgt_relid and acl.grantee <> c.relowner
-        ) as g
+          union all
+          select 3, format('comment on table %I.%I is %L', s.pgt_schema, s.pgt_name, o.description)
+          from pg_catalog.pg_description as o
+          where o.classoid = 'pg_catalog.pg_class'::regclass and o.objoid = s.pgt_relid and o.objsubid = 0
+          union all
+          select 4, format('do %L', format('begin if exists (select from pg_catalog.pg_attribute where attrelid = %L::regclass and attname = %L and not attisdropped) then %s; end if; end',
+            format('%I.%I', s.pgt_schema, s.pgt_name), a.attname, column_part.statement))
+          from pg_catalog.pg_attribute as a
+          cross join lateral (
+            select format('grant %s (%I) on %I.%I to %s%s', acl.privilege_type, a.attname, s.pgt_schema, s.pgt_name,
+              case when acl.grantee = 0 then 'public' else format('%I', pg_catalog.pg_get_userbyid(acl.grantee)) end,
+              case when acl.is_grantable then ' with grant option' else '' end) as statement
+            from pg_catalog.aclexplode(a.attacl) as acl
+            union all
+            select format('comment on column %I.%I.%I is %L', s.pgt_schema, s.pgt_name, a.attname, o.description)
+            from pg_catalog.pg_description as o
+            where o.classoid = 'pg_catalog.pg_class'::regclass and o.objoid = a.attrelid and o.objsubid = a.attnum
+              and not case when o.description is json object then o.description::jsonb ->> 'dbt_project' is not null else false end
+          ) as column_part
+          where a.attrelid = s.pgt_relid and a.attnum > 0 and not a.attisdropped
+        ) as r
       ),
       -- The engine makes its own together with the table, in one transaction.
       'indexes', (

@@ -110,6 +110,7 @@ impl<'a> Comparison<'a> {
             unmatched: self.policy.unmatched(&ordered, self.deployed),
             needs_dbt: Vec::new(),
             lost_views: Vec::new(),
+            lost_objects: Vec::new(),
             steps: ordered,
         };
         plan.needs_dbt = dbt::needs(&plan, self.answers);
