@@ -100,7 +100,13 @@ impl Base {
     /// What is wrong with the base is not the fault of the change.
     fn warning(&self, outcome: Outcome) -> Outcome {
         let subject = format!("{} of {} at {}", outcome.stage.name(), outcome.subject, self.name);
-        Outcome { stage: Stage::Setup, subject, verdict: Verdict::Warned, origin: None, ..outcome }
+        Outcome {
+            stage: Stage::Setup,
+            subject: subject.into(),
+            verdict: Verdict::Warned,
+            origin: None,
+            ..outcome
+        }
     }
 }
 

@@ -298,12 +298,12 @@ pub(super) fn with_origins(project: &Project) -> Vec<(Relation, crate::model::Or
 
 /// The tables that dbt did not fail or skip.
 pub(super) fn made<'a>(project: &'a Project, outcomes: &[Outcome]) -> Vec<&'a StreamTable> {
-    let lost: BTreeSet<&str> = outcomes
+    let lost: BTreeSet<&Relation> = outcomes
         .iter()
         .filter(|outcome| outcome.stage == Stage::Deploy && outcome.verdict != Verdict::Passed)
-        .map(|outcome| outcome.subject.as_str())
+        .filter_map(|outcome| outcome.subject.relation())
         .collect();
-    project.tables.iter().filter(|table| !lost.contains(table.relation.to_string().as_str())).collect()
+    project.tables.iter().filter(|table| !lost.contains(&table.relation)).collect()
 }
 
 fn not_made(project: &Project, made: &[&StreamTable]) -> Vec<Outcome> {

@@ -156,12 +156,14 @@ impl While<'_> {
     ) -> Result<(), Error> {
         let engine = report.engine.as_ref().map(report::Engine::describe).unwrap_or_default();
         for finding in findings {
-            let subject = finding.relation.to_string();
             let script = finding.script(client, self.limits, findings.len(), self.wishes, &engine).await?;
-            let file = self.findings.join(format!("{subject}.sql"));
+            let file = self.findings.join(format!("{}.sql", finding.relation));
             output::make_folder(self.findings)?;
             output::to_file(&file, &script)?;
-            if let Some(outcome) = report.outcomes[before..].iter_mut().find(|o| o.subject == subject) {
+            if let Some(outcome) = report.outcomes[before..]
+                .iter_mut()
+                .find(|outcome| outcome.subject.relation() == Some(&finding.relation))
+            {
                 outcome.details.push(format!("script: {}", file.display()));
                 outcome.script = (script.len() <= LONGEST_SCRIPT).then_some(script);
             }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use serde::Deserialize;
 
 use super::Error;
-use crate::model::{Origin, Outcome, Relation, Stage, Verdict};
+use crate::model::{Origin, Outcome, Relation, Stage, Subject, Verdict};
 
 /// What became of the nodes of one dbt command.
 #[derive(Clone, Debug, PartialEq, Deserialize, Default)]
@@ -42,7 +42,7 @@ impl RunResults {
 }
 
 impl NodeResult {
-    fn outcome(&self, stage: Stage, subject: impl ToString, verdict: Verdict) -> Outcome {
+    fn outcome(&self, stage: Stage, subject: impl Into<Subject>, verdict: Verdict) -> Outcome {
         let (message, details) = words(self.message.as_deref().unwrap_or(&self.status));
         Outcome::new(stage, subject, verdict, message)
             .with_rows(details)
@@ -171,8 +171,11 @@ mod tests {
             ],
         };
         let outcomes = deploy_outcomes(&results, &[(Relation::new("s", "a"), origin("model.s.a"))]);
-        let shown: Vec<_> = outcomes.iter().map(|o| (o.subject.as_str(), o.verdict)).collect();
-        assert_eq!(shown, [("seed.s.bad", Verdict::Errored), ("s.a", Verdict::Skipped)]);
+        let shown: Vec<_> = outcomes.iter().map(|o| (o.subject.to_string(), o.verdict)).collect();
+        assert_eq!(
+            shown,
+            [("seed.s.bad".to_owned(), Verdict::Errored), ("s.a".to_owned(), Verdict::Skipped)]
+        );
     }
 
     #[test]
@@ -189,13 +192,13 @@ mod tests {
             &BTreeMap::from([("test.s.unique_a_id.a1b2c3d4e5".into(), origin("model.s.a"))]),
         );
         let shown: Vec<_> =
-            outcomes.iter().map(|o| (o.subject.as_str(), o.verdict, o.message.as_str())).collect();
+            outcomes.iter().map(|o| (o.subject.to_string(), o.verdict, o.message.as_str())).collect();
         assert_eq!(
             shown,
             [
-                ("unique_a_id", Verdict::Passed, "passed"),
-                ("totals_match", Verdict::Failed, "Got 3 results, configured to fail if != 0"),
-                ("a.adds_up", Verdict::Errored, "boom"),
+                ("unique_a_id".to_owned(), Verdict::Passed, "passed"),
+                ("totals_match".to_owned(), Verdict::Failed, "Got 3 results, configured to fail if != 0"),
+                ("a.adds_up".to_owned(), Verdict::Errored, "boom"),
             ]
         );
         assert_eq!(outcomes[0].origin, Some(origin("model.s.a")));

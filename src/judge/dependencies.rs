@@ -176,8 +176,8 @@ mod tests {
         judge::judge(tables, &sample::evidence(deployed), &Terms::default())
     }
 
-    fn bad(outcomes: &[Outcome]) -> Vec<(Stage, &str)> {
-        outcomes.iter().filter(|o| o.verdict.is_bad()).map(|o| (o.stage, o.subject.as_str())).collect()
+    fn bad(outcomes: &[Outcome]) -> Vec<(Stage, String)> {
+        outcomes.iter().filter(|o| o.verdict.is_bad()).map(|o| (o.stage, o.subject.to_string())).collect()
     }
 
     #[test]
@@ -188,10 +188,12 @@ mod tests {
         }
         deployed[2].health.last_refresh_at = Some(0.0);
         let outcomes = judged(&tables.iter().collect::<Vec<_>>(), deployed);
-        assert_eq!(bad(&outcomes), [(Stage::Status, "s.base")]);
+        assert_eq!(bad(&outcomes), [(Stage::Status, "s.base".to_owned())]);
         let cause = outcomes.iter().find(|o| o.verdict.is_bad()).unwrap();
         assert_eq!(cause.details.last().unwrap(), "it takes down s.mid, s.top");
-        let top = outcomes.iter().find(|o| o.stage == Stage::Dependencies && o.subject == "s.top").unwrap();
+        let top = Some(&tables[2].relation);
+        let is_of_top = |o: &&Outcome| o.stage == Stage::Dependencies && o.subject.relation() == top;
+        let top = outcomes.iter().find(is_of_top).unwrap();
         assert_eq!((top.verdict, &*top.message), (Verdict::Skipped, "taken down by s.base"));
     }
 
@@ -200,7 +202,7 @@ mod tests {
         let (tables, mut deployed) = chain();
         deployed[0].health.status = "SUSPENDED".into();
         let outcomes = judged(&[&tables[1], &tables[2]], deployed);
-        assert_eq!(bad(&outcomes), [(Stage::Dependencies, "s.base")]);
+        assert_eq!(bad(&outcomes), [(Stage::Dependencies, "s.base".to_owned())]);
     }
 
     #[test]
@@ -209,7 +211,10 @@ mod tests {
         deployed[0].health.status = "SUSPENDED".into();
         deployed.remove(2);
         let outcomes = judged(&tables.iter().collect::<Vec<_>>(), deployed);
-        assert_eq!(bad(&outcomes), [(Stage::Status, "s.base"), (Stage::Present, "s.top")]);
+        assert_eq!(
+            bad(&outcomes),
+            [(Stage::Status, "s.base".to_owned()), (Stage::Present, "s.top".to_owned())]
+        );
     }
 
     #[test]
@@ -218,6 +223,6 @@ mod tests {
         let mut deployed: Vec<Deployed> = tables.iter().cloned().map(sample::deployed).collect();
         deployed[0].health.status = "ERROR".into();
         let outcomes = judged(&[&tables[0], &tables[1]], deployed);
-        assert_eq!(bad(&outcomes), [(Stage::Status, "s.a")]);
+        assert_eq!(bad(&outcomes), [(Stage::Status, "s.a".to_owned())]);
     }
 }

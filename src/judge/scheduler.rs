@@ -294,7 +294,7 @@ mod tests {
         };
         let engine = Engine { checks: vec![check("stale_tables"), check("job_queue")], ..sample::engine() };
         let outcomes = judge(&engine, &[], &catalog(&[]), &Terms::default());
-        let subjects: Vec<&str> = outcomes.iter().map(|outcome| outcome.subject.as_str()).collect();
+        let subjects: Vec<String> = outcomes.iter().map(|outcome| outcome.subject.to_string()).collect();
         assert_eq!(subjects, ["scheduler", "snapshots", "job_queue"]);
     }
 }

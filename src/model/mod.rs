@@ -12,7 +12,7 @@ pub mod stream_table;
 
 pub use age_limits::AgeLimits;
 pub use manifest_source::{ManifestSource, ProjectSource};
-pub use outcome::{Outcome, Stage, Verdict};
+pub use outcome::{Outcome, Stage, Subject, Verdict};
 pub use owner::{Mark, Owner, TargetName, Whose};
 pub use relation::{Relation, quote_identifier, quote_literal};
 pub use schedule::Schedule;

@@ -1,10 +1,10 @@
 //! The only thing that a stage reports.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
-use super::Origin;
+use super::{Origin, Relation};
 
 /// A part of the gate, in the order in which they run. It is a suite in the JUnit file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -125,6 +125,58 @@ impl Verdict {
     }
 }
 
+/// What an outcome is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A relation of the database.
+    Relation(Relation),
+    /// A dbt test, or a part of the server such as `scheduler`.
+    Named(String),
+}
+
+impl Subject {
+    /// The relation, where it is one.
+    pub fn relation(&self) -> Option<&Relation> {
+        match self {
+            Self::Relation(relation) => Some(relation),
+            Self::Named(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Relation(relation) => relation.fmt(formatter),
+            Self::Named(name) => formatter.write_str(name),
+        }
+    }
+}
+
+impl From<&Relation> for Subject {
+    fn from(relation: &Relation) -> Self {
+        Self::Relation(relation.clone())
+    }
+}
+
+impl From<&str> for Subject {
+    fn from(name: &str) -> Self {
+        Self::Named(name.to_owned())
+    }
+}
+
+impl From<&String> for Subject {
+    fn from(name: &String) -> Self {
+        Self::Named(name.clone())
+    }
+}
+
+impl From<String> for Subject {
+    fn from(name: String) -> Self {
+        Self::Named(name)
+    }
+}
+
 /// What a report says in place of rows.
 const ROWS_ARE_HIDDEN: &str = "rows and scripts are left out because the sources come from another server (`--sources-from`); \
     `rehearsal: {examples: 3}` in pgtrickle-ci.yml shows them";
@@ -134,8 +186,8 @@ const ROWS_ARE_HIDDEN: &str = "rows and scripts are left out because the sources
 pub struct Outcome {
     /// The stage that made it.
     pub stage: Stage,
-    /// What was looked at: a relation, a dbt test, or a word such as `scheduler`. Unique in its stage.
-    pub subject: String,
+    /// What it is about. Unique in its stage.
+    pub subject: Subject,
     /// How it ended.
     pub verdict: Verdict,
     /// One sentence.
@@ -154,10 +206,15 @@ pub struct Outcome {
 
 impl Outcome {
     /// An outcome with nothing but the essentials.
-    pub fn new(stage: Stage, subject: impl ToString, verdict: Verdict, message: impl Into<String>) -> Self {
+    pub fn new(
+        stage: Stage,
+        subject: impl Into<Subject>,
+        verdict: Verdict,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             stage,
-            subject: subject.to_string(),
+            subject: subject.into(),
             verdict,
             message: message.into(),
             details: Vec::new(),

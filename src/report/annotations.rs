@@ -123,7 +123,7 @@ mod tests {
         let mut report = sample::report();
         for number in 0..30 {
             for verdict in [Verdict::Failed, Verdict::Warned] {
-                report.outcomes.push(Outcome::new(Stage::Freshness, number, verdict, "too old"));
+                report.outcomes.push(Outcome::new(Stage::Freshness, number.to_string(), verdict, "too old"));
             }
         }
         let rendered = render(&report);

@@ -55,7 +55,7 @@ pub fn compare(file: &str, earlier: &str, outcomes: &mut [Outcome]) -> Result<Co
     let mut comparison = Comparison::default();
     for outcome in outcomes.iter_mut().filter(|outcome| outcome.verdict.is_bad()) {
         if !was_bad.iter().any(|before| is_same(before, outcome)) {
-            comparison.newly_bad.push(name(outcome.stage.name(), &outcome.subject));
+            comparison.newly_bad.push(name(outcome.stage.name(), &outcome.subject.to_string()));
             outcome.details.push(format!("new since {}", earlier.started_at));
         }
     }
@@ -70,7 +70,7 @@ pub fn compare(file: &str, earlier: &str, outcomes: &mut [Outcome]) -> Result<Co
 }
 
 fn is_same(before: &V1Outcome, now: &Outcome) -> bool {
-    before.stage == now.stage.name() && before.subject == now.subject
+    before.stage == now.stage.name() && before.subject == now.subject.to_string()
 }
 
 fn name(stage: &str, subject: &str) -> String {

@@ -28,8 +28,7 @@ pub fn render(report: &Report, ages: &[Age]) -> String {
 
 /// What has no age is a runtime error in dbt's words, with the first thing that is wrong with it.
 fn result(age: &Age, report: &Report) -> Json {
-    let name = age.relation.to_string();
-    let of_table = |outcome: &&Outcome| outcome.subject == name;
+    let of_table = |outcome: &&Outcome| outcome.subject.relation() == Some(&age.relation);
     let fresh = report.outcomes.iter().filter(of_table).find(|outcome| outcome.stage == Stage::Freshness);
     let status = match fresh.map(|outcome| outcome.verdict) {
         Some(Verdict::Passed) => Some("pass"),
@@ -84,12 +83,14 @@ mod tests {
     #[test]
     fn ages_are_told_as_dbt_tells_those_of_sources() {
         let mut report = Report::begin("check", OffsetDateTime::UNIX_EPOCH);
-        let said = |stage, name: &str, verdict, message: &str| Outcome::new(stage, name, verdict, message);
+        let said = |stage, name: &str, verdict, message: &str| {
+            Outcome::new(stage, &Relation::new("s", name), verdict, message)
+        };
         report.outcomes = vec![
-            said(Stage::Freshness, "s.good", Verdict::Passed, "refreshed 5s ago"),
-            said(Stage::Freshness, "s.old", Verdict::Failed, "refreshed 1h ago"),
-            said(Stage::Status, "s.broken", Verdict::Failed, "in status ERROR"),
-            said(Stage::Freshness, "s.broken", Verdict::Skipped, "not looked at"),
+            said(Stage::Freshness, "good", Verdict::Passed, "refreshed 5s ago"),
+            said(Stage::Freshness, "old", Verdict::Failed, "refreshed 1h ago"),
+            said(Stage::Status, "broken", Verdict::Failed, "in status ERROR"),
+            said(Stage::Freshness, "broken", Verdict::Skipped, "not looked at"),
         ];
         let age = |name: &str| Age {
             relation: Relation::new("s", name),

@@ -298,8 +298,11 @@ pub struct V1Model {
 pub struct V1Outcome {
     /// The stage that made it, as `freshness`.
     pub stage: String,
-    /// What was looked at; unique in its stage.
+    /// What it is about; unique in its stage.
     pub subject: String,
+    /// The same, where it is a relation.
+    #[serde(default)]
+    pub relation: Option<V1Relation>,
     /// `passed`, `skipped`, `warned`, `failed` or `errored`.
     pub verdict: String,
     /// One sentence.
@@ -530,7 +533,8 @@ impl From<&Outcome> for V1Outcome {
     fn from(outcome: &Outcome) -> Self {
         Self {
             stage: outcome.stage.name().into(),
-            subject: outcome.subject.clone(),
+            subject: outcome.subject.to_string(),
+            relation: outcome.subject.relation().map(V1Relation::from),
             verdict: outcome.verdict.name().into(),
             message: outcome.message.clone(),
             details: outcome.details.clone(),

@@ -22,7 +22,7 @@ pub fn render(report: &Report) -> String {
     junit.add_testsuites(report.by_stage().into_iter().map(|(stage, outcomes)| {
         let mut names = Names::default();
         let cases = outcomes.into_iter().map(|outcome| {
-            let name = names.unique(&text::xml(&text::line(&outcome.subject)));
+            let name = names.unique(&text::xml(&text::line(&outcome.subject.to_string())));
             case(name, outcome, report.strict)
         });
         suite(stage.name(), report.started_at, cases.collect())

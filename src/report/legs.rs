@@ -146,7 +146,8 @@ impl Label {
     fn of(posting: &Posting<'_>) -> Self {
         let Posting { report, leg, turn } = *posting;
         let is_bad = |outcome: &&Outcome| outcome.verdict.is_bad();
-        let problems = report.outcomes.iter().filter(is_bad).map(|outcome| (outcome.stage, &outcome.subject));
+        let problems =
+            report.outcomes.iter().filter(is_bad).map(|outcome| (outcome.stage, outcome.subject.to_string()));
         Self {
             passed: report.passed(),
             leg: text::clip(leg, LONGEST_LEG),

@@ -299,7 +299,7 @@ fn problems(report: &Report) -> Section {
 
 fn problem(outcome: &Outcome) -> String {
     let (stage, verdict) = (outcome.stage.name(), outcome.verdict);
-    let subject = code(&outcome.subject);
+    let subject = code(&outcome.subject.to_string());
     let mut entry =
         format!("- {} **{stage} {}** {subject}: {}", icon(verdict), verdict.name(), prose(&outcome.message));
     if let Some(file) = outcome.origin.as_ref().and_then(Origin::file) {
@@ -385,7 +385,7 @@ fn diff_entry(relation: &Relation, before: &str, after: &str) -> String {
 /// What shows a finding with psql alone, folded away.
 fn scripts(report: &Report) -> Section {
     let entry = |outcome: &Outcome| {
-        let name = text::html_code(&text::clip(&outcome.subject, LONGEST_NAME));
+        let name = text::html_code(&text::clip(&outcome.subject.to_string(), LONGEST_NAME));
         let fence = text::fence("sql", outcome.script.as_deref()?.trim_end());
         Some(format!(
             "<details><summary>Script that shows {name} going wrong</summary>\n\n{fence}\n</details>\n\n"
@@ -417,7 +417,7 @@ fn checks(report: &Report) -> Section {
         row(&[
             icon(outcome.verdict).to_owned(),
             outcome.stage.name().to_owned(),
-            code(&outcome.subject),
+            code(&outcome.subject.to_string()),
             prose(&outcome.message),
             outcome.elapsed.map(words::duration).unwrap_or_default(),
         ])

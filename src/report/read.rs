@@ -16,7 +16,7 @@ use super::{
     },
 };
 use crate::{
-    model::{Column, Outcome, Setting, Stage, Value, Verdict},
+    model::{Column, Outcome, Setting, Stage, Subject, Value, Verdict},
     plan::{Change, ColumnChange, Cost, Plan, QueryChange, SettingChange, Step},
 };
 
@@ -212,7 +212,10 @@ fn outcome(outcome: V1Outcome) -> Result<Outcome, Unknown> {
     Ok(Outcome {
         stage: stage.ok_or(("stage", outcome.stage))?,
         verdict: verdict.ok_or(("verdict", outcome.verdict))?,
-        subject: outcome.subject,
+        subject: match outcome.relation {
+            Some(relation) => Subject::Relation(relation.read()),
+            None => outcome.subject.into(),
+        },
         message: outcome.message,
         details: outcome.details,
         rows: Vec::new(),

@@ -250,7 +250,7 @@ fn outcomes() -> Vec<Outcome> {
     use Stage::{Capture, Deploy, Freshness, Plan, Population, Scheduler, Setup, Test, Verify};
     use Verdict::{Errored, Failed, Passed, Skipped, Warned};
     let about = |stage, name: &str, verdict, message: &str| {
-        Outcome::new(stage, relation(name), verdict, message).about(Some(&origin(name)))
+        Outcome::new(stage, &relation(name), verdict, message).about(Some(&origin(name)))
     };
     let ms = Duration::from_millis;
     vec![
@@ -276,7 +276,7 @@ fn outcomes() -> Vec<Outcome> {
             "refreshed 4m10s ago, its schedule is 5m and 80 % of it is used",
         )
         .with_details(["raise freshness.warn_after to silence this".into()]),
-        Outcome::new(Capture, relation(HOSTILE_NAME), Errored, HOSTILE_MESSAGE)
+        Outcome::new(Capture, &relation(HOSTILE_NAME), Errored, HOSTILE_MESSAGE)
             .with_details([HOSTILE_MESSAGE.into()]),
         Outcome::new(Scheduler, "scheduler", Passed, "ticked 1s ago").taking(ms(3)),
         Outcome {

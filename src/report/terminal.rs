@@ -270,7 +270,7 @@ fn checks_table<'a>(outcomes: impl Iterator<Item = &'a Outcome>, style: Style) -
     for outcome in outcomes {
         let mark = mark(outcome.verdict).to_owned();
         let stage = outcome.stage.name().to_owned();
-        let subject = text::line(&outcome.subject);
+        let subject = text::line(&outcome.subject.to_string());
         let message = text::line(&outcome.message);
         let time = outcome.elapsed.map(words::duration).unwrap_or_default();
         let mut row = if narrow {
@@ -308,7 +308,12 @@ fn put_details(page: &mut Page, report: &Report) {
     for outcome in report.by_stage().into_iter().flat_map(|(_, outcomes)| outcomes).filter(wanted) {
         page.blank();
         let (verdict, stage) = (outcome.verdict, outcome.stage.name());
-        let head = format!("{} {stage} {}: {}", mark(verdict), verdict.name(), text::line(&outcome.subject));
+        let head = format!(
+            "{} {stage} {}: {}",
+            mark(verdict),
+            verdict.name(),
+            text::line(&outcome.subject.to_string())
+        );
         page.put(0, paint_of_verdict(verdict), &head);
         page.put(4, PLAIN, &text::line(&outcome.message));
         for detail in &outcome.details {

@@ -232,7 +232,7 @@ fn report_of(
     report.leg = leg.map(ToOwned::to_owned);
     report.outcomes.push(Outcome::new(Stage::Scheduler, "scheduler", Verdict::Passed, "ticked"));
     for name in failures {
-        report.outcomes.push(Outcome::new(Stage::Freshness, name, Verdict::Failed, "too old"));
+        report.outcomes.push(Outcome::new(Stage::Freshness, *name, Verdict::Failed, "too old"));
     }
     let file = tempfile::Builder::new().suffix(".json").tempfile_in(dir).unwrap().keep().unwrap().1;
     std::fs::write(&file, json::render(&report)).unwrap();
