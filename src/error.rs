@@ -1,13 +1,12 @@
 //! Why a command could not do its work: every module's own error, and the next command to type.
 
-use crate::{commands, config, dbt, github, output, pg, plan, project, report, server, sources};
+use crate::{commands, dbt, github, options, output, pg, plan, project, report, server, sources};
 
 /// Any reason to end with exit code 2.
 #[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "each variant is the error of the module of its name")]
 pub enum Error {
     #[error(transparent)]
-    Config(#[from] config::Error),
+    Options(#[from] options::Error),
     #[error(transparent)]
     Compare(#[from] report::compare::Error),
     #[error(transparent)]
@@ -44,7 +43,7 @@ impl Error {
     /// The next command to type.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Config(error) => error.hint(),
+            Self::Options(error) => error.hint(),
             Self::Compare(error) => Some(error.hint()),
             Self::Dbt(error) => error.hint(),
             Self::Github(error) => error.hint(),

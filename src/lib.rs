@@ -1,17 +1,16 @@
-//! The gate for dbt projects with stream tables.
+//! The CI gate for dbt projects with stream tables.
 //!
-//! The house has floors; a file uses its own floor or a lower one, never a higher one
-//! (`tests/it/floors.rs` keeps it so):
+//! The modules have an order, and each uses only itself and earlier ones (`tests/it/layers.rs` checks it):
 //!
-//! | floor | modules | |
-//! |---|---|---|
-//! | 4 the door | [`cli`], [`config`], [`exit`] | what was typed becomes one resolved configuration |
-//! | 3 the acts | [`commands`] | one file a subcommand, each a short story told in calls |
-//! | 2 the hands | [`dbt`], [`pg`], [`server`], [`sources`], [`github`], [`output`] | processes, sockets, files |
-//! | 1 the thought | [`project`], [`plan`], [`judge`], [`mutate`], [`report`] | values in, values out: no clock, no input, no output |
-//! | 0 the words | [`model`] | names, settings, outcomes |
+//! | modules | |
+//! |---|---|
+//! | [`sql`], [`model`] | names, settings, outcomes; SQL as text |
+//! | [`project`], [`plan`], [`judge`], [`mutate`], [`report`] | values in, values out: no clock, no input, no output |
+//! | [`output`], [`github`], [`pg`], [`dbt`], [`server`], [`sources`] | processes, sockets, files |
+//! | [`cli`], [`options`] | what was typed becomes one plain struct per subcommand |
+//! | [`commands`] | one file per subcommand |
 //!
-//! One way, no step back:
+//! Data flows one way:
 //!
 //! ```text
 //! dbt project -> manifest bytes -> Project ─┐
@@ -21,7 +20,6 @@
 
 pub mod cli;
 pub mod commands;
-pub mod config;
 pub mod dbt;
 pub mod error;
 pub mod exit;
@@ -29,6 +27,7 @@ pub mod github;
 pub mod judge;
 pub mod model;
 pub mod mutate;
+pub mod options;
 pub mod output;
 pub mod pg;
 pub mod plan;
@@ -36,5 +35,6 @@ pub mod project;
 pub mod report;
 pub mod server;
 pub mod sources;
+pub mod sql;
 
 pub use error::Error;

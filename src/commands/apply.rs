@@ -4,16 +4,15 @@ use std::{collections::BTreeSet, path::Path};
 
 use crate::{
     Error,
-    cli::ApplyArgs,
     commands::{
-        connect,
+        connect::connect,
         plan::against,
         project::{load, owner},
     },
-    config::Config,
     dbt,
     exit::Exit,
     model::{Outcome, Stage, Verdict},
+    options::ApplyOptions,
     output::Ui,
     pg::{self, Client},
     plan::{self, Action, moved::Now, saved::Saved},
@@ -21,23 +20,22 @@ use crate::{
 };
 
 /// Carries out a saved plan, or one that is made now.
-pub(super) async fn apply(config: &Config, args: &ApplyArgs, report: &mut Report) -> Result<Exit, Error> {
-    let actions = match &args.plan {
-        Some(file) => saved(config, args, file, report).await?,
-        None => fresh(config, args, report).await?,
+pub(super) async fn apply(options: &ApplyOptions, report: &mut Report) -> Result<Exit, Error> {
+    let actions = match &options.plan {
+        Some(file) => saved(options, file, report).await?,
+        None => fresh(options, report).await?,
     };
     let Some((client, actions)) = actions else { return Ok(Exit::Refused) };
     if actions.is_empty() {
         return Ok(Exit::Passed);
     }
-    report.outcomes.extend(carry_out(&client, &actions, config.ui).await);
+    report.outcomes.extend(carry_out(&client, &actions, options.ui).await);
     Ok(Exit::Passed)
 }
 
 /// The actions of a saved plan, for a server that is as it was; `None` when the plan is not to be carried out.
 async fn saved(
-    config: &Config,
-    args: &ApplyArgs,
+    options: &ApplyOptions,
     file: &Path,
     report: &mut Report,
 ) -> Result<Option<(Client, Vec<Action>)>, Error> {
@@ -45,7 +43,8 @@ async fn saved(
     let name = file.display().to_string();
     let saved = Saved::parse(&name, &text)?;
     report.project = Some(saved.project.clone());
-    let client = connect(&config.server(&args.server, &args.models.project)?, &args.server, report).await?;
+    let endpoint = options.server.endpoint(&options.models.project)?;
+    let client = connect(&endpoint, options.server.limits, report).await?;
     client.lock().await?;
     let mut standing = client.standing(&[]).await?;
     report.engine = Some((&standing.server).into());
@@ -60,7 +59,7 @@ async fn saved(
     let stopped = saved.stopped.iter();
     let stopped = stopped.map(|(table, why)| Outcome::new(Stage::Plan, table, Verdict::Failed, why));
     report.outcomes.extend(stopped);
-    config.ui.say(&saved.summary);
+    options.ui.say(&saved.summary);
     if !saved.stopped.is_empty() {
         return Ok(None);
     }
@@ -71,16 +70,13 @@ async fn saved(
 }
 
 /// The actions of a plan that is made now, under the lock. Nothing is begun that cannot be finished.
-async fn fresh(
-    config: &Config,
-    args: &ApplyArgs,
-    report: &mut Report,
-) -> Result<Option<(Client, Vec<Action>)>, Error> {
-    let loaded = load(config, &args.models, Some(&args.server)).await?;
-    let (project, selected) = loaded.compared(config, &args.models, None, report)?;
-    let client = connect(&config.server(&args.server, &args.models.project)?, &args.server, report).await?;
+async fn fresh(options: &ApplyOptions, report: &mut Report) -> Result<Option<(Client, Vec<Action>)>, Error> {
+    let loaded = load(&options.models, Some(&options.server)).await?;
+    let (project, selected) = loaded.compared(&options.models, None, report)?;
+    let endpoint = options.server.endpoint(&options.models.project)?;
+    let client = connect(&endpoint, options.server.limits, report).await?;
     client.lock().await?;
-    let policy = config.policy(&args.policy, owner(config, &args.models, &project)?);
+    let policy = options.permissions.policy(owner(&options.models, &project)?);
     let (plan, standing) = against(&client, &project, &policy).await?;
     let plan = plan.narrowed(selected.as_ref(), &project.tables);
     report.engine = Some((&standing.server).into());

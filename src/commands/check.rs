@@ -4,18 +4,17 @@ use std::{collections::BTreeMap, path::Path};
 
 use crate::{
     Error,
-    cli::CheckArgs,
     commands::{
-        connect_and_identify,
+        connect::connect_and_identify,
         project::{load_if_any, owner},
         verify,
     },
-    config::Config,
     dbt,
     exit::Exit,
     judge::{self, Evidence, Terms, Unanswered, freshness::Age},
     model::{Deployed, Outcome, Owner, Relation, StreamTable},
-    output,
+    options::CheckOptions,
+    output::{self, Ui},
     pg::{self, Client},
     plan::{Answers, Plan, Policy},
     project::Project,
@@ -27,54 +26,54 @@ use crate::{
 };
 
 /// Checks the project's stream tables, or without a project every one of the database.
-pub(super) async fn check(config: &Config, args: &CheckArgs, report: &mut Report) -> Result<Exit, Error> {
-    let project = load_if_any(config, &args.models, &args.server, report).await?;
-    let earlier = args.compare.as_deref().map(|file| read_earlier(config, file)).transpose()?.flatten();
-    let (client, server) =
-        connect_and_identify(&config.server(&args.server, &args.models.project)?, &args.server, report)
-            .await?;
-    let terms = config.terms(args.checking.fail_on_fallback);
+pub(super) async fn check(options: &CheckOptions, report: &mut Report) -> Result<Exit, Error> {
+    let project = load_if_any(&options.models, &options.server, report).await?;
+    let earlier =
+        options.compare.as_deref().map(|file| read_earlier(options.ui, file)).transpose()?.flatten();
+    let endpoint = options.server.endpoint(&options.models.project)?;
+    let (client, server) = connect_and_identify(&endpoint, options.server.limits, report).await?;
+    let terms = options.terms.clone();
     let checked = match &project {
         Some(project) => {
             let tables: Vec<&StreamTable> = project.tables.iter().collect();
-            let owner = owner(config, &args.models, project)?;
+            let owner = owner(&options.models, project)?;
             check_tables(&client, &server, (project, owner), &tables, terms).await?
         }
         None => check_database(&client, &server, &terms).await?,
     };
     report.outcomes.extend(checked.outcomes);
-    if args.equality {
+    if let Some(budget) = options.equality {
         let tables = judge::subjects(project.as_ref().map(|project| &project.tables[..]), &checked.deployed);
-        let (terms, budget) = (config.equality(project.as_ref()), Some(config.budget(args.budget)));
-        verify::equal_now(&client, &tables, &terms, budget, &mut report.outcomes).await?;
+        let terms = verify::terms(&options.equality_terms, project.as_ref());
+        verify::equal_now(&client, &tables, &terms, Some(budget), &mut report.outcomes).await?;
     }
-    if let (Some(file), Some(earlier)) = (&args.compare, earlier) {
+    if let (Some(file), Some(earlier)) = (&options.compare, earlier) {
         let file = file.display().to_string();
-        tell_changes(config, &compare::compare(&file, &earlier, &mut report.outcomes)?);
+        tell_changes(options.ui, &compare::compare(&file, &earlier, &mut report.outcomes)?);
     }
-    if let Some(file) = &args.freshness {
+    if let Some(file) = &options.freshness {
         output::to_file(file, &freshness::render(report, &checked.ages))?;
-        config.ui.say(&format!("wrote {}", file.display()));
+        options.ui.say(&format!("wrote {}", file.display()));
     }
     Ok(Exit::Passed)
 }
 
 /// The earlier report, before any work that it would be compared with. The first night has none.
-fn read_earlier(config: &Config, file: &Path) -> Result<Option<String>, Error> {
+fn read_earlier(ui: Ui, file: &Path) -> Result<Option<String>, Error> {
     match std::fs::read_to_string(file) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            config.ui.say(&format!("there is no {} yet to compare with", file.display()));
+            ui.say(&format!("there is no {} yet to compare with", file.display()));
             Ok(None)
         }
         Err(error) => Err(dbt::Error::unreadable(file)(error).into()),
     }
 }
 
-fn tell_changes(config: &Config, comparison: &Comparison) {
+fn tell_changes(ui: Ui, comparison: &Comparison) {
     for (what, names) in [("newly red", &comparison.newly_bad), ("recovered", &comparison.recovered)] {
         if !names.is_empty() {
-            config.ui.say(&format!("{what}: {}", names.join(", ")));
+            ui.say(&format!("{what}: {}", names.join(", ")));
         }
     }
 }

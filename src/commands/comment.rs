@@ -6,12 +6,11 @@ use std::path::Path;
 
 use crate::{
     Error,
-    cli::{CommentArgs, When},
     commands::runner,
-    config::{Config, Workflow},
     exit::Exit,
     github::{self, Client, Marker, Night, Patience, Posted, Subject, What},
-    output,
+    options::{CommentOptions, When, Workflow},
+    output::{self, Ui},
     report::{
         self, Report,
         legs::{Composed, Posting},
@@ -65,30 +64,30 @@ impl Refusal {
 }
 
 /// Posts the report, or shows what would be posted.
-pub(super) async fn comment(config: &Config, args: &CommentArgs) -> Result<Exit, Error> {
-    let report = read(&args.from_report)?;
-    if args.dry_run {
+pub(super) async fn comment(options: &CommentOptions) -> Result<Exit, Error> {
+    let report = read(&options.from_report)?;
+    if options.dry_run {
         output::to_file(Path::new("-"), &markdown::render(&report))?;
         return Ok(Exit::Passed);
     }
-    let key = config.comment_key(args)?;
-    let when = config.when(args);
+    let key = github::Key::new(options.key.as_deref().unwrap_or("default"))?;
+    let when = options.when;
     if when == When::Never {
         return Ok(Exit::Passed);
     }
-    match post(config, &report, key).await {
+    match post(options, &report, key).await {
         Ok(said) => {
-            config.ui.say(&said);
+            options.ui.say(&said);
             Ok(Exit::Passed)
         }
         // What is wrong with the report or the request for it is never hidden.
         Err(error @ (Error::Report(_) | Error::Refusal(Refusal::WrongCommit { .. }))) => Err(error),
         Err(Error::Refusal(Refusal::NoPullRequest)) if when == When::Auto => {
-            config.ui.say("there is no open pull request: nothing is posted");
+            options.ui.say("there is no open pull request: nothing is posted");
             Ok(Exit::Passed)
         }
         Err(error) if when == When::Auto => {
-            warn(config, &error);
+            warn(options.ui, &error);
             Ok(Exit::Passed)
         }
         Err(error) => Err(error),
@@ -103,8 +102,9 @@ fn read(file: &Path) -> Result<Report, Error> {
 }
 
 /// Posts to what the workflow is about, and says what became of it.
-async fn post(config: &Config, report: &Report, key: github::Key) -> Result<String, Error> {
-    let Workflow { api, token, repository, event, turn } = config.workflow()?.ok_or(Refusal::NoWorkflow)?;
+async fn post(options: &CommentOptions, report: &Report, key: github::Key) -> Result<String, Error> {
+    let Workflow { api, token, repository, event, turn } =
+        options.environment.workflow()?.ok_or(Refusal::NoWorkflow)?;
     if let Some(commit) = &event.commit
         && report.commit.as_ref() != Some(commit)
     {
@@ -114,7 +114,7 @@ async fn post(config: &Config, report: &Report, key: github::Key) -> Result<Stri
     let client = Client::new(&api, &token, repository, Patience::default())?;
     let marker = Marker { key, run: turn.map(|turn| turn.run) };
     // A report of an older version does not name its job.
-    let leg = report.leg.clone().or_else(|| config.leg()).unwrap_or_default();
+    let leg = report.leg.clone().or_else(|| options.environment.leg()).unwrap_or_default();
     let posting = Posting { report, leg: &leg, turn: turn.unwrap_or_default() };
     let compose = |bodies: &[&str]| posting.compose(bodies, markdown::COMMENT_LIMIT);
     let (what, posted) = if event.subject == Subject::Schedule {
@@ -131,7 +131,8 @@ async fn post(config: &Config, report: &Report, key: github::Key) -> Result<Stri
     let Some(Posted { what: became, url }) = posted else {
         return Ok("all is well, and no issue is open".into());
     };
-    runner::append(config, "GITHUB_OUTPUT", &format!("comment-url={}\n", report::text::line(&url)));
+    let line = format!("comment-url={}\n", report::text::line(&url));
+    runner::append(options.ui, options.runner.output.as_deref(), &line);
     Ok(match became {
         What::Created => format!("created the {what} {url}"),
         What::Updated => format!("updated the {what} {url}"),
@@ -158,8 +159,8 @@ fn night(report: &Report) -> Night {
 }
 
 /// A comment that cannot be posted is no reason to be red. The job's summary says the same as it would.
-fn warn(config: &Config, error: &Error) {
+fn warn(ui: Ui, error: &Error) {
     let hint = error.hint().map(|hint| format!("{hint}\n")).unwrap_or_default();
     let text = format!("{error}\n{hint}The job's summary says what the comment would.");
-    config.ui.warn("the comment could not be posted", &text);
+    ui.warn("the comment could not be posted", &text);
 }

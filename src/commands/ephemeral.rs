@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use super::signals::{self as ending, Signals};
 use crate::{
     pg::Endpoint,
-    server::{Ephemeral, Error, Wanted},
+    server::{Ephemeral, EphemeralSpec, Error},
 };
 
 /// Starts a server, runs `command` beside it, stops the server and answers with the command's exit code.
@@ -21,7 +21,7 @@ use crate::{
 ///
 /// # Errors
 /// The server does not start, or the command's program cannot be run.
-pub(super) async fn run(wanted: &Wanted, command: &[OsString]) -> Result<u8, crate::Error> {
+pub(super) async fn run(wanted: &EphemeralSpec, command: &[OsString]) -> Result<u8, crate::Error> {
     let mut signals = Signals::listen();
     let server = tokio::select! {
         started = Ephemeral::start(wanted) => started?,

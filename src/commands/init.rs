@@ -7,10 +7,9 @@ use std::{
 
 use crate::{
     Error,
-    cli::InitArgs,
-    config::Config,
     dbt::{self, ProjectFile},
     exit::Exit,
+    options::InitOptions,
     output,
 };
 
@@ -37,8 +36,8 @@ impl Exists {
 }
 
 /// Writes a configuration file and the workflow that fits the repository.
-pub(super) fn init(config: &Config, args: &InitArgs) -> Result<Exit, Error> {
-    let dir = args.project_dir();
+pub(super) fn init(options: &InitOptions) -> Result<Exit, Error> {
+    let dir = &options.dir;
     let project = ProjectFile::read(dir)?;
     let (root, below) = repository(dir)?;
     let is_gitlab = root.join(".gitlab-ci.yml").exists() && !root.join(".github").exists();
@@ -59,15 +58,15 @@ pub(super) fn init(config: &Config, args: &InitArgs) -> Result<Exit, Error> {
     for (file, text) in files {
         output::make_folder(file.parent().unwrap_or(dir))?;
         output::to_file(&file, &text)?;
-        config.ui.say(&format!("wrote {}", file.display()));
+        options.ui.say(&format!("wrote {}", file.display()));
     }
     if is_gitlab {
-        config.ui.say(&format!("next: `include: {{local: {place}}}` in .gitlab-ci.yml"));
+        options.ui.say(&format!("next: `include: {{local: {place}}}` in .gitlab-ci.yml"));
     }
     if project.lacks_our_package(dir) {
-        config.ui.say("next: the dbt package dbt_pgtrickle in packages.yml, which the stream tables need");
+        options.ui.say("next: the dbt package dbt_pgtrickle in packages.yml, which the stream tables need");
     }
-    config.ui.say("next: pgtrickle-ci run");
+    options.ui.say("next: pgtrickle-ci run");
     Ok(Exit::Passed)
 }
 
@@ -102,7 +101,7 @@ fn for_project(template: &str, below: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::File;
+    use crate::options::File;
 
     #[test]
     fn what_is_written_is_what_the_docs_show() {

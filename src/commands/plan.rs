@@ -4,17 +4,15 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     Error,
-    cli::PlanArgs,
     commands::{
         base::{Base, base},
-        connect,
+        connect::connect,
         project::{load, owner},
-        selection::selector,
     },
-    config::Config,
     dbt::ManifestFile,
     exit::Exit,
     model::{Deployed, Health, Mark, Owner, Relation, Storage},
+    options::PlanOptions,
     output,
     pg::{Client, ServerMessage, Standing},
     plan::{self, Answers, Plan, Policy, Refusal, saved::Saved},
@@ -23,19 +21,19 @@ use crate::{
 };
 
 /// Compares the project with a server, or with another manifest.
-pub(super) async fn plan(config: &Config, args: &PlanArgs, report: &mut Report) -> Result<Exit, Error> {
-    selector(&args.models.selection)?;
-    let base = base(config, args).await?;
+pub(super) async fn plan(options: &PlanOptions, report: &mut Report) -> Result<Exit, Error> {
+    options.models.selection.parse()?;
+    let base = base(options).await?;
     // Before the other one, so that no two are in memory but for their stream tables.
     let before = match &base {
         Some(Base { manifest: Some(file), name }) => Some(Before::read(file, name)?),
         Some(Base { manifest: None, .. }) | None => None,
     };
     // Two manifests are compared without a server.
-    let server = base.is_none().then_some(&args.server);
-    let loaded = load(config, &args.models, server).await?;
-    let (project, selected) = loaded.compared(config, &args.models, before.as_ref(), report)?;
-    let owner = owner(config, &args.models, &project)?;
+    let server = base.is_none().then_some(&options.server);
+    let loaded = load(&options.models, server).await?;
+    let (project, selected) = loaded.compared(&options.models, before.as_ref(), report)?;
+    let owner = owner(&options.models, &project)?;
     let plan = if let Some(base) = &base {
         report.target = Some(base.name.clone());
         let before = before.unwrap_or_default();
@@ -43,7 +41,7 @@ pub(super) async fn plan(config: &Config, args: &PlanArgs, report: &mut Report) 
         // Whatever the schema: it is the same target's.
         let schemas = tables.iter().map(|deployed| deployed.table.relation.schema.clone());
         let owner = Owner { schemas: owner.schemas.into_iter().chain(schemas).collect(), ..owner };
-        let policy = config.policy(&args.policy, owner);
+        let policy = options.permissions.policy(owner);
         let views = plan::views::between_projects(&before.between, &project.between, &project.tables);
         let answers = Answers { views, ..Answers::default() };
         let mut plan = Plan::between(&project.tables, &tables, &answers, &policy)?
@@ -52,25 +50,25 @@ pub(super) async fn plan(config: &Config, args: &PlanArgs, report: &mut Report) 
         plan.notes.extend(notes);
         plan
     } else {
-        let client =
-            connect(&config.server(&args.server, &args.models.project)?, &args.server, report).await?;
-        let policy = config.policy(&args.policy, owner);
+        let endpoint = options.server.endpoint(&options.models.project)?;
+        let client = connect(&endpoint, options.server.limits, report).await?;
+        let policy = options.permissions.policy(owner);
         let (plan, standing) = against(&client, &project, &policy).await?;
         let plan = plan.narrowed(selected.as_ref(), &project.tables);
         report.engine = Some((&standing.server).into());
-        if let Some(file) = &args.out {
+        if let Some(file) = &options.out {
             let server = client.endpoint().to_string();
             let saved =
                 Saved::new(&project, &policy.owner, server, (&standing.tables, &standing.between), &plan);
             output::to_file(file, &saved.to_text())?;
-            config.ui.say(&format!("wrote {}", file.display()));
+            options.ui.say(&format!("wrote {}", file.display()));
         }
         plan
     };
     let changes = !plan.is_empty();
     report.outcomes.extend(plan.problem_outcomes());
     report.plan = Some(plan);
-    Ok(if args.exit_code && changes { Exit::Refused } else { Exit::Passed })
+    Ok(if options.exit_code && changes { Exit::Refused } else { Exit::Passed })
 }
 
 /// An earlier state of a project, as it would stand in a server that it had just been deployed to.

@@ -10,11 +10,10 @@ use time::OffsetDateTime;
 
 use crate::{
     Error,
-    cli::{ModelsArgs, ProjectArgs, ServerArgs},
     commands::selection,
-    config::Config,
     dbt::{self, Dbt, DefaultSelector, Inputs, MadeOf, ManifestFile, ProjectFile, Stale, Store, Target},
     model::{ManifestSource, Owner, ProjectSource, TargetName},
+    options::{ModelsOptions, ProjectOptions, ServerOptions},
     pg,
     project::{self, Project, Reading},
     report::Report,
@@ -42,39 +41,36 @@ pub(super) type Selected = (Project, Option<BTreeSet<String>>);
 /// # Errors
 /// When dbt cannot compile it, when it had to be compiled and `--no-compile` forbids that, or when a named manifest
 /// was made for another target.
-pub(super) async fn load(
-    config: &Config,
-    models: &ModelsArgs,
-    server: Option<&ServerArgs>,
-) -> Result<Loaded, Error> {
-    if let Some(file) = &models.manifest.manifest {
+pub(super) async fn load(models: &ModelsOptions, server: Option<&ServerOptions>) -> Result<Loaded, Error> {
+    if let Some(file) = &models.manifest {
         let manifest = ManifestFile::open(file)?;
         let reading = manifest.project()?;
-        check_names(config, models, server, &manifest)?;
+        check_names(models, server, &manifest)?;
         let source = ManifestSource::File(file.display().to_string());
         return Ok(Loaded { manifest, reading, source, selector: None });
     }
-    let file = config.project_file(&models.project)?;
-    let target = compile_target(config, &models.project, &file, server)?;
-    let Compiled { manifest, source, selector } = compiled(config, models, &file, target).await?;
+    let file = models.project.file()?;
+    let target = compile_target(&models.project, &file, server)?;
+    let Compiled { manifest, source, selector } = compiled(models, &file, target).await?;
     let manifest = ManifestFile::open(&manifest)?;
-    let reading = manifest.project()?.with_files_below(&models.project.dir().to_string_lossy());
+    let reading = manifest.project()?.with_files_below(&models.project.dir.to_string_lossy());
     Ok(Loaded { manifest, reading, source, selector })
 }
 
 impl Loaded {
     /// The selected part of the project, where nothing is wrong with any of it.
-    pub(super) fn selected(
-        self,
-        config: &Config,
-        models: &ModelsArgs,
-        report: &mut Report,
-    ) -> Result<Project, Error> {
-        let ids =
-            selection::selected(config, &models.selection, &self.manifest, None, self.selector, report)?;
+    pub(super) fn selected(self, models: &ModelsOptions, report: &mut Report) -> Result<Project, Error> {
+        let ids = selection::selected(
+            models.project.ui,
+            &models.selection,
+            &self.manifest,
+            None,
+            self.selector,
+            report,
+        )?;
         let project = usable(self.reading, &self.source)?.only(ids.as_ref());
         describe(report, &project, self.source);
-        if project.tables.is_empty() && !config.file.allow_empty {
+        if project.tables.is_empty() && !models.allow_empty {
             return Err(
                 project::Error::NoStreamTables { name: project.name, is_selected: ids.is_some() }.into()
             );
@@ -85,8 +81,7 @@ impl Loaded {
     /// The whole project and what is selected of it, compared with an earlier state where there is one.
     pub(super) fn compared(
         self,
-        config: &Config,
-        models: &ModelsArgs,
+        models: &ModelsOptions,
         before: Option<&super::plan::Before>,
         report: &mut Report,
     ) -> Result<Selected, Error> {
@@ -95,8 +90,14 @@ impl Loaded {
             None => usable(self.reading, &self.source)?,
         };
         let baseline = before.map(|before| before.file.as_path());
-        let ids =
-            selection::selected(config, &models.selection, &self.manifest, baseline, self.selector, report)?;
+        let ids = selection::selected(
+            models.project.ui,
+            &models.selection,
+            &self.manifest,
+            baseline,
+            self.selector,
+            report,
+        )?;
         describe(report, &project, self.source);
         Ok((project, ids))
     }
@@ -122,18 +123,17 @@ pub(super) fn describe(report: &mut Report, project: &Project, manifest: Manifes
 /// The project of a command that can also work on a whole database: `None` where no project was named, none is here,
 /// and a server was named outright.
 pub(super) async fn load_if_any(
-    config: &Config,
-    models: &ModelsArgs,
-    server: &ServerArgs,
+    models: &ModelsOptions,
+    server: &ServerOptions,
     report: &mut Report,
 ) -> Result<Option<Project>, Error> {
-    let is_named = models.manifest.manifest.is_some() || models.project.is_dir_named();
-    let is_here = models.project.dir().join("dbt_project.yml").exists();
+    let is_named = models.manifest.is_some() || models.project.is_dir_named;
+    let is_here = models.project.dir.join("dbt_project.yml").exists();
     // A selector needs a project to select from.
-    if !is_named && !is_here && selection::selector(&models.selection)?.is_none() {
+    if !is_named && !is_here && models.selection.parse()?.is_none() {
         return Ok(None);
     }
-    load(config, models, Some(server)).await?.selected(config, models, report).map(Some)
+    load(models, Some(server)).await?.selected(models, report).map(Some)
 }
 
 /// A manifest that dbt compiled.
@@ -144,21 +144,17 @@ struct Compiled {
 }
 
 /// The kept manifest for exactly this state of the project, or a new one.
-async fn compiled(
-    config: &Config,
-    models: &ModelsArgs,
-    file: &ProjectFile,
-    target: Target,
-) -> Result<Compiled, Error> {
-    let path = config.environment.path();
+async fn compiled(models: &ModelsOptions, file: &ProjectFile, target: Target) -> Result<Compiled, Error> {
+    let project = &models.project;
+    let path = project.environment.path();
     let program = dbt::program(&path).ok_or(dbt::Error::NotInstalled)?;
-    let target_dir = config.target_dir(&models.project)?;
+    let target_dir = project.target_dir()?;
     let store = Store::below(&target_dir);
     let target_name = target.name.clone();
     let made_of = || -> Result<MadeOf, dbt::Error> {
-        let inputs = Inputs::of(models.project.dir(), file, &target_dir, &store.index())?;
-        let vars = models.project.vars.as_deref();
-        MadeOf::new(inputs, &target, vars, &program, config.environment.variables())
+        let inputs = Inputs::of(&project.dir, file, &target_dir, &store.index())?;
+        let vars = project.vars.as_deref();
+        MadeOf::new(inputs, &target, vars, &program, project.environment.variables())
     };
     let stale = match store.find(&made_of()?) {
         Ok(kept) => {
@@ -169,12 +165,11 @@ async fn compiled(
         Err(stale) => stale,
     };
     let reason = why(&stale);
-    if models.manifest.no_compile {
+    if models.no_compile {
         return Err(dbt::Error::NotCompiled { target: target_name, reason }.into());
     }
-    config.ui.say(&format!("compiling the project for target {target_name}: {reason}"));
-    let vars = models.project.vars.clone();
-    let dbt = Dbt::new(&path, models.project.dir(), target.clone(), vars, config.ui)?;
+    project.ui.say(&format!("compiling the project for target {target_name}: {reason}"));
+    let dbt = Dbt::new(&path, &project.dir, target.clone(), project.vars.clone(), project.ui)?;
     dbt.install_packages(file).await?;
     let made = compile_unchanged(&dbt, made_of).await?;
     let unstable = dbt.manifest()?.unstable_models()?;
@@ -218,35 +213,29 @@ fn why(stale: &Stale) -> String {
     }
 }
 
-/// The manifests that this program keeps for the project.
-pub(super) fn store(config: &Config, project: &ProjectArgs) -> Result<Store, Error> {
-    Ok(Store::below(&config.target_dir(project)?))
-}
-
 /// The target to compile for: its names, on the server that the project is compared with.
 pub(super) fn compile_target(
-    config: &Config,
-    project: &ProjectArgs,
+    project: &ProjectOptions,
     file: &ProjectFile,
-    server: Option<&ServerArgs>,
+    server: Option<&ServerOptions>,
 ) -> Result<Target, Error> {
-    let target = target(config, project, file)?;
+    let target = target(project, file)?;
     Ok(match server {
-        Some(server) => Target { endpoint: config.server(server, project)?, ..target },
+        Some(server) => Target { endpoint: server.endpoint(project)?, ..target },
         None => target,
     })
 }
 
 /// The names and the schema of the user's own target, so that models are named as they are there. A project without a
 /// profile gets the schema `public`.
-pub(super) fn target(config: &Config, project: &ProjectArgs, file: &ProjectFile) -> Result<Target, Error> {
-    if let Some(target) = config.profile(project, true)? {
+pub(super) fn target(project: &ProjectOptions, file: &ProjectFile) -> Result<Target, Error> {
+    if let Some(target) = project.profile(true)? {
         return Ok(target);
     }
-    let profile = config.profile_name(project, file)?.unwrap_or_else(|| file.name.clone());
+    let profile = project.profile_name(file)?.unwrap_or_else(|| file.name.clone());
     let (name, chosen_by) =
-        config.target_name(project)?.unwrap_or_else(|| ("ci".into(), "the default without a profiles.yml"));
-    config.ui.say(&format!("no profiles.yml with `{profile}`: models go to the schema public"));
+        project.target_name()?.unwrap_or_else(|| ("ci".into(), "the default without a profiles.yml"));
+    project.ui.say(&format!("no profiles.yml with `{profile}`: models go to the schema public"));
     Ok(Target {
         profile,
         name,
@@ -259,9 +248,9 @@ pub(super) fn target(config: &Config, project: &ProjectArgs, file: &ProjectFile)
 }
 
 /// The project as the owner of its tables. A named manifest may be of any target, unless the target was named, too.
-pub(super) fn owner(config: &Config, models: &ModelsArgs, project: &Project) -> Result<Owner, Error> {
-    let is_known = models.manifest.manifest.is_none() || models.project.target.is_some();
-    let target = if is_known { config.profile(&models.project, true)? } else { None };
+pub(super) fn owner(models: &ModelsOptions, project: &Project) -> Result<Owner, Error> {
+    let is_known = models.manifest.is_none() || models.project.is_target_named();
+    let target = if is_known { models.project.profile(true)? } else { None };
     Ok(owner_for(project, target.as_ref()))
 }
 
@@ -279,19 +268,18 @@ pub(super) fn owner_for(project: &Project, target: Option<&Target>) -> Owner {
 
 /// Whether the names in a named manifest can be those of the server and of the target.
 fn check_names(
-    config: &Config,
-    models: &ModelsArgs,
-    server: Option<&ServerArgs>,
+    models: &ModelsOptions,
+    server: Option<&ServerOptions>,
     manifest: &ManifestFile,
 ) -> Result<(), Error> {
     let Some(server) = server else { return Ok(()) };
     // Without a server there is nothing to compare with, and connecting says so.
-    let Ok(endpoint) = config.server(server, &models.project) else { return Ok(()) };
+    let Ok(endpoint) = server.endpoint(&models.project) else { return Ok(()) };
     let naming = manifest.naming()?;
     naming.check_database(&endpoint.database)?;
     // Without a target only the database is known.
-    let is_target_named = models.project.target.is_some() && server.database_url.is_none();
-    if is_target_named && let Some(target) = config.profile(&models.project, false)? {
+    let is_target_named = models.project.is_target_named() && server.url.is_none();
+    if is_target_named && let Some(target) = models.project.profile(false)? {
         naming.check_schema(&target.name, &target.schema)?;
     }
     Ok(())

@@ -10,17 +10,16 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::{
     Error,
-    cli::RunArgs,
     commands::{
         plan::against,
         run::{Place, made, with_origins},
         selection, sources,
         wait::Waiting,
     },
-    config::Config,
     dbt::{self, Checkout, Dbt, ProjectFile, Revision, Target},
     judge::rehearsal::{self, Rehearsal, Seen},
     model::{Deployed, Outcome, Relation, Stage, Verdict},
+    options::{RehearsalOptions, RunOptions},
     pg::{self, Client},
     plan::{Plan, Policy},
     project::Project,
@@ -43,21 +42,20 @@ pub(super) struct Base {
 impl Base {
     /// Checks the revision out, and parses the project in it.
     pub(super) async fn check_out(
-        config: &Config,
-        args: &RunArgs,
+        options: &RunOptions,
         revision: &Revision,
         target: &Target,
     ) -> Result<Self, Error> {
         let name = revision.to_string();
         if !revision.has_project().await {
-            config.ui.say(&format!("{name} has no dbt project here: every stream table is new"));
+            options.ui.say(&format!("{name} has no dbt project here: every stream table is new"));
             return Ok(Self { name, project: None });
         }
         let checkout = revision.check_out().await.map_err(dbt::Error::from)?;
-        checkout.borrow_packages(args.project.dir())?;
-        let path = config.environment.path();
-        let dbt =
-            Dbt::new(&path, checkout.project_dir(), target.clone(), args.project.vars.clone(), config.ui)?;
+        let project = &options.project;
+        checkout.borrow_packages(&project.dir)?;
+        let path = project.environment.path();
+        let dbt = Dbt::new(&path, checkout.project_dir(), target.clone(), project.vars.clone(), options.ui)?;
         dbt.install_packages(&ProjectFile::read(checkout.project_dir())?).await?;
         dbt.parse().await?;
         Ok(Self { name, project: Some((dbt, checkout)) })
@@ -71,26 +69,25 @@ impl Base {
     /// Deploys what is selected of it, or all of it. What cannot be made is told: for the change it is new.
     pub(super) async fn deploy(
         &mut self,
-        config: &Config,
-        args: &RunArgs,
+        options: &RunOptions,
         place: &Place<'_>,
         ids: Option<&BTreeSet<String>>,
     ) -> Result<Vec<Outcome>, Error> {
         let Some((mut dbt, _checkout)) = self.project.take() else { return Ok(Vec::new()) };
-        config.ui.say(&format!("deploying {}", self.name));
+        options.ui.say(&format!("deploying {}", self.name));
         let selected = match ids {
-            Some(ids) => Some(selection::narrow(config, ids, &mut dbt, place.client).await?),
+            Some(ids) => Some(selection::narrow(options.ui, ids, &mut dbt, place.client).await?),
             None => None,
         };
         let models = selected.as_ref();
-        let wanted = sources::Wanted { args: &args.sources, limits: &args.server, models };
-        sources::provide(config, &wanted, &dbt, place.own, place.client).await?;
+        let wanted = sources::Wanted { options: &options.sources, limits: options.server.limits, models };
+        sources::provide(&options.project, &wanted, &dbt, place.own, place.client).await?;
         let (_, results) = dbt.build().await?;
         let (project, wrong) = dbt.compiled_project().await?.as_it_is()?;
         let project = project.only(models);
         let mut outcomes = dbt::deploy_outcomes(&results, &with_origins(&project));
         let made = made(&project, &outcomes);
-        outcomes.extend(Waiting::new(config, &args.waiting, true).populated(place.client, &made).await?);
+        outcomes.extend(Waiting::new(&options.wait, true, options.ui).populated(place.client, &made).await?);
         outcomes.retain(|outcome| outcome.verdict != Verdict::Passed);
         let wrong =
             wrong.into_iter().map(|problem| Outcome::new(Stage::Setup, &self.name, Verdict::Warned, problem));
@@ -118,27 +115,19 @@ pub(super) struct Rehearsing<'a> {
     after: Vec<Deployed>,
     left: Plan,
     watch: Watch,
-    /// How many example rows are shown.
-    examples: u32,
-    /// The share of changed rows that is a warning, in percent.
-    rows_changed_over: Option<f64>,
+    options: RehearsalOptions,
 }
 
 impl<'a> Rehearsing<'a> {
     /// From now on nothing moves but what the change does: the scheduler rests, and the rows are copied.
-    pub(super) async fn begin(
-        config: &Config,
-        args: &RunArgs,
-        client: &'a Client,
-        base: String,
-    ) -> Result<Self, Error> {
+    pub(super) async fn begin(options: &RunOptions, client: &'a Client, base: String) -> Result<Self, Error> {
         client.set_scheduler(false).await?;
         client.news_within(TICK).await;
         let before = client.catalog().await?;
         client.copy_rows(&before).await?;
         let names = before.iter().map(|there| there.table.relation.clone()).collect();
-        let watcher = Client::connect(client.endpoint(), Config::limits(&args.server)).await?;
-        config.ui.say(&format!("deploying the project on top of {base}"));
+        let watcher = Client::connect(client.endpoint(), options.server.limits).await?;
+        options.ui.say(&format!("deploying the project on top of {base}"));
         let watch = Watch::start(watcher, names);
         Ok(Self {
             client,
@@ -147,8 +136,7 @@ impl<'a> Rehearsing<'a> {
             after: Vec::new(),
             left: Plan::default(),
             watch,
-            examples: config.examples(&args.sources),
-            rows_changed_over: config.file.rehearsal.rows_changed_over,
+            options: options.rehearsal,
         })
     }
 
@@ -185,11 +173,11 @@ impl<'a> Rehearsing<'a> {
             }
         }
         let names: Vec<Relation> = tables.iter().map(|table| table.relation.clone()).collect();
-        match self.client.compare_rows(&names, &self.before, &now, self.examples).await {
+        match self.client.compare_rows(&names, &self.before, &now, self.options.examples).await {
             Ok(contents) => {
                 for (table, contents) in tables.iter_mut().zip(contents) {
                     table.contents = Some(contents);
-                    if let Some(most) = self.rows_changed_over {
+                    if let Some(most) = self.options.rows_changed_over {
                         table.limit_changes(most);
                     }
                 }

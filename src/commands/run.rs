@@ -4,22 +4,21 @@ use std::{collections::BTreeSet, time::Instant};
 
 use crate::{
     Error,
-    cli::RunArgs,
     commands::{
         check::check_tables,
-        connect_and_identify,
+        connect::connect_and_identify,
         plan::against,
         project::{describe, owner_for, target},
         rehearse::{Base, Rehearsing},
-        selection::{self, narrow, selector},
+        selection::{self, narrow},
         sources,
-        verify::{self, Writes},
+        verify::{self, Wishes, Writes},
         wait::Waiting,
     },
-    config::Config,
     dbt::{self, Dbt, Revision, Target},
     exit::Exit,
     model::{ManifestSource, Outcome, Relation, Stage, StreamTable, Verdict},
+    options::RunOptions,
     pg::{Client, Endpoint},
     plan::{Answers, Change, Plan, Policy},
     project::Project,
@@ -28,38 +27,39 @@ use crate::{
 };
 
 /// Deploys the project, waits, tests, checks, and says what it saw.
-pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -> Result<Exit, Error> {
-    selector(&args.selection)?;
-    report.hides_rows = config.hides_rows(&args.sources);
-    let file = config.project_file(&args.project)?;
+pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exit, Error> {
+    options.selection.parse()?;
+    report.hides_rows = options.hides_rows;
+    let project = &options.project;
+    let file = project.file()?;
     report.project = Some(file.name.clone());
-    let target = target(config, &args.project, &file)?;
+    let target = target(project, &file)?;
     report.dbt_target = Some(target.describe());
-    let revision = match &args.base_ref {
-        Some(name) => Some(Revision::find(args.project.dir(), name).await.map_err(dbt::Error::from)?),
+    let revision = match &options.base_ref {
+        Some(name) => Some(Revision::find(&project.dir, name).await.map_err(dbt::Error::from)?),
         None => None,
     };
     let mut laps = Laps(Instant::now());
-    let server = Server::open(config, args).await?;
-    let (client, software) = connect_and_identify(server.endpoint(), &args.server, report).await?;
-    let writes = verify::writes(&client, &args.verifying, server.own().is_some()).await?;
+    let server = Server::open(options).await?;
+    let (client, software) = connect_and_identify(server.endpoint(), options.server.limits, report).await?;
+    let writes = verify::writes(&client, &options.rounds, server.own().is_some()).await?;
     laps.end("server", report);
     let place = Place { client: &client, own: server.own() };
     let target = Target { endpoint: server.endpoint().clone(), ..target };
-    let path = config.environment.path();
-    let dbt = Dbt::new(&path, args.project.dir(), target.clone(), args.project.vars.clone(), config.ui)?;
-    let mut gate = Gate { config, args, place, dbt, target: &target, selected: None };
+    let path = project.environment.path();
+    let dbt = Dbt::new(&path, &project.dir, target.clone(), project.vars.clone(), options.ui)?;
+    let mut gate = Gate { options, place, dbt, target: &target, selected: None };
 
     gate.dbt.install_packages(&file).await?;
     gate.run_fixtures().await?;
     let mut base = match &revision {
-        Some(revision) => Some(Base::check_out(config, args, revision, &target).await?),
+        Some(revision) => Some(Base::check_out(options, revision, &target).await?),
         None => None,
     };
     gate.prepare(base.as_mut(), report).await?;
     laps.end("preparation", report);
     let mut rehearsing = match base {
-        Some(base) => Some(Rehearsing::begin(config, args, &client, base.name).await?),
+        Some(base) => Some(Rehearsing::begin(options, &client, base.name).await?),
         None => None,
     };
     let Some(project) = gate.deploy(rehearsing.as_mut(), report).await? else {
@@ -70,7 +70,7 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
 
     let made = made(&project, &report.outcomes);
     report.outcomes.extend(not_made(&project, &made));
-    let waiting = Waiting::new(config, &args.waiting, true);
+    let waiting = Waiting::new(&options.wait, true, options.ui);
     report.outcomes.extend(waiting.populated(&client, &made).await?);
     if let Some(rehearsing) = rehearsing {
         rehearsing.finish(&project, report).await?;
@@ -81,7 +81,7 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
         report.outcomes.extend(dbt::test_outcomes(&tests, &project.tests));
     }
     laps.end("tests", report);
-    let terms = config.terms(args.checking.fail_on_fallback);
+    let terms = options.terms.clone();
     let checked =
         check_tables(&client, &software, (&project, owner_for(&project, Some(&target))), &made, terms)
             .await?;
@@ -113,8 +113,7 @@ pub(super) struct Place<'a> {
 
 /// What the gate works with.
 struct Gate<'a> {
-    config: &'a Config,
-    args: &'a RunArgs,
+    options: &'a RunOptions,
     place: Place<'a>,
     dbt: Dbt,
     /// What dbt deploys to.
@@ -129,10 +128,9 @@ impl Gate<'_> {
         if self.place.own.is_none() {
             return Ok(());
         }
-        for file in &self.config.file.fixtures {
-            let file = self.config.file_dir.join(file);
-            let sql = std::fs::read_to_string(&file).map_err(dbt::Error::unreadable(&file))?;
-            self.config.ui.say(&format!("running the fixture {}", file.display()));
+        for file in &self.options.fixtures {
+            let sql = std::fs::read_to_string(file).map_err(dbt::Error::unreadable(file))?;
+            self.options.ui.say(&format!("running the fixture {}", file.display()));
             self.place
                 .client
                 .run_script(&sql)
@@ -145,22 +143,32 @@ impl Gate<'_> {
     /// What has to be there before the project comes: what is selected is known, the base revision deployed, and the
     /// sources made.
     async fn prepare(&mut self, base: Option<&mut Base>, report: &mut Report) -> Result<(), Error> {
-        let Self { config, args, place, dbt, target: _, selected } = self;
+        let Self { options, place, dbt, target: _, selected } = self;
         dbt.parse().await?;
         dbt.project()?.check()?;
         let baseline = base.as_ref().and_then(|base| base.manifest());
         let default = dbt.default_selector().await?;
         let manifest = dbt.manifest()?;
-        let ids =
-            selection::selected(config, &args.selection, &manifest, baseline.as_deref(), default, report)?;
+        let ids = selection::selected(
+            options.ui,
+            &options.selection,
+            &manifest,
+            baseline.as_deref(),
+            default,
+            report,
+        )?;
         if let Some(base) = base {
-            report.outcomes.extend(base.deploy(config, args, place, ids.as_ref()).await?);
+            report.outcomes.extend(base.deploy(options, place, ids.as_ref()).await?);
         }
         if let Some(ids) = &ids {
-            *selected = Some(narrow(config, ids, dbt, place.client).await?);
+            *selected = Some(narrow(options.ui, ids, dbt, place.client).await?);
         }
-        let wanted = sources::Wanted { args: &args.sources, limits: &args.server, models: selected.as_ref() };
-        sources::provide(config, &wanted, dbt, place.own, place.client).await?;
+        let wanted = sources::Wanted {
+            options: &options.sources,
+            limits: options.server.limits,
+            models: selected.as_ref(),
+        };
+        sources::provide(&options.project, &wanted, dbt, place.own, place.client).await?;
         Ok(())
     }
 
@@ -219,7 +227,7 @@ impl Gate<'_> {
     }
 
     fn policy(&self, project: &Project) -> Policy {
-        self.config.policy(&self.args.policy, owner_for(project, Some(self.target)))
+        self.options.permissions.policy(owner_for(project, Some(self.target)))
     }
 
     /// Compares the tables as they are; where rows may be changed, also while the data moves.
@@ -230,18 +238,18 @@ impl Gate<'_> {
         made: &[&StreamTable],
         report: &mut Report,
     ) -> Result<(), Error> {
-        let (client, verifying) = (self.place.client, &self.args.verifying);
-        verify::equal_now(client, made, &self.config.equality(Some(project)), None, &mut report.outcomes)
-            .await?;
+        let (client, rounds) = (self.place.client, &self.options.rounds);
+        let terms = verify::terms(&rounds.equality, Some(project));
+        verify::equal_now(client, made, &terms, None, &mut report.outcomes).await?;
         let Some(writes) = writes else { return Ok(()) };
-        let wishes = &self.config.verifying(verifying, Some(project), writes == Writes::Committed);
+        let wishes = &Wishes::new(rounds, terms, writes == Writes::Committed);
         let budget = humantime::format_duration(wishes.budget);
-        self.config.ui.say(&format!("changing rows and comparing, for {budget}"));
+        self.options.ui.say(&format!("changing rows and comparing, for {budget}"));
         let changed =
             report.plan.iter().flat_map(|plan| &plan.steps).filter(|step| step.change != Change::Keep);
         let changed: BTreeSet<Relation> = changed.map(|step| step.relation.clone()).collect();
-        let limits = Config::limits(&self.args.server);
-        let moved = verify::While { wishes, limits, findings: &verifying.findings };
+        let limits = self.options.server.limits;
+        let moved = verify::While { wishes, limits, findings: &rounds.findings };
         moved.data_moves(client, made, &changed, report).await
     }
 }
@@ -253,15 +261,15 @@ enum Server {
 }
 
 impl Server {
-    async fn open(config: &Config, args: &RunArgs) -> Result<Self, Error> {
-        if let Some(endpoint) = config.named_server(&args.server)? {
+    async fn open(options: &RunOptions) -> Result<Self, Error> {
+        if let Some(endpoint) = options.server.named(&options.project)? {
             return Ok(Self::Named(endpoint));
         }
-        match &args.engine.image {
-            Some(image) => config.ui.say(&format!("starting a container of {image}")),
-            None => config.ui.say("starting a PostgreSQL of its own"),
+        match &options.ephemeral.image {
+            Some(image) => options.ui.say(&format!("starting a container of {image}")),
+            None => options.ui.say("starting a PostgreSQL of its own"),
         }
-        Ok(Self::Own(Ephemeral::start(&config.ephemeral(&args.engine)).await?))
+        Ok(Self::Own(Ephemeral::start(&options.ephemeral).await?))
     }
 
     fn own(&self) -> Option<&Ephemeral> {

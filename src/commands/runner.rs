@@ -1,8 +1,10 @@
 //! What a GitHub runner is told beside the report: annotations, the job's summary, the step's outputs.
 
+use std::path::Path;
+
 use crate::{
-    config::Config,
-    output,
+    options::RunnerFiles,
+    output::{self, Ui},
     plan::Plan,
     report::{Report, annotations, markdown},
 };
@@ -11,19 +13,19 @@ use crate::{
 const SUMMARY_LIMIT: usize = 1_000_000;
 
 /// Tells the runner. That it cannot be told is no reason to fail.
-pub(super) fn tell(config: &Config, report: &Report) {
-    if config.ui.runner {
+pub(super) fn tell(ui: Ui, files: &RunnerFiles, report: &Report) {
+    if ui.runner {
         output::to_runner(&annotations::render(report));
     }
-    append(config, "GITHUB_STEP_SUMMARY", &markdown::render_within(report, SUMMARY_LIMIT));
-    append(config, "GITHUB_OUTPUT", &outputs(report));
+    append(ui, files.summary.as_deref(), &markdown::render_within(report, SUMMARY_LIMIT));
+    append(ui, files.output.as_deref(), &outputs(report));
 }
 
 /// Adds to a file of the runner, if there is one.
-pub(super) fn append(config: &Config, variable: &str, text: &str) {
-    let Some(file) = config.runner_file(variable) else { return };
-    if let Err(error) = output::append(&file, text) {
-        config.ui.warn("the runner could not be told", &error.to_string());
+pub(super) fn append(ui: Ui, file: Option<&Path>, text: &str) {
+    let Some(file) = file else { return };
+    if let Err(error) = output::append(file, text) {
+        ui.warn("the runner could not be told", &error.to_string());
     }
 }
 

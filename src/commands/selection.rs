@@ -4,46 +4,31 @@ use std::{collections::BTreeSet, path::Path};
 
 use crate::{
     Error,
-    cli::SelectArgs,
-    config::Config,
     dbt::{Dbt, DefaultSelector, ManifestFile},
     model::Relation,
+    options::Selection,
+    output::Ui,
     pg::Client,
-    project::Selector,
     report::Report,
 };
-
-/// What was typed; `None` when nothing was.
-pub(super) fn selector(args: &SelectArgs) -> Result<Option<Selector>, Error> {
-    Ok(Selector::parse(&args.select, &args.exclude)?)
-}
-
-/// What was typed, as it is typed.
-pub(super) fn shown(args: &SelectArgs) -> Option<String> {
-    let flag =
-        |flag: &str, words: &[String]| (!words.is_empty()).then(|| format!("{flag} {}", words.join(" ")));
-    let flags: Vec<String> =
-        [flag("--select", &args.select), flag("--exclude", &args.exclude)].into_iter().flatten().collect();
-    (!flags.is_empty()).then(|| flags.join(" "))
-}
 
 /// The models that are meant in a manifest: those that were typed, or those of the default selector, as dbt has it;
 /// `None` where that is every model.
 pub(super) fn selected(
-    config: &Config,
-    args: &SelectArgs,
+    ui: Ui,
+    selection: &Selection,
     manifest: &ManifestFile,
     baseline: Option<&Path>,
     default: Option<DefaultSelector>,
     report: &mut Report,
 ) -> Result<Option<BTreeSet<String>>, Error> {
-    let Some(selector) = selector(args)? else {
+    let Some(selector) = selection.parse()? else {
         report.selection = default.as_ref().map(|default| format!("--selector {}", default.name));
         return Ok(default.map(|default| default.ids));
     };
     let selection = manifest.selection(&selector, baseline)?;
     for part in &selection.in_vain {
-        config.ui.say(&format!("warning: selector `{part}` matches nothing"));
+        ui.say(&format!("warning: selector `{part}` matches nothing"));
     }
     Ok(Some(selection.ids))
 }
@@ -53,7 +38,7 @@ pub(super) fn selected(
 ///
 /// dbt has parsed the project.
 pub(super) async fn narrow(
-    config: &Config,
+    ui: Ui,
     ids: &BTreeSet<String>,
     dbt: &mut Dbt,
     client: &Client,
@@ -62,7 +47,7 @@ pub(super) async fn narrow(
     let graph = manifest.graph()?;
     let missing: BTreeSet<Relation> = client.missing(graph.relations()).await?.into_iter().collect();
     let needed = graph.needed(ids, |relation| !missing.contains(relation));
-    config.ui.say(&format!(
+    ui.say(&format!(
         "selected {} of {} models, seeds and snapshots, {} of them for others to read",
         needed.len(),
         graph.relations().count(),

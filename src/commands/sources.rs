@@ -4,21 +4,18 @@ use std::collections::BTreeSet;
 
 use crate::{
     Error,
-    cli::{ServerArgs, SourceArgs},
-    config::Config,
     dbt::{self, Dbt},
     model::Relation,
-    pg::Client,
+    options::{ProjectOptions, SourceOptions},
+    pg::{Client, Limits},
     server::Ephemeral,
     sources,
 };
 
 /// What is asked of the sources.
 pub(super) struct Wanted<'a> {
-    /// How to make them.
-    pub(super) args: &'a SourceArgs,
-    /// How long a server may take for one thing.
-    pub(super) limits: &'a ServerArgs,
+    pub(super) options: &'a SourceOptions,
+    pub(super) limits: Limits,
     /// The models that read them; all where not some are selected.
     pub(super) models: Option<&'a BTreeSet<String>>,
 }
@@ -28,7 +25,7 @@ pub(super) struct Wanted<'a> {
 ///
 /// dbt has parsed the project.
 pub(super) async fn provide(
-    config: &Config,
+    project: &ProjectOptions,
     wanted: &Wanted<'_>,
     dbt: &Dbt,
     server: Option<&Ephemeral>,
@@ -38,12 +35,12 @@ pub(super) async fn provide(
     let sources = manifest.sources(wanted.models)?;
     let mut missing = client.missing(sources.keys()).await?;
     if let Some(server) = server.filter(|_| !missing.is_empty()) {
-        if wanted.args.stub_sources {
-            config.ui.say(&format!("making {} as empty tables", names(&missing)));
+        if matches!(wanted.options, SourceOptions::Stubs) {
+            project.ui.say(&format!("making {} as empty tables", names(&missing)));
             sources::stub(client, &missing, &manifest.declared_sources()?).await?;
-        } else if let Some(origin) = config.origin(wanted.args, wanted.limits)? {
-            config.ui.say(&format!("copying {} from {}", names(&missing), origin.endpoint));
-            sources::copy(&origin, &missing, server, client, config.ui).await?;
+        } else if let Some(origin) = wanted.options.origin(wanted.limits, &project.environment)? {
+            project.ui.say(&format!("copying {} from {}", names(&missing), origin.endpoint));
+            sources::copy(&origin, &missing, server, client, project.ui).await?;
         }
         missing = client.missing(sources.keys()).await?;
     }

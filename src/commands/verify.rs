@@ -13,21 +13,21 @@ mod telling;
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use moving::Moving;
-pub use moving::Wishes;
+pub(super) use moving::Wishes;
 pub(super) use now::equal_now;
 use proof::Proof;
 use shrink::Whole;
 
 use crate::{
     Error,
-    cli::{Drive, VerifyArgs, VerifyingArgs},
-    commands::{connect_and_identify, project::load_if_any},
-    config::{self, Config},
+    commands::{connect::connect_and_identify, project::load_if_any},
     exit::Exit,
-    judge,
+    judge::{self, equality},
     model::{Relation, StreamTable},
+    options::{self, RoundOptions, VerifyOptions},
     output,
     pg::{self, Client},
+    project::Project,
     report::{self, Report},
 };
 
@@ -39,30 +39,37 @@ const CALM: Duration = Duration::from_secs(1);
 const LONGEST_SCRIPT: usize = 20_000;
 
 /// Verifies the project's stream tables, or without a project every one of the database.
-pub(super) async fn verify(config: &Config, args: &VerifyArgs, report: &mut Report) -> Result<Exit, Error> {
-    let project = load_if_any(config, &args.models, &args.server, report).await?;
-    let (client, _) =
-        connect_and_identify(&config.server(&args.server, &args.models.project)?, &args.server, report)
-            .await?;
-    let writes = writes(&client, &args.verifying, false).await?;
+pub(super) async fn verify(options: &VerifyOptions, report: &mut Report) -> Result<Exit, Error> {
+    let project = load_if_any(&options.models, &options.server, report).await?;
+    let endpoint = options.server.endpoint(&options.models.project)?;
+    let (client, _) = connect_and_identify(&endpoint, options.server.limits, report).await?;
+    let rounds = &options.rounds;
+    let writes = writes(&client, rounds, false).await?;
     if writes.is_some() {
         client.check_takes_writes().await?;
     }
     let deployed = client.catalog().await?;
     let tables = judge::subjects(project.as_ref().map(|project| project.tables.as_slice()), &deployed);
-    equal_now(&client, &tables, &config.equality(project.as_ref()), None, &mut report.outcomes).await?;
+    let terms = terms(&rounds.equality, project.as_ref());
+    equal_now(&client, &tables, &terms, None, &mut report.outcomes).await?;
     if let Some(writes) = writes {
-        let wishes = config.verifying(&args.verifying, project.as_ref(), writes == Writes::Committed);
-        let limits = Config::limits(&args.server);
-        let moved = While { wishes: &wishes, limits, findings: &args.verifying.findings };
+        let wishes = Wishes::new(rounds, terms, writes == Writes::Committed);
+        let moved = While { wishes: &wishes, limits: options.server.limits, findings: &rounds.findings };
         moved.data_moves(&client, &tables, &BTreeSet::new(), report).await?;
-    } else if !args.only_static {
-        config.ui.say(&format!(
+    } else if !options.only_static {
+        options.ui.say(&format!(
             "compared as they are; to move the data in transactions that are rolled back, give --allow-writes {}",
             client.endpoint().database
         ));
     }
     Ok(Exit::Passed)
+}
+
+/// What counts as equal: the configuration's terms, without the models that are not verified.
+pub(super) fn terms(terms: &equality::Terms, project: Option<&Project>) -> equality::Terms {
+    let unverified = project.into_iter().flat_map(|project| &project.unverified);
+    let skip = terms.skip.iter().cloned().chain(unverified.map(ToString::to_string)).collect();
+    equality::Terms { skip, ..terms.clone() }
 }
 
 /// What becomes of the rows that are changed.
@@ -78,25 +85,25 @@ pub(super) enum Writes {
 /// repeated.
 pub(super) async fn writes(
     client: &Client,
-    args: &VerifyingArgs,
+    options: &RoundOptions,
     is_own: bool,
 ) -> Result<Option<Writes>, Error> {
     if is_own {
         return Ok(Some(Writes::Committed));
     }
     let database = &client.endpoint().database;
-    match args.allow_writes.as_deref() {
+    match options.allow_writes.as_deref() {
         None => return Ok(None),
         Some(name) if name == database => {}
         Some(name) => {
             let (name, database) = (name.to_owned(), database.clone());
-            return Err(config::Error::OtherDatabase { name, database }.into());
+            return Err(options::Error::OtherDatabase { name, database }.into());
         }
     }
     if client.is_ephemeral().await? {
         Ok(Some(Writes::Committed))
-    } else if args.drive == Drive::Scheduler {
-        Err(config::Error::SchedulerSeesCommits { database: database.clone() }.into())
+    } else if options.by_scheduler {
+        Err(options::Error::SchedulerSeesCommits { database: database.clone() }.into())
     } else {
         Ok(Some(Writes::RolledBack))
     }

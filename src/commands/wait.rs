@@ -9,12 +9,11 @@ use std::{
 
 use crate::{
     Error,
-    cli::WaitArgs,
-    commands::{connect_and_identify, project::load},
-    config::Config,
+    commands::{connect::connect_and_identify, project::load},
     exit::Exit,
     judge::population::{self, Progress},
     model::{Outcome, Relation, StreamTable},
+    options::{WaitLimits, WaitOptions},
     output::Ui,
     pg::{self, Client},
     report::Report,
@@ -23,14 +22,13 @@ use crate::{
 use told::Told;
 
 /// Waits for the project's stream tables on a server that the user named.
-pub(super) async fn wait(config: &Config, args: &WaitArgs, report: &mut Report) -> Result<Exit, Error> {
-    let loaded = load(config, &args.models, Some(&args.server)).await?;
-    let project = loaded.selected(config, &args.models, report)?;
-    let (client, _) =
-        connect_and_identify(&config.server(&args.server, &args.models.project)?, &args.server, report)
-            .await?;
+pub(super) async fn wait(options: &WaitOptions, report: &mut Report) -> Result<Exit, Error> {
+    let loaded = load(&options.models, Some(&options.server)).await?;
+    let project = loaded.selected(&options.models, report)?;
+    let endpoint = options.server.endpoint(&options.models.project)?;
+    let (client, _) = connect_and_identify(&endpoint, options.server.limits, report).await?;
     let tables: Vec<&StreamTable> = project.tables.iter().collect();
-    let waiting = Waiting::new(config, &args.waiting, args.refresh);
+    let waiting = Waiting::new(&options.wait, options.refresh, options.ui);
     report.outcomes.extend(waiting.populated(&client, &tables).await?);
     Ok(Exit::Passed)
 }
@@ -57,9 +55,8 @@ struct Watched<'a> {
 }
 
 impl Waiting {
-    pub(super) fn new(config: &Config, args: &crate::cli::WaitingArgs, refresh: bool) -> Self {
-        let models = config.file.wait.models.clone();
-        Self { refresh, timeout: config.timeout(args), models, ui: config.ui }
+    pub(super) fn new(limits: &WaitLimits, refresh: bool, ui: Ui) -> Self {
+        Self { refresh, timeout: limits.timeout, models: limits.models.clone(), ui }
     }
 
     /// Looks, judges and sleeps, until every table is populated, one cannot be, or one has used up its time.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::{
     model::{Outcome, Relation, Stage, Verdict},
-    plan::query,
+    sql,
 };
 
 /// What counts as equal, and what is left out.
@@ -230,14 +230,14 @@ pub fn moves_by_itself(query: &str) -> Option<String> {
 }
 
 fn first_of(sql: &str, words: &[&str]) -> Option<String> {
-    query::tokens(sql).find(|token| words.contains(&token.as_ref())).map(std::borrow::Cow::into_owned)
+    sql::tokens(sql).find(|token| words.contains(&token.as_ref())).map(std::borrow::Cow::into_owned)
 }
 
 /// Whether a query gathers values without saying in which order, so that another order is as right.
 pub fn leaves_order_open(sql: &str) -> bool {
     const GATHERING: [&str; 7] =
         ["array_agg", "string_agg", "json_agg", "jsonb_agg", "json_object_agg", "jsonb_object_agg", "xmlagg"];
-    let tokens: Vec<_> = query::tokens(sql).collect();
+    let tokens: Vec<_> = sql::tokens(sql).collect();
     let gathers = |at: &usize| GATHERING.contains(&tokens[*at].as_ref());
     (0..tokens.len()).filter(gathers).any(|at| !arguments(&tokens[at + 1..]).any(|token| token == "order"))
 }

@@ -2,19 +2,19 @@
 
 pub mod age_limits;
 pub mod manifest_source;
+pub mod order;
 pub mod outcome;
 pub mod owner;
-pub mod relation;
 pub mod schedule;
 pub mod secret;
 pub mod settings;
 pub mod stream_table;
 
+pub use crate::sql::Relation;
 pub use age_limits::AgeLimits;
 pub use manifest_source::{ManifestSource, ProjectSource};
 pub use outcome::{Outcome, Stage, Subject, Verdict};
 pub use owner::{Mark, Owner, TargetName, Whose};
-pub use relation::{Relation, quote_identifier, quote_literal};
 pub use schedule::Schedule;
 pub use secret::Secret;
 pub use settings::{Setting, Settings, Value};

@@ -8,10 +8,6 @@ use super::Schedule;
 
 /// One key that a stream table model can set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(
-    missing_docs,
-    reason = "each is described by the configuration table of the README under the same name"
-)]
 pub enum Setting {
     Schedule,
     RefreshMode,

@@ -8,8 +8,8 @@ use std::{
 
 use super::{Change, Pace, Row, Source};
 use crate::{
-    model::{Relation, quote_identifier, quote_literal},
-    plan::query,
+    model::Relation,
+    sql::{self, quote_identifier, quote_literal},
 };
 
 /// All that it takes.
@@ -240,7 +240,7 @@ impl Case {
     pub fn without_unread_columns(&self) -> Option<Self> {
         let queries = self.tables.iter().map(|table| &table.query).chain(&self.others);
         let read: BTreeSet<String> = queries
-            .flat_map(|sql| query::tokens(sql))
+            .flat_map(|text| sql::tokens(text))
             .map(|token| token.trim_matches('"').to_owned())
             .collect();
         let mut case = self.clone();

@@ -1,10 +1,10 @@
 //! Which queries are worth the most attention.
 
-use crate::plan::query;
+use crate::sql;
 
 /// How many of the operators that are known to go wrong a query has, weighed by how often they do.
 pub fn delicacy(sql: &str) -> usize {
-    let tokens: Vec<_> = query::tokens(sql).collect();
+    let tokens: Vec<_> = sql::tokens(sql).collect();
     let weight = |at: usize| match tokens[at].as_ref() {
         "outer" | "left" | "right" | "full" | "recursive" | "over" => 3,
         "except" | "intersect" | "min" | "max" | "limit" | "having" | "exists" => 3,

@@ -13,7 +13,10 @@ mod value;
 
 use serde::Deserialize;
 
-use crate::model::{Relation, quote_identifier, quote_literal};
+use crate::{
+    model::Relation,
+    sql::{quote_identifier, quote_literal},
+};
 
 pub use case::{Case, Made, Part};
 pub use delicate::delicacy;
@@ -81,7 +84,6 @@ pub struct Column {
 /// What values are like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum Kind {
     Integer,
     Numeric,
@@ -113,7 +115,6 @@ pub struct Reference {
 
 /// A statement that changes rows of one source, named by its place in the list of sources.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum Change {
     Insert { source: usize, rows: Vec<Row> },
     Update { source: usize, set: Vec<(usize, Option<String>)>, of: Vec<Row> },

@@ -2,7 +2,7 @@
 //! they wait: a long one would hold back what the scheduler sees (docs/pg_trickle.md, "Visibility lag").
 
 use super::Made;
-use crate::model::quote_literal;
+use crate::sql::quote_literal;
 
 /// How changes come to the tables of a case; by hand and by triggers where neither holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::Case;
 use crate::{
     judge::equality::{Comparable, Kind},
-    model::quote_identifier,
+    sql::quote_identifier,
 };
 
 /// What the script says of where its case comes from.

@@ -12,11 +12,9 @@ use crate::{
         capture::{Captures, Quiet},
         scheduler::Engine,
     },
-    model::{
-        Column, Deployed, Health, Mark, Origin, Relation, Setting, Settings, Storage, StreamTable,
-        quote_literal,
-    },
+    model::{Column, Deployed, Health, Mark, Origin, Relation, Setting, Settings, Storage, StreamTable},
     plan::Between,
+    sql::quote_literal,
 };
 
 const READING: &str = "reading the catalog of stream tables";

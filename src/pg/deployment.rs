@@ -10,9 +10,10 @@ use tokio_postgres::SimpleQueryMessage;
 
 use super::{Client, Error, about, settings::Purpose};
 use crate::{
-    model::{Relation, quote_literal},
-    plan::{Between, Cost, LostObject, LostView, Needs, query},
+    model::Relation,
+    plan::{Between, Cost, LostObject, LostView, Needs},
     project::Intermediate,
+    sql::{query, quote_literal},
 };
 
 impl Client {

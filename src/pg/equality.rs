@@ -7,7 +7,8 @@ use serde::Deserialize;
 use super::{Client, Error, about, only_json, settings::Purpose};
 use crate::{
     judge::equality::{Column, Comparable, Difference, Kind, leaves_order_open},
-    model::{Relation, quote_identifier, quote_literal},
+    model::Relation,
+    sql::{quote_identifier, quote_literal},
 };
 
 /// How many of the rows that differ are shown.

@@ -31,7 +31,10 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio_postgres::{AsyncMessage, SimpleQueryMessage, error::SqlState, types::ToSql};
 
-use crate::model::{Column, Relation, quote_literal};
+use crate::{
+    model::{Column, Relation},
+    sql::quote_literal,
+};
 
 pub use address_error::BadAddress;
 pub use catalog::{Catalog, Server, Standing};

@@ -7,7 +7,8 @@ use tokio_postgres::SimpleQueryMessage;
 use super::{Client, Error};
 use crate::{
     judge::rehearsal::Contents,
-    model::{Column, Deployed, Relation, quote_identifier, quote_literal},
+    model::{Column, Deployed, Relation},
+    sql::{quote_identifier, quote_literal},
 };
 
 /// Where the copies are. Nothing of a project is in there.

@@ -11,7 +11,7 @@ use super::{
     Client, Error,
     settings::{self, Purpose},
 };
-use crate::model::{Relation, quote_literal};
+use crate::{model::Relation, sql::quote_literal};
 
 /// How long a round waits for a lock that others hold. They wait for its locks in the same way.
 const LOCK: Duration = Duration::from_secs(1);

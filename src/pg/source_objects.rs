@@ -4,9 +4,9 @@ use serde::Deserialize;
 use tokio_postgres::types::ToSql;
 
 use super::{Client, Error, about};
-use crate::model::{
-    Relation,
-    relation::{quote_identifier, quote_literal},
+use crate::{
+    model::Relation,
+    sql::{quote_identifier, quote_literal},
 };
 
 /// What it takes to have some relations elsewhere.

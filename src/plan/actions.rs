@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Plan, SettingChange, Step, between::worth_saying, lost_views::Waiting, query};
-use crate::model::{
-    Deployed, Mark, Origin, Owner, Relation, Setting, StreamTable, Value,
-    relation::{quote_identifier, quote_literal},
+use super::{Change, Plan, SettingChange, Step, between::worth_saying, lost_views::Waiting};
+use crate::{
+    model::{Deployed, Mark, Origin, Owner, Relation, Setting, StreamTable, Value},
+    sql::{query, quote_identifier, quote_literal},
 };
 
 /// One step of a plan, ready to be carried out.

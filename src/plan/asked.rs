@@ -4,13 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::{
-    query,
-    views::{self, Between, ViewStep},
-};
+use super::views::{self, Between, ViewStep};
 use crate::{
     model::{Column, Deployed, Relation, Setting, StreamTable},
     project::Project,
+    sql::query,
 };
 
 /// A query whose columns a server is asked for.

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Change, Problem, Refusal, Step, between::Comparison, query};
+use super::{Change, Problem, Refusal, Step, between::Comparison};
+use crate::sql;
 
 /// Marks the steps whose queries can only fail, each with why.
 pub(super) fn mark(comparison: &Comparison, steps: &mut [Step]) {
@@ -36,7 +37,7 @@ fn reads_what_goes(
     refusal: &Refusal,
 ) -> Option<String> {
     let table = comparison.query(&step.relation)?;
-    let is_named = |column: &&str| query::tokens(table).any(|token| token.trim_matches('"') == *column);
+    let is_named = |column: &&str| sql::tokens(table).any(|token| token.trim_matches('"') == *column);
     let mut removing = steps.iter().filter(|up| up.downstream.contains(&step.relation));
     let (up, column) = removing.find_map(|up| Some((up, up.removed_columns().find(is_named)?)))?;
     // docs/pg_trickle.md, "Errors": PostgreSQL's own error about a column that does not exist.

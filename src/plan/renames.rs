@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Change, Step, query};
-use crate::model::{Deployed, Relation, StreamTable};
+use super::{Change, Step};
+use crate::{
+    model::{Deployed, Relation, StreamTable},
+    sql::query,
+};
 
 /// Says of both steps that they look like a rename, and what would keep the rows. Where more than one table has the
 /// query, nothing is said.

@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Plan, query};
-use crate::model::{Relation, StreamTable};
+use super::{Change, Plan};
+use crate::{
+    model::{Relation, StreamTable},
+    sql::query,
+};
 
 /// What the role needs.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]

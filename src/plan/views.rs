@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::{QueryChange, Refusal, order::Readers, query};
+use super::{QueryChange, Refusal};
 use crate::{
-    model::{Origin, Relation, StreamTable},
+    model::{Origin, Relation, StreamTable, order::Readers},
     project::{Intermediate, Project},
+    sql::query,
 };
 
 /// What happens to one view.

@@ -13,8 +13,8 @@ use super::{
     parse, sources_read,
 };
 use crate::{
-    model::{AgeLimits, Origin, Relation, Schedule, Setting, Settings, StreamTable, Value},
-    plan::{order, query},
+    model::{AgeLimits, Origin, Relation, Schedule, Setting, Settings, StreamTable, Value, order},
+    sql::query,
 };
 
 /// A project as it was read, with what has to be mended before it can be used.

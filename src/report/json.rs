@@ -136,7 +136,6 @@ pub struct V1Engine {
 
 /// How many outcomes ended in which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each is the number of outcomes with the verdict of that name")]
 pub struct V1Tally {
     pub passed: usize,
     pub skipped: usize,
@@ -248,7 +247,6 @@ pub struct V1Column {
 
 /// A relation by its two parts, exactly as PostgreSQL stores them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct V1Relation {
     pub schema: String,
     pub name: String,
@@ -268,7 +266,6 @@ pub struct V1Setting {
 /// The value of a setting; a schedule is a text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-#[expect(missing_docs, reason = "each is the JSON type of that name")]
 pub enum V1Value {
     Bool(bool),
     Int(i64),
@@ -278,7 +275,6 @@ pub enum V1Value {
 
 /// A query before and after.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct V1Query {
     pub before: String,
     pub after: String,

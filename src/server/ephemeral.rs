@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    EngineChoice, Error, Wanted,
+    EngineChoice, EphemeralSpec, Error,
     account::Account,
     container, emulator,
     find::{self, Installation},
@@ -88,7 +88,7 @@ impl Ephemeral {
     ///
     /// # Errors
     /// No suitable installation, or what went wrong with it, with the last lines of its log.
-    pub async fn start(wanted: &Wanted) -> Result<Self, Error> {
+    pub async fn start(wanted: &EphemeralSpec) -> Result<Self, Error> {
         match &wanted.image {
             Some(_) if wanted.engine == EngineChoice::Emulator => Err(Error::ImageOrEmulator),
             Some(image) => Self::from_image(image, wanted).await,
@@ -96,7 +96,7 @@ impl Ephemeral {
         }
     }
 
-    async fn from_image(image: &str, wanted: &Wanted) -> Result<Self, Error> {
+    async fn from_image(image: &str, wanted: &EphemeralSpec) -> Result<Self, Error> {
         let folder = Folder::create(&wanted.temp_dir, &Account::Ourselves)?;
         let password = random_password()?;
         let (mut server, port) = container::start(image, &password, &folder).await?;
@@ -108,11 +108,11 @@ impl Ephemeral {
         answered?;
         create_extension(&endpoint, false).await?;
         say_ephemeral(&endpoint).await?;
-        let installation = find::find(&Wanted { engine: EngineChoice::Auto, ..wanted.clone() }).ok();
+        let installation = find::find(&EphemeralSpec { engine: EngineChoice::Auto, ..wanted.clone() }).ok();
         Ok(Self { scheduler: None, _server: server, _folder: folder, endpoint, installation })
     }
 
-    async fn from_installation(wanted: &Wanted) -> Result<Self, Error> {
+    async fn from_installation(wanted: &EphemeralSpec) -> Result<Self, Error> {
         let installation = find::find(wanted)?;
         let emulated = wanted.engine == EngineChoice::Emulator || !installation.has_pg_trickle;
         let site = Site::prepare(&installation, &wanted.temp_dir)?;

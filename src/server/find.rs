@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use super::{EngineChoice, Error, Wanted};
+use super::{EngineChoice, EphemeralSpec, Error};
 
 /// The first PostgreSQL with `extension_control_path`, and the one that `pg_trickle` is built for.
 pub(super) const OLDEST_MAJOR: u32 = 18;
@@ -60,7 +60,7 @@ impl Installation {
 }
 
 /// The folder that the user named and no other; else the first place with an installation that suits.
-pub(super) fn find(wanted: &Wanted) -> Result<Installation, Error> {
+pub(super) fn find(wanted: &EphemeralSpec) -> Result<Installation, Error> {
     let try_at = |bin: &Path| Installation::at(bin)?.suiting(wanted.engine);
     if let Some(bin) = &wanted.pg_bin {
         return try_at(bin);
@@ -174,8 +174,8 @@ mod tests {
         folder
     }
 
-    fn wanted(engine: EngineChoice, pg_bin: &Path) -> Wanted {
-        Wanted {
+    fn wanted(engine: EngineChoice, pg_bin: &Path) -> EphemeralSpec {
+        EphemeralSpec {
             engine,
             pg_bin: Some(pg_bin.to_owned()),
             image: None,

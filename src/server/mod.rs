@@ -38,7 +38,7 @@ pub enum EngineChoice {
 
 /// What somebody who wants an ephemeral server has to say.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct EphemeralSpec {
     /// Which `pg_trickle`.
     pub engine: EngineChoice,
     /// The folder with `initdb` and `postgres` that the user named: this one or none.

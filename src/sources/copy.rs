@@ -4,10 +4,11 @@ use std::{fmt::Write as _, io, path::Path, process::Stdio};
 
 use super::{Error, sample};
 use crate::{
-    model::{Relation, relation::quote_identifier},
+    model::Relation,
     output::Ui,
     pg::{Client, Endpoint, Limits, SourceObjects},
     server::Ephemeral,
+    sql::quote_identifier,
 };
 
 /// A server whose relations are copied. It is only read.

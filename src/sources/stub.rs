@@ -3,11 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Error;
-use crate::{
-    model::{Relation, relation::quote_identifier},
-    pg::Client,
-    project::Declared,
-};
+use crate::{model::Relation, pg::Client, project::Declared, sql::quote_identifier};
 
 /// Makes these relations as empty tables.
 ///

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use pgtrickle_ci::{
     pg::Endpoint,
-    server::{EngineChoice, Ephemeral, Wanted},
+    server::{EngineChoice, Ephemeral, EphemeralSpec},
 };
 use tokio_postgres::NoTls;
 
@@ -115,10 +115,10 @@ pub async fn client(endpoint: &Endpoint) -> tokio_postgres::Client {
 }
 
 /// A server of the installation that the scripts set up.
-fn wanted() -> Wanted {
+fn wanted() -> EphemeralSpec {
     let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".venv");
     let active = std::env::var_os("VIRTUAL_ENV").map(PathBuf::from);
-    Wanted {
+    EphemeralSpec {
         engine: EngineChoice::Emulator,
         pg_bin: None,
         image: None,

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 use pgtrickle_ci::{
     model::{Setting, Value, settings::OnChange},
-    plan::query,
+    sql::query,
 };
 use serde::Deserialize;
 use serde_json::{Value as Json, json};

@@ -3,10 +3,10 @@
 use super::{finish, moving::Wrong};
 use crate::{
     judge::equality::Comparable,
-    model::quote_identifier,
     mutate::{Case, Pace, Part},
     output,
     pg::{self, Client, Endpoint, Limits},
+    sql::quote_identifier,
 };
 
 /// What has to go wrong again.

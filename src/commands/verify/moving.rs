@@ -8,10 +8,10 @@ use std::{
 use super::{rolled_back, shrink::Whole};
 use crate::{
     judge::equality::{Comparable, Difference, Terms},
-    model::{Deployed, Relation, Setting, StreamTable, Value},
+    model::{Deployed, Relation, Setting, StreamTable, Value, order},
     mutate::{Change, Effect, Mutator, Source, delicacy},
+    options::RoundOptions,
     pg::{self, Changed, Client, ServerMessage},
-    plan::order,
 };
 
 /// So many times as much attention goes to a table that the change is about.
@@ -19,7 +19,7 @@ const CHANGED: usize = 10;
 
 /// How to verify.
 #[derive(Clone, Debug)]
-pub struct Wishes {
+pub(in crate::commands) struct Wishes {
     /// How long.
     pub budget: Duration,
     /// What decides which rows are changed.
@@ -30,6 +30,13 @@ pub struct Wishes {
     pub by_scheduler: bool,
     /// The server is thrown away afterwards: rounds are committed. Elsewhere each is rolled back.
     pub commits: bool,
+}
+
+impl Wishes {
+    pub(in crate::commands) fn new(options: &RoundOptions, terms: Terms, commits: bool) -> Self {
+        let RoundOptions { budget, seed, by_scheduler, .. } = *options;
+        Self { budget, seed, terms, by_scheduler, commits }
+    }
 }
 
 /// What went wrong with a table.

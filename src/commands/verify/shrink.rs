@@ -6,9 +6,10 @@ use super::{
 };
 use crate::{
     judge::equality::Comparable,
-    model::{Deployed, Relation, Setting, Value, quote_literal},
+    model::{Deployed, Relation, Setting, Value},
     mutate::{Case, Change, Effect, Evidence, Made, Pace, Row, Seen, Source, before, without_database},
     pg::{self, Client, Limits},
+    sql::quote_literal,
 };
 
 /// A source with more rows is not taken into a database of its own.

@@ -4,11 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Answers, Change, ColumnChange, Cost, Cycle, Plan, Policy, QueryChange, Step, ViewStep, columns, dbt,
-    order::{self, Readers},
-    problems, query, renames,
-    settings::setting_changes,
+    problems, renames, settings::setting_changes,
 };
-use crate::model::{Deployed, Origin, Relation, Setting, StreamTable, Value, Whose, settings::OnChange};
+use crate::{
+    model::{
+        Deployed, Origin, Relation, Setting, StreamTable, Value, Whose,
+        order::{self, Readers},
+        settings::OnChange,
+    },
+    sql::query,
+};
 
 #[cfg(test)]
 mod tests;

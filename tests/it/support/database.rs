@@ -11,7 +11,7 @@ use std::{
 
 use pgtrickle_ci::{
     pg::Endpoint,
-    server::{EngineChoice, Ephemeral, Wanted},
+    server::{EngineChoice, Ephemeral, EphemeralSpec},
 };
 use tokio::runtime::Runtime;
 use tokio_postgres::{Client, Error, NoTls, SimpleQueryMessage, error::SqlState};
@@ -39,10 +39,10 @@ fn server() -> &'static Server {
 }
 
 /// A server of the installation that the scripts set up.
-pub fn wanted(temp_dir: &Path) -> Wanted {
+pub fn wanted(temp_dir: &Path) -> EphemeralSpec {
     let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".venv");
     let active = std::env::var_os("VIRTUAL_ENV").map(PathBuf::from);
-    Wanted {
+    EphemeralSpec {
         engine: EngineChoice::Emulator,
         pg_bin: None,
         image: None,

@@ -1,0 +1,204 @@
+//! Groups of flags that several subcommands share.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, ValueEnum};
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The dbt project")]
+pub struct ProjectArgs {
+    /// Folder that contains dbt_project.yml [default: where dbt looks]
+    #[arg(long, value_name = "DIR")]
+    pub project_dir: Option<PathBuf>,
+    /// Folder that contains profiles.yml [default: where dbt looks]
+    #[arg(long, value_name = "DIR")]
+    pub profiles_dir: Option<PathBuf>,
+    /// dbt profile [default: DBT_PROFILE, then the project's]
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Target of the profile [default: DBT_TARGET, then the profile's]
+    #[arg(long, value_name = "NAME")]
+    pub target: Option<String>,
+    /// Variables for dbt, as a YAML mapping
+    #[arg(
+        long,
+        value_name = "YAML",
+        value_parser = yaml_mapping
+    )]
+    pub vars: Option<String>,
+}
+
+fn yaml_mapping(text: &str) -> Result<String, String> {
+    match serde_yaml::from_str::<serde_yaml::Value>(text) {
+        Ok(serde_yaml::Value::Mapping(_)) => Ok(text.to_owned()),
+        Ok(_) => Err("expected a YAML mapping such as `{start: 2026-01-01}`".into()),
+        Err(error) => Err(format!("not YAML: {error}")),
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The dbt project")]
+pub struct ManifestArgs {
+    /// Use this manifest.json instead of compiling the project
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+    /// Fail if the project changed since it was compiled, instead of starting dbt
+    #[arg(long, conflicts_with = "manifest")]
+    pub no_compile: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The dbt project")]
+pub struct SelectArgs {
+    /// Only these models, by dbt selectors: `orders`, `+orders`, `tag:nightly`, `path:models/marts`, `state:modified`
+    #[arg(
+        short,
+        long,
+        value_name = "SELECTOR",
+        num_args = 1..
+    )]
+    pub select: Vec<String>,
+    /// Exclude these models, by dbt selectors
+    #[arg(long, value_name = "SELECTOR", num_args = 1..)]
+    pub exclude: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The dbt project")]
+pub struct ModelsArgs {
+    #[command(flatten)]
+    pub project: ProjectArgs,
+    #[command(flatten)]
+    pub manifest: ManifestArgs,
+    #[command(flatten)]
+    pub selection: SelectArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The server")]
+pub struct ServerArgs {
+    /// Server address: postgresql://user:password@host:port/database
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<String>,
+    /// Limit for each statement
+    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration, default_value = "30s")]
+    pub statement_timeout: Duration,
+    /// Limit for waiting on a lock
+    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration, default_value = "10s")]
+    pub lock_timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The ephemeral server")]
+pub struct EngineArgs {
+    /// Folder of the PostgreSQL 18 programs [default: detected]
+    #[arg(long, value_name = "DIR")]
+    pub pg_bin: Option<PathBuf>,
+    /// Container image to start with docker instead
+    #[arg(long, value_name = "IMAGE", conflicts_with = "pg_bin")]
+    pub image: Option<String>,
+    /// Extension to run: auto uses pg_trickle if it is installed, otherwise the emulator
+    #[arg(long, value_enum, default_value_t)]
+    pub engine: EngineArg,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sources on the ephemeral server")]
+pub struct SourceArgs {
+    /// Create missing sources as empty tables, with the columns and data types from the project's YAML
+    #[arg(long, conflicts_with = "database_url", conflicts_with = "sources_from")]
+    pub stub_sources: bool,
+    /// Copy missing sources from this server; it is only read
+    #[arg(long, value_name = "URL", conflicts_with = "database_url")]
+    pub sources_from: Option<String>,
+    /// Copy up to ROWS rows per table, plus the rows they reference [default: none]
+    #[arg(long, value_name = "ROWS", requires = "sources_from")]
+    pub sample: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum EngineArg {
+    #[default]
+    Auto,
+    Real,
+    Emulator,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Permissions")]
+pub struct PolicyArgs {
+    /// Allow dropping this stream table, or `all`; repeatable
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub allow_drop: Vec<String>,
+    /// Allow dropping and recreating this stream table, or `all`; repeatable
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub allow_recreate: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reports")]
+pub struct ReportArgs {
+    /// Write a JSON report; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write a JUnit XML report
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write a Markdown report: the pull request comment without its length limit
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Lowest severity that makes the exit code 1 [default: error]
+    #[arg(long, value_enum)]
+    pub fail_on: Option<FailOn>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FailOn {
+    #[default]
+    Error,
+    Warn,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Waiting")]
+pub struct WaitingArgs {
+    /// Limit for populating all stream tables [default: 2m]
+    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration)]
+    pub timeout: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Checks")]
+pub struct CheckingArgs {
+    /// Fail if a DIFFERENTIAL or AUTO table is refreshed in full
+    #[arg(long)]
+    pub fail_on_fallback: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Verification")]
+pub struct VerifyingArgs {
+    /// Allow changing rows of this database on a named server, in transactions that are rolled back
+    #[arg(long, value_name = "DBNAME")]
+    pub allow_writes: Option<String>,
+    /// Time for changing rows and comparing [default: 20s]
+    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration)]
+    pub budget: Option<Duration>,
+    /// Seed for the changes: the same seed on the same rows makes the same changes [default: 1]
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<u64>,
+    /// What refreshes the stream tables after each round
+    #[arg(long, value_enum, default_value_t)]
+    pub drive: Drive,
+    /// Folder for scripts that reproduce findings
+    #[arg(long, value_name = "DIR", default_value = "pgtrickle-ci-findings")]
+    pub findings: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Drive {
+    #[default]
+    Manual,
+    Scheduler,
+}

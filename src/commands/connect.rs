@@ -1,0 +1,36 @@
+//! Connecting to the server, noted in the report.
+
+use crate::{
+    Error,
+    pg::{self, Client},
+    report::{Engine, Report},
+};
+
+/// Connects; the report names the server.
+pub(super) async fn connect(
+    endpoint: &pg::Endpoint,
+    limits: pg::Limits,
+    report: &mut Report,
+) -> Result<Client, Error> {
+    report.target = Some(endpoint.to_string());
+    report.dbt_target = endpoint.dbt_target.clone().or(report.dbt_target.take());
+    Ok(Client::connect(endpoint, limits).await?)
+}
+
+/// Connects and asks for the server's versions, which have to be supported.
+pub(super) async fn connect_and_identify(
+    endpoint: &pg::Endpoint,
+    limits: pg::Limits,
+    report: &mut Report,
+) -> Result<(Client, pg::Server), Error> {
+    let client = connect(endpoint, limits, report).await?;
+    let server = client.server().await?;
+    report.engine = Some((&server).into());
+    Ok((client, server))
+}
+
+impl From<&pg::Server> for Engine {
+    fn from(server: &pg::Server) -> Self {
+        Self { postgres: server.postgres.clone(), pg_trickle: server.pg_trickle.clone().unwrap_or_default() }
+    }
+}

@@ -1,0 +1,87 @@
+//! A command's work, with a report that is written however the work ends.
+
+use std::{path::Path, time::Instant};
+
+use time::OffsetDateTime;
+
+use super::{runner, signals};
+use crate::{
+    Error,
+    exit::Exit,
+    model::{Outcome, Stage, Verdict},
+    options::ReportOptions,
+    output::{self, Ui},
+    report::{self, Report, terminal::Style},
+};
+
+/// How a command's work ended.
+enum Ending {
+    Done(Result<Exit, Error>),
+    Stopped(u8),
+}
+
+/// Does the work, then writes the report: also after a failure, a signal or a lost connection.
+pub(super) async fn reported(
+    options: &ReportOptions,
+    command: &'static str,
+    work: impl AsyncFnOnce(&mut Report) -> Result<Exit, Error>,
+) -> Result<Exit, Error> {
+    for file in [&options.json, &options.junit, &options.markdown].into_iter().flatten() {
+        output::check_writable(file)?;
+    }
+    let mut report = Report::begin(command, OffsetDateTime::now_utc());
+    report.strict = options.strict;
+    report.commit.clone_from(&options.commit);
+    report.leg.clone_from(&options.leg);
+    report.invocation = Some(options.invocation.clone());
+    report.selection.clone_from(&options.selection);
+    let started = Instant::now();
+    let mut signals = signals::Signals::listen();
+    // The losing side is dropped, and with it whatever it had started.
+    let ending = tokio::select! {
+        done = work(&mut report) => Ending::Done(done),
+        signal = signals.next() => Ending::Stopped(signals::number(signal)),
+    };
+    report.elapsed = started.elapsed();
+    if let Ending::Done(Err(error)) = &ending {
+        let outcome = Outcome::new(Stage::Setup, command, Verdict::Errored, error.to_string());
+        report.outcomes.push(outcome.with_details(error.hint().map(|hint| format!("hint: {hint}"))));
+    }
+    report.interrupted = matches!(ending, Ending::Stopped(_));
+    report.settle_rows();
+    write(options, &report, &ending)?;
+    runner::tell(options.ui, &options.runner, &report);
+    match ending {
+        Ending::Done(Ok(Exit::Passed)) if !report.passed() => Ok(Exit::Refused),
+        Ending::Done(end) => end,
+        Ending::Stopped(number) => Ok(Exit::Signal(number)),
+    }
+}
+
+fn write(options: &ReportOptions, report: &Report, ending: &Ending) -> Result<(), Error> {
+    type Render = fn(&Report) -> String;
+    let renderers: [(_, Render); 3] = [
+        (&options.json, report::json::render),
+        (&options.junit, report::junit::render),
+        (&options.markdown, report::markdown::render_whole),
+    ];
+    let mut is_stdout_taken = false;
+    for (file, render) in renderers {
+        let Some(file) = file else { continue };
+        output::to_file(file, &render(report))?;
+        is_stdout_taken |= file == Path::new("-");
+        if file != Path::new("-") {
+            options.ui.say(&format!("wrote {}", file.display()));
+        }
+    }
+    // `main` prints the error itself.
+    let is_only_an_error =
+        matches!(ending, Ending::Done(Err(_))) && report.outcomes.len() == 1 && report.plan.is_none();
+    let is_unwanted = options.ui.quiet && report.passed();
+    if !is_stdout_taken && !is_only_an_error && !is_unwanted {
+        let Ui { color, width, verbose, full, .. } = options.ui;
+        let style = Style { color, width, verbose, full };
+        output::report_to_stdout(&report::terminal::render(report, &style))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,212 @@
+//! The options of each subcommand.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use super::{Environment, ProjectOptions, RunnerFiles, ServerOptions, SourceOptions};
+use crate::{
+    cli::When,
+    judge::{Terms, equality},
+    model::Owner,
+    output::Ui,
+    plan::Policy,
+    project::{self, Selector},
+    server::EphemeralSpec,
+};
+
+/// The files of a report, and what it says about its run.
+#[derive(Clone, Debug)]
+pub struct ReportOptions {
+    pub ui: Ui,
+    pub json: Option<PathBuf>,
+    pub junit: Option<PathBuf>,
+    pub markdown: Option<PathBuf>,
+    /// Warnings count as failures.
+    pub strict: bool,
+    /// The command line without secrets.
+    pub invocation: String,
+    pub commit: Option<String>,
+    pub leg: Option<String>,
+    pub runner: RunnerFiles,
+    /// `--select` and `--exclude` as they were typed.
+    pub selection: Option<String>,
+}
+
+/// `--select` and `--exclude`.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    pub select: Vec<String>,
+    pub exclude: Vec<String>,
+}
+
+impl Selection {
+    /// The parsed selector; `None` where nothing was typed.
+    pub fn parse(&self) -> Result<Option<Selector>, project::Error> {
+        Selector::parse(&self.select, &self.exclude)
+    }
+
+    /// The flags as they were typed.
+    pub fn shown(&self) -> Option<String> {
+        let flag =
+            |flag: &str, words: &[String]| (!words.is_empty()).then(|| format!("{flag} {}", words.join(" ")));
+        let flags: Vec<String> = [flag("--select", &self.select), flag("--exclude", &self.exclude)]
+            .into_iter()
+            .flatten()
+            .collect();
+        (!flags.is_empty()).then(|| flags.join(" "))
+    }
+}
+
+/// Which stream tables, of which state of the project.
+#[derive(Clone, Debug)]
+pub struct ModelsOptions {
+    pub project: ProjectOptions,
+    /// A manifest to use as it is.
+    pub manifest: Option<PathBuf>,
+    pub no_compile: bool,
+    pub selection: Selection,
+    /// A project without stream tables is no error.
+    pub allow_empty: bool,
+}
+
+/// What a plan may destroy. Flags and file add up.
+#[derive(Clone, Debug)]
+pub struct Permissions {
+    pub allow_drop: Vec<String>,
+    pub allow_recreate: Vec<String>,
+}
+
+impl Permissions {
+    pub fn policy(&self, owner: Owner) -> Policy {
+        Policy { owner, allow_drop: self.allow_drop.clone(), allow_recreate: self.allow_recreate.clone() }
+    }
+}
+
+/// How long to wait for the tables to be populated.
+#[derive(Clone, Debug)]
+pub struct WaitLimits {
+    pub timeout: Duration,
+    /// By table name.
+    pub models: BTreeMap<String, Duration>,
+}
+
+/// Rounds of changes, refreshes and comparisons.
+#[derive(Clone, Debug)]
+pub struct RoundOptions {
+    /// The database whose rows may change, on a named server.
+    pub allow_writes: Option<String>,
+    pub budget: Duration,
+    pub seed: u64,
+    /// Only the scheduler refreshes.
+    pub by_scheduler: bool,
+    /// The folder for scripts of findings.
+    pub findings: PathBuf,
+    pub equality: equality::Terms,
+}
+
+/// What a rehearsal shows, and what it warns of.
+#[derive(Clone, Copy, Debug)]
+pub struct RehearsalOptions {
+    /// Example rows of each kind.
+    pub examples: u32,
+    /// Percent of changed rows above which a table is a warning.
+    pub rows_changed_over: Option<f64>,
+}
+
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    pub ui: Ui,
+    pub project: ProjectOptions,
+    pub selection: Selection,
+    pub base_ref: Option<String>,
+    pub server: ServerOptions,
+    pub ephemeral: EphemeralSpec,
+    /// SQL files that create sources on an ephemeral server, in their order.
+    pub fixtures: Vec<PathBuf>,
+    pub sources: SourceOptions,
+    pub permissions: Permissions,
+    pub wait: WaitLimits,
+    pub rounds: RoundOptions,
+    pub terms: Terms,
+    pub rehearsal: RehearsalOptions,
+    /// Rows may be real data and must not be reported.
+    pub hides_rows: bool,
+}
+
+/// What a plan compares the project with.
+#[derive(Clone, Debug)]
+pub enum PlanBase {
+    Server,
+    Manifest(PathBuf),
+    Revision(String),
+}
+
+#[derive(Clone, Debug)]
+pub struct PlanOptions {
+    pub ui: Ui,
+    pub models: ModelsOptions,
+    pub base: PlanBase,
+    pub out: Option<PathBuf>,
+    pub exit_code: bool,
+    pub server: ServerOptions,
+    pub permissions: Permissions,
+}
+
+#[derive(Clone, Debug)]
+pub struct ApplyOptions {
+    pub ui: Ui,
+    /// A saved plan.
+    pub plan: Option<PathBuf>,
+    pub models: ModelsOptions,
+    pub server: ServerOptions,
+    pub permissions: Permissions,
+}
+
+#[derive(Clone, Debug)]
+pub struct WaitOptions {
+    pub ui: Ui,
+    pub models: ModelsOptions,
+    /// Refresh tables that nothing else populates.
+    pub refresh: bool,
+    pub server: ServerOptions,
+    pub wait: WaitLimits,
+}
+
+#[derive(Clone, Debug)]
+pub struct CheckOptions {
+    pub ui: Ui,
+    pub models: ModelsOptions,
+    pub server: ServerOptions,
+    pub terms: Terms,
+    /// The time for comparing tables with their queries, where that was asked for.
+    pub equality: Option<Duration>,
+    pub equality_terms: equality::Terms,
+    /// An earlier report.
+    pub compare: Option<PathBuf>,
+    pub freshness: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug)]
+pub struct VerifyOptions {
+    pub ui: Ui,
+    pub models: ModelsOptions,
+    pub only_static: bool,
+    pub rounds: RoundOptions,
+    pub server: ServerOptions,
+}
+
+#[derive(Clone, Debug)]
+pub struct CommentOptions {
+    pub ui: Ui,
+    pub environment: Environment,
+    pub from_report: PathBuf,
+    pub when: When,
+    pub key: Option<String>,
+    pub dry_run: bool,
+    pub runner: RunnerFiles,
+}
+
+#[derive(Clone, Debug)]
+pub struct InitOptions {
+    pub ui: Ui,
+    pub dir: PathBuf,
+}

@@ -1,0 +1,121 @@
+//! Which dbt project, profile and target.
+
+use std::path::{Path, PathBuf};
+
+use super::{Environment, environment};
+use crate::{cli::ProjectArgs, dbt, output::Ui};
+
+/// A dbt project, by what was typed and by dbt's own variables.
+#[derive(Clone, Debug)]
+pub struct ProjectOptions {
+    pub ui: Ui,
+    pub environment: Environment,
+    /// The folder of `dbt_project.yml`.
+    pub dir: PathBuf,
+    /// A flag or a variable of dbt named the folder.
+    pub is_dir_named: bool,
+    /// dbt's `--vars`, a YAML mapping.
+    pub vars: Option<String>,
+    profiles_dir: Option<PathBuf>,
+    profile: Option<String>,
+    target: Option<String>,
+}
+
+impl ProjectOptions {
+    pub(super) fn new(args: &ProjectArgs, environment: &Environment, ui: Ui) -> Self {
+        let default = environment::default_project_dir();
+        Self {
+            ui,
+            environment: environment.clone(),
+            dir: args.project_dir.clone().unwrap_or_else(|| default.to_owned()),
+            is_dir_named: args.project_dir.is_some() || default != Path::new("."),
+            vars: args.vars.clone(),
+            profiles_dir: args.profiles_dir.clone(),
+            profile: args.profile.clone(),
+            target: args.target.clone(),
+        }
+    }
+
+    /// Whether `--target` was given.
+    pub fn is_target_named(&self) -> bool {
+        self.target.is_some()
+    }
+
+    /// `dbt_project.yml`, its Jinja rendered.
+    pub fn file(&self) -> Result<dbt::ProjectFile, dbt::Error> {
+        dbt::ProjectFile::read(&self.dir)?.rendered(&self.dir, &self.jinja_context()?)
+    }
+
+    /// dbt's target folder.
+    pub fn target_dir(&self) -> Result<PathBuf, dbt::Error> {
+        let dir = self.environment.of_dbt("TARGET_PATH")?.map(|(dir, _)| dir);
+        Ok(self.file()?.target_dir(&self.dir, dir))
+    }
+
+    /// The project's target in `profiles.yml`; `None` without a project or without such a file.
+    ///
+    /// `without_server` skips what only a connection needs.
+    pub fn profile(&self, without_server: bool) -> Result<Option<dbt::Target>, dbt::Error> {
+        let file = match self.file() {
+            Err(dbt::Error::NoProject { .. }) => return Ok(None),
+            file => file?,
+        };
+        let (Some(profile), Some(dir)) = (self.profile_name(&file)?, self.profiles_dir()?) else {
+            return Ok(None);
+        };
+        let wanted = dbt::WantedProfile { dir, profile, target: self.target_name()?, without_server };
+        dbt::Target::find(&wanted, &self.jinja_context()?).map(Some)
+    }
+
+    pub fn profile_name(&self, file: &dbt::ProjectFile) -> Result<Option<String>, dbt::Error> {
+        let chosen = self.chosen(self.profile.as_ref(), "--profile or PGTRICKLE_CI_PROFILE", "PROFILE")?;
+        Ok(chosen.map(|(name, _)| name).or_else(|| file.profile.clone()))
+    }
+
+    /// The name of the target and its origin; `None` where the profile's default counts.
+    pub fn target_name(&self) -> Result<Option<(String, &'static str)>, dbt::Error> {
+        self.chosen(self.target.as_ref(), "--target or PGTRICKLE_CI_TARGET", "TARGET")
+    }
+
+    /// What was typed, or else the value of dbt's variable; and which of the two it was.
+    fn chosen(
+        &self,
+        typed: Option<&String>,
+        flag: &'static str,
+        variable: &str,
+    ) -> Result<Option<(String, &'static str)>, dbt::Error> {
+        match typed {
+            Some(typed) => Ok(Some((typed.clone(), flag))),
+            None => Ok(self.environment.of_dbt(variable)?.map(|(value, from)| (value.to_owned(), from))),
+        }
+    }
+
+    /// What Jinja in dbt's files can read.
+    fn jinja_context(&self) -> Result<dbt::Context, dbt::Error> {
+        let vars = self.vars.as_deref().map(serde_yaml::from_str).transpose();
+        Ok(dbt::Context {
+            variables: self.environment.variables().clone(),
+            vars: vars.map_err(|error| dbt::Error::Vars { reason: error.to_string() })?.unwrap_or_default(),
+            missing_is_empty: false,
+        })
+    }
+
+    /// The folder of `profiles.yml`, in dbt's own search order; `None` where dbt would find none either.
+    fn profiles_dir(&self) -> Result<Option<PathBuf>, dbt::Error> {
+        let named = match &self.profiles_dir {
+            Some(dir) => Some(dir.clone()),
+            None => self.environment.of_dbt("PROFILES_DIR")?.map(|(dir, _)| PathBuf::from(dir)),
+        };
+        let has_file = |dir: &PathBuf| dir.join("profiles.yml").is_file();
+        if let Some(dir) = named {
+            let found = has_file(&dir);
+            return if found { Ok(Some(dir)) } else { Err(dbt::Error::NoProfiles { dir }) };
+        }
+        let home = self.environment.get("HOME").map(|home| Path::new(home).join(".dbt"));
+        let found = [Some(PathBuf::from(".")), home].into_iter().flatten().find(has_file);
+        if found.is_none() && has_file(&self.dir) {
+            return Err(dbt::Error::NotRead { dir: self.dir.clone() });
+        }
+        Ok(found)
+    }
+}

