@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fills the blocks of README.md and docs/reference.md that come from the program and the macros.
+# Fills the blocks of README.md and docs/ that come from the program and the macros.
 #   scripts/docs.sh           writes them
 #   scripts/docs.sh --check   writes nothing; the exit code is 1 when one of them would change
 # The pictures are made on an ephemeral server with the emulator. Ports, times and minor versions are replaced by
@@ -71,7 +71,8 @@ pgtrickle-ci ephemeral --engine emulator -- scripts/docs.sh --pictures >&2
 import ast, difflib, pathlib, re, subprocess, sys, tempfile
 
 out, check = pathlib.Path(sys.argv[1]), "--check" in sys.argv[2:]
-README, REFERENCE = pathlib.Path("README.md"), pathlib.Path("docs/reference.md")
+DOCS = pathlib.Path("docs")
+REFERENCE = DOCS / "reference.md"
 
 CHANGES = {"alter": "altered in place", "recreate": "dropped and created", "nothing": "counts at creation only"}
 
@@ -161,11 +162,9 @@ def filled(page, blocks):
 
 check_example(REFERENCE.read_text())
 pages = {
-    README: {
-        "plan": lambda: fenced("text", "$ pgtrickle-ci plan\n" + (out / "plan.txt").read_text()),
-        "comment": comment,
-        "settings": settings,
-    },
+    pathlib.Path("README.md"): {"plan": lambda: fenced("text", "$ pgtrickle-ci plan\n" + (out / "plan.txt").read_text())},
+    DOCS / "action.md": {"comment": comment},
+    DOCS / "settings.md": {"settings": settings},
     REFERENCE: {"commands": commands},
 }
 outdated = False

@@ -1,4 +1,4 @@
-// The comment that README.md shows, as a page that looks like GitHub's: node scripts/picture.mjs MODULES OUT.html
+// The comment that docs/action.md shows, as a page that looks like GitHub's: node scripts/picture.mjs MODULES OUT.html
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
@@ -7,7 +7,7 @@ const [modules, out] = process.argv.slice(2);
 const require = createRequire(`${modules}/`);
 const { marked } = await import(pathToFileURL(require.resolve("marked")));
 
-const block = /<!-- output:comment -->\n([\s\S]*?)<!-- \/output:comment -->/.exec(readFileSync("README.md", "utf8"));
+const block = /<!-- output:comment -->\n([\s\S]*?)<!-- \/output:comment -->/.exec(readFileSync("docs/action.md", "utf8"));
 const markdown = block[1].replace(/^> ?/gm, "");
 let html = marked.parse(markdown, { gfm: true });
 html = html.replace(/<pre><code class="language-mermaid">([\s\S]*?)<\/code><\/pre>/g, '<pre class="mermaid">$1</pre>');

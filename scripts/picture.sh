@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes docs/comment.png: the comment that README.md shows, as a browser shows it. It needs npm, Chromium and a font with emoji.
+# Makes docs/comment.png: the comment that docs/action.md shows, as a browser shows it. It needs npm, Chromium and a font with emoji.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

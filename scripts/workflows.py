@@ -1,4 +1,4 @@
-"""Writes the workflows of docs/workflows.md and README.md into a folder, so that they are linted as what they are."""
+"""Writes the workflows of docs/workflows.md and docs/action.md into a folder, so that they are linted as what they are."""
 
 import pathlib, re, shutil, sys
 
@@ -6,7 +6,7 @@ folder = pathlib.Path(sys.argv[1])
 shutil.rmtree(folder, ignore_errors=True)
 folder.mkdir(parents=True)
 count = 0
-for page in ["docs/workflows.md", "README.md"]:
+for page in ["docs/workflows.md", "docs/action.md"]:
     for block in re.findall(r"^```yaml\n(.*?)^```$", pathlib.Path(page).read_text(), re.S | re.M):
         if re.search(r"^jobs:$", block, re.M):
             count += 1

@@ -1,6 +1,6 @@
 {#
   Every setting of a stream table, in one place: what it may be, where the catalog keeps it, how it is changed and what
-  it is for. README's table is made of it.
+  it is for. docs/settings.md's table is made of it.
 
     type        text | boolean | integer | number
     values      the words that are allowed; any when absent
