@@ -55,9 +55,9 @@ impl Base {
         }
         let checkout = revision.check_out().await.map_err(dbt::Error::from)?;
         checkout.borrow_packages(args.project.dir())?;
-        let path = config.environment.path();
+        let shell = config.environment.shell()?;
         let dbt =
-            Dbt::new(&path, checkout.project_dir(), target.clone(), args.project.vars.clone(), config.ui)?;
+            Dbt::new(shell, checkout.project_dir(), target.clone(), args.project.vars.clone(), config.ui)?;
         dbt.install_packages(&ProjectFile::read(checkout.project_dir())?).await?;
         dbt.parse().await?;
         Ok(Self { name, project: Some((dbt, checkout)) })
@@ -191,6 +191,7 @@ impl<'a> Rehearsing<'a> {
             Err(pg::Error::Server { message, .. }) => {
                 let sentence = format!("the rows cannot be compared: {}", message.message);
                 let outcome = Outcome::new(Stage::Rehearsal, &self.base, Verdict::Errored, sentence);
+                let outcome = outcome.quoting(&message.message, Some(&message.code));
                 report.outcomes.push(outcome.with_rows(message.details()));
             }
             Err(lost) => return Err(lost.into()),

@@ -46,8 +46,8 @@ pub(super) async fn gate(config: &Config, args: &RunArgs, report: &mut Report) -
     laps.end("server", report);
     let place = Place { client: &client, own: server.own() };
     let target = Target { endpoint: server.endpoint().clone(), ..target };
-    let path = config.environment.path();
-    let dbt = Dbt::new(&path, args.project.dir(), target.clone(), args.project.vars.clone(), config.ui)?;
+    let shell = config.environment.shell()?;
+    let dbt = Dbt::new(shell, args.project.dir(), target.clone(), args.project.vars.clone(), config.ui)?;
     let mut gate = Gate { config, args, place, dbt, target: &target, selected: None };
 
     gate.dbt.install_packages(&file).await?;
@@ -286,7 +286,8 @@ async fn carry_out_drops(client: &Client, drops: &[Relation]) -> Vec<Outcome> {
         let dropped = client.drop_stream_table(relation).await;
         outcomes.push(match dropped {
             Ok(()) => Outcome::new(Stage::Deploy, relation, Verdict::Passed, "DROP"),
-            Err(error) => Outcome::new(Stage::Deploy, relation, Verdict::Errored, error.to_string()),
+            Err(error) => Outcome::new(Stage::Deploy, relation, Verdict::Errored, error.to_string())
+                .quoting(&error.to_string(), None),
         });
     }
     outcomes

@@ -9,6 +9,7 @@ pub mod schedule;
 pub mod secret;
 pub mod settings;
 pub mod stream_table;
+pub mod values;
 
 pub use age_limits::AgeLimits;
 pub use manifest_source::{ManifestSource, ProjectSource};
