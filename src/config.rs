@@ -138,6 +138,16 @@ pub struct Workflow {
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
+    of_dbt: OnceLock<OfDbt>,
+}
+
+/// What dbt sees of the environment.
+#[derive(Clone, Debug)]
+struct OfDbt {
+    /// The variables of its `.env`, which the shell does not set.
+    dotenv: BTreeMap<String, String>,
+    /// All of them.
+    variables: BTreeMap<String, String>,
 }
 
 impl Environment {
@@ -147,7 +157,19 @@ impl Environment {
         let text = |name: std::ffi::OsString, value: std::ffi::OsString| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
-        Self { variables: std::env::vars_os().filter_map(|(name, value)| text(name, value)).collect() }
+        let variables = std::env::vars_os().filter_map(|(name, value)| text(name, value)).collect();
+        Self { variables, of_dbt: OnceLock::new() }
+    }
+
+    /// The environment with dbt's `.env`, which is read when something of dbt is asked for and not before.
+    fn seen_by_dbt(&self) -> Result<&OfDbt, dbt::Error> {
+        if let Some(seen) = self.of_dbt.get() {
+            return Ok(seen);
+        }
+        let here = std::env::current_dir().unwrap_or_default();
+        let dotenv = dbt::dotenv(dbt::program(&self.path()).as_deref(), &here, &self.variables)?;
+        let variables = self.variables.clone().into_iter().chain(dotenv.clone()).collect();
+        Ok(self.of_dbt.get_or_init(|| OfDbt { dotenv, variables }))
     }
 
     /// A variable that is set and not empty.
@@ -163,7 +185,9 @@ impl Environment {
         else {
             return Ok(None);
         };
-        match (self.get(engine), self.get(plain)) {
+        let variables = self.variables_of_dbt()?;
+        let get = |name: &str| variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
+        match (get(engine), get(plain)) {
             (Some(one), Some(other)) if one != other => {
                 Err(dbt::Error::Contradiction { one: engine, other: plain })
             }
@@ -172,9 +196,14 @@ impl Environment {
         }
     }
 
-    /// All variables, for dbt's `env_var`.
-    pub fn variables(&self) -> &BTreeMap<String, String> {
-        &self.variables
+    /// All variables, for dbt's `env_var`: those of its `.env` as well.
+    pub fn variables_of_dbt(&self) -> Result<&BTreeMap<String, String>, dbt::Error> {
+        self.seen_by_dbt().map(|seen| &seen.variables)
+    }
+
+    /// What it takes to start dbt.
+    pub fn shell(&self) -> Result<dbt::Shell, dbt::Error> {
+        Ok(dbt::Shell { path: self.path(), dotenv: self.seen_by_dbt()?.dotenv.clone() })
     }
 
     /// The folders in which programs are looked for.
@@ -190,10 +219,9 @@ pub fn default_project_dir() -> &'static Path {
     FOUND.get_or_init(find_project_dir)
 }
 
-#[expect(clippy::disallowed_methods, reason = "clap asks before the environment is read as a whole")]
 fn find_project_dir() -> PathBuf {
-    let named = ["DBT_ENGINE_PROJECT_DIR", "DBT_PROJECT_DIR"].into_iter().find_map(std::env::var_os);
-    if let Some(dir) = named.filter(|dir| !dir.is_empty()) {
+    // What is wrong with it is told when the configuration is resolved.
+    if let Ok(Some((dir, _))) = Environment::read().of_dbt("PROJECT_DIR") {
         return dir.into();
     }
     let here = std::env::current_dir().unwrap_or_default();
@@ -257,14 +285,14 @@ impl Config {
 
     /// A URL or a `key=value` string, completed by the environment as libpq does it.
     fn address(&self, text: &str, by: &str) -> Result<pg::Endpoint, pg::BadAddress> {
-        pg::Endpoint::resolve(pg::Conninfo::parse(text, by)?, self.environment.variables())
+        pg::Endpoint::resolve(pg::Conninfo::parse(text, by)?, &self.environment.variables)
     }
 
     /// The server that libpq's variables lead to, if one of them says where it is.
     fn libpq_server(&self) -> Result<Option<pg::Endpoint>, Error> {
         let says_where =
             ["PGHOST", "PGHOSTADDR", "PGSERVICE"].iter().any(|name| self.environment.get(name).is_some());
-        let resolve = || pg::Endpoint::resolve(pg::Conninfo::default(), self.environment.variables());
+        let resolve = || pg::Endpoint::resolve(pg::Conninfo::default(), &self.environment.variables);
         Ok(says_where.then(resolve).transpose()?)
     }
 
@@ -314,14 +342,23 @@ impl Config {
         &self,
         project: &cli::ProjectArgs,
     ) -> Result<Option<(String, &'static str)>, dbt::Error> {
-        self.chosen(project.target.as_ref(), "--target or PGTRICKLE_CI_TARGET", "TARGET")
+        let chosen = self.chosen(project.target.as_ref(), "--target or PGTRICKLE_CI_TARGET", "TARGET")?;
+        let dotenv = &self.environment.seen_by_dbt()?.dotenv;
+        Ok(chosen.map(|(name, by)| {
+            let by = match by {
+                "DBT_TARGET" if dotenv.contains_key(by) => "DBT_TARGET in .env",
+                "DBT_ENGINE_TARGET" if dotenv.contains_key(by) => "DBT_ENGINE_TARGET in .env",
+                by => by,
+            };
+            (name, by)
+        }))
     }
 
     /// What Jinja in dbt's files may ask for.
     fn jinja_context(&self) -> Result<dbt::Context, dbt::Error> {
         let vars = self.vars.as_deref().map(serde_yaml::from_str).transpose();
         Ok(dbt::Context {
-            variables: self.environment.variables().clone(),
+            variables: self.environment.variables_of_dbt()?.clone(),
             vars: vars.map_err(|error| dbt::Error::Vars { reason: error.to_string() })?.unwrap_or_default(),
             missing_is_empty: false,
         })

@@ -60,7 +60,7 @@ async fn made_of(
     inputs.variables.extend(variables);
     inputs.asks_for_any |= asks_for_any;
     let program = dbt::program(&config.environment.path()).ok_or(dbt::Error::NotInstalled)?;
-    let variables = config.environment.variables();
+    let variables = config.environment.variables_of_dbt()?;
     Ok(MadeOf::new(inputs, target, project.vars.as_deref(), &program, variables)?.at(&revision.commit))
 }
 
@@ -73,8 +73,8 @@ async fn compile(
     let checkout = revision.check_out().await.map_err(dbt::Error::from)?;
     let project = &args.models.project;
     checkout.borrow_packages(project.dir())?;
-    let path = config.environment.path();
-    let dbt = Dbt::new(&path, checkout.project_dir(), target, project.vars.clone(), config.ui)?;
+    let shell = config.environment.shell()?;
+    let dbt = Dbt::new(shell, checkout.project_dir(), target, project.vars.clone(), config.ui)?;
     dbt.install_packages(&ProjectFile::read(checkout.project_dir())?).await?;
     dbt.compile().await?;
     Ok(dbt)

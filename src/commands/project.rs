@@ -150,15 +150,14 @@ async fn compiled(
     file: &ProjectFile,
     target: Target,
 ) -> Result<Compiled, Error> {
-    let path = config.environment.path();
-    let program = dbt::program(&path).ok_or(dbt::Error::NotInstalled)?;
+    let program = dbt::program(&config.environment.path()).ok_or(dbt::Error::NotInstalled)?;
     let target_dir = config.target_dir(&models.project)?;
     let store = Store::below(&target_dir);
     let target_name = target.name.clone();
     let made_of = || -> Result<MadeOf, dbt::Error> {
         let inputs = Inputs::of(models.project.dir(), file, &target_dir, &store.index())?;
         let vars = models.project.vars.as_deref();
-        MadeOf::new(inputs, &target, vars, &program, config.environment.variables())
+        MadeOf::new(inputs, &target, vars, &program, config.environment.variables_of_dbt()?)
     };
     let stale = match store.find(&made_of()?) {
         Ok(kept) => {
@@ -174,7 +173,7 @@ async fn compiled(
     }
     config.ui.say(&format!("compiling the project for target {target_name}: {reason}"));
     let vars = models.project.vars.clone();
-    let dbt = Dbt::new(&path, models.project.dir(), target.clone(), vars, config.ui)?;
+    let dbt = Dbt::new(config.environment.shell()?, models.project.dir(), target.clone(), vars, config.ui)?;
     dbt.install_packages(file).await?;
     let made = compile_unchanged(&dbt, made_of).await?;
     let unstable = dbt.manifest()?.unstable_models()?;
