@@ -40,6 +40,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// The error without the values of rows that a server may quote.
+    #[must_use]
+    pub fn without_values(self) -> Self {
+        match self {
+            Self::Pg(error) => Self::Pg(error.without_values()),
+            Self::Sources(error) => Self::Sources(error.without_values()),
+            other => other,
+        }
+    }
+
     /// The next command to type.
     pub fn hint(&self) -> Option<String> {
         match self {

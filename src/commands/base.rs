@@ -61,15 +61,15 @@ async fn made_of(
     inputs.variables.extend(variables);
     inputs.asks_for_any |= asks_for_any;
     let program = dbt::program(&project.environment.path()).ok_or(dbt::Error::NotInstalled)?;
-    let variables = project.environment.variables();
+    let variables = project.environment.variables_of_dbt()?;
     Ok(MadeOf::new(inputs, target, project.vars.as_deref(), &program, variables)?.at(&revision.commit))
 }
 
 async fn compile(project: &ProjectOptions, revision: &Revision, target: Target) -> Result<Dbt, Error> {
     let checkout = revision.check_out().await.map_err(dbt::Error::from)?;
     checkout.borrow_packages(&project.dir)?;
-    let path = project.environment.path();
-    let dbt = Dbt::new(&path, checkout.project_dir(), target, project.vars.clone(), project.ui)?;
+    let shell = project.environment.shell()?;
+    let dbt = Dbt::new(shell, checkout.project_dir(), target, project.vars.clone(), project.ui)?;
     dbt.install_packages(&ProjectFile::read(checkout.project_dir())?).await?;
     dbt.compile().await?;
     Ok(dbt)

@@ -146,15 +146,14 @@ struct Compiled {
 /// The kept manifest for exactly this state of the project, or a new one.
 async fn compiled(models: &ModelsOptions, file: &ProjectFile, target: Target) -> Result<Compiled, Error> {
     let project = &models.project;
-    let path = project.environment.path();
-    let program = dbt::program(&path).ok_or(dbt::Error::NotInstalled)?;
+    let program = dbt::program(&project.environment.path()).ok_or(dbt::Error::NotInstalled)?;
     let target_dir = project.target_dir()?;
     let store = Store::below(&target_dir);
     let target_name = target.name.clone();
     let made_of = || -> Result<MadeOf, dbt::Error> {
         let inputs = Inputs::of(&project.dir, file, &target_dir, &store.index())?;
         let vars = project.vars.as_deref();
-        MadeOf::new(inputs, &target, vars, &program, project.environment.variables())
+        MadeOf::new(inputs, &target, vars, &program, project.environment.variables_of_dbt()?)
     };
     let stale = match store.find(&made_of()?) {
         Ok(kept) => {
@@ -169,7 +168,13 @@ async fn compiled(models: &ModelsOptions, file: &ProjectFile, target: Target) ->
         return Err(dbt::Error::NotCompiled { target: target_name, reason }.into());
     }
     project.ui.say(&format!("compiling the project for target {target_name}: {reason}"));
-    let dbt = Dbt::new(&path, &project.dir, target.clone(), project.vars.clone(), project.ui)?;
+    let dbt = Dbt::new(
+        project.environment.shell()?,
+        &project.dir,
+        target.clone(),
+        project.vars.clone(),
+        project.ui,
+    )?;
     dbt.install_packages(file).await?;
     let made = compile_unchanged(&dbt, made_of).await?;
     let unstable = dbt.manifest()?.unstable_models()?;

@@ -54,8 +54,8 @@ impl Base {
         let checkout = revision.check_out().await.map_err(dbt::Error::from)?;
         let project = &options.project;
         checkout.borrow_packages(&project.dir)?;
-        let path = project.environment.path();
-        let dbt = Dbt::new(&path, checkout.project_dir(), target.clone(), project.vars.clone(), options.ui)?;
+        let shell = project.environment.shell()?;
+        let dbt = Dbt::new(shell, checkout.project_dir(), target.clone(), project.vars.clone(), options.ui)?;
         dbt.install_packages(&ProjectFile::read(checkout.project_dir())?).await?;
         dbt.parse().await?;
         Ok(Self { name, project: Some((dbt, checkout)) })
@@ -185,6 +185,7 @@ impl<'a> Rehearsing<'a> {
             Err(pg::Error::Server { message, .. }) => {
                 let sentence = format!("the rows cannot be compared: {}", message.message);
                 let outcome = Outcome::new(Stage::Rehearsal, &self.base, Verdict::Errored, sentence);
+                let outcome = outcome.quoting(&message.message, Some(&message.code));
                 report.outcomes.push(outcome.with_rows(message.details()));
             }
             Err(lost) => return Err(lost.into()),

@@ -43,6 +43,10 @@ pub(super) async fn reported(
         signal = signals.next() => Ending::Stopped(signals::number(signal)),
     };
     report.elapsed = started.elapsed();
+    let ending = match ending {
+        Ending::Done(Err(error)) if report.hides_rows => Ending::Done(Err(error.without_values())),
+        ending => ending,
+    };
     if let Ending::Done(Err(error)) = &ending {
         let outcome = Outcome::new(Stage::Setup, command, Verdict::Errored, error.to_string());
         report.outcomes.push(outcome.with_details(error.hint().map(|hint| format!("hint: {hint}"))));

@@ -46,8 +46,8 @@ pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exi
     laps.end("server", report);
     let place = Place { client: &client, own: server.own() };
     let target = Target { endpoint: server.endpoint().clone(), ..target };
-    let path = project.environment.path();
-    let dbt = Dbt::new(&path, &project.dir, target.clone(), project.vars.clone(), options.ui)?;
+    let shell = project.environment.shell()?;
+    let dbt = Dbt::new(shell, &project.dir, target.clone(), project.vars.clone(), options.ui)?;
     let mut gate = Gate { options, place, dbt, target: &target, selected: None };
 
     gate.dbt.install_packages(&file).await?;
@@ -294,7 +294,8 @@ async fn carry_out_drops(client: &Client, drops: &[Relation]) -> Vec<Outcome> {
         let dropped = client.drop_stream_table(relation).await;
         outcomes.push(match dropped {
             Ok(()) => Outcome::new(Stage::Deploy, relation, Verdict::Passed, "DROP"),
-            Err(error) => Outcome::new(Stage::Deploy, relation, Verdict::Errored, error.to_string()),
+            Err(error) => Outcome::new(Stage::Deploy, relation, Verdict::Errored, error.to_string())
+                .quoting(&error.to_string(), None),
         });
     }
     outcomes

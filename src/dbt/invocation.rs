@@ -1,6 +1,7 @@
 //! Running dbt against a server of our choice, without touching the user's files.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
@@ -13,7 +14,9 @@ use tokio::{
 };
 
 use super::{
-    DefaultSelector, Error, ManifestFile, ProjectFile, RunResults, Target, profile::PASSWORD_VARIABLE,
+    DefaultSelector, Error, ManifestFile, ProjectFile, RunResults, Shell, Target,
+    dotenv::{DISABLED, Dotenv},
+    profile::PASSWORD_VARIABLE,
 };
 use crate::{
     output::{self, Ui},
@@ -26,6 +29,8 @@ pub struct Dbt {
     project_dir: PathBuf,
     target: Target,
     vars: Option<String>,
+    /// The variables of its `.env`.
+    dotenv: BTreeMap<String, String>,
     /// The nodes that are made and tested; all of them where nobody chose.
     selected: Option<Vec<String>>,
     /// Holds the generated profiles.yml, dbt's target folder and its logs.
@@ -45,17 +50,20 @@ pub struct Invocation {
 impl Dbt {
     /// Finds dbt on the path and writes its profile.
     pub fn new(
-        path: &[PathBuf],
+        shell: Shell,
         project_dir: &Path,
         target: Target,
         vars: Option<String>,
         ui: Ui,
     ) -> Result<Self, Error> {
-        let program = program(path).ok_or(Error::NotInstalled)?;
+        let absolute = |path: &Path| std::path::absolute(path).map_err(|source| Error::Start { source });
+        let program = absolute(&program(&shell.path).ok_or(Error::NotInstalled)?)?;
+        let project_dir = absolute(project_dir)?;
         let scratch = tempfile::Builder::new().prefix("pgtrickle-ci-dbt-").tempdir();
         let scratch = scratch.map_err(|source| Error::Start { source })?;
         target.write(scratch.path())?;
-        Ok(Self { program, project_dir: project_dir.to_owned(), target, vars, selected: None, scratch, ui })
+        let dotenv = shell.dotenv;
+        Ok(Self { program, project_dir, target, vars, dotenv, selected: None, scratch, ui })
     }
 
     /// From now on makes and tests these nodes alone, each named by a selector.
@@ -221,6 +229,7 @@ impl Dbt {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
+        self.read_dotenv_for(&mut process);
         self.target.endpoint.rule_out_others(process.as_std_mut());
         for (_, name) in names_of(&LEFT_OUT) {
             process.env_remove(name);
@@ -250,6 +259,19 @@ impl Dbt {
             process.args(["--vars", vars]);
         }
         process
+    }
+
+    /// dbt gets the variables of its `.env` from us and does not read it: else it would set again what must not reach it.
+    fn read_dotenv_for(&self, process: &mut Command) {
+        process.env(DISABLED, "true");
+        if self.dotenv.is_empty() {
+            return;
+        }
+        process.envs(&self.dotenv);
+        // dbt 2 has no switch, and reads the file of the folder that it is started in.
+        if Dotenv::of(&self.program) == Dotenv::Here {
+            process.current_dir(self.scratch.path());
+        }
     }
 }
 
@@ -341,6 +363,9 @@ mod tests {
             project_dir: ".".into(),
             target,
             vars: None,
+            dotenv: [("PGSERVICE", "nowhere"), ("DBT_DEFER", "true"), ("SHOP", "7")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
             selected: None,
             scratch,
             ui: Ui { quiet: true, verbose: false, full: false, color: false, width: 80, runner: false },
@@ -365,6 +390,7 @@ mod tests {
         for name in ["PGHOST", "DBT_TARGET", "DBT_WARN_ERROR", "PGTZ"] {
             assert!(!set.contains_key(name), "{name} is the project's own matter");
         }
+        assert_eq!((set["SHOP"], set["PYTHON_DOTENV_DISABLED"]), (Some("7"), Some("true")));
         for name in ["DBT_WRITE_JSON", "DBT_ENGINE_WRITE_JSON"] {
             assert_eq!(set[name], Some("true"));
         }

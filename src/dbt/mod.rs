@@ -1,5 +1,6 @@
 //! dbt: its project file, its profiles, running it, and reading what it leaves behind.
 
+mod dotenv;
 mod inputs;
 mod invocation;
 mod jinja;
@@ -15,6 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use dotenv::{Shell, variables as dotenv};
 pub use inputs::Inputs;
 pub use invocation::{Dbt, Invocation, packages_of, program};
 pub use jinja::Context;

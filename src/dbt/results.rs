@@ -44,7 +44,10 @@ impl RunResults {
 impl NodeResult {
     fn outcome(&self, stage: Stage, subject: impl Into<Subject>, verdict: Verdict) -> Outcome {
         let (message, details) = words(self.message.as_deref().unwrap_or(&self.status));
-        Outcome::new(stage, subject, verdict, message)
+        let outcome = Outcome::new(stage, subject, verdict, &*message);
+        let is_trouble = matches!(verdict, Verdict::Failed | Verdict::Errored | Verdict::Warned);
+        let outcome = if is_trouble { outcome.quoting(&message, None) } else { outcome };
+        outcome
             .with_rows(details)
             .taking(Duration::try_from_secs_f64(self.execution_time).unwrap_or_default())
     }

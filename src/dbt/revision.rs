@@ -78,7 +78,8 @@ impl GitError {
             }
             Self::NoRepository { .. } => "name a manifest instead: `--baseline FILE`".into(),
             Self::Unknown { name, is_shallow } => {
-                let branch = name.strip_prefix("origin/").unwrap_or(name);
+                let branch =
+                    name.strip_prefix("origin/").or(name.strip_prefix("refs/heads/")).unwrap_or(name);
                 if branch.is_empty() {
                     return Some(
                         "it names no branch: GITHUB_BASE_REF is empty but on pull requests; leave `--base-ref` out there"

@@ -6,6 +6,7 @@ use octocrab::Octocrab;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value as Json, json};
 use tokio::time::Instant;
+use url::Url;
 
 use super::{Error, Event, Repository, Subject};
 use crate::model::Secret;
@@ -40,12 +41,17 @@ impl Default for Patience {
 /// How often something is tried.
 const TRIES: u32 = 5;
 
+/// How often one request is sent on to another address.
+const REDIRECTS: usize = 3;
+
 /// How long GitHub wants to be left alone by who asks too often, where it does not say.
 const UNTOLD: Duration = Duration::from_mins(1);
 
 /// A repository on GitHub, with what a token may do there.
 pub struct Client {
     octocrab: Octocrab,
+    /// The address of the API: the token is for no other host.
+    api: Url,
     /// What REST has before its paths where GitHub is somebody's own; GraphQL stands beside it.
     rest: &'static str,
     repository: Repository,
@@ -92,6 +98,7 @@ impl Client {
     pub fn new(api: &str, token: &Secret, repository: Repository, patience: Patience) -> Result<Self, Error> {
         let wrong = |_| Error::Address(api.to_owned());
         let api = api.trim_end_matches('/');
+        let address = Url::parse(api).map_err(|_| Error::Address(api.to_owned()))?;
         let (base, rest) = api.strip_suffix("/v3").map_or((api, ""), |base| (base, "/v3"));
         let octocrab = Octocrab::builder()
             .base_uri(base)
@@ -100,7 +107,7 @@ impl Client {
             .set_connect_timeout(Some(patience.answer))
             .build()
             .map_err(wrong)?;
-        Ok(Self { octocrab, rest, repository, patience })
+        Ok(Self { octocrab, api: address, rest, repository, patience })
     }
 
     /// The pull request that the event is about, if there is one.
@@ -204,6 +211,7 @@ impl Client {
         format!("{}/repos/{}/{}/{below}", self.rest, self.repository.owner, self.repository.name)
     }
 
+    /// Sends a request, and again where GitHub says that the repository has moved to: it wants the same request there.
     async fn send<T: DeserializeOwned>(
         &self,
         doing: &'static str,
@@ -211,7 +219,35 @@ impl Client {
         route: &str,
         body: Option<&Json>,
     ) -> Result<T, Error> {
-        let busy = |reason: String, wait| Error::Busy { doing, reason, wait };
+        let mut answer = self.exchange(doing, method, route, body).await?;
+        for _ in 0..REDIRECTS {
+            let Some(route) = self.redirection(&answer) else { break };
+            answer = self.exchange(doing, method, &route, body).await?;
+        }
+        answer.read(doing)
+    }
+
+    /// Where an answer sends the request, if that is on the same host: the token is for no other one.
+    fn redirection(&self, answer: &Answer) -> Option<String> {
+        if !matches!(answer.status, 301 | 302 | 307 | 308) {
+            return None;
+        }
+        let location = self.api.join(answer.location.as_deref()?).ok()?;
+        if location.origin() != self.api.origin() {
+            return None;
+        }
+        let query = location.query().map(|query| format!("?{query}")).unwrap_or_default();
+        Some(format!("{}{query}", location.path()))
+    }
+
+    async fn exchange(
+        &self,
+        doing: &'static str,
+        method: Method,
+        route: &str,
+        body: Option<&Json>,
+    ) -> Result<Answer, Error> {
+        let busy = |reason: String| Error::Busy { doing, reason, wait: None };
         let exchange = async {
             let response = match method {
                 Method::Get => self.octocrab._get(route).await,
@@ -219,26 +255,50 @@ impl Client {
                 Method::Patch => self.octocrab._patch(route, body).await,
                 Method::Delete => self.octocrab._delete(route, body).await,
             }?;
-            let header = |name: &str| response.headers().get(name)?.to_str().ok()?.parse().ok();
-            let (status, wait) = (response.status().as_u16(), wait_asked(header));
-            Ok::<_, octocrab::Error>((status, wait, self.octocrab.body_to_string(response).await?))
+            let header = |name: &str| response.headers().get(name)?.to_str().ok().map(ToOwned::to_owned);
+            Ok::<_, octocrab::Error>(Answer {
+                status: response.status().as_u16(),
+                wait: wait_asked(|name| header(name)?.parse().ok()),
+                location: header("location"),
+                text: self.octocrab.body_to_string(response).await?,
+            })
         };
-        let (status, wait, text) = match tokio::time::timeout(self.patience.answer, exchange).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Err(busy(innermost(&error), None)),
-            Err(_) => return Err(busy("no answer in time".into(), None)),
-        };
+        match tokio::time::timeout(self.patience.answer, exchange).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(busy(innermost(&error))),
+            Err(_) => Err(busy("no answer in time".into())),
+        }
+    }
+}
+
+/// What came back, of which only the beginning is known to be HTTP.
+struct Answer {
+    status: u16,
+    /// How long GitHub wants to be left alone.
+    wait: Option<Duration>,
+    /// Where the request should go instead.
+    location: Option<String>,
+    text: String,
+}
+
+impl Answer {
+    fn read<T: DeserializeOwned>(self, doing: &'static str) -> Result<T, Error> {
+        let Self { status, wait, location, text } = self;
         if (200..300).contains(&status) {
             let text = if text.is_empty() { "null" } else { &text };
             return serde_json::from_str(text).map_err(|source| Error::Answer { doing, source });
         }
+        let busy = |reason: String, wait| Error::Busy { doing, reason, wait };
         let message = message(&text);
         // A limit on requests, and not one of rights, says so, or when it ends.
         let is_limit = wait.is_some() || message.to_ascii_lowercase().contains("rate limit");
-        match status {
-            429 => Err(busy(format!("{status} {message}"), wait.or(Some(UNTOLD)))),
-            403 if is_limit => Err(busy(format!("{status} {message}"), wait.or(Some(UNTOLD)))),
-            500.. => Err(busy(format!("{status} {message}"), wait)),
+        match (status, location) {
+            (429, _) => Err(busy(format!("{status} {message}"), wait.or(Some(UNTOLD)))),
+            (403, _) if is_limit => Err(busy(format!("{status} {message}"), wait.or(Some(UNTOLD)))),
+            (500.., _) => Err(busy(format!("{status} {message}"), wait)),
+            (300..=399, Some(location)) => {
+                Err(Error::Refused { doing, status, message: format!("{message}, to {location}") })
+            }
             _ => Err(Error::Refused { doing, status, message }),
         }
     }

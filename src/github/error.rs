@@ -72,8 +72,7 @@ if the token may not write, give the job this:
       pull-requests: write # for the comment of a pull request
       issues: write # for the issue of a scheduled run
 
-The token of a pull request from a fork only reads, whatever is written there: post its report from a workflow_run.
-A conversation that is locked takes no comments of it, either: unlock it";
+The token of a pull request from a fork only reads, whatever is written there: post its report from a workflow_run";
 
 impl Error {
     /// The next thing to do.
@@ -86,8 +85,11 @@ impl Error {
             Self::Key(_) => "name it as `--comment-key staging`".into(),
             Self::Address(_) => "a runner sets GITHUB_API_URL to it, as `https://api.github.com`".into(),
             Self::Refused { status: 401, .. } => "give a token that is valid in GITHUB_TOKEN".into(),
-            Self::Refused { status: 301 | 307 | 308, .. } => {
-                "the repository was renamed or moved: start the workflow again, which then knows its new name".into()
+            Self::Refused { status: 300..=399, .. } => {
+                "the repository was renamed or moved: start the workflow again, which then knows its new name; the token is sent to no other host".into()
+            }
+            Self::Refused { status: 403, message, .. } if message.to_ascii_lowercase().contains("locked") => {
+                "the conversation is locked: unlock it, or use a token with write access to the repository".into()
             }
             Self::Refused { status: 403 | 404, .. } => PERMISSIONS.into(),
             Self::Overwritten => "tell the comments of the jobs apart with `--comment-key`".into(),

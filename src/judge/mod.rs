@@ -74,6 +74,7 @@ pub struct Unanswered {
 impl Unanswered {
     fn outcome(&self, stage: Stage) -> Outcome {
         Outcome::new(stage, stage.name(), Verdict::Errored, &self.why)
+            .quoting(&self.why, None)
             .with_details(self.hint.as_ref().map(|hint| format!("hint: {hint}")))
     }
 }

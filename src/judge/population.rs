@@ -3,6 +3,9 @@
 use super::{Catalog, engine_message};
 use crate::model::{Health, Outcome, Relation, Stage, StreamTable, Verdict};
 
+/// What stands before the engine's words.
+const IN_ERROR: &str = "is in status ERROR: ";
+
 /// Where a table stands on its way to its first contents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -23,7 +26,7 @@ pub fn progress(health: Option<&Health>) -> Progress {
     };
     match health.status.as_str() {
         "ERROR" => Progress::Failed(format!(
-            "is in status ERROR: {}",
+            "{IN_ERROR}{}",
             engine_message(health.last_error_message.as_deref().unwrap_or_default())
         )),
         "SUSPENDED" if !health.is_populated => Progress::Failed("is suspended and was never filled".into()),
@@ -46,7 +49,8 @@ pub fn outcome(relation: &Relation, progress: &Progress) -> Outcome {
             vec![format!("fill it: select pgtrickle.refresh_stream_table('{relation}')")],
         ),
     };
-    Outcome::new(Stage::Population, relation, verdict, message).with_details(details)
+    let said = message.strip_prefix(IN_ERROR).unwrap_or_default().to_owned();
+    Outcome::new(Stage::Population, relation, verdict, message).quoting(&said, None).with_details(details)
 }
 
 /// Judges one table by whether it was ever filled. How it fares since is its status.

@@ -7,7 +7,10 @@ use crate::model::{Deployed, Outcome, Setting, Stage, StreamTable, Value, Verdic
 /// Judges one table that is there. `now` is the server's clock.
 pub fn judge(table: &StreamTable, deployed: &Deployed, facts: Option<&Facts>, now: Option<f64>) -> Outcome {
     let (verdict, message, next) = Seen { table, deployed, facts, now }.standing();
-    Outcome::new(Stage::Status, &table.relation, verdict, message)
+    let said = [&deployed.health.last_error_message, &deployed.health.blow_reason];
+    let said = said.into_iter().flatten().map(|raw| engine_message(raw));
+    let outcome = Outcome::new(Stage::Status, &table.relation, verdict, message);
+    said.fold(outcome, |outcome, said| outcome.quoting(&said, None))
         .with_details(next)
         .about(table.origin.as_ref())
 }

@@ -9,6 +9,7 @@ pub mod schedule;
 pub mod secret;
 pub mod settings;
 pub mod stream_table;
+pub mod values;
 
 pub use crate::sql::Relation;
 pub use age_limits::AgeLimits;

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
-use super::{Origin, Relation};
+use super::{Origin, Relation, values::without_values};
 
 /// A part of the gate, in the order in which they run. It is a suite in the JUnit file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -196,6 +196,8 @@ pub struct Outcome {
     pub details: Vec<String>,
     /// Lines that may hold values of rows. They come before the details, or are left out: see [`Outcome::hide_rows`].
     pub rows: Vec<String>,
+    /// Parts of the message that a server or dbt said, with what to say where rows are hidden.
+    pub quotes: Vec<(String, String)>,
     /// SQL that shows it on an empty database, where that is not too long to be told.
     pub script: Option<String>,
     /// How long it took, where that was measured.
@@ -219,6 +221,7 @@ impl Outcome {
             message: message.into(),
             details: Vec::new(),
             rows: Vec::new(),
+            quotes: Vec::new(),
             script: None,
             elapsed: None,
             origin: None,
@@ -246,11 +249,31 @@ impl Outcome {
         self
     }
 
-    /// Leaves out what may hold values of rows, and says so.
-    pub fn hide_rows(&mut self) {
-        let hides = !self.rows.is_empty() || self.script.is_some();
+    /// The same outcome, whose message has what a server or dbt said: that may quote values of rows. `code` is the SQLSTATE,
+    /// where it is known.
+    #[must_use]
+    pub fn quoting(mut self, said: &str, code: Option<&str>) -> Self {
+        let without = without_values(said, code);
+        if without != said && !said.is_empty() {
+            self.quotes.push((said.to_owned(), without));
+        }
+        self
+    }
+
+    /// Leaves out what may hold values of rows, and says so. The quotes are those of the whole report: one outcome may
+    /// repeat another's message.
+    pub fn hide_rows(&mut self, quotes: &[(String, String)]) {
+        let mut hides = !self.rows.is_empty() || self.script.is_some();
         self.rows.clear();
         self.script = None;
+        for text in std::iter::once(&mut self.message).chain(&mut self.details) {
+            for (said, without) in quotes.iter().filter(|(said, _)| !said.is_empty()) {
+                if text.contains(said.as_str()) {
+                    *text = text.replace(said.as_str(), without);
+                    hides = true;
+                }
+            }
+        }
         if hides {
             self.details.push(ROWS_ARE_HIDDEN.to_owned());
         }

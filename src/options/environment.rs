@@ -12,6 +12,16 @@ use crate::dbt;
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
+    of_dbt: OnceLock<OfDbt>,
+}
+
+/// The environment that dbt sees.
+#[derive(Clone, Debug)]
+struct OfDbt {
+    /// The variables of its `.env` that the shell does not set.
+    dotenv: BTreeMap<String, String>,
+    /// All variables.
+    variables: BTreeMap<String, String>,
 }
 
 impl Environment {
@@ -21,7 +31,24 @@ impl Environment {
         let text = |name: std::ffi::OsString, value: std::ffi::OsString| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
-        Self { variables: std::env::vars_os().filter_map(|(name, value)| text(name, value)).collect() }
+        let variables = std::env::vars_os().filter_map(|(name, value)| text(name, value)).collect();
+        Self { variables, of_dbt: OnceLock::new() }
+    }
+
+    /// The environment with dbt's `.env`, read on the first question about dbt.
+    fn seen_by_dbt(&self) -> Result<&OfDbt, dbt::Error> {
+        if let Some(seen) = self.of_dbt.get() {
+            return Ok(seen);
+        }
+        let here = std::env::current_dir().unwrap_or_default();
+        let dotenv = dbt::dotenv(dbt::program(&self.path()).as_deref(), &here, &self.variables)?;
+        let variables = self.variables.clone().into_iter().chain(dotenv.clone()).collect();
+        Ok(self.of_dbt.get_or_init(|| OfDbt { dotenv, variables }))
+    }
+
+    /// Whether a variable comes from dbt's `.env`.
+    pub fn is_in_dotenv(&self, name: &str) -> Result<bool, dbt::Error> {
+        Ok(self.seen_by_dbt()?.dotenv.contains_key(name))
     }
 
     /// A variable that is set and not empty.
@@ -37,7 +64,9 @@ impl Environment {
         else {
             return Ok(None);
         };
-        match (self.get(engine), self.get(plain)) {
+        let variables = self.variables_of_dbt()?;
+        let get = |name: &str| variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
+        match (get(engine), get(plain)) {
             (Some(one), Some(other)) if one != other => {
                 Err(dbt::Error::Contradiction { one: engine, other: plain })
             }
@@ -46,9 +75,19 @@ impl Environment {
         }
     }
 
-    /// All variables, for dbt's `env_var`.
+    /// The variables of this process.
     pub fn variables(&self) -> &BTreeMap<String, String> {
         &self.variables
+    }
+
+    /// The variables for dbt's `env_var`, those of its `.env` included.
+    pub fn variables_of_dbt(&self) -> Result<&BTreeMap<String, String>, dbt::Error> {
+        self.seen_by_dbt().map(|seen| &seen.variables)
+    }
+
+    /// What it takes to start dbt.
+    pub fn shell(&self) -> Result<dbt::Shell, dbt::Error> {
+        Ok(dbt::Shell { path: self.path(), dotenv: self.seen_by_dbt()?.dotenv.clone() })
     }
 
     /// The folders in which programs are looked for.
@@ -64,10 +103,9 @@ pub(super) fn default_project_dir() -> &'static Path {
     FOUND.get_or_init(find_project_dir)
 }
 
-#[expect(clippy::disallowed_methods, reason = "clap asks before the environment is read as a whole")]
 fn find_project_dir() -> PathBuf {
-    let named = ["DBT_ENGINE_PROJECT_DIR", "DBT_PROJECT_DIR"].into_iter().find_map(std::env::var_os);
-    if let Some(dir) = named.filter(|dir| !dir.is_empty()) {
+    // The resolver reports what is wrong with it.
+    if let Ok(Some((dir, _))) = Environment::read().of_dbt("PROJECT_DIR") {
         return dir.into();
     }
     let here = std::env::current_dir().unwrap_or_default();

@@ -74,7 +74,14 @@ impl ProjectOptions {
 
     /// The name of the target and its origin; `None` where the profile's default counts.
     pub fn target_name(&self) -> Result<Option<(String, &'static str)>, dbt::Error> {
-        self.chosen(self.target.as_ref(), "--target or PGTRICKLE_CI_TARGET", "TARGET")
+        let chosen = self.chosen(self.target.as_ref(), "--target or PGTRICKLE_CI_TARGET", "TARGET")?;
+        let Some((name, by)) = chosen else { return Ok(None) };
+        let by = match by {
+            "DBT_TARGET" if self.environment.is_in_dotenv(by)? => "DBT_TARGET in .env",
+            "DBT_ENGINE_TARGET" if self.environment.is_in_dotenv(by)? => "DBT_ENGINE_TARGET in .env",
+            by => by,
+        };
+        Ok(Some((name, by)))
     }
 
     /// What was typed, or else the value of dbt's variable; and which of the two it was.
@@ -94,7 +101,7 @@ impl ProjectOptions {
     fn jinja_context(&self) -> Result<dbt::Context, dbt::Error> {
         let vars = self.vars.as_deref().map(serde_yaml::from_str).transpose();
         Ok(dbt::Context {
-            variables: self.environment.variables().clone(),
+            variables: self.environment.variables_of_dbt()?.clone(),
             vars: vars.map_err(|error| dbt::Error::Vars { reason: error.to_string() })?.unwrap_or_default(),
             missing_is_empty: false,
         })

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, error::Error as _, fmt};
 
 use super::Endpoint;
+use crate::model::values::without_values;
 
 /// Why a server could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -125,6 +126,15 @@ impl ServerMessage {
     }
 }
 
+impl ServerMessage {
+    /// The message without the values of rows that it may quote.
+    #[must_use]
+    pub fn without_values(&self) -> Self {
+        let message = without_values(&self.message, Some(&self.code));
+        Self { message, detail: None, hint: None, code: self.code.clone() }
+    }
+}
+
 impl fmt::Display for ServerMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
@@ -142,6 +152,15 @@ impl Error {
         match server_message(source) {
             Some(message) => Self::Server { doing, message },
             None => Self::Lost { doing, reason: reason(source) },
+        }
+    }
+
+    /// The error without the values of rows that a server may quote.
+    #[must_use]
+    pub fn without_values(self) -> Self {
+        match self {
+            Self::Server { doing, message } => Self::Server { doing, message: message.without_values() },
+            other => other,
         }
     }
 

@@ -153,9 +153,13 @@ impl Report {
 
     /// Decides what becomes of lines that may hold values of rows. Called once, before anything is rendered.
     pub fn settle_rows(&mut self) {
+        let mut quotes: Vec<_> =
+            self.outcomes.iter_mut().flat_map(|outcome| std::mem::take(&mut outcome.quotes)).collect();
+        // A short one may be a part of a long one.
+        quotes.sort_by_key(|(said, _)| std::cmp::Reverse(said.len()));
         for outcome in &mut self.outcomes {
             if self.hides_rows {
-                outcome.hide_rows();
+                outcome.hide_rows(&quotes);
             } else {
                 outcome.show_rows();
             }

@@ -219,6 +219,7 @@ fn outcome(outcome: V1Outcome) -> Result<Outcome, Unknown> {
         message: outcome.message,
         details: outcome.details,
         rows: Vec::new(),
+        quotes: Vec::new(),
         script: outcome.script,
         elapsed: outcome.elapsed_ms.map(Duration::from_millis),
         origin: outcome.model.map(V1Model::read),

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::{pg, server};
+use crate::{model::values::without_values, pg, server};
 
 /// Why the sources of an ephemeral server could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +63,22 @@ pub enum Error {
 }
 
 impl Error {
+    /// The error without the values of rows that a server may quote.
+    #[must_use]
+    pub fn without_values(self) -> Self {
+        match self {
+            Self::Origin(error) => Self::Origin(error.without_values()),
+            Self::Target(error) => Self::Target(error.without_values()),
+            Self::Failed { program, said } => {
+                // `pg_restore: error: could not execute query: ERROR:  …`, with the row in the lines after it.
+                let errors = said.iter().filter_map(|line| Some(line.split_once("ERROR:")?.1.trim()));
+                let said = errors.map(|line| without_values(line, None)).collect();
+                Self::Failed { program, said }
+            }
+            other => other,
+        }
+    }
+
     /// The next command to type.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
@@ -83,5 +99,23 @@ impl Error {
             Self::Program(error) => return error.hint(),
             Self::Target(_) | Self::Start { .. } => return None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_program_says_keeps_no_value() {
+        let said = [
+            "pg_restore: error: could not execute query: ERROR:  could not create unique index \"k\"",
+            "DETAIL:  Key (card)=(secret) is duplicated.",
+            "Command was: CREATE UNIQUE INDEX k ON raw.orders USING btree (card);",
+            "pg_restore: error: could not execute query: ERROR:  invalid input syntax for type integer: \"secret\"",
+        ];
+        let error = Error::Failed { program: "pg_restore", said: said.map(ToOwned::to_owned).into() };
+        let text = error.without_values().to_string();
+        assert!(text.contains("integer: \"***\"") && !text.contains("secret"), "{text}");
     }
 }

@@ -1,5 +1,7 @@
 //! The gate works on the target that dbt works on, as the role that dbt works as, and whatever the shell says.
 
+mod dotenv;
+
 use std::{fs, path::Path, process::Command};
 
 use serde_json::{Value, json};

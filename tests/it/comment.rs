@@ -202,6 +202,85 @@ async fn what_stays_refused_is_told_at_once() {
     }
 }
 
+/// GitHub sends requests for a repository that moved on to its new address.
+#[tokio::test]
+async fn a_moved_repository_is_followed() {
+    let list = "/repos/octo-org/shop/issues/42/comments";
+    for (below, status) in [("", 301), ("", 302), ("", 307), ("", 308), ("/api/v3", 301)] {
+        let hub = Hub::below(below).await;
+        let moved = |to: String| ResponseTemplate::new(status).insert_header("location", to);
+        hub.fail("GET", moved(format!("{}{below}{list}?per_page=100&page=1", hub.address())));
+        // Sent on once more, and without the host.
+        hub.fail("GET", moved(format!("{below}{list}?per_page=100&page=1")));
+        hub.fail("POST", moved(format!("{}{below}{list}", hub.address())));
+        let client = client(&format!("{}{below}", hub.address()), quick());
+        let posted = post(&client, 42, &marker(1), saying("red")).await.unwrap();
+        assert_eq!(
+            (posted.what, hub.comments()),
+            (What::Created, vec![signed("red", 1)]),
+            "{below} {status}"
+        );
+    }
+}
+
+/// The token is for one host: an answer that leads elsewhere, or in a circle, is an error that says where.
+#[tokio::test]
+async fn a_request_that_is_sent_to_another_host_is_not_repeated() {
+    let (other, hub) = (Hub::new().await, Hub::new().await);
+    let port = other.address().rsplit(':').next().unwrap().to_owned();
+    for to in [
+        format!("{}/repos/octo-org/shop/issues/42/comments", other.address()),
+        format!("//127.0.0.1:{port}/x"),
+        format!("http://127.0.0.1:{port}@example.invalid/"),
+        "https://example.invalid/repos/octo-org/shop".to_owned(),
+        "http://[".to_owned(),
+    ] {
+        hub.fail(
+            "GET",
+            ResponseTemplate::new(301)
+                .insert_header("location", &*to)
+                .set_body_json(serde_json::json!({"message": "Moved Permanently"})),
+        );
+        let error = post(&client(&hub.address(), quick()), 42, &marker(1), saying("red")).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("GitHub refused reading the comments: 301 Moved Permanently, to {to}")
+        );
+        assert!(error.hint().unwrap().contains("renamed or moved"));
+    }
+    assert_eq!(other.requests(&["GET", "POST"]), [""; 0], "the token was sent to another host");
+    hub.requests(&[]);
+    for _ in 0..9 {
+        hub.fail("GET", ResponseTemplate::new(301).insert_header("location", "/circle"));
+    }
+    let error = post(&client(&hub.address(), quick()), 42, &marker(1), saying("red")).await.unwrap_err();
+    assert!(matches!(error, Error::Refused { status: 301, .. }), "{error}");
+    assert_eq!(hub.requests(&["GET"]).len(), 4);
+}
+
+#[tokio::test]
+async fn a_locked_conversation_has_a_hint_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = report(dir.path(), "run", HEAD, &[]);
+    for message in ["Unable to create comment because issue is locked.", "Conversation is LOCKED"] {
+        let locked = async || {
+            let hub = Hub::new().await;
+            hub.fail(
+                "POST",
+                ResponseTemplate::new(403).set_body_json(serde_json::json!({"message": message})),
+            );
+            hub
+        };
+        let hub = locked().await;
+        Ran::of(workflow(&hub, "pull_request", 1, &file).args(["--when", "always"]))
+            .expect_error(message, "the conversation is locked: unlock it");
+        // It is no reason to be red, and no reason to talk of permissions.
+        let hub = locked().await;
+        let ran = Ran::of(&mut workflow(&hub, "pull_request", 1, &file)).expect(0);
+        assert!(ran.stderr.contains("unlock it") && !ran.stderr.contains("permissions:"), "{}", ran.stderr);
+    }
+}
+
 #[tokio::test]
 async fn enterprise_has_its_api_elsewhere() {
     let hub = Hub::below("/api/v3").await;

@@ -97,13 +97,23 @@ fn connections_lead_where_those_of_libpq_and_dbt_lead() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut wrong = Vec::new();
     for ((case, home), theirs) in cases.iter().zip(&homes).zip(theirs) {
-        let theirs = proxies.with_tls(&theirs);
+        let library = proxies.with_tls(&theirs.library);
+        let program = theirs.program.map(|answer| proxies.with_tls(&answer));
         let ours = proxies.with_tls(&runtime.block_on(gate(case, home)));
         let short =
             |answer: &str| if answer.starts_with("error") { "error".into() } else { answer.to_owned() };
-        if short(&ours) != case.want || short(&theirs) != case.want {
+        // `dbt debug` says whether, and not where.
+        let is_good = case.want != "error";
+        let agrees = |answer: &String| match short(answer).as_str() {
+            "ok" => is_good,
+            answer => answer == case.want,
+        };
+        if short(&ours) != case.want || short(&library) != case.want || !program.iter().all(agrees) {
             let what = json!({"url": case.url, "profile": case.profile, "env": case.env});
-            wrong.push(format!("{what}\n  wanted: {}\n  theirs: {theirs}\n  ours:   {ours}", case.want));
+            wrong.push(format!(
+                "{what}\n  wanted: {}\n  theirs: {library}\n  program: {program:?}\n  ours:   {ours}",
+                case.want
+            ));
         }
     }
     database.run(&format!("drop database \"we {name}\""));
@@ -139,8 +149,17 @@ fn prepare(case: &mut Case, home: &Path, user: &str, database: &str, port: u16) 
     }
 }
 
-/// What libpq and dbt-postgres say.
-fn reference(python: &Path, cases: &[Case]) -> Vec<String> {
+/// What others say of a case.
+#[derive(Deserialize)]
+struct Theirs {
+    /// libpq by psycopg2, or dbt-postgres.
+    library: String,
+    /// psql, where this machine has one that can do TLS; for a profile `dbt debug`.
+    program: Option<String>,
+}
+
+/// What libpq, dbt-postgres and their programs say.
+fn reference(python: &Path, cases: &[Case]) -> Vec<Theirs> {
     let cases: Vec<Value> = cases
         .iter()
         .map(|case| json!({"url": case.url.clone().unwrap_or_default(), "profile": case.profile.is_some(), "env": case.env}))

@@ -50,6 +50,7 @@ async fn compared(client: &Client, table: &Comparable, tolerance: f64) -> Result
         Err(pg::Error::Server { message, .. }) => {
             let sentence = format!("cannot be compared with its query: {}", message.message);
             Ok(Outcome::new(Stage::Equality, &table.relation, Verdict::Errored, sentence)
+                .quoting(&message.message, Some(&message.code))
                 .with_rows(message.details()))
         }
         Err(lost) => Err(lost),

@@ -44,6 +44,7 @@ impl Moving<'_> {
                 }
                 Wrong::Refresh(message) => {
                     outcome(Verdict::Failed, format!("its refresh fails, {round}: {}", message.message))
+                        .quoting(&message.message, Some(&message.code))
                         .with_rows(message.details())
                 }
             };

@@ -86,7 +86,7 @@ impl Proxies {
 
     /// An answer of database, role and port, with what came over that port instead of its number.
     pub fn with_tls(&self, answer: &str) -> String {
-        if answer.starts_with("error") {
+        if answer.starts_with("error") || answer == "ok" {
             return answer.to_owned();
         }
         let (rest, port) = answer.rsplit_once(' ').unwrap();

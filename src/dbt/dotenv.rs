@@ -1,0 +1,298 @@
+//! `.env`: the file of variables that dbt adds to those of the shell, which win.
+//!
+//! dbt 1.12 reads the nearest one, in the folder that it is started in or above, as python-dotenv 1.2 does. dbt 2 reads the
+//! one of the folder that it is started in, as the crate dotenvy does. Earlier versions read none.
+
+use std::{
+    collections::BTreeMap,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use super::{Error, packages_of};
+
+/// Which `.env` a dbt reads, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dotenv {
+    /// None: dbt 1.11 and earlier.
+    Unread,
+    /// dbt 1.12.
+    Nearest,
+    /// dbt 2.
+    Here,
+}
+
+/// The variables that dbt, if it is started in the folder `here`, takes from a `.env`. Without a dbt, those that dbt 1.12
+/// takes.
+pub fn variables(
+    program: Option<&Path>,
+    here: &Path,
+    shell: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, Error> {
+    let Some(nearest) = here.ancestors().map(|dir| dir.join(".env")).find(|file| is_readable(file)) else {
+        // Then dbt is not asked for its version.
+        return Ok(BTreeMap::new());
+    };
+    let read = match program.map_or(Dotenv::Nearest, Dotenv::of) {
+        Dotenv::Nearest if !is_disabled(shell) => {
+            let text = std::fs::read_to_string(&nearest).map_err(Error::unreadable(&nearest))?;
+            by_python(&text, shell)
+        }
+        Dotenv::Here => by_dotenvy(&here.join(".env"))?,
+        Dotenv::Unread | Dotenv::Nearest => BTreeMap::new(),
+    };
+    // The system takes no others.
+    let is_possible = |name: &str, value: &str| {
+        !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0') && !shell.contains_key(name)
+    };
+    Ok(read.into_iter().filter(|(name, value)| is_possible(name, value)).collect())
+}
+
+/// A file, or a pipe as password managers make one.
+fn is_readable(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|data| !data.is_dir())
+}
+
+/// python-dotenv's own switch.
+fn is_disabled(shell: &BTreeMap<String, String>) -> bool {
+    let word = shell.get(DISABLED).map(|word| word.to_lowercase());
+    word.is_some_and(|word| ["1", "true", "t", "yes", "y"].contains(&word.as_str()))
+}
+
+/// The variable that keeps python-dotenv from reading any file.
+pub(super) const DISABLED: &str = "PYTHON_DOTENV_DISABLED";
+
+impl Dotenv {
+    /// What this installation of dbt does.
+    pub(super) fn of(program: &Path) -> Self {
+        match version(program) {
+            Some((2.., _)) => Self::Here,
+            Some((1, 12..)) => Self::Nearest,
+            Some(_) | None => Self::Unread,
+        }
+    }
+}
+
+/// dbt's version: from the packages beside it, and where there are none from itself.
+fn version(program: &Path) -> Option<(u32, u32)> {
+    let program = program.canonicalize().unwrap_or_else(|_| program.to_owned());
+    let beside = packages_of(&program).into_iter().find_map(|packages| {
+        let names = std::fs::read_dir(packages).ok()?.flatten();
+        names.map(|entry| entry.file_name()).find_map(|name| {
+            numbers(name.to_str()?.strip_prefix("dbt_core-").filter(|rest| rest.ends_with(".dist-info"))?)
+        })
+    });
+    beside.or_else(|| {
+        let said = Command::new(&program).arg("--version").stdin(Stdio::null()).output().ok()?;
+        String::from_utf8_lossy(&said.stdout).split_whitespace().find_map(numbers)
+    })
+}
+
+/// `1.12.0` → 1 and 12.
+fn numbers(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// dbt 2 takes what is before the first line that it cannot read, and says nothing of it.
+fn by_dotenvy(file: &Path) -> Result<BTreeMap<String, String>, Error> {
+    let opened = match dotenvy::from_path_iter(file) {
+        Ok(opened) => opened,
+        Err(dotenvy::Error::Io(error)) if error.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) => return Err(Error::unreadable(file)(error)),
+    };
+    let mut read = BTreeMap::new();
+    for (name, value) in opened.map_while(Result::ok) {
+        // The first of two counts: it is set by then.
+        read.entry(name).or_insert(value);
+    }
+    Ok(read)
+}
+
+/// What python-dotenv makes of a file; lines that it cannot read count for nothing.
+fn by_python(text: &str, shell: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    // Python translates line ends when it opens a file.
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let mut rest = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let mut read: BTreeMap<String, Option<String>> = BTreeMap::new();
+    while !rest.is_empty() {
+        let mut reader = Reader(rest);
+        match reader.binding() {
+            Some(Some((name, value))) => {
+                let value = value.map(|value| resolved(&value, &read, shell));
+                read.insert(name, value);
+            }
+            Some(None) => {}
+            None => reader.skip_line(),
+        }
+        rest = reader.0;
+    }
+    read.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+/// The value with `${NAME}` and `${NAME:-default}` replaced.
+fn resolved(
+    value: &str,
+    read: &BTreeMap<String, Option<String>>,
+    shell: &BTreeMap<String, String>,
+) -> String {
+    let mut whole = String::new();
+    let mut rest = value;
+    while let Some((before, after)) = rest.split_once("${").filter(|(_, after)| after.contains('}')) {
+        whole.push_str(before);
+        let name_ends = after.find(['}', ':']).unwrap_or(after.len());
+        let (name, tail) = after.split_at(name_ends);
+        let (default, tail) = match tail.strip_prefix(":-").and_then(|tail| tail.split_once('}')) {
+            Some((default, tail)) => (default, Some(tail)),
+            None => ("", tail.strip_prefix('}')),
+        };
+        let Some(tail) = tail else {
+            whole.push_str("${");
+            rest = after;
+            continue;
+        };
+        let set = shell.get(name).map(|value| Some(value.as_str()));
+        let set = set.or_else(|| read.get(name).map(Option::as_deref));
+        whole.push_str(set.map_or(default, Option::unwrap_or_default));
+        rest = tail;
+    }
+    whole + rest
+}
+
+/// What is still to be read of a file. Each part is that of python-dotenv's grammar; `None` is a line that it cannot read.
+struct Reader<'a>(&'a str);
+
+/// A name, and its value where there is one.
+type Binding = (String, Option<String>);
+
+impl<'a> Reader<'a> {
+    fn binding(&mut self) -> Option<Option<Binding>> {
+        self.take_while(is_space);
+        if self.0.is_empty() {
+            return Some(None);
+        }
+        if let Some(after) = self.0.strip_prefix("export")
+            && after.starts_with(is_blank)
+        {
+            self.0 = after.trim_start_matches(is_blank);
+        }
+        let name = self.name()?;
+        self.take_while(is_blank);
+        let mut value = None;
+        if let Some(after) = self.0.strip_prefix('=') {
+            self.0 = after;
+            let is_apart = !self.take_while(is_blank).is_empty();
+            value = Some(if is_apart && self.0.starts_with('#') { String::new() } else { self.value()? });
+        }
+        let after = self.0.trim_start_matches(is_blank);
+        if after.starts_with('#') {
+            self.0 = after;
+            self.take_while(|c| c != '\n');
+        }
+        self.take_while(is_blank);
+        self.0 = self.0.strip_prefix('\n').or_else(|| self.0.is_empty().then_some(""))?;
+        Some(name.map(|name| (name, value)))
+    }
+
+    /// A name; a comment has none.
+    fn name(&mut self) -> Option<Option<String>> {
+        if self.0.starts_with('#') {
+            return Some(None);
+        }
+        let name = match self.0.strip_prefix('\'') {
+            Some(after) => {
+                let (name, after) = after.split_once('\'')?;
+                self.0 = after;
+                name
+            }
+            None => self.take_while(|c| c != '=' && c != '#' && !is_space(c)),
+        };
+        (!name.is_empty()).then(|| Some(name.to_owned()))
+    }
+
+    fn value(&mut self) -> Option<String> {
+        match self.0.chars().next() {
+            Some(quote @ ('\'' | '"')) => self.quoted(quote),
+            _ => {
+                let line = self.take_while(|c| c != '\n');
+                let is_comment = |(at, _): &(usize, &str)| line[..*at].ends_with(is_space);
+                let end = line.match_indices('#').find(is_comment).map_or(line.len(), |(at, _)| at);
+                Some(line[..end].trim_end_matches(is_space).to_owned())
+            }
+        }
+    }
+
+    fn quoted(&mut self, quote: char) -> Option<String> {
+        let mut value = String::new();
+        let mut characters = self.0.char_indices().skip(1);
+        while let Some((at, character)) = characters.next() {
+            match character {
+                '\\' => {
+                    let (_, escaped) = characters.next()?;
+                    match unescaped(escaped).filter(|_| quote == '"' || matches!(escaped, '\\' | '\'')) {
+                        Some(character) => value.push(character),
+                        None => value.extend(['\\', escaped]),
+                    }
+                }
+                end if end == quote => {
+                    self.0 = &self.0[at + 1..];
+                    return Some(value);
+                }
+                other => value.push(other),
+            }
+        }
+        None
+    }
+
+    fn skip_line(&mut self) {
+        self.take_while(|c| c != '\n');
+        self.0 = self.0.strip_prefix('\n').unwrap_or(self.0);
+    }
+
+    fn take_while(&mut self, is_part: impl Fn(char) -> bool) -> &'a str {
+        let (part, rest) = self.0.split_at(self.0.find(|c| !is_part(c)).unwrap_or(self.0.len()));
+        self.0 = rest;
+        part
+    }
+}
+
+/// What a backslash and this character stand for in Python.
+fn unescaped(character: char) -> Option<char> {
+    let known = [
+        ('\\', '\\'),
+        ('\'', '\''),
+        ('"', '"'),
+        ('a', '\u{7}'),
+        ('b', '\u{8}'),
+        ('f', '\u{c}'),
+        ('n', '\n'),
+        ('r', '\r'),
+        ('t', '\t'),
+        ('v', '\u{b}'),
+    ];
+    known.iter().find(|(letter, _)| *letter == character).map(|(_, meant)| *meant)
+}
+
+/// White space as Python understands it.
+fn is_space(character: char) -> bool {
+    character.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&character)
+}
+
+/// White space within a line.
+fn is_blank(character: char) -> bool {
+    is_space(character) && character != '\n'
+}
+
+/// The part of the environment that it takes to start dbt.
+#[derive(Clone, Debug, Default)]
+pub struct Shell {
+    /// The folders in which programs are looked for.
+    pub path: Vec<PathBuf>,
+    /// The variables that dbt takes from its `.env`.
+    pub dotenv: BTreeMap<String, String>,
+}
+
+#[cfg(test)]
+#[path = "dotenv_tests.rs"]
+mod tests;

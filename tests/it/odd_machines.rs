@@ -1,0 +1,124 @@
+//! Machines that are not as a laptop is: users without a name, repositories of others, variables that are empty.
+
+use std::{
+    fs,
+    os::unix::{
+        fs::{PermissionsExt, chown},
+        process::CommandExt,
+    },
+    path::Path,
+    process::Command,
+};
+
+use crate::support::{Database, DbtProject, Ran, commit, manifest, model, pgtrickle_ci};
+
+/// A user's number that no name belongs to, as OpenShift gives each project one.
+const NAMELESS: u32 = 1_000_780_000;
+
+/// Only root can become another user.
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+fn nameless(command: &mut Command) -> &mut Command {
+    command.uid(NAMELESS).gid(NAMELESS).env_remove("HOME")
+}
+
+fn open_to_all(dir: &Path) {
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_user_without_a_name_works_where_a_role_is_named() {
+    if !is_root() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    open_to_all(dir.path());
+    let database = Database::new();
+    let url = database.url();
+    let endpoint = &database.endpoint;
+    let plan = |arguments: &[&str]| {
+        let empty = manifest(dir.path(), "m.json", [model("t", "select 1 as a", &serde_json::json!({}))]);
+        let mut gate = pgtrickle_ci();
+        gate.args(["plan", "--manifest"]).arg(empty).args(arguments).current_dir(dir.path());
+        gate
+    };
+    Ran::of(nameless(&mut plan(&["--database-url", &url]))).expect(0);
+    let mut by_variables = plan(&[]);
+    by_variables.env("PGHOST", &endpoint.host).env("PGPORT", endpoint.port.to_string());
+    by_variables.env("PGUSER", &endpoint.user).env("PGPASSWORD", endpoint.password.reveal());
+    Ran::of(nameless(by_variables.env("PGDATABASE", &endpoint.database))).expect(0);
+    // libpq says so, too: "local user with ID 1000780000 does not exist".
+    let (_, place) = url.split_once('@').unwrap();
+    Ran::of(nameless(&mut plan(&["--database-url", &format!("postgresql://{place}")])))
+        .expect_error(&format!("the system's user {NAMELESS} has no name"), "PGUSER");
+}
+
+#[test]
+fn a_user_without_a_name_is_told_what_an_ephemeral_server_needs() {
+    if !is_root() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    open_to_all(dir.path());
+    let mut gate = pgtrickle_ci();
+    gate.args(["ephemeral", "--engine", "emulator", "--", "true"]).current_dir(dir.path());
+    Ran::of(nameless(&mut gate)).expect_error(
+        &format!("does not start for the user {NAMELESS}, who has no name"),
+        &NAMELESS.to_string(),
+    );
+}
+
+/// git opens a repository for its owner only.
+#[test]
+fn a_repository_of_another_user_has_the_command_that_trusts_it() {
+    if !is_root() {
+        return;
+    }
+    let project = DbtProject::new();
+    fs::create_dir(project.path().join("dbt")).unwrap();
+    fs::rename(project.path().join("dbt_project.yml"), project.path().join("dbt/dbt_project.yml")).unwrap();
+    commit(project.path());
+    for file in [project.path().to_owned(), project.path().join(".git")] {
+        chown(file, Some(NAMELESS), Some(NAMELESS)).unwrap();
+    }
+    let wanted = manifest(project.path(), "wanted.json", []);
+    let home = tempfile::tempdir().unwrap();
+    let plan = || {
+        let mut gate = pgtrickle_ci();
+        gate.args(["plan", "--base-ref", "main", "--manifest"]).arg(&wanted).env("HOME", home.path());
+        gate.arg("--project-dir").arg(project.path().join("dbt")).arg("--profiles-dir").arg(project.path());
+        gate
+    };
+    let top = project.path().canonicalize().unwrap();
+    let hint = format!("git config --global --add safe.directory {}", top.display());
+    let ran = Ran::of(&mut plan()).expect_error("dubious ownership", &hint);
+    // What the hint says is enough.
+    let line =
+        ran.stderr.lines().find_map(|line| line.split_once('`').filter(|_| line.starts_with("hint: ")));
+    let typed = line.unwrap().1.trim_end_matches('`');
+    let done = Command::new("sh").args(["-c", typed]).env("HOME", home.path()).status().unwrap();
+    assert!(done.success(), "{typed}");
+    let ran = Ran::of(&mut plan());
+    assert!(ran.stderr.contains("compiling main ("), "{}", ran.stderr);
+}
+
+/// `github.base_ref` and GITHUB_BASE_REF are empty on a push.
+#[test]
+fn a_base_that_is_empty_on_a_push_is_told_so() {
+    let project = DbtProject::new();
+    commit(project.path());
+    let wanted = manifest(project.path(), "wanted.json", []);
+    for base in ["origin/", "", "refs/heads/"] {
+        let mut gate = pgtrickle_ci();
+        gate.args(["plan", "--base-ref", base, "--manifest"]).arg(&wanted);
+        gate.arg("--project-dir").arg(project.path()).arg("--profiles-dir").arg(project.path());
+        Ran::of(&mut gate)
+            .expect_error(&format!("there is no revision `{base}`"), "GITHUB_BASE_REF is empty");
+    }
+    let mut gate = pgtrickle_ci();
+    gate.args(["run", "--base-ref", "origin/", "--project-dir"]).arg(project.path());
+    Ran::of(gate.arg("--profiles-dir").arg(project.path()))
+        .expect_error("there is no revision `origin/`", "leave `--base-ref` out");
+}
