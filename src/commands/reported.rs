@@ -45,7 +45,7 @@ pub(super) async fn reported(
     report.elapsed = started.elapsed();
     let ending = match ending {
         Ending::Done(Err(error)) if report.hides_rows => Ending::Done(Err(error.without_values())),
-        ending => ending,
+        Ending::Done(_) | Ending::Stopped(_) => ending,
     };
     if let Ending::Done(Err(error)) = &ending {
         let outcome = Outcome::new(Stage::Setup, command, Verdict::Errored, error.to_string());
