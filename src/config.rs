@@ -463,6 +463,7 @@ impl Config {
             terms: self.equality(project),
             by_scheduler: args.drive == cli::Drive::Scheduler,
             commits,
+            min_rounds: file.min_rounds,
         }
     }
 

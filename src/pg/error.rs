@@ -108,6 +108,8 @@ pub struct ServerMessage {
     pub hint: Option<String>,
     /// Its SQLSTATE.
     pub code: String,
+    /// The constraint that it is about.
+    pub constraint: Option<String>,
 }
 
 impl ServerMessage {
@@ -204,6 +206,7 @@ pub(super) fn server_message(source: &tokio_postgres::Error) -> Option<ServerMes
         detail: error.detail().map(ToOwned::to_owned),
         hint: error.hint().map(ToOwned::to_owned),
         code: error.code().code().to_owned(),
+        constraint: error.constraint().map(ToOwned::to_owned),
     })
 }
 
