@@ -1,5 +1,6 @@
 //! `verify`: whether the stream tables hold what their queries give, as they are and while the data moves.
 
+mod coverage;
 mod laboratory;
 mod log;
 mod moving;

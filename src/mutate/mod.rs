@@ -5,10 +5,16 @@
 
 mod case;
 mod delicate;
+mod drawing;
+mod lessons;
 mod mutator;
 mod pace;
 mod random;
+mod rows;
 mod script;
+mod supply;
+mod texts;
+mod types;
 mod value;
 
 use serde::Deserialize;
@@ -23,6 +29,8 @@ pub use delicate::delicacy;
 pub use mutator::Mutator;
 pub use pace::Pace;
 pub use script::{Evidence, Seen, without_database};
+pub use supply::Group;
+pub use types::{Part as TypePart, Types, candidates};
 
 /// The values of a row as text, in the order of the source's columns.
 pub type Row = Vec<Option<String>>;
@@ -38,6 +46,12 @@ pub struct Source {
     pub key: Vec<usize>,
     /// Its foreign keys.
     pub references: Vec<Reference>,
+    /// Its constraints and unique indexes, and which columns each is about.
+    #[serde(default)]
+    pub constraints: Vec<Constraint>,
+    /// Columns that conditions bind together, with values that satisfy them.
+    #[serde(skip)]
+    pub groups: Vec<Group>,
     /// Its other constraints and its unique indexes, as statements or clauses that the server wrote.
     pub rules: Vec<String>,
     /// How it is partitioned, as `RANGE (day)`.
@@ -64,8 +78,17 @@ pub struct Column {
     pub name: String,
     /// Its type, as it is written in a CREATE TABLE.
     pub type_name: String,
+    /// Its type in the catalog.
+    #[serde(default, rename = "type")]
+    pub of: TypePart,
     /// What its values are like.
     pub kind: Kind,
+    /// A domain or a condition says which of them it takes.
+    #[serde(default)]
+    pub bounded: bool,
+    /// Values that the server takes, where the kind does not say enough.
+    #[serde(skip)]
+    pub values: Vec<String>,
     /// NULL is refused.
     pub not_null: bool,
     /// The server works it out: nobody writes it.
@@ -98,6 +121,19 @@ pub enum Kind {
     Bytes,
     Array,
     Other,
+}
+
+/// A constraint or a unique index.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Constraint {
+    /// Its name.
+    pub name: String,
+    /// `pg_constraint.contype`; a unique index is `u`, or `i` where it is about expressions or some rows only.
+    pub kind: char,
+    /// The positions of its columns.
+    pub columns: Vec<usize>,
+    /// The expression of a check.
+    pub condition: Option<String>,
 }
 
 /// A foreign key.
@@ -240,6 +276,24 @@ impl Change {
 }
 
 impl Source {
+    /// What tells its rows apart: its primary key, unique and exclusion constraints.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Constraint> {
+        self.constraints.iter().filter(|constraint| matches!(constraint.kind, 'p' | 'u' | 'x' | 'i'))
+    }
+
+    /// The columns that conditions bind together. One that a condition is about without others only has its values.
+    pub fn take_groups(&mut self, groups: Vec<Group>) {
+        for group in groups {
+            match group.columns[..] {
+                [at] => {
+                    self.columns[at].values =
+                        group.rows.into_iter().filter_map(|mut row| row.remove(0)).collect();
+                }
+                _ => self.groups.push(group),
+            }
+        }
+    }
+
     /// The name of a column as an SQL identifier.
     pub fn quoted(&self, at: usize) -> String {
         quote_identifier(&self.columns[at].name)
@@ -256,6 +310,23 @@ impl Source {
             && value.strip_prefix('-').unwrap_or(value).starts_with(|c: char| c.is_ascii_digit())
             && value.strip_prefix('-').unwrap_or(value).chars().all(|c| c.is_ascii_digit() || c == '.');
         if is_number { value.to_owned() } else { quote_literal(value) }
+    }
+
+    /// A value to compare a column with. Of a type with operators of another one the literal has to say the type.
+    fn typed_literal(&self, at: usize, value: Option<&str>) -> String {
+        let column = &self.columns[at];
+        let literal = self.literal(at, value);
+        match column.kind {
+            Kind::Other if value.is_some() => format!("{literal}::{}", column.type_name),
+            _ => literal,
+        }
+    }
+
+    /// The side of the column in a comparison. No operator takes a domain over an enum.
+    fn compared(&self, at: usize) -> String {
+        let column = &self.columns[at];
+        let name = self.quoted(at);
+        if column.kind == Kind::Enum && column.bounded { format!("{name}::text") } else { name }
     }
 
     /// The statement that adds rows; what the server works out is left to it.
@@ -282,8 +353,9 @@ impl Source {
     /// What holds for these rows alone: their key, or without one the first row with all their values.
     fn condition(&self, of: &[Row]) -> String {
         if let [key] = self.key[..] {
-            let values: Vec<String> = of.iter().map(|row| self.literal(key, row[key].as_deref())).collect();
-            let name = self.quoted(key);
+            let values: Vec<String> =
+                of.iter().map(|row| self.typed_literal(key, row[key].as_deref())).collect();
+            let name = self.compared(key);
             return match &values[..] {
                 [value] => format!("{name} = {value}"),
                 values => format!("{name} in ({})", values.join(", ")),
@@ -302,8 +374,9 @@ impl Source {
                 let name = self.relation.quoted();
                 return format!("ctid = (select min(ctid) from {name} where {})", same.join(" and "));
             }
-            let same =
-                |at: &usize| format!("{} = {}", self.quoted(*at), self.literal(*at, row[*at].as_deref()));
+            let same = |at: &usize| {
+                format!("{} = {}", self.compared(*at), self.typed_literal(*at, row[*at].as_deref()))
+            };
             format!("({})", self.key.iter().map(same).collect::<Vec<_>>().join(" and "))
         };
         of.iter().map(one).collect::<Vec<_>>().join(" or ")
@@ -316,7 +389,10 @@ fn sample() -> Vec<Source> {
     let column = |name: &str, kind, type_name: &str| Column {
         name: name.into(),
         type_name: type_name.into(),
+        of: TypePart::default(),
         kind,
+        bounded: false,
+        values: vec![],
         not_null: kind == Kind::Integer,
         generated: None,
         always: false,
@@ -329,6 +405,13 @@ fn sample() -> Vec<Source> {
         columns,
         key: vec![0],
         references: vec![],
+        constraints: vec![Constraint {
+            name: format!("{name}_pkey"),
+            kind: 'p',
+            columns: vec![0],
+            condition: None,
+        }],
+        groups: vec![],
         rules: vec![],
         partitioned: None,
         types: vec![],

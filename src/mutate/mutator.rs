@@ -1,36 +1,52 @@
 //! Choosing the next change.
 
-use super::{Change, Effect, Row, Source, random::Random, value};
+use std::sync::Arc;
+
+use super::{
+    Change, Effect, Row, Source,
+    lessons::{Kind, Lessons},
+    random::Random,
+    rows::GROUP,
+};
 
 /// Above this many known rows a source is not emptied, and more rows go than come.
 const MANY: usize = 1000;
-/// The most rows that one statement changes.
-const GROUP: usize = 40;
+/// So many rows that are gone are remembered.
+const REMEMBERED: usize = 200;
 
 /// What is known of the rows of a source.
 #[derive(Clone, Debug, Default)]
-struct Known {
-    rows: Vec<Row>,
+pub(super) struct Known {
+    pub(super) rows: Vec<Row>,
     /// They are all that there are.
-    whole: bool,
+    pub(super) whole: bool,
     /// Those that were touched last, which are touched again.
-    recent: Vec<Row>,
+    pub(super) recent: Vec<Row>,
+    /// The last ones that are gone.
+    pub(super) gone: Vec<Row>,
+    /// How often rows that are gone were to fill the empty source again.
+    pub(super) returns: usize,
 }
 
 /// Draws changes. The same seed over the same data draws the same.
 #[derive(Clone, Debug)]
 pub struct Mutator {
-    random: Random,
-    sources: Vec<Source>,
-    known: Vec<Known>,
-    next_number: u64,
+    pub(super) random: Random,
+    pub(super) sources: Arc<[Source]>,
+    pub(super) known: Vec<Known>,
+    pub(super) lessons: Vec<Lessons>,
+    pub(super) next_number: u64,
     turn: usize,
     /// The sources of this round.
     chosen: Vec<usize>,
     /// What an earlier change of this round will be taken back with.
-    echo: Vec<Change>,
+    pub(super) echo: Vec<Change>,
+    /// The columns that the last change drew values for.
+    pub(super) drawn: Vec<usize>,
     /// Sources may be emptied.
     empties: bool,
+    /// How often no change was to be thought of, for each source.
+    stuck: Vec<usize>,
     /// What was known before everything that is going to be rolled back.
     before: Option<Vec<Known>>,
 }
@@ -40,7 +56,7 @@ impl Mutator {
     /// where that is allowed: TRUNCATE locks every reader out until the transaction ends.
     pub fn new(seed: u64, sources: Vec<Source>, known: Vec<(Vec<Row>, bool)>, empties: bool) -> Self {
         let known: Vec<Known> =
-            known.into_iter().map(|(rows, whole)| Known { rows, whole, recent: Vec::new() }).collect();
+            known.into_iter().map(|(rows, whole)| Known { rows, whole, ..Known::default() }).collect();
         let greatest = known
             .iter()
             .flat_map(|known| known.rows.iter().flatten().flatten())
@@ -49,12 +65,15 @@ impl Mutator {
             .max();
         Self {
             random: Random::new(seed),
-            sources,
+            lessons: sources.iter().map(|source| Lessons::of(source.columns.len())).collect(),
+            stuck: vec![0; sources.len()],
+            sources: sources.into(),
             known,
             next_number: greatest.unwrap_or(0) + 1,
             turn: 0,
             chosen: Vec::new(),
             echo: Vec::new(),
+            drawn: Vec::new(),
             empties,
             before: None,
         }
@@ -63,6 +82,23 @@ impl Mutator {
     /// The sources.
     pub fn sources(&self) -> &[Source] {
         &self.sources
+    }
+
+    /// Why a source is hard to change, as far as it is the mutator's fault.
+    pub fn trouble(&self, source: usize) -> Option<String> {
+        let table = &self.sources[source];
+        let unwritable: Vec<String> = table
+            .unwritable()
+            .map(|at| format!("`{}` ({})", table.columns[at].name, table.columns[at].type_name))
+            .collect();
+        if !unwritable.is_empty() {
+            return Some(format!(
+                "no row can be added: no value can be written for {}",
+                unwritable.join(", ")
+            ));
+        }
+        let stuck = self.stuck[source];
+        (stuck > 0).then(|| format!("{stuck} times no change could be thought of"))
     }
 
     /// Begins a round on some of `of`; earlier ones are likelier. The answer is how many statements each of its
@@ -86,26 +122,45 @@ impl Mutator {
 
     /// The next change of the round; `None` where nothing can be thought of.
     pub fn change(&mut self) -> Option<Change> {
+        self.drawn.clear();
         if self.random.percent(20)
             && let Some(echo) = self.echo.pop()
         {
             return Some(echo);
         }
         let source = *self.random.one(&self.chosen)?;
+        let change = self.change_of(source);
+        self.stuck[source] += usize::from(change.is_none());
+        change
+    }
+
+    fn change_of(&mut self, source: usize) -> Option<Change> {
         let held = self.known[source].rows.len();
+        if self.sources[source].unwritable().next().is_some() {
+            // A row that goes cannot come back.
+            return if held > 0 { self.update(source) } else { None };
+        }
         if self.sources[source].only_inserts || held == 0 {
             return self.insert(source);
         }
-        let (inserts, deletes) = match held {
-            0..4 => (70, 10),
-            4..MANY => (30, 25),
-            _ => (15, 40),
+        let (inserts, updates, deletes) = match held {
+            0..4 => (70, 20, 10),
+            4..MANY => (30, 45, 25),
+            _ => (15, 45, 40),
         };
-        match self.random.below(100) {
-            0 if self.empties && self.known[source].whole && held <= MANY => Some(self.truncate(source)),
-            n if n < inserts => self.insert(source),
-            n if n < inserts + deletes => Some(Change::Delete { source, of: self.some_rows(source) }),
-            _ => self.update(source),
+        let lessons = &self.lessons[source];
+        let may_empty = self.empties && self.known[source].whole && held <= MANY;
+        let empties = if may_empty { lessons.share(Kind::Truncate, 100) } else { 0 };
+        let inserts = 100 * lessons.share(Kind::Insert, inserts);
+        let updates = 100 * lessons.share(Kind::Update, updates);
+        let deletes = 100 * lessons.share(Kind::Delete, deletes);
+        match self.random.below(empties + inserts + deletes + updates) {
+            n if n < empties => Some(self.truncate(source)),
+            n if n < empties + inserts => self.insert(source).or_else(|| self.update(source)),
+            n if n < empties + inserts + deletes => {
+                Some(Change::Delete { source, of: self.deleted_rows(source) })
+            }
+            _ => self.update(source).or_else(|| self.insert(source)),
         }
     }
 
@@ -116,15 +171,48 @@ impl Mutator {
             let at = before.as_ref().and_then(|before| known.rows.iter().position(|row| row == before));
             match (at, after) {
                 (Some(at), Some(after)) => known.rows[at].clone_from(after),
-                (Some(at), None) => drop(known.rows.remove(at)),
+                (Some(at), None) => known.gone.push(known.rows.remove(at)),
                 (None, Some(after)) => known.rows.push(after.clone()),
                 (None, None) => {}
             }
             known.recent.extend(after.clone());
         }
+        let forgotten = known.gone.len().saturating_sub(REMEMBERED);
+        known.gone.drain(..forgotten);
+        if !known.rows.is_empty() {
+            known.returns = 0;
+        }
         if self.random.percent(30) && !self.sources[effect.source].only_inserts {
             self.echo.extend(effect.inverse());
             self.echo.truncate(GROUP);
+        }
+    }
+
+    /// Takes note that the server took a change.
+    pub fn taken(&mut self, change: &Change) {
+        let drawn = std::mem::take(&mut self.drawn);
+        self.lessons[change.source()].taken(Kind::of(change), &drawn);
+    }
+
+    /// Takes note that the server refused a change, by this constraint.
+    pub fn refused(&mut self, change: &Change, constraint: Option<&str>) {
+        let (source, drawn) = (change.source(), std::mem::take(&mut self.drawn));
+        let by = self.sources[source].constraints.iter().find(|by| Some(by.name.as_str()) == constraint);
+        let lessons = &mut self.lessons[source];
+        match by {
+            // Values of other rows are what it refuses.
+            Some(by) if matches!(by.kind, 'p' | 'u' | 'x' | 'i') => {
+                lessons.is_strict(&by.name);
+                lessons.refused(Kind::of(change), &[]);
+            }
+            by => {
+                let concerned = |at: &usize| by.is_none_or(|by| by.columns.contains(at));
+                let mut blamed: Vec<usize> = drawn.iter().copied().filter(concerned).collect();
+                if blamed.is_empty() {
+                    blamed = drawn;
+                }
+                lessons.refused(Kind::of(change), &blamed);
+            }
         }
     }
 
@@ -174,66 +262,12 @@ impl Mutator {
         Change::Truncate { source }
     }
 
-    fn insert(&mut self, source: usize) -> Option<Change> {
-        if let Some(gone) = self.come_back(source) {
-            return Some(gone);
-        }
-        let count = if self.random.percent(20) { 2 + self.random.below(3) } else { 1 };
-        let rows: Vec<Row> = (0..count).map(|_| self.new_row(source)).collect::<Option<_>>()?;
-        Some(Change::Insert { source, rows })
-    }
-
-    /// What was emptied comes back before anything else: an empty source shows little.
-    fn come_back(&mut self, source: usize) -> Option<Change> {
-        let is_emptied = self.known[source].rows.is_empty();
-        let comes_back =
-            |change: &Change| matches!(change, Change::Insert { source: of, .. } if *of == source);
-        let at = self.echo.iter().position(comes_back).filter(|_| is_emptied)?;
-        Some(self.echo.remove(at))
-    }
-
-    /// A row like one that is there, under a key of its own; of an empty source one made of its types.
-    fn new_row(&mut self, source: usize) -> Option<Row> {
-        let like = self.random.one(&self.known[source].rows).cloned();
-        let table = self.sources[source].clone();
-        if table.key.is_empty()
-            && self.random.percent(30)
-            && let Some(row) = &like
-        {
-            return Some(row.clone());
-        }
-        let mut row: Row = Vec::with_capacity(table.columns.len());
-        for at in 0..table.columns.len() {
-            let value = match &like {
-                Some(like) if !self.random.percent(30) => like[at].clone(),
-                _ => self.draw(source, at),
-            };
-            row.push(value.or_else(|| self.must_be(source, at)));
-        }
-        // One column of the key is enough to make it new, if it refers to nothing.
-        let refers = |at: &&usize| table.references.iter().any(|reference| reference.columns.contains(at));
-        let own: Vec<usize> = table.key.iter().filter(|at| !refers(at)).copied().collect();
-        if let Some(at) = self.random.one(&own).copied() {
-            row[at] = self.fresh(source, at).or_else(|| row[at].clone());
-        }
-        let complete = (0..row.len()).all(|at| row[at].is_some() || !table.columns[at].not_null);
-        complete.then_some(row)
-    }
-
-    /// A value for a column that refuses NULL.
-    fn must_be(&mut self, source: usize, at: usize) -> Option<String> {
-        let column = self.sources[source].columns[at].clone();
-        if !column.not_null {
-            return None;
-        }
-        value::edge(&column, &mut self.random).or_else(|| self.fresh(source, at))
-    }
-
     fn update(&mut self, source: usize) -> Option<Change> {
-        let table = self.sources[source].clone();
-        let written: Vec<usize> = (0..table.columns.len())
-            .filter(|at| table.columns[*at].generated.is_none() && !table.columns[*at].always)
-            .collect();
+        let sources = self.sources.clone();
+        let table = &sources[source];
+        let is_written = |at: &usize| table.columns[*at].generated.is_none() && !table.columns[*at].always;
+        let is_writable = |at: &usize| is_written(at) && !table.unwritable().any(|other| other == *at);
+        let written: Vec<usize> = (0..table.columns.len()).filter(is_writable).collect();
         let mut of = self.some_rows(source);
         let plain: Vec<usize> = written.iter().filter(|at| !table.key.contains(at)).copied().collect();
         // Another key, now and then, and always where there is nothing else.
@@ -241,94 +275,55 @@ impl Mutator {
             && (plain.is_empty() || self.random.percent(12))
         {
             of.truncate(1);
-            let value = if self.random.percent(70) { self.fresh(source, at) } else { self.draw(source, at) };
-            return Some(Change::Update { source, set: vec![(at, value)], of });
+            let mut set =
+                if self.random.percent(70) { self.fresh_with(source, at) } else { self.draw(source, at) };
+            set.retain(|(at, _)| is_written(at));
+            return Some(Change::Update { source, set, of });
         }
         // Every column that may is NULL in its turn.
         let nullable: Vec<usize> = plain.iter().filter(|at| !table.columns[**at].not_null).copied().collect();
         if !nullable.is_empty() && self.random.percent(20) {
             self.turn += 1;
-            return Some(Change::Update {
-                source,
-                set: vec![(nullable[self.turn % nullable.len()], None)],
-                of,
-            });
+            let at = nullable[self.turn % nullable.len()];
+            if self.lessons[source].dares(at, &mut self.random) {
+                self.drawn.push(at);
+                return Some(Change::Update { source, set: vec![(at, None)], of });
+            }
         }
         let at = *self.random.one(&plain)?;
-        let mut set = vec![(at, self.draw(source, at))];
+        let mut set = self.drawn_or_new(source, at, &mut of);
         if self.random.percent(30)
-            && let Some(other) = self.random.one(&plain).copied().filter(|other| *other != at)
+            && let Some(other) =
+                self.random.one(&plain).copied().filter(|other| set.iter().all(|(at, _)| at != other))
         {
-            set.push((other, self.draw(source, other)));
+            let more = self.drawn_or_new(source, other, &mut of);
+            set.retain(|(at, _)| more.iter().all(|(other, _)| other != at));
+            set.extend(more);
         }
+        set.retain(|(at, _)| is_written(at));
         for (at, value) in &mut set {
             if value.is_none() && table.columns[*at].not_null {
                 *value = self.must_be(source, *at);
             }
         }
-        Some(Change::Update { source, set, of })
+        let refused = |(at, value): &(usize, Option<String>)| value.is_none() && table.columns[*at].not_null;
+        (!set.is_empty() && !set.iter().any(refused)).then_some(Change::Update { source, set, of })
     }
 
-    /// One row, a few, or all that share a value; often ones that were touched just now.
-    fn some_rows(&mut self, source: usize) -> Vec<Row> {
-        if self.random.percent(35)
-            && let Some(row) = self.random.one(&self.known[source].recent).cloned()
-            && self.known[source].rows.contains(&row)
-        {
-            return vec![row];
-        }
-        let columns = self.sources[source].columns.len();
-        let Known { rows, .. } = &self.known[source];
-        let Some(first) = self.random.one(rows).cloned() else { return Vec::new() };
-        match self.random.below(10) {
-            0..6 => vec![first],
-            6..8 => {
-                let mut few = vec![first];
-                for _ in 0..=self.random.below(3) {
-                    few.extend(self.random.one(rows).filter(|row| !few.contains(row)).cloned());
-                }
-                few
-            }
-            _ => {
-                let at = self.random.below(columns);
-                let group: Vec<Row> =
-                    rows.iter().filter(|row| row[at] == first[at]).take(GROUP + 1).cloned().collect();
-                if group.len() > GROUP { vec![first] } else { group }
+    /// Values for a column of these rows. One that tells rows apart has a new value, in one row.
+    fn drawn_or_new(&mut self, source: usize, at: usize, of: &mut Vec<Row>) -> Vec<(usize, Option<String>)> {
+        let is_key = self.sources[source].keys().any(|key| key.columns.contains(&at));
+        if is_key && self.random.percent(80) {
+            of.truncate(1);
+            let refers =
+                self.sources[source].references.iter().any(|reference| reference.columns.contains(&at));
+            if !refers {
+                let new = self.fresh_with(source, at);
+                // Every value that the server takes is held by some row.
+                return if new.iter().any(|(_, value)| value.is_some()) { new } else { Vec::new() };
             }
         }
-    }
-
-    /// A value for a column: mostly one that some row holds, else NULL, an edge, or a new one.
-    fn draw(&mut self, source: usize, at: usize) -> Option<String> {
-        if let Some(value) = self.referred(source, at) {
-            return Some(value);
-        }
-        let column = self.sources[source].columns[at].clone();
-        match self.random.below(100) {
-            0..62 => {
-                let held = self.random.one(&self.known[source].rows).and_then(|row| row[at].clone());
-                held.or_else(|| value::edge(&column, &mut self.random))
-            }
-            62..77 => None,
-            77..92 => value::edge(&column, &mut self.random),
-            _ => self.fresh(source, at),
-        }
-    }
-
-    /// A value that a foreign key finds.
-    fn referred(&mut self, source: usize, at: usize) -> Option<String> {
-        let table = &self.sources[source];
-        let reference = table.references.iter().find(|reference| reference.columns.contains(&at))?;
-        let nth = reference.columns.iter().position(|column| *column == at)?;
-        let target = self.sources.iter().position(|other| other.relation == reference.target)?;
-        let name = &reference.target_columns[nth];
-        let there = self.sources[target].columns.iter().position(|column| column.name == *name)?;
-        self.random.one(&self.known[target].rows)?[there].clone()
-    }
-
-    fn fresh(&mut self, source: usize, at: usize) -> Option<String> {
-        self.next_number += 1;
-        value::fresh(&self.sources[source].columns[at], self.next_number)
+        self.draw(source, at)
     }
 }
 

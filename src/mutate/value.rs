@@ -4,6 +4,9 @@ use super::{Column, Kind, random::Random};
 
 /// A value from the edges of what the column may hold.
 pub(super) fn edge(column: &Column, random: &mut Random) -> Option<String> {
+    if !column.values.is_empty() {
+        return random.one(&column.values).cloned();
+    }
     let pick = |values: &[&str], random: &mut Random| random.one(values).map(|value| (*value).to_owned());
     let value = match column.kind {
         Kind::Integer => pick(&["0", "1", "-1", "2", "7", "32767"], random)?,

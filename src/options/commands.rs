@@ -100,6 +100,8 @@ pub struct RoundOptions {
     pub by_scheduler: bool,
     /// The folder for scripts of findings.
     pub findings: PathBuf,
+    /// Fewer rounds that changed a table's sources are a failure.
+    pub min_rounds: Option<usize>,
     pub equality: equality::Terms,
 }
 

@@ -144,6 +144,8 @@ pub struct VerifySection {
     pub seed: Option<u64>,
     /// How far apart two floating point numbers may be, relative to the greater.
     pub float_tolerance: Option<f64>,
+    /// The fewest rounds in which the sources of each table have to change; fewer fail.
+    pub min_rounds: Option<usize>,
     /// Stream tables that are left out.
     pub skip: Vec<String>,
 }
@@ -214,7 +216,7 @@ const KEYS: [(&str, &[&str]); 10] = [
     ("freshness.warn_after", &["count", "period"]),
     ("freshness.error_after", &["count", "period"]),
     ("checks", &["fail_on", "fail_on_fallback", "silence"]),
-    ("verify", &["budget", "seed", "float_tolerance", "skip"]),
+    ("verify", &["budget", "seed", "float_tolerance", "min_rounds", "skip"]),
     ("rehearsal", &["examples", "rows_changed_over"]),
     ("comment", &["key", "when"]),
 ];
@@ -284,7 +286,7 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let text = "version: 1\nallow_empty: true\nfixtures: [ci/sources.sql]\nplan: {allow_drop: [a], allow_recreate: [all]}\nwait: {timeout: 90s, models: {slow: 10m}}\n\
-                    freshness: {warn_after: {count: 10, period: minute}, error_after: {count: 1, period: hour}}\nverify: {budget: 5s, seed: 7, float_tolerance: 1e-6, skip: [s.t]}\n\
+                    freshness: {warn_after: {count: 10, period: minute}, error_after: {count: 1, period: hour}}\nverify: {budget: 5s, seed: 7, float_tolerance: 1e-6, min_rounds: 25, skip: [s.t]}\n\
                     checks: {fail_on: warn, fail_on_fallback: true, silence: [{hazard: search-path, model: \"marts.*\", reason: one schema}]}\n\
                     rehearsal: {examples: 5, rows_changed_over: 2.5%}\ncomment: {key: staging, when: always}\n";
         let file = parse(text).unwrap();
@@ -296,6 +298,7 @@ mod tests {
         assert_eq!(file.freshness.unwrap().error_after, Some(Duration::from_hours(1)));
         assert_eq!(file.checks.fail_on, Some(FailOn::Warn));
         assert_eq!((file.verify.seed, file.verify.float_tolerance), (Some(7), Some(1e-6)));
+        assert_eq!(file.verify.min_rounds, Some(25));
         assert_eq!((file.verify.budget, &file.verify.skip[0][..]), (Some(Duration::from_secs(5)), "s.t"));
         assert_eq!(Silence::from(&file.checks.silence[0]).reason, "one schema");
         assert_eq!((file.rehearsal.examples, file.rehearsal.rows_changed_over), (Some(5), Some(2.5)));

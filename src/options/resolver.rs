@@ -231,6 +231,7 @@ impl Resolver {
             seed: args.seed.or(self.file.verify.seed).unwrap_or(1),
             by_scheduler: args.drive == Drive::Scheduler,
             findings: args.findings.clone(),
+            min_rounds: self.file.verify.min_rounds,
             equality: self.equality(),
         }
     }

@@ -109,6 +109,8 @@ pub struct ServerMessage {
     pub hint: Option<String>,
     /// Its SQLSTATE.
     pub code: String,
+    /// The constraint that it is about.
+    pub constraint: Option<String>,
 }
 
 impl ServerMessage {
@@ -131,7 +133,7 @@ impl ServerMessage {
     #[must_use]
     pub fn without_values(&self) -> Self {
         let message = without_values(&self.message, Some(&self.code));
-        Self { message, detail: None, hint: None, code: self.code.clone() }
+        Self { message, detail: None, hint: None, code: self.code.clone(), constraint: None }
     }
 }
 
@@ -223,6 +225,7 @@ pub(super) fn server_message(source: &tokio_postgres::Error) -> Option<ServerMes
         detail: error.detail().map(ToOwned::to_owned),
         hint: error.hint().map(ToOwned::to_owned),
         code: error.code().code().to_owned(),
+        constraint: error.constraint().map(ToOwned::to_owned),
     })
 }
 

@@ -17,6 +17,7 @@ mod round;
 mod settings;
 mod source_objects;
 mod tls;
+mod values;
 
 use std::{
     future::poll_fn,

@@ -5,6 +5,7 @@ mod faulty;
 mod logged;
 mod named;
 mod planted;
+mod types;
 mod values;
 
 use std::{fs, path::Path};

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{rolled_back, shrink::Whole};
+use super::{coverage::Coverage, rolled_back, shrink::Whole};
 use crate::{
     judge::equality::{Comparable, Difference, Terms},
     model::{Deployed, Relation, Setting, StreamTable, Value, order},
@@ -30,12 +30,14 @@ pub(in crate::commands) struct Wishes {
     pub by_scheduler: bool,
     /// The server is thrown away afterwards: rounds are committed. Elsewhere each is rolled back.
     pub commits: bool,
+    /// The fewest rounds of changes of a table, where somebody said so.
+    pub min_rounds: Option<usize>,
 }
 
 impl Wishes {
     pub(in crate::commands) fn new(options: &RoundOptions, terms: Terms, commits: bool) -> Self {
-        let RoundOptions { budget, seed, by_scheduler, .. } = *options;
-        Self { budget, seed, terms, by_scheduler, commits }
+        let RoundOptions { budget, seed, by_scheduler, min_rounds, .. } = *options;
+        Self { budget, seed, terms, by_scheduler, commits, min_rounds }
     }
 }
 
@@ -71,10 +73,12 @@ pub(super) struct Moving<'a> {
     pub(super) wholes: Vec<Whole>,
     /// The rounds whose changes the sources hold now.
     pub(super) rounds: Vec<Vec<Transaction>>,
-    /// How many rounds there were, and how many statements changed rows in them.
+    /// How many rounds there were, and how many of them changed something.
     pub(super) count: usize,
-    pub(super) statements: usize,
-    /// After how many rounds.
+    pub(super) changing: usize,
+    /// What was done to each source.
+    pub(super) coverage: Vec<Coverage>,
+    /// After how many rounds that changed a source of it.
     pub(super) compared: BTreeMap<Relation, usize>,
     /// Tables that a change did not reach in time.
     pub(super) unreached: BTreeSet<Relation>,
@@ -82,7 +86,6 @@ pub(super) struct Moving<'a> {
     worth: BTreeMap<Relation, usize>,
     /// How long to wait before a TRUNCATE.
     calm: Duration,
-    pub(super) refused: usize,
     /// Statements and refreshes that locks or changes of other sessions stopped, and those sessions.
     pub(super) blocked: usize,
     pub(super) blockers: BTreeSet<String>,
@@ -138,24 +141,25 @@ impl<'a> Moving<'a> {
                 None => client.known_rows(source).await?,
             });
         }
+        client.supply(&mut sources, &known).await?;
         let comparables = client.comparables().await?;
         Ok(Self {
             client,
             wishes,
             reached: sources.iter().map(reach).collect(),
-            mutator: Mutator::new(wishes.seed, sources, known, wishes.commits),
             tables,
             comparables: comparables.into_iter().map(|table| (table.relation.clone(), table)).collect(),
             findings: BTreeMap::new(),
             wholes: Vec::new(),
             rounds: Vec::new(),
             count: 0,
-            statements: 0,
+            changing: 0,
+            coverage: vec![Coverage::default(); sources.len()],
+            mutator: Mutator::new(wishes.seed, sources, known, wishes.commits),
             compared: BTreeMap::new(),
             unreached: BTreeSet::new(),
             worth: wanted.iter().map(worth).collect(),
             calm,
-            refused: 0,
             blocked: 0,
             blockers: BTreeSet::new(),
             process: 0,
@@ -167,6 +171,11 @@ impl<'a> Moving<'a> {
 
     pub(super) fn sources(&self) -> &[Source] {
         self.mutator.sources()
+    }
+
+    /// Why a source is hard to change.
+    pub(super) fn trouble(&self, source: usize) -> Option<String> {
+        self.mutator.trouble(source)
     }
 
     /// Committed rounds until the budget is over; after each of them it is told how things are.
@@ -191,17 +200,18 @@ impl<'a> Moving<'a> {
         can_change && Instant::now() < deadline && self.findings.len() < self.tables.len()
     }
 
-    /// First the sources whose tables are worth most: many, delicate ones, and seldom compared so far.
+    /// First the sources whose tables are worth most: many, delicate ones, and seldom compared so far; and that were
+    /// changed in few rounds themselves.
     pub(super) fn by_worth(&self) -> Vec<usize> {
         let worth = |relation: &Relation| {
             let compared = self.compared.get(relation).copied().unwrap_or_default();
-            self.worth.get(relation).copied().unwrap_or_default() * 1000 / (1 + compared)
+            self.worth.get(relation).copied().unwrap_or_default() * 1_000_000 / (1 + compared)
         };
         let mut sorted: Vec<usize> =
             (0..self.sources().len()).filter(|at| self.sources()[*at].out_of_reach.is_none()).collect();
         sorted.sort_by_cached_key(|at| {
             let open = self.reached[*at].iter().filter(|relation| !self.findings.contains_key(relation));
-            std::cmp::Reverse(open.map(worth).sum::<usize>())
+            std::cmp::Reverse(open.map(worth).sum::<usize>() / (1 + self.coverage[*at].rounds))
         });
         sorted
     }
@@ -259,9 +269,13 @@ impl<'a> Moving<'a> {
                 tokio::time::sleep(self.calm).await;
             }
             match self.client.change(&change, self.mutator.sources()).await? {
-                Changed::Refused(message) if pg::is_in_the_way(&message.code) => self.blocked += 1,
+                Changed::Refused(message) if pg::is_in_the_way(&message.code) => {
+                    self.blocked += 1;
+                    self.coverage[change.source()].blocked += 1;
+                }
                 Changed::Refused(message) => {
-                    self.refused += 1;
+                    self.coverage[change.source()].refused(&message);
+                    self.thought(|mutator| mutator.refused(&change, message.constraint.as_deref()));
                     self.blame_immediate(&change, message);
                 }
                 Changed::Done(effect) => {
@@ -273,7 +287,10 @@ impl<'a> Moving<'a> {
                         self.thought(|mutator| mutator.forget(&change));
                         continue;
                     }
-                    self.thought(|mutator| mutator.saw(&effect));
+                    self.thought(|mutator| {
+                        mutator.taken(&change);
+                        mutator.saw(&effect);
+                    });
                     done.push((change, effect));
                 }
             }
@@ -285,7 +302,7 @@ impl<'a> Moving<'a> {
         match self.client.run("commit").await {
             Ok(()) => self.keep(done),
             // A constraint that is looked at in the end.
-            Err(pg::Error::Server { .. }) => self.refuse(done),
+            Err(pg::Error::Server { message, .. }) => self.refuse(done, &message),
             Err(lost) => return Err(lost),
         }
         Ok(())
@@ -293,15 +310,23 @@ impl<'a> Moving<'a> {
 
     /// A transaction that belongs to the round.
     pub(super) fn keep(&mut self, done: Transaction) {
-        self.statements += done.len();
+        for (change, _) in &done {
+            self.coverage[change.source()].changed(self.count);
+        }
+        if !done.is_empty() && self.rounds.last().is_some_and(Vec::is_empty) {
+            self.changing += 1;
+        }
         if let Some(round) = self.rounds.last_mut().filter(|_| !done.is_empty()) {
             round.push(done);
         }
     }
 
     /// A transaction that the server did not take as a whole.
-    pub(super) fn refuse(&mut self, done: Transaction) {
-        self.refused += done.len();
+    pub(super) fn refuse(&mut self, done: Transaction, message: &ServerMessage) {
+        for (change, _) in &done {
+            self.coverage[change.source()].refused(message);
+            self.thought(|mutator| mutator.refused(change, message.constraint.as_deref()));
+        }
         self.unsee(done);
     }
 
@@ -338,9 +363,13 @@ impl<'a> Moving<'a> {
         let back: Vec<Change> = effects.iter().rev().flat_map(Effect::inverse).collect();
         self.count += 1;
         self.rounds.push(Vec::new());
+        // It restores the rows, and verifies nothing.
+        let (coverage, changing) = (self.coverage.clone(), self.changing);
         self.client.run("begin").await?;
         let done = self.change(back.into_iter().map(|change| move |_: &mut Mutator| Some(change))).await?;
-        self.commit(done).await
+        self.commit(done).await?;
+        (self.coverage, self.changing) = (coverage, changing);
+        Ok(())
     }
 
     pub(super) fn found(&mut self, relation: &Relation, what: Wrong) {

@@ -135,9 +135,9 @@ impl Moving<'_> {
     async fn as_committed(&mut self, done: Transaction) -> Result<(), pg::Error> {
         match self.client.check_deferred().await {
             Ok(()) => self.keep(done),
-            Err(pg::Error::Server { .. }) => {
+            Err(pg::Error::Server { message, .. }) => {
                 self.client.run("rollback to savepoint step").await?;
-                self.refuse(done);
+                self.refuse(done, &message);
             }
             Err(lost) => return Err(lost),
         }

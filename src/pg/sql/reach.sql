@@ -1,5 +1,63 @@
 -- What a changed row of a source drags along, and what of it a rollback would not take back.
-with recursive reach (root, oid) as (
+with recursive acting_functions (relation, what, function) as (
+  select g.tgrelid, format('the trigger %I of %s', g.tgname, g.tgrelid::regclass), g.tgfoid
+  from pg_trigger as g
+  where not g.tgisinternal and g.tgenabled <> 'D'
+  union all
+  select r.ev_class, format('the rule %I of %s', r.rulename, r.ev_class::regclass), d.refobjid
+  from pg_rewrite as r
+  join pg_depend as d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid and d.refclassid = 'pg_proc'::regclass
+  where r.rulename <> '_RETURN'
+  union all
+  -- What is volatile may do more than work a value out. Functions in C are common here, such as those that make uuids.
+  select called.relation, format('%s of %s', called.what, called.relation::regclass), p.oid
+  from (
+    select ad.adrelid, 'a default', 'pg_attrdef'::regclass, ad.oid from pg_attrdef as ad
+    union all
+    select k.conrelid, format('the constraint %I', k.conname), 'pg_constraint'::regclass, k.oid
+    from pg_constraint as k where k.contype = 'c' and k.conrelid <> 0
+    union all
+    select a.attrelid, format('the domain %s', k.contypid::regtype), 'pg_constraint'::regclass, k.oid
+    from pg_constraint as k join pg_type as t on k.contypid <> 0 and k.contypid in (t.oid, t.typbasetype)
+    join pg_attribute as a on a.atttypid = t.oid and a.attnum > 0 and not a.attisdropped
+  ) as called (relation, what, class, object)
+  join pg_depend as d on d.classid = called.class and d.objid = called.object and d.refclassid = 'pg_proc'::regclass
+  join pg_proc as p on p.oid = d.refobjid and p.provolatile = 'v'
+  join pg_language as l on l.oid = p.prolang and l.lanname not in ('c', 'internal')
+), event_functions (what, function) as (
+  select format('the event trigger %I', evtname), evtfoid from pg_event_trigger where evtenabled <> 'D'
+), engine (function) as materialized (
+  -- what the engine does belongs to the transaction
+  select d.objid from pg_depend as d join pg_extension as e on e.oid = d.refobjid
+  where d.classid = 'pg_proc'::regclass and d.refclassid = 'pg_extension'::regclass and d.deptype = 'e'
+    and e.extname = 'pg_trickle'
+), calls (function, called) as (
+  -- each of those functions with the functions whose names stand in its text, and in theirs
+  select function, function from (
+    select function from acting_functions union select function from event_functions
+  ) as first
+  where function not in (select engine.function from engine)
+  union
+  select calls.function, p.oid
+  from calls
+  join pg_proc as caller on caller.oid = calls.called
+  join pg_language as l on l.oid = caller.prolang and l.lanname in ('sql', 'plpgsql')
+  cross join lateral regexp_matches(
+    lower(coalesce(pg_get_function_sqlbody(caller.oid), caller.prosrc)), '[a-z_][a-z0-9_$]*', 'g'
+  ) as word
+  join pg_proc as p on p.proname = word[1] and p.pronamespace <> 'pg_catalog'::regnamespace
+), named (function, relation) as materialized (
+  -- the tables and views whose names stand there, too
+  select distinct calls.function, c.oid
+  from calls
+  join pg_proc as p on p.oid = calls.called
+  join pg_language as l on l.oid = p.prolang and l.lanname in ('sql', 'plpgsql')
+  cross join lateral regexp_matches(
+    lower(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)), '[a-z_][a-z0-9_$]*', 'g'
+  ) as word
+  join pg_class as c on lower(c.relname) = word[1] and c.relkind in ('r', 'p', 'v')
+  join pg_namespace as n on n.oid = c.relnamespace and n.nspname !~ '^(pg_|information_schema$|pgtrickle)'
+), reach (root, oid) as (
   select distinct source_relid, source_relid from pgtrickle.pgt_dependencies where source_type <> 'STREAM_TABLE'
   union
   select reach.root, dragged.oid
@@ -16,32 +74,23 @@ with recursive reach (root, oid) as (
     -- the stream tables that read it
     select s.pgt_relid from pgtrickle.pgt_dependencies as d join pgtrickle.pgt_stream_tables as s using (pgt_id)
     where d.source_relid = reach.oid
+    union all
+    -- what its rules write to, and what it is a view of
+    select d.refobjid
+    from pg_rewrite as r
+    join pg_depend as d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid and d.refclassid = 'pg_class'::regclass
+    join pg_class as c on c.oid = d.refobjid
+      and (c.relkind in ('r', 'p', 'v') or c.relkind = 'f' and r.rulename = '_RETURN')
+    where r.ev_class = reach.oid and (r.rulename <> '_RETURN' or reach.oid <> reach.root)
+    union all
+    -- what its triggers name
+    select named.relation from acting_functions as f join named using (function) where f.relation = reach.oid
   ) as dragged (oid)
 ), acting (root, what, function) as (
-  select distinct reach.root, format('the trigger %I of %s', g.tgname, g.tgrelid::regclass), g.tgfoid
-  from reach join pg_trigger as g on g.tgrelid = reach.oid
-  where not g.tgisinternal and g.tgenabled <> 'D'
+  select distinct reach.root, f.what, f.function from reach join acting_functions as f on f.relation = reach.oid
   union all
-  select distinct reach.root, format('the rule %I of %s', r.rulename, r.ev_class::regclass), d.refobjid
-  from reach
-  join pg_rewrite as r on r.ev_class = reach.oid and r.rulename <> '_RETURN'
-  join pg_depend as d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid and d.refclassid = 'pg_proc'::regclass
-  union all
-  select roots.root, format('the event trigger %I', e.evtname), e.evtfoid
-  from (select distinct root from reach) as roots cross join pg_event_trigger as e
-  where e.evtenabled <> 'D'
-), calls (function, called) as (
-  -- each function of `acting` with those whose names stand in its text, and in theirs
-  select distinct function, function from acting
-  union
-  select calls.function, p.oid
-  from calls
-  join pg_proc as caller on caller.oid = calls.called
-  join pg_language as l on l.oid = caller.prolang and l.lanname in ('sql', 'plpgsql')
-  cross join lateral regexp_matches(
-    lower(coalesce(pg_get_function_sqlbody(caller.oid), caller.prosrc)), '[a-z_][a-z0-9_$]*', 'g'
-  ) as word
-  join pg_proc as p on p.proname = word[1] and p.pronamespace <> 'pg_catalog'::regnamespace
+  select roots.root, e.what, e.function
+  from (select distinct root from reach) as roots cross join event_functions as e
 ), escaping (function, why) as (
   -- what those may do outside of the transaction
   select calls.function, case
@@ -60,12 +109,7 @@ with recursive reach (root, oid) as (
   from calls
   join pg_proc as p on p.oid = calls.called
   join pg_language as l on l.oid = p.prolang
-  -- what the engine does belongs to the transaction
-  where not exists (
-    select from pg_depend as d join pg_extension as e on e.oid = d.refobjid
-    where d.classid = 'pg_proc'::regclass and d.objid = p.oid
-      and d.refclassid = 'pg_extension'::regclass and d.deptype = 'e' and e.extname = 'pg_trickle'
-  )
+  where p.oid not in (select engine.function from engine)
 ), escapes (root, why) as (
   select reach.root, format('its rows reach the foreign table %s', reach.oid::regclass)
   from reach join pg_class as c on c.oid = reach.oid and c.relkind = 'f' and reach.oid <> reach.root

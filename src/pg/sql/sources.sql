@@ -1,8 +1,16 @@
 -- Every relation that a stream table reads and that is none itself, with all that it takes to change its rows and to make
 -- it again elsewhere.
-with columns as materialized (
+with recursive columns as materialized (
   select attrelid, attnum, row_number() over (partition by attrelid order by attnum) as nth
-  from pg_catalog.pg_attribute where attnum > 0 and not attisdropped
+  from pg_catalog.pg_attribute
+  where attrelid in (select source_relid from pgtrickle.pgt_dependencies where source_type <> 'STREAM_TABLE')
+    and attnum > 0 and not attisdropped
+), bases (domain, oid) as (
+  -- what domains over domains are made of in the end
+  select oid, typbasetype from pg_catalog.pg_type where typtype = 'd'
+  union all
+  select bases.domain, t.typbasetype
+  from bases join pg_catalog.pg_type as t on t.oid = bases.oid and t.typtype = 'd'
 )
 select coalesce(jsonb_agg(
   jsonb_build_object(
@@ -26,7 +34,12 @@ select coalesce(jsonb_agg(
           when base.oid = 'pg_catalog.bytea'::regtype then 'bytes'
           else 'other'
         end,
-        'not_null', a.attnotnull,
+        'type', jsonb_build_object('oid', a.atttypid::bigint, 'typmod', a.atttypmod),
+        'bounded', t.typtype = 'd' or exists (
+          select from pg_catalog.pg_constraint as k
+          where k.conrelid = c.oid and k.contype = 'c' and a.attnum = any (k.conkey)
+        ),
+        'not_null', a.attnotnull or t.typnotnull,
         'generated', case when a.attgenerated <> '' then pg_catalog.pg_get_expr(d.adbin, d.adrelid) end,
         'always', a.attidentity = 'a',
         'labels', (
@@ -41,7 +54,13 @@ select coalesce(jsonb_agg(
       ) order by a.attnum), '[]')
       from pg_catalog.pg_attribute as a
       join pg_catalog.pg_type as t on t.oid = a.atttypid
-      join pg_catalog.pg_type as base on base.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
+      join pg_catalog.pg_type as base on base.oid = case t.typtype
+        when 'd' then (
+          select bases.oid from bases join pg_catalog.pg_type as b on b.oid = bases.oid and b.typtype <> 'd'
+          where bases.domain = t.oid
+        )
+        else t.oid
+      end
       left join pg_catalog.pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
       where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     ),
@@ -83,6 +102,37 @@ select coalesce(jsonb_agg(
         where i.indrelid = c.oid and i.indisunique and not i.indisprimary
           and not exists (select from pg_catalog.pg_constraint as k where k.conindid = i.indexrelid)
       ) as rules
+    ),
+    'constraints', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'name', k.name,
+        'kind', k.kind,
+        'columns', (
+          select coalesce(jsonb_agg(place.nth - 1 order by place.nth), '[]') from columns as place
+          where place.attrelid = c.oid and place.attnum = any (k.columns)
+        ),
+        'condition', k.condition
+      ) order by k.name), '[]')
+      from (
+        select conname as name, contype::text as kind,
+          case when contype = 'c' then pg_catalog.pg_get_expr(conbin, conrelid) end as condition,
+          case when contype = 'x' then array(
+            select refobjsubid::int2 from pg_catalog.pg_depend
+            where classid = 'pg_catalog.pg_class'::regclass and objid = conindid
+              and refclassid = 'pg_catalog.pg_class'::regclass and refobjid = c.oid
+          ) end || conkey as columns
+        from pg_catalog.pg_constraint where conrelid = c.oid and contype in ('c', 'f', 'p', 'u', 'x')
+        union all
+        -- of an index on expressions or on some rows only the columns are known
+        select ic.relname, case when i.indexprs is null and i.indpred is null then 'u' else 'i' end, null, array(
+          select refobjsubid::int2 from pg_catalog.pg_depend
+          where classid = 'pg_catalog.pg_class'::regclass and objid = ic.oid
+            and refclassid = 'pg_catalog.pg_class'::regclass and refobjid = c.oid
+        )
+        from pg_catalog.pg_index as i join pg_catalog.pg_class as ic on ic.oid = i.indexrelid
+        where i.indrelid = c.oid and i.indisunique
+          and not exists (select from pg_catalog.pg_constraint as k where k.conindid = i.indexrelid)
+      ) as k
     ),
     'partitioned', case when c.relkind = 'p' then pg_catalog.pg_get_partkeydef(c.oid) end,
     'types', (

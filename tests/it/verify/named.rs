@@ -163,6 +163,27 @@ fn a_source_whose_changes_a_rollback_might_not_take_back_is_left_alone() {
          "create foreign data wrapper nothing; create server nowhere foreign data wrapper nothing;
           create foreign table far (n int) server nowhere;
           create rule noted as on delete to family do also insert into far values (old.n)"),
+        ("the trigger further of public.audit calls public.elsewhere",
+         "create function elsewhere() returns language_handler language c as '$libdir/plpgsql', 'plpgsql_call_handler';
+          create table audit (n int);
+          create function note() returns trigger language plpgsql as 'begin insert into audit values (1); return null; end';
+          create trigger note after update on one for each row execute function note();
+          create function further() returns trigger language plpgsql as 'begin perform elsewhere(); return null; end';
+          create trigger further after insert on audit for each row execute function further()"),
+        ("the trigger further of public.audit calls public.elsewhere",
+         "create function elsewhere() returns language_handler language c as '$libdir/plpgsql', 'plpgsql_call_handler';
+          create table audit (n int); create rule noted as on delete to family do also insert into audit values (old.n);
+          create function further() returns trigger language plpgsql as 'begin perform elsewhere(); return null; end';
+          create trigger further after insert on audit for each row execute function further()"),
+        ("reach the foreign table public.far",
+         "create foreign data wrapper nothing; create server nowhere foreign data wrapper nothing;
+          create foreign table far (n int) server nowhere; create view near as select n from far;
+          create function note() returns trigger language plpgsql as 'begin insert into near values (1); return null; end';
+          create trigger note after update on one for each row execute function note()"),
+        ("the constraint loud of public.family calls public.elsewhere",
+         "create function elsewhere() returns language_handler language c as '$libdir/plpgsql', 'plpgsql_call_handler';
+          create function is_fine(n int) returns boolean language plpgsql as 'begin if n is null and n is not null then perform elsewhere(); end if; return true; end';
+          alter table family add constraint loud check (is_fine(n))"),
         ("the event trigger watch",
          "create function elsewhere() returns language_handler language c as '$libdir/plpgsql', 'plpgsql_call_handler';
           create function watch() returns event_trigger language plpgsql as 'begin if false then perform elsewhere(); end if; end';

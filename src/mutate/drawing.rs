@@ -1,0 +1,143 @@
+//! Drawing values: mostly ones that rows hold, else edges of what a column takes and new ones; and together what belongs
+//! together.
+
+use super::{Mutator, Reference, Row, Source, value};
+
+/// Fewer rows do not hold enough values to draw from.
+pub(super) const FEW: usize = 8;
+
+/// A column with a value for it.
+pub(super) type Set = (usize, Option<String>);
+
+impl Mutator {
+    /// Values for a column and for those that a foreign key or a condition binds to it.
+    pub(super) fn draw(&mut self, source: usize, at: usize) -> Vec<Set> {
+        let sources = self.sources.clone();
+        let table = &sources[source];
+        let reference = table.references.iter().find(|reference| reference.columns.contains(&at));
+        let group = table.groups.iter().position(|group| group.columns.contains(&at));
+        let group_columns = group.map(|group| table.groups[group].columns.clone()).unwrap_or_default();
+        if !self.lessons[source].dares(at, &mut self.random) {
+            let mut together = group_columns;
+            together.extend(reference.iter().flat_map(|reference| &reference.columns));
+            together.push(at);
+            together.sort_unstable();
+            together.dedup();
+            if let Some(held) = self.held(source, &together) {
+                return held;
+            }
+            return vec![(at, self.value(source, at))];
+        }
+        self.drawn.push(at);
+        if let Some(reference) = reference {
+            let found = self.referred(reference);
+            return found
+                .or_else(|| self.held(source, &reference.columns))
+                .unwrap_or_else(|| vec![(at, None)]);
+        }
+        if let Some(group) = group {
+            // What satisfies the condition, or what a row has.
+            let drawn = if self.random.percent(60) {
+                self.random.one(&table.groups[group].rows).cloned()
+            } else {
+                None
+            };
+            let drawn = drawn.map(|row| group_columns.iter().copied().zip(row).collect());
+            if let Some(drawn) = drawn.or_else(|| self.held(source, &group_columns)) {
+                return drawn;
+            }
+        }
+        vec![(at, self.value(source, at))]
+    }
+
+    /// What one row has in these columns.
+    fn held(&mut self, source: usize, columns: &[usize]) -> Option<Vec<Set>> {
+        let known = &self.known[source];
+        let row = self.random.one(&known.rows).or_else(|| known.gone.first())?;
+        Some(columns.iter().map(|at| (*at, row[*at].clone())).collect())
+    }
+
+    /// Values that a foreign key finds, all of one row.
+    pub(super) fn referred(&mut self, reference: &Reference) -> Option<Vec<Set>> {
+        let target = self.sources.iter().position(|other| other.relation == reference.target)?;
+        let columns = &self.sources[target].columns;
+        let place = |name: &String| columns.iter().position(|column| column.name == *name);
+        let places: Vec<usize> = reference.target_columns.iter().map(place).collect::<Option<_>>()?;
+        let row = self.random.one(&self.known[target].rows)?;
+        Some(reference.columns.iter().copied().zip(places.iter().map(|at| row[*at].clone())).collect())
+    }
+
+    /// A value for a column: mostly one that some row holds, else NULL, an edge, or a new one.
+    fn value(&mut self, source: usize, at: usize) -> Option<String> {
+        let sources = self.sources.clone();
+        let column = &sources[source].columns[at];
+        // A few rows show little.
+        let from = if self.known[source].rows.len() < FEW { 40 } else { 0 };
+        match from + self.random.below(100 - from) {
+            0..62 => {
+                let held = self.random.one(&self.known[source].rows).and_then(|row| row[at].clone());
+                held.or_else(|| value::edge(column, &mut self.random))
+            }
+            62..77 => None,
+            77..92 => value::edge(column, &mut self.random),
+            _ => self.fresh(source, at),
+        }
+    }
+
+    /// A value for a column that refuses NULL.
+    pub(super) fn must_be(&mut self, source: usize, at: usize) -> Option<String> {
+        let sources = self.sources.clone();
+        let column = &sources[source].columns[at];
+        if !column.not_null {
+            return None;
+        }
+        let edge = value::edge(column, &mut self.random).or_else(|| self.fresh(source, at));
+        edge.or_else(|| self.held(source, &[at])?.remove(0).1)
+    }
+
+    /// A value that no row holds in the column, with what a condition binds to it.
+    pub(super) fn fresh_with(&mut self, source: usize, at: usize) -> Vec<Set> {
+        self.drawn.push(at);
+        let sources = self.sources.clone();
+        for group in sources[source].groups.iter().filter(|group| group.columns.contains(&at)) {
+            let place = group.columns.iter().position(|column| *column == at).unwrap_or_default();
+            let is_new = |row: &&Row| row[place].is_some() && !self.holds(source, at, row[place].as_ref());
+            let new: Vec<&Row> = group.rows.iter().filter(is_new).collect();
+            if let Some(row) = self.random.one(&new) {
+                return group.columns.iter().copied().zip((*row).clone()).collect();
+            }
+        }
+        vec![(at, self.fresh(source, at))]
+    }
+
+    /// A value that no row holds in the column.
+    pub(super) fn fresh(&mut self, source: usize, at: usize) -> Option<String> {
+        self.next_number += 1;
+        let sources = self.sources.clone();
+        let column = &sources[source].columns[at];
+        if column.values.is_empty() {
+            return value::fresh(column, self.next_number);
+        }
+        let count = column.values.len();
+        let start = usize::try_from(self.next_number).unwrap_or_default() % count;
+        let mut turned = column.values[start..].iter().chain(&column.values[..start]);
+        turned.find(|value| !self.holds(source, at, Some(value))).cloned()
+    }
+
+    fn holds(&self, source: usize, at: usize, value: Option<&String>) -> bool {
+        self.known[source].rows.iter().any(|row| row[at].as_ref() == value)
+    }
+}
+
+impl Source {
+    /// The columns that refuse NULL and take no value that a client writes: rows with them cannot be added.
+    pub(super) fn unwritable(&self) -> impl Iterator<Item = usize> {
+        (0..self.columns.len()).filter(|at| {
+            let column = &self.columns[*at];
+            column.not_null
+                && column.generated.is_none()
+                && column.values.is_empty()
+                && column.kind == super::Kind::Other
+        })
+    }
+}

@@ -1,0 +1,227 @@
+//! Choosing rows: new ones, ones that come back, and ones to change.
+
+use super::{Change, Mutator, Row, drawing::FEW};
+
+/// The most rows that one statement changes.
+pub(super) const GROUP: usize = 40;
+/// How often a new row is thought of until its keys are new.
+const ATTEMPTS: usize = 8;
+/// How often an emptied source is filled with rows that it held, before one is made of its types.
+const RETURNS: usize = 6;
+
+impl Mutator {
+    pub(super) fn insert(&mut self, source: usize) -> Option<Change> {
+        if let Some(gone) = self.come_back(source) {
+            return Some(gone);
+        }
+        let count = if self.random.percent(20) { 2 + self.random.below(3) } else { 1 };
+        let rows: Vec<Row> = (0..count).map(|_| self.new_row(source)).collect::<Option<_>>()?;
+        Some(Change::Insert { source, rows })
+    }
+
+    /// What was emptied comes back before anything else, for an empty source shows little; and a row that is gone does
+    /// now and then.
+    fn come_back(&mut self, source: usize) -> Option<Change> {
+        let known = &self.known[source];
+        if !known.rows.is_empty() {
+            let row = if self.random.percent(8) { self.random.one(&known.gone).cloned() } else { None };
+            let row = row.filter(|row| !known.rows.contains(row) && !self.collides(source, row))?;
+            return Some(Change::Insert { source, rows: vec![row] });
+        }
+        let comes_back =
+            |change: &Change| matches!(change, Change::Insert { source: of, .. } if *of == source);
+        if let Some(at) = self.echo.iter().position(comes_back) {
+            return Some(self.echo.remove(at));
+        }
+        // Fewer and other rows each time: one that refers to what is gone is in the way of the rest.
+        let (gone, tried) = (known.gone.len(), known.returns);
+        if gone == 0 || tried >= RETURNS {
+            self.known[source].returns = 0;
+            return None;
+        }
+        self.known[source].returns += 1;
+        let count = (GROUP >> (2 * tried)).clamp(1, gone);
+        let start = if count == gone { 0 } else { self.random.below(gone) };
+        let rows: Vec<Row> = (0..count).map(|nth| known_row(&self.known[source].gone, start + nth)).collect();
+        let rows = rows.into_iter().map(|row| self.referring(source, row)).collect();
+        Some(Change::Insert { source, rows })
+    }
+
+    /// The row, with references to rows that are there now.
+    fn referring(&mut self, source: usize, mut row: Row) -> Row {
+        let sources = self.sources.clone();
+        for reference in &sources[source].references {
+            let Some(target) = sources.iter().position(|other| other.relation == reference.target) else {
+                continue;
+            };
+            let is_lost = self.known[target].whole
+                && target != source
+                && reference.columns.iter().all(|at| row[*at].is_some())
+                && !self.finds(target, reference, &row);
+            if is_lost && let Some(found) = self.referred(reference) {
+                found.into_iter().for_each(|(at, value)| row[at] = value);
+            }
+        }
+        row
+    }
+
+    /// A row like one that is there, under keys of its own; where none is, or was, one made of its types.
+    fn new_row(&mut self, source: usize) -> Option<Row> {
+        for _ in 0..ATTEMPTS {
+            let row = self.some_row(source)?;
+            if !self.collides(source, &row) {
+                return Some(row);
+            }
+        }
+        None
+    }
+
+    fn some_row(&mut self, source: usize) -> Option<Row> {
+        let known = &self.known[source];
+        let drawn = if known.rows.len() < FEW { 60 } else { 30 };
+        let like = self.random.one(&known.rows).or_else(|| self.random.one(&known.gone)).cloned();
+        let sources = self.sources.clone();
+        let table = &sources[source];
+        if table.keys().next().is_none()
+            && self.random.percent(30)
+            && let Some(row) = &like
+        {
+            return Some(row.clone());
+        }
+        let mut row: Row = like.clone().unwrap_or_else(|| vec![None; table.columns.len()]);
+        for at in 0..table.columns.len() {
+            if like.is_none() || self.random.percent(drawn) {
+                self.draw(source, at).into_iter().for_each(|(at, value)| row[at] = value);
+            }
+        }
+        for at in self.made_new(source) {
+            for (at, value) in self.fresh_with(source, at).into_iter().filter(|(_, value)| value.is_some()) {
+                row[at] = value;
+            }
+        }
+        for (at, value) in row.iter_mut().enumerate() {
+            if value.is_none() {
+                *value = self.must_be(source, at);
+            }
+        }
+        let complete = (0..row.len()).all(|at| {
+            row[at].is_some() || !table.columns[at].not_null || table.columns[at].generated.is_some()
+        });
+        complete.then_some(row)
+    }
+
+    /// The columns that make the keys of a new row new: one of each key that refers to nothing, or all of one that found a
+    /// value twice.
+    fn made_new(&mut self, source: usize) -> Vec<usize> {
+        let sources = self.sources.clone();
+        let table = &sources[source];
+        let is_own = |at: &&usize| {
+            table.columns[**at].generated.is_none()
+                && !table.references.iter().any(|reference| reference.columns.contains(at))
+        };
+        let mut new: Vec<usize> = Vec::new();
+        for key in table.keys() {
+            let own: Vec<usize> = key.columns.iter().filter(is_own).copied().collect();
+            if self.lessons[source].knows_strict(&key.name) {
+                new.extend(own);
+            } else if !own.iter().any(|at| new.contains(at)) {
+                new.extend(self.random.one(&own));
+            }
+        }
+        new.sort_unstable();
+        new.dedup();
+        new
+    }
+
+    /// Whether a known row has a key of this one.
+    fn collides(&self, source: usize, row: &Row) -> bool {
+        let table = &self.sources[source];
+        let mut keys = table.keys().filter(|key| matches!(key.kind, 'p' | 'u'));
+        keys.any(|key| {
+            key.columns.iter().all(|at| row[*at].is_some())
+                && self.known[source]
+                    .rows
+                    .iter()
+                    .any(|other| key.columns.iter().all(|at| other[*at] == row[*at]))
+        })
+    }
+
+    /// Whether a known row of the target is what the row refers to.
+    fn finds(&self, target: usize, reference: &super::Reference, row: &Row) -> bool {
+        let place =
+            |name: &String| self.sources[target].columns.iter().position(|column| column.name == *name);
+        let places: Vec<Option<usize>> = reference.target_columns.iter().map(place).collect();
+        self.known[target].rows.iter().any(|there| {
+            reference
+                .columns
+                .iter()
+                .zip(&places)
+                .all(|(at, place)| place.is_some_and(|place| there[place] == row[*at]))
+        })
+    }
+
+    /// Rows to delete. Where deletes are refused, one that no known row refers to.
+    pub(super) fn deleted_rows(&mut self, source: usize) -> Vec<Row> {
+        let rows = self.some_rows(source);
+        if !self.lessons[source].is_refused(super::lessons::Kind::Delete) {
+            return rows;
+        }
+        for _ in 0..ATTEMPTS {
+            let Some(row) = self.random.one(&self.known[source].rows).cloned() else { break };
+            if !self.is_referred(source, &row) {
+                return vec![row];
+            }
+        }
+        rows
+    }
+
+    fn is_referred(&self, source: usize, row: &Row) -> bool {
+        let target = &self.sources[source];
+        self.sources.iter().zip(&self.known).any(|(other, known)| {
+            other.references.iter().filter(|reference| reference.target == target.relation).any(|reference| {
+                let value = |name: &String| {
+                    let place = target.columns.iter().position(|column| column.name == *name)?;
+                    row[place].as_ref()
+                };
+                let values: Vec<Option<&String>> = reference.target_columns.iter().map(value).collect();
+                known.rows.iter().any(|there| {
+                    reference.columns.iter().zip(&values).all(|(at, value)| there[*at].as_ref() == *value)
+                })
+            })
+        })
+    }
+
+    /// One row, a few, or all that share a value; often ones that were touched just now.
+    pub(super) fn some_rows(&mut self, source: usize) -> Vec<Row> {
+        if self.random.percent(35)
+            && let Some(row) = self.random.one(&self.known[source].recent).cloned()
+            && self.known[source].rows.contains(&row)
+        {
+            return vec![row];
+        }
+        let columns = self.sources[source].columns.len();
+        let rows = &self.known[source].rows;
+        let Some(first) = self.random.one(rows).cloned() else { return Vec::new() };
+        match self.random.below(10) {
+            0..6 => vec![first],
+            6..8 => {
+                let mut few = vec![first];
+                for _ in 0..=self.random.below(3) {
+                    few.extend(self.random.one(rows).filter(|row| !few.contains(row)).cloned());
+                }
+                few
+            }
+            _ => {
+                let at = self.random.below(columns);
+                let group: Vec<Row> =
+                    rows.iter().filter(|row| row[at] == first[at]).take(GROUP + 1).cloned().collect();
+                if group.len() > GROUP { vec![first] } else { group }
+            }
+        }
+    }
+}
+
+/// A row of a list that begins again at its end.
+fn known_row(rows: &[Row], nth: usize) -> Row {
+    rows[nth % rows.len()].clone()
+}

@@ -1,0 +1,142 @@
+//! Which values the server is asked about before the first change, so that it takes most of what is drawn later.
+
+use std::collections::BTreeSet;
+
+use super::{Kind, Row, Source, candidates, random::Random, types, types::Types};
+
+/// So many values of a column that tells rows apart, and of any other, beside those that its type is known for.
+const OF_A_KEY: u64 = 400;
+const OF_A_COLUMN: u64 = 40;
+/// So many of the values that rows hold are varied.
+const VARIED: usize = 20;
+/// So many rows of values are tried on conditions.
+const TRIED: usize = 600;
+
+/// Columns that a condition binds together, and rows of values that satisfy it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Group {
+    /// The positions of the columns.
+    pub columns: Vec<usize>,
+    /// Values in their order.
+    pub rows: Vec<Row>,
+}
+
+impl Source {
+    /// The columns whose kind does not say what they take, each with values that they may take; `rows` are known.
+    pub fn candidates(&self, types: &Types, rows: &[Row]) -> Vec<(usize, Vec<String>)> {
+        let is_wanting = |at: &usize| {
+            let column = &self.columns[*at];
+            let is_open = matches!(column.kind, Kind::Other | Kind::Array);
+            column.generated.is_none() && (column.bounded || is_open)
+        };
+        (0..self.columns.len())
+            .filter(is_wanting)
+            .map(|at| (at, self.candidates_of(at, types, rows)))
+            .collect()
+    }
+
+    fn candidates_of(&self, at: usize, types: &Types, rows: &[Row]) -> Vec<String> {
+        let is_told_apart = self.keys().any(|key| key.columns.contains(&at));
+        let count = if is_told_apart { OF_A_KEY } else { OF_A_COLUMN };
+        let mut all: Vec<String> = self
+            .constraints
+            .iter()
+            .filter(|constraint| constraint.columns.contains(&at))
+            .filter_map(|constraint| constraint.condition.as_deref())
+            .flat_map(types::constants)
+            .collect();
+        let held: BTreeSet<&String> = rows.iter().filter_map(|row| row[at].as_ref()).collect();
+        for value in held.into_iter().take(VARIED) {
+            all.push(value.clone());
+            all.extend(types::variations(value));
+        }
+        all.extend(candidates(types, self.columns[at].of, count));
+        all
+    }
+
+    /// The columns that conditions bind together, each time with the conditions.
+    pub fn bound(&self) -> Vec<(Vec<usize>, Vec<&str>)> {
+        let mut bound: Vec<(BTreeSet<usize>, Vec<&str>)> = Vec::new();
+        for constraint in &self.constraints {
+            let Some(condition) = constraint.condition.as_deref() else { continue };
+            let mut columns: BTreeSet<usize> = constraint.columns.iter().copied().collect();
+            let mut conditions = vec![condition];
+            bound.retain(|(others, more)| {
+                let is_apart = others.is_disjoint(&columns);
+                if !is_apart {
+                    columns.extend(others);
+                    conditions.extend(more);
+                }
+                is_apart
+            });
+            bound.push((columns, conditions));
+        }
+        bound.into_iter().map(|(columns, conditions)| (columns.into_iter().collect(), conditions)).collect()
+    }
+
+    /// Rows of values for these columns, to be tried on their conditions. Some vary a row that is known in one column.
+    pub fn combinations(&self, columns: &[usize], rows: &[Row]) -> Vec<Row> {
+        if let [at] = columns {
+            return self.columns[*at].values.iter().map(|value| vec![Some(value.clone())]).collect();
+        }
+        let mut random = Random::new(1);
+        let mut tried: BTreeSet<Row> = BTreeSet::new();
+        for _ in 0..TRIED {
+            let mut row: Row = columns
+                .iter()
+                .map(|at| {
+                    let column = &self.columns[*at];
+                    let is_null = column.generated.is_some() || !column.not_null && random.percent(20);
+                    if is_null { None } else { random.one(&column.values).cloned() }
+                })
+                .collect();
+            if random.percent(30)
+                && let Some(like) = random.one(rows)
+            {
+                let kept = random.below(columns.len());
+                for (nth, at) in columns.iter().enumerate().filter(|(nth, _)| *nth != kept) {
+                    row[nth].clone_from(&like[*at]);
+                }
+            }
+            tried.insert(row);
+        }
+        tried.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Constraint, sample},
+        *,
+    };
+
+    fn check(name: &str, columns: &[usize]) -> Constraint {
+        Constraint {
+            name: name.into(),
+            kind: 'c',
+            columns: columns.to_vec(),
+            condition: Some(format!("{name} < 7")),
+        }
+    }
+
+    #[test]
+    fn conditions_that_share_a_column_are_one_group() {
+        let mut source = sample()[0].clone();
+        source.constraints = vec![check("a", &[0]), check("b", &[1, 2]), check("c", &[2])];
+        assert_eq!(source.bound(), [(vec![0], vec!["a < 7"]), (vec![1, 2], vec!["c < 7", "b < 7"])]);
+    }
+
+    #[test]
+    fn a_column_with_a_condition_is_tried_with_what_the_condition_mentions_and_what_rows_hold() {
+        let mut source = sample()[0].clone();
+        source.constraints = vec![check("a", &[2])];
+        source.columns[2].bounded = true;
+        let rows = [super::super::row(&["1", "1", "AB-9"])];
+        let candidates = source.candidates(&Types::new(), &rows);
+        let [(2, values)] = &candidates[..] else { panic!("{candidates:?}") };
+        for value in ["6", "7", "8", "AB-9", "AB-10"] {
+            assert!(values.iter().any(|candidate| candidate == value), "{value}: {values:?}");
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Every type that a column can have: a source of it gets new values, is emptied, and comes back.
+
+use std::{collections::BTreeSet, fs, time::Duration};
+
+use pgtrickle_ci::{
+    mutate::{Change, Mutator, Source},
+    pg::{Changed, Client, Limits},
+};
+use serde_json::Value;
+
+use super::{create, outcome, verify, verify_in};
+use crate::support::Database;
+
+/// Types whose input functions take nothing: a client cannot write a value of them.
+const UNWRITABLE: &str =
+    "'pg_node_tree', 'pg_ndistinct', 'pg_dependencies', 'pg_mcv_list', 'pg_brin_bloom_summary',
+    'pg_brin_minmax_multi_summary', 'gtsvector'";
+
+/// For each type of the server and each form of it (`t`, an array, a domain over a domain, a row) a table in which it is
+/// `NOT NULL`, and one in which it is what tells rows apart. One stream table reads them all.
+fn tables_of_all_types(database: &Database) {
+    database.run(&format!(
+        "create type mood as enum ('sad', 'it''s', 'glad');
+         create type spans as range (subtype = interval);
+         create type words as range (subtype = text, collation = \"C\");
+         create function made(form text, key text) returns boolean language plpgsql as $$
+         begin
+           execute format('create temporary table probe (c %s not null, %s)', form, key);
+           drop table probe;
+           return true;
+         exception when others then
+           return false;
+         end $$;
+         do $$
+         declare
+           t record; form record; parts text[] := '{{}}';
+         begin
+           for t in
+             select row_number() over (order by oid) as nth, oid::regtype::text as name
+             from pg_type
+             where typisdefined and typtype in ('b', 'd', 'e', 'r', 'm') and typcategory <> 'A'
+               and typnamespace in ('pg_catalog'::regnamespace, 'public'::regnamespace, 'information_schema'::regnamespace)
+               and typname not in ({UNWRITABLE})
+               and (typname <> 'xml' or (select setting like '%with-libxml%' from pg_config where name = 'CONFIGURE'))
+           loop
+             execute format('create domain inner_%1$s as %2$s; create domain outer_%1$s as inner_%1$s; create type row_%1$s as (a %2$s, n int)', t.nth, t.name);
+             for form in
+               select * from (values ('t', t.name), ('a', t.name || '[]'), ('d', 'outer_' || t.nth), ('r', 'row_' || t.nth)) as f (short, name)
+             loop
+               execute format('create table n_%s_%s (n int, c %s not null)', form.short, t.nth, form.name);
+               parts := parts || format('select count(*) from public.n_%s_%s', form.short, t.nth);
+               if made(t.name, 'primary key (c)') and made(form.name, 'primary key (c)') then
+                 execute format('create table k_%s_%s (c %s primary key, n int)', form.short, t.nth, form.name);
+                 parts := parts || format('select count(*) from public.k_%s_%s', form.short, t.nth);
+               elsif form.short = 't' and made(t.name, 'exclude using hash (c with =)') then
+                 execute format('create table k_%s_%s (c %s not null, n int, exclude using hash (c with =))', form.short, t.nth, form.name);
+                 parts := parts || format('select count(*) from public.k_%s_%s', form.short, t.nth);
+               end if;
+             end loop;
+           end loop;
+           execute format('select pgtrickle.create_stream_table(%L, %L, %L, %L)', 'public.reader', array_to_string(parts, ' union all '), '1h', 'FULL');
+         end $$"
+    ));
+}
+
+fn client(runtime: &tokio::runtime::Runtime, database: &Database) -> Client {
+    let second = Duration::from_secs(60);
+    let limits = Limits { connect: second, statement: second, lock: second };
+    runtime.block_on(Client::connect(&database.endpoint, limits)).unwrap()
+}
+
+/// What so many changes of a source came to: how many were taken, and which values its column `c` had.
+async fn changed(
+    client: &Client,
+    mutator: &mut Mutator,
+    sources: &[Source],
+    at: usize,
+    times: usize,
+) -> (usize, BTreeSet<String>) {
+    let place = sources[at].columns.iter().position(|column| column.name == "c").unwrap();
+    let (mut taken, mut values) = (0, BTreeSet::new());
+    mutator.begin_round(&[at]);
+    for _ in 0..times {
+        let Some(change) = mutator.change() else { continue };
+        match client.change(&change, sources).await.unwrap() {
+            Changed::Refused(message) => mutator.refused(&change, message.constraint.as_deref()),
+            Changed::Done(effect) => {
+                let effect =
+                    if matches!(change, Change::Truncate { .. }) { mutator.emptied(at) } else { effect };
+                taken += usize::from(!effect.rows.is_empty());
+                let after = effect.rows.iter().filter_map(|(_, after)| after.as_ref()?[place].clone());
+                values.extend(after);
+                mutator.taken(&change);
+                mutator.saw(&effect);
+            }
+        }
+    }
+    (taken, values)
+}
+
+#[test]
+fn a_column_of_every_type_gets_new_values_and_an_emptied_source_comes_back() {
+    let database = Database::new();
+    tables_of_all_types(&database);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let client = client(&runtime, &database);
+    let (mut wrong, mut keys) = (Vec::new(), 0);
+    runtime.block_on(async {
+        let mut sources = client.sources().await.unwrap();
+        assert!(sources.len() > 500, "{}", sources.len());
+        let known = vec![(Vec::new(), true); sources.len()];
+        client.supply(&mut sources, &known).await.unwrap();
+        let mut mutator = Mutator::new(5, sources.clone(), known, true);
+        for (at, source) in sources.iter().enumerate() {
+            let column = source.columns.iter().find(|column| column.name == "c").unwrap();
+            let name = format!("{} {}", source.relation, column.type_name);
+            client.run("begin").await.unwrap();
+            let (taken, values) = changed(&client, &mut mutator, &sources, at, 40).await;
+            // A row of the two booleans and three moods is no more than that.
+            if taken < 8 || values.len() < 2 {
+                wrong.push(format!("{name}: {taken} taken, {values:?}"));
+            }
+            let empty = Change::Truncate { source: at };
+            assert!(matches!(client.change(&empty, &sources).await.unwrap(), Changed::Done(_)));
+            let gone = mutator.emptied(at);
+            mutator.saw(&gone);
+            let (_, values) = changed(&client, &mut mutator, &sources, at, 6).await;
+            if values.is_empty() {
+                wrong.push(format!("{name}: it stays empty"));
+            }
+            client.run("rollback").await.unwrap();
+            keys += usize::from(source.relation.name.starts_with("k_"));
+        }
+    });
+    assert!(wrong.is_empty(), "{} are hardly changed:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(keys > 200, "{keys}");
+}
+
+/// The line of a source in the coverage of a report.
+#[track_caller]
+fn coverage(report: &Value, source: &str) -> String {
+    let details = outcome(report, "verify", "rounds")["details"].as_array().unwrap();
+    let line = details.iter().filter_map(Value::as_str).find(|line| line.starts_with(&format!("{source}: ")));
+    line.unwrap_or_else(|| panic!("no coverage of {source} in {report:#}")).to_owned()
+}
+
+#[track_caller]
+fn rounds(line: &str) -> usize {
+    let (_, rest) = line.split_once(": ").unwrap();
+    rest.split(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn coverage_counts_the_rounds_of_each_source_and_a_column_that_nothing_generates_is_no_standstill() {
+    let database = Database::ephemeral();
+    database.run(
+        "create table spans (span interval not null); insert into spans values ('1 day'), ('2 days');
+         create table hosts (address inet primary key, during tstzrange not null, ids uuid[] not null);
+         insert into hosts values ('10.0.0.1', '[2024-01-01,2024-02-01)', '{}')",
+    );
+    create(&database, "long", "select span from public.spans where span > '1 hour'", "DIFFERENTIAL");
+    create(&database, "known", "select address, during, ids from public.hosts", "DIFFERENTIAL");
+    let name = database.endpoint.database.clone();
+    for seed in ["1", "2", "3"] {
+        let (ran, report) = verify(&database, &["--allow-writes", &name, "--budget", "4s", "--seed", seed]);
+        if database.is_emulator() {
+            ran.expect(0);
+        }
+        for source in ["public.spans", "public.hosts"] {
+            let line = coverage(&report, source);
+            assert!(rounds(&line) >= 3, "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_table_whose_source_hardly_changes_is_a_warning_and_with_min_rounds_a_failure() {
+    let database = Database::ephemeral();
+    database.run(
+        "create table fixed (id int primary key, n int);
+         insert into fixed select n, n from generate_series(1, 5) as n;
+         create function refuse() returns trigger language plpgsql as 'begin raise exception ''never''; end';
+         create trigger refuse before insert or update or delete on fixed for each row execute function refuse();
+         create trigger kept before truncate on fixed execute function refuse();
+         create table parsed (id int primary key, tree pg_node_tree not null);
+         insert into parsed select oid::int8 % 100000, adbin from pg_attrdef limit 1",
+    );
+    create(&database, "reader", "select id, n from public.fixed", "DIFFERENTIAL");
+    let name = database.endpoint.database.clone();
+    let (ran, report) = verify(&database, &["--allow-writes", &name, "--budget", "2s"]);
+    ran.expect(0);
+    let reader = outcome(&report, "verify", "public.reader");
+    assert_eq!(reader["verdict"], "warned", "{reader:#}");
+    assert!(
+        reader["message"].as_str().unwrap().contains("no statement changed a source of it"),
+        "{reader:#}"
+    );
+    let fixed = outcome(&report, "verify", "public.fixed");
+    assert_eq!(fixed["verdict"], "warned", "{fixed:#}");
+    assert!(fixed["message"].as_str().unwrap().contains("SQLSTATE P0001"), "{fixed:#}");
+
+    let (ran, _) = verify(&database, &["--allow-writes", &name, "--budget", "1s", "--fail-on", "warn"]);
+    ran.expect(1);
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("pgtrickle-ci.yml"), "version: 1\nverify: {min_rounds: 4}\n").unwrap();
+    let (ran, report) =
+        verify_in(dir.path(), &database.endpoint, &["--allow-writes", &name, "--budget", "1s"]);
+    ran.expect(1);
+    assert_eq!(outcome(&report, "verify", "public.reader")["verdict"], "failed", "{report:#}");
+    assert_eq!(outcome(&report, "verify", "public.fixed")["verdict"], "failed", "{report:#}");
+}
+
+/// Rows with a value that no client can write are updated and never deleted, for they could not come back.
+#[test]
+fn a_row_that_could_not_come_back_stays() {
+    let database = Database::ephemeral();
+    database.run(
+        "create table defaulted (n int default 7);
+         create table parsed (id int, n int, tree pg_node_tree not null);
+         insert into parsed select 1, 1, adbin from pg_attrdef where adrelid = 'defaulted'::regclass",
+    );
+    create(&database, "reader", "select id, n from public.parsed", "DIFFERENTIAL");
+    let name = database.endpoint.database.clone();
+    let (_, report) = verify(&database, &["--allow-writes", &name, "--budget", "2s"]);
+    assert!(rounds(&coverage(&report, "public.parsed")) >= 3, "{report:#}");
+    assert_eq!(database.value("select count(*) from parsed").as_deref(), Some("1"));
+}
+
+/// Domains over domains, an exclusion constraint, conditions across columns, a key of two references.
+pub const CONSTRAINED: &str = "
+    create domain pct as int check (value between 0 and 100);
+    create domain even_pct as pct check (value % 2 = 0);
+    create domain code as text check (value ~ '^[A-Z]{2}-[0-9]{3}$');
+    create table rooms (id int primary key, code code not null unique);
+    create table guests (id int primary key, vip boolean not null);
+    create table bookings (
+      id int primary key, room int references rooms (id), share even_pct not null, during daterange not null,
+      starts date not null, ends date not null, kind text not null, note text,
+      check (starts < ends), check (kind in ('day', 'week')), check ((kind = 'week') = (note is not null)),
+      check (during <@ daterange('1990-01-01', '2100-01-01')), exclude using gist (during with &&)
+    );
+    create table stays (booking int references bookings (id), guest int references guests (id), primary key (booking, guest));
+    insert into rooms select n, 'AB-' || 100 + n from generate_series(1, 5) as n;
+    insert into guests select n, n % 2 = 0 from generate_series(1, 8) as n;
+    insert into bookings select n, 1 + n % 5, 2 * n, daterange(date '2020-01-01' + 10 * n, date '2020-01-05' + 10 * n),
+      date '2020-01-01' + n, date '2020-01-03' + n, case when n % 2 = 0 then 'day' else 'week' end, case when n % 2 = 1 then 'n' || n end
+      from generate_series(1, 20) as n;
+    insert into stays select n, 1 + n % 8 from generate_series(1, 20) as n;";
+
+#[test]
+fn refusals_are_learnt_from() {
+    let database = Database::ephemeral();
+    database.run(CONSTRAINED);
+    create(
+        &database,
+        "booked",
+        "select room, count(*) as n, sum(share) as shares from public.bookings group by room",
+        "DIFFERENTIAL",
+    );
+    create(
+        &database,
+        "staying",
+        "select s.booking, g.vip, r.code from public.stays as s join public.guests as g on g.id = s.guest join public.bookings as b on b.id = s.booking join public.rooms as r on r.id = b.room",
+        "FULL",
+    );
+    let name = database.endpoint.database.clone();
+    let (_, report) = verify(&database, &["--allow-writes", &name, "--budget", "5s"]);
+    for source in ["public.bookings", "public.stays", "public.rooms", "public.guests"] {
+        let line = coverage(&report, source);
+        let number = |after: &str| -> usize {
+            let before = line.split(after).next().unwrap();
+            before.rsplit(' ').next().unwrap().parse().unwrap()
+        };
+        let (statements, refused) = (number(" statement"), number(" refused"));
+        assert!(statements > 2 * refused && rounds(&line) >= 3, "{line}");
+    }
+}
