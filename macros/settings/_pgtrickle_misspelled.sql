@@ -6,7 +6,7 @@
   {%- set sentences = [] -%}
   {%- for key in node.get('unrendered_config') or {} if key not in dbt_pgtrickle.pgtrickle_known_keys() -%}
     {%- for known in dbt_pgtrickle.pgtrickle_known_keys() if dbt_pgtrickle._pgtrickle_is_close(key, known) -%}
-      {%- do sentences.append('`' ~ key ~ '` is no key of this package: did you mean `' ~ known ~ '`?') -%}
+      {%- do sentences.append('`' ~ key ~ '` is not a pgtrickle key: did you mean `' ~ known ~ '`?') -%}
     {%- endfor -%}
   {%- endfor -%}
   {{- return(sentences) -}}
