@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import re
 import subprocess
 
@@ -223,6 +224,35 @@ def scripts(project, server):
         code, said = wait(name, "1")
         check(code == expected and name in said, f"{name}: {code}: {said}")
     server("select pgtrickle.drop_stream_table('elsewhere.taken')")
+
+
+def deployed_by_a_role(project, server):
+    """The grants of docs/dbt.md are enough to deploy, and without them nothing is deployed."""
+    fresh = server.fresh("by_role")
+    fresh(SOURCES)
+    fresh("create schema coverage; create role pgtrickle_deploy login password 'deploy'")
+    text = pathlib.Path("dbt_packages/dbt_pgtrickle/docs/dbt.md").read_text()
+    grants = re.search(r"<!-- deploy role -->\n```sql\n(.*?)```", text, re.S)[1].replace("create role pgtrickle_deploy login;\n", "")
+    fresh("grant usage, create on schema coverage to pgtrickle_deploy; grant usage on schema shop to pgtrickle_deploy; grant select, trigger on all tables in schema shop to pgtrickle_deploy")
+    project.write("models/role/by_role.sql", PLAIN.replace("MORE", ""))
+    owner = {name: os.environ.get(name, "") for name in ["PGUSER", "PGPASSWORD"]}
+    os.environ.update(PGUSER="pgtrickle_deploy", PGPASSWORD="deploy")
+    project.run("--select", "role", expect={"by_role": "permission denied"})
+    fresh(grants)
+    project.run("--select", "role", expect={"by_role": CREATED})
+    project.edit("models/role/by_role.sql", "'5m'", "'6m'")
+    project.run("--select", "role", expect={"by_role": r"^ALTER \(schedule\)$"})
+    project.operation("pgtrickle_refresh", model_name="by_role")
+    project.operation("pgtrickle_check_cdc_health")
+    project.operation("pgtrickle_operational_status")
+    project.operation("pgtrickle_drain")
+    project.operation("drop_all_stream_tables", fails="must be owner of relation orders")
+    fresh("create role shop_owner; grant shop_owner to pgtrickle_deploy; grant all on schema shop to shop_owner; alter table shop.orders owner to shop_owner")
+    project.operation("drop_all_stream_tables", says="dropped 1 stream table of")
+    os.environ.update(owner)
+    fresh("alter table shop.orders owner to current_user; drop owned by pgtrickle_deploy, shop_owner; drop role pgtrickle_deploy, shop_owner")
+    project.remove("models/role/by_role.sql")
+    fresh.connection.close()
 
 
 def hooked(project, server):
