@@ -14,6 +14,7 @@ use crate::{
     dbt::{self, Dbt, DefaultSelector, Inputs, MadeOf, ManifestFile, ProjectFile, Stale, Store, Target},
     model::{ManifestSource, Owner, ProjectSource, TargetName},
     options::{ModelsOptions, ProjectOptions, ServerOptions},
+    output::Ui,
     pg,
     project::{self, Project, Reading},
     report::Report,
@@ -45,6 +46,7 @@ pub(super) async fn load(models: &ModelsOptions, server: Option<&ServerOptions>)
     if let Some(file) = &models.manifest {
         let manifest = ManifestFile::open(file)?;
         let reading = manifest.project()?;
+        warn_of_misspelled(models.project.ui, &reading);
         check_names(models, server, &manifest)?;
         let source = ManifestSource::File(file.display().to_string());
         return Ok(Loaded { manifest, reading, source, selector: None });
@@ -54,7 +56,15 @@ pub(super) async fn load(models: &ModelsOptions, server: Option<&ServerOptions>)
     let Compiled { manifest, source, selector } = compiled(models, &file, target).await?;
     let manifest = ManifestFile::open(&manifest)?;
     let reading = manifest.project()?.with_files_below(&models.project.dir.to_string_lossy());
+    warn_of_misspelled(models.project.ui, &reading);
     Ok(Loaded { manifest, reading, source, selector })
+}
+
+/// Says which keys of models are probably misspelled: dbt takes any key, and a setting would be left at its default.
+pub(super) fn warn_of_misspelled(ui: Ui, reading: &Reading) {
+    if !reading.misspelled().is_empty() {
+        ui.warn("unknown keys in models", &reading.misspelled().join("\n"));
+    }
 }
 
 impl Loaded {

@@ -8,7 +8,7 @@ use crate::{
         check::check_tables,
         connect::connect_and_identify,
         plan::against,
-        project::{describe, owner_for, target},
+        project::{describe, owner_for, target, warn_of_misspelled},
         rehearse::{Base, Rehearsing},
         selection::{self, narrow},
         sources,
@@ -145,7 +145,9 @@ impl Gate<'_> {
     async fn prepare(&mut self, base: Option<&mut Base>, report: &mut Report) -> Result<(), Error> {
         let Self { options, place, dbt, target: _, selected } = self;
         dbt.parse().await?;
-        dbt.project()?.check()?;
+        let reading = dbt.project()?;
+        warn_of_misspelled(options.ui, &reading);
+        reading.check()?;
         let baseline = base.as_ref().and_then(|base| base.manifest());
         let default = dbt.default_selector().await?;
         let manifest = dbt.manifest()?;

@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 
 use pgtrickle_ci::{
     model::{Setting, Value, settings::OnChange},
+    project::Reading,
     sql::query,
 };
 use serde::Deserialize;
@@ -101,16 +102,53 @@ fn two_layouts_are_one_query_to_the_program_where_they_are_to_the_package() {
     }
 }
 
+#[derive(Deserialize)]
+struct Key {
+    key: String,
+    meant: Option<String>,
+}
+
+/// The package is asked about the same keys by `integration_tests/coverage/drive.py`.
 #[test]
-fn every_macro_stands_in_a_file_of_its_name_and_is_described() {
+fn a_misspelled_key_of_a_config_is_recognized() {
+    let keys: Vec<Key> = serde_yaml::from_str(&read("integration_tests/coverage/key_pairs.yml")).unwrap();
+    for Key { key, meant } in keys {
+        let manifest = json!({
+            "metadata": {"dbt_schema_version": "https://schemas.getdbt.com/dbt/manifest/v12.json", "project_name": "shop"},
+            "nodes": {"model.shop.a": {
+                "resource_type": "model", "name": "a", "alias": "a", "schema": "s", "package_name": "shop",
+                "original_file_path": "models/a.sql", "config": {"materialized": "stream_table"},
+                "unrendered_config": {key.clone(): "1h", "materialized": "stream_table"}, "compiled_code": "select 1",
+            }},
+        });
+        let read = Reading::of("m.json", manifest.to_string().as_bytes(), |_, _| None).unwrap();
+        let sentence = meant
+            .map(|meant| format!("models/a.sql: `{key}` is not a pgtrickle key: did you mean `{meant}`?"));
+        assert_eq!(read.misspelled(), sentence.as_slice(), "{key}");
+    }
+}
+
+/// The names of a macro's parameters.
+fn parameters(source: &str, name: &str) -> Vec<String> {
+    let (_, signature) = source.split_once(&format!(" {name}(")).unwrap();
+    let (signature, _) = signature.split_once(')').unwrap();
+    let names = signature.split(',').map(|parameter| parameter.split('=').next().unwrap().trim().to_owned());
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+#[test]
+fn every_macro_is_in_a_file_of_its_name_and_is_described_with_its_arguments() {
     let described = read("macros/_macros.yml");
     let described: Json = serde_yaml::from_str(&described).unwrap();
-    let mut described: Vec<_> = described["macros"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|entry| entry["name"].as_str().unwrap().to_owned())
-        .collect();
+    let names = |entries: &Json| -> Vec<String> {
+        let entries = entries.as_array().into_iter().flatten();
+        entries.map(|entry| entry["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let arguments = |name: &str| {
+        let entries = described["macros"].as_array().unwrap();
+        entries.iter().find(|entry| entry["name"] == name).map(|entry| names(&entry["arguments"]))
+    };
+    let mut all = names(&described["macros"]);
     let mut defined = vec![];
     let folders = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("macros")).unwrap();
     for folder in folders.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
@@ -119,16 +157,18 @@ fn every_macro_stands_in_a_file_of_its_name_and_is_described() {
             let source = fs::read_to_string(&file).unwrap();
             let macros = source.lines().filter(|line| line.starts_with("{% macro ")).count();
             if source.contains(&format!("{{% test {name}(")) {
+                assert_eq!(arguments(&format!("test_{name}")), Some(parameters(&source, &name)), "{name}");
                 defined.push(format!("test_{name}"));
             } else if source.contains(&format!("{{% materialization {name}, ")) {
                 defined.push(format!("materialization_{name}_postgres"));
             } else {
                 assert!(macros == 1 && source.contains(&format!("{{% macro {name}(")), "{}", file.display());
+                assert_eq!(arguments(&name), Some(parameters(&source, &name)), "{name}");
                 defined.push(name);
             }
         }
     }
-    described.sort();
+    all.sort();
     defined.sort();
-    assert_eq!(defined, described);
+    assert_eq!(defined, all);
 }
