@@ -316,10 +316,8 @@ impl Source {
     fn typed_literal(&self, at: usize, value: Option<&str>) -> String {
         let column = &self.columns[at];
         let literal = self.literal(at, value);
-        match column.kind {
-            Kind::Other if value.is_some() => format!("{literal}::{}", column.type_name),
-            _ => literal,
-        }
+        let says_its_type = column.kind == Kind::Other && value.is_some();
+        if says_its_type { format!("{literal}::{}", column.type_name) } else { literal }
     }
 
     /// The side of the column in a comparison. No operator takes a domain over an enum.

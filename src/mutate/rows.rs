@@ -59,7 +59,9 @@ impl Mutator {
                 && reference.columns.iter().all(|at| row[*at].is_some())
                 && !self.finds(target, reference, &row);
             if is_lost && let Some(found) = self.referred(reference) {
-                found.into_iter().for_each(|(at, value)| row[at] = value);
+                for (at, value) in found {
+                    row[at] = value;
+                }
             }
         }
         row
@@ -91,7 +93,9 @@ impl Mutator {
         let mut row: Row = like.clone().unwrap_or_else(|| vec![None; table.columns.len()]);
         for at in 0..table.columns.len() {
             if like.is_none() || self.random.percent(drawn) {
-                self.draw(source, at).into_iter().for_each(|(at, value)| row[at] = value);
+                for (at, value) in self.draw(source, at) {
+                    row[at] = value;
+                }
             }
         }
         for at in self.made_new(source) {

@@ -123,13 +123,11 @@ pub(super) fn edges(name: &str, typmod: i32) -> Vec<String> {
     }
     let name = ALIKE.iter().find(|(alike, _)| *alike == name).map_or(name, |(_, known)| known);
     let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-    match EDGES.iter().find(|(known, _)| *known == name) {
-        Some((_, texts)) => owned(texts),
-        None => {
-            let guesses = EDGES.iter().flat_map(|(_, texts)| texts.iter()).chain(SHAPED);
-            guesses.map(|text| (*text).to_owned()).collect()
-        }
+    if let Some((_, texts)) = EDGES.iter().find(|(known, _)| *known == name) {
+        return owned(texts);
     }
+    let guesses = EDGES.iter().flat_map(|(_, texts)| texts.iter()).chain(SHAPED);
+    guesses.map(|text| (*text).to_owned()).collect()
 }
 
 /// A value that differs with the number; for a type that is not known several guesses.

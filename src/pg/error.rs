@@ -106,11 +106,11 @@ pub struct ServerMessage {
     /// Its DETAIL.
     pub detail: Option<String>,
     /// Its HINT.
-    pub hint: Option<String>,
+    pub hint: Option<Box<str>>,
     /// Its SQLSTATE.
     pub code: String,
     /// The constraint that it is about.
-    pub constraint: Option<String>,
+    pub constraint: Option<Box<str>>,
 }
 
 impl ServerMessage {
@@ -223,9 +223,9 @@ pub(super) fn server_message(source: &tokio_postgres::Error) -> Option<ServerMes
     source.as_db_error().map(|error| ServerMessage {
         message: error.message().to_owned(),
         detail: error.detail().map(ToOwned::to_owned),
-        hint: error.hint().map(ToOwned::to_owned),
+        hint: error.hint().map(Into::into),
         code: error.code().code().to_owned(),
-        constraint: error.constraint().map(ToOwned::to_owned),
+        constraint: error.constraint().map(Into::into),
     })
 }
 

@@ -65,7 +65,10 @@ impl Coverage {
     /// Its message may hold values of rows and is left out.
     pub(super) fn refused(&mut self, message: &ServerMessage) {
         self.refused += 1;
-        let by = message.constraint.clone().unwrap_or_else(|| format!("SQLSTATE {}", message.code));
+        let by = match message.constraint.as_deref() {
+            Some(name) => name.to_owned(),
+            None => format!("SQLSTATE {}", message.code),
+        };
         *self.by.entry(by).or_default() += 1;
     }
 
@@ -138,7 +141,7 @@ mod tests {
         let by = |constraint: Option<&str>| ServerMessage {
             message: "Key (id)=(secret) already exists".into(),
             code: "23505".into(),
-            constraint: constraint.map(str::to_owned),
+            constraint: constraint.map(Into::into),
             ..ServerMessage::default()
         };
         for constraint in [Some("a"), Some("b"), Some("b"), None] {

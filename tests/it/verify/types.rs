@@ -17,7 +17,7 @@ const UNWRITABLE: &str =
     'pg_brin_minmax_multi_summary', 'gtsvector'";
 
 /// For each type of the server and each form of it (`t`, an array, a domain over a domain, a row) a table in which it is
-/// `NOT NULL`, and one in which it is what tells rows apart. One stream table reads them all.
+/// `NOT NULL`, or one in which it is what tells rows apart, or both. One stream table reads them all.
 fn tables_of_all_types(database: &Database) {
     database.run(&format!(
         "create type mood as enum ('sad', 'it''s', 'glad');
@@ -47,14 +47,17 @@ fn tables_of_all_types(database: &Database) {
              for form in
                select * from (values ('t', t.name), ('a', t.name || '[]'), ('d', 'outer_' || t.nth), ('r', 'row_' || t.nth)) as f (short, name)
              loop
-               execute format('create table n_%s_%s (n int, c %s not null)', form.short, t.nth, form.name);
-               parts := parts || format('select count(*) from public.n_%s_%s', form.short, t.nth);
                if made(t.name, 'primary key (c)') and made(form.name, 'primary key (c)') then
                  execute format('create table k_%s_%s (c %s primary key, n int)', form.short, t.nth, form.name);
                  parts := parts || format('select count(*) from public.k_%s_%s', form.short, t.nth);
                elsif form.short = 't' and made(t.name, 'exclude using hash (c with =)') then
                  execute format('create table k_%s_%s (c %s not null, n int, exclude using hash (c with =))', form.short, t.nth, form.name);
                  parts := parts || format('select count(*) from public.k_%s_%s', form.short, t.nth);
+               end if;
+               -- an array or a row that tells rows apart shows the rest, too
+               if form.short in ('t', 'd') or to_regclass(format('k_%s_%s', form.short, t.nth)) is null then
+                 execute format('create table n_%s_%s (n int, c %s not null)', form.short, t.nth, form.name);
+                 parts := parts || format('select count(*) from public.n_%s_%s', form.short, t.nth);
                end if;
              end loop;
            end loop;
@@ -77,7 +80,7 @@ async fn changed(
     at: usize,
     times: usize,
 ) -> (usize, BTreeSet<String>) {
-    let place = sources[at].columns.iter().position(|column| column.name == "c").unwrap();
+    let place = sources[at].columns.iter().position(|column| column.name == "c").unwrap_or_default();
     let (mut taken, mut values) = (0, BTreeSet::new());
     mutator.begin_round(&[at]);
     for _ in 0..times {
@@ -107,7 +110,7 @@ fn a_column_of_every_type_gets_new_values_and_an_emptied_source_comes_back() {
     let (mut wrong, mut keys) = (Vec::new(), 0);
     runtime.block_on(async {
         let mut sources = client.sources().await.unwrap();
-        assert!(sources.len() > 500, "{}", sources.len());
+        assert!(sources.len() > 400, "{}", sources.len());
         let known = vec![(Vec::new(), true); sources.len()];
         client.supply(&mut sources, &known).await.unwrap();
         let mut mutator = Mutator::new(5, sources.clone(), known, true);
@@ -227,7 +230,7 @@ fn a_row_that_could_not_come_back_stays() {
 }
 
 /// Domains over domains, an exclusion constraint, conditions across columns, a key of two references.
-pub const CONSTRAINED: &str = "
+const CONSTRAINED: &str = "
     create domain pct as int check (value between 0 and 100);
     create domain even_pct as pct check (value % 2 = 0);
     create domain code as text check (value ~ '^[A-Z]{2}-[0-9]{3}$');
@@ -249,29 +252,34 @@ pub const CONSTRAINED: &str = "
 
 #[test]
 fn refusals_are_learnt_from() {
-    let database = Database::ephemeral();
+    let database = Database::new();
     database.run(CONSTRAINED);
-    create(
-        &database,
-        "booked",
-        "select room, count(*) as n, sum(share) as shares from public.bookings group by room",
-        "DIFFERENTIAL",
-    );
     create(
         &database,
         "staying",
         "select s.booking, g.vip, r.code from public.stays as s join public.guests as g on g.id = s.guest join public.bookings as b on b.id = s.booking join public.rooms as r on r.id = b.room",
         "FULL",
     );
-    let name = database.endpoint.database.clone();
-    let (_, report) = verify(&database, &["--allow-writes", &name, "--budget", "5s"]);
-    for source in ["public.bookings", "public.stays", "public.rooms", "public.guests"] {
-        let line = coverage(&report, source);
-        let number = |after: &str| -> usize {
-            let before = line.split(after).next().unwrap();
-            before.rsplit(' ').next().unwrap().parse().unwrap()
-        };
-        let (statements, refused) = (number(" statement"), number(" refused"));
-        assert!(statements > 2 * refused && rounds(&line) >= 3, "{line}");
-    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let client = client(&runtime, &database);
+    runtime.block_on(async {
+        let mut sources = client.sources().await.unwrap();
+        let mut known = Vec::new();
+        for source in &sources {
+            known.push(client.known_rows(source).await.unwrap());
+        }
+        client.supply(&mut sources, &known).await.unwrap();
+        let mut mutator = Mutator::new(1, sources.clone(), known, true);
+        let mut taken = vec![0; sources.len()];
+        client.run("begin").await.unwrap();
+        for _ in 0..15 {
+            for (at, taken) in taken.iter_mut().enumerate() {
+                *taken += changed(&client, &mut mutator, &sources, at, 10).await.0;
+            }
+        }
+        client.run("rollback").await.unwrap();
+        // Of 150 changes each. With values of the kinds only, less than a third was taken.
+        let names: Vec<String> = sources.iter().map(|source| source.relation.to_string()).collect();
+        assert!(taken.iter().all(|taken| *taken > 90), "{names:?} {taken:?}");
+    });
 }
