@@ -228,7 +228,7 @@ fn remember(index: &Path, mut seen: BTreeMap<String, Seen>) {
 /// reads YAML here that is none by the standard, as a key that is there twice.
 fn folders(dir: &Path) -> Option<BTreeSet<String>> {
     let text = std::fs::read_to_string(dir.join("dbt_project.yml")).unwrap_or_default();
-    let yaml: Yaml = serde_yaml::from_str(&text).ok()?;
+    let yaml: Yaml = crate::model::yaml::read(&text).ok()?;
     let mut folders = BTreeSet::new();
     for (key, default) in FOLDERS {
         match yaml.get(key) {

@@ -152,7 +152,7 @@ struct Output<'a> {
 
 impl<'a> Output<'a> {
     fn find(text: &str, wanted: &'a WantedProfile, context: &Context) -> Result<Self, String> {
-        let mut yaml: Yaml = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
+        let mut yaml: Yaml = crate::model::yaml::read(text).map_err(|error| error.to_string())?;
         yaml.apply_merge().map_err(|error| error.to_string())?;
         let renderer = Renderer::of_profiles(context);
         let profile = wanted.profile.as_str();

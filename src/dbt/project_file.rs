@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::{Context, Error, jinja::Renderer};
+use crate::model::yaml;
 
 /// The part of `dbt_project.yml` that it takes to run dbt, as it is written: with Jinja in it where there is some.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -31,7 +32,7 @@ impl ProjectFile {
             }
             Err(error) => return Err(Error::unreadable(&file)(error)),
         };
-        serde_yaml::from_str(&text).map_err(Error::unreadable(&file))
+        yaml::read(&text).map_err(Error::unreadable(&file))
     }
 
     /// The same with its Jinja carried out.

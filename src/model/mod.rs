@@ -10,6 +10,7 @@ pub mod secret;
 pub mod settings;
 pub mod stream_table;
 pub mod values;
+pub mod yaml;
 
 pub use crate::sql::Relation;
 pub use age_limits::AgeLimits;

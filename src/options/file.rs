@@ -236,7 +236,7 @@ impl File {
     /// Reads the file's text; `path` is for messages.
     pub fn parse(path: &Path, text: &str) -> Result<Self, Error> {
         let wrong = |source| Error::Wrong { file: path.to_owned(), source };
-        let yaml: Yaml = serde_yaml::from_str(text).map_err(wrong)?;
+        let yaml: Yaml = crate::model::yaml::read(text).map_err(wrong)?;
         if yaml.is_null() {
             return Ok(Self::default());
         }

@@ -99,7 +99,7 @@ impl ProjectOptions {
 
     /// What Jinja in dbt's files can read.
     fn jinja_context(&self) -> Result<dbt::Context, dbt::Error> {
-        let vars = self.vars.as_deref().map(serde_yaml::from_str).transpose();
+        let vars = self.vars.as_deref().map(crate::model::yaml::read).transpose();
         Ok(dbt::Context {
             variables: self.environment.variables_of_dbt()?.clone(),
             vars: vars.map_err(|error| dbt::Error::Vars { reason: error.to_string() })?.unwrap_or_default(),

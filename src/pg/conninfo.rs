@@ -113,6 +113,9 @@ impl Conninfo {
         let Some((name, _)) = PARAMETERS.iter().find(|(known, _)| *known == name) else {
             return Err(BadAddress::Parameter { by: by.to_owned(), parameter: name.to_owned() });
         };
+        if value.contains('\0') {
+            return Err(BadAddress::shape(by, "a text in it has a NUL character"));
+        }
         self.given.insert(name, Given { value, by: by.to_owned() });
         Ok(())
     }
@@ -319,6 +322,7 @@ mod tests {
             "host=h password='secret",
             "host=h secret",
             "postgres://u:secret@h/d?colour=red",
+            "postgres://u\0:secret@h/d",
         ] {
             let error = Conninfo::parse(text, "the URL").unwrap_err().to_string();
             assert!(error.starts_with("the URL ") && !error.contains("secret"), "{text}: {error}");

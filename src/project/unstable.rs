@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::{Error, intermediate::is_view};
 
@@ -34,21 +34,21 @@ const NAMING: [&str; 3] = ["generate_schema_name", "generate_alias_name", "gener
 #[derive(Deserialize)]
 struct Manifest {
     nodes: BTreeMap<String, Node>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     macros: BTreeMap<String, Macro>,
 }
 
 #[derive(Deserialize)]
 struct Node {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     resource_type: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     original_file_path: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     raw_code: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     config: Config,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     depends_on: DependsOn,
 }
 
@@ -62,27 +62,34 @@ impl Node {
 
 #[derive(Default, Deserialize)]
 struct Config {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     materialized: String,
 }
 
 #[derive(Deserialize)]
 struct Macro {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     package_name: String,
-    #[serde(default, rename = "macro_sql")]
+    #[serde(default, deserialize_with = "or_default", rename = "macro_sql")]
     sql: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     depends_on: DependsOn,
+}
+
+/// What another project's node leaves empty is a null.
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[derive(Default, Deserialize)]
 struct DependsOn {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     macros: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     nodes: Vec<String>,
 }
 

@@ -49,7 +49,10 @@ fn the_target_is_dbts_and_the_report_says_what_chose_it() {
     write("home/.dbt/profiles.yml", &profiles("home"));
     write("named/profiles.yml", &profiles("named"));
     write("shop/profiles.yml", &profiles("here"));
-    write("shop/dbt_project.yml", "name: shop\nprofile: \"{{ env_var('SHOP_PROFILE', 'shop') }}\"\n");
+    write(
+        "shop/dbt_project.yml",
+        "name: shop\nprofile: \"{{ env_var('SHOP_PROFILE', var('profile', 'shop')) | lower }}\"\n",
+    );
     write("shop/models/.keep", "");
     write("shop/pgtrickle-ci.yml", "allow_empty: true\n");
     // Then dbt does not have to compile.
@@ -69,7 +72,9 @@ fn the_target_is_dbts_and_the_report_says_what_chose_it() {
             "here_shop_dev dev (from --target or PGTRICKLE_CI_TARGET)",
         ),
         case("shop", &[("DBT_PROFILE", "other")], &[], "here_other_dev dev (from profiles.yml)"),
-        case("shop", &[("SHOP_PROFILE", "other")], &[], "here_other_dev dev (from profiles.yml)"),
+        case("shop", &[("SHOP_PROFILE", "OTHER")], &[], "here_other_dev dev (from profiles.yml)"),
+        case("shop", &[], &["--vars", "{profile: other}"], "here_other_dev dev (from profiles.yml)"),
+        case("shop", &[], &["--vars", "profile: none_of_it"], "error"),
         case(
             "shop",
             &[("DBT_PROFILE", "other")],

@@ -16,6 +16,7 @@ mod checks;
 mod chosen_target;
 mod comment;
 mod connections;
+mod dbt_parity;
 mod documents;
 mod edits;
 mod ephemeral;

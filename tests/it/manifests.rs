@@ -8,6 +8,7 @@ use pgtrickle_ci::{
     model::{Relation, Setting},
     project::{Error, Project, Reading, remade},
 };
+use serde_json::{Value, json};
 
 const MANIFESTS: [(&str, &str); 4] = [
     ("dbt 1.6", include_str!("manifests/dbt-1.6.json")),
@@ -136,5 +137,78 @@ fn a_manifest_with_every_section_filled_is_read() {
         let sources = manifest.declared_sources().unwrap();
         assert_eq!(sources[&Relation::new("raw", "orders")].columns.len(), 2);
         assert_eq!(manifest.exact_names().unwrap().len(), 5, "{}", file.display());
+    }
+}
+
+/// The manifest of dbt 1.12 with every section filled, without the numbers that JSON does not have.
+fn filled() -> String {
+    ["-Infinity", "Infinity", "NaN"]
+        .iter()
+        .fold(include_str!("manifests/dbt-1.12.filled.json").to_owned(), |text, word| {
+            text.replace(word, "null")
+        })
+}
+
+/// Another project's model, as dbt mesh and dbt-loom put it among the nodes; owners; numbers; sections of another year.
+#[test]
+fn what_the_gate_does_not_need_cannot_stop_it() {
+    let filled = &filled();
+    let mut edited: Vec<(&str, Value)> = Vec::new();
+    let mut edit = |what, change: &dyn Fn(&mut Value)| {
+        let mut manifest: Value = serde_json::from_str(filled).unwrap();
+        change(&mut manifest);
+        edited.push((what, manifest));
+    };
+    edit("a model without a file", &|m| {
+        m["nodes"]["model.other.far"] = json!({"resource_type": "model", "name": "far", "package_name": "other",
+            "original_file_path": null, "path": null, "schema": "s", "alias": null, "compiled_code": null, "config": null});
+    });
+    edit("a model with its names only", &|m| {
+        m["nodes"]["model.other.far"] =
+            json!({"resource_type": "model", "name": "far", "package_name": "other"});
+    });
+    edit("an owner of many", &|m| {
+        m["exposures"]["exposure.shop.board"]["owner"] =
+            json!({"name": ["Ann", "Bo"], "email": ["a@b.example"]});
+    });
+    edit("an owner that is a text", &|m| m["exposures"]["exposure.shop.board"]["owner"] = json!("Ann"));
+    edit("another section", &|m| m["dreams"] = json!([{"nodes": 7}]));
+    edit("other docs and macros", &|m| {
+        (m["docs"], m["macros"]) = (json!(7), json!({"macro.x.y": {"name": null}}))
+    });
+    edit("other maps", &|m| (m["parent_map"], m["child_map"]) = (json!([]), json!("x")));
+    for (what, manifest) in edited {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("manifest.json");
+        std::fs::write(&file, manifest.to_string()).unwrap();
+        let manifest = ManifestFile::open(&file).unwrap();
+        manifest.project().unwrap_or_else(|error| panic!("{what}: {error}"));
+        let graph = manifest.graph().unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(graph.stream_tables().count(), 1, "{what}");
+        manifest.unstable_models().unwrap_or_else(|error| panic!("{what}: {error}"));
+        manifest.declared_sources().unwrap_or_else(|error| panic!("{what}: {error}"));
+        manifest.exact_names().unwrap_or_else(|error| panic!("{what}: {error}"));
+    }
+}
+
+/// What it needs is named with its place.
+#[test]
+fn what_cannot_be_read_is_named_with_its_path() {
+    let filled = &filled();
+    for (path, value, place) in [
+        ("/nodes/model.shop.totals/name", json!(7), "nodes.model.shop.totals.name"),
+        ("/nodes/model.shop.totals/schema", json!(["a"]), "nodes.model.shop.totals.schema"),
+        ("/nodes/model.shop.totals/depends_on/nodes", json!({"a": 1}), "nodes.model.shop.totals.depends_on"),
+        ("/sources/source.shop.raw.orders/identifier", json!(1), "sources.source.shop.raw.orders.identifier"),
+        ("/nodes", json!([]), "nodes"),
+    ] {
+        let mut manifest: Value = serde_json::from_str(filled).unwrap();
+        *manifest.pointer_mut(path).unwrap_or_else(|| panic!("{path}")) = value;
+        let bytes = manifest.to_string();
+        let error = Reading::of("manifest.json", bytes.as_bytes(), |_, _| None)
+            .err()
+            .unwrap_or_else(|| panic!("{path} is read"));
+        let text = error.to_string();
+        assert!(text.contains(place) && text.contains("manifest.json"), "{path}: {text}");
     }
 }
