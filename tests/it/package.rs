@@ -11,6 +11,8 @@ use pgtrickle_ci::{
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
+use crate::support::{Ran, manifest, model, pgtrickle_ci};
+
 fn read(file: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
 }
@@ -126,6 +128,19 @@ fn a_misspelled_key_of_a_config_is_recognized() {
             .map(|meant| format!("models/a.sql: `{key}` is not a pgtrickle key: did you mean `{meant}`?"));
         assert_eq!(read.misspelled(), sentence.as_slice(), "{key}");
     }
+}
+
+#[test]
+fn a_command_warns_of_a_misspelled_key_and_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (id, mut node) = model("a", "select 1 as id", &json!({}));
+    node["unrendered_config"] = json!({"materialized": "stream_table", "shedule": "1h"});
+    let file = manifest(dir.path(), "m.json", [(id, node)]);
+    let mut plan = pgtrickle_ci();
+    plan.args(["plan", "--manifest"]).arg(&file).arg("--baseline").arg(&file);
+    let ran = Ran::of(&mut plan).expect(0);
+    let warning = "warning: unknown keys in models\nmodels/a.sql: `shedule` is not a pgtrickle key: did you mean `schedule`?";
+    assert!(ran.stderr.contains(warning), "{}", ran.stderr);
 }
 
 /// The names of a macro's parameters.
