@@ -43,11 +43,13 @@ impl Error {
     /// The error without the values of rows that a server may quote.
     #[must_use]
     pub fn without_values(self) -> Self {
-        match self {
-            Self::Pg(error) => Self::Pg(error.without_values()),
-            Self::Sources(error) => Self::Sources(error.without_values()),
-            other => other,
+        if let Self::Pg(error) = self {
+            return Self::Pg(error.without_values());
         }
+        if let Self::Sources(error) = self {
+            return Self::Sources(error.without_values());
+        }
+        self
     }
 
     /// The next command to type.

@@ -118,12 +118,12 @@ fn by_python(text: &str, shell: &BTreeMap<String, String>) -> BTreeMap<String, S
     let mut read: BTreeMap<String, Option<String>> = BTreeMap::new();
     while !rest.is_empty() {
         let mut reader = Reader(rest);
-        match reader.binding() {
-            Some(Some((name, value))) => {
+        match reader.line() {
+            Some(Line::Binding(name, value)) => {
                 let value = value.map(|value| resolved(&value, &read, shell));
                 read.insert(name, value);
             }
-            Some(None) => {}
+            Some(Line::Nothing) => {}
             None => reader.skip_line(),
         }
         rest = reader.0;
@@ -163,14 +163,19 @@ fn resolved(
 /// What is still to be read of a file. Each part is that of python-dotenv's grammar; `None` is a line that it cannot read.
 struct Reader<'a>(&'a str);
 
-/// A name, and its value where there is one.
-type Binding = (String, Option<String>);
+/// What a line says.
+enum Line {
+    /// The end of the file, an empty line or a comment.
+    Nothing,
+    /// A name, and its value where there is one.
+    Binding(String, Option<String>),
+}
 
 impl<'a> Reader<'a> {
-    fn binding(&mut self) -> Option<Option<Binding>> {
+    fn line(&mut self) -> Option<Line> {
         self.take_while(is_space);
         if self.0.is_empty() {
-            return Some(None);
+            return Some(Line::Nothing);
         }
         if let Some(after) = self.0.strip_prefix("export")
             && after.starts_with(is_blank)
@@ -192,13 +197,13 @@ impl<'a> Reader<'a> {
         }
         self.take_while(is_blank);
         self.0 = self.0.strip_prefix('\n').or_else(|| self.0.is_empty().then_some(""))?;
-        Some(name.map(|name| (name, value)))
+        Some(if name.is_empty() { Line::Nothing } else { Line::Binding(name, value) })
     }
 
-    /// A name; a comment has none.
-    fn name(&mut self) -> Option<Option<String>> {
+    /// A name; empty before a comment.
+    fn name(&mut self) -> Option<String> {
         if self.0.starts_with('#') {
-            return Some(None);
+            return Some(String::new());
         }
         let name = match self.0.strip_prefix('\'') {
             Some(after) => {
@@ -208,19 +213,17 @@ impl<'a> Reader<'a> {
             }
             None => self.take_while(|c| c != '=' && c != '#' && !is_space(c)),
         };
-        (!name.is_empty()).then(|| Some(name.to_owned()))
+        (!name.is_empty()).then(|| name.to_owned())
     }
 
     fn value(&mut self) -> Option<String> {
-        match self.0.chars().next() {
-            Some(quote @ ('\'' | '"')) => self.quoted(quote),
-            _ => {
-                let line = self.take_while(|c| c != '\n');
-                let is_comment = |(at, _): &(usize, &str)| line[..*at].ends_with(is_space);
-                let end = line.match_indices('#').find(is_comment).map_or(line.len(), |(at, _)| at);
-                Some(line[..end].trim_end_matches(is_space).to_owned())
-            }
+        if let Some(quote @ ('\'' | '"')) = self.0.chars().next() {
+            return self.quoted(quote);
         }
+        let line = self.take_while(|c| c != '\n');
+        let is_comment = |(at, _): &(usize, &str)| line[..*at].ends_with(is_space);
+        let end = line.match_indices('#').find(is_comment).map_or(line.len(), |(at, _)| at);
+        Some(line[..end].trim_end_matches(is_space).to_owned())
     }
 
     fn quoted(&mut self, quote: char) -> Option<String> {

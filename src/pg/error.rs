@@ -104,7 +104,7 @@ pub struct ServerMessage {
     /// The sentence.
     pub message: String,
     /// Its DETAIL.
-    pub detail: Option<String>,
+    pub detail: Option<Box<str>>,
     /// Its HINT.
     pub hint: Option<Box<str>>,
     /// Its SQLSTATE.
@@ -160,10 +160,10 @@ impl Error {
     /// The error without the values of rows that a server may quote.
     #[must_use]
     pub fn without_values(self) -> Self {
-        match self {
-            Self::Server { doing, message } => Self::Server { doing, message: message.without_values() },
-            other => other,
+        if let Self::Server { doing, message } = self {
+            return Self::Server { doing, message: message.without_values() };
         }
+        self
     }
 
     /// The next command to type.
@@ -222,7 +222,7 @@ fn is_tls(source: &tokio_postgres::Error) -> bool {
 pub(super) fn server_message(source: &tokio_postgres::Error) -> Option<ServerMessage> {
     source.as_db_error().map(|error| ServerMessage {
         message: error.message().to_owned(),
-        detail: error.detail().map(ToOwned::to_owned),
+        detail: error.detail().map(Into::into),
         hint: error.hint().map(Into::into),
         code: error.code().code().to_owned(),
         constraint: error.constraint().map(Into::into),

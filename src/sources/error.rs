@@ -75,7 +75,11 @@ impl Error {
                 let said = errors.map(|line| without_values(line, None)).collect();
                 Self::Failed { program, said }
             }
-            other => other,
+            Self::Undeclared { .. }
+            | Self::NotThere { .. }
+            | Self::TooNew { .. }
+            | Self::Start { .. }
+            | Self::Program(_) => self,
         }
     }
 
