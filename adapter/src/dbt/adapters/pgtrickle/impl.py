@@ -16,7 +16,7 @@ from dbt_common.exceptions import DbtRuntimeError
 from dbt.adapters.pgtrickle.column import PgTrickleColumn
 from dbt.adapters.pgtrickle.connections import PgTrickleConnectionManager
 from dbt.adapters.pgtrickle.package import ADAPTER_PROJECT, PACKAGE, add_package
-from dbt.adapters.pgtrickle.relation import PgTrickleRelation
+from dbt.adapters.pgtrickle.relation import PgTrickleRelation, PgTrickleRelationType
 
 logger = AdapterLogger("pg_trickle")
 
@@ -106,11 +106,14 @@ class PgTrickleAdapter(PostgresAdapter):
     def list_relations_without_caching(self, schema_relation: BaseRelation) -> list[BaseRelation]:
         names = self._stream_tables() if self._listed is None else self._listed
         return [
-            relation.replace(type=PgTrickleRelation.StreamTable)
+            relation.replace(type=PgTrickleRelationType.StreamTable)
             if (relation.schema, relation.identifier) in names
             else relation
             for relation in super().list_relations_without_caching(schema_relation)
         ]
+
+    def drop_relation(self, relation: BaseRelation) -> None:
+        super().drop_relation(self._as_listed(relation))
 
     def rename_relation(self, from_relation: BaseRelation, to_relation: BaseRelation) -> None:
         """Renames a relation; drops a stream table that dbt renames only to drop it afterwards.
@@ -118,6 +121,7 @@ class PgTrickleAdapter(PostgresAdapter):
         pg_trickle has no rename, and cannot find a storage table that was renamed. Both happen in one transaction, so
         the table is there until its successor is.
         """
+        from_relation = self._as_listed(from_relation)
         if not is_stream_table(from_relation):
             super().rename_relation(from_relation, to_relation)
         elif str(to_relation.identifier).endswith(BACKUP_SUFFIX):
@@ -125,19 +129,21 @@ class PgTrickleAdapter(PostgresAdapter):
         else:
             raise DbtRuntimeError(f"{from_relation} is a stream table, which pg_trickle cannot rename")
 
+    def _as_listed(self, relation: BaseRelation) -> BaseRelation:
+        """The relation with the type that it has in the database: dbt's macros take it for what it will be."""
+        if is_stream_table(relation) or relation.schema is None:
+            return relation
+        database = relation.database or self.config.credentials.database
+        found = self.get_relation(database, relation.schema, str(relation.identifier))
+        return found if found is not None and is_stream_table(found) else relation
+
     @available.parse_list
     def pgtrickle_visible_columns(
         self, relation: BaseRelation, columns: list[PgTrickleColumn]
     ) -> list[PgTrickleColumn]:
         """The columns of a relation without those that pg_trickle adds to a stream table."""
         visible = [column for column in columns if not column.is_internal]
-        return visible if len(visible) < len(columns) and self._is_known_stream_table(relation) else columns
-
-    def _is_known_stream_table(self, relation: BaseRelation) -> bool:
-        if is_stream_table(relation):
-            return True
-        found = self.get_relation(str(relation.database), str(relation.schema), str(relation.identifier))
-        return found is not None and is_stream_table(found)
+        return visible if len(visible) < len(columns) and is_stream_table(self._as_listed(relation)) else columns
 
     # Source freshness
 
