@@ -25,12 +25,18 @@ def server(database: str) -> Any:
 @pytest.fixture(scope="session")
 def database(worker_id: str) -> Iterator[str]:
     name = f"adapter_{os.getpid()}_{worker_id}"
+    roles = [f"{name}_{number}" for number in (1, 2, 3)]
     with server(os.environ["PGDATABASE"]).cursor() as cursor:
         cursor.execute(f"create database {name}")
+        for number, role in enumerate(roles, start=1):
+            cursor.execute(f"create role {role}")
+            # dbt's own tests of grants read these.
+            os.environ[f"DBT_TEST_USER_{number}"] = role
         with server(name).cursor() as inside:
             inside.execute("create extension pg_trickle")
         yield name
         cursor.execute(f"drop database {name} with (force)")
+        cursor.execute(f"drop role {', '.join(roles)}")
 
 
 @pytest.fixture(scope="class")
