@@ -94,7 +94,7 @@ class Project:
             check(re.search(pattern, nodes[name] or "", re.S), f"{name} is not `{pattern}` but `{nodes[name]}`")
         return nodes
 
-    def operation(self, name, fails=None, says=None, **arguments):
+    def operation(self, name, /, fails=None, says=None, **arguments):
         """`dbt run-operation`, which succeeds, or fails with a message that matches `fails`."""
         call = [name, "--args", json.dumps(arguments)] if arguments else [name]
         succeeded, _ = self.dbt("run-operation", *call)

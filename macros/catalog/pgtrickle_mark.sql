@@ -1,5 +1,5 @@
 {#
-  Who made a stream table, and for which target: what pgtrickle_write_mark writes, as JSON, and pgtrickle_get_stream_table
+  Who made a stream table, and for which target: what pgtrickle_write_mark writes, as JSON, and pgtrickle_get_stream_table_info
   reads. `pgtrickle-ci apply` writes the same.
 #}
 {% macro pgtrickle_mark() %}

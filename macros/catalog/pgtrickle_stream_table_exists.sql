@@ -1,4 +1,4 @@
-{# Whether this relation is a stream table. #}
-{% macro pgtrickle_stream_table_exists(relation) %}
-  {{- return(dbt_pgtrickle.pgtrickle_get_stream_table(relation) is not none) -}}
+{# Whether there is a stream table of this name; false while dbt parses. #}
+{% macro pgtrickle_stream_table_exists(name) %}
+  {{- return(dbt_pgtrickle.pgtrickle_get_stream_table_info(name) is not none) -}}
 {% endmacro %}

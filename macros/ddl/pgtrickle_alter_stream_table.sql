@@ -1,10 +1,24 @@
-{# Changes what `changes` names, a query among it, in one call; refused when the engine lacks one of them. #}
-{% macro pgtrickle_alter_stream_table(relation, changes, engine=none) %}
-  {%- set arguments = {'name': dbt_pgtrickle.pgtrickle_name(relation)} -%}
-  {%- do arguments.update(changes) -%}
-  {%- set lacking = dbt_pgtrickle.pgtrickle_lacking(engine or dbt_pgtrickle.pgtrickle_engine(), 'alter_stream_table', arguments) -%}
-  {%- if lacking -%}
-    {%- do exceptions.raise_compiler_error(arguments.name ~ ' cannot be altered:\n  - ' ~ lacking | join('\n  - ')) -%}
+{#
+  Alters what is given and differs from the deployed stream table, and commits, or joins the transaction of the model whose
+  hook calls it. What is none stays as it is. `current_info` is what pgtrickle_get_stream_table_info returned, for callers who
+  have asked already. When there is no such table, nothing is altered, which the log says.
+#}
+{% macro pgtrickle_alter_stream_table(
+    name, schedule, refresh_mode, status=none, current_info=none, query=none, cdc_mode=none, fuse=none, fuse_ceiling=none,
+    fuse_sensitivity=none, append_only=none, max_differential_joins=none, max_delta_fraction=none
+) %}
+  {%- if execute -%}
+    {%- set relation = dbt_pgtrickle._pgtrickle_relation_named(name) -%}
+    {%- set deployed = current_info or dbt_pgtrickle.pgtrickle_get_stream_table_info(relation) -%}
+    {%- set wanted = dbt_pgtrickle._pgtrickle_engine_settings({
+        'schedule': schedule, 'refresh_mode': refresh_mode, 'status': status, 'cdc_mode': cdc_mode, 'fuse': fuse,
+        'fuse_ceiling': fuse_ceiling, 'fuse_sensitivity': fuse_sensitivity, 'append_only': append_only,
+        'max_differential_joins': max_differential_joins, 'max_delta_fraction': max_delta_fraction,
+      }) -%}
+    {%- if deployed is none -%}
+      {%- do dbt_pgtrickle._pgtrickle_log('nothing to alter: there is no stream table ' ~ dbt_pgtrickle.pgtrickle_name(relation)) -%}
+    {%- else -%}
+      {%- do dbt_pgtrickle._pgtrickle_alter_to(relation, deployed, wanted, query) -%}
+    {%- endif -%}
   {%- endif -%}
-  {%- do dbt_pgtrickle.pgtrickle_execute(dbt_pgtrickle.pgtrickle_call('alter_stream_table', arguments)) -%}
 {% endmacro %}

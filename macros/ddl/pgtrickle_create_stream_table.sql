@@ -1,29 +1,20 @@
-{# Creates a stream table, with every setting that the model names; refused when the engine lacks one of them. #}
-{% macro pgtrickle_create_stream_table(relation, query, settings={}, engine=none) %}
-  {%- set engine = engine or dbt_pgtrickle.pgtrickle_engine() -%}
-  {%- set arguments = {'name': dbt_pgtrickle.pgtrickle_name(relation), 'query': query} -%}
-  {%- set afterwards = {} -%}
-  {%- for name, value in settings.items() -%}
-    {%- if name == 'schedule' -%}
-      {%- do arguments.update({name: value if value is not none else 'calculated'}) -%}
-    {%- elif value is none or value == dbt_pgtrickle.pgtrickle_known_settings()[name].get('default') and name != 'refresh_mode' -%}
-      {#- What the engine does anyway. Left unsaid, so that a server without the setting is content. -#}
-    {%- elif dbt_pgtrickle.pgtrickle_known_settings()[name].set_by == 'alter' -%}
-      {%- do afterwards.update({name: value}) -%}
-    {%- else -%}
-      {%- do arguments.update({name: value}) -%}
-    {%- endif -%}
-  {%- endfor -%}
-
-  {%- set lacking = dbt_pgtrickle.pgtrickle_lacking(engine, 'create_stream_table', arguments)
-      + dbt_pgtrickle.pgtrickle_lacking(engine, 'alter_stream_table', afterwards) -%}
-  {%- if lacking -%}
-    {%- do exceptions.raise_compiler_error(dbt_pgtrickle.pgtrickle_name(relation) ~ ' cannot be created:\n  - ' ~ lacking | join('\n  - ')) -%}
-  {%- endif -%}
-
-  {%- do dbt_pgtrickle.pgtrickle_drop_left_buffers() -%}
-  {%- do dbt_pgtrickle.pgtrickle_execute(dbt_pgtrickle.pgtrickle_call('create_stream_table', arguments)) -%}
-  {%- if afterwards -%}
-    {%- do dbt_pgtrickle.pgtrickle_alter_stream_table(relation, afterwards, engine) -%}
+{#
+  Creates a stream table and commits, or joins the transaction of the model whose hook calls it. For tables that are no
+  models: a model is kept by its materialization.
+#}
+{% macro pgtrickle_create_stream_table(
+    name, query, schedule, refresh_mode, initialize, cdc_mode=none, partition_by=none, append_only=false, temporal=false,
+    storage_backend=none, diamond_consistency=none, diamond_schedule_policy=none, pooler_compatibility_mode=false,
+    max_differential_joins=none, max_delta_fraction=none, output_distribution_column=none
+) %}
+  {%- if execute -%}
+    {%- do dbt_pgtrickle._pgtrickle_create_as('create_stream_table', name, query, {
+        'schedule': schedule, 'refresh_mode': refresh_mode, 'initialize': initialize, 'cdc_mode': cdc_mode,
+        'partition_by': partition_by, 'append_only': append_only or none, 'temporal': temporal,
+        'storage_backend': storage_backend, 'diamond_consistency': diamond_consistency,
+        'diamond_schedule_policy': diamond_schedule_policy, 'pooler_compatibility_mode': pooler_compatibility_mode or none,
+        'max_differential_joins': max_differential_joins, 'max_delta_fraction': max_delta_fraction,
+        'output_distribution_column': output_distribution_column,
+      }) -%}
   {%- endif -%}
 {% endmacro %}

@@ -18,7 +18,7 @@ begin
   end loop;
 end
   {%- endset -%}
-  {%- call statement('pgtrickle_drop_left_buffers') -%}
+  {%- call statement('pgtrickle_drop_left_buffers', auto_begin=false) -%}
     do {{ dbt_pgtrickle.pgtrickle_literal(body) }}
   {%- endcall -%}
 {% endmacro %}

@@ -4,7 +4,7 @@
   changes away: those who merely look at what the changes lock do not wait for each other.
 #}
 {% macro pgtrickle_lock(shared=false) %}
-  {%- call statement('pgtrickle_lock') -%}
+  {%- call statement('pgtrickle_lock', auto_begin=false) -%}
     select pg_catalog.pg_advisory_xact_lock{{ '_shared' if shared }}(pg_catalog.hashtextextended('pgtrickle ddl', 0))
   {%- endcall -%}
 {% endmacro %}

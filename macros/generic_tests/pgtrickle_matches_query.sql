@@ -6,7 +6,7 @@
   {%- if execute -%}
     {%- set node = dbt_pgtrickle.pgtrickle_model_of(model) -%}
     {%- set relation = model if node is none else dbt_pgtrickle.pgtrickle_relation_of(node) -%}
-    {%- set deployed = dbt_pgtrickle.pgtrickle_get_stream_table(relation) -%}
+    {%- set deployed = dbt_pgtrickle.pgtrickle_get_stream_table_info(relation) -%}
     {%- if deployed is none -%}
       select {{ dbt_pgtrickle.pgtrickle_literal(dbt_pgtrickle.pgtrickle_name(relation) ~ ' is not a stream table') }} as problem
     {%- else -%}

@@ -1,6 +1,6 @@
-{# A row {name, verdict, detail, state} for each stream table model of the project, or for one of them. #}
+{# A row {name, verdict, detail, state} for each stream table model of the project, or for one stream table by its name. #}
 {% macro pgtrickle_health_rows(model_name=none, warn_seconds=none, error_seconds=none) %}
-  {%- set tables = dbt_pgtrickle.pgtrickle_tables_to_judge(dbt_pgtrickle.pgtrickle_models(model_name), warn_seconds, error_seconds) -%}
+  {%- set tables = dbt_pgtrickle._pgtrickle_tables_named(model_name, warn_seconds, error_seconds) -%}
   {%- if not tables -%}
     {{- return([]) -}}
   {%- endif -%}

@@ -2,7 +2,7 @@
 {% macro pgtrickle_report(what, rows) %}
   {%- set failed = [] -%}
   {%- for row in rows -%}
-    {%- do log('%-5s  ' | format(row['verdict'] | upper) ~ row['name'] ~ '  ' ~ row['detail'], info=true) -%}
+    {%- do dbt_pgtrickle._pgtrickle_log('%-5s  ' | format(row['verdict'] | upper) ~ row['name'] ~ '  ' ~ row['detail']) -%}
     {%- if row['verdict'] == 'error' -%}
       {%- do failed.append(row['name']) -%}
     {%- endif -%}
@@ -10,5 +10,5 @@
   {%- if failed -%}
     {%- do exceptions.raise_compiler_error(what ~ ': ' ~ failed | length ~ ' of ' ~ rows | length ~ ' failed: ' ~ failed | join(', ')) -%}
   {%- endif -%}
-  {%- do log(what ~ ': ' ~ rows | length ~ ' looked at, none failed', info=true) -%}
+  {%- do dbt_pgtrickle._pgtrickle_log(what ~ ': ' ~ rows | length ~ ' looked at, none failed') -%}
 {% endmacro %}

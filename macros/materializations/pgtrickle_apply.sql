@@ -14,9 +14,9 @@
 
   {%- set dependants = dbt_pgtrickle.pgtrickle_dependants(target) -%}
   {%- do dbt_pgtrickle.pgtrickle_may_recreate(target, recreate, dependants) -%}
-  {%- do dbt_pgtrickle.pgtrickle_drop_stream_table(target, cascade=dependants | length > 0) -%}
+  {%- do dbt_pgtrickle._pgtrickle_drop(target, cascade=dependants | length > 0) -%}
   {%- do dbt_pgtrickle.pgtrickle_forget_views(target, dependants) -%}
-  {%- do dbt_pgtrickle.pgtrickle_create_stream_table(target, query, settings, engine) -%}
+  {%- do dbt_pgtrickle._pgtrickle_create(target, query, settings, engine) -%}
   {%- for reason in change.reasons if reason.startswith('taken over') -%}
     {%- do recreate.append(reason) -%}
   {%- endfor -%}

@@ -12,13 +12,13 @@
     {%- do wanted.update({'status': 'SUSPENDED'}) -%}
   {%- endif -%}
 
-  {%- do dbt_pgtrickle.pgtrickle_alter_stream_table(target, changes, engine) -%}
-  {%- set now = dbt_pgtrickle.pgtrickle_get_stream_table(target) -%}
+  {%- do dbt_pgtrickle._pgtrickle_alter(target, changes, engine) -%}
+  {%- set now = dbt_pgtrickle.pgtrickle_get_stream_table_info(target) -%}
   {%- if now.get('topk_limit') is not none and ('query' in changes or 'refresh_mode' in changes) and now.status == 'ACTIVE' -%}
-    {%- do dbt_pgtrickle.pgtrickle_refresh_stream_table(target) -%}
+    {%- do dbt_pgtrickle._pgtrickle_refresh(target) -%}
   {%- endif -%}
   {%- set undone = dbt_pgtrickle.pgtrickle_differing_settings(now, wanted) -%}
   {%- if undone -%}
-    {%- do dbt_pgtrickle.pgtrickle_alter_stream_table(target, undone, engine) -%}
+    {%- do dbt_pgtrickle._pgtrickle_alter(target, undone, engine) -%}
   {%- endif -%}
 {% endmacro %}

@@ -8,16 +8,16 @@
 #}
 {% macro pgtrickle_deploy(target, query, settings) %}
   {%- set mark = dbt_pgtrickle.pgtrickle_mark() -%}
-  {%- if dbt_pgtrickle.pgtrickle_is_current(dbt_pgtrickle.pgtrickle_get_stream_table(target), query, settings, mark) -%}
+  {%- if dbt_pgtrickle.pgtrickle_is_current(dbt_pgtrickle.pgtrickle_get_stream_table_info(target), query, settings, mark) -%}
     {{- return('UNCHANGED') -}}
   {%- endif -%}
 
   {%- do dbt_pgtrickle.pgtrickle_lock() -%}
-  {%- set deployed = dbt_pgtrickle.pgtrickle_get_stream_table(target) -%}
+  {%- set deployed = dbt_pgtrickle.pgtrickle_get_stream_table_info(target) -%}
   {%- set engine = dbt_pgtrickle.pgtrickle_engine() -%}
   {%- if deployed is none -%}
     {%- do dbt_pgtrickle.pgtrickle_drop_ordinary_relation(target) -%}
-    {%- do dbt_pgtrickle.pgtrickle_create_stream_table(target, query, settings, engine) -%}
+    {%- do dbt_pgtrickle._pgtrickle_create(target, query, settings, engine) -%}
     {%- set done = 'CREATE' -%}
   {%- else -%}
     {%- set change = dbt_pgtrickle.pgtrickle_change(deployed, query, settings, mark) -%}

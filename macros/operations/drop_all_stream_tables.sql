@@ -7,17 +7,17 @@
 #}
 {% macro drop_all_stream_tables() %}
   {%- if execute -%}
-    {%- do dbt_pgtrickle.pgtrickle_begin() -%}
+    {%- set begun = dbt_pgtrickle._pgtrickle_begin_own() -%}
     {%- do dbt_pgtrickle.pgtrickle_lock() -%}
     {%- set tables = dbt_pgtrickle.pgtrickle_list_stream_tables() -%}
     {%- set dropped = tables | selectattr('owner', 'equalto', 'ours') | map(attribute='name') | reverse | list -%}
     {%- for name in dropped -%}
-      {%- do dbt_pgtrickle.pgtrickle_drop_stream_table(name) -%}
+      {%- do dbt_pgtrickle._pgtrickle_drop(name) -%}
     {%- endfor -%}
-    {%- do dbt_pgtrickle.pgtrickle_commit() -%}
+    {%- do dbt_pgtrickle._pgtrickle_commit_own(begun) -%}
 
     {%- for name in dropped -%}
-      {%- do log('dropped ' ~ name, info=true) -%}
+      {%- do dbt_pgtrickle._pgtrickle_log('dropped ' ~ name) -%}
     {%- endfor -%}
     {%- do dbt_pgtrickle.pgtrickle_log_done('dropped', dropped | length, tables | rejectattr('owner', 'in', ['ours', 'the engine']) | list) -%}
   {%- endif -%}

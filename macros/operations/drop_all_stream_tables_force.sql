@@ -5,11 +5,22 @@
   which the engine watches itself stay.
 #}
 {% macro drop_all_stream_tables_force(schema=none) %}
-  {%- do dbt_pgtrickle.pgtrickle_begin() -%}
-  {%- do dbt_pgtrickle.pgtrickle_lock() -%}
-  {%- for table in dbt_pgtrickle.pgtrickle_list_stream_tables(schema=schema) | reverse if table.owner != 'the engine' -%}
-    {%- do dbt_pgtrickle.pgtrickle_drop_stream_table(table.name, cascade=true) -%}
-    {%- do log('dropped ' ~ table.name, info=true) -%}
-  {%- endfor -%}
-  {%- do dbt_pgtrickle.pgtrickle_commit() -%}
+  {%- if execute -%}
+    {%- set begun = dbt_pgtrickle._pgtrickle_begin_own() -%}
+    {%- do dbt_pgtrickle.pgtrickle_lock() -%}
+    {%- set dropped = [] -%}
+    {%- for table in dbt_pgtrickle.pgtrickle_list_stream_tables(schema=schema) | reverse if table.owner != 'the engine' -%}
+      {%- do dbt_pgtrickle._pgtrickle_drop(table.name, cascade=true) -%}
+      {%- do dropped.append(table.name) -%}
+    {%- endfor -%}
+    {%- do dbt_pgtrickle._pgtrickle_commit_own(begun) -%}
+
+    {%- for name in dropped -%}
+      {%- do dbt_pgtrickle._pgtrickle_log('dropped ' ~ name) -%}
+    {%- endfor -%}
+    {%- do dbt_pgtrickle._pgtrickle_log(
+        'dropped ' ~ dropped | length ~ ' stream table' ~ ('' if dropped | length == 1 else 's') ~ ', whoever made them'
+        ~ (', in the schema ' ~ schema if schema else '')
+    ) -%}
+  {%- endif -%}
 {% endmacro %}

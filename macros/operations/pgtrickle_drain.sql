@@ -1,14 +1,18 @@
 {#
-  dbt run-operation pgtrickle_drain [--args '{timeout_seconds: 60}']
+  dbt run-operation pgtrickle_drain [--args '{timeout_s: 60}']
 
-  Waits until no refresh is under way; fails when one still is after the time.
+  Waits until no refresh is under way, and answers whether none is after the time; false while dbt parses. As an operation it
+  fails when one still is.
 #}
-{% macro pgtrickle_drain(timeout_seconds=60) %}
-  {%- if execute -%}
-    {%- set drained = dbt_pgtrickle.pgtrickle_first_column('select pgtrickle.drain(' ~ timeout_seconds | int ~ ')')[0] -%}
-    {%- if not drained -%}
-      {%- do exceptions.raise_compiler_error('refreshes were still under way after ' ~ timeout_seconds ~ ' s') -%}
-    {%- endif -%}
-    {%- do log('no refresh is under way', info=true) -%}
+{% macro pgtrickle_drain(timeout_s=60) %}
+  {%- if not execute -%}
+    {{- return(false) -}}
   {%- endif -%}
+  {%- set drained = dbt_pgtrickle.pgtrickle_first_column('select pgtrickle.drain(' ~ timeout_s | int ~ ')')[0] -%}
+  {%- set message = 'no refresh is under way' if drained else 'refreshes were still under way after ' ~ timeout_s ~ ' s' -%}
+  {%- if not drained and dbt_pgtrickle._pgtrickle_is_operation('pgtrickle_drain') -%}
+    {%- do exceptions.raise_compiler_error(message) -%}
+  {%- endif -%}
+  {%- do dbt_pgtrickle._pgtrickle_log(message) -%}
+  {{- return(drained) -}}
 {% endmacro %}

@@ -6,10 +6,10 @@
 {% macro pgtrickle_enable_monitoring() %}
   {%- if execute -%}
     {%- set engine = dbt_pgtrickle.pgtrickle_engine() -%}
-    {%- if not engine.has_monitoring -%}
+    {%- if 'setup_self_monitoring' not in engine.parameters -%}
       {%- do exceptions.raise_compiler_error('pg_trickle ' ~ engine.version ~ ' on this server cannot monitor itself; pg_trickle 0.67.0 can') -%}
     {%- endif -%}
-    {%- do dbt_pgtrickle.pgtrickle_begin() -%}
+    {%- set begun = dbt_pgtrickle._pgtrickle_begin_own() -%}
     {%- do dbt_pgtrickle.pgtrickle_lock() -%}
     {%- do dbt_pgtrickle.pgtrickle_execute('pgtrickle.setup_self_monitoring()') -%}
     {%- set sql %}
@@ -18,7 +18,7 @@
       from pgtrickle.self_monitoring_status()
     {%- endset -%}
     {%- set rows = run_query(sql).rows -%}
-    {%- do dbt_pgtrickle.pgtrickle_commit() -%}
+    {%- do dbt_pgtrickle._pgtrickle_commit_own(begun) -%}
     {%- do dbt_pgtrickle.pgtrickle_report('monitoring', rows) -%}
   {%- endif -%}
 {% endmacro %}

@@ -13,9 +13,8 @@
   {%- for why, count in counts.items() -%}
     {%- do reasons.append(count ~ ' ' ~ why) -%}
   {%- endfor -%}
-  {%- do log(
+  {%- do dbt_pgtrickle._pgtrickle_log(
       done ~ ' ' ~ count ~ ' stream table' ~ ('' if count == 1 else 's') ~ ' of ' ~ project_name ~ ' for the target ' ~ target.name
-      ~ ' (schema ' ~ target.schema ~ '), left ' ~ left | length ~ (': ' ~ reasons | join(', ') if reasons else ''),
-      info=true
+      ~ ' (schema ' ~ target.schema ~ '), left ' ~ left | length ~ (': ' ~ reasons | join(', ') if reasons else '')
   ) -%}
 {% endmacro %}

@@ -1,10 +1,18 @@
 {#
   dbt run-operation pgtrickle_operational_status
 
-  How the engine is, for all of the database: what it says of itself, that its scheduler runs and is not switched off, and
-  that no stream table is in error or suspended.
+  How the engine is, for all of the database, as a mapping of true and false: scheduler_running, enabled, is_drained (no
+  refresh is under way), cdc_paused, force_full, backpressure_active. As an operation it logs what the engine says of itself,
+  and fails when its scheduler does not run or is switched off, and when a stream table is in error or suspended. While dbt
+  parses nothing is looked up, and the answer is that of an engine that works.
 #}
 {% macro pgtrickle_operational_status() %}
+  {%- if not execute -%}
+    {{- return({
+      'scheduler_running': true, 'enabled': true, 'is_drained': false, 'cdc_paused': false, 'force_full': false,
+      'backpressure_active': false,
+    }) -}}
+  {%- endif -%}
   {%- set sql %}
     select check_name as name,
       case
@@ -24,7 +32,13 @@
     from pgtrickle.pgt_stream_tables
     where status = 'SUSPENDED'
   {%- endset -%}
-  {%- if execute -%}
-    {%- do dbt_pgtrickle.pgtrickle_report('pg_trickle ' ~ dbt_pgtrickle.pgtrickle_engine().version, run_query(sql).rows) -%}
+  {%- set rows = run_query(sql).rows -%}
+  {%- if dbt_pgtrickle._pgtrickle_is_operation('pgtrickle_operational_status') -%}
+    {%- do dbt_pgtrickle.pgtrickle_report('pg_trickle ' ~ dbt_pgtrickle.pgtrickle_engine().version, rows) -%}
   {%- endif -%}
+  {%- set answer = dbt_pgtrickle._pgtrickle_switches() -%}
+  {%- for row in rows if row['name'] == 'scheduler_running' -%}
+    {%- do answer.update({'scheduler_running': row['verdict'] == 'ok'}) -%}
+  {%- endfor -%}
+  {{- return(answer) -}}
 {% endmacro %}

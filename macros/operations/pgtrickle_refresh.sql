@@ -1,12 +1,12 @@
 {#
   dbt run-operation pgtrickle_refresh --args '{model_name: order_totals}'
+  dbt run-operation pgtrickle_refresh --args '{model_name: analytics.order_totals}'
+
+  Refreshes one stream table: a model's, or any other by its name. A bare name that is no model's is looked for in `schema`, or
+  in the target's.
 #}
-{% macro pgtrickle_refresh(model_name) %}
-  {%- for node in dbt_pgtrickle.pgtrickle_models(model_name) if execute -%}
-    {%- set relation = dbt_pgtrickle.pgtrickle_relation_of(node) -%}
-    {%- do dbt_pgtrickle.pgtrickle_begin() -%}
-    {%- do dbt_pgtrickle.pgtrickle_refresh_stream_table(relation) -%}
-    {%- do dbt_pgtrickle.pgtrickle_commit() -%}
-    {%- do log('refreshed ' ~ dbt_pgtrickle.pgtrickle_name(relation), info=true) -%}
-  {%- endfor -%}
+{% macro pgtrickle_refresh(model_name, schema=none) %}
+  {%- if execute -%}
+    {%- do dbt_pgtrickle.pgtrickle_refresh_stream_table(dbt_pgtrickle._pgtrickle_relation_named(model_name, schema)) -%}
+  {%- endif -%}
 {% endmacro %}

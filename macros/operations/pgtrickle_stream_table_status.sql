@@ -1,14 +1,38 @@
 {#
-  dbt run-operation pgtrickle_stream_table_status --args '{model_name: order_totals}'
+  dbt run-operation pgtrickle_stream_table_status --args '{name: order_totals}'
 
-  The same for one stream table. Called from a macro or a hook, it returns the state as a word and does not fail.
+  The health of one stream table, as a mapping:
+
+    status              healthy | stale | erroring | paused | populating | frozen | not_found
+    staleness_seconds   since the last refresh; none when there was none, and where the engine has no such age
+    consecutive_errors, last_refresh_at, total_refreshes, is_populated, refresh_mode
+    cdc_paused, force_full, is_drained
+                        of the whole server
+
+  An unknown name is `not_found`. `warn_seconds` is the age from which the table is stale, instead of its own limit. As an
+  operation it fails like pgtrickle_status. While dbt parses nothing is looked up, and the answer is that of a healthy table: a
+  guard that raises does not stop the parsing.
 #}
-{% macro pgtrickle_stream_table_status(model_name) %}
-  {%- if execute -%}
-    {%- set rows = dbt_pgtrickle.pgtrickle_health_rows(model_name) -%}
-    {%- if flags.WHICH == 'run-operation' -%}
-      {%- do dbt_pgtrickle.pgtrickle_report('status', rows) -%}
-    {%- endif -%}
-    {{- return(rows[0]['state']) -}}
+{% macro pgtrickle_stream_table_status(name, warn_seconds=none) %}
+  {%- if not execute -%}
+    {{- return(dbt_pgtrickle._pgtrickle_status_of('healthy')) -}}
   {%- endif -%}
+  {%- set health = dbt_pgtrickle.pgtrickle_health_rows(name, warn_seconds) -%}
+  {%- if dbt_pgtrickle._pgtrickle_is_operation('pgtrickle_stream_table_status') -%}
+    {%- do dbt_pgtrickle.pgtrickle_report('status', health) -%}
+  {%- endif -%}
+  {%- set relation = dbt_pgtrickle._pgtrickle_relation_named(name) -%}
+  {%- set sql %}
+    select extract(epoch from staleness)::int as staleness_seconds, consecutive_errors, last_refresh_at, total_refreshes,
+      is_populated, refresh_mode
+    from pgtrickle.pg_stat_stream_tables
+    where pgt_schema = {{ dbt_pgtrickle.pgtrickle_literal(relation.schema) }}
+      and pgt_name = {{ dbt_pgtrickle.pgtrickle_literal(relation.identifier) }}
+  {%- endset -%}
+  {%- set row = run_query(sql).rows | first -%}
+  {%- set server = dbt_pgtrickle._pgtrickle_switches() -%}
+  {#- The engine's word is SUSPENDED. While capture is paused for the whole server, no table follows its sources. -#}
+  {%- set state = health[0]['state'] -%}
+  {%- set status = 'paused' if state == 'suspended' or (server.cdc_paused and state in ['healthy', 'stale', 'frozen']) else state -%}
+  {{- return(dbt_pgtrickle._pgtrickle_status_of(status, row, server)) -}}
 {% endmacro %}

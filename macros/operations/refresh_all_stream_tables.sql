@@ -17,12 +17,9 @@
       {%- if table.owner != 'ours' and not (table.owner == 'no mark' and table.name in models) -%}
         {%- do left.append(table) -%}
       {%- elif table.status == 'SUSPENDED' -%}
-        {%- do log('skipped ' ~ table.name ~ ': it is suspended', info=true) -%}
+        {%- do dbt_pgtrickle._pgtrickle_log('skipped ' ~ table.name ~ ': it is suspended') -%}
       {%- else -%}
-        {%- do dbt_pgtrickle.pgtrickle_begin() -%}
         {%- do dbt_pgtrickle.pgtrickle_refresh_stream_table(table.name) -%}
-        {%- do dbt_pgtrickle.pgtrickle_commit() -%}
-        {%- do log('refreshed ' ~ table.name, info=true) -%}
         {%- do refreshed.append(table.name) -%}
       {%- endif -%}
     {%- endfor -%}

@@ -11,6 +11,10 @@
     {%- do problems.append('`' ~ key ~ '` is not a setting') -%}
   {%- endfor -%}
 
+  {%- for sentence in dbt_pgtrickle._pgtrickle_misspelled(node) -%}
+    {%- do exceptions.warn('pg_trickle: ' ~ node.unique_id ~ ': ' ~ sentence) -%}
+  {%- endfor -%}
+
   {%- for name, known in dbt_pgtrickle.pgtrickle_known_settings().items() -%}
     {%- set value = configured.get(name) -%}
     {%- if value is none and not (name in configured and known.get('nullable')) -%}

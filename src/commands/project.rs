@@ -50,6 +50,7 @@ pub(super) async fn load(
     if let Some(file) = &models.manifest.manifest {
         let manifest = ManifestFile::open(file)?;
         let reading = manifest.project()?;
+        warn_of_misspelled(config, &reading);
         check_names(config, models, server, &manifest)?;
         let source = ManifestSource::File(file.display().to_string());
         return Ok(Loaded { manifest, reading, source, selector: None });
@@ -59,7 +60,15 @@ pub(super) async fn load(
     let Compiled { manifest, source, selector } = compiled(config, models, &file, target).await?;
     let manifest = ManifestFile::open(&manifest)?;
     let reading = manifest.project()?.with_files_below(&models.project.dir().to_string_lossy());
+    warn_of_misspelled(config, &reading);
     Ok(Loaded { manifest, reading, source, selector })
+}
+
+/// Says which keys of models are probably misspelled: dbt takes any key, and a setting would be left at its default.
+pub(super) fn warn_of_misspelled(config: &Config, reading: &Reading) {
+    if !reading.misspelled().is_empty() {
+        config.ui.warn("unknown keys in models", &reading.misspelled().join("\n"));
+    }
 }
 
 impl Loaded {

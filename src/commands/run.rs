@@ -9,7 +9,7 @@ use crate::{
         check::check_tables,
         connect_and_identify,
         plan::against,
-        project::{describe, owner_for, target},
+        project::{describe, owner_for, target, warn_of_misspelled},
         rehearse::{Base, Rehearsing},
         selection::{self, narrow, selector},
         sources,
@@ -147,7 +147,9 @@ impl Gate<'_> {
     async fn prepare(&mut self, base: Option<&mut Base>, report: &mut Report) -> Result<(), Error> {
         let Self { config, args, place, dbt, target: _, selected } = self;
         dbt.parse().await?;
-        dbt.project()?.check()?;
+        let reading = dbt.project()?;
+        warn_of_misspelled(config, &reading);
+        reading.check()?;
         let baseline = base.as_ref().and_then(|base| base.manifest());
         let default = dbt.default_selector().await?;
         let manifest = dbt.manifest()?;

@@ -197,6 +197,14 @@ fn is_ours(key: &str) -> bool {
     OTHER_KEYS.contains(&key) || Setting::named(key).is_some()
 }
 
+/// Sentences about a key that is close to one of ours. The package counts in the same way (`_pgtrickle_is_close`).
+fn probably_meant(key: &str) -> Vec<String> {
+    let edits = |ours: &str| if ours.len() < 6 { 1 } else { 2 };
+    let ours = Setting::ALL.into_iter().map(Setting::name).chain(OTHER_KEYS);
+    let close = ours.filter(|ours| strsim::levenshtein(key, ours) <= edits(ours));
+    close.map(|ours| format!("`{key}` is not a pgtrickle key: did you mean `{ours}`?")).collect()
+}
+
 /// The part of a `meta` that is ours.
 #[derive(Deserialize, Default)]
 struct Meta {
@@ -262,7 +270,10 @@ impl Node<'_> {
                 problems.extend(unknown.map(|key| format!("meta.pgtrickle has no key `{key}`")));
                 all.extend(below);
             }
-            Said { all, problems }
+            let written = read::<BTreeMap<String, IgnoredAny>>(self.unrendered_config);
+            let misspelled =
+                written.keys().filter(|key| !is_ours(key)).flat_map(|key| probably_meant(key)).collect();
+            Said { all, problems, misspelled }
         })
     }
 
@@ -287,6 +298,8 @@ pub(super) struct Said {
     pub(super) all: Map<String, Json>,
     /// What of it means nothing.
     pub(super) problems: Vec<String>,
+    /// Keys of the config that are probably misspelled. They may also be for somebody else.
+    pub(super) misspelled: Vec<String>,
 }
 
 impl Source<'_> {

@@ -23,6 +23,8 @@ pub struct Reading {
     project: Project,
     /// What is wrong with models, each by its unique_id.
     wrong: Vec<(String, String)>,
+    /// Keys of models that are probably misspelled, each with the model's file.
+    misspelled: Vec<String>,
     /// The manifest that it is compared with and its project, where that is another one.
     stranger: Option<(String, String)>,
     /// The manifest's name for messages.
@@ -53,12 +55,13 @@ impl Reading {
             ages: manifest.ages_of_sources(),
             unverified: BTreeSet::new(),
             wrong: Vec::new(),
+            misspelled: Vec::new(),
             not_compiled: Vec::new(),
         };
         let tables = reader.tables();
         reader.find_cycles(&tables);
         let between = reader.between(&tables);
-        let Reader { ages, unverified, wrong, not_compiled, .. } = reader;
+        let Reader { ages, unverified, wrong, misspelled, not_compiled, .. } = reader;
         let project = Project {
             sources: sources_read(&manifest, None),
             tests: manifest.tests(),
@@ -70,7 +73,7 @@ impl Reading {
             name: manifest.metadata.project_name.to_string(),
             graph,
         };
-        Ok(Self { project, wrong, stranger: None, file: file.to_owned(), not_compiled })
+        Ok(Self { project, wrong, misspelled, stranger: None, file: file.to_owned(), not_compiled })
     }
 
     /// The same project with its files named from where the project's folder is named: what shows a file to a person
@@ -100,6 +103,11 @@ impl Reading {
     /// The stream tables' models, wrong ones too.
     pub fn origins(&self) -> impl Iterator<Item = &Origin> {
         self.project.tables.iter().filter_map(|table| table.origin.as_ref())
+    }
+
+    /// Keys of models that are probably misspelled, each with the model's file.
+    pub fn misspelled(&self) -> &[String] {
+        &self.misspelled
     }
 
     /// Whether dbt has compiled every stream table's model.
@@ -157,6 +165,7 @@ struct Reader<'a, F> {
     ages: BTreeMap<Relation, AgeLimits>,
     unverified: BTreeSet<Relation>,
     wrong: Vec<(String, String)>,
+    misspelled: Vec<String>,
     not_compiled: Vec<String>,
 }
 
@@ -280,6 +289,8 @@ impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
         for problem in &said.problems {
             self.problem(id, node, problem.clone());
         }
+        let file = self.manifest.file(node);
+        self.misspelled.extend(said.misspelled.iter().map(|sentence| format!("{file}: {sentence}")));
         let mut settings = default_settings();
         for setting in Setting::ALL {
             let Some(json) = said.all.get(setting.name()) else {

@@ -6,6 +6,7 @@ use std::{fs, path::Path};
 use pgtrickle_ci::{
     model::{Setting, Value, settings::OnChange},
     plan::query,
+    project::Reading,
 };
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -98,6 +99,32 @@ fn two_layouts_are_one_query_to_the_program_where_they_are_to_the_package() {
     let pairs: Vec<Pair> = serde_yaml::from_str(&read("integration_tests/coverage/query_pairs.yml")).unwrap();
     for Pair { same, one, other } in pairs {
         assert_eq!(query::same(&one, &other), same, "{one} / {other}");
+    }
+}
+
+#[derive(Deserialize)]
+struct Key {
+    key: String,
+    meant: Option<String>,
+}
+
+/// The package is asked about the same keys by `integration_tests/coverage/drive.py`.
+#[test]
+fn a_misspelled_key_of_a_config_is_recognized() {
+    let keys: Vec<Key> = serde_yaml::from_str(&read("integration_tests/coverage/key_pairs.yml")).unwrap();
+    for Key { key, meant } in keys {
+        let manifest = json!({
+            "metadata": {"dbt_schema_version": "https://schemas.getdbt.com/dbt/manifest/v12.json", "project_name": "shop"},
+            "nodes": {"model.shop.a": {
+                "resource_type": "model", "name": "a", "alias": "a", "schema": "s", "package_name": "shop",
+                "original_file_path": "models/a.sql", "config": {"materialized": "stream_table"},
+                "unrendered_config": {key.clone(): "1h", "materialized": "stream_table"}, "compiled_code": "select 1",
+            }},
+        });
+        let read = Reading::of("m.json", manifest.to_string().as_bytes(), |_, _| None).unwrap();
+        let sentence =
+            meant.map(|meant| format!("models/a.sql: `{key}` is not a pgtrickle key: did you mean `{meant}`?"));
+        assert_eq!(read.misspelled(), sentence.as_slice(), "{key}");
     }
 }
 

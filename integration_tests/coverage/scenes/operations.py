@@ -16,22 +16,22 @@ def operations(project, server):
         "stream_table_healthy_key_initialize", "pgtrickle_not_stale_key_initialize", "pgtrickle_matches_query_key_initialize",
     ])
     project.operation("pgtrickle_refresh", model_name="key_initialize", says="refreshed coverage.key_initialize")
-    project.operation("pgtrickle_refresh", model_name="nobody", fails="no stream table model named `nobody`")
+    project.operation("pgtrickle_refresh", model_name="nobody", fails="coverage.nobody")
     check(server.table("key_initialize")["is_populated"], "it was not refreshed")
 
     server("insert into shop.orders values (1000, 1, 1, 'new')")
     project.operation("refresh_all_stream_tables", says="refreshed coverage.base.*refreshed coverage.reader_of_base")
     project.operation("refresh_all_stream_tables", schema="coverage_named", says="refreshed coverage_named.renamed")
     check("coverage.base" not in project.said, "another schema was refreshed")
-    project.operation("pgtrickle_status", says=r"^OK +coverage\.base  healthy: refreshed \d+ s ago, 3660 s allowed \(DIFFERENTIAL every 1h\)$")
-    project.operation("pgtrickle_stream_table_status", model_name="key_names", says=r"coverage_named\.renamed  healthy")
+    project.operation("pgtrickle_status", says=r"^pg_trickle: OK +coverage\.base  healthy: refreshed \d+ s ago, 3660 s allowed \(DIFFERENTIAL every 1h\)$")
+    project.operation("pgtrickle_stream_table_status", name="key_names", says=r"coverage_named\.renamed  healthy")
     project.operation("pgtrickle_check_freshness", says=r"freshness: \d\d looked at, none failed")
     project.operation("pgtrickle_check_freshness", model_name="base", error_seconds=0, fails="stale")
-    project.operation("pgtrickle_check_cdc_health", says="^OK +shop.orders  TRIGGER$")
-    project.operation("pgtrickle_explain", model_name="base", says="^refresh_mode: DIFFERENTIAL")
+    project.operation("pgtrickle_check_cdc_health", says="^pg_trickle: OK +shop.orders  TRIGGER$")
+    project.operation("pgtrickle_explain", model_name="base", says="^pg_trickle: refresh_mode: DIFFERENTIAL")
     project.operation("pgtrickle_refresh_history", model_name="base", limit=1, says=r"completed.*1 looked at")
-    project.operation("pgtrickle_operational_status", says="^OK +scheduler_running")
-    project.operation("pgtrickle_drain", timeout_seconds=10, says="no refresh is under way")
+    project.operation("pgtrickle_operational_status", says="^pg_trickle: OK +scheduler_running")
+    project.operation("pgtrickle_drain", timeout_s=10, says="no refresh is under way")
     if server("select 1 where pgtrickle.version() like '%%emulator%%'"):
         project.operation("pgtrickle_enable_monitoring", fails="cannot monitor itself")
     else:
@@ -39,6 +39,9 @@ def operations(project, server):
     pairs = yaml.safe_load(pathlib.Path("query_pairs.yml").read_text())
     project.operation("check_query_pairs", pairs=pairs, says="pairs are judged as listed")
     project.operation("check_query_pairs", pairs=[{"one": "a", "other": "b", "same": True}], fails="not judged as listed")
+    keys = yaml.safe_load(pathlib.Path("key_pairs.yml").read_text())
+    project.operation("check_key_pairs", pairs=keys, says="keys are judged as listed")
+    project.operation("check_key_pairs", pairs=[{"key": "a", "meant": "schedule"}], fails="not judged as listed: a")
     project.tests(failing=[])
 
 
@@ -87,7 +90,7 @@ def broken(project, server):
     states = r"ERROR  coverage\.key_fuse  erroring.*ERROR  coverage\.key_tier  not_found.*WARN   coverage\.mode_auto  frozen.*ERROR  coverage\.mode_differential  stale.*ERROR  coverage\.mode_full  suspended"
     project.operation("pgtrickle_status", fails=states)
     project.operation("pgtrickle_check_freshness", fails=states)
-    project.operation("pgtrickle_stream_table_status", model_name="mode_full", fails="suspended")
+    project.operation("pgtrickle_stream_table_status", name="mode_full", fails="suspended")
     project.operation("pgtrickle_check_cdc_health", fails=rf"ERROR  shop\.orders  TRIGGER; missing or disabled: {trigger}.*ERROR  shop\.visits  .*{dropped}")
     project.operation("pgtrickle_operational_status", fails="ERROR  suspended_tables  coverage.mode_full")
     project.operation("pgtrickle_refresh", model_name="mode_full", fails="22023")
@@ -102,7 +105,7 @@ def broken(project, server):
     holder.connection.rollback()
 
     with a_refresh_that_lingers(server):
-        project.operation("pgtrickle_drain", timeout_seconds=1, fails="still under way after 1 s")
+        project.operation("pgtrickle_drain", timeout_s=1, fails="still under way after 1 s")
 
     server(f'alter table shop.orders enable trigger "{trigger}"')
     project.edit("models/mode_differential.sql", f", {limits}", "")

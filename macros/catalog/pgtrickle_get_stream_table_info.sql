@@ -1,5 +1,6 @@
 {#
-  The stream table as the server knows it, or none: every column of pgtrickle.pgt_stream_tables, and
+  The stream table of this name as the server knows it, or none (and while dbt parses): every column of
+  pgtrickle.pgt_stream_tables, and
     query        the text that was given to the engine, which keeps it elsewhere when it has rewritten it
                  (docs/pg_trickle.md, Query text)
     mark         what pgtrickle_write_mark left
@@ -8,7 +9,11 @@
     lost_source  whether something that it reads from no longer exists
   The row travels as JSON, so that types stay what they are and a server with other columns is read all the same.
 #}
-{% macro pgtrickle_get_stream_table(relation) %}
+{% macro pgtrickle_get_stream_table_info(name) %}
+  {%- if not execute -%}
+    {{- return(none) -}}
+  {%- endif -%}
+  {%- set relation = dbt_pgtrickle._pgtrickle_relation_named(name) -%}
   {%- set sql %}
     select (
       to_jsonb(st) || jsonb_build_object(
