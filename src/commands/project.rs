@@ -261,6 +261,7 @@ pub(super) fn target(config: &Config, project: &ProjectArgs, file: &ProjectFile)
         name,
         chosen_by,
         endpoint: pg::Endpoint::default(),
+        adapter: "postgres".into(),
         schema: "public".into(),
         threads: 4,
         manner: serde_json::Map::default(),
