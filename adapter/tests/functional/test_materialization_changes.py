@@ -31,9 +31,7 @@ class TestBothWays(Base):
         write(project, "totals.sql", model(other))
         run_dbt(["run"])
         assert deployed(project, "totals") is None
-        kind = project.run_sql(
-            "select relkind::text from pg_class where oid = '{schema}.totals'::regclass", fetch="one"
-        )
+        kind = project.run_sql("select relkind::text from pg_class where oid = '{schema}.totals'::regclass", fetch="one")
         assert kind == (OTHERS[other],)
         assert project.run_sql("select count(*) from {schema}.totals", fetch="one") == (2,)
         left = project.run_sql("select count(*) from pg_class where relname like 'totals%dbt%'", fetch="one")

@@ -19,7 +19,8 @@ class TestDeploy:
             "totals.sql": stream_table(),
             # What `dbt_utils.star` does.
             "starred.sql": """{{ config(materialized='table') }}
-                select {{ adapter.get_columns_in_relation(ref('totals')) | map(attribute='name') | join(', ') }} from {{ ref('totals') }}""",
+                select {{ adapter.get_columns_in_relation(ref('totals')) | map(attribute='name') | join(', ') }}
+                from {{ ref('totals') }}""",
         }
 
     def test_each_change_takes_the_least_that_does_it(self, project: Any) -> None:
@@ -52,9 +53,7 @@ class TestDeploy:
     def test_it_is_listed_as_a_stream_table(self, project: Any) -> None:
         with project.adapter.connection_named("_test"):
             relation = project.adapter.Relation.create(database=project.database, schema=project.test_schema)
-            types = {
-                found.identifier: str(found.type) for found in project.adapter.list_relations_without_caching(relation)
-            }
+            types = {found.identifier: str(found.type) for found in project.adapter.list_relations_without_caching(relation)}
         assert {"orders": "table", "starred": "table", "totals": "stream_table"}.items() <= types.items()
 
     def test_the_columns_of_pg_trickle_are_hidden(self, project: Any) -> None:
@@ -155,8 +154,6 @@ select * from {{ ref('totals') }}
         project.run_sql("insert into {schema}.orders values (4, 'ben', 5)")
         project.run_sql(f"select pgtrickle.refresh_stream_table('{project.test_schema}.totals')")
         run_dbt(["snapshot"])
-        kept = project.run_sql(
-            "select customer, total from {schema}.seen where dbt_valid_to is null order by 1", fetch="all"
-        )
+        kept = project.run_sql("select customer, total from {schema}.seen where dbt_valid_to is null order by 1", fetch="all")
         assert kept == [("anna", 40), ("ben", 25)]
         assert project.run_sql("select count(*) from {schema}.seen", fetch="one") == (3,)

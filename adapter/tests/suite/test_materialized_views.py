@@ -15,9 +15,7 @@ from dbt.tests.util import get_model_file, set_model_file
 
 INDEX = "indexes=[{'columns': ['id']}]"
 
-MY_MATERIALIZED_VIEW = (
-    f"{{{{ config(materialized='materialized_view', {INDEX}) }}}}\nselect * from {{{{ ref('my_seed') }}}}"
-)
+MY_MATERIALIZED_VIEW = f"{{{{ config(materialized='materialized_view', {INDEX}) }}}}\nselect * from {{{{ ref('my_seed') }}}}"
 
 NO_REPLACEMENTS = "dbt-postgres has no setting whose change builds a materialized view anew"
 

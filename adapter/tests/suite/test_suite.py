@@ -42,9 +42,7 @@ class SeedWithByteOrderMark:
         rows = project.run_sql("select * from {schema}.seed_expected", fetch="all")
         names = "seed_id,first_name,email,ip_address,birthday"
         lines = [names, *(",".join(str(value) for value in row) for row in rows)]
-        Path(str(project.project_root), "seeds", "seed_bom.csv").write_text(
-            "\n".join(lines) + "\n", encoding="utf-8-sig"
-        )
+        Path(str(project.project_root), "seeds", "seed_bom.csv").write_text("\n".join(lines) + "\n", encoding="utf-8-sig")
 
 
 class ShortAuditSchema:

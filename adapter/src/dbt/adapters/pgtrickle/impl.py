@@ -138,9 +138,7 @@ class PgTrickleAdapter(PostgresAdapter):
         return found if found is not None and is_stream_table(found) else relation
 
     @available.parse_list
-    def pgtrickle_visible_columns(
-        self, relation: BaseRelation, columns: list[PgTrickleColumn]
-    ) -> list[PgTrickleColumn]:
+    def pgtrickle_visible_columns(self, relation: BaseRelation, columns: list[PgTrickleColumn]) -> list[PgTrickleColumn]:
         """The columns of a relation without those that pg_trickle adds to a stream table."""
         visible = [column for column in columns if not column.is_internal]
         return visible if len(visible) < len(columns) and is_stream_table(self._as_listed(relation)) else columns
