@@ -12,7 +12,7 @@ def relation(kind: str | None) -> PgTrickleRelation:
 def test_a_stream_table_is_no_other_kind() -> None:
     stream = relation("stream_table")
     assert stream.is_stream_table
-    assert not (stream.is_table or stream.is_view or stream.is_materialized_view)
+    assert not any([stream.is_table, stream.is_view, stream.is_materialized_view])
     assert stream.type == PgTrickleRelation.StreamTable
 
 
