@@ -2,7 +2,7 @@
 # Builds the dbt adapter of adapter/ and tries it.
 #   scripts/adapter.sh build                      wheel and sdist, in target/adapter/dist
 #   scripts/adapter.sh try                        the wheel in an empty environment: dbt init, debug and build
-#   scripts/adapter.sh action                     what the Action installs for a profile of the type pgtrickle, after try
+#   scripts/adapter.sh action                     what the Action installs for a profile of the type pgtrickle
 #   scripts/adapter.sh lint                       ruff and mypy
 #   scripts/adapter.sh test VERSION [ARGUMENT …]  the tests on this dbt, 1.8 or 1.12; the arguments go to pytest
 #   scripts/adapter.sh quick                      lint, try, and the tests that say most, on the newest dbt
@@ -94,21 +94,21 @@ run_tests() {
   (cd adapter && on_server "$environment/bin/python" -m pytest -q -n 2 -p no:cacheprovider --show-capture=no --tb=short "$@")
 }
 
-# As somebody does who has nothing but `pip install dbt-pgtrickle`.
+# As somebody does who has nothing but `pip install dbt-pgtrickle`: outside the checkout, which dbt would take for a project.
 try() {
-  local folder=$out/try
-  rm -rf "$folder"
-  mkdir -p "$folder"
-  python3 -m venv "$folder/environment"
+  tried=$(mktemp -d)
+  trap 'rm -rf "$tried"' EXIT
+  python3 -m venv "$tried/environment"
   # shellcheck disable=SC2086  # several words
-  "$folder/environment/bin/python" -m pip install --quiet --disable-pip-version-check "$out"/dist/*.whl $dbt_newest
-  (cd "$folder" && on_server bash "$root/scripts/adapter.sh" --try-inside)
+  "$tried/environment/bin/python" -m pip install --quiet --disable-pip-version-check "$out"/dist/*.whl $dbt_newest
+  cd "$tried"
+  on_server bash -euo pipefail -c "$(declare -f try_inside); try_inside"
+  cd "$root"
 }
 
 try_inside() {
-  export PATH=$out/try/environment/bin:$PATH DBT_PROFILES_DIR=$out/try
+  export PATH=$PWD/environment/bin:$PATH DBT_PROFILES_DIR=$PWD
   unset VIRTUAL_ENV
-  cd "$out/try"
   local number
   number=$(python -c 'from dbt.version import _get_adapter_plugin_names as names; print(list(names()).index("pgtrickle") + 1)')
   printf '%s\n' "$number" "$PGHOST" "$PGPORT" "$PGUSER" "${PGPASSWORD:-none}" "$PGDATABASE" tried 4 | dbt init shop
@@ -131,9 +131,13 @@ try_inside() {
 
 action() {
   rm -rf "$out/action"
-  RUNNER_TEMP=$out/action WORKING_DIRECTORY=$out/try MODE=plan INPUT_PROJECT_DIR=shop INPUT_PROFILES_DIR=. \
+  mkdir -p "$out/action/project"
+  touch "$out/action/project/dbt_project.yml"
+  echo 'shop: {target: dev, outputs: {dev: {type: pgtrickle, host: db}}}' >"$out/action/project/profiles.yml"
+  RUNNER_TEMP=$out/action WORKING_DIRECTORY=$out/action MODE=plan INPUT_PROJECT_DIR=project INPUT_PROFILES_DIR='' \
     INPUT_DBT_VERSION=1.11.16 INPUT_ENGINE=auto INPUT_DATABASE_URL='' scripts/action.sh environment
-  "$out/action/pgtrickle-ci/python/bin/dbt" --version | grep 'pgtrickle: '
+  "$out/action/pgtrickle-ci/python/bin/dbt" --version | tee "$out/action/versions"
+  grep -q 'pgtrickle: ' "$out/action/versions"
 }
 
 case "${1:-}" in
@@ -151,6 +155,5 @@ case "${1:-}" in
     run_tests "$newest" tests/unit tests/functional/test_source_freshness.py \
       tests/functional/test_stream_tables.py::TestDeploy tests/functional/test_operations.py::TestOperations
     ;;
-  --try-inside) try_inside ;;
   *) lacks "say what: scripts/adapter.sh build, try, action, lint, test VERSION or quick" ;;
 esac

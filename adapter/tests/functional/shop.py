@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from ..conftest import server
+
 ORDERS_CSV = "id,customer,amount\n1,anna,10\n2,ben,20\n3,anna,30\n"
 
 TOTALS = "select customer, sum(amount) as total from {{ ref('orders') }} group by customer"
@@ -25,12 +27,14 @@ def write(project: Any, name: str, text: str) -> None:
 
 def deployed(project: Any, name: str) -> tuple[Any, ...] | None:
     """What the server has of a stream table: its identity, schedule, mode and when it was refreshed."""
-    row: tuple[Any, ...] | None = project.run_sql(
-        "select pgt_id, pgt_relid, schedule, refresh_mode, last_refresh_at from pgtrickle.pgt_stream_tables "
-        f"where pgt_schema = '{project.test_schema}' and pgt_name = '{name}'",
-        fetch="one",
-    )
-    return row
+    with server(project.database).cursor() as cursor:
+        cursor.execute(
+            "select pgt_id, pgt_relid, schedule, refresh_mode, last_refresh_at from pgtrickle.pgt_stream_tables "
+            "where pgt_schema = %s and pgt_name = %s",
+            (project.test_schema, name),
+        )
+        row: tuple[Any, ...] | None = cursor.fetchone()
+        return row
 
 
 def messages(results: Any) -> dict[str, str]:

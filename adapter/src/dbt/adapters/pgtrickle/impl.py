@@ -75,13 +75,15 @@ class PgTrickleAdapter(PostgresAdapter):
 
     def _warn_of_engine(self, relation_configs: Iterable[Any]) -> None:
         """One warning about all stream tables that the server cannot hold."""
-        count = sum(is_stream_table_model(node) for node in relation_configs)
-        if not count:
+        models = [node for node in relation_configs if is_stream_table_model(node)]
+        if not models:
             return
         if self.pgtrickle_version() is None:
-            warn(f"{self._missing()}; until then none of the project's {count} stream tables can be deployed")
+            warn(f"{self._missing()}; until then none of the project's {len(models)} stream tables can be deployed")
             return
-        lacking = self.execute_macro("pgtrickle_lacking_of_models", project=ADAPTER_PROJECT)
+        # dbt 1.8 fills Jinja's `graph` only later.
+        nodes = [node.to_dict(omit_none=False) for node in models]
+        lacking = self.execute_macro("pgtrickle_lacking_of_models", project=ADAPTER_PROJECT, kwargs={"nodes": nodes})
         if lacking:
             warn(f"pg_trickle {self._version} is too old for settings of this project:\n  - " + "\n  - ".join(lacking))
 
