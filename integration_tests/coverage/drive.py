@@ -12,12 +12,12 @@ from harness import VERSION, Failed, Project, Server
 from scenes.dispatched import around, freshness
 from scenes.edges import older_server, removed, switched, together
 from scenes.models import changed, created, prepare, recreated, unchanged
-from scenes.moved import hooked, moved, there_and_back
+from scenes.moved import deployed_by_a_role, hooked, moved, there_and_back
 from scenes.operations import broken, operations
 from scenes.targets import marked, targets
 from scenes.views import views
 
-SCENES = [prepare, created, unchanged, changed, recreated, operations, broken, around, freshness, older_server, removed, targets, marked, moved, hooked, there_and_back, views, together, switched]
+SCENES = [prepare, created, unchanged, changed, recreated, operations, broken, around, freshness, older_server, removed, targets, marked, moved, hooked, there_and_back, deployed_by_a_role, views, together, switched]
 
 
 def main():

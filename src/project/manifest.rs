@@ -270,7 +270,7 @@ impl Node<'_> {
                 problems.extend(unknown.map(|key| format!("meta.pgtrickle has no key `{key}`")));
                 all.extend(below);
             }
-            let written = read::<BTreeMap<String, IgnoredAny>>(self.unrendered_config);
+            let written = read::<Map<String, Json>>(self.unrendered_config);
             let misspelled =
                 written.keys().filter(|key| !is_ours(key)).flat_map(|key| probably_meant(key)).collect();
             Said { all, problems, misspelled }

@@ -11,6 +11,8 @@ use pgtrickle_ci::{
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
+use crate::support::{Ran, manifest, model, pgtrickle_ci};
+
 fn read(file: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
 }
@@ -122,22 +124,46 @@ fn a_misspelled_key_of_a_config_is_recognized() {
             }},
         });
         let read = Reading::of("m.json", manifest.to_string().as_bytes(), |_, _| None).unwrap();
-        let sentence =
-            meant.map(|meant| format!("models/a.sql: `{key}` is not a pgtrickle key: did you mean `{meant}`?"));
+        let sentence = meant
+            .map(|meant| format!("models/a.sql: `{key}` is not a pgtrickle key: did you mean `{meant}`?"));
         assert_eq!(read.misspelled(), sentence.as_slice(), "{key}");
     }
 }
 
 #[test]
-fn every_macro_stands_in_a_file_of_its_name_and_is_described() {
+fn a_command_warns_of_a_misspelled_key_and_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (id, mut node) = model("a", "select 1 as id", &json!({}));
+    node["unrendered_config"] = json!({"materialized": "stream_table", "shedule": "1h"});
+    let file = manifest(dir.path(), "m.json", [(id, node)]);
+    let mut plan = pgtrickle_ci();
+    plan.args(["plan", "--manifest"]).arg(&file).arg("--baseline").arg(&file);
+    let ran = Ran::of(&mut plan).expect(0);
+    let warning = "warning: unknown keys in models\nmodels/a.sql: `shedule` is not a pgtrickle key: did you mean `schedule`?";
+    assert!(ran.stderr.contains(warning), "{}", ran.stderr);
+}
+
+/// The names of a macro's parameters.
+fn parameters(source: &str, name: &str) -> Vec<String> {
+    let (_, signature) = source.split_once(&format!(" {name}(")).unwrap();
+    let (signature, _) = signature.split_once(')').unwrap();
+    let names = signature.split(',').map(|parameter| parameter.split('=').next().unwrap().trim().to_owned());
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+#[test]
+fn every_macro_is_in_a_file_of_its_name_and_is_described_with_its_arguments() {
     let described = read("macros/_macros.yml");
     let described: Json = serde_yaml::from_str(&described).unwrap();
-    let mut described: Vec<_> = described["macros"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|entry| entry["name"].as_str().unwrap().to_owned())
-        .collect();
+    let names = |entries: &Json| -> Vec<String> {
+        let entries = entries.as_array().into_iter().flatten();
+        entries.map(|entry| entry["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let arguments = |name: &str| {
+        let entries = described["macros"].as_array().unwrap();
+        entries.iter().find(|entry| entry["name"] == name).map(|entry| names(&entry["arguments"]))
+    };
+    let mut all = names(&described["macros"]);
     let mut defined = vec![];
     let folders = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("macros")).unwrap();
     for folder in folders.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
@@ -146,16 +172,18 @@ fn every_macro_stands_in_a_file_of_its_name_and_is_described() {
             let source = fs::read_to_string(&file).unwrap();
             let macros = source.lines().filter(|line| line.starts_with("{% macro ")).count();
             if source.contains(&format!("{{% test {name}(")) {
+                assert_eq!(arguments(&format!("test_{name}")), Some(parameters(&source, &name)), "{name}");
                 defined.push(format!("test_{name}"));
             } else if source.contains(&format!("{{% materialization {name}, ")) {
                 defined.push(format!("materialization_{name}_postgres"));
             } else {
                 assert!(macros == 1 && source.contains(&format!("{{% macro {name}(")), "{}", file.display());
+                assert_eq!(arguments(&name), Some(parameters(&source, &name)), "{name}");
                 defined.push(name);
             }
         }
     }
-    described.sort();
+    all.sort();
     defined.sort();
-    assert_eq!(defined, described);
+    assert_eq!(defined, all);
 }

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import re
 import subprocess
 
@@ -18,16 +19,17 @@ models:
       - dbt_pgtrickle.stream_table_healthy: {name: within_none, warn_seconds: 0}
 """
 WITH_ARGUMENTS = "      - dbt_pgtrickle.stream_table_healthy: {name: within_arguments, arguments: {warn_seconds: 0}}\n"
-# Calls a macro and logs its answer, as JSON of texts; and one macro that guards, as the other package's README does.
+# Calls macros and logs their answers, as JSON of texts; and one macro that guards, as the other package's README does.
 MACROS = """
-{% macro answer(name, arguments) %}
-  {% set answer = dbt_pgtrickle[name](**arguments) %}
-  {% if answer is mapping %}
+{% macro answers(calls) %}
+  {% set all = [] %}
+  {% for call in calls %}
+    {% set answer = dbt_pgtrickle[call[0]](**call[1]) %}
     {% set texts = {} %}
-    {% for key, value in answer.items() %}{% do texts.update({key: value | string}) %}{% endfor %}
-    {% set answer = texts %}
-  {% endif %}
-  {% do log('answer: ' ~ tojson(answer), info=true) %}
+    {% for key, value in (answer.items() if answer is mapping else []) %}{% do texts.update({key: value | string}) %}{% endfor %}
+    {% do all.append(texts or answer) %}
+  {% endfor %}
+  {% do log('answers: ' ~ tojson(all), info=true) %}
 {% endmacro %}
 {% macro guard(name) %}
   {% if dbt_pgtrickle.pgtrickle_stream_table_status(name).status != 'healthy' %}
@@ -38,9 +40,10 @@ MACROS = """
 """
 
 
-def answer(project, macro, /, **arguments):
-    project.operation("answer", name=macro, arguments=arguments, says="^answer: ")
-    return json.loads(re.search(r"^answer: (.*)$", project.said, re.M)[1])
+def answers(project, macro, calls):
+    """What a macro answers to each of these arguments."""
+    project.operation("answers", calls=[[macro, arguments] for arguments in calls], says="^answers: ")
+    return json.loads(re.search(r"^answers: (.*)$", project.said, re.M)[1])
 
 
 def moved(project, server):
@@ -93,22 +96,23 @@ def generic_test(project, server):
 
 def status(project, server):
     """A mapping, whatever the name and the state; only the operation itself fails."""
-    ask = lambda name, **more: answer(project, "pgtrickle_stream_table_status", name=name, **more)
+    ask = lambda *calls: answers(project, "pgtrickle_stream_table_status", [call if isinstance(call, dict) else {"name": call} for call in calls])
     keys = {"status", "staleness_seconds", "consecutive_errors", "last_refresh_at", "total_refreshes", "is_populated", "refresh_mode", "cdc_paused", "force_full", "is_drained"}
     server("select pgtrickle.refresh_stream_table('coverage.taken')")
-    for name in ["taken", "coverage.taken", "beside", "elsewhere.no_model"]:
-        found = ask(name)
-        check(set(found) == keys and found["status"] == "healthy" and float(found["staleness_seconds"]) < 60 and found["consecutive_errors"] == "0"
+    names = ["taken", "coverage.taken", "beside", "elsewhere.no_model"]
+    for name, found in zip(names, ask(*names)):
+        check(set(found) == keys and found["status"] == "healthy" and float(found["staleness_seconds"]) < 900 and found["consecutive_errors"] == "0"
               and float(found["total_refreshes"]) >= 1 and found["is_populated"] == "True" and found["refresh_mode"] == "DIFFERENTIAL", f"{name}: {found}")
-    for name in ["nobody", "no_model", "elsewhere.nobody", "no.such.name"]:
-        found = ask(name)
+    names = ["nobody", "no_model", "elsewhere.nobody", "no.such.name"]
+    for name, found in zip(names, ask(*names)):
         check(set(found) == keys and found["status"] == "not_found" and found["total_refreshes"] == "0" and found["is_populated"] == "False", f"{name}: {found}")
     server("update pgtrickle.pgt_stream_tables set last_refresh_at = now() - interval '200 s' where pgt_name = 'no_model'")
-    check([ask("elsewhere.no_model", **more)["status"] for more in [{}, {"warn_seconds": 300}, {"warn_seconds": 100}]] == ["healthy", "healthy", "stale"], "warn_seconds is not the limit")
+    found = ask(*({"name": "elsewhere.no_model", **more} for more in [{}, {"warn_seconds": 300}, {"warn_seconds": 100}]))
+    check([each["status"] for each in found] == ["healthy", "healthy", "stale"], "warn_seconds is not the limit")
     project.operation("guard", name="taken")
     for state, word in [("SUSPENDED", "paused"), ("ERROR", "erroring")]:
         server(f"select pgtrickle.alter_stream_table('coverage.taken', status => '{state}')")
-        check(ask("taken")["status"] == word, f"{state} is not {word}")
+        check(ask("taken")[0]["status"] == word, f"{state} is not {word}")
         project.operation("guard", name="taken", fails="taken is not healthy")
         project.operation("pgtrickle_stream_table_status", name="taken", fails="status: 1 of 1 failed: coverage.taken")
     server("select pgtrickle.resume_stream_table('coverage.taken')")
@@ -117,20 +121,21 @@ def status(project, server):
 
 
 def lookups(project, server):
-    exists = lambda name: answer(project, "pgtrickle_stream_table_exists", name=name)
-    info = lambda name: answer(project, "pgtrickle_get_stream_table_info", name=name)
-    for name in ["taken", "coverage.taken", "beside", "coverage.beside", "elsewhere.no_model"]:
-        found = info(name)
-        check(exists(name) is True and found["pgt_name"] == name.split(".")[-1], f"{name}: {found}")
+    there, missing = ["taken", "coverage.taken", "beside", "coverage.beside", "elsewhere.no_model"], ["nobody", "elsewhere.taken", "no_model"]
+    names = [{"name": name} for name in there + missing]
+    found = answers(project, "pgtrickle_stream_table_exists", names)
+    check(found == [True] * len(there) + [False] * len(missing), f"{found}")
+    infos = answers(project, "pgtrickle_get_stream_table_info", names)
+    for name, found in zip(there + missing, infos):
+        check(found is None if name in missing else found["pgt_name"] == name.split(".")[-1], f"{name}: {found}")
     expected = {"pgt_schema": "coverage", "schedule": "5m", "refresh_mode": "DIFFERENTIAL", "status": "ACTIVE", "fuse_mode": "off"}
-    found = info("coverage.taken")
+    found = infos[there.index("coverage.taken")]
     check({key: found[key] for key in expected} == expected and "amount" in found["defining_query"], f"{found}")
-    for name in ["nobody", "elsewhere.taken", "no_model"]:
-        check(exists(name) is False and info(name) is None, f"{name} is there")
-    check(answer(project, "pgtrickle_has_create_or_replace") is True, "create_or_replace is there")
+    has_it = lambda: answers(project, "pgtrickle_has_create_or_replace", [{}])
+    check(has_it() == [True], "create_or_replace is there")
     server("alter function pgtrickle.create_or_replace_stream_table rename to create_or_replace_later")
-    check(answer(project, "pgtrickle_has_create_or_replace") is False, "create_or_replace is not there")
-    wanted = dict(name="elsewhere.made", query="select id from shop.orders", schedule="1h", refresh_mode="FULL", initialize=True)
+    check(has_it() == [False], "create_or_replace is not there")
+    wanted = {"name": "elsewhere.made", "query": "select id from shop.orders", "schedule": "1h", "refresh_mode": "FULL", "initialize": True}
     project.operation("pgtrickle_create_or_replace_stream_table", **wanted, fails="create_or_replace_stream_table of pg_trickle .* on this server does not take it")
     server("alter function pgtrickle.create_or_replace_later rename to create_or_replace_stream_table")
 
@@ -139,7 +144,7 @@ def wrappers(project, server):
     """Each is committed when dbt is done with it, and what it refuses changes nothing."""
     made = lambda: server.table("made")
     run = lambda name, /, **more: project.operation(f"pgtrickle_{name}_stream_table", **more)
-    wanted = dict(name="elsewhere.made", query="select id, amount from shop.orders;\n-- all", schedule="1h", refresh_mode="DIFFERENTIAL", initialize=True)
+    wanted = {"name": "elsewhere.made", "query": "select id, amount from shop.orders;\n-- all", "schedule": "1h", "refresh_mode": "DIFFERENTIAL", "initialize": True}
     run("create", **wanted, says="^pg_trickle: created elsewhere.made$")
     check((made()["schedule"], made()["is_populated"], made()["pgt_schema"]) == ("1h", True, "elsewhere"), f"{made()}")
     run("create", **wanted, fails="already exists")
@@ -205,17 +210,17 @@ def operations(project, server):
     project.operation("pgtrickle_check_freshness", model_name="nobody", fails="not_found")
     project.operation("pgtrickle_check_cdc_health", says=r"^pg_trickle: OK +shop\.orders")
 
-    found = answer(project, "pgtrickle_operational_status")
+    found = answers(project, "pgtrickle_operational_status", [{}])[0]
     expected = {"scheduler_running": "True", "enabled": "True", "cdc_paused": "False", "force_full": "False", "backpressure_active": "False"}
     check({key: found[key] for key in expected} == expected and found["is_drained"] in ["True", "False"], f"{found}")
-    check(answer(project, "pgtrickle_drain", timeout_s=20) is True, "it does not drain")
+    check(answers(project, "pgtrickle_drain", [{"timeout_s": 20}]) == [True], "it does not drain")
     server("select pgtrickle.alter_stream_table('elsewhere.no_model', status => 'ACTIVE')")
 
 
 def scripts(project, server):
     """Waiting for a table by its name, in any schema."""
     def wait(*arguments):
-        done = subprocess.run(["bash", "dbt_packages/dbt_pgtrickle/scripts/wait_for_populated.sh", *arguments], capture_output=True, text=True)
+        done = subprocess.run(["bash", "dbt_packages/dbt_pgtrickle/scripts/wait_for_populated.sh", *arguments], capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 
     server("select pgtrickle.create_stream_table('elsewhere.taken', 'select id from shop.visits', '1h', 'DIFFERENTIAL', initialize => false)")
@@ -225,12 +230,41 @@ def scripts(project, server):
     server("select pgtrickle.drop_stream_table('elsewhere.taken')")
 
 
+def deployed_by_a_role(project, server):
+    """The grants of docs/dbt.md are enough to deploy, and without them nothing is deployed."""
+    fresh = server.fresh("by_role")
+    fresh(SOURCES)
+    fresh("create schema coverage; create role pgtrickle_deploy login password 'deploy'")
+    text = pathlib.Path("dbt_packages/dbt_pgtrickle/docs/dbt.md").read_text()
+    grants = re.search(r"<!-- deploy role -->\n```sql\n(.*?)```", text, re.S)[1].replace("create role pgtrickle_deploy login;\n", "")
+    fresh("grant usage, create on schema coverage to pgtrickle_deploy; grant usage on schema shop to pgtrickle_deploy; grant select, trigger on all tables in schema shop to pgtrickle_deploy")
+    project.write("models/role/by_role.sql", PLAIN.replace("MORE", ""))
+    owner = {name: os.environ.get(name, "") for name in ["PGUSER", "PGPASSWORD"]}
+    os.environ.update(PGUSER="pgtrickle_deploy", PGPASSWORD="deploy")
+    project.run("--select", "role", expect={"by_role": "permission denied"})
+    fresh(grants)
+    project.run("--select", "role", expect={"by_role": CREATED})
+    project.edit("models/role/by_role.sql", "'5m'", "'6m'")
+    project.run("--select", "role", expect={"by_role": r"^ALTER \(schedule\)$"})
+    project.operation("pgtrickle_refresh", model_name="by_role")
+    project.operation("pgtrickle_check_cdc_health")
+    project.operation("pgtrickle_operational_status")
+    project.operation("pgtrickle_drain")
+    project.operation("drop_all_stream_tables", fails="must be owner of relation orders")
+    fresh("create role shop_owner; grant shop_owner to pgtrickle_deploy; grant all on schema shop to shop_owner; alter table shop.orders owner to shop_owner")
+    project.operation("drop_all_stream_tables", says="dropped 1 stream table of")
+    os.environ.update(owner)
+    fresh("alter table shop.orders owner to current_user; drop owned by pgtrickle_deploy, shop_owner; drop role pgtrickle_deploy, shop_owner")
+    project.remove("models/role/by_role.sql")
+    fresh.connection.close()
+
+
 def hooked(project, server):
     """Every operation in every kind of hook, of models of every kind: done with the model, and undone with it."""
     fresh = server.fresh("hooked")
     fresh(SOURCES)
     fresh("create schema coverage; select pgtrickle.create_stream_table('coverage.beside', 'select id from shop.orders', '1h', 'DIFFERENTIAL')")
-    count = lambda: fresh("select count(*) from pgtrickle.pgt_refresh_history where initiated_by = 'MANUAL'")[0][0]
+    count = lambda: fresh("select count(*) from pgtrickle.get_refresh_history('coverage.beside', 1000)")[0][0]
     quiet = [
         "pgtrickle_refresh('beside')", "refresh_all_stream_tables()", "pgtrickle_check_freshness('beside')", "pgtrickle_check_cdc_health()",
         "pgtrickle_status('beside')", "pgtrickle_explain('beside')", "pgtrickle_refresh_history('beside')",
@@ -245,19 +279,21 @@ def hooked(project, server):
     model = lambda kind, hooks: f"{{{{ config(materialized='{kind}', schedule='1h', post_hook={json.dumps(hooks).replace('false', 'False').replace('true', 'True')}) }}}}\nselect 1 as id"
     project.write("models/hooked/plain.sql", "select 1 as id")
 
+    never_run = [f"{{{{ dbt_pgtrickle.{name}() }}}}" for name in ["drop_all_stream_tables", "drop_all_stream_tables_force", "pgtrickle_enable_monitoring"]]
     for place in ["on-run-start", "on-run-end"]:
-        project.edit("dbt_project.yml", "profile: coverage\n", f"profile: coverage\n{place}: {json.dumps(calls)}\n")
+        project.edit("dbt_project.yml", "profile: coverage\n", f"profile: coverage\n{place}: {json.dumps(calls + never_run)}\n")
         os.environ["PGPORT"], port = "1", os.environ["PGPORT"]
         succeeded, _ = project.dbt("parse", "--no-partial-parse")
         os.environ["PGPORT"] = port
         check(succeeded, f"{place} does not parse without a server:\n{project.said}")
+        project.edit("dbt_project.yml", json.dumps(calls + never_run), json.dumps(calls))
         before = count()
         project.run("--select", "plain", expect={"plain": "CREATE VIEW|SELECT"})
         check(count() == before + done, f"{place}: {count() - before} refreshes, not {done}:\n{project.said}")
         check("by_hook" not in fresh.tables() and "dropped coverage.by_hook" in project.said, f"{place}: it was not dropped:\n{project.said}")
         project.edit("dbt_project.yml", f"{place}: {json.dumps(calls)}\n", "")
 
-    for kind in ["stream_table", "table", "view"]:
+    for kind, drop in [("stream_table", "select pgtrickle.drop_stream_table('coverage.with_hooks')"), ("table", "drop table coverage.with_hooks"), ("view", "")]:
         for transaction in [True, False]:
             hooks = [{"sql": call, "transaction": transaction} for call in calls]
             where = f"post_hook of a {kind}, transaction {transaction}"
@@ -266,7 +302,7 @@ def hooked(project, server):
             _, nodes = project.dbt("run", "--select", "with_hooks")
             check("error" not in nodes["with_hooks"], f"{where}: {nodes}\n{project.said}")
             check(fresh("select count(*) from coverage.with_hooks") == [(7,)], f"{where}: the model is not there")
-            check(count() - before >= done, f"{where}: {count() - before} refreshes:\n{project.said}")
+            check(count() - before == done, f"{where}: {count() - before} refreshes:\n{project.said}")
             check("by_hook" not in fresh.tables(), f"{where}: it was not dropped")
             before = count()
             fails = [{"sql": "{{ dbt_pgtrickle.pgtrickle_refresh('beside') }}", "transaction": True}, {"sql": "select 1 / 0", "transaction": True}]
@@ -274,7 +310,8 @@ def hooked(project, server):
             _, nodes = project.dbt("run", "--select", "with_hooks")
             check("division by zero" in nodes["with_hooks"], f"{where}: {nodes}")
             check(count() == before and fresh("select count(*) from coverage.with_hooks") == [(7,)], f"{where}: a hook of a failed model left something")
-            fresh("drop view if exists coverage.with_hooks" if kind == "view" else "select 1")
+        if drop:
+            fresh(drop)
     project.remove("models/hooked/with_hooks.sql")
     project.remove("models/hooked/plain.sql")
     fresh.connection.close()
@@ -294,7 +331,7 @@ def there_and_back(project, server):
     refs = {"first": "source('shop', 'orders')", "second": "ref('first')", "top": "source('shop', 'orders')"}
     quoted = lambda name: '"there_and_back".' + ".".join(f'"{part}"' for part in sources[name].split("."))
     for name, query in queries.items():
-        project.write(f"models/back/{name}.sql", "{{ config(materialized='stream_table', schedule='1h', refresh_mode='DIFFERENTIAL') }}" + query.format("{{ %s }}" % refs[name]))
+        project.write(f"models/back/{name}.sql", "{{ config(materialized='stream_table', schedule='1h', refresh_mode='DIFFERENTIAL') }}" + query.format("{{ " + refs[name] + " }}"))
 
     def deploy():
         """As the other package does it: one call of the engine a model, with the compiled text as it is."""
