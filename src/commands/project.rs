@@ -256,6 +256,7 @@ pub(super) fn target(project: &ProjectOptions, file: &ProjectFile) -> Result<Tar
         name,
         chosen_by,
         endpoint: pg::Endpoint::default(),
+        adapter: "postgres".into(),
         schema: "public".into(),
         threads: 4,
         manner: serde_json::Map::default(),

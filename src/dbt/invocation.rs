@@ -353,6 +353,7 @@ mod tests {
             name: "ci".into(),
             chosen_by: "the test",
             endpoint: Endpoint { host: "db".into(), ..Endpoint::default() },
+            adapter: "postgres".into(),
             schema: "s".into(),
             threads: 1,
             manner: serde_json::Map::new(),

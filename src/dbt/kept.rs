@@ -318,6 +318,7 @@ mod tests {
             name: name.into(),
             chosen_by: "the test",
             endpoint,
+            adapter: "postgres".into(),
             schema: "marts".into(),
             threads: 1,
             manner: serde_json::Map::default(),

@@ -32,6 +32,8 @@ pub struct Target {
     pub chosen_by: &'static str,
     /// The server.
     pub endpoint: Endpoint,
+    /// dbt's adapter, one of [`ADAPTERS`].
+    pub adapter: String,
     /// The schema that models go to.
     pub schema: String,
     /// How many models dbt runs at once.
@@ -42,6 +44,9 @@ pub struct Target {
 
 /// The variable that carries the password to dbt, which masks variables of this name in its logs.
 pub(super) const PASSWORD_VARIABLE: &str = "DBT_ENV_SECRET_PGTRICKLE_CI_PASSWORD";
+
+/// The adapters whose targets can have stream tables. Their profiles have the same fields.
+const ADAPTERS: [&str; 2] = ["postgres", "pgtrickle"];
 
 /// Fields of a profile that are no matter of one server: with which of them are numbers.
 const MANNER: [(&str, bool); 6] = [
@@ -103,7 +108,7 @@ impl Target {
         }
         let mut output = self.manner.clone();
         let own = json!({
-            "type": "postgres",
+            "type": self.adapter,
             "host": endpoint.host_list(),
             "port": endpoint.port,
             "user": endpoint.user,
@@ -200,9 +205,10 @@ impl<'a> Output<'a> {
     }
 
     fn target(&self) -> Result<Target, String> {
-        if let Some(adapter) = self.text("type")?.filter(|adapter| adapter != "postgres") {
-            let name = &self.name;
-            return Err(format!("the target `{name}` is of type `{adapter}`, stream tables need postgres"));
+        let adapter = self.text("type")?.unwrap_or_else(|| ADAPTERS[0].to_owned());
+        if !ADAPTERS.contains(&adapter.as_str()) {
+            let (name, needed) = (&self.name, ADAPTERS.join(" or "));
+            return Err(format!("the target `{name}` is of type `{adapter}`, stream tables need {needed}"));
         }
         let mut manner = Map::new();
         for (field, is_number) in MANNER {
@@ -219,6 +225,7 @@ impl<'a> Output<'a> {
             name: self.name.clone(),
             chosen_by: self.chosen_by,
             endpoint: Endpoint::default(),
+            adapter,
             schema: self.needed(&["schema"])?,
             threads: self.number("threads", 1)?,
             manner,

@@ -15,6 +15,7 @@ shop:
       dbname: shop
       threads: 8
     prod: {type: postgres, host: db, port: 6432, user: bob, pass: x, database: live, schema: prod, sslmode: require}
+    stream: {type: pgtrickle, host: db, port: 6432, user: bob, pass: x, dbname: live, schema: prod}
     lake: {type: duckdb, path: x}
     broken: {type: postgres, host: "{{ env_var('NO_SUCH') }}", user: u, dbname: d, schema: s}
     whole: {type: postgres, host: db, port: 1, user: u, password: "{{ odd", dbname: d, schema: s, role: "\"My Role\"",
@@ -99,9 +100,12 @@ fn what_is_wrong_is_named() {
     let said = |target, variables: &[(&str, &str)]| find(target, variables, false).unwrap_err();
     assert_eq!(
         said(Some("nope"), &[]),
-        "the profile `shop` has no target `nope`, only dev, prod, lake, broken, whole, mode, port, role"
+        "the profile `shop` has no target `nope`, only dev, prod, stream, lake, broken, whole, mode, port, role"
     );
-    assert!(said(Some("lake"), &[]).contains("type `duckdb`"));
+    assert_eq!(
+        said(Some("lake"), &[]),
+        "the target `lake` is of type `duckdb`, stream tables need postgres or pgtrickle"
+    );
     assert!(said(Some("broken"), &[]).contains("`NO_SUCH`"));
     assert!(said(None, &[("PGPORT", "many")]).contains("`many`"));
     assert!(said(Some("mode"), &[]).starts_with("the target `mode` has the sslmode `maybe`"));
@@ -132,6 +136,16 @@ fn a_written_profile_reads_back_and_has_no_password_in_it() {
     assert!(!text.contains("hunter22"));
     let read = find_in(dir.path(), Some("whole"), &[(PASSWORD_VARIABLE, "{{ hunter22 }}")], false);
     assert_eq!(read, Ok(target));
+}
+
+#[test]
+fn a_profile_keeps_its_adapter() {
+    for (name, adapter) in [("prod", "postgres"), ("stream", "pgtrickle")] {
+        let dir = tempfile::tempdir().unwrap();
+        find(Some(name), &[], false).unwrap().write(dir.path()).unwrap();
+        let read = find_in(dir.path(), Some(name), &[(PASSWORD_VARIABLE, "x")], false).unwrap();
+        assert_eq!(read.adapter, adapter);
+    }
 }
 
 #[test]

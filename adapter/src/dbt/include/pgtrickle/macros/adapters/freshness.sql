@@ -1,0 +1,25 @@
+{% macro pgtrickle__collect_freshness(source, loaded_at_field, filter) %}
+  {{- return(dbt_pgtrickle.postgres__collect_freshness(source, loaded_at_field, filter)) -}}
+{% endmacro %}
+
+{#
+  A row for each relation that is a stream table and was refreshed, in one query. The others have none, and dbt asks for them
+  one by one, where each gets an error of its own.
+#}
+{% macro pgtrickle__get_relation_last_modified(information_schema, relations) %}
+  {%- call statement('last_modified', fetch_result=True) -%}
+    select source.schema, source.identifier, source.last_modified, clock_timestamp() as snapshotted_at
+    from (
+      {%- for relation in relations if adapter.pgtrickle_version() %}
+      select
+        {{ dbt_pgtrickle.pgtrickle_literal(relation.schema) }} as schema,
+        {{ dbt_pgtrickle.pgtrickle_literal(relation.identifier) }} as identifier,
+        ({{ dbt_pgtrickle.loaded_at(relation) }}) as last_modified
+      union all
+      {%- endfor %}
+      select null, null, null::timestamptz
+    ) as source
+    where source.last_modified is not null
+  {%- endcall -%}
+  {{- return(load_result('last_modified')) -}}
+{% endmacro %}

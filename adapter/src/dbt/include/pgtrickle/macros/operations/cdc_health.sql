@@ -1,0 +1,4 @@
+{# dbt run-operation cdc_health #}
+{% macro cdc_health() %}
+  {{- return(dbt_pgtrickle.pgtrickle_check_cdc_health(**kwargs)) -}}
+{% endmacro %}

@@ -1,0 +1,4 @@
+{# dbt run-operation explain --args '{model_name: order_totals}' #}
+{% macro explain(model_name) %}
+  {{- return(dbt_pgtrickle.pgtrickle_explain(model_name, **kwargs)) -}}
+{% endmacro %}

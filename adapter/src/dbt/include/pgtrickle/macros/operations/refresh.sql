@@ -1,0 +1,4 @@
+{# dbt run-operation refresh --args '{model_name: order_totals}' #}
+{% macro refresh(model_name) %}
+  {{- return(dbt_pgtrickle.pgtrickle_refresh(model_name, **kwargs)) -}}
+{% endmacro %}
