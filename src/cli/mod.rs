@@ -1,4 +1,4 @@
-//! The command line. [`crate::options`] turns it into options.
+//! The command line, as clap parses it. The module `options` resolves it.
 
 mod commands;
 mod groups;

@@ -329,7 +329,7 @@ async fn a_report_of_another_commit_is_not_posted() {
     let hub = Hub::new().await;
     Ran::of(&mut workflow(&hub, "workflow_run", 1, &report(dir.path(), "run", other, &[]))).expect_error(
         &format!("the report is for commit {other}, the workflow for commit {HEAD}"),
-        "started this workflow",
+        "triggered this workflow",
     );
     assert_eq!(hub.comments(), [""; 0]);
 }
@@ -517,7 +517,7 @@ fn outside_of_a_workflow_the_body_can_be_seen() {
     assert!(ran.stdout.starts_with("### ❌ pgtrickle-ci failed\n"), "{}", ran.stdout);
     let mut posted = pgtrickle_ci();
     posted.args(["comment", "--when", "always", "--from-report"]).arg(&file);
-    Ran::of(&mut posted).expect_error("no GitHub workflow", "--dry-run");
+    Ran::of(&mut posted).expect_error("not in a GitHub workflow", "--dry-run");
     let mut wrong = pgtrickle_ci();
     wrong.args(["comment", "--comment-key", "a b", "--from-report"]).arg(&file);
     Ran::of(&mut wrong).expect_error("`a b`", "--comment-key");
