@@ -1,8 +1,8 @@
-//! Why a command could not do its work: every module's own error, and the next command to type.
+//! The errors of all modules, each with a hint that names the next command.
 
 use crate::{commands, dbt, github, options, output, pg, plan, project, report, server, sources};
 
-/// Any reason to end with exit code 2.
+/// Ends the program with exit code 2.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
@@ -52,7 +52,7 @@ impl Error {
         self
     }
 
-    /// The next command to type.
+    /// The next command to run.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Options(error) => error.hint(),

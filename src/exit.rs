@@ -1,17 +1,16 @@
 //! The exit codes, the same for every subcommand.
 
-/// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// 0: all is well.
+    /// 0: success.
     Passed,
-    /// 1: the gate says no.
+    /// 1: the gate failed.
     Refused,
-    /// 2: the work could not be done.
+    /// 2: the command could not do its work.
     Unable,
-    /// 128 and the signal that stopped it.
+    /// 128 plus the number of the signal that ended it.
     Signal(u8),
-    /// What the command under `ephemeral` ended with.
+    /// The exit code of the command that `ephemeral` ran.
     Command(u8),
 }
 

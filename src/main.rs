@@ -1,4 +1,4 @@
-//! Parse, run, exit: nothing else.
+//! Parses the command line, runs the command and exits.
 
 use std::process::ExitCode;
 
@@ -13,10 +13,10 @@ fn main() -> ExitCode {
             return Exit::Unable.into();
         }
     };
-    let ended = runtime.block_on(commands::execute(cli));
-    // What still runs in the background is nobody's business any more.
+    let result = runtime.block_on(commands::execute(cli));
+    // Don't wait for background tasks.
     runtime.shutdown_background();
-    match ended {
+    match result {
         Ok(exit) => exit.into(),
         Err(error) => {
             output::to_stderr(&format!("error: {error}"));

@@ -1,4 +1,4 @@
-//! Where words go: progress to the standard error, reports to files or the standard output.
+//! Progress goes to standard error, reports go to files or standard output.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -16,44 +16,42 @@ pub struct Error {
 }
 
 impl Error {
-    /// The next thing to do.
     pub fn hint(&self) -> String {
-        "name a file in a folder that exists and can be written to".into()
+        "choose a file in an existing, writable folder".into()
     }
 }
 
-/// How much is said, and how it looks.
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+/// How much output there is, and how it looks.
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate switch")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ui {
-    /// Nothing but what is wrong.
+    /// Only problems.
     pub quiet: bool,
-    /// What dbt says, too.
+    /// Also dbt's output.
     pub verbose: bool,
-    /// Changed queries as a whole.
+    /// Changed queries in full.
     pub full: bool,
-    /// Colour.
     pub color: bool,
-    /// The columns of the terminal.
+    /// The width of the terminal, in columns.
     pub width: usize,
-    /// A GitHub runner's log folds what stands between `::group::` and `::endgroup::`.
+    /// A GitHub runner reads the output: it folds the lines between `::group::` and `::endgroup::`.
     pub runner: bool,
 }
 
 impl Ui {
-    /// One line of progress.
+    /// Prints a line of progress.
     pub fn say(&self, line: &str) {
         if !self.quiet {
             to_stderr(line);
         }
     }
 
-    /// Whether the output of programs that are run is passed on while they run.
+    /// Whether to show the output of child processes while they run.
     pub fn passes_output_on(&self) -> bool {
         !self.quiet && (self.verbose || self.runner)
     }
 
-    /// A warning, which a runner shows beside the job, too.
+    /// Prints a warning; a runner also shows it in the job's annotations.
     pub fn warn(&self, title: &str, text: &str) {
         if self.runner {
             to_runner(&annotations::command("warning", &[("title", title)], &text::plain(text)));
@@ -62,7 +60,7 @@ impl Ui {
         }
     }
 
-    /// Opens a fold in a runner's log.
+    /// Starts a group that a runner's log folds.
     pub fn open_group(&self, title: &str) {
         if self.runner {
             command(&format!("::group::{title}"));
@@ -71,7 +69,6 @@ impl Ui {
         }
     }
 
-    /// Closes the fold.
     pub fn close_group(&self) {
         if self.runner {
             command("::endgroup::");
@@ -79,7 +76,7 @@ impl Ui {
     }
 }
 
-/// Lines on a terminal that are written over while something changes, and taken away in the end.
+/// Lines on a terminal that are redrawn as their content changes, and erased at the end.
 #[derive(Debug)]
 pub struct Live {
     width: usize,
@@ -87,16 +84,16 @@ pub struct Live {
 }
 
 impl Live {
-    /// So many lines at most, or an earlier one would scroll out of reach.
+    /// The most lines to draw: with more, the first ones could scroll off and not be erased.
     const MOST: usize = 12;
 
-    /// Where somebody can see it.
+    /// `None` if standard error is not a terminal, or if the output is quiet.
     pub fn start(ui: Ui) -> Option<Self> {
-        let seen = io::stderr().is_terminal() && !ui.quiet && !ui.runner;
-        seen.then(|| Self { width: ui.width, lines: Vec::new() })
+        let is_visible = io::stderr().is_terminal() && !ui.quiet && !ui.runner;
+        is_visible.then(|| Self { width: ui.width, lines: Vec::new() })
     }
 
-    /// Shows these lines instead of the last ones.
+    /// Replaces the drawn lines.
     pub fn draw(&mut self, lines: &[String]) {
         let mut new: Vec<String> = lines.iter().take(Self::MOST).map(|line| self.cut(line)).collect();
         if lines.len() > Self::MOST {
@@ -109,7 +106,7 @@ impl Live {
         }
     }
 
-    /// A line that breaks would be two to take away.
+    /// Cuts a line to the width: `clear` counts on each line taking one row.
     fn cut(&self, line: &str) -> String {
         text::plain(line).replace('\n', " ").chars().take(self.width.saturating_sub(1)).collect()
     }
@@ -128,36 +125,35 @@ impl Drop for Live {
     }
 }
 
-/// Words that are said even when quiet was asked for. What they hold of others' text can neither move the cursor nor
-/// be taken for a command by a runner.
-pub fn to_stderr(words: &str) {
-    // Nobody listens when this fails.
-    let _ = writeln!(io::stderr().lock(), "{}", text::no_command(&text::plain(words)));
+/// Prints even in quiet mode. Text from outside cannot move the cursor or become a workflow command.
+pub fn to_stderr(text: &str) {
+    // There is no other place to report a failure to.
+    let _ = writeln!(io::stderr().lock(), "{}", text::no_command(&text::plain(text)));
 }
 
-/// Commands of our own to the runner, made by [`crate::report::annotations`].
+/// Writes workflow commands that [`crate::report::annotations`] rendered.
 pub fn to_runner(commands: &str) {
     let _ = io::stderr().lock().write_all(commands.as_bytes());
 }
 
-/// Adds text to a file that a runner gave us.
+/// Appends to a file that a runner provides.
 pub fn append(file: &Path, text: &str) -> Result<(), Error> {
     let append =
         || std::fs::OpenOptions::new().append(true).create(true).open(file)?.write_all(text.as_bytes());
     append().map_err(|source| Error { file: file.to_owned(), source })
 }
 
-/// A command of our own to the runner. The title is ours, too.
+/// Writes a workflow command that contains no text from outside.
 fn command(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
-/// A report for people to the standard output, which a runner reads as well.
+/// Prints a report. A runner reads standard output too, so workflow commands in it are disabled.
 pub fn report_to_stdout(report: &str) -> Result<(), Error> {
     to_stdout(&text::no_command(report))
 }
 
-/// Text to the standard output. A reader that left early (`| head`) is no error.
+/// Writes to standard output. A closed pipe (`| head`) is not an error.
 fn to_stdout(text: &str) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -166,36 +162,36 @@ fn to_stdout(text: &str) -> Result<(), Error> {
     }
 }
 
-/// Text to a file, or to the standard output for `-`. The file is whole or as it was.
+/// Writes a file atomically, or standard output for `-`.
 pub fn to_file(file: &Path, text: &str) -> Result<(), Error> {
     if file == Path::new("-") {
         return to_stdout(text);
     }
     let write = || -> io::Result<()> {
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // A pipe or a device (`/dev/stdout`) cannot be replaced, only written to.
+        // A pipe or a device (`/dev/stdout`) can only be written to, not replaced.
         if file.exists() && !file.is_file() {
             return std::fs::write(file, text);
         }
-        let mut whole = tempfile::Builder::new().permissions(file_mode()).tempfile_in(folder)?;
-        whole.write_all(text.as_bytes())?;
-        whole.persist(file).map(drop).map_err(|error| error.error)
+        let mut temporary = tempfile::Builder::new().permissions(file_mode()).tempfile_in(folder)?;
+        temporary.write_all(text.as_bytes())?;
+        temporary.persist(file).map(drop).map_err(|error| error.error)
     };
     write().map_err(|source| Error { file: file.to_owned(), source })
 }
 
-/// Makes a folder, where it is not there.
+/// Creates a folder and its parents, if they do not exist.
 pub fn make_folder(folder: &Path) -> Result<(), Error> {
     std::fs::create_dir_all(folder).map_err(|source| Error { file: folder.to_owned(), source })
 }
 
-/// Reports are for others to read; temporary files are not, by default.
+/// Other users may read reports; by default they cannot read temporary files.
 fn file_mode() -> std::fs::Permissions {
     use std::os::unix::fs::PermissionsExt;
     std::fs::Permissions::from_mode(0o644)
 }
 
-/// Whether a file could be written, before the work that fills it is done.
+/// Fails early if a report file cannot be written, before the work that fills it.
 pub fn check_writable(file: &Path) -> Result<(), Error> {
     if file == Path::new("-") || file.exists() {
         return Ok(());
@@ -204,12 +200,11 @@ pub fn check_writable(file: &Path) -> Result<(), Error> {
     tempfile::tempfile_in(folder).map(drop).map_err(|source| Error { file: file.to_owned(), source })
 }
 
-/// Whether the standard output is a terminal.
 pub fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// The terminal's width, or a readable one where there is no terminal.
+/// The terminal's width in columns; `None` without a terminal.
 pub fn terminal_width() -> Option<usize> {
     terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
 }

@@ -1,4 +1,4 @@
-//! The command as a report may show it to anybody.
+//! The command line as a report shows it, without secrets.
 
 use clap::{ArgAction, ArgMatches, Command, parser::ValueSource};
 
@@ -6,12 +6,12 @@ use crate::report::text;
 
 /// Flags whose values may hold a password.
 const SECRET: [&str; 3] = ["database_url", "sources_from", "vars"];
-/// Flags that say where and how a report is shown, which is another matter at the next run.
-const SHOWING: [&str; 9] =
+/// Flags about the output only: they are not needed to reproduce a run.
+const OUTPUT: [&str; 9] =
     ["json", "junit", "markdown", "out", "findings", "color", "quiet", "verbose", "full"];
 
-/// `pgtrickle-ci`, the subcommand, and each flag that was typed or came from its variable, ready for a shell. Values that
-/// may be secret, and addresses, are `...`.
+/// `pgtrickle-ci`, the subcommand, and each flag set on the command line or by its variable, quoted for a shell. Values
+/// that may be secret, and URLs, become `...`.
 pub(super) fn shown(mut command: Command, matches: &ArgMatches) -> String {
     command.build();
     let mut words = vec![command.get_name().to_owned()];
@@ -22,7 +22,7 @@ pub(super) fn shown(mut command: Command, matches: &ArgMatches) -> String {
             let id = arg.get_id().as_str();
             let source = matches.value_source(id);
             let is_given = matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable));
-            if !is_given || SHOWING.contains(&id) {
+            if !is_given || OUTPUT.contains(&id) {
                 continue;
             }
             let flag = arg.get_long().map(|long| format!("--{long}"));
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn the_flags_that_were_used_are_named() {
+    fn used_flags_are_shown() {
         for (typed, wanted) in [
             ("pgtrickle-ci run", "pgtrickle-ci run"),
             (
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn no_secret_and_no_address_is_shown() {
+    fn secrets_and_urls_are_hidden() {
         for typed in [
             "pgtrickle-ci run --database-url postgresql://u:hunter2@h/d",
             "pgtrickle-ci run --sources-from host=h,password=hunter2",

@@ -1,4 +1,4 @@
-//! The command line. Nothing here decides anything: [`crate::options`] does.
+//! The command line, as clap parses it. The module `options` resolves it.
 
 mod commands;
 mod groups;
@@ -34,7 +34,7 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Parses the command line and the environment, or ends the program with a usage error.
+    /// Parses the command line and the environment; exits on a usage error.
     pub fn read() -> Self {
         let matches = command().get_matches();
         let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
@@ -43,7 +43,7 @@ impl Cli {
     }
 }
 
-/// The parser. Every flag can also be set by the environment: `--lock-timeout` by `PGTRICKLE_CI_LOCK_TIMEOUT`.
+/// The parser. Every flag has an environment variable: `PGTRICKLE_CI_LOCK_TIMEOUT` sets `--lock-timeout`.
 pub fn command() -> clap::Command {
     with_environment(Cli::command()).mut_subcommands(with_environment)
 }
@@ -76,7 +76,7 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Post a report as one pull request comment, or as one issue for a nightly run
     Comment(CommentArgs),
-    /// Run a command beside a temporary PostgreSQL 18
+    /// Run a command with a temporary PostgreSQL 18 server
     Ephemeral(EphemeralArgs),
     /// Write pgtrickle-ci.yml and a CI workflow for a dbt project
     Init(InitArgs),
@@ -85,7 +85,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// The folder of the dbt project, where it was typed.
+    /// The value of `--project-dir`.
     pub fn project_dir(&self) -> Option<&Path> {
         let dir = match self {
             Self::Run(args) => &args.project.project_dir,

@@ -1,4 +1,4 @@
-//! `apply`: a plan is carried out without dbt, all of it or nothing.
+//! `apply`: executes a plan without dbt, in one transaction.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -6,7 +6,7 @@ use crate::{
     Error,
     commands::{
         connect::connect,
-        plan::against,
+        plan::plan_against,
         project::{load, owner},
     },
     dbt,
@@ -19,22 +19,22 @@ use crate::{
     report::Report,
 };
 
-/// Carries out a saved plan, or one that is made now.
+/// Executes a saved plan, or a plan made now.
 pub(super) async fn apply(options: &ApplyOptions, report: &mut Report) -> Result<Exit, Error> {
     let actions = match &options.plan {
-        Some(file) => saved(options, file, report).await?,
-        None => fresh(options, report).await?,
+        Some(file) => read_saved(options, file, report).await?,
+        None => plan_now(options, report).await?,
     };
     let Some((client, actions)) = actions else { return Ok(Exit::Refused) };
     if actions.is_empty() {
         return Ok(Exit::Passed);
     }
-    report.outcomes.extend(carry_out(&client, &actions, options.ui).await);
+    report.outcomes.extend(execute(&client, &actions, options.ui).await);
     Ok(Exit::Passed)
 }
 
-/// The actions of a saved plan, for a server that is as it was; `None` when the plan is not to be carried out.
-async fn saved(
+/// The actions of a saved plan, if the server did not change since. `None` if the plan contains refused steps.
+async fn read_saved(
     options: &ApplyOptions,
     file: &Path,
     report: &mut Report,
@@ -69,15 +69,19 @@ async fn saved(
     Ok(Some((client, saved.actions)))
 }
 
-/// The actions of a plan that is made now, under the lock. Nothing is begun that cannot be finished.
-async fn fresh(options: &ApplyOptions, report: &mut Report) -> Result<Option<(Client, Vec<Action>)>, Error> {
+/// The actions of a plan made now, under the lock. `None` if the plan contains refused steps. It checks all conditions
+/// before the first change.
+async fn plan_now(
+    options: &ApplyOptions,
+    report: &mut Report,
+) -> Result<Option<(Client, Vec<Action>)>, Error> {
     let loaded = load(&options.models, Some(&options.server)).await?;
     let (project, selected) = loaded.compared(&options.models, None, report)?;
     let endpoint = options.server.endpoint(&options.models.project)?;
     let client = connect(&endpoint, options.server.limits, report).await?;
     client.lock().await?;
     let policy = options.permissions.policy(owner(&options.models, &project)?);
-    let (plan, standing) = against(&client, &project, &policy).await?;
+    let (plan, standing) = plan_against(&client, &project, &policy).await?;
     let plan = plan.narrowed(selected.as_ref(), &project.tables);
     report.engine = Some((&standing.server).into());
     report.outcomes.extend(plan.stop_outcomes());
@@ -96,23 +100,23 @@ async fn fresh(options: &ApplyOptions, report: &mut Report) -> Result<Option<(Cl
     Ok(Some((client, actions)))
 }
 
-/// All of them in one transaction, or none.
-async fn carry_out(client: &Client, actions: &[Action], ui: Ui) -> Vec<Outcome> {
+/// Executes the actions in one transaction.
+async fn execute(client: &Client, actions: &[Action], ui: Ui) -> Vec<Outcome> {
     let statements: Vec<&[String]> = actions.iter().map(|action| action.statements.as_slice()).collect();
-    let tell = |number: usize| {
+    let announce = |number: usize| {
         let action = &actions[number];
         ui.say(&format!("{}/{} {}: {}", number + 1, actions.len(), action.relation, action.does));
     };
     let outcome = |action: &Action, verdict, message: &str| {
         Outcome::new(Stage::Deploy, &action.relation, verdict, message).about(action.origin.as_ref())
     };
-    match client.carry_out(&statements, tell).await {
+    match client.carry_out(&statements, announce).await {
         Ok(took) => {
             let done = actions.iter().zip(took);
             done.map(|(action, took)| outcome(action, Verdict::Passed, &action.does).taking(took)).collect()
         }
         Err(pg::StepFailed { step: failed, error, waited_for }) => {
-            let undone = format!("not changed: {} failed, and all was rolled back", actions[failed].relation);
+            let undone = format!("rolled back: {} failed", actions[failed].relation);
             let each = actions.iter().enumerate().map(|(number, action)| {
                 if number == failed {
                     failure(outcome(action, Verdict::Errored, ""), &error, &waited_for)
@@ -125,17 +129,17 @@ async fn carry_out(client: &Client, actions: &[Action], ui: Ui) -> Vec<Outcome> 
     }
 }
 
-/// What the server said of the step that failed.
+/// The outcome of the failed step, with the server's message.
 fn failure(outcome: Outcome, error: &pg::Error, waited_for: &BTreeSet<String>) -> Outcome {
     let pg::Error::Server { message, .. } = error else {
         return Outcome { message: error.to_string(), ..outcome };
     };
     let hint = match message.code.as_str() {
-        "57014" => Some("give it more time: --statement-timeout 1h".to_owned()),
+        "57014" => Some("raise the limit: --statement-timeout 1h".to_owned()),
         "55P03" => {
             let holders: Vec<&str> = waited_for.iter().map(String::as_str).collect();
             let holders = if holders.is_empty() { "another session".to_owned() } else { holders.join(", ") };
-            Some(format!("the lock is held by {holders}; wait longer for it: --lock-timeout 1m"))
+            Some(format!("the lock is held by {holders}; wait longer: --lock-timeout 1m"))
         }
         _ => None,
     };

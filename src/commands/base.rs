@@ -1,4 +1,4 @@
-//! The base of a comparison: a manifest that was named, or that of a revision, compiled once and kept.
+//! The base of a comparison: a named manifest, or the manifest of a git revision, which is compiled once and kept.
 
 use std::path::{Path, PathBuf};
 
@@ -11,13 +11,13 @@ use crate::{
 
 /// What a plan is compared with instead of a server.
 pub(super) struct Base {
-    /// The manifest; `None` for a revision without a project.
+    /// `None` for a revision without a project.
     pub(super) manifest: Option<PathBuf>,
-    /// What to call it.
+    /// The name in messages.
     pub(super) name: String,
 }
 
-/// The manifest that was named, or that of the revision that was named; `None` when neither was.
+/// The named manifest, or the manifest of the named revision; `None` without either.
 pub(super) async fn base(options: &PlanOptions) -> Result<Option<Base>, Error> {
     let project = &options.models.project;
     let name = match &options.base {
@@ -30,7 +30,7 @@ pub(super) async fn base(options: &PlanOptions) -> Result<Option<Base>, Error> {
     let revision = Revision::find(&project.dir, name).await.map_err(dbt::Error::from)?;
     let name = revision.to_string();
     if !revision.has_project().await {
-        project.ui.say(&format!("{name} has no dbt project here: every stream table is new"));
+        project.ui.say(&format!("{name} has no dbt project in this folder: all stream tables are new"));
         return Ok(Some(Base { manifest: None, name }));
     }
     let file = project.file()?;
@@ -47,8 +47,7 @@ pub(super) async fn base(options: &PlanOptions) -> Result<Option<Base>, Error> {
     Ok(Some(Base { manifest: Some(manifest), name }))
 }
 
-/// What the manifest of a revision is made of: the commit, the packages that it borrows, and what its files ask of the
-/// environment.
+/// The inputs of a revision's manifest: the commit, the packages, and the environment variables that its files read.
 async fn made_of(
     project: &ProjectOptions,
     file: &ProjectFile,

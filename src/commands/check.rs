@@ -1,4 +1,4 @@
-//! `check`: whether the stream tables are there, filled, fresh and captured. It reads, and writes nothing.
+//! `check`: whether stream tables exist, are populated, fresh, and capture changes. It never writes.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-/// Checks the project's stream tables, or without a project every one of the database.
+/// Checks the project's stream tables, or without a project all stream tables of the database.
 pub(super) async fn check(options: &CheckOptions, report: &mut Report) -> Result<Exit, Error> {
     let project = load_if_any(&options.models, &options.server, report).await?;
     let earlier =
@@ -49,7 +49,7 @@ pub(super) async fn check(options: &CheckOptions, report: &mut Report) -> Result
     }
     if let (Some(file), Some(earlier)) = (&options.compare, earlier) {
         let file = file.display().to_string();
-        tell_changes(options.ui, &compare::compare(&file, &earlier, &mut report.outcomes)?);
+        print_changes(options.ui, &compare::compare(&file, &earlier, &mut report.outcomes)?);
     }
     if let Some(file) = &options.freshness {
         output::to_file(file, &freshness::render(report, &checked.ages))?;
@@ -58,34 +58,33 @@ pub(super) async fn check(options: &CheckOptions, report: &mut Report) -> Result
     Ok(Exit::Passed)
 }
 
-/// The earlier report, before any work that it would be compared with. The first night has none.
+/// The earlier report, read before the checks. `None` if it does not exist, as on the first run.
 fn read_earlier(ui: Ui, file: &Path) -> Result<Option<String>, Error> {
     match std::fs::read_to_string(file) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            ui.say(&format!("there is no {} yet to compare with", file.display()));
+            ui.say(&format!("not compared: {} does not exist yet", file.display()));
             Ok(None)
         }
         Err(error) => Err(dbt::Error::unreadable(file)(error).into()),
     }
 }
 
-fn tell_changes(ui: Ui, comparison: &Comparison) {
-    for (what, names) in [("newly red", &comparison.newly_bad), ("recovered", &comparison.recovered)] {
+fn print_changes(ui: Ui, comparison: &Comparison) {
+    for (what, names) in [("new failures", &comparison.newly_bad), ("recovered", &comparison.recovered)] {
         if !names.is_empty() {
             ui.say(&format!("{what}: {}", names.join(", ")));
         }
     }
 }
 
-/// What became of a check.
 pub(super) struct Checked {
     pub(super) outcomes: Vec<Outcome>,
     ages: Vec<Age>,
     deployed: Vec<Deployed>,
 }
 
-/// Judges some of a project's stream tables, and those that the project reads as sources.
+/// Checks the given stream tables, and those that the project reads as sources.
 pub(super) async fn check_tables(
     client: &Client,
     server: &pg::Server,
@@ -102,7 +101,7 @@ pub(super) async fn check_tables(
     let all: Vec<&StreamTable> = tables.iter().copied().chain(sources.filter(is_source)).collect();
     let wanted: Vec<StreamTable> = tables.iter().map(|table| (*table).clone()).collect();
     let policy = Policy { owner, ..Policy::default() };
-    // What this version does not keep cannot have drifted.
+    // Settings that this version does not store cannot have drifted.
     let answers = Answers { unseen: server.unseen(), ..Answers::default() };
     let terms = Terms {
         drift: Some(Plan::between(&wanted, &evidence.deployed, &answers, &policy)?),
@@ -125,8 +124,8 @@ fn judged(tables: &[&StreamTable], evidence: &Evidence, terms: &Terms) -> (Vec<O
     (judge::judge(tables, evidence, terms), judge::freshness::ages(tables, evidence, terms))
 }
 
-/// What the server says, in a number of questions that does not grow with its tables. Without the catalog there is
-/// nothing to judge; any other answer that is missing is an outcome of its own.
+/// Queries the server; the number of queries does not depend on the number of tables. The check needs the catalog;
+/// every other failed query becomes an outcome.
 async fn gather(client: &Client, server: &pg::Server) -> Result<Evidence, pg::Error> {
     let deployed = client.catalog().await?;
     let unanswered = |error: pg::Error| Unanswered { hint: error.hint(), why: error.to_string() };
@@ -139,7 +138,7 @@ async fn gather(client: &Client, server: &pg::Server) -> Result<Evidence, pg::Er
     })
 }
 
-/// What has the names of tables that are missing. Nobody misses the answer: the tables fail without it, too.
+/// Other relations with the names of missing stream tables. Best effort: those tables fail either way.
 async fn impostors(
     client: &Client,
     tables: &[&StreamTable],

@@ -1,6 +1,6 @@
-//! `comment`: a report becomes the one comment of its pull request, or at night the one issue.
+//! `comment`: posts a report as the pull request's comment, or as an issue for a nightly run.
 //!
-//! It is a command of its own so that the gate, which runs what a pull request brings, never has a token.
+//! It is a separate command, so that the gate, which runs code of the pull request, never has a token.
 
 use std::path::Path;
 
@@ -18,52 +18,37 @@ use crate::{
     },
 };
 
-/// Why a report is not posted, apart from what GitHub says.
+/// Why a report is not posted, apart from GitHub's errors.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// The report's file.
     #[error("cannot read the report `{file}`: {source}")]
-    Unreadable {
-        /// The file.
-        file: String,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// Not in a workflow.
-    #[error("this is no GitHub workflow: GITHUB_REPOSITORY and GITHUB_EVENT_NAME are not set")]
+    Unreadable { file: String, source: std::io::Error },
+    #[error("not in a GitHub workflow: GITHUB_REPOSITORY and GITHUB_EVENT_NAME are not set")]
     NoWorkflow,
-    /// No token.
-    #[error("there is no token: GITHUB_TOKEN is not set")]
+    #[error("no token: GITHUB_TOKEN is not set")]
     NoToken,
-    /// Nothing to comment on.
-    #[error("there is no open pull request to comment on")]
+    #[error("no open pull request to comment on")]
     NoPullRequest,
-    /// A report of something else.
-    #[error("the report is about {}, the workflow about the commit {event}", report.as_deref().map_or_else(|| "no commit".to_owned(), |commit| format!("the commit {commit}")))]
-    WrongCommit {
-        /// The report's commit.
-        report: Option<String>,
-        /// The workflow's commit.
-        event: String,
-    },
+    /// The report is for another commit.
+    #[error("the report is for {}, the workflow for commit {event}", report.as_deref().map_or_else(|| "no commit".to_owned(), |commit| format!("commit {commit}")))]
+    WrongCommit { report: Option<String>, event: String },
 }
 
 impl Refusal {
-    /// The next thing to do.
     pub fn hint(&self) -> String {
         match self {
-            Self::Unreadable { .. } => "make one with `--json FILE` of `run`, `plan` or `check`".into(),
-            Self::NoWorkflow => "see the body with `pgtrickle-ci comment --dry-run --from-report FILE`".into(),
-            Self::NoToken => "give the step `GITHUB_TOKEN: ${{ github.token }}` as its `env:`".into(),
-            Self::NoPullRequest => "leave `--when` at `auto`, which posts only where there is one".into(),
+            Self::Unreadable { .. } => "write one with `run`, `plan` or `check` and `--json FILE`".into(),
+            Self::NoWorkflow => "print the comment with `pgtrickle-ci comment --dry-run --from-report FILE`".into(),
+            Self::NoToken => "add `GITHUB_TOKEN: ${{ github.token }}` to the step's `env:`".into(),
+            Self::NoPullRequest => "use `--when auto`, which posts only if there is one".into(),
             Self::WrongCommit { .. } => {
-                "post the report of the run that started this workflow; it was made in a workflow that tells the commit".into()
+                "post the report of the run that triggered this workflow; a report written outside of a workflow has no commit".into()
             }
         }
     }
 }
 
-/// Posts the report, or shows what would be posted.
+/// Posts the report, or prints the comment.
 pub(super) async fn comment(options: &CommentOptions) -> Result<Exit, Error> {
     let report = read(&options.from_report)?;
     if options.dry_run {
@@ -76,14 +61,14 @@ pub(super) async fn comment(options: &CommentOptions) -> Result<Exit, Error> {
         return Ok(Exit::Passed);
     }
     match post(options, &report, key).await {
-        Ok(said) => {
-            options.ui.say(&said);
+        Ok(message) => {
+            options.ui.say(&message);
             Ok(Exit::Passed)
         }
-        // What is wrong with the report or the request for it is never hidden.
+        // An unusable report is always an error.
         Err(error @ (Error::Report(_) | Error::Refusal(Refusal::WrongCommit { .. }))) => Err(error),
         Err(Error::Refusal(Refusal::NoPullRequest)) if when == When::Auto => {
-            options.ui.say("there is no open pull request: nothing is posted");
+            options.ui.say("no open pull request: nothing posted");
             Ok(Exit::Passed)
         }
         Err(error) if when == When::Auto => {
@@ -101,7 +86,7 @@ fn read(file: &Path) -> Result<Report, Error> {
     Ok(report::read::read(&name, &text)?)
 }
 
-/// Posts to what the workflow is about, and says what became of it.
+/// Posts to the workflow's pull request or issue, and returns a message about it.
 async fn post(options: &CommentOptions, report: &Report, key: github::Key) -> Result<String, Error> {
     let Workflow { api, token, repository, event, turn } =
         options.environment.workflow()?.ok_or(Refusal::NoWorkflow)?;
@@ -113,7 +98,7 @@ async fn post(options: &CommentOptions, report: &Report, key: github::Key) -> Re
     let token = token.ok_or(Refusal::NoToken)?;
     let client = Client::new(&api, &token, repository, Patience::default())?;
     let marker = Marker { key, run: turn.map(|turn| turn.run) };
-    // A report of an older version does not name its job.
+    // Reports of older versions do not name their job.
     let leg = report.leg.clone().or_else(|| options.environment.leg()).unwrap_or_default();
     let posting = Posting { report, leg: &leg, turn: turn.unwrap_or_default() };
     let compose = |bodies: &[&str]| posting.compose(bodies, markdown::COMMENT_LIMIT);
@@ -128,16 +113,16 @@ async fn post(options: &CommentOptions, report: &Report, key: github::Key) -> Re
         let text = |bodies: &[&str]| compose(bodies).map(|composed| composed.text);
         ("comment", Some(github::post(&client, number, &marker, text).await?))
     };
-    let Some(Posted { what: became, url }) = posted else {
-        return Ok("all is well, and no issue is open".into());
+    let Some(Posted { what: result, url }) = posted else {
+        return Ok("the report passed and no issue is open: nothing posted".into());
     };
     let line = format!("comment-url={}\n", report::text::line(&url));
     runner::append(options.ui, options.runner.output.as_deref(), &line);
-    Ok(match became {
+    Ok(match result {
         What::Created => format!("created the {what} {url}"),
         What::Updated => format!("updated the {what} {url}"),
-        What::Unchanged => format!("the {what} {url} says so already"),
-        What::Later => format!("a later run has written the {what} {url} already"),
+        What::Unchanged => format!("the {what} {url} is up to date"),
+        What::Later => format!("a later run already updated the {what} {url}"),
     })
 }
 
@@ -149,18 +134,14 @@ fn verdict(composed: Composed) -> github::Verdict {
 fn night(report: &Report) -> Night {
     let project = report.project.as_deref().or(report.target.as_deref()).unwrap_or_default();
     Night {
-        title: format!(
-            "pgtrickle-ci: the nightly {} of {} fails",
-            report.command,
-            report::text::line(project)
-        ),
+        title: format!("pgtrickle-ci: nightly {} of {} fails", report.command, report::text::line(project)),
         news: markdown::render_news(report),
     }
 }
 
-/// A comment that cannot be posted is no reason to be red. The job's summary says the same as it would.
+/// Warns only: a missing comment must not fail the job, whose summary contains the report.
 fn warn(ui: Ui, error: &Error) {
     let hint = error.hint().map(|hint| format!("{hint}\n")).unwrap_or_default();
-    let text = format!("{error}\n{hint}The job's summary says what the comment would.");
-    ui.warn("the comment could not be posted", &text);
+    let text = format!("{error}\n{hint}The job summary contains the report.");
+    ui.warn("cannot post the comment", &text);
 }

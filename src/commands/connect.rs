@@ -1,4 +1,4 @@
-//! Connecting to the server, noted in the report.
+//! Connects to the server and adds it to the report.
 
 use crate::{
     Error,
@@ -6,7 +6,7 @@ use crate::{
     report::{Engine, Report},
 };
 
-/// Connects; the report names the server.
+/// Connects, and adds the server's address to the report.
 pub(super) async fn connect(
     endpoint: &pg::Endpoint,
     limits: pg::Limits,
@@ -17,7 +17,7 @@ pub(super) async fn connect(
     Ok(Client::connect(endpoint, limits).await?)
 }
 
-/// Connects and asks for the server's versions, which have to be supported.
+/// Connects, and checks and reports the server's versions.
 pub(super) async fn connect_and_identify(
     endpoint: &pg::Endpoint,
     limits: pg::Limits,

@@ -1,11 +1,8 @@
-//! `pgtrickle-ci ephemeral -- CMD`: a server for as long as a command runs.
+//! `pgtrickle-ci ephemeral -- CMD`: runs a command with a temporary server.
 
 use std::{ffi::OsString, io, os::unix::process::ExitStatusExt, process::ExitStatus};
 
-use nix::{
-    sys::signal::{self, Signal},
-    unistd::Pid,
-};
+use nix::{sys::signal::Signal, unistd::Pid};
 use tokio::process::{Child, Command};
 
 use super::signals::{self as ending, Signals};
@@ -14,25 +11,25 @@ use crate::{
     server::{Ephemeral, EphemeralSpec, Error},
 };
 
-/// Starts a server, runs `command` beside it, stops the server and answers with the command's exit code.
+/// Starts a server, runs `command`, stops the server, and returns the command's exit code.
 ///
-/// A terminal sends SIGINT and SIGQUIT to the command itself; other signals are passed on to it. The server stops after the
-/// command has ended, and the code is then 128 and the signal's number, whatever the command made of it.
+/// A terminal sends SIGINT and SIGQUIT to the command itself; other signals are forwarded. The server stops after the
+/// command. After a signal, the code is 128 plus its number, independent of the command's own code.
 ///
 /// # Errors
-/// The server does not start, or the command's program cannot be run.
+/// The server does not start, or the command cannot run.
 pub(super) async fn run(wanted: &EphemeralSpec, command: &[OsString]) -> Result<u8, crate::Error> {
     let mut signals = Signals::listen();
     let server = tokio::select! {
         started = Ephemeral::start(wanted) => started?,
         signal = signals.next() => return Ok(ending::exit_code(signal)),
     };
-    let code = run_beside(server.endpoint(), command, &mut signals).await;
+    let code = run_command(server.endpoint(), command, &mut signals).await;
     server.stop().await;
     Ok(code?)
 }
 
-async fn run_beside(endpoint: &Endpoint, command: &[OsString], signals: &mut Signals) -> Result<u8, Error> {
+async fn run_command(endpoint: &Endpoint, command: &[OsString], signals: &mut Signals) -> Result<u8, Error> {
     let mut child = start(endpoint, command)?;
     let mut interrupted = None;
     loop {
@@ -43,7 +40,7 @@ async fn run_beside(endpoint: &Endpoint, command: &[OsString], signals: &mut Sig
             }
             signal = signals.next() => {
                 if !matches!(signal, Signal::SIGINT | Signal::SIGQUIT) {
-                    pass_on(signal, &child);
+                    forward(signal, &child);
                 }
                 interrupted = Some(signal);
             }
@@ -56,12 +53,12 @@ fn start(endpoint: &Endpoint, command: &[OsString]) -> Result<Child, Error> {
         command.split_first().ok_or_else(|| not_run(command, io::ErrorKind::InvalidInput.into()))?;
     let mut child = std::process::Command::new(program);
     child.args(arguments);
-    lead(&mut child, endpoint);
+    set_address(&mut child, endpoint);
     Command::from(child).kill_on_drop(true).spawn().map_err(|source| not_run(command, source))
 }
 
-/// Leads libpq, dbt and everything that reads a `DATABASE_URL` to the server.
-fn lead(command: &mut std::process::Command, endpoint: &Endpoint) {
+/// Sets the variables that point libpq, dbt and readers of `DATABASE_URL` to the server.
+fn set_address(command: &mut std::process::Command, endpoint: &Endpoint) {
     endpoint.lead(command);
     command.env("DATABASE_URL", endpoint.url().reveal());
 }
@@ -71,10 +68,10 @@ fn not_run(command: &[OsString], source: io::Error) -> Error {
     Error::Command { program: program.unwrap_or_default(), source }
 }
 
-/// The command may be gone already, which is what was wanted.
-fn pass_on(to_pass: Signal, child: &Child) {
+/// It is not an error if the command has already ended.
+fn forward(signal: Signal, child: &Child) {
     if let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) {
-        signal::kill(Pid::from_raw(id), to_pass).ok();
+        nix::sys::signal::kill(Pid::from_raw(id), signal).ok();
     }
 }
 
@@ -91,7 +88,7 @@ mod tests {
     use crate::{model::Secret, pg::SslMode};
 
     #[test]
-    fn codes_are_the_commands_own_or_those_of_a_shell() {
+    fn exit_codes_are_the_commands_own_or_a_shells() {
         assert_eq!(code_of(ExitStatus::from_raw(0)), 0);
         assert_eq!(code_of(ExitStatus::from_raw(3 << 8)), 3);
         assert_eq!(code_of(ExitStatus::from_raw(255 << 8)), 255);
@@ -99,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_is_told_the_whole_address() {
+    fn the_command_gets_the_full_address() {
         let endpoint = Endpoint {
             host: "127.0.0.1".into(),
             port: 5433,
@@ -110,14 +107,14 @@ mod tests {
             ..Endpoint::default()
         };
         let mut command = std::process::Command::new("psql");
-        lead(&mut command, &endpoint);
-        let told = |name: &str| {
+        set_address(&mut command, &endpoint);
+        let variable = |name: &str| {
             let mut set = command.get_envs();
             set.find(|(set, _)| *set == name).and_then(|(_, value)| value?.to_str())
         };
-        assert_eq!(told("PGPORT"), Some("5433"));
+        assert_eq!(variable("PGPORT"), Some("5433"));
         assert_eq!(
-            told("DATABASE_URL"),
+            variable("DATABASE_URL"),
             Some("postgresql://postgres:0123abcd@127.0.0.1:5433/pgtrickle?sslmode=disable")
         );
     }

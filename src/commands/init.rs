@@ -1,4 +1,4 @@
-//! `init`: what a dbt project needs to be gated, where it has none of it yet. It overwrites nothing.
+//! `init`: writes a configuration file and a CI workflow. It overwrites nothing.
 
 use std::{
     fs,
@@ -17,25 +17,24 @@ const CONFIGURATION: &str = include_str!("init/pgtrickle-ci.yml");
 const GITHUB: &str = include_str!("init/github.yml");
 const GITLAB: &str = include_str!("init/gitlab.yml");
 
-/// The project has what `init` would write.
+/// A file that `init` would write already exists.
 #[derive(Debug, thiserror::Error)]
-#[error("{} there already", match &files[..] {
-    [file] => format!("`{}` is", file.display()),
-    files => files.iter().map(|file| format!("`{}`", file.display())).collect::<Vec<_>>().join(" and ") + " are",
+#[error("{}", match &files[..] {
+    [file] => format!("`{}` already exists", file.display()),
+    files => files.iter().map(|file| format!("`{}`", file.display())).collect::<Vec<_>>().join(" and ") + " already exist",
 })]
 pub struct Exists {
     files: Vec<PathBuf>,
 }
 
 impl Exists {
-    /// The next thing to do.
     pub fn hint(&self) -> String {
-        "nothing was written: move them away to start anew, or see what they do with `pgtrickle-ci run`"
+        "nothing was written; move the existing files away to start over, or use them with `pgtrickle-ci run`"
             .into()
     }
 }
 
-/// Writes a configuration file and the workflow that fits the repository.
+/// Writes a configuration file, and a workflow for GitHub or GitLab.
 pub(super) fn init(options: &InitOptions) -> Result<Exit, Error> {
     let dir = &options.dir;
     let project = ProjectFile::read(dir)?;
@@ -50,10 +49,10 @@ pub(super) fn init(options: &InitOptions) -> Result<Exit, Error> {
         (dir.join("pgtrickle-ci.yml"), CONFIGURATION.to_owned()),
         (root.join(place), for_project(template, &below)),
     ];
-    let there: Vec<PathBuf> =
+    let existing: Vec<PathBuf> =
         files.iter().map(|(file, _)| file.clone()).filter(|file| file.exists()).collect();
-    if !there.is_empty() {
-        return Err(Exists { files: there }.into());
+    if !existing.is_empty() {
+        return Err(Exists { files: existing }.into());
     }
     for (file, text) in files {
         output::make_folder(file.parent().unwrap_or(dir))?;
@@ -61,16 +60,16 @@ pub(super) fn init(options: &InitOptions) -> Result<Exit, Error> {
         options.ui.say(&format!("wrote {}", file.display()));
     }
     if is_gitlab {
-        options.ui.say(&format!("next: `include: {{local: {place}}}` in .gitlab-ci.yml"));
+        options.ui.say(&format!("next: add `include: {{local: {place}}}` to .gitlab-ci.yml"));
     }
     if project.lacks_our_package(dir) {
-        options.ui.say("next: the dbt package dbt_pgtrickle in packages.yml, which the stream tables need");
+        options.ui.say("next: add the dbt package dbt_pgtrickle to packages.yml; stream tables need it");
     }
     options.ui.say("next: pgtrickle-ci run");
     Ok(Exit::Passed)
 }
 
-/// The root of the repository that the project is in, and the project's place in it, as `.` or `warehouse/dbt`.
+/// The root of the project's repository, and the project's path in it, such as `.` or `warehouse/dbt`.
 fn repository(dir: &Path) -> Result<(PathBuf, String), Error> {
     let whole = fs::canonicalize(dir).map_err(dbt::Error::unreadable(dir))?;
     for (steps, root) in whole.ancestors().enumerate() {
@@ -84,12 +83,12 @@ fn repository(dir: &Path) -> Result<(PathBuf, String), Error> {
     Ok((dir.to_owned(), ".".into()))
 }
 
-/// The template for a project at another place than the root.
+/// The template with the project's path.
 fn for_project(template: &str, below: &str) -> String {
     if below == "." {
         return template.to_owned();
     }
-    // A name may hold what YAML or a shell reads as something else.
+    // Quoted: a path may contain special characters of YAML or a shell.
     let yaml = format!("'{}'", below.replace('\'', "''"));
     let shell = format!("'{}'", below.replace('\'', r"'\''"));
     template.replace("project-dir: .\n", &format!("project-dir: {yaml}\n")).replace(
@@ -104,7 +103,7 @@ mod tests {
     use crate::options::File;
 
     #[test]
-    fn what_is_written_is_what_the_docs_show() {
+    fn the_docs_show_the_written_workflows() {
         let docs = include_str!("../../docs/workflows.md");
         for template in [GITHUB, GITLAB] {
             assert!(docs.contains(&format!("```yaml\n{template}```\n")), "{template}");
@@ -112,10 +111,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_can_be_read() {
+    fn the_written_configuration_can_be_parsed() {
         let file = File::parse(Path::new("pgtrickle-ci.yml"), CONFIGURATION).unwrap();
         assert_eq!(file, File::default());
-        // And so can the examples in it.
+        // Its examples can be parsed too.
         let examples = CONFIGURATION.lines().filter_map(|line| line.strip_prefix("# "));
         let is_key = |line: &&str| line.contains(": {") || line.contains(": [");
         let examples: String = examples.filter(is_key).map(|line| format!("{line}\n")).collect();
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_project_below_the_root_is_named_whatever_it_is_called() {
+    fn a_project_path_with_special_characters_is_quoted() {
         let name = "ware house/o'dbt: #1";
         let workflow: serde_yaml::Value = serde_yaml::from_str(&for_project(GITHUB, name)).unwrap();
         let steps = workflow["jobs"]["gate"]["steps"].as_sequence().unwrap();

@@ -1,4 +1,4 @@
-//! The subcommands, one file each, and their dispatch.
+//! The subcommands and their dispatch.
 
 mod apply;
 mod base;
@@ -34,7 +34,7 @@ use crate::{
 
 use reported::reported;
 
-/// Runs the subcommand that was typed.
+/// Runs the subcommand of the command line.
 pub async fn execute(cli: Cli) -> Result<Exit, Error> {
     let resolver = Resolver::new(&cli.global, cli.command.project_dir())?;
     match &cli.command {
@@ -78,7 +78,6 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
     }
 }
 
-/// Prints a completion script.
 fn completions(shell: clap_complete::Shell) -> Result<Exit, Error> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut cli::command(), "pgtrickle-ci", &mut script);

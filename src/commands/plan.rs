@@ -1,4 +1,4 @@
-//! `plan`: what would change. It reads, and writes nothing.
+//! `plan`: shows what would change. It never writes to a server.
 
 use std::path::{Path, PathBuf};
 
@@ -20,11 +20,11 @@ use crate::{
     report::Report,
 };
 
-/// Compares the project with a server, or with another manifest.
+/// Compares the project with a server, or with another manifest or revision.
 pub(super) async fn plan(options: &PlanOptions, report: &mut Report) -> Result<Exit, Error> {
     options.models.selection.parse()?;
     let base = base(options).await?;
-    // Before the other one, so that no two are in memory but for their stream tables.
+    // Read it before the project, so that only one manifest is in memory at a time.
     let before = match &base {
         Some(Base { manifest: Some(file), name }) => Some(Before::read(file, name)?),
         Some(Base { manifest: None, .. }) | None => None,
@@ -38,7 +38,7 @@ pub(super) async fn plan(options: &PlanOptions, report: &mut Report) -> Result<E
         report.target = Some(base.name.clone());
         let before = before.unwrap_or_default();
         let (tables, notes) = (before.tables, before.notes);
-        // Whatever the schema: it is the same target's.
+        // Accept all schemas: both manifests are for the same target.
         let schemas = tables.iter().map(|deployed| deployed.table.relation.schema.clone());
         let owner = Owner { schemas: owner.schemas.into_iter().chain(schemas).collect(), ..owner };
         let policy = options.permissions.policy(owner);
@@ -53,7 +53,7 @@ pub(super) async fn plan(options: &PlanOptions, report: &mut Report) -> Result<E
         let endpoint = options.server.endpoint(&options.models.project)?;
         let client = connect(&endpoint, options.server.limits, report).await?;
         let policy = options.permissions.policy(owner);
-        let (plan, standing) = against(&client, &project, &policy).await?;
+        let (plan, standing) = plan_against(&client, &project, &policy).await?;
         let plan = plan.narrowed(selected.as_ref(), &project.tables);
         report.engine = Some((&standing.server).into());
         if let Some(file) = &options.out {
@@ -71,21 +71,21 @@ pub(super) async fn plan(options: &PlanOptions, report: &mut Report) -> Result<E
     Ok(if options.exit_code && changes { Exit::Refused } else { Exit::Passed })
 }
 
-/// An earlier state of a project, as it would stand in a server that it had just been deployed to.
+/// An earlier state of a project, as if it had been deployed.
 #[derive(Default)]
 pub(super) struct Before {
     pub(super) file: PathBuf,
     pub(super) project: String,
     tables: Vec<Deployed>,
     between: Vec<Intermediate>,
-    /// Why some of its models have no table.
+    /// Why some models have no table.
     notes: Vec<String>,
 }
 
 impl Before {
     fn read(file: &Path, name: &str) -> Result<Self, Error> {
         let (project, wrong) = ManifestFile::open(file)?.project()?.as_it_is()?;
-        let note = |problem: String| format!("{name} could not be deployed whole: {problem}");
+        let note = |problem: String| format!("{name} cannot be deployed completely: {problem}");
         Ok(Self {
             file: file.to_owned(),
             project: project.name.clone(),
@@ -96,8 +96,8 @@ impl Before {
     }
 }
 
-/// Compares the project with what a server has, and asks it for the views, columns and costs that decide what happens.
-pub(super) async fn against(
+/// Plans the changes from a server's state to the project, with views, columns and costs from the server.
+pub(super) async fn plan_against(
     client: &Client,
     project: &Project,
     policy: &Policy,
@@ -113,19 +113,19 @@ pub(super) async fn against(
     let questions = plan::questions(project, &standing.tables, &answers.views);
     let queries: Vec<String> = questions.iter().map(|question| question.sql.clone()).collect();
     for (question, answer) in questions.into_iter().zip(client.describe(&queries).await?) {
-        let refusal = |said: ServerMessage| Refusal { code: said.code, message: said.message };
+        let refusal = |error: ServerMessage| Refusal { code: error.code, message: error.message };
         answers.note(project, question.relation, answer.map_err(refusal));
     }
     let plan = Plan::between(&project.tables, &standing.tables, &answers, policy)?;
     let lost = client.lost_views(&plan.views_to_restore(&standing.tables)).await?;
     let objects = client.lost_objects(&plan.dropped()).await?;
-    // Best effort: a plan without it says that it does not know.
+    // Best effort: without it, the plan says that the costs are unknown.
     let costs = client.costs(&plan.refilled()).await.unwrap_or_default();
     let plan = plan.with_lost_views(lost).with_lost_objects(objects, &standing.tables);
     Ok((plan.with_costs(&costs).with_readers(project), standing))
 }
 
-/// A project as it would stand in a server that it had just been deployed to.
+/// The stream tables of a project, as if it had been deployed.
 fn as_deployed(project: Project) -> Vec<Deployed> {
     let mark = |unique_id: String| Mark { dbt_project: project.name.clone(), unique_id, target: None };
     project

@@ -1,8 +1,7 @@
-//! One way to have the project, for every command: as dbt compiles the files that are there, for the target that was
-//! asked for.
+//! Loads the project for all commands, as dbt compiles its current files for the chosen target.
 //!
-//! What dbt left in the target folder is never used: it does not say which target, variables or files it was made of.
-//! This program keeps its own manifests, each under a key of everything that it was made of ([`dbt::MadeOf`]).
+//! It never uses dbt's own artifacts in the target folder: they do not say which target, variables or files they are
+//! from. Instead it keeps its own manifests, each under a key of all its inputs ([`dbt::MadeOf`]).
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -20,13 +19,13 @@ use crate::{
     report::Report,
 };
 
-/// How many reasons for a compilation are shown.
+/// How many reasons for a compilation to show.
 const REASONS: usize = 3;
 
-/// How often a project is compiled whose files change meanwhile.
+/// How often to compile if files change during the compilation.
 const TRIES: usize = 3;
 
-/// A manifest that is what the project's files give now, or that the user named.
+/// The manifest of the project's current files, or a named manifest.
 pub(super) struct Loaded {
     pub(super) manifest: ManifestFile,
     pub(super) reading: Reading,
@@ -34,14 +33,13 @@ pub(super) struct Loaded {
     selector: Option<DefaultSelector>,
 }
 
-/// A project, and the ids of the selected models where not all are selected.
+/// A project, and the IDs of the selected models; `None` if all are selected.
 pub(super) type Selected = (Project, Option<BTreeSet<String>>);
 
-/// Loads the project; `server` is the one that it is compared with, where it is compared with one.
+/// Loads the project, for a comparison with `server`.
 ///
 /// # Errors
-/// When dbt cannot compile it, when it had to be compiled and `--no-compile` forbids that, or when a named manifest
-/// was made for another target.
+/// dbt cannot compile it, `--no-compile` forbids a necessary compilation, or a named manifest is for another target.
 pub(super) async fn load(models: &ModelsOptions, server: Option<&ServerOptions>) -> Result<Loaded, Error> {
     if let Some(file) = &models.manifest {
         let manifest = ManifestFile::open(file)?;
@@ -68,7 +66,7 @@ pub(super) fn warn_of_misspelled(ui: Ui, reading: &Reading) {
 }
 
 impl Loaded {
-    /// The selected part of the project, where nothing is wrong with any of it.
+    /// The selected part of the project; fails if any model is invalid.
     pub(super) fn selected(self, models: &ModelsOptions, report: &mut Report) -> Result<Project, Error> {
         let ids = selection::selected(
             models.project.ui,
@@ -88,7 +86,7 @@ impl Loaded {
         Ok(project)
     }
 
-    /// The whole project and what is selected of it, compared with an earlier state where there is one.
+    /// The project and its selected models, with `before` as the earlier state.
     pub(super) fn compared(
         self,
         models: &ModelsOptions,
@@ -113,7 +111,7 @@ impl Loaded {
     }
 }
 
-/// The project, where nothing is wrong with it. What dbt compiled just now and has no SQL is an empty model.
+/// The project; fails if it is invalid. In a manifest that dbt compiled now, a model without SQL is empty.
 fn usable(reading: Reading, source: &ManifestSource) -> Result<Project, project::Error> {
     match (reading.right(), source) {
         (
@@ -124,14 +122,14 @@ fn usable(reading: Reading, source: &ManifestSource) -> Result<Project, project:
     }
 }
 
-/// Names the project in the report, and where it was read from.
+/// Adds the project and its source to the report.
 pub(super) fn describe(report: &mut Report, project: &Project, manifest: ManifestSource) {
     report.project = Some(project.name.clone());
     report.project_source = Some(ProjectSource { tables: project.tables.len(), manifest });
 }
 
-/// The project of a command that can also work on a whole database: `None` where no project was named, none is here,
-/// and a server was named outright.
+/// The project of a command that also works without one. `None` if no project is named, none is in the folder, and no
+/// selector needs one.
 pub(super) async fn load_if_any(
     models: &ModelsOptions,
     server: &ServerOptions,
@@ -193,8 +191,8 @@ async fn compiled(models: &ModelsOptions, file: &ProjectFile, target: Target) ->
     Ok(Compiled { manifest, source: ManifestSource::Compiled { target: target_name }, selector })
 }
 
-/// Has dbt compile the project, until no file changed meanwhile: else the manifest would be kept under the key of
-/// something else. The answer is what it was made of.
+/// Compiles the project until no file changes during the compilation, because the manifest must match its key. Returns
+/// the key.
 async fn compile_unchanged(
     dbt: &Dbt,
     made_of: impl Fn() -> Result<MadeOf, dbt::Error>,
@@ -211,24 +209,23 @@ async fn compile_unchanged(
     Err(dbt::Error::KeepsChanging)
 }
 
-/// Why dbt has to compile, in a few words.
 fn why(stale: &Stale) -> String {
-    let some = |all: &[String]| {
+    let first_of = |all: &[String]| {
         let more = all.len().saturating_sub(REASONS);
         let shown = all[..all.len() - more].join(", ");
         if more > 0 { format!("{shown} and {more} more") } else { shown }
     };
     match stale {
-        Stale::Damaged => "what was kept of it is damaged".into(),
-        Stale::Never => "not compiled for it yet".into(),
-        Stale::Changed(changes) => some(changes),
+        Stale::Damaged => "the kept manifest is damaged".into(),
+        Stale::Never => "not compiled yet".into(),
+        Stale::Changed(changes) => first_of(changes),
         Stale::Unstable(files) => {
-            format!("the SQL of {} depends on the server or the time", some(files))
+            format!("the SQL of {} depends on the server or the time", first_of(files))
         }
     }
 }
 
-/// The target to compile for: its names, on the server that the project is compared with.
+/// The target to compile for, with the address of the server of the comparison.
 pub(super) fn compile_target(
     project: &ProjectOptions,
     file: &ProjectFile,
@@ -241,8 +238,8 @@ pub(super) fn compile_target(
     })
 }
 
-/// The names and the schema of the user's own target, so that models are named as they are there. A project without a
-/// profile gets the schema `public`.
+/// The user's own target, so that models get the same schemas and names. A project without a profile gets the schema
+/// `public`.
 pub(super) fn target(project: &ProjectOptions, file: &ProjectFile) -> Result<Target, Error> {
     if let Some(target) = project.profile(true)? {
         return Ok(target);
@@ -250,7 +247,7 @@ pub(super) fn target(project: &ProjectOptions, file: &ProjectFile) -> Result<Tar
     let profile = project.profile_name(file)?.unwrap_or_else(|| file.name.clone());
     let (name, chosen_by) =
         project.target_name()?.unwrap_or_else(|| ("ci".into(), "the default without a profiles.yml"));
-    project.ui.say(&format!("no profiles.yml with `{profile}`: models go to the schema public"));
+    project.ui.say(&format!("no profiles.yml with `{profile}`: models use the schema public"));
     Ok(Target {
         profile,
         name,
@@ -263,16 +260,16 @@ pub(super) fn target(project: &ProjectOptions, file: &ProjectFile) -> Result<Tar
     })
 }
 
-/// The project as the owner of its tables. A named manifest may be of any target, unless the target was named, too.
+/// The owner of the project's tables. The target of a named manifest is unknown, unless `--target` is set.
 pub(super) fn owner(models: &ModelsOptions, project: &Project) -> Result<Owner, Error> {
     let is_known = models.manifest.is_none() || models.project.is_target_named();
     let target = if is_known { models.project.profile(true)? } else { None };
     Ok(owner_for(project, target.as_ref()))
 }
 
-/// The project as the owner of its tables under this target.
+/// The owner of the project's tables under this target.
 pub(super) fn owner_for(project: &Project, target: Option<&Target>) -> Owner {
-    // A variable that is not set leaves an empty text.
+    // An unset variable renders as an empty string.
     let target = target.filter(|target| !target.schema.is_empty() && !target.name.is_empty());
     let models = project.graph.schemas_of_models().map(ToOwned::to_owned);
     Owner {
@@ -282,18 +279,18 @@ pub(super) fn owner_for(project: &Project, target: Option<&Target>) -> Owner {
     }
 }
 
-/// Whether the names in a named manifest can be those of the server and of the target.
+/// Fails if a named manifest is for another database or schema.
 fn check_names(
     models: &ModelsOptions,
     server: Option<&ServerOptions>,
     manifest: &ManifestFile,
 ) -> Result<(), Error> {
     let Some(server) = server else { return Ok(()) };
-    // Without a server there is nothing to compare with, and connecting says so.
+    // A missing server is reported when connecting.
     let Ok(endpoint) = server.endpoint(&models.project) else { return Ok(()) };
     let naming = manifest.naming()?;
     naming.check_database(&endpoint.database)?;
-    // Without a target only the database is known.
+    // Without a target, only the database is known.
     let is_target_named = models.project.is_target_named() && server.url.is_none();
     if is_target_named && let Some(target) = models.project.profile(false)? {
         naming.check_schema(&target.name, &target.schema)?;

@@ -1,4 +1,4 @@
-//! `run --base-ref`: the base revision first, and the project on top of it, with an eye on what that does.
+//! `run --base-ref`: deploys the base revision, then the project, and observes what changes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,8 +11,8 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use crate::{
     Error,
     commands::{
-        plan::against,
-        run::{Place, made, with_origins},
+        plan::plan_against,
+        run::{Workspace, created_tables, with_origins},
         selection, sources,
         wait::Waiting,
     },
@@ -26,21 +26,21 @@ use crate::{
     report::Report,
 };
 
-/// How often the tables are looked at while they change.
+/// The interval for checking whether tables can be read.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How long a scheduler that was switched off may still be at something.
+/// How long a round of the scheduler may continue after the scheduler is disabled.
 const TICK: Duration = Duration::from_millis(1_200);
 
-/// The revision below a rehearsal.
+/// The base revision of a rehearsal.
 pub(super) struct Base {
-    /// What to call it.
+    /// The name in messages.
     pub(super) name: String,
-    /// The project in it, until it is deployed; `None` also where it had none.
+    /// The project in it, until it is deployed; `None` for a revision without a project.
     project: Option<(Dbt, Checkout)>,
 }
 
 impl Base {
-    /// Checks the revision out, and parses the project in it.
+    /// Checks out the revision and parses its project.
     pub(super) async fn check_out(
         options: &RunOptions,
         revision: &Revision,
@@ -48,7 +48,7 @@ impl Base {
     ) -> Result<Self, Error> {
         let name = revision.to_string();
         if !revision.has_project().await {
-            options.ui.say(&format!("{name} has no dbt project here: every stream table is new"));
+            options.ui.say(&format!("{name} has no dbt project in this folder: all stream tables are new"));
             return Ok(Self { name, project: None });
         }
         let checkout = revision.check_out().await.map_err(dbt::Error::from)?;
@@ -61,40 +61,42 @@ impl Base {
         Ok(Self { name, project: Some((dbt, checkout)) })
     }
 
-    /// Its manifest, in which nothing is compiled yet.
+    /// Its parsed manifest, without compiled SQL.
     pub(super) fn manifest(&self) -> Option<PathBuf> {
         self.project.as_ref().map(|(dbt, _)| dbt.manifest_file())
     }
 
-    /// Deploys what is selected of it, or all of it. What cannot be made is told: for the change it is new.
+    /// Deploys its selected models, or all. Failures become warnings: for the change, those tables are new.
     pub(super) async fn deploy(
         &mut self,
         options: &RunOptions,
-        place: &Place<'_>,
+        workspace: &Workspace<'_>,
         ids: Option<&BTreeSet<String>>,
     ) -> Result<Vec<Outcome>, Error> {
         let Some((mut dbt, _checkout)) = self.project.take() else { return Ok(Vec::new()) };
         options.ui.say(&format!("deploying {}", self.name));
         let selected = match ids {
-            Some(ids) => Some(selection::narrow(options.ui, ids, &mut dbt, place.client).await?),
+            Some(ids) => Some(selection::narrow(options.ui, ids, &mut dbt, workspace.client).await?),
             None => None,
         };
         let models = selected.as_ref();
         let wanted = sources::Wanted { options: &options.sources, limits: options.server.limits, models };
-        sources::provide(&options.project, &wanted, &dbt, place.own, place.client).await?;
+        sources::provide(&options.project, &wanted, &dbt, workspace.own, workspace.client).await?;
         let (_, results) = dbt.build().await?;
         let (project, wrong) = dbt.compiled_project().await?.as_it_is()?;
         let project = project.only(models);
         let mut outcomes = dbt::deploy_outcomes(&results, &with_origins(&project));
-        let made = made(&project, &outcomes);
-        outcomes.extend(Waiting::new(&options.wait, true, options.ui).populated(place.client, &made).await?);
+        let created = created_tables(&project, &outcomes);
+        outcomes.extend(
+            Waiting::new(&options.wait, true, options.ui).populated(workspace.client, &created).await?,
+        );
         outcomes.retain(|outcome| outcome.verdict != Verdict::Passed);
         let wrong =
             wrong.into_iter().map(|problem| Outcome::new(Stage::Setup, &self.name, Verdict::Warned, problem));
         Ok(outcomes.into_iter().map(|outcome| self.warning(outcome)).chain(wrong).collect())
     }
 
-    /// What is wrong with the base is not the fault of the change.
+    /// A problem of the base is only a warning: the change did not cause it.
     fn warning(&self, outcome: Outcome) -> Outcome {
         let subject = format!("{} of {} at {}", outcome.stage.name(), outcome.subject, self.name);
         Outcome {
@@ -107,7 +109,7 @@ impl Base {
     }
 }
 
-/// A change that is being carried out, with what was seen before.
+/// A running rehearsal, with the state before the change.
 pub(super) struct Rehearsing<'a> {
     client: &'a Client,
     base: String,
@@ -119,7 +121,7 @@ pub(super) struct Rehearsing<'a> {
 }
 
 impl<'a> Rehearsing<'a> {
-    /// From now on nothing moves but what the change does: the scheduler rests, and the rows are copied.
+    /// Disables the scheduler, so that only the change affects the tables, and copies their rows.
     pub(super) async fn begin(options: &RunOptions, client: &'a Client, base: String) -> Result<Self, Error> {
         client.set_scheduler(false).await?;
         client.news_within(TICK).await;
@@ -140,15 +142,15 @@ impl<'a> Rehearsing<'a> {
         })
     }
 
-    /// Looks right behind the deployment, and whether there is something left to do.
-    pub(super) async fn look(&mut self, project: &Project, policy: &Policy) -> Result<(), Error> {
-        let (left, standing) = against(self.client, project, policy).await?;
+    /// Records the state right after the deployment, and what the project would still change.
+    pub(super) async fn observe(&mut self, project: &Project, policy: &Policy) -> Result<(), Error> {
+        let (left, standing) = plan_against(self.client, project, policy).await?;
         self.left = left;
         self.after = standing.tables;
         Ok(())
     }
 
-    /// Brings the tables up to date with what has changed upstream of them, and compares their rows with the copies.
+    /// Refreshes the tables, and compares their rows with the copies.
     pub(super) async fn finish(self, project: &Project, report: &mut Report) -> Result<(), Error> {
         let Some(plan) = &report.plan else { return Ok(()) };
         let without_rows = self.watch.end().await?;
@@ -168,7 +170,7 @@ impl<'a> Rehearsing<'a> {
                     Err(pg::Error::Server { message, .. }) => {
                         table.surprises.push(format!("its next refresh fails: {}", message.message));
                     }
-                    done => done?,
+                    refreshed => refreshed?,
                 }
             }
         }
@@ -183,7 +185,7 @@ impl<'a> Rehearsing<'a> {
                 }
             }
             Err(pg::Error::Server { message, .. }) => {
-                let sentence = format!("the rows cannot be compared: {}", message.message);
+                let sentence = format!("cannot compare the rows: {}", message.message);
                 let outcome = Outcome::new(Stage::Rehearsal, &self.base, Verdict::Errored, sentence);
                 let outcome = outcome.quoting(&message.message, Some(&message.code));
                 report.outcomes.push(outcome.with_rows(message.details()));
@@ -198,7 +200,7 @@ impl<'a> Rehearsing<'a> {
     }
 }
 
-/// Somebody who looks all the time which tables can be read.
+/// A task that records how long tables cannot be read.
 struct Watch {
     end: oneshot::Sender<()>,
     task: JoinHandle<Result<BTreeMap<Relation, Duration>, pg::Error>>,
@@ -212,7 +214,7 @@ impl Watch {
 
     /// How long the rows of each table could not be read.
     async fn end(self) -> Result<BTreeMap<Relation, Duration>, pg::Error> {
-        // Dropping it is heard, too.
+        // Dropping the sender ends the task.
         drop(self.end);
         self.task.await.unwrap_or_else(|gone| {
             Err(pg::Error::Lost { doing: "watching the tables", reason: gone.to_string() })

@@ -1,4 +1,4 @@
-//! A command's work, with a report that is written however the work ends.
+//! Runs a command and always writes its report.
 
 use std::{path::Path, time::Instant};
 
@@ -14,13 +14,12 @@ use crate::{
     report::{self, Report, terminal::Style},
 };
 
-/// How a command's work ended.
 enum Ending {
     Done(Result<Exit, Error>),
     Stopped(u8),
 }
 
-/// Does the work, then writes the report: also after a failure, a signal or a lost connection.
+/// Runs `work`, then writes the report, also after a failure, a signal or a lost connection.
 pub(super) async fn reported(
     options: &ReportOptions,
     command: &'static str,
@@ -37,7 +36,7 @@ pub(super) async fn reported(
     report.selection.clone_from(&options.selection);
     let started = Instant::now();
     let mut signals = signals::Signals::listen();
-    // The losing side is dropped, and with it whatever it had started.
+    // A signal drops the work, which stops what it started.
     let ending = tokio::select! {
         done = work(&mut report) => Ending::Done(done),
         signal = signals.next() => Ending::Stopped(signals::number(signal)),
@@ -54,7 +53,7 @@ pub(super) async fn reported(
     report.interrupted = matches!(ending, Ending::Stopped(_));
     report.settle_rows();
     write(options, &report, &ending)?;
-    runner::tell(options.ui, &options.runner, &report);
+    runner::publish(options.ui, &options.runner, &report);
     match ending {
         Ending::Done(Ok(Exit::Passed)) if !report.passed() => Ok(Exit::Refused),
         Ending::Done(end) => end,

@@ -7,7 +7,7 @@ use crate::{
     commands::{
         check::check_tables,
         connect::connect_and_identify,
-        plan::against,
+        plan::plan_against,
         project::{describe, owner_for, target, warn_of_misspelled},
         rehearse::{Base, Rehearsing},
         selection::{self, narrow},
@@ -26,7 +26,7 @@ use crate::{
     server::Ephemeral,
 };
 
-/// Deploys the project, waits, tests, checks, and says what it saw.
+/// Deploys the project, waits, tests, checks, verifies, and reports.
 pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exit, Error> {
     options.selection.parse()?;
     report.hides_rows = options.hides_rows;
@@ -39,16 +39,16 @@ pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exi
         Some(name) => Some(Revision::find(&project.dir, name).await.map_err(dbt::Error::from)?),
         None => None,
     };
-    let mut laps = Laps(Instant::now());
+    let mut stopwatch = Stopwatch(Instant::now());
     let server = Server::open(options).await?;
     let (client, software) = connect_and_identify(server.endpoint(), options.server.limits, report).await?;
     let writes = verify::writes(&client, &options.rounds, server.own().is_some()).await?;
-    laps.end("server", report);
-    let place = Place { client: &client, own: server.own() };
+    stopwatch.lap("server", report);
+    let workspace = Workspace { client: &client, own: server.own() };
     let target = Target { endpoint: server.endpoint().clone(), ..target };
     let shell = project.environment.shell()?;
     let dbt = Dbt::new(shell, &project.dir, target.clone(), project.vars.clone(), options.ui)?;
-    let mut gate = Gate { options, place, dbt, target: &target, selected: None };
+    let mut gate = Gate { options, workspace, dbt, target: &target, selected: None };
 
     gate.dbt.install_packages(&file).await?;
     gate.run_fixtures().await?;
@@ -57,7 +57,7 @@ pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exi
         None => None,
     };
     gate.prepare(base.as_mut(), report).await?;
-    laps.end("preparation", report);
+    stopwatch.lap("preparation", report);
     let mut rehearsing = match base {
         Some(base) => Some(Rehearsing::begin(options, &client, base.name).await?),
         None => None,
@@ -66,72 +66,71 @@ pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exi
         return Ok(Exit::Refused);
     };
     describe(report, &project, ManifestSource::Compiled { target: target.name.clone() });
-    laps.end("deployment", report);
+    stopwatch.lap("deployment", report);
 
-    let made = made(&project, &report.outcomes);
-    report.outcomes.extend(not_made(&project, &made));
+    let created = created_tables(&project, &report.outcomes);
+    report.outcomes.extend(skipped_outcomes(&project, &created));
     let waiting = Waiting::new(&options.wait, true, options.ui);
-    report.outcomes.extend(waiting.populated(&client, &made).await?);
+    report.outcomes.extend(waiting.populated(&client, &created).await?);
     if let Some(rehearsing) = rehearsing {
         rehearsing.finish(&project, report).await?;
     }
-    laps.end("population", report);
+    stopwatch.lap("population", report);
     if !project.tests.is_empty() {
         let (_, tests) = gate.dbt.test().await?;
         report.outcomes.extend(dbt::test_outcomes(&tests, &project.tests));
     }
-    laps.end("tests", report);
+    stopwatch.lap("tests", report);
     let terms = options.terms.clone();
     let checked =
-        check_tables(&client, &software, (&project, owner_for(&project, Some(&target))), &made, terms)
+        check_tables(&client, &software, (&project, owner_for(&project, Some(&target))), &created, terms)
             .await?;
-    // What was waited for has its outcome already.
+    // The wait already has outcomes for population.
     report.outcomes.extend(checked.outcomes.into_iter().filter(|outcome| outcome.stage != Stage::Population));
-    laps.end("checks", report);
-    gate.verify(writes, &project, &made, report).await?;
-    laps.end("comparison", report);
+    stopwatch.lap("checks", report);
+    gate.verify(writes, &project, &created, report).await?;
+    stopwatch.lap("comparison", report);
     Ok(Exit::Passed)
 }
 
-/// Since when the part goes on that is under way.
-struct Laps(Instant);
+/// Measures the parts of a run. Contains the start of the current part.
+struct Stopwatch(Instant);
 
-impl Laps {
-    fn end(&mut self, what: &str, report: &mut Report) {
+impl Stopwatch {
+    fn lap(&mut self, what: &str, report: &mut Report) {
         report.timings.push((what.to_owned(), self.0.elapsed()));
         self.0 = Instant::now();
     }
 }
 
-/// A server that is worked on.
-pub(super) struct Place<'a> {
-    /// A connection to it.
+/// The server of a run.
+pub(super) struct Workspace<'a> {
+    /// A connection to the server.
     pub(super) client: &'a Client,
-    /// The server itself, where it is the gate's own.
+    /// The server itself, if it is ephemeral.
     pub(super) own: Option<&'a Ephemeral>,
 }
 
-/// What the gate works with.
 struct Gate<'a> {
     options: &'a RunOptions,
-    place: Place<'a>,
+    workspace: Workspace<'a>,
     dbt: Dbt,
-    /// What dbt deploys to.
+    /// The target that dbt deploys to.
     target: &'a Target,
-    /// The models that are selected, where not all are.
+    /// The selected models; `None` if all are selected.
     selected: Option<BTreeSet<String>>,
 }
 
 impl Gate<'_> {
-    /// The user's SQL files, in their order: the sources of a server that has none. A server that was named has its own.
+    /// Runs the user's SQL files in order, to create sources. Not on a named server, which has its own.
     async fn run_fixtures(&self) -> Result<(), Error> {
-        if self.place.own.is_none() {
+        if self.workspace.own.is_none() {
             return Ok(());
         }
         for file in &self.options.fixtures {
             let sql = std::fs::read_to_string(file).map_err(dbt::Error::unreadable(file))?;
             self.options.ui.say(&format!("running the fixture {}", file.display()));
-            self.place
+            self.workspace
                 .client
                 .run_script(&sql)
                 .await
@@ -140,10 +139,9 @@ impl Gate<'_> {
         Ok(())
     }
 
-    /// What has to be there before the project comes: what is selected is known, the base revision deployed, and the
-    /// sources made.
+    /// Prepares the deployment: resolves the selection, deploys the base revision, creates the sources.
     async fn prepare(&mut self, base: Option<&mut Base>, report: &mut Report) -> Result<(), Error> {
-        let Self { options, place, dbt, target: _, selected } = self;
+        let Self { options, workspace, dbt, target: _, selected } = self;
         dbt.parse().await?;
         let reading = dbt.project()?;
         warn_of_misspelled(options.ui, &reading);
@@ -160,38 +158,37 @@ impl Gate<'_> {
             report,
         )?;
         if let Some(base) = base {
-            report.outcomes.extend(base.deploy(options, place, ids.as_ref()).await?);
+            report.outcomes.extend(base.deploy(options, workspace, ids.as_ref()).await?);
         }
         if let Some(ids) = &ids {
-            *selected = Some(narrow(options.ui, ids, dbt, place.client).await?);
+            *selected = Some(narrow(options.ui, ids, dbt, workspace.client).await?);
         }
         let wanted = sources::Wanted {
             options: &options.sources,
             limits: options.server.limits,
             models: selected.as_ref(),
         };
-        sources::provide(&options.project, &wanted, dbt, place.own, place.client).await?;
+        sources::provide(&options.project, &wanted, dbt, workspace.own, workspace.client).await?;
         Ok(())
     }
 
-    /// Has dbt bring the server to what the project wants, and drops what has no model any more; `None` when the plan
-    /// says that something must not happen. In a rehearsal it happens all the same: nobody loses anything, and everybody
-    /// sees it.
+    /// Deploys the project with dbt, and drops tables without a model. `None` if the plan contains refused steps. A
+    /// rehearsal deploys those too, because its server is temporary.
     async fn deploy(
         &self,
         rehearsing: Option<&mut Rehearsing<'_>>,
         report: &mut Report,
     ) -> Result<Option<Project>, Error> {
-        let client = self.place.client;
+        let client = self.workspace.client;
         let before = client.catalog().await?;
-        let is_empty = before.is_empty() && (self.place.own.is_some() || !self.is_occupied().await?);
+        let is_empty = before.is_empty() && (self.workspace.own.is_some() || !self.is_occupied().await?);
         let planned = if is_empty { None } else { Some(self.plan_first(report).await?) };
         let is_stopped = report.plan.as_ref().is_some_and(|plan| !plan.stopped_by().is_empty());
         if is_stopped && rehearsing.is_none() {
             return Ok(None);
         }
         let (first, last) = report.plan.as_ref().map(Plan::drops).unwrap_or_default();
-        report.outcomes.extend(carry_out_drops(client, &first).await);
+        report.outcomes.extend(drop_tables(client, &first).await);
         let (_, results) = self.dbt.build().await?;
         let whole = if let Some(project) = planned {
             project
@@ -203,25 +200,24 @@ impl Gate<'_> {
         };
         let project = whole.clone().only(self.selected.as_ref());
         report.outcomes.extend(dbt::deploy_outcomes(&results, &with_origins(&project)));
-        report.outcomes.extend(carry_out_drops(client, &last).await);
+        report.outcomes.extend(drop_tables(client, &last).await);
         if let Some(rehearsing) = rehearsing {
-            rehearsing.look(&whole, &self.policy(&whole)).await?;
+            rehearsing.observe(&whole, &self.policy(&whole)).await?;
         }
         Ok(Some(project))
     }
 
-    /// Whether something else has the name of a stream table, and would have to go.
+    /// Whether another relation has the name of a stream table and would be dropped.
     async fn is_occupied(&self) -> Result<bool, Error> {
         let wanted: Vec<Relation> = self.dbt.manifest()?.graph()?.stream_tables().cloned().collect();
-        Ok(!self.place.client.standing(&wanted).await?.occupied.is_empty())
+        Ok(!self.workspace.client.standing(&wanted).await?.occupied.is_empty())
     }
 
-    /// The plan of a server that already has stream tables is made before anything is touched, so that what it refuses
-    /// does not happen.
+    /// Plans before the first change, so that refused steps can stop the deployment.
     async fn plan_first(&self, report: &mut Report) -> Result<Project, Error> {
         self.dbt.compile().await?;
         let project = self.dbt.project()?.right()?;
-        let (plan, _) = against(self.place.client, &project, &self.policy(&project)).await?;
+        let (plan, _) = plan_against(self.workspace.client, &project, &self.policy(&project)).await?;
         let plan = plan.narrowed(self.selected.as_ref(), &project.tables);
         report.outcomes.extend(plan.stop_outcomes());
         report.plan = Some(plan);
@@ -232,17 +228,17 @@ impl Gate<'_> {
         self.options.permissions.policy(owner_for(project, Some(self.target)))
     }
 
-    /// Compares the tables as they are; where rows may be changed, also while the data moves.
+    /// Compares the tables with their queries; then, if rows may be changed, verifies rounds of changes.
     async fn verify(
         &self,
         writes: Option<Writes>,
         project: &Project,
-        made: &[&StreamTable],
+        created: &[&StreamTable],
         report: &mut Report,
     ) -> Result<(), Error> {
-        let (client, rounds) = (self.place.client, &self.options.rounds);
+        let (client, rounds) = (self.workspace.client, &self.options.rounds);
         let terms = verify::terms(&rounds.equality, Some(project));
-        verify::equal_now(client, made, &terms, None, &mut report.outcomes).await?;
+        verify::equal_now(client, created, &terms, None, &mut report.outcomes).await?;
         let Some(writes) = writes else { return Ok(()) };
         let wishes = &Wishes::new(rounds, terms, writes == Writes::Committed);
         let budget = humantime::format_duration(wishes.budget);
@@ -252,13 +248,13 @@ impl Gate<'_> {
         let changed: BTreeSet<Relation> = changed.map(|step| step.relation.clone()).collect();
         let limits = self.options.server.limits;
         let moved = verify::While { wishes, limits, findings: &rounds.findings };
-        moved.data_moves(client, made, &changed, report).await
+        moved.data_moves(client, created, &changed, report).await
     }
 }
 
-/// The server that the gate works on.
+/// An ephemeral or a named server.
 enum Server {
-    Own(Ephemeral),
+    Ephemeral(Ephemeral),
     Named(Endpoint),
 }
 
@@ -269,28 +265,28 @@ impl Server {
         }
         match &options.ephemeral.image {
             Some(image) => options.ui.say(&format!("starting a container of {image}")),
-            None => options.ui.say("starting a PostgreSQL of its own"),
+            None => options.ui.say("starting an ephemeral PostgreSQL"),
         }
-        Ok(Self::Own(Ephemeral::start(&options.ephemeral).await?))
+        Ok(Self::Ephemeral(Ephemeral::start(&options.ephemeral).await?))
     }
 
     fn own(&self) -> Option<&Ephemeral> {
         match self {
-            Self::Own(server) => Some(server),
+            Self::Ephemeral(server) => Some(server),
             Self::Named(_) => None,
         }
     }
 
     fn endpoint(&self) -> &Endpoint {
         match self {
-            Self::Own(server) => server.endpoint(),
+            Self::Ephemeral(server) => server.endpoint(),
             Self::Named(endpoint) => endpoint,
         }
     }
 }
 
-/// dbt makes and changes; what has no model any more it leaves, and the gate drops it where that was allowed.
-async fn carry_out_drops(client: &Client, drops: &[Relation]) -> Vec<Outcome> {
+/// Drops tables without a model, which dbt does not do.
+async fn drop_tables(client: &Client, drops: &[Relation]) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     for relation in drops {
         let dropped = client.drop_stream_table(relation).await;
@@ -307,22 +303,22 @@ pub(super) fn with_origins(project: &Project) -> Vec<(Relation, crate::model::Or
     project.tables.iter().filter_map(|table| Some((table.relation.clone(), table.origin.clone()?))).collect()
 }
 
-/// The tables that dbt did not fail or skip.
-pub(super) fn made<'a>(project: &'a Project, outcomes: &[Outcome]) -> Vec<&'a StreamTable> {
-    let lost: BTreeSet<&Relation> = outcomes
+/// The tables that dbt created or kept.
+pub(super) fn created_tables<'a>(project: &'a Project, outcomes: &[Outcome]) -> Vec<&'a StreamTable> {
+    let missing: BTreeSet<&Relation> = outcomes
         .iter()
         .filter(|outcome| outcome.stage == Stage::Deploy && outcome.verdict != Verdict::Passed)
         .filter_map(|outcome| outcome.subject.relation())
         .collect();
-    project.tables.iter().filter(|table| !lost.contains(&table.relation)).collect()
+    project.tables.iter().filter(|table| !missing.contains(&table.relation)).collect()
 }
 
-fn not_made(project: &Project, made: &[&StreamTable]) -> Vec<Outcome> {
-    let is_made = |table: &&StreamTable| made.iter().any(|other| other.relation == table.relation);
+fn skipped_outcomes(project: &Project, created: &[&StreamTable]) -> Vec<Outcome> {
+    let is_created = |table: &&StreamTable| created.iter().any(|other| other.relation == table.relation);
     let skipped = |table: &StreamTable| {
-        let message = "not looked at: it was not made";
+        let message = "skipped: dbt did not create it";
         Outcome::new(Stage::Population, &table.relation, Verdict::Skipped, message)
             .about(table.origin.as_ref())
     };
-    project.tables.iter().filter(|table| !is_made(table)).map(skipped).collect()
+    project.tables.iter().filter(|table| !is_created(table)).map(skipped).collect()
 }

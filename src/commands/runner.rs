@@ -1,4 +1,4 @@
-//! What a GitHub runner is told beside the report: annotations, the job's summary, the step's outputs.
+//! Output for a GitHub runner: annotations, the job summary, the step's outputs.
 
 use std::path::Path;
 
@@ -9,11 +9,11 @@ use crate::{
     report::{Report, annotations, markdown},
 };
 
-/// GitHub drops the whole summary of a step beyond a mebibyte; some of it is left for what others wrote there.
+/// GitHub discards a step's summary of more than 1 MiB. The rest is for text that the step already wrote.
 const SUMMARY_LIMIT: usize = 1_000_000;
 
-/// Tells the runner. That it cannot be told is no reason to fail.
-pub(super) fn tell(ui: Ui, files: &RunnerFiles, report: &Report) {
+/// Writes annotations, summary and outputs. A failure is only a warning.
+pub(super) fn publish(ui: Ui, files: &RunnerFiles, report: &Report) {
     if ui.runner {
         output::to_runner(&annotations::render(report));
     }
@@ -21,15 +21,15 @@ pub(super) fn tell(ui: Ui, files: &RunnerFiles, report: &Report) {
     append(ui, files.output.as_deref(), &outputs(report));
 }
 
-/// Adds to a file of the runner, if there is one.
+/// Appends to a file of the runner, if there is one.
 pub(super) fn append(ui: Ui, file: Option<&Path>, text: &str) {
     let Some(file) = file else { return };
     if let Err(error) = output::append(file, text) {
-        ui.warn("the runner could not be told", &error.to_string());
+        ui.warn("cannot write to the runner", &error.to_string());
     }
 }
 
-/// A line each, all of our own making.
+/// One `name=value` line per output, without text from outside.
 fn outputs(report: &Report) -> String {
     let tally = report.tally();
     let counts = report.plan.as_ref().map(Plan::counts).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What `--select` and `--exclude` mean for a command.
+//! Resolves `--select` and `--exclude`.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -12,8 +12,7 @@ use crate::{
     report::Report,
 };
 
-/// The models that are meant in a manifest: those that were typed, or those of the default selector, as dbt has it;
-/// `None` where that is every model.
+/// The selected models of a manifest, from the flags or from dbt's default selector. `None` selects all.
 pub(super) fn selected(
     ui: Ui,
     selection: &Selection,
@@ -33,10 +32,8 @@ pub(super) fn selected(
     Ok(Some(selection.ids))
 }
 
-/// Has dbt make and test these models alone, and those upstream of them that the server lacks; the answer is all of
-/// them.
-///
-/// dbt has parsed the project.
+/// Restricts dbt to these models and the upstream models that the server lacks, and returns all of them. The project
+/// must be parsed.
 pub(super) async fn narrow(
     ui: Ui,
     ids: &BTreeSet<String>,
@@ -48,7 +45,7 @@ pub(super) async fn narrow(
     let missing: BTreeSet<Relation> = client.missing(graph.relations()).await?.into_iter().collect();
     let needed = graph.needed(ids, |relation| !missing.contains(relation));
     ui.say(&format!(
-        "selected {} of {} models, seeds and snapshots, {} of them for others to read",
+        "selected {} of {} models, seeds and snapshots, {} of them only as upstream",
         needed.len(),
         graph.relations().count(),
         needed.difference(ids).count()

@@ -1,4 +1,4 @@
-//! The signals that end the program, so that it ends in order: the report written, its servers gone.
+//! Catches the signals that end the program, so that it can write its report and stop its servers.
 
 use std::fs;
 
@@ -8,9 +8,8 @@ use tokio::{
     sync::mpsc,
 };
 
-/// Every signal that ends a process unless it is caught, and that can be caught. SIGPIPE is not among them: Rust programs
-/// ignore it, and a closed pipe is an error of the write. Faults such as SIGSEGV are not either: nothing can be done in
-/// order after them.
+/// All signals that can be caught and that otherwise end a process. Not SIGPIPE: Rust programs ignore it, and a write
+/// to a closed pipe fails. Not faults such as SIGSEGV: no orderly end is possible after them.
 const ENDING: [Signal; 10] = [
     Signal::SIGHUP,
     Signal::SIGINT,
@@ -24,7 +23,7 @@ const ENDING: [Signal; 10] = [
     Signal::SIGXCPU,
 ];
 
-/// Listens to the signals that end the program. From now on none of them ends it by itself.
+/// A listener for these signals. While it exists, they do not end the program.
 pub(super) struct Signals {
     caught: mpsc::UnboundedReceiver<Signal>,
 }
@@ -34,7 +33,7 @@ impl Signals {
         let (send, caught) = mpsc::unbounded_channel();
         let ignored = ignored_mask();
         for signal in ENDING.into_iter().filter(|signal| is_wanted(*signal, ignored)) {
-            // What cannot be listened to ends the program by itself.
+            // A signal without a listener ends the program as usual.
             let Ok(mut stream) = unix::signal(SignalKind::from_raw(signal as i32)) else { continue };
             let send = send.clone();
             tokio::spawn(async move {
@@ -46,7 +45,7 @@ impl Signals {
         Self { caught }
     }
 
-    /// The next of them.
+    /// Waits for the next signal.
     pub(super) async fn next(&mut self) -> Signal {
         match self.caught.recv().await {
             Some(signal) => signal,
@@ -55,7 +54,7 @@ impl Signals {
     }
 }
 
-/// The exit code of a shell for a program that a signal ended.
+/// A shell's exit code for a program that the signal ended.
 pub(super) fn exit_code(signal: Signal) -> u8 {
     128_u8.saturating_add(number(signal))
 }
@@ -64,13 +63,13 @@ pub(super) fn number(signal: Signal) -> u8 {
     u8::try_from(signal as i32).unwrap_or(u8::MAX)
 }
 
-/// `nohup` and the like start a program with signals ignored, and mean it. A shell does so too for SIGINT and SIGQUIT of what
-/// it runs in the background; SIGINT counts nevertheless, as CI systems send it.
+/// Whether to catch the signal. Ignored signals stay ignored, as `nohup` wants. But a shell also ignores SIGINT and
+/// SIGQUIT for background programs: SIGINT is caught nevertheless, because CI systems send it.
 fn is_wanted(signal: Signal, ignored: u64) -> bool {
     matches!(signal, Signal::SIGINT | Signal::SIGTERM) || ignored & (1 << (signal as i32 - 1)) == 0
 }
 
-/// The signals that this process was started to ignore, a bit each, as Linux tells them. Other systems do not tell.
+/// The signals that this process ignored at its start, one bit each. Only Linux provides them.
 fn ignored_mask() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     mask_in(&status)

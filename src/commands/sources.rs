@@ -1,4 +1,4 @@
-//! The source tables that the project's models read: made on a server of the gate's own, looked for on any other.
+//! The source tables that the project's models read: created on an ephemeral server, required on a named one.
 
 use std::collections::BTreeSet;
 
@@ -12,18 +12,16 @@ use crate::{
     sources,
 };
 
-/// What is asked of the sources.
+/// Which sources are required, and how to create them.
 pub(super) struct Wanted<'a> {
     pub(super) options: &'a SourceOptions,
     pub(super) limits: Limits,
-    /// The models that read them; all where not some are selected.
+    /// The selected models; `None` selects all.
     pub(super) models: Option<&'a BTreeSet<String>>,
 }
 
-/// Makes the sources that no fixture made, as it was asked for. One that is still not there would fail deep inside dbt,
-/// once a model.
-///
-/// dbt has parsed the project.
+/// Creates missing sources as configured, and fails if any is still missing: otherwise dbt would fail once per model.
+/// The project must be parsed.
 pub(super) async fn provide(
     project: &ProjectOptions,
     wanted: &Wanted<'_>,
@@ -36,7 +34,7 @@ pub(super) async fn provide(
     let mut missing = client.missing(sources.keys()).await?;
     if let Some(server) = server.filter(|_| !missing.is_empty()) {
         if matches!(wanted.options, SourceOptions::Stubs) {
-            project.ui.say(&format!("making {} as empty tables", names(&missing)));
+            project.ui.say(&format!("creating {} as empty tables", names(&missing)));
             sources::stub(client, &missing, &manifest.declared_sources()?).await?;
         } else if let Some(origin) = wanted.options.origin(wanted.limits, &project.environment)? {
             project.ui.say(&format!("copying {} from {}", names(&missing), origin.endpoint));

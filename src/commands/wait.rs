@@ -1,4 +1,4 @@
-//! `wait`: until every stream table is populated, or one cannot be any more.
+//! `wait`: waits until all stream tables are populated, or one cannot be.
 
 mod told;
 
@@ -19,9 +19,9 @@ use crate::{
     report::Report,
 };
 
-use told::Told;
+use told::ProgressPrinter;
 
-/// Waits for the project's stream tables on a server that the user named.
+/// Waits for the project's stream tables on a named server.
 pub(super) async fn wait(options: &WaitOptions, report: &mut Report) -> Result<Exit, Error> {
     let loaded = load(&options.models, Some(&options.server)).await?;
     let project = loaded.selected(&options.models, report)?;
@@ -33,24 +33,22 @@ pub(super) async fn wait(options: &WaitOptions, report: &mut Report) -> Result<E
     Ok(Exit::Passed)
 }
 
-/// How to wait.
 pub(super) struct Waiting {
-    /// Fill the tables that nothing else ever fills.
+    /// Populate the tables that only a manual refresh populates.
     refresh: bool,
-    /// How long at most.
+    /// The limit for each table.
     timeout: Duration,
-    /// How long at most for some tables, by their names.
+    /// Limits of single tables, by name.
     models: BTreeMap<String, Duration>,
-    /// Where to say what is waited for.
     ui: Ui,
 }
 
-/// What is known of one table while it is waited for.
+/// The progress of one table.
 struct Watched<'a> {
     table: &'a StreamTable,
     deadline: Duration,
     progress: Progress,
-    /// When it became what it is.
+    /// When the progress last changed.
     since: Duration,
 }
 
@@ -59,7 +57,7 @@ impl Waiting {
         Self { refresh, timeout: limits.timeout, models: limits.models.clone(), ui }
     }
 
-    /// Looks, judges and sleeps, until every table is populated, one cannot be, or one has used up its time.
+    /// Polls until all tables are populated, one cannot be, or one reaches its limit.
     pub(super) async fn populated(
         &self,
         client: &Client,
@@ -68,18 +66,18 @@ impl Waiting {
         let started = Instant::now();
         let mut watched: Vec<Watched> = tables.iter().map(|table| self.watch(table)).collect();
         let mut refreshed = BTreeSet::new();
-        let mut told = Told::new(self.ui);
-        // News only makes it faster: where it cannot be had, as from a standby or through a pooler, looking is enough.
+        let mut printer = ProgressPrinter::new(self.ui);
+        // Best effort: notifications only make it faster, and a standby or a pooler does not deliver them.
         client.listen().await.ok();
         loop {
             let seen = client.progress().await?;
             for one in &mut watched {
-                one.look(population::progress(seen.get(&one.table.relation)), started.elapsed());
+                one.update(population::progress(seen.get(&one.table.relation)), started.elapsed());
             }
-            told.say(&watched, started.elapsed());
-            if let Some(table) = self.to_fill(&watched, &refreshed) {
+            printer.print(&watched, started.elapsed());
+            if let Some(table) = self.next_to_populate(&watched, &refreshed) {
                 refreshed.insert(table.clone());
-                self.ui.say(&format!("filling {table}: it was created with initialize: false"));
+                self.ui.say(&format!("populating {table}: it was created with initialize: false"));
                 client.refresh(&table).await?;
                 continue;
             }
@@ -93,13 +91,13 @@ impl Waiting {
     fn watch<'a>(&self, table: &'a StreamTable) -> Watched<'a> {
         let own = self.models.iter().find(|(name, _)| table.relation.is_named(name));
         let deadline = own.map_or(self.timeout, |(_, deadline)| *deadline);
-        let progress = Progress::Waiting("was not looked at yet".into());
+        let progress = Progress::Waiting("is not checked yet".into());
         Watched { table, deadline, progress, since: Duration::ZERO }
     }
 
-    /// The next table that nothing else fills. One at a time, and what was filled is looked at again first: filling one
-    /// may have made another possible.
-    fn to_fill(&self, watched: &[Watched], refreshed: &BTreeSet<Relation>) -> Option<Relation> {
+    /// The next table that only a manual refresh populates. One at a time, because populating one may change the
+    /// progress of others.
+    fn next_to_populate(&self, watched: &[Watched], refreshed: &BTreeSet<Relation>) -> Option<Relation> {
         let never = watched.iter().filter(|one| one.progress == Progress::NeverByItself);
         let mut left = never.map(|one| &one.table.relation).filter(|name| !refreshed.contains(name));
         left.next().filter(|_| self.refresh).cloned()
@@ -107,19 +105,19 @@ impl Waiting {
 }
 
 impl Watched<'_> {
-    fn look(&mut self, progress: Progress, now: Duration) {
+    fn update(&mut self, progress: Progress, now: Duration) {
         if self.progress != progress {
             self.progress = progress;
             self.since = now;
         }
     }
 
-    /// The outcome at the end of the wait. Who still waits has waited until now.
+    /// The outcome at the end of the wait. Pending tables have waited until now.
     fn outcome(&self, now: Duration) -> Outcome {
         let waits = matches!(self.progress, Progress::Waiting(_));
         let used_up = (waits && now >= self.deadline).then(|| {
             format!(
-                "not within {}; give it more time: --timeout 10m",
+                "not populated within {}; raise the limit: --timeout 10m",
                 humantime::format_duration(self.deadline)
             )
         });
@@ -130,7 +128,7 @@ impl Watched<'_> {
     }
 }
 
-/// Everything has come, or something will not: then nobody has to wait for the rest.
+/// Whether all tables are populated, or one cannot be or is late. Then the wait ends for all.
 fn is_over(watched: &[Watched], now: Duration) -> bool {
     let waits = |one: &&Watched| matches!(one.progress, Progress::Waiting(_));
     let hopeless =
@@ -139,8 +137,7 @@ fn is_over(watched: &[Watched], now: Duration) -> bool {
     hopeless || late || !watched.iter().any(|one| waits(&one))
 }
 
-/// A hundredth of what was waited already: the answer is never known much later than it could be, and a long wait
-/// asks rarely.
+/// A hundredth of the time waited so far: the result is never much late, and a long wait polls rarely.
 fn pause(waited: Duration) -> Duration {
     (waited / 100).clamp(Duration::from_millis(10), Duration::from_millis(500))
 }
@@ -155,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_is_over_with_the_last_table_or_the_first_that_cannot_come() {
+    fn the_wait_ends_with_the_last_table_or_the_first_failure() {
         let table = StreamTable {
             relation: Relation::new("s", "t"),
             query: String::new(),
@@ -168,10 +165,10 @@ mod tests {
             let all: Vec<_> = all.iter().map(|progress| watched(&table, progress.clone())).collect();
             is_over(&all, Duration::from_secs(seconds))
         };
-        let waits = Progress::Waiting("is not there".into());
+        let waits = Progress::Waiting("does not exist".into());
         assert!(over(&[Progress::Populated, Progress::Populated], 0));
         assert!(!over(&[Progress::Populated, waits.clone()], 9));
-        assert!(over(&[Progress::Populated, waits.clone()], 10), "its time is used up");
+        assert!(over(&[Progress::Populated, waits.clone()], 10), "it reached its limit");
         assert!(over(&[waits.clone(), Progress::Failed("in ERROR".into())], 0));
         assert!(over(&[waits, Progress::NeverByItself], 0));
     }

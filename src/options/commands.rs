@@ -13,7 +13,7 @@ use crate::{
     server::EphemeralSpec,
 };
 
-/// The files of a report, and what it says about its run.
+/// The files of a report, and its metadata.
 #[derive(Clone, Debug)]
 pub struct ReportOptions {
     pub ui: Ui,
@@ -27,7 +27,7 @@ pub struct ReportOptions {
     pub commit: Option<String>,
     pub leg: Option<String>,
     pub runner: RunnerFiles,
-    /// `--select` and `--exclude` as they were typed.
+    /// `--select` and `--exclude`, as given.
     pub selection: Option<String>,
 }
 
@@ -39,12 +39,12 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// The parsed selector; `None` where nothing was typed.
+    /// The parsed selector; `None` without `--select` and `--exclude`.
     pub fn parse(&self) -> Result<Option<Selector>, project::Error> {
         Selector::parse(&self.select, &self.exclude)
     }
 
-    /// The flags as they were typed.
+    /// The flags as given; `None` without any.
     pub fn shown(&self) -> Option<String> {
         let flag =
             |flag: &str, words: &[String]| (!words.is_empty()).then(|| format!("{flag} {}", words.join(" ")));
@@ -56,19 +56,19 @@ impl Selection {
     }
 }
 
-/// Which stream tables, of which state of the project.
+/// The project's stream tables: which project, which manifest, which selection.
 #[derive(Clone, Debug)]
 pub struct ModelsOptions {
     pub project: ProjectOptions,
-    /// A manifest to use as it is.
+    /// Use this manifest without compiling.
     pub manifest: Option<PathBuf>,
     pub no_compile: bool,
     pub selection: Selection,
-    /// A project without stream tables is no error.
+    /// Accept a project without stream tables.
     pub allow_empty: bool,
 }
 
-/// What a plan may destroy. Flags and file add up.
+/// What a plan may drop: the flags and the file combined.
 #[derive(Clone, Debug)]
 pub struct Permissions {
     pub allow_drop: Vec<String>,
@@ -81,36 +81,35 @@ impl Permissions {
     }
 }
 
-/// How long to wait for the tables to be populated.
+/// How long to wait until the tables are populated.
 #[derive(Clone, Debug)]
 pub struct WaitLimits {
     pub timeout: Duration,
-    /// By table name.
     pub models: BTreeMap<String, Duration>,
 }
 
 /// Rounds of changes, refreshes and comparisons.
 #[derive(Clone, Debug)]
 pub struct RoundOptions {
-    /// The database whose rows may change, on a named server.
+    /// The database of a named server whose rows may be changed.
     pub allow_writes: Option<String>,
     pub budget: Duration,
     pub seed: u64,
-    /// Only the scheduler refreshes.
+    /// The scheduler refreshes the tables, not `verify`.
     pub by_scheduler: bool,
-    /// The folder for scripts of findings.
+    /// The folder for scripts that reproduce findings.
     pub findings: PathBuf,
     /// Fewer rounds that changed a table's sources are a failure.
     pub min_rounds: Option<usize>,
     pub equality: equality::Terms,
 }
 
-/// What a rehearsal shows, and what it warns of.
+/// What a rehearsal reports, and when it warns.
 #[derive(Clone, Copy, Debug)]
 pub struct RehearsalOptions {
-    /// Example rows of each kind.
+    /// How many example rows to show of each kind.
     pub examples: u32,
-    /// Percent of changed rows above which a table is a warning.
+    /// Warn if more than this percentage of a table's rows differ.
     pub rows_changed_over: Option<f64>,
 }
 
@@ -122,7 +121,7 @@ pub struct RunOptions {
     pub base_ref: Option<String>,
     pub server: ServerOptions,
     pub ephemeral: EphemeralSpec,
-    /// SQL files that create sources on an ephemeral server, in their order.
+    /// SQL files that create sources on an ephemeral server, in this order.
     pub fixtures: Vec<PathBuf>,
     pub sources: SourceOptions,
     pub permissions: Permissions,
@@ -130,7 +129,7 @@ pub struct RunOptions {
     pub rounds: RoundOptions,
     pub terms: Terms,
     pub rehearsal: RehearsalOptions,
-    /// Rows may be real data and must not be reported.
+    /// Rows may be real data: do not report values.
     pub hides_rows: bool,
 }
 
@@ -156,7 +155,6 @@ pub struct PlanOptions {
 #[derive(Clone, Debug)]
 pub struct ApplyOptions {
     pub ui: Ui,
-    /// A saved plan.
     pub plan: Option<PathBuf>,
     pub models: ModelsOptions,
     pub server: ServerOptions,
@@ -167,7 +165,7 @@ pub struct ApplyOptions {
 pub struct WaitOptions {
     pub ui: Ui,
     pub models: ModelsOptions,
-    /// Refresh tables that nothing else populates.
+    /// Refresh tables created with `initialize: false`, which nothing else populates.
     pub refresh: bool,
     pub server: ServerOptions,
     pub wait: WaitLimits,
@@ -179,10 +177,9 @@ pub struct CheckOptions {
     pub models: ModelsOptions,
     pub server: ServerOptions,
     pub terms: Terms,
-    /// The time for comparing tables with their queries, where that was asked for.
+    /// The time for comparing tables with their queries; `None` does not compare.
     pub equality: Option<Duration>,
     pub equality_terms: equality::Terms,
-    /// An earlier report.
     pub compare: Option<PathBuf>,
     pub freshness: Option<PathBuf>,
 }

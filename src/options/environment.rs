@@ -1,4 +1,4 @@
-//! The environment variables. This is the only file that reads them.
+//! The environment variables. Only this file reads them.
 
 use std::{
     collections::BTreeMap,
@@ -8,7 +8,7 @@ use std::{
 
 use crate::dbt;
 
-/// The environment as it was at the start.
+/// The environment at the start of the program.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
@@ -27,7 +27,7 @@ struct OfDbt {
 impl Environment {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     pub(super) fn read() -> Self {
-        // Variables that are no Unicode text are none that anything here asks for.
+        // No variable that this program reads can be anything but Unicode.
         let text = |name: std::ffi::OsString, value: std::ffi::OsString| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
@@ -51,13 +51,13 @@ impl Environment {
         Ok(self.seen_by_dbt()?.dotenv.contains_key(name))
     }
 
-    /// A variable that is set and not empty.
+    /// The value of a variable; `None` if it is empty or not set.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// What dbt's variable of this name says: `DBT_ENGINE_TARGET` and `DBT_TARGET` for `TARGET`. dbt 1.11 takes the first
-    /// of the two that is set, dbt 1.9 and 2 take the second: where they differ, the user has to say.
+    /// The value and name of dbt's variable: `TARGET` reads `DBT_ENGINE_TARGET` and `DBT_TARGET`. If both are set, dbt
+    /// 1.11 uses the first, dbt 1.9 and 2 the second: different values are an error.
     pub fn of_dbt(&self, name: &str) -> Result<Option<(&str, &'static str)>, dbt::Error> {
         let Some((engine, plain)) =
             dbt::VARIABLES.iter().find(|(_, plain)| plain.strip_prefix("DBT_") == Some(name))
@@ -90,14 +90,14 @@ impl Environment {
         Ok(dbt::Shell { path: self.path(), dotenv: self.seen_by_dbt()?.dotenv.clone() })
     }
 
-    /// The folders in which programs are looked for.
+    /// The folders of `PATH`.
     pub fn path(&self) -> Vec<PathBuf> {
         self.get("PATH").map(|path| std::env::split_paths(path).collect()).unwrap_or_default()
     }
 }
 
-/// Where dbt looks for a project when no flag says it: in the folder that its variable names, else here and in the folders
-/// above.
+/// Where dbt looks for a project without `--project-dir`: in the folder of its variable, else in the working directory
+/// and its parents.
 pub(super) fn default_project_dir() -> &'static Path {
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
     FOUND.get_or_init(find_project_dir)

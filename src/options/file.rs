@@ -20,25 +20,19 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 #[serde(default)]
 pub struct File {
-    /// The version of this format; 1.
+    /// The version of the format: 1.
     pub version: Version,
-    /// A project without stream tables is no error.
+    /// Accept a project without stream tables.
     pub allow_empty: bool,
-    /// SQL files that run first on an ephemeral server, relative to this file: the sources that are no seeds.
+    /// SQL files that run first on an ephemeral server, to create sources that are not seeds. Relative to this file.
     pub fixtures: Vec<PathBuf>,
-    /// What may be lost.
     pub plan: PlanSection,
-    /// Waiting for the tables to be populated.
     pub wait: WaitSection,
-    /// Ages for all tables, instead of what their schedules imply.
+    /// Age limits for all tables, instead of limits derived from their schedules.
     pub freshness: Option<AgeLimits>,
-    /// What counts as bad.
     pub checks: ChecksSection,
-    /// Whether the tables hold what their queries give.
     pub verify: VerifySection,
-    /// What a rehearsal shows, and what it warns of.
     pub rehearsal: RehearsalSection,
-    /// The comment of a pull request.
     pub comment: CommentSection,
 }
 
@@ -48,7 +42,7 @@ pub struct File {
 pub struct RehearsalSection {
     /// How many example rows of each kind (added, removed, changed) a report shows.
     pub examples: Option<u32>,
-    /// The share of a table's rows, in percent, above which differing rows are a warning.
+    /// Warn if more than this percentage of a table's rows differ.
     #[serde(deserialize_with = "percent")]
     pub rows_changed_over: Option<f64>,
 }
@@ -57,9 +51,8 @@ pub struct RehearsalSection {
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 #[serde(default)]
 pub struct CommentSection {
-    /// Tells the comments of several workflows apart.
+    /// Separates the comments of several workflows.
     pub key: Option<String>,
-    /// When to post.
     pub when: Option<When>,
 }
 
@@ -69,7 +62,7 @@ pub struct CommentSection {
 pub struct PlanSection {
     /// Stream tables that may be dropped, or `all`.
     pub allow_drop: Vec<String>,
-    /// Stream tables that may be dropped and built again, or `all`.
+    /// Stream tables that may be dropped and recreated, or `all`.
     pub allow_recreate: Vec<String>,
 }
 
@@ -77,10 +70,10 @@ pub struct PlanSection {
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 #[serde(default)]
 pub struct WaitSection {
-    /// How long, as `2m`.
+    /// A duration such as `2m`.
     #[serde(deserialize_with = "duration")]
     pub timeout: Option<Duration>,
-    /// How long for some stream tables, by their names.
+    /// Timeouts of single stream tables, by name.
     #[serde(deserialize_with = "durations")]
     pub models: BTreeMap<String, Duration>,
 }
@@ -89,11 +82,11 @@ pub struct WaitSection {
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 #[serde(default)]
 pub struct ChecksSection {
-    /// What makes the exit code 1.
+    /// The lowest severity that makes the exit code 1.
     pub fail_on: Option<FailOn>,
-    /// A table that is refreshed in full though it should not be fails.
+    /// Fail if a DIFFERENTIAL or AUTO table is refreshed in full.
     pub fail_on_fallback: bool,
-    /// Hazards that somebody has looked at.
+    /// Hazards that were reviewed and accepted.
     pub silence: Vec<SilenceSection>,
 }
 
@@ -104,7 +97,7 @@ pub struct SilenceSection {
     #[serde(deserialize_with = "hazard")]
     hazard: String,
     model: String,
-    #[serde(deserialize_with = "said")]
+    #[serde(deserialize_with = "not_empty")]
     reason: String,
 }
 
@@ -122,13 +115,13 @@ fn hazard<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error
         return Ok(name);
     }
     let known = known.join(", ");
-    Err(serde::de::Error::custom(format!("there is no hazard `{name}`, there are {known}")))
+    Err(serde::de::Error::custom(format!("unknown hazard `{name}`; the hazards are {known}")))
 }
 
-fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+fn not_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let reason = String::deserialize(deserializer)?;
     if reason.trim().is_empty() {
-        return Err(serde::de::Error::custom("a hazard is silenced with a reason, this one is empty"));
+        return Err(serde::de::Error::custom("the reason for silencing a hazard is empty"));
     }
     Ok(reason)
 }
@@ -137,20 +130,19 @@ fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 #[serde(default)]
 pub struct VerifySection {
-    /// How long to change rows and compare, as `20s`.
+    /// Time for changing rows and comparing, such as `20s`.
     #[serde(deserialize_with = "duration")]
     pub budget: Option<Duration>,
-    /// What decides which rows are changed.
+    /// The seed for the changes.
     pub seed: Option<u64>,
-    /// How far apart two floating point numbers may be, relative to the greater.
+    /// The largest difference between two equal floating point numbers, relative to the greater one.
     pub float_tolerance: Option<f64>,
-    /// The fewest rounds in which the sources of each table have to change; fewer fail.
+    /// Fewer rounds that change the sources of a table are a failure.
     pub min_rounds: Option<usize>,
-    /// Stream tables that are left out.
     pub skip: Vec<String>,
 }
 
-/// The version of the format, refused when it is another.
+/// The version of the format; any other than 1 is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct Version;
 
@@ -159,7 +151,7 @@ impl<'de> Deserialize<'de> for Version {
         match u64::deserialize(deserializer)? {
             1 => Ok(Self),
             other => Err(serde::de::Error::custom(format!(
-                "version {other} is not known, this program reads version 1"
+                "unknown version {other}: this program reads version 1"
             ))),
         }
     }
@@ -172,15 +164,14 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duratio
         .map_err(|error| serde::de::Error::custom(format!("`{text}`: {error}")))
 }
 
-/// `5%`
 fn percent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
     match number.filter(|number| (0.0..=100.0).contains(number)) {
         Some(number) => Ok(Some(number)),
-        None => {
-            Err(serde::de::Error::custom(format!("`{text}` is not a share between 0% and 100%, as `5%`")))
-        }
+        None => Err(serde::de::Error::custom(format!(
+            "`{text}` is not a percentage from 0% to 100%, such as `5%`"
+        ))),
     }
 }
 
@@ -193,7 +184,7 @@ fn durations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Stri
     texts.into_iter().map(read).collect()
 }
 
-/// The keys that each mapping of the file may have. Below those that are not listed anything may stand.
+/// The keys of each mapping in the file. Mappings that are not listed may have any keys.
 const KEYS: [(&str, &[&str]); 10] = [
     (
         "",
@@ -221,7 +212,7 @@ const KEYS: [(&str, &[&str]); 10] = [
     ("comment", &["key", "when"]),
 ];
 
-/// Every key, as it is written from the top.
+/// All keys as dotted paths.
 pub(super) fn known_keys() -> Vec<String> {
     let full = |parent: &str, key: &str| {
         if parent.is_empty() { key.to_owned() } else { format!("{parent}.{key}") }
@@ -233,7 +224,7 @@ pub(super) fn known_keys() -> Vec<String> {
 }
 
 impl File {
-    /// Reads the file's text; `path` is for messages.
+    /// Parses the file's text; `path` is for messages.
     pub fn parse(path: &Path, text: &str) -> Result<Self, Error> {
         let wrong = |source| Error::Wrong { file: path.to_owned(), source };
         let yaml: Yaml = crate::model::yaml::read(text).map_err(wrong)?;
@@ -245,7 +236,7 @@ impl File {
         if !unknown.is_empty() {
             return Err(Error::UnknownKeys { file: path.to_owned(), keys: unknown });
         }
-        // From the text again: only so do messages have a line.
+        // Parse the text again: only then do messages have a line number.
         serde_yaml::from_str(text).map_err(wrong)
     }
 }
@@ -264,7 +255,7 @@ fn find_unknown(yaml: &Yaml, parent: &str, unknown: &mut Vec<String>) {
                 strsim::jaro_winkler(one, &key).total_cmp(&strsim::jaro_winkler(other, &key))
             });
             let nearest = nearest.map(|nearest| format!(" (did you mean `{nearest}`?)")).unwrap_or_default();
-            unknown.push(format!("the unknown key `{full}`{nearest}"));
+            unknown.push(format!("`{full}`{nearest}"));
         }
     }
 }
@@ -278,9 +269,9 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_and_one_of_comments_are_defaults() {
+    fn an_empty_file_and_a_file_of_comments_give_defaults() {
         assert_eq!(parse("").unwrap(), File::default());
-        assert_eq!(parse("# nothing yet\n").unwrap(), File::default());
+        assert_eq!(parse("# empty\n").unwrap(), File::default());
     }
 
     #[test]
@@ -304,26 +295,20 @@ mod tests {
         assert_eq!((file.rehearsal.examples, file.rehearsal.rows_changed_over), (Some(5), Some(2.5)));
         assert_eq!((file.comment.key.as_deref(), file.comment.when), (Some("staging"), Some(When::Always)));
         for key in known_keys() {
-            assert!(key.rsplit('.').all(|part| text.contains(part)), "{key} is not tried here");
+            assert!(key.rsplit('.').all(|part| text.contains(part)), "this test does not set {key}");
         }
     }
 
     #[test]
-    fn all_unknown_keys_are_named_with_the_nearest_known_one() {
+    fn all_unknown_keys_are_reported_with_the_nearest_known_key() {
         let Error::UnknownKeys { keys, .. } = parse("fixture: []\nwait: {timout: 2m}\n").unwrap_err() else {
             panic!()
         };
-        assert_eq!(
-            keys,
-            [
-                "the unknown key `fixture` (did you mean `fixtures`?)",
-                "the unknown key `wait.timout` (did you mean `timeout`?)"
-            ]
-        );
+        assert_eq!(keys, ["`fixture` (did you mean `fixtures`?)", "`wait.timout` (did you mean `timeout`?)"]);
     }
 
     #[test]
-    fn a_wrong_value_is_told_with_its_line() {
+    fn an_invalid_value_is_reported_with_its_line() {
         assert!(matches!(parse("version: 7\n").unwrap_err(), Error::Wrong { .. }));
         for text in [
             "wait:\n  timeout: soon\n",

@@ -1,5 +1,6 @@
-//! What was typed, the environment and `pgtrickle-ci.yml` become one plain struct per subcommand. The order is flag,
-//! environment, file, default. Below this module there is no clap and no configuration file.
+//! Resolves the command line, the environment and `pgtrickle-ci.yml` into one plain struct per subcommand. A flag wins
+//! over its environment variable, that over the file, and the file over the default. No other module reads clap's types
+//! or the configuration file.
 
 mod commands;
 mod environment;
@@ -27,7 +28,7 @@ pub use crate::cli::When;
 
 use crate::output::Ui;
 
-/// Says where a setting comes from, for `--verbose`.
+/// With `--verbose`, prints where a setting comes from.
 fn explain(ui: Ui, name: &str, value: impl std::fmt::Display, from: &str) {
     if ui.verbose {
         ui.say(&format!("{name} is {value}, from {from}"));

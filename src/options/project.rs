@@ -1,18 +1,18 @@
-//! Which dbt project, profile and target.
+//! The dbt project, its profile and its target.
 
 use std::path::{Path, PathBuf};
 
 use super::{Environment, environment};
 use crate::{cli::ProjectArgs, dbt, output::Ui};
 
-/// A dbt project, by what was typed and by dbt's own variables.
+/// A dbt project, from flags and from dbt's own environment variables.
 #[derive(Clone, Debug)]
 pub struct ProjectOptions {
     pub ui: Ui,
     pub environment: Environment,
     /// The folder of `dbt_project.yml`.
     pub dir: PathBuf,
-    /// A flag or a variable of dbt named the folder.
+    /// A flag or dbt's variable set the folder.
     pub is_dir_named: bool,
     /// dbt's `--vars`, a YAML mapping.
     pub vars: Option<String>,
@@ -36,25 +36,24 @@ impl ProjectOptions {
         }
     }
 
-    /// Whether `--target` was given.
+    /// Whether `--target` is set.
     pub fn is_target_named(&self) -> bool {
         self.target.is_some()
     }
 
-    /// `dbt_project.yml`, its Jinja rendered.
+    /// `dbt_project.yml`, with its Jinja rendered.
     pub fn file(&self) -> Result<dbt::ProjectFile, dbt::Error> {
         dbt::ProjectFile::read(&self.dir)?.rendered(&self.dir, &self.jinja_context()?)
     }
 
-    /// dbt's target folder.
     pub fn target_dir(&self) -> Result<PathBuf, dbt::Error> {
         let dir = self.environment.of_dbt("TARGET_PATH")?.map(|(dir, _)| dir);
         Ok(self.file()?.target_dir(&self.dir, dir))
     }
 
-    /// The project's target in `profiles.yml`; `None` without a project or without such a file.
+    /// The project's target in `profiles.yml`; `None` without a project or without `profiles.yml`.
     ///
-    /// `without_server` skips what only a connection needs.
+    /// `without_server` skips fields that only a connection needs.
     pub fn profile(&self, without_server: bool) -> Result<Option<dbt::Target>, dbt::Error> {
         let file = match self.file() {
             Err(dbt::Error::NoProject { .. }) => return Ok(None),
@@ -72,7 +71,7 @@ impl ProjectOptions {
         Ok(chosen.map(|(name, _)| name).or_else(|| file.profile.clone()))
     }
 
-    /// The name of the target and its origin; `None` where the profile's default counts.
+    /// The name of the target and where it comes from; `None` means the profile's default.
     pub fn target_name(&self) -> Result<Option<(String, &'static str)>, dbt::Error> {
         let chosen = self.chosen(self.target.as_ref(), "--target or PGTRICKLE_CI_TARGET", "TARGET")?;
         let Some((name, by)) = chosen else { return Ok(None) };
@@ -84,7 +83,7 @@ impl ProjectOptions {
         Ok(Some((name, by)))
     }
 
-    /// What was typed, or else the value of dbt's variable; and which of the two it was.
+    /// The flag's value, or that of dbt's variable, and which of the two it is.
     fn chosen(
         &self,
         typed: Option<&String>,
@@ -97,7 +96,7 @@ impl ProjectOptions {
         }
     }
 
-    /// What Jinja in dbt's files can read.
+    /// The context for Jinja in dbt's files.
     fn jinja_context(&self) -> Result<dbt::Context, dbt::Error> {
         let vars = self.vars.as_deref().map(crate::model::yaml::read).transpose();
         Ok(dbt::Context {
@@ -107,7 +106,7 @@ impl ProjectOptions {
         })
     }
 
-    /// The folder of `profiles.yml`, in dbt's own search order; `None` where dbt would find none either.
+    /// The folder of `profiles.yml`, in dbt's own search order; `None` if dbt would not find one.
     fn profiles_dir(&self) -> Result<Option<PathBuf>, dbt::Error> {
         let named = match &self.profiles_dir {
             Some(dir) => Some(dir.clone()),

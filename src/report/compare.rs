@@ -1,49 +1,35 @@
-//! What is newly bad and what recovered since an earlier report.
+//! New failures and recoveries since an earlier report.
 
 use super::json::{V1Outcome, V1Report};
 use crate::model::Outcome;
 
-/// The difference between an earlier report and the outcomes of today.
+/// The difference between an earlier report and the current outcomes.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Comparison {
-    /// Bad, and it was not.
+    /// Failed or errored now, but not before.
     pub newly_bad: Vec<String>,
-    /// Good or gone, and it was bad.
+    /// Failed or errored before, but not now.
     pub recovered: Vec<String>,
 }
 
-/// An earlier report that cannot be compared with.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Not a report.
-    #[error("`{file}` is no report of pgtrickle-ci: {source}")]
-    NotOurs {
-        /// The file.
-        file: String,
-        /// What the parser met.
-        source: serde_json::Error,
-    },
-    /// A format that this version does not know.
-    #[error("`{file}` has the format {version}, this version reads {}", super::json::SCHEMA_VERSION)]
-    Version {
-        /// The file.
-        file: String,
-        /// Its version.
-        version: u32,
-    },
+    #[error("`{file}` is not a pgtrickle-ci report: {source}")]
+    NotOurs { file: String, source: serde_json::Error },
+    #[error("`{file}` has report format {version}; this version reads {}", super::json::SCHEMA_VERSION)]
+    Version { file: String, version: u32 },
 }
 
 impl Error {
-    /// The next thing to do.
     pub fn hint(&self) -> String {
-        "give --compare a file that --json wrote".into()
+        "pass a file written by `--json` to `--compare`".into()
     }
 }
 
-/// Compares with an earlier report in its JSON. What is newly bad is told so in its own details.
+/// Compares with an earlier JSON report. A new failure gets a detail that says so.
 ///
 /// # Errors
-/// The text is no report, or one of a later version.
+/// The text is not a report, or has another format.
 pub fn compare(file: &str, earlier: &str, outcomes: &mut [Outcome]) -> Result<Comparison, Error> {
     let not_ours = |source| Error::NotOurs { file: file.to_owned(), source };
     let earlier: V1Report = serde_json::from_str(earlier).map_err(not_ours)?;
@@ -92,28 +78,28 @@ mod tests {
     }
 
     #[test]
-    fn what_is_newly_bad_and_what_recovered_is_told() {
+    fn new_failures_and_recoveries_are_listed() {
         let mut earlier = Report::begin("check", OffsetDateTime::UNIX_EPOCH);
         earlier.outcomes = vec![
             outcome("s.still", Verdict::Failed),
-            outcome("s.mended", Verdict::Errored),
+            outcome("s.repaired", Verdict::Errored),
             outcome("s.gone", Verdict::Failed),
             outcome("s.broken", Verdict::Passed),
         ];
         let mut now = vec![
             outcome("s.still", Verdict::Failed),
-            outcome("s.mended", Verdict::Warned),
+            outcome("s.repaired", Verdict::Warned),
             outcome("s.broken", Verdict::Failed),
         ];
         let comparison = compare("report.json", &json::render(&earlier), &mut now).unwrap();
         assert_eq!(comparison.newly_bad, ["status s.broken"]);
-        assert_eq!(comparison.recovered, ["status s.mended", "status s.gone"]);
+        assert_eq!(comparison.recovered, ["status s.repaired", "status s.gone"]);
         assert_eq!(now[2].details, ["new since 1970-01-01T00:00:00Z"]);
         assert!(now[0].details.is_empty());
     }
 
     #[test]
-    fn what_is_no_report_or_one_of_the_future_is_refused() {
+    fn other_documents_and_formats_are_rejected() {
         let report = json::render(&Report::begin("check", OffsetDateTime::UNIX_EPOCH));
         let future = report.replace("\"schema_version\": 1", "\"schema_version\": 2");
         assert!(matches!(compare("r", "{}", &mut []), Err(Error::NotOurs { .. })));

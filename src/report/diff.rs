@@ -1,33 +1,30 @@
-//! The changed lines of a query, for people.
+//! The changed lines of a query.
 
 use similar::{
     ChangeTag,
     algorithms::{Capture, Compact, Replace, myers},
 };
 
-/// A line of a folded diff.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
-    /// It goes.
     Removed(String),
-    /// It comes.
     Added(String),
-    /// It stays, and is shown to say where the change is.
+    /// An unchanged line near a change.
     Same(String),
-    /// Lines that stay are left out here.
+    /// Unchanged lines are omitted here.
     Gap,
 }
 
-/// One line that stays on each side says where a change is.
+/// One unchanged line on each side of a change.
 pub(super) const CLOSE: usize = 1;
-/// More lines than any query has.
+/// More unchanged lines than any query has.
 pub(super) const EVERYTHING: usize = usize::MAX / 4;
 
-/// The lines that change between two queries, each group with so many lines that stay around it.
+/// The changed lines between two queries, with `around` unchanged lines on each side.
 pub(super) fn lines(before: &str, after: &str, around: usize) -> Vec<Line> {
     let [before, after] = [before, after].map(|text| text.trim_end().lines().collect::<Vec<_>>());
     let mut diff = Compact::new(Replace::new(Capture::new()), &before[..], &after[..]);
-    // The algorithm is called by its name: a choice at run time would bring the four others along, half a megabyte.
+    // Call the algorithm directly: choosing it at run time would link the four others, half a megabyte.
     let Ok(()) = myers::diff(&mut diff, &before[..], 0..before.len(), &after[..], 0..after.len());
     let mut lines = Vec::new();
     for (index, group) in diff.into_inner().into_inner().into_grouped_ops(around).iter().enumerate() {
@@ -51,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_changes_and_their_neighbours_are_shown() {
+    fn only_changes_and_adjacent_lines_are_shown() {
         let before = "select\n  a,\n  b,\n  c\nfrom t\nwhere x\ngroup by 1\norder by 1\n";
         let after = "select\n  a,\n  b2,\n  c\nfrom t\nwhere x\ngroup by 1\norder by 2";
         assert_eq!(
@@ -70,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn blanks_at_the_end_are_no_change() {
+    fn trailing_blanks_are_not_a_change() {
         assert_eq!(lines("select 1\n\n", "select 1", CLOSE), []);
         assert_eq!(lines("select 1\n\n", "select 1", EVERYTHING), []);
     }

@@ -1,4 +1,4 @@
-//! Ages in the shape of dbt's `sources.json`, version 3, for the tools that read that.
+//! Table ages in dbt's `sources.json` format, version 3.
 
 use serde_json::{Value as Json, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -9,7 +9,7 @@ use crate::{
     model::{AgeLimits, Outcome, Stage, Verdict},
 };
 
-/// Renders the ages of these tables with the verdicts of the report.
+/// Renders the ages, with the verdicts of the report.
 pub fn render(report: &Report, ages: &[Age]) -> String {
     let results: Vec<Json> = ages.iter().map(|age| result(age, report)).collect();
     let document = json!({
@@ -26,7 +26,7 @@ pub fn render(report: &Report, ages: &[Age]) -> String {
     format!("{document:#}\n")
 }
 
-/// What has no age is a runtime error in dbt's words, with the first thing that is wrong with it.
+/// A table without an age has dbt's status `runtime error`, with the table's first problem as the message.
 fn result(age: &Age, report: &Report) -> Json {
     let of_table = |outcome: &&Outcome| outcome.subject.relation() == Some(&age.relation);
     let fresh = report.outcomes.iter().filter(of_table).find(|outcome| outcome.stage == Stage::Freshness);
@@ -38,7 +38,7 @@ fn result(age: &Age, report: &Report) -> Json {
     };
     let (Some(status), Some(refreshed_at)) = (status, age.refreshed_at) else {
         let bad = report.outcomes.iter().filter(of_table).find(|outcome| outcome.verdict.is_bad());
-        let why = bad.or(fresh).map_or("was not looked at", |outcome| outcome.message.as_str());
+        let why = bad.or(fresh).map_or("was not checked", |outcome| outcome.message.as_str());
         return json!({"unique_id": age.unique_id, "error": why, "status": "runtime error"});
     };
     json!({
@@ -57,7 +57,7 @@ fn result(age: &Age, report: &Report) -> Json {
 
 fn criteria(limits: Option<AgeLimits>) -> Json {
     let limits = limits.unwrap_or_default();
-    // dbt has no seconds: what is no whole minute is rounded up to one.
+    // dbt has no seconds: round up to whole minutes.
     let after = |limit: Option<std::time::Duration>| {
         let minutes = limit.map(|limit| limit.as_secs().div_ceil(60));
         json!({"count": minutes, "period": minutes.map(|_| "minute")})
@@ -81,16 +81,16 @@ mod tests {
     use crate::model::Relation;
 
     #[test]
-    fn ages_are_told_as_dbt_tells_those_of_sources() {
+    fn ages_have_dbts_format() {
         let mut report = Report::begin("check", OffsetDateTime::UNIX_EPOCH);
-        let said = |stage, name: &str, verdict, message: &str| {
+        let outcome = |stage, name: &str, verdict, message: &str| {
             Outcome::new(stage, &Relation::new("s", name), verdict, message)
         };
         report.outcomes = vec![
-            said(Stage::Freshness, "good", Verdict::Passed, "refreshed 5s ago"),
-            said(Stage::Freshness, "old", Verdict::Failed, "refreshed 1h ago"),
-            said(Stage::Status, "broken", Verdict::Failed, "in status ERROR"),
-            said(Stage::Freshness, "broken", Verdict::Skipped, "not looked at"),
+            outcome(Stage::Freshness, "good", Verdict::Passed, "refreshed 5s ago"),
+            outcome(Stage::Freshness, "old", Verdict::Failed, "refreshed 1h ago"),
+            outcome(Stage::Status, "broken", Verdict::Failed, "in status ERROR"),
+            outcome(Stage::Freshness, "broken", Verdict::Skipped, "skipped"),
         ];
         let age = |name: &str| Age {
             relation: Relation::new("s", name),
@@ -112,6 +112,6 @@ mod tests {
             results[2],
             json!({"unique_id": "model.shop.broken", "error": "in status ERROR", "status": "runtime error"})
         );
-        assert_eq!(results[3]["error"], "was not looked at");
+        assert_eq!(results[3]["error"], "was not checked");
     }
 }

@@ -1,8 +1,8 @@
-//! The report for machines: one JSON document whose shape is a promise.
+//! The JSON report. Its format is stable.
 //!
-//! These structs are the format. They are built from the report and never share a type with it, so that the inside of
-//! this program can change without anybody's script noticing. Fields may be added to version 1; what is there keeps its
-//! name and meaning. Texts are raw: whoever shows them escapes them for the place where they are shown.
+//! These structs are the format. They are built from the report and share no type with it, so that internal changes do
+//! not change the format. Version 1 may get more fields; existing ones keep their name and meaning. Texts are not
+//! escaped: a program that shows them must escape them.
 
 mod rehearsal;
 mod views;
@@ -21,120 +21,113 @@ use crate::{
 pub use rehearsal::V1Rehearsal;
 pub use views::{V1NeedsDbt, V1Refill, V1View};
 
-/// The version of the format that this module writes.
+/// The version of the format.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// Renders the report as an indented JSON document.
 pub fn render(report: &Report) -> String {
-    // Its keys are field names and its numbers finite, so there is nothing that JSON could not hold.
+    // It cannot fail: the keys are field names and the numbers are finite.
     let mut text = serde_json::to_string_pretty(&V1Report::from(report)).expect("a V1Report is plain data");
     text.push('\n');
     text
 }
 
-/// The whole document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct V1Report {
-    /// 1. A reader refuses what it does not know.
+    /// 1. A reader must reject other versions.
     pub schema_version: u32,
-    /// What wrote it.
     pub tool: V1Tool,
-    /// The subcommand, as `run` or `plan`.
+    /// The subcommand, such as `run`.
     pub command: String,
-    /// The command with its flags; values that may be secret are `...`. Null where it is not known.
+    /// The command line; values that may be secret are `...`. Null if unknown.
     #[serde(default)]
     pub invocation: Option<String>,
     /// `passed`, `failed` or `interrupted`.
     pub conclusion: String,
     /// Warnings count as failures.
     pub strict: bool,
-    /// The commit that was looked at; null where no workflow said it.
+    /// The tested commit; null outside of a workflow.
     #[serde(default)]
     pub commit: Option<String>,
-    /// The job that made it, with its leg of a matrix, as `gate (dbt: 1.11)`; null where no workflow said it.
+    /// The job with its leg of a matrix, such as `gate (dbt: 1.11)`; null outside of a workflow.
     #[serde(default)]
     pub leg: Option<String>,
-    /// When the command began, RFC 3339.
+    /// When the command started, in RFC 3339.
     pub started_at: String,
-    /// How long it took.
     pub elapsed_ms: u64,
-    /// Its parts that were timed, in the order in which they went on.
+    /// The timed parts of the run, in order.
     #[serde(default)]
     pub timings: Vec<V1Timing>,
-    /// The dbt project's name, once it was known.
+    /// The name of the dbt project; null if unknown.
     pub project: Option<String>,
-    /// Where the project was read from, once it was.
+    /// Where the project was read from; null if it was not read.
     #[serde(default)]
     pub project_source: Option<V1ProjectSource>,
-    /// What `--select` and `--exclude` said; null where everything is meant.
+    /// `--select` and `--exclude`, as given; null without them.
     #[serde(default)]
     pub selection: Option<String>,
-    /// The server, `host:port/database`, or the baseline; never with a password.
+    /// The server as `host:port/database` without a password, or the baseline.
     pub target: Option<String>,
-    /// The dbt target and what chose it, as `prod (from DBT_TARGET)`; null where no profile was read.
+    /// The dbt target and where it comes from, such as `prod (from DBT_TARGET)`; null if no profile was read.
     #[serde(default)]
     pub dbt_target: Option<String>,
-    /// What runs there, once it was known.
+    /// The server's software; null if unknown.
     pub engine: Option<V1Engine>,
-    /// How many outcomes ended in which way.
+    /// The number of outcomes by verdict.
     pub tally: V1Tally,
-    /// What changes; null where nobody asked.
+    /// The plan; null if the command made none.
     pub plan: Option<V1Plan>,
-    /// What the change did on top of another revision; null where that was not tried.
+    /// What the change did after the base revision was deployed; null without a rehearsal.
     #[serde(default)]
     pub rehearsal: Option<V1Rehearsal>,
-    /// Every judgement, in the order in which it was made.
+    /// All outcomes, in the order of the checks.
     pub outcomes: Vec<V1Outcome>,
 }
 
-/// What wrote the document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct V1Tool {
-    /// `pgtrickle-ci`.
+    /// Always `pgtrickle-ci`.
     pub name: String,
-    /// Its version.
     pub version: String,
 }
 
 /// Where the project was read from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct V1ProjectSource {
-    /// How many stream tables it has, of those that are selected.
+    /// The number of selected stream tables.
     pub stream_tables: usize,
-    /// `file`: a manifest that was named; `compiled`: by dbt, just now; `kept`: compiled earlier and unchanged since.
+    /// `file`: a named manifest; `compiled`: by dbt in this run; `kept`: compiled earlier and unchanged since.
     pub from: String,
-    /// The manifest that was named.
+    /// The path of a named manifest.
     #[serde(default)]
     pub file: Option<String>,
-    /// The dbt target that it was compiled for.
+    /// The dbt target of the compilation.
     #[serde(default)]
     pub target: Option<String>,
-    /// When a kept one was compiled, RFC 3339.
+    /// When a kept manifest was compiled, in RFC 3339.
     #[serde(default)]
     pub compiled_at: Option<String>,
 }
 
-/// A part that was timed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct V1Timing {
-    /// What it was, as `server` or `deployment`.
+    /// The part, such as `server` or `deployment`.
     pub what: String,
-    /// How long it took.
     pub elapsed_ms: u64,
 }
 
 /// The server's software.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct V1Engine {
-    /// PostgreSQL's version, as `18.4`.
+    /// PostgreSQL's version, such as `18.4`.
     pub postgres: String,
-    /// The extension's version, as `0.67.0`.
+    /// The extension's version, such as `0.67.0`.
     pub pg_trickle: String,
-    /// It is the emulator and not pg_trickle itself.
+    /// Whether it is the emulator and not pg_trickle.
     pub emulator: bool,
 }
 
-/// How many outcomes ended in which way.
+/// The number of outcomes by verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct V1Tally {
     pub passed: usize,
@@ -144,126 +137,113 @@ pub struct V1Tally {
     pub errored: usize,
 }
 
-/// What changes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct V1Plan {
-    /// The closing sentence.
     pub summary: String,
-    /// Nothing changes.
     pub is_empty: bool,
-    /// How many tables change in which way.
+    /// The number of tables by action.
     pub counts: V1Counts,
-    /// A step for every table, unchanged ones too, in the order in which they are taken.
+    /// One step per table, also for unchanged ones, in the order of execution.
     pub steps: Vec<V1Step>,
-    /// The views that stream tables read and that change.
+    /// The changed views that stream tables read.
     #[serde(default)]
     pub views: Vec<V1View>,
-    /// What only dbt can do; empty where `apply` can carry the plan out.
+    /// What only dbt can do; empty if `apply` can execute the plan.
     #[serde(default)]
     pub needs_dbt: Vec<V1NeedsDbt>,
-    /// Stream tables on the server that the project did not make.
+    /// Stream tables on the server that the project does not manage.
     pub unmanaged: Vec<V1Relation>,
     /// What was not compared, and why.
     pub notes: Vec<String>,
 }
 
-/// How many tables change in which way.
+/// The number of tables by action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct V1Counts {
-    /// Created.
     pub create: usize,
-    /// Altered in place, settings or query.
+    /// Altered in place: settings or query.
     pub alter: usize,
-    /// Dropped and built again.
     pub replace: usize,
-    /// Dropped.
     pub drop: usize,
-    /// Left as they are.
     pub keep: usize,
-    /// Of all these: those whose query can only fail.
+    /// Among all of these: tables whose query fails.
     #[serde(default)]
     pub fail: usize,
-    /// Views that stream tables read and that change.
+    /// Changed views that stream tables read.
     #[serde(default)]
     pub views: usize,
-    /// Tables that get other rows although their own definition stays.
+    /// Tables whose rows change although their own definition does not.
     #[serde(default)]
     pub other_rows: usize,
 }
 
-/// What happens to one stream table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct V1Step {
-    /// The table.
     pub relation: V1Relation,
     /// `create`, `alter`, `alter-query`, `replace`, `drop` or `keep`.
     pub action: String,
-    /// It needs a permission that was not given.
+    /// It needs a permission that is missing.
     pub refused: bool,
-    /// What has the name of a new table now and has to go, in SQL's word for it.
+    /// The kind of relation, in SQL's word, that has the name of a new table and is dropped.
     pub replaces: Option<String>,
-    /// Settings before and after; for a new table what is worth saying of it.
+    /// Settings before and after; for a new table its notable settings.
     pub settings: Vec<V1Setting>,
-    /// The query before and after, where it is given to the engine anew.
+    /// The query before and after, if it changes.
     pub query: Option<V1Query>,
-    /// What dbt makes in the place of a dropped table, in its word for it.
+    /// The materialization, in dbt's word, that replaces a dropped table.
     #[serde(default)]
     pub becomes: Option<String>,
-    /// Why, where the action does not say it itself.
+    /// Why, if the action does not explain itself.
     pub reasons: Vec<String>,
-    /// What could not be known, and why.
+    /// What is unknown, and why.
     #[serde(default)]
     pub unknown: Option<String>,
-    /// Why its query can only fail.
     #[serde(default)]
     pub fails: Option<String>,
-    /// The columns that differ; empty also where no server was asked.
+    /// The columns that differ; also empty without a server.
     pub columns: Vec<V1Column>,
-    /// How many rows are written again, by PostgreSQL's estimate; null where none are or it is not known.
+    /// How many rows are rewritten, by PostgreSQL's estimate; null if none or unknown.
     pub refilled_rows: Option<i64>,
-    /// What a refill costs; null where nothing is refilled.
+    /// The cost of a refill; null without a refill.
     #[serde(default)]
     pub refill: Option<V1Refill>,
-    /// Views, grants, indexes and publications that go with the storage.
+    /// Views, grants, indexes and publications that are dropped with the storage.
     pub lost: Vec<String>,
-    /// The stream tables that read it, directly or through others; empty for `keep`.
+    /// The stream tables that read it, directly or indirectly; empty for `keep`.
     pub downstream: Vec<V1Relation>,
-    /// What else reads it: models, exposures with their owners, views that are none of the project's.
+    /// Other readers: models, exposures with their owners, views outside of the project.
     pub readers: Vec<String>,
-    /// The dbt model behind it.
     pub model: Option<V1Model>,
 }
 
 /// A column before and after. The types are PostgreSQL's internal names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct V1Column {
-    /// Its name.
     pub name: String,
-    /// Its type now; null when it is new.
+    /// Its current type; null for a new column.
     pub from: Option<String>,
-    /// Its type afterwards; null when it goes.
+    /// Its future type; null for a removed column.
     pub to: Option<String>,
 }
 
-/// A relation by its two parts, exactly as PostgreSQL stores them.
+/// Schema and name, exactly as PostgreSQL stores them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct V1Relation {
     pub schema: String,
     pub name: String,
 }
 
-/// A setting before and after.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct V1Setting {
-    /// The key, as it is written in a model.
+    /// The key, as in a model's configuration.
     pub name: String,
-    /// Its value now; null when it is not set.
+    /// Its current value; null if not set.
     pub from: Option<V1Value>,
-    /// Its value afterwards; null when it will not be set.
+    /// Its future value; null if not set.
     pub to: Option<V1Value>,
 }
 
-/// The value of a setting; a schedule is a text.
+/// The value of a setting; a schedule is text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum V1Value {
@@ -273,45 +253,39 @@ pub enum V1Value {
     Text(String),
 }
 
-/// A query before and after.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct V1Query {
     pub before: String,
     pub after: String,
 }
 
-/// A dbt model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct V1Model {
-    /// dbt's name for the node, as `model.shop.orders`.
+    /// dbt's ID of the node, such as `model.shop.orders`.
     pub unique_id: String,
-    /// Its file, relative to the dbt project.
+    /// The path relative to the dbt project.
     pub file: String,
 }
 
-/// One judgement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct V1Outcome {
-    /// The stage that made it, as `freshness`.
+    /// The stage of the check, such as `freshness`.
     pub stage: String,
-    /// What it is about; unique in its stage.
+    /// What was checked; unique within its stage.
     pub subject: String,
-    /// The same, where it is a relation.
+    /// The subject, if it is a relation.
     #[serde(default)]
     pub relation: Option<V1Relation>,
     /// `passed`, `skipped`, `warned`, `failed` or `errored`.
     pub verdict: String,
-    /// One sentence.
     pub message: String,
-    /// More lines.
     pub details: Vec<String>,
-    /// SQL that shows it with psql on an empty database; null where there is none, or where it is long and only its file
-    /// is named in the details.
+    /// SQL that reproduces the finding in an empty database. Null without one, or if it is long: then the details name
+    /// its file.
     #[serde(default)]
     pub script: Option<String>,
-    /// How long it took; null where that was not measured.
+    /// Null if not measured.
     pub elapsed_ms: Option<u64>,
-    /// The dbt model it is about.
     pub model: Option<V1Model>,
 }
 
@@ -326,7 +300,7 @@ impl From<&Report> for V1Report {
             strict: report.strict,
             commit: report.commit.clone(),
             leg: report.leg.clone(),
-            // It fails for years beyond 9999 alone.
+            // It only fails for years after 9999.
             started_at: report.started_at.format(&Rfc3339).unwrap_or_default(),
             elapsed_ms: milliseconds(report.elapsed),
             timings: report.timings.iter().map(V1Timing::from).collect(),
@@ -369,10 +343,8 @@ impl From<&ProjectSource> for V1ProjectSource {
 }
 
 impl V1ProjectSource {
-    /// The source that it says.
-    ///
     /// # Errors
-    /// With the word that is not known.
+    /// The unknown word.
     pub(super) fn read(self) -> Result<ProjectSource, String> {
         let target = self.target.unwrap_or_default();
         let compiled_at = self.compiled_at.and_then(|time| OffsetDateTime::parse(&time, &Rfc3339).ok());
@@ -484,14 +456,12 @@ impl From<&Relation> for V1Relation {
 }
 
 impl V1Relation {
-    /// What was written.
     pub(in crate::report) fn read(self) -> Relation {
         Relation::new(self.schema, self.name)
     }
 }
 
 impl V1Model {
-    /// What was written.
     pub(in crate::report) fn read(self) -> Origin {
         Origin { unique_id: self.unique_id, file: self.file }
     }
@@ -551,7 +521,7 @@ mod tests {
     use crate::report::sample;
 
     #[test]
-    fn it_reads_back_as_what_was_written() {
+    fn a_document_reads_back_unchanged() {
         let report = sample::report();
         let read: V1Report = serde_json::from_str(&render(&report)).unwrap();
         assert_eq!(read, V1Report::from(&report));
@@ -565,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_report_says_null_where_nothing_is_known() {
+    fn an_empty_report_has_nulls() {
         let report = Report::begin("check", sample::report().started_at);
         let read: serde_json::Value = serde_json::from_str(&render(&report)).unwrap();
         for key in ["project", "target", "engine", "plan"] {

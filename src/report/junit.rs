@@ -1,8 +1,8 @@
-//! The report as JUnit XML, in the shape that every common consumer reads.
+//! The report as JUnit XML, in a form that all common consumers read.
 //!
-//! One flat suite a stage; the message stands in the attribute and in the text, because some read only the one and some
-//! only the other. What junit-report does not do is done here: texts that XML can hold, names that differ, times that
-//! come from the report, and the number of skipped cases.
+//! One flat suite per stage. The message is in the attribute and in the text, because some consumers read only one of
+//! them. This module adds what junit-report does not do: it makes texts valid for XML, names unique, takes times from
+//! the report, and counts skipped cases.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
     plan::{Plan, ViewStep},
 };
 
-/// Renders the report as a JUnit document.
+/// Renders the JUnit document.
 pub fn render(report: &Report) -> String {
     let mut junit = junit_report::Report::new();
     junit.add_testsuites(report.by_stage().into_iter().map(|(stage, outcomes)| {
@@ -37,11 +37,11 @@ pub fn render(report: &Report) -> String {
     let mut bytes = Vec::new();
     junit.write_xml(&mut bytes).expect("memory can be written to");
     let skipped: Vec<_> = junit.testsuites().iter().map(TestSuite::skipped).collect();
-    completed(&bytes, &skipped).expect("what was just written can be read")
+    completed(&bytes, &skipped).expect("the writer's own XML can be parsed")
 }
 
-/// The document with what junit-report cannot say: the number of skipped cases on each suite, and the line beside a
-/// file. A model is its whole file, so that its first line is where a reader begins.
+/// Adds attributes that junit-report cannot write: the number of skipped cases of each suite, and the line of each
+/// file. A model is a whole file, so the line is its first.
 fn completed(document: &[u8], skipped: &[usize]) -> Result<String, quick_xml::Error> {
     let mut reader = Reader::from_reader(document);
     let mut writer = Writer::new(Vec::new());
@@ -99,7 +99,7 @@ fn case(name: String, outcome: &Outcome, strict: bool) -> TestCase {
     }
 }
 
-/// The changed views that stream tables read: a case each, which says what becomes of its readers.
+/// One case per changed view that stream tables read.
 fn view_cases(plan: &Plan) -> Vec<TestCase> {
     let mut names = Names::default();
     let case = |view: &ViewStep| {
@@ -113,9 +113,9 @@ fn view_cases(plan: &Plan) -> Vec<TestCase> {
     plan.views.iter().map(case).collect()
 }
 
-/// A run that was stopped is not green, however good everything was until then.
+/// An interrupted run has an error, even if all checks so far passed.
 fn interruption(elapsed: Duration) -> TestCase {
-    let message = "stopped by a signal before its end";
+    let message = "a signal ended the run";
     let mut case = TestCase::error("interrupted", milliseconds(elapsed), "run", message);
     case.set_classname(&classname("run"));
     if let TestResult::Error { cause, .. } = &mut case.result {
@@ -136,7 +136,7 @@ fn full_text(outcome: &Outcome) -> String {
         .join("\n")
 }
 
-/// Makes every name of a suite its own: GitLab keeps only the first of two cases with the same name.
+/// Makes names unique within a suite: GitLab keeps only the first of two cases with the same name.
 #[derive(Default)]
 struct Names(HashSet<String>);
 
@@ -150,18 +150,18 @@ impl Names {
     }
 }
 
-/// Suites add these up: whole milliseconds stay exact where fractions of seconds would not.
+/// Suites add these up: sums of whole milliseconds are exact, unlike fractions of seconds.
 fn milliseconds(elapsed: Duration) -> time::Duration {
     time::Duration::milliseconds(i64::from(u32::try_from(elapsed.as_millis()).unwrap_or(u32::MAX)))
 }
 
-/// In UTC and without a fraction, which some consumers cannot read.
+/// In UTC and without a fraction, which some consumers cannot parse.
 fn whole_second(moment: OffsetDateTime) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(moment.unix_timestamp()).unwrap_or(moment)
 }
 
 #[cfg(test)]
-#[expect(clippy::wildcard_enum_match_arm, reason = "the parser knows more than these tests ask for")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "the parser has more variants than these tests need")]
 mod tests {
     use std::collections::BTreeMap;
 
@@ -170,7 +170,6 @@ mod tests {
     use super::*;
     use crate::{model::Stage, report::sample};
 
-    /// An element as its reader sees it: name, attributes, and the text inside.
     #[derive(Debug)]
     struct Element {
         name: String,
@@ -220,12 +219,12 @@ mod tests {
     }
 
     #[test]
-    fn it_keeps_its_shape() {
+    fn the_document_keeps_its_shape() {
         insta::assert_snapshot!(render(&sample::report()).replace("><", ">\n<"));
     }
 
     #[test]
-    fn the_counters_are_those_of_the_report() {
+    fn counters_match_the_report() {
         let report = sample::report();
         let elements = parse(&render(&report));
         let suites = named(&elements, "testsuite");
@@ -244,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn every_case_has_what_consumers_ask_for() {
+    fn every_case_has_the_attributes_that_consumers_need() {
         let elements = parse(&render(&sample::report()));
         let mut seen = HashSet::new();
         for case in named(&elements, "testcase") {
@@ -267,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn strict_warnings_and_interruptions_are_not_green() {
+    fn strict_warnings_and_interruptions_are_failures() {
         let report = Report { strict: true, interrupted: true, ..sample::report() };
         let elements = parse(&render(&report));
         assert_eq!(named(&elements, "failure").len(), report.tally().failed + report.tally().warned);
@@ -276,7 +275,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_parses_back_and_no_two_cases_share_a_name(texts in prop::collection::vec("[\\x00-\\x20<>&\"'\\]a\u{1b}\u{ffff}]{0,6}|.*", 1..6)) {
+        fn any_text_parses_and_names_are_unique(texts in prop::collection::vec("[\\x00-\\x20<>&\"'\\]a\u{1b}\u{ffff}]{0,6}|.*", 1..6)) {
             let outcome = |text: &String| Outcome::new(Stage::Status, text, Verdict::Failed, text).with_details([text.clone()]);
             let report = Report { outcomes: texts.iter().map(outcome).collect(), plan: None, ..sample::report() };
             let elements = parse(&render(&report));

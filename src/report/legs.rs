@@ -1,8 +1,8 @@
-//! One comment for all the reports of a workflow run: each job and each leg of a matrix has a part of its own.
+//! One comment for all reports of a workflow run, with a part for each job and each leg of a matrix.
 //!
-//! The comment is its own memory. Every part begins with a hidden line that says whose it is, so that a job that posts
-//! later finds the parts of the others and keeps them. What other people wrote cannot forge such a line: text from
-//! outside loses the beginning of every HTML comment, and `<` and `>` are escaped in the line itself.
+//! The comment itself stores the state. Every part starts with a hidden line that labels it, so that a later job finds
+//! and keeps the parts of other jobs. Text from outside cannot forge such a line: `text` breaks up the start of every
+//! HTML comment, and the label escapes `<` and `>`.
 
 use std::{
     fmt::Write as _,
@@ -20,74 +20,70 @@ use super::{
 use crate::model::Outcome;
 
 const LEG: &str = "<!-- pgtrickle-ci-leg ";
-/// The end of a hidden line that no part follows.
+/// The end of a label without a part.
 const BARE: &str = " /-->";
 const REST: &str = "<!-- pgtrickle-ci-rest -->";
 const END: &str = "<!-- pgtrickle-ci-end -->";
 const FULL: &str = "<!-- pgtrickle-ci-full -->";
 
-/// How much of a job's name is kept, in characters.
+/// The longest name of a job, in characters.
 const LONGEST_LEG: usize = 80;
-/// How many rows the table has for what failed, and for what passed.
+/// How many rows the table has for failed and for passed reports.
 const MOST_FAILED: usize = 100;
 const MOST_PASSED: usize = 20;
-/// What the table and the hidden lines take, in bytes, roughly.
+/// The approximate size of the table and the labels, in bytes.
 const FRAME: usize = 2_000;
 
-/// When a report was made: GitHub counts a workflow's runs, and the attempts of each run.
+/// The order of reports: GitHub counts a workflow's runs, and the attempts of each run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Turn {
-    /// The run's number, which grows from run to run.
+    /// The run's ID, which increases from run to run.
     pub run: u64,
-    /// The attempt, from 1: it grows when a run, or some of its jobs, are run again.
+    /// The attempt, starting at 1. It increases when a run, or some of its jobs, is rerun.
     pub attempt: u64,
 }
 
-/// The name of a job, with its leg of a matrix as the workflow's `toJSON(matrix)`: `gate (dbt: 1.11, os: linux)`.
+/// The name of a job with its leg, from the workflow's `toJSON(matrix)`: `gate (dbt: 1.11, os: linux)`.
 pub fn name(job: &str, matrix: &str) -> String {
     let values = match serde_json::from_str(matrix) {
         Ok(Json::Object(values)) => {
             values.iter().map(|(key, value)| format!("{key}: {}", shown(value))).collect()
         }
         Ok(_) => Vec::new(),
-        // Not what a workflow gives, but it tells the legs apart.
+        // Not from a workflow, but it separates the legs.
         Err(_) => Vec::from_iter((!matrix.trim().is_empty()).then(|| matrix.trim().to_owned())),
     };
     if values.is_empty() { job.to_owned() } else { format!("{job} ({})", values.join(", ")) }
 }
 
-/// A value of a matrix: bare where that cannot be mistaken for several.
+/// A value of a matrix, quoted unless it is unambiguous.
 fn shown(value: &Json) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || " ._-+/:@*".contains(c);
     let plain = value.as_str().filter(|text| text.chars().all(is_plain));
     plain.map_or_else(|| value.to_string(), ToOwned::to_owned)
 }
 
-/// A report on its way into the comment.
+/// A report to add to the comment.
 #[derive(Clone, Copy, Debug)]
 pub struct Posting<'a> {
-    /// The report.
     pub report: &'a Report,
-    /// The job that made it, as [`name`] says.
+    /// The job that wrote the report, from [`name`].
     pub leg: &'a str,
-    /// When.
     pub turn: Turn,
 }
 
-/// What the comment becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Composed {
-    /// Its text.
     pub text: String,
-    /// Whether every report in it passed.
+    /// Whether all reports in it passed.
     pub passed: bool,
-    /// Whether this report's problems are others than those of the one that it replaces.
+    /// Whether this report's problems differ from those of the report that it replaces.
     pub is_news: bool,
 }
 
 impl Posting<'_> {
-    /// The text of one comment with this report and all that stand in `bodies`, in at most `limit` bytes. A report gives
-    /// way to a later one of the same job, and to no other. `None` where a later one is there already.
+    /// Combines this report with all reports in `bodies`, in at most `limit` bytes. A report replaces earlier ones of
+    /// the same job. `None` if `bodies` already contain a later one.
     pub fn compose(&self, bodies: &[&str], limit: usize) -> Option<Composed> {
         let mine = Label::of(self);
         let mut legs: Vec<Leg> = bodies.iter().flat_map(|body| read(body)).collect();
@@ -108,14 +104,14 @@ impl Posting<'_> {
         let mut is_full = bodies.iter().any(|body| body.contains(FULL));
         let passed = legs.iter().all(|leg| leg.label.passed);
         let mut text = render(&legs, is_full);
-        while text.len() > limit && drop_least(&mut legs, &mut is_full) {
+        while text.len() > limit && shorten(&mut legs, &mut is_full) {
             text = render(&legs, is_full);
         }
         Some(Composed { text, passed, is_news })
     }
 }
 
-/// Short, because a comment may hold hundreds.
+/// Short, because a comment may contain hundreds.
 fn digest(things: impl IntoIterator<Item = impl Hash>) -> u32 {
     let mut hasher = DefaultHasher::new();
     things.into_iter().for_each(|thing| thing.hash(&mut hasher));
@@ -126,7 +122,7 @@ fn no_problems() -> u32 {
     digest([(); 0])
 }
 
-/// Whose a part is. The order is that of the comment: what failed comes first.
+/// Identifies a part. It sorts failed reports first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Label {
     passed: bool,
@@ -134,11 +130,11 @@ struct Label {
     command: String,
     project: Option<String>,
     turn: Turn,
-    /// Two reports of one job are two, however alike their names are.
+    /// Separates two reports of one job with the same name.
     digest: u32,
-    /// A digest of what is wrong.
+    /// A digest of the failures and errors.
     problems: u32,
-    /// The verdict in a few words.
+    /// The verdict and the tally.
     said: String,
 }
 
@@ -160,7 +156,7 @@ impl Label {
         }
     }
 
-    /// Whether this is a later report of the same work. A run that ended early may not know its project.
+    /// Whether this is a later report of the same job. A run that ended early may not know its project.
     fn replaces(&self, other: &Self) -> bool {
         let is_same_project =
             self.project == other.project || self.project.is_none() || other.project.is_none();
@@ -172,7 +168,7 @@ impl Label {
     }
 
     fn hidden(&self, end: &str) -> String {
-        // Its keys are field names, so there is nothing that JSON could not hold.
+        // It cannot fail: the keys are field names.
         let json = serde_json::to_string(self).expect("a label is plain data");
         format!("{LEG}{}{end}", json.replace('<', "\\u003c").replace('>', "\\u003e"))
     }
@@ -184,7 +180,6 @@ impl Label {
     }
 }
 
-/// A part of the comment.
 struct Leg {
     label: Label,
     body: Body,
@@ -204,7 +199,7 @@ impl Leg {
         format!("{}\n{brief}{rest}{END}\n", self.label.hidden(" -->"))
     }
 
-    /// Folded, but for what failed.
+    /// A fold, open if the report failed.
     fn folded(&self) -> String {
         if self.body.brief.is_empty() {
             return self.marked();
@@ -243,20 +238,19 @@ fn head(legs: &[Leg], is_full: bool) -> String {
     if short > 0 {
         let _ = write!(
             head,
-            "**Left out for length:** details of {}. The summary of each job has them.\n\n",
+            "**Shortened:** details of {} left out. The summary of each job shows them.\n\n",
             words::count(short, "report")
         );
     }
     if is_full {
-        let _ =
-            write!(head, "{FULL}\n**There are more reports than fit here:** see the jobs of the run.\n\n");
+        let _ = write!(head, "{FULL}\n**Some reports do not fit here:** see the jobs of the run.\n\n");
     }
     head
 }
 
-/// Shortens the last part that can be: its details, then its problems, then all of it. What failed comes first and so is
-/// kept longest. False where nothing is left to drop.
-fn drop_least(legs: &mut Vec<Leg>, is_full: &mut bool) -> bool {
+/// Shortens the last part possible: first the details, then the problems, then the part. Failed reports come first, so
+/// they are shortened last. `false` if nothing is left to drop.
+fn shorten(legs: &mut Vec<Leg>, is_full: &mut bool) -> bool {
     if let Some(leg) = legs.iter_mut().rev().find(|leg| !leg.body.rest.is_empty()) {
         leg.body.rest.clear();
     } else if let Some(leg) = legs.iter_mut().rev().find(|leg| !leg.body.brief.is_empty()) {
@@ -268,7 +262,7 @@ fn drop_least(legs: &mut Vec<Leg>, is_full: &mut bool) -> bool {
     true
 }
 
-/// The parts of a comment, as [`Leg::marked`] writes them and GitHub gives them back.
+/// Parses the parts of a comment that [`Leg::marked`] wrote.
 fn read(body: &str) -> Vec<Leg> {
     let mut legs = Vec::new();
     let mut open: Option<Leg> = None;
@@ -325,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_is_named_with_its_leg_of_the_matrix() {
+    fn a_jobs_name_contains_its_leg() {
         for (matrix, wanted) in [
             ("", "gate"),
             ("null", "gate"),
@@ -345,7 +339,7 @@ mod tests {
         let mut text = String::new();
         for (leg, failures) in [("a", 0), ("b", 2), ("c", 0)] {
             text = add(&text, leg, (1, 1), &report(failures)).unwrap().text;
-            // As GitHub may give it back.
+            // GitHub may return either line ending.
             for there in [text.clone(), text.replace('\n', "\r\n")] {
                 assert_eq!(add(&there, leg, (1, 1), &report(failures)).unwrap().text, text);
             }
@@ -355,9 +349,9 @@ mod tests {
     }
 
     #[test]
-    fn a_report_gives_way_to_a_later_one_of_its_job_only() {
+    fn a_report_replaces_only_earlier_ones_of_its_job() {
         let mut early = report(1);
-        // It ended before it knew.
+        // The run ended before it read the project.
         early.project = None;
         let text = add("", "a", (1, 1), &early).unwrap().text;
         let text = add(&text, "b", (1, 1), &report(1)).unwrap().text;
@@ -368,11 +362,11 @@ mod tests {
         let mut other = report(1);
         other.command = "verify".into();
         let text = add(&text, "a", (1, 3), &other).unwrap().text;
-        assert_eq!(read(&text).len(), 3, "another command is other work");
+        assert_eq!(read(&text).len(), 3, "another command is another report");
     }
 
     #[test]
-    fn duplicates_become_one_comment_with_the_later_of_each() {
+    fn duplicate_comments_merge_into_one_with_the_latest_reports() {
         let one = add("", "a", (1, 1), &report(1)).unwrap().text;
         let other = add("", "a", (1, 2), &report(0)).unwrap().text;
         let report = report(0);
@@ -383,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn only_other_problems_are_news() {
+    fn only_different_problems_are_news() {
         let red = add("", "a", (1, 1), &report(1)).unwrap();
         assert!(red.is_news);
         assert!(!add(&red.text, "a", (2, 1), &report(1)).unwrap().is_news);
@@ -393,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn many_legs_fit_and_what_failed_is_kept_longest() {
+    fn many_legs_fit_and_failed_ones_are_shortened_last() {
         let mut text = String::new();
         let run = 29_679_449_526;
         for number in 0..256 {
@@ -406,11 +400,11 @@ mod tests {
             assert!(text.contains(&format!("| ❌ | `gate ({number})` |")), "{number}");
         }
         assert!(text.contains("| ✅ | 220 others |  | passed |\n"), "{text}");
-        assert!(text.contains("**Left out for length:** details of"), "{text}");
+        assert!(text.contains("**Shortened:** details of"), "{text}");
     }
 
     #[test]
-    fn more_hostile_names_than_fit_are_said_to_be_there() {
+    fn the_comment_says_that_reports_do_not_fit() {
         let mut text = String::new();
         for number in 0..256 {
             text = add(&text, &format!("{number}{}", "<-->\u{1F600}".repeat(30)), (1, 1), &report(1))
@@ -418,12 +412,12 @@ mod tests {
                 .text;
             assert!(text.len() <= LIMIT);
         }
-        assert!(text.contains("**There are more reports than fit here:**"));
-        assert!(add(&text, "x", (1, 1), &report(0)).unwrap().text.contains("**There are more reports"));
+        assert!(text.contains("**Some reports do not fit here:**"));
+        assert!(add(&text, "x", (1, 1), &report(0)).unwrap().text.contains("**Some reports do not fit"));
     }
 
     #[test]
-    fn a_hostile_name_ends_no_hidden_line_and_forges_none() {
+    fn a_hostile_name_cannot_end_or_forge_a_label() {
         let forged =
             Label::of(&Posting { report: &report(0), leg: "forged", turn: Turn::default() }).hidden(" -->");
         for evil in [HOSTILE_NAME, "-->", "\n<!-- pgtrickle-ci-end -->\n", &forged] {

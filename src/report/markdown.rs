@@ -1,7 +1,7 @@
 //! The report as the body of a pull request comment and of a step summary.
 //!
-//! It begins with what a person must know and folds the rest away. It always fits: sections lose entries, the least
-//! important first, until the body is short enough, and it then says what was left out.
+//! The verdict and the problems come first, the rest is folded. If it is too long, sections drop entries, the least
+//! important first, and a note says how many.
 
 use std::fmt::Write as _;
 
@@ -16,13 +16,13 @@ use crate::{
     plan::{NeedsDbt, Plan, Step},
 };
 
-/// GitHub takes 65,536 characters in a comment; some are left for the hidden marker. Bytes are counted, of which there
-/// are never fewer than characters.
+/// GitHub allows 65,536 characters in a comment; some are reserved for the hidden marker. This limit counts bytes,
+/// which are never fewer than characters.
 pub const COMMENT_LIMIT: usize = 65_536 - 1_024;
 
 /// How many names a cell lists.
 const SHORT_LIST: usize = 5;
-/// How much of a single text from outside is shown, so that no one of them can fill the comment.
+/// The longest text from outside, in characters, so that no single text fills the comment.
 const LONGEST_TEXT: usize = 1_000;
 const LONGEST_NAME: usize = 200;
 const MOST_DETAILS: usize = 10;
@@ -30,17 +30,16 @@ const MOST_NEWS: usize = 10;
 const MOST_DIFF_LINES: usize = 120;
 const LONGEST_DIFF_LINE: usize = 200;
 
-/// Renders all that there is.
+/// Renders everything, without a limit.
 pub fn render_whole(report: &Report) -> String {
     render_within(report, usize::MAX)
 }
 
-/// Renders the body of a comment.
 pub fn render(report: &Report) -> String {
     render_within(report, COMMENT_LIMIT)
 }
 
-/// Renders what has changed since the last time, in a few lines: the head and the worst problems.
+/// Renders a short update: the head and the worst problems.
 pub fn render_news(report: &Report) -> String {
     let problems = problems(report);
     let left = problems.entries.len().saturating_sub(MOST_NEWS);
@@ -49,32 +48,32 @@ pub fn render_news(report: &Report) -> String {
     [head(report), problems, more].concat()
 }
 
-/// Renders the body in at most `limit` bytes; what cannot be cut takes a few thousand.
+/// Renders the body in at most `limit` bytes. The part that cannot be cut takes a few thousand bytes.
 pub fn render_within(report: &Report, limit: usize) -> String {
     let Body { brief, rest } = body(report, limit);
     brief + &rest
 }
 
-/// A body in two parts, of which the first may do without the second.
+/// A body in two parts; the second may be dropped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Body {
     /// The verdict and the problems.
     pub brief: String,
-    /// All else.
+    /// Everything else.
     pub rest: String,
 }
 
-/// The body in at most `limit` bytes.
+/// The body, in at most `limit` bytes.
 pub(super) fn body(report: &Report, limit: usize) -> Body {
     let (head, foot) = (head(report), foot(report));
     let mut sections = sections(report);
     let mut note = String::new();
     while head.len() + sections.iter().map(Section::len).sum::<usize>() + note.len() + foot.len() > limit {
         let least =
-            sections.iter_mut().filter(|section| !section.entries.is_empty()).max_by_key(|s| s.cut_as);
+            sections.iter_mut().filter(|section| !section.entries.is_empty()).max_by_key(|s| s.cut_order);
         let Some(section) = least else { break };
         section.drop_last();
-        note = left_out(&sections);
+        note = truncation_note(&sections);
     }
     let mut sections = sections.iter().map(Section::to_markdown);
     let brief = head + &sections.next().unwrap_or_default();
@@ -82,16 +81,16 @@ pub(super) fn body(report: &Report, limit: usize) -> Body {
     Body { brief, rest }
 }
 
-/// A part of the body that may lose entries, the last ones first, and vanishes with its last.
+/// A part of the body that can drop entries, the last ones first. Without entries it is empty.
 struct Section {
-    /// What its entries are, in the singular.
+    /// What an entry is, in the singular.
     what: &'static str,
-    /// The highest is cut first.
-    cut_as: u8,
+    /// The section with the highest number is cut first.
+    cut_order: u8,
     before: String,
     entries: Vec<String>,
     after: &'static str,
-    /// The bytes of the entries.
+    /// The size of the entries, in bytes.
     size: usize,
     dropped: usize,
 }
@@ -99,13 +98,13 @@ struct Section {
 impl Section {
     fn new(
         what: &'static str,
-        cut_as: u8,
+        cut_order: u8,
         before: String,
         entries: Vec<String>,
         after: &'static str,
     ) -> Self {
         let size = entries.iter().map(String::len).sum();
-        Self { what, cut_as, before, entries, after, size, dropped: 0 }
+        Self { what, cut_order, before, entries, after, size, dropped: 0 }
     }
 
     fn len(&self) -> usize {
@@ -128,19 +127,19 @@ impl Section {
     }
 }
 
-fn left_out(sections: &[Section]) -> String {
+fn truncation_note(sections: &[Section]) -> String {
     let parts: Vec<_> = sections
         .iter()
         .filter(|section| section.dropped > 0)
         .map(|s| format!("{} of {}", s.dropped, words::count(s.dropped + s.entries.len(), s.what)))
         .collect();
     format!(
-        "**Left out for length:** {}. The summary of the job has more of it, the Markdown file all.\n\n",
+        "**Shortened:** {} left out. The job summary shows more, the Markdown report everything.\n\n",
         parts.join(", ")
     )
 }
 
-/// The problems come first, then what became of the tables, then the plan.
+/// The problems come first, then the rehearsed tables, then the plan.
 fn sections(report: &Report) -> Vec<Section> {
     let plan = report.plan.as_ref();
     let sections = [
@@ -155,7 +154,7 @@ fn sections(report: &Report) -> Vec<Section> {
         Some(scripts(report)),
         plan.map(unmanaged),
         Some(checks(report)),
-        Some(place(report)),
+        Some(environment(report)),
     ];
     sections.into_iter().flatten().collect()
 }
@@ -164,7 +163,7 @@ fn head(report: &Report) -> String {
     let icon = if report.passed() { "✅" } else { "❌" };
     let mut head = format!("### {icon} pgtrickle-ci {}\n\n", report.conclusion());
     if let Some(selection) = &report.selection {
-        let _ = write!(head, "Of the models {} alone.\n\n", code(selection));
+        let _ = write!(head, "Selection: {}\n\n", code(selection));
     }
     if let Some(plan) = &report.plan {
         let _ = write!(head, "**{}**", plan.summary());
@@ -183,13 +182,13 @@ fn head(report: &Report) -> String {
         let _ = write!(head, "{checks}: {}{strict}.\n\n", words::tally(report.tally()));
     }
     if report.engine.as_ref().is_some_and(Engine::is_emulator) {
-        head.push_str("⚠️ This ran on the emulator and not on pg\\_trickle itself.\n\n");
+        head.push_str("⚠️ This ran on the emulator, not on pg\\_trickle.\n\n");
     }
     head
 }
 
-/// Where it ran, folded away.
-fn place(report: &Report) -> Section {
+/// Project, server and timings, folded.
+fn environment(report: &Report) -> Section {
     let mut parts = Vec::new();
     if let Some(project) = &report.project {
         let source = report.project_source.as_ref().map(|source| format!(": {}", prose(&source.describe())));
@@ -209,11 +208,11 @@ fn place(report: &Report) -> Section {
     let timings: Vec<_> = timings.collect();
     let colon = if timings.is_empty() { "" } else { ": " };
     parts.push(format!("{}{colon}{}", words::duration(report.elapsed), timings.join(", ")));
-    let before = "<details><summary>Where it ran, and for how long</summary>\n\n".to_owned();
-    Section::new("place", 0, before, vec![format!("{}\n", parts.join(" · "))], "\n</details>\n\n")
+    let before = "<details><summary>Environment and timings</summary>\n\n".to_owned();
+    Section::new("environment", 0, before, vec![format!("{}\n", parts.join(" · "))], "\n</details>\n\n")
 }
 
-/// What a person needs to see it again.
+/// The commit, the version, and the command that reproduces the run.
 fn foot(report: &Report) -> String {
     let commit =
         report.commit.as_deref().map(|commit| format!("Commit {} · ", code(&text::clip(commit, 12))));
@@ -226,16 +225,15 @@ fn foot(report: &Report) -> String {
     )
 }
 
-/// The tables that change.
 fn changes(plan: &Plan) -> Section {
     let changed = plan.steps.iter().filter(|step| step.is_loud());
-    let before = "| | Stream table | What changes | Downstream |\n|---|---|---|---|\n".to_owned();
+    let before = "| | Stream table | Changes | Downstream |\n|---|---|---|---|\n".to_owned();
     Section::new("changed table", 2, before, changed.map(change_row).collect(), "\n")
 }
 
 fn change_row(step: &Step) -> String {
     let settings = words::settings(&step.change, "→");
-    // What to do about it is said once, in a section of its own.
+    // The section of permissions says how to allow it.
     let refused = step.permission().map(|_| "**not allowed**".to_owned());
     let changes: Vec<_> = std::iter::once(step.words().to_owned())
         .chain(settings.into_iter().map(|(key, value)| format!("{}: {}", code(key), prose(&value))))
@@ -250,9 +248,9 @@ fn change_row(step: &Step) -> String {
     ])
 }
 
-/// The views that stream tables read, and what becomes of those.
+/// The changed views that stream tables read.
 fn views(plan: &Plan) -> Section {
-    let before = "| | View that stream tables read | What changes | Gets other rows |\n|---|---|---|---|\n";
+    let before = "| | View read by stream tables | Changes | Gets other rows |\n|---|---|---|---|\n";
     let rows = plan.views.iter().map(|view| {
         let affected: Vec<Relation> = view.affected().cloned().collect();
         row(&[
@@ -265,18 +263,17 @@ fn views(plan: &Plan) -> Section {
     Section::new("changed view", 2, before.to_owned(), rows.collect(), "\n")
 }
 
-/// What only dbt can do.
 fn needs_dbt(plan: &Plan) -> Section {
     let before = "`apply` cannot carry this out; deploy with `dbt build`:\n\n".to_owned();
     let entry = |need: &NeedsDbt| format!("- {}: {}\n", code(&need.relation.to_string()), prose(&need.why));
     Section::new("reason to deploy with dbt", 3, before, plan.needs_dbt.iter().map(entry).collect(), "\n")
 }
 
-/// What a reviewer can paste to allow all that is not allowed.
+/// The configuration that allows all refused steps.
 fn permissions(plan: &Plan) -> Section {
     let lines = plan.permissions();
     let entry = (!lines.is_empty()).then(|| text::fence("yaml", &lines));
-    let before = "To allow what is not allowed, in `pgtrickle-ci.yml`:\n\n".to_owned();
+    let before = "To allow the refused steps, add to `pgtrickle-ci.yml`:\n\n".to_owned();
     Section::new("list of permissions", 3, before, entry.into_iter().collect(), "\n")
 }
 
@@ -289,7 +286,7 @@ fn names(relations: &[Relation]) -> String {
     list.join(", ")
 }
 
-/// What a person has to look at, the worst first.
+/// Failures, errors and warnings, the worst first.
 fn problems(report: &Report) -> Section {
     let is_problem = |outcome: &&Outcome| outcome.verdict.is_bad() || outcome.verdict == Verdict::Warned;
     let mut problems: Vec<_> = report.outcomes.iter().filter(is_problem).collect();
@@ -316,13 +313,13 @@ fn problem(outcome: &Outcome) -> String {
     entry
 }
 
-/// What happened to each table beside what was planned: failures first, then the tables whose rows changed.
+/// What was planned and observed for each table: failures first, then the tables whose rows changed.
 fn rehearsal(rehearsal: &Rehearsal) -> Section {
     let (quiet, mut loud): (Vec<_>, Vec<_>) = rehearsal.tables.iter().partition(|table| table.is_quiet());
     loud.sort_by_key(|table| (!table.outcome().verdict.is_bad(), !table.has_other_rows()));
     let untouched = match quiet.len() {
         0 => String::new(),
-        number => format!(" Untouched, with the same rows: {}.", words::count(number, "table")),
+        number => format!(" Unchanged, with the same rows: {}.", words::count(number, "table")),
     };
     let head = format!("Rehearsed on top of {}.{untouched}\n\n", code(&rehearsal.base));
     if loud.is_empty() {
@@ -334,24 +331,25 @@ fn rehearsal(rehearsal: &Rehearsal) -> Section {
 
 fn rehearsed_row(table: &Rehearsed) -> String {
     let verdict = table.outcome().verdict;
-    let seen = words::seen(table).into_iter().map(|(word, fact)| format!("{word}: {}", prose(&fact)));
+    let notes =
+        words::observations(table).into_iter().map(|(word, fact)| format!("{word}: {}", prose(&fact)));
     row(&[
         icon(verdict).to_owned(),
         code(&table.relation.to_string()),
         table.planned.words().to_owned(),
         table.observed.words().to_owned(),
-        seen.collect::<Vec<_>>().join("<br>"),
+        notes.collect::<Vec<_>>().join("<br>"),
     ])
 }
 
-/// The changed tables and what reads them, folded away.
+/// The graph of changed and downstream tables, folded.
 fn graph(plan: &Plan) -> Section {
-    let before = "<details><summary>What it touches</summary>\n\n".to_owned();
+    let before = "<details><summary>Affected tables</summary>\n\n".to_owned();
     let graph = mermaid::graph(plan).map(|graph| text::fence("mermaid", &graph));
     Section::new("graph", 6, before, graph.into_iter().collect(), "\n</details>\n\n")
 }
 
-/// The queries that change, folded away.
+/// The changed queries, folded.
 fn diffs(plan: &Plan) -> Section {
     let steps = plan.steps.iter().filter_map(|step| Some((&step.relation, step.change.query()?)));
     let views = plan.views.iter().filter_map(|view| Some((&view.relation, view.change.query()?)));
@@ -382,32 +380,29 @@ fn diff_entry(relation: &Relation, before: &str, after: &str) -> String {
     format!("<details><summary>Query of {name}</summary>\n\n{fence}\n</details>\n\n")
 }
 
-/// What shows a finding with psql alone, folded away.
+/// Scripts that reproduce findings with psql, folded.
 fn scripts(report: &Report) -> Section {
     let entry = |outcome: &Outcome| {
         let name = text::html_code(&text::clip(&outcome.subject.to_string(), LONGEST_NAME));
         let fence = text::fence("sql", outcome.script.as_deref()?.trim_end());
         Some(format!(
-            "<details><summary>Script that shows {name} going wrong</summary>\n\n{fence}\n</details>\n\n"
+            "<details><summary>Script that reproduces the finding in {name}</summary>\n\n{fence}\n</details>\n\n"
         ))
     };
     let entries = report.outcomes.iter().filter_map(entry).collect();
     Section::new("script", 5, String::new(), entries, "")
 }
 
-/// The stream tables of others.
+/// Stream tables that this project does not manage, folded.
 fn unmanaged(plan: &Plan) -> Section {
-    let summary = format!(
-        "{} not made by this project, left alone",
-        words::count(plan.unmanaged.len(), "stream table")
-    );
+    let summary =
+        format!("{} not managed by this project", words::count(plan.unmanaged.len(), "stream table"));
     let before = format!("<details><summary>{summary}</summary>\n\n");
     let entries =
         plan.unmanaged.iter().map(|relation| format!("- {}\n", code(&relation.to_string()))).collect();
     Section::new("unmanaged table", 5, before, entries, "\n</details>\n\n")
 }
 
-/// Every check, folded away.
 fn checks(report: &Report) -> Section {
     let before = format!(
         "<details><summary>{} by stage</summary>\n\n| | Stage | Subject | Message | Time |\n|---|---|---|---|--:|\n",
@@ -459,7 +454,7 @@ mod tests {
         report::sample::{self, HOSTILE_MESSAGE, HOSTILE_NAME},
     };
 
-    /// A report that is far too long: `tables` tables that all change and fail with long words.
+    /// A report with `tables` tables that all change and fail with long messages.
     fn long_report(tables: usize) -> Report {
         let mut report = sample::report();
         let mut plan = report.plan.clone().unwrap();
@@ -494,24 +489,24 @@ mod tests {
     }
 
     #[test]
-    fn it_always_fits_and_says_what_is_missing() {
+    fn a_long_comment_is_shortened_to_the_limit_with_a_note() {
         for tables in [10, 60, 200, 1_000] {
             let body = render(&long_report(tables));
             assert!(body.len() <= COMMENT_LIMIT, "{tables} tables make {} bytes", body.len());
-            assert_eq!(body.contains("**Left out for length:**"), tables >= 60, "{tables}");
+            assert_eq!(body.contains("**Shortened:**"), tables >= 60, "{tables}");
         }
     }
 
     #[test]
-    fn the_whole_is_not_cut() {
+    fn the_markdown_file_is_not_shortened() {
         let report = long_report(1_000);
         let whole = render_whole(&report);
-        assert!(whole.len() > COMMENT_LIMIT && !whole.contains("Left out"));
+        assert!(whole.len() > COMMENT_LIMIT && !whole.contains("Shortened"));
         assert!((0..1_000).all(|number| whole.contains(&format!("table_{number}"))));
     }
 
     #[test]
-    fn whatever_is_cut_every_fold_and_fence_is_closed() {
+    fn at_every_limit_all_folds_and_fences_are_closed() {
         let report = long_report(12);
         let whole = render_whole(&report);
         for limit in (0..whole.len()).step_by(509) {

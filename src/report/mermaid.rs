@@ -1,4 +1,4 @@
-//! The part of the tables' graph that a plan touches, as Mermaid, which GitHub draws.
+//! The graph of the tables that a plan affects, in Mermaid, which GitHub renders.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -8,19 +8,19 @@ use crate::{
     plan::{Change, Plan, Step},
 };
 
-/// More boxes than this are no picture any more.
+/// A graph with more nodes is unreadable.
 const MOST_NODES: usize = 40;
 const LONGEST_NAME: usize = 60;
 
-/// The changed tables and everything downstream of them, as much of it as a picture holds; `None` where nothing hangs
-/// together.
+/// The changed tables and everything downstream of them, up to `MOST_NODES` tables. `None` if no two tables are
+/// connected.
 pub(super) fn graph(plan: &Plan) -> Option<String> {
     let is_changed = |step: &Step| step.change != Change::Keep;
     let changed = plan.steps.iter().filter(|step| is_changed(step));
     let downstream: BTreeSet<&Relation> = changed.flat_map(|step| &step.downstream).collect();
-    let is_touched = |step: &Step| is_changed(step) || downstream.contains(&step.relation);
+    let is_affected = |step: &Step| is_changed(step) || downstream.contains(&step.relation);
     let mut nodes: Vec<(usize, &Step)> =
-        plan.steps.iter().enumerate().filter(|(_, step)| is_touched(step)).collect();
+        plan.steps.iter().enumerate().filter(|(_, step)| is_affected(step)).collect();
     let more = nodes.len().saturating_sub(MOST_NODES);
     nodes.sort_by_key(|(_, step)| !is_changed(step));
     nodes.truncate(MOST_NODES);
@@ -48,7 +48,7 @@ pub(super) fn graph(plan: &Plan) -> Option<String> {
     Some(out)
 }
 
-/// A step knows all that is downstream of it, however far: an edge is what no step between explains.
+/// Edges between direct readers. `Step::downstream` is transitive: a pair with a step in between is not an edge.
 fn edges(nodes: &[&Step]) -> Vec<(usize, usize)> {
     let reads = |from: usize, to: usize| nodes[from].downstream.contains(&nodes[to].relation);
     let all = || 0..nodes.len();
@@ -61,7 +61,7 @@ fn edges(nodes: &[&Step]) -> Vec<(usize, usize)> {
         .collect()
 }
 
-/// In the colours that a diff has, readable on a light and on a dark page.
+/// The colours of a diff, readable on light and dark pages.
 const CLASSES: [(&str, &str, &str); 5] = [
     ("create", "#aceebb", "#1a7f37"),
     ("alter", "#fae17d", "#9a6700"),
@@ -80,7 +80,7 @@ fn class(change: &Change) -> &'static str {
     }
 }
 
-/// Mermaid reads `#58;` as a character that means nothing to it.
+/// Mermaid shows `#58;` as a character without interpreting it.
 fn escaped(label: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | ' ' | '…');
     text::line(label)
@@ -107,25 +107,25 @@ mod tests {
     }
 
     #[test]
-    fn only_direct_readers_are_joined() {
+    fn only_direct_readers_are_connected() {
         let steps = [step("a", &["b", "c", "d"]), step("b", &["c", "d"]), step("c", &["d"]), step("d", &[])];
         let nodes: Vec<_> = steps.iter().collect();
         assert_eq!(edges(&nodes), [(0, 1), (1, 2), (2, 3)]);
     }
 
     #[test]
-    fn what_is_touched_is_drawn_in_the_colour_of_its_change() {
+    fn affected_tables_are_drawn_in_the_colour_of_their_change() {
         let graph = graph(&sample::report().plan.unwrap()).unwrap();
         let lines: Vec<_> = graph.lines().map(str::trim).collect();
         assert_eq!(lines[0], "graph LR");
         assert!(lines.contains(&"n2[\"analytics.order_totals\"]:::alter"), "{graph}");
         assert!(lines.contains(&"n4[\"analytics.weekly_revenue\"]:::keep"), "{graph}");
         assert!(lines.contains(&"n3 --> n4"), "{graph}");
-        assert!(!graph.contains("stg_orders"), "what nothing touches is left out");
+        assert!(!graph.contains("stg_orders"), "unaffected tables are not drawn");
     }
 
     #[test]
-    fn of_too_much_the_changes_are_drawn_and_the_rest_is_counted() {
+    fn a_large_graph_draws_changes_and_counts_the_rest() {
         let names: Vec<String> = (0..60).map(|number| format!("t{number}")).collect();
         let mut steps: Vec<Step> = names.iter().map(|name| step(name, &["t59"])).collect();
         steps[0].change = Change::Keep;

@@ -1,4 +1,4 @@
-//! What a run has to say, and the ways of saying it: every renderer is `&Report -> String` and opens no file.
+//! The report of a command and its renderers. A renderer is `&Report -> String` and opens no file.
 
 pub mod annotations;
 pub mod compare;
@@ -27,88 +27,80 @@ use crate::{
     plan::Plan,
 };
 
-/// Everything that one command found out.
+/// Everything that one command found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
-    /// The subcommand.
     pub command: String,
-    /// The command with its flags as it may be shown to anybody, where that is known.
+    /// The command line without secrets, if known.
     pub invocation: Option<String>,
-    /// The commit that was looked at, where a workflow said it.
+    /// The tested commit, if a workflow named it.
     pub commit: Option<String>,
-    /// The job that made it, with its leg of a matrix, where a workflow said it.
+    /// The job that wrote the report, with its leg of a matrix, if a workflow named it.
     pub leg: Option<String>,
-    /// The dbt project's name, once it is known.
+    /// The name of the dbt project, once known.
     pub project: Option<String>,
-    /// Where the project was read from, once it was.
+    /// Where the project was read from, once it is read.
     pub project_source: Option<ProjectSource>,
-    /// What `--select` and `--exclude` said, where not everything is meant.
+    /// `--select` and `--exclude`, as given.
     pub selection: Option<String>,
-    /// The server as it may be printed, `host:port/database`, or the baseline that was compared with.
+    /// The server as `host:port/database` without secrets, or the baseline of the comparison.
     pub target: Option<String>,
-    /// The dbt target and what chose it, as `prod (from DBT_TARGET)`.
+    /// The dbt target and where it comes from, such as `prod (from DBT_TARGET)`.
     pub dbt_target: Option<String>,
-    /// What runs there, once that is known.
+    /// The server's software, once known.
     pub engine: Option<Engine>,
-    /// When the command began.
     pub started_at: OffsetDateTime,
-    /// How long it took.
     pub elapsed: Duration,
-    /// Its parts that were timed, in the order in which they went on.
+    /// The timed parts of the run, in order.
     pub timings: Vec<(String, Duration)>,
-    /// What changes, where that was asked.
+    /// The plan, if the command made one.
     pub plan: Option<Plan>,
-    /// What the change did on top of another revision, where that was tried.
+    /// What the change did after the base revision was deployed, if the command rehearsed it.
     pub rehearsal: Option<Rehearsal>,
-    /// Every judgement, in the order in which it was made.
+    /// All outcomes, in the order of the checks.
     pub outcomes: Vec<Outcome>,
     /// Warnings count as failures.
     pub strict: bool,
-    /// Rows may be real data of another server, and the configuration does not ask for them.
+    /// Rows may be real data of another server, and the configuration does not ask to show them.
     pub hides_rows: bool,
-    /// It was stopped by a signal before its end.
+    /// A signal ended the run.
     pub interrupted: bool,
 }
 
 /// The server's software.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Engine {
-    /// PostgreSQL's version, as `18.4`.
+    /// PostgreSQL's version, such as `18.4`.
     pub postgres: String,
-    /// The extension's version, as `0.67.0` or `0.67.0-emulator`.
+    /// The extension's version, such as `0.67.0` or `0.67.0-emulator`.
     pub pg_trickle: String,
 }
 
 impl Engine {
-    /// Whether it is this project's own stand-in and not pg_trickle itself.
+    /// Whether it is this project's emulator and not pg_trickle.
     pub fn is_emulator(&self) -> bool {
         self.pg_trickle.ends_with("-emulator")
     }
 
-    /// The line that every report carries.
+    /// The engine in one line, for every report.
     pub fn describe(&self) -> String {
         let what = if self.is_emulator() { "the pg_trickle emulator" } else { "pg_trickle" };
         format!("{what} {} on PostgreSQL {}", self.pg_trickle, self.postgres)
     }
 }
 
-/// How many outcomes ended in which way.
+/// The number of outcomes by verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Tally {
-    /// Good.
     pub passed: usize,
-    /// Not looked at.
     pub skipped: usize,
-    /// Worth a look.
     pub warned: usize,
-    /// Not good.
     pub failed: usize,
-    /// Without evidence.
     pub errored: usize,
 }
 
 impl Report {
-    /// An empty report of a command that begins now.
+    /// An empty report for a command that starts now.
     pub fn begin(command: impl Into<String>, started_at: OffsetDateTime) -> Self {
         Self {
             command: command.into(),
@@ -133,7 +125,7 @@ impl Report {
         }
     }
 
-    /// How many outcomes ended in which way.
+    /// The number of outcomes by verdict.
     pub fn tally(&self) -> Tally {
         let count = |verdict| self.outcomes.iter().filter(|outcome| outcome.verdict == verdict).count();
         Tally {
@@ -145,13 +137,13 @@ impl Report {
         }
     }
 
-    /// Whether the gate says yes.
+    /// Whether the gate passed.
     pub fn passed(&self) -> bool {
         let tally = self.tally();
         !self.interrupted && tally.failed == 0 && tally.errored == 0 && !(self.strict && tally.warned > 0)
     }
 
-    /// Decides what becomes of lines that may hold values of rows. Called once, before anything is rendered.
+    /// Hides or shows detail lines that may contain values of rows. Call it once, before rendering.
     pub fn settle_rows(&mut self) {
         let mut quotes: Vec<_> =
             self.outcomes.iter_mut().flat_map(|outcome| std::mem::take(&mut outcome.quotes)).collect();
@@ -166,7 +158,7 @@ impl Report {
         }
     }
 
-    /// The verdict in one word.
+    /// `passed`, `failed` or `interrupted`.
     pub fn conclusion(&self) -> &'static str {
         if self.interrupted {
             "interrupted"
@@ -177,7 +169,7 @@ impl Report {
         }
     }
 
-    /// The outcomes of each stage that has any, stages in the order in which they run.
+    /// The outcomes by stage, in the order of the stages.
     pub fn by_stage(&self) -> Vec<(Stage, Vec<&Outcome>)> {
         let mut stages: Vec<(Stage, Vec<&Outcome>)> = Vec::new();
         for outcome in &self.outcomes {

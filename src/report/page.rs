@@ -1,4 +1,4 @@
-//! Text laid out in lines that fit a terminal: what is put on a page is made harmless, wrapped and painted.
+//! A page of text for a terminal: escapes, wraps and paints what is put on it.
 
 use anstyle::Style as Paint;
 use comfy_table::{ContentArrangement, Table};
@@ -6,12 +6,12 @@ use comfy_table::{ContentArrangement, Table};
 use super::{terminal::Style, text};
 use crate::model::Relation;
 
-/// No terminal is narrower than this, whatever it says.
+/// Smaller widths are treated as this one.
 const LEAST_WIDTH: usize = 24;
-/// How many names a list shows, unless everything is wanted.
+/// How many names a list shows, unless verbose.
 const SHORT_LIST: usize = 5;
 
-/// A relation's name for a terminal.
+/// A relation's name, escaped for a terminal.
 pub(super) fn shown(relation: &Relation) -> String {
     text::line(&relation.to_string())
 }
@@ -35,7 +35,7 @@ impl Page {
         if self.style.color { format!("{paint}{text}{paint:#}") } else { text.to_owned() }
     }
 
-    /// A line that is harmless, short and painted already.
+    /// Adds a line that is already escaped, wrapped and painted.
     pub(super) fn push_line(&mut self, line: &str) {
         self.text.push_str(line);
         self.text.push('\n');
@@ -45,14 +45,14 @@ impl Page {
         self.push_line("");
     }
 
-    /// Text at an indent; where it is too long it goes on a little further in.
+    /// Adds text at an indent. Continued lines are indented further.
     pub(super) fn put(&mut self, indent: usize, paint: Paint, text: &str) {
         for line in text::plain(text).lines() {
             self.put_hanging(indent, indent + 2, paint, line.trim());
         }
     }
 
-    /// A line of code behind a mark; it keeps its own indent.
+    /// Adds a line of code after a mark. The code keeps its own indent.
     pub(super) fn put_code(&mut self, indent: usize, paint: Paint, mark: &str, code: &str) {
         let code = text::plain(code).replace('\n', " ");
         let own = (code.len() - code.trim_start_matches(' ').len()).min(self.width() / 4);
@@ -60,7 +60,7 @@ impl Page {
         self.put_hanging(indent, indent + mark.len() + own + 2, paint, &line);
     }
 
-    /// A list of names, cut short unless everything is wanted.
+    /// Adds a list of names, shortened unless verbose.
     pub(super) fn put_names(&mut self, indent: usize, paint: Paint, what: &str, names: &[Relation]) {
         if names.is_empty() {
             return;
@@ -73,9 +73,9 @@ impl Page {
         self.put(indent, paint, &format!("{what}{}", list.join(", ")));
     }
 
-    /// One line, wrapped: the first part at `indent`, the others at `hang`.
+    /// Adds one line, wrapped: the first part at `indent`, the others at `hang`.
     fn put_hanging(&mut self, indent: usize, hang: usize, paint: Paint, line: &str) {
-        // Wrapping drops the blanks at the beginning.
+        // Wrapping drops leading blanks.
         let lead = line.len() - line.trim_start_matches(' ').len();
         if wrapped(&line[lead..], self.width() - indent - lead).len() <= 1 {
             let painted = self.painted(paint, line);
@@ -91,8 +91,8 @@ impl Page {
     }
 }
 
-/// The text in lines of at most `width` columns, cut between words where that can be. The table's own wrapping does it,
-/// which knows how wide a character is.
+/// Wraps text to lines of at most `width` columns, between words if possible. It uses the wrapping of tables, which
+/// knows the width of each character.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut table = Table::new();
     table.force_no_tty().load_style(comfy_table::presets::NOTHING);

@@ -1,7 +1,7 @@
-//! A report from its own JSON, for whoever shows it later and elsewhere.
+//! Parses a JSON report, to render it later or elsewhere.
 //!
-//! What a workflow of a fork left behind is as hostile as its pull request: only the facts are read, counts and
-//! conclusions are made anew, and every text goes through the renderers' escapes again.
+//! A report from a workflow of a fork is as hostile as its pull request. This module reads only facts and recomputes
+//! counts and conclusions; the renderers escape every text again.
 
 use std::time::Duration;
 
@@ -20,42 +20,27 @@ use crate::{
     plan::{Change, ColumnChange, Cost, Plan, QueryChange, SettingChange, Step},
 };
 
-/// Why a document is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No JSON, or not of this shape.
-    #[error("`{file}` is no report of pgtrickle-ci: {source}")]
-    NotJson {
-        /// The document's name.
-        file: String,
-        /// What the parser met.
-        source: serde_json::Error,
-    },
-    /// The format of another time.
-    #[error("`{file}` has the report format {found}, this version reads {SCHEMA_VERSION}")]
-    Version {
-        /// The document's name.
-        file: String,
-        /// Its format.
-        found: u32,
-    },
-    /// A word that this version does not know.
-    #[error("`{file}` has the {what} `{word}`, which this version does not know")]
+    /// It is not JSON, or not in this format.
+    #[error("`{file}` is not a pgtrickle-ci report: {source}")]
+    NotJson { file: String, source: serde_json::Error },
+    #[error("`{file}` has report format {found}; this version reads {SCHEMA_VERSION}")]
+    Version { file: String, found: u32 },
+    /// The document contains an unknown word.
+    #[error("`{file}` has the unknown {what} `{word}`")]
     Unknown {
-        /// The document's name.
         file: String,
-        /// What the word should be.
+        /// The kind of word, such as `verdict`.
         what: &'static str,
-        /// The word.
         word: String,
     },
 }
 
 impl Error {
-    /// The next thing to do.
     pub fn hint(&self) -> String {
         match self {
-            Self::NotJson { .. } => "make one with `--json FILE` of `run`, `plan` or `check`".into(),
+            Self::NotJson { .. } => "write one with `run`, `plan` or `check` and `--json FILE`".into(),
             Self::Version { .. } | Self::Unknown { .. } => {
                 "read it with the version of pgtrickle-ci that wrote it".into()
             }
@@ -68,10 +53,10 @@ struct Probe {
     schema_version: u32,
 }
 
-/// A word of the document that is not known: what it should be, and the word.
+/// The kind of the unknown word, and the word.
 type Unknown = (&'static str, String);
 
-/// Reads a report; `file` is its name for messages.
+/// Parses a report; `file` is its name for messages.
 pub fn read(file: &str, text: &str) -> Result<Report, Error> {
     let not_json = |source| Error::NotJson { file: file.to_owned(), source };
     let Probe { schema_version: found } = serde_json::from_str(text).map_err(not_json)?;
@@ -84,7 +69,7 @@ pub fn read(file: &str, text: &str) -> Result<Report, Error> {
 
 fn report(document: V1Report) -> Result<Report, Unknown> {
     let started_at = OffsetDateTime::parse(&document.started_at, &Rfc3339)
-        .map_err(|_| ("beginning", document.started_at.clone()))?;
+        .map_err(|_| ("start time", document.started_at.clone()))?;
     Ok(Report {
         invocation: document.invocation,
         commit: document.commit,
@@ -122,7 +107,7 @@ fn plan(plan: V1Plan) -> Result<Plan, Unknown> {
     Ok(Plan {
         steps: plan.steps.into_iter().map(step).collect::<Result<_, _>>()?,
         unmanaged: plan.unmanaged.into_iter().map(V1Relation::read).collect(),
-        // They are among the outcomes.
+        // The outcomes contain them.
         problems: Vec::new(),
         notes: plan.notes,
         views: plan
@@ -147,7 +132,7 @@ fn step(step: V1Step) -> Result<Step, Unknown> {
         reasons: step.reasons,
         unknown: step.unknown,
         failure: step.fails,
-        // Earlier documents have the number of rows and nothing else.
+        // Earlier documents have only the number of rows.
         cost: step
             .refill
             .map(Cost::from)
@@ -232,7 +217,7 @@ mod tests {
     use crate::report::{json, sample};
 
     #[test]
-    fn a_report_comes_back_as_it_was() {
+    fn a_report_reads_back_unchanged() {
         for interrupted in [false, true] {
             let report = Report { interrupted, strict: interrupted, ..sample::report() };
             assert_eq!(read("report.json", &json::render(&report)).unwrap(), report);
@@ -242,14 +227,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_named() {
+    fn unknown_words_are_named() {
         let whole = json::render(&sample::report());
-        let refused = |from: &str, to: &str| {
+        let rejected = |from: &str, to: &str| {
             assert!(whole.contains(from), "{from}");
             read("r.json", &whole.replace(from, to)).unwrap_err().to_string()
         };
-        let said = refused("\"schema_version\": 1", "\"schema_version\": 2");
-        assert_eq!(said, "`r.json` has the report format 2, this version reads 1");
+        let said = rejected("\"schema_version\": 1", "\"schema_version\": 2");
+        assert_eq!(said, "`r.json` has report format 2; this version reads 1");
         for (from, what) in [
             ("\"stage\": \"capture\"", "stage"),
             ("\"verdict\": \"failed\"", "verdict"),
@@ -258,10 +243,15 @@ mod tests {
             ("\"name\": \"schedule\"", "setting"),
         ] {
             let key = from.split(':').next().unwrap();
-            let said = refused(from, &format!("{key}: \"guessed\""));
-            assert_eq!(said, format!("`r.json` has the {what} `guessed`, which this version does not know"));
+            let said = rejected(from, &format!("{key}: \"guessed\""));
+            assert_eq!(said, format!("`r.json` has the unknown {what} `guessed`"));
         }
-        assert!(refused("\"1m30s\"", "\"banana\"").contains("has the value"));
-        assert!(read("r.json", "[]").unwrap_err().to_string().starts_with("`r.json` is no report"));
+        assert!(rejected("\"1m30s\"", "\"banana\"").contains("has the unknown value"));
+        assert!(
+            read("r.json", "[]")
+                .unwrap_err()
+                .to_string()
+                .starts_with("`r.json` is not a pgtrickle-ci report")
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! The report that every renderer is shown with: each kind of change, each verdict, and hostile text.
+//! The sample report for the tests of all renderers: each kind of change, each verdict, and hostile text.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// A name that tries to leave whatever it is put into.
+/// A name that tries to escape from its context.
 pub(super) const HOSTILE_NAME: &str = "x`|<!--]]>\u{1b}[31m@alice #12";
 
 /// A server's message that does the same.
@@ -149,7 +149,7 @@ fn plan() -> Plan {
     }
 }
 
-/// A view that changes, one that is new, one that is gone and one that nothing is known of.
+/// A changed view, a new one, a removed one and one that could not be compared.
 fn views() -> Vec<ViewStep> {
     let query = QueryChange { before: " SELECT 1;".into(), after: " SELECT 2;".into() };
     let view = |name: &str, change| ViewStep {
@@ -167,7 +167,7 @@ fn views() -> Vec<ViewStep> {
     ]
 }
 
-/// Two tables as planned, of which one is as it was, and one that is not.
+/// Two tables as planned, one of them unchanged, and one not as planned.
 fn rehearsal() -> Rehearsal {
     let integer = |name: &str| Column { name: name.into(), r#type: "int4".into() };
     let rehearsed = |name: &str, planned, observed| Rehearsed {
@@ -201,7 +201,7 @@ fn rehearsal() -> Rehearsal {
         tables: vec![
             rehearsed("stg_orders", Happening::Kept, Happening::Kept),
             Rehearsed {
-                reasons: vec!["dbt makes analytics.v_orders anew at every run".into()],
+                reasons: vec!["dbt recreates analytics.v_orders at every run".into()],
                 warnings: vec![
                     "100% of its rows differ, more than the 5% of rehearsal.rows_changed_over".into(),
                 ],
@@ -255,10 +255,9 @@ fn outcomes() -> Vec<Outcome> {
     let ms = Duration::from_millis;
     vec![
         Outcome::new(Setup, "server", Passed, "PostgreSQL 18.4 answers on 127.0.0.1:5432").taking(ms(1_840)),
-        about(Plan, "daily_revenue", Failed, "the change drops and rebuilds it, which needs permission")
-            .with_details([
-                "give --allow-recreate analytics.daily_revenue, or put the old partition_by back".into(),
-            ]),
+        about(Plan, "daily_revenue", Failed, "not allowed: drops and recreates it").with_details([
+            "allow it with --allow-recreate analytics.daily_revenue, or restore partition_by".into(),
+        ]),
         about(Deploy, "customer_value", Passed, "created by dbt").taking(ms(310)),
         about(Deploy, "order_totals", Failed, "column l.discount does not exist")
             .taking(ms(95))
@@ -267,7 +266,7 @@ fn outcomes() -> Vec<Outcome> {
                 "HINT: Perhaps you meant to reference the column \"l.discounts\".".into(),
             ]),
         about(Population, "customer_value", Passed, "1,204 rows").taking(ms(2_100)),
-        about(Population, "order_totals", Skipped, "not looked at: its deployment failed"),
+        about(Population, "order_totals", Skipped, "skipped: its deployment failed"),
         Outcome::new(Test, "not_null_customer_value_customer_id", Passed, "passed").taking(ms(40)),
         about(
             Freshness,

@@ -1,7 +1,7 @@
-//! The report for a person at a terminal, and for the log of a job.
+//! The report for a terminal, and for the log of a job.
 //!
-//! Every character goes through `Page` or `checks_table`, which take away what a terminal would obey. Colour only
-//! repeats what a mark or a word says already.
+//! All text goes through `Page` or `checks_table`, which remove control sequences. Colour only repeats what a mark or a
+//! word already says.
 
 use anstyle::{AnsiColor, Style as Paint};
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, Width};
@@ -18,22 +18,19 @@ use crate::{
     plan::{Change, Plan, QueryChange, Step, ViewChange},
 };
 
-/// How a terminal is to be written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
-    /// Whether it understands colour.
     pub color: bool,
-    /// How many columns it has.
     pub width: usize,
-    /// Whether to say everything: whole messages in the table, the details of good checks, whole lists.
+    /// Whether to show everything: full messages in the table, details of passed checks, full lists.
     pub verbose: bool,
-    /// Whether changed queries are shown as a whole, and not their changed lines alone.
+    /// Whether to show changed queries in full, not only their changed lines.
     pub full: bool,
 }
 
-/// Below this many columns a table with all its columns is harder to read than one with few.
+/// Below this many terminal columns, the table of checks has fewer columns.
 const NARROW: usize = 64;
-/// Where that which belongs to a table of the plan begins.
+/// The indent of lines about a table of the plan.
 const BODY: usize = 8;
 
 const PLAIN: Paint = Paint::new();
@@ -61,7 +58,7 @@ pub fn render(report: &Report, style: &Style) -> String {
         put_checks(&mut page, report);
         put_details(&mut page, report);
     }
-    // A plan alone is no verdict.
+    // A plan without checks has no verdict.
     if !report.outcomes.is_empty() || report.interrupted {
         page.blank();
         put_verdict(&mut page, report);
@@ -77,7 +74,7 @@ fn put_header(page: &mut Page, report: &Report) {
             .concat();
     page.put(0, BOLD, &title);
     if let Some(selection) = &report.selection {
-        page.put(0, PLAIN, &format!("of the models {} alone", text::line(selection)));
+        page.put(0, PLAIN, &format!("selection: {}", text::line(selection)));
     }
     if let Some(source) = &report.project_source {
         page.put(0, PLAIN, &format!("project: {}", source.describe()));
@@ -99,7 +96,7 @@ fn put_plan(page: &mut Page, plan: &Plan) {
     }
     put_views(page, plan);
     if !plan.unmanaged.is_empty() {
-        page.put(2, PLAIN, "not made by this project, left alone:");
+        page.put(2, PLAIN, "not managed by this project:");
         page.put_names(BODY, PLAIN, "", &plan.unmanaged);
     }
     for note in &plan.notes {
@@ -120,7 +117,7 @@ fn put_plan(page: &mut Page, plan: &Plan) {
             0,
             RED,
             &format!(
-                "{} not allowed. To allow all of it, in pgtrickle-ci.yml:",
+                "{} not allowed. To allow them, add to pgtrickle-ci.yml:",
                 words::count(plan.refused().count(), "step")
             ),
         );
@@ -130,7 +127,7 @@ fn put_plan(page: &mut Page, plan: &Plan) {
     }
 }
 
-/// The views that stream tables read, and what becomes of those.
+/// The changed views that stream tables read.
 fn put_views(page: &mut Page, plan: &Plan) {
     if plan.views.is_empty() {
         return;
@@ -171,13 +168,13 @@ fn put_step(page: &mut Page, step: &Step, names: usize) {
     let paint = if step.failure.is_some() { RED } else { paint_of_change(&step.change) };
     let symbol = step.symbol();
     let name = shown(&step.relation);
-    let does = step.words();
-    let head = format!("{symbol:<3} {name:<names$}  {does}");
+    let action = step.words();
+    let head = format!("{symbol:<3} {name:<names$}  {action}");
     if head.chars().count() + 2 <= page.width() {
         page.put(2, paint, &head);
     } else {
         page.put(2, paint, &format!("{symbol:<3} {name}"));
-        page.put(6, paint, does);
+        page.put(6, paint, action);
     }
     let settings = words::settings(&step.change, "->");
     let keys = settings.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
@@ -202,7 +199,7 @@ fn put_step(page: &mut Page, step: &Step, names: usize) {
     }
 }
 
-/// The lines of a query that change.
+/// The changed lines of a query.
 fn put_query(page: &mut Page, query: Option<&QueryChange>) {
     let around = if page.style.full { diff::EVERYTHING } else { diff::CLOSE };
     let lines = query.map(|query| diff::lines(&query.before, &query.after, around)).unwrap_or_default();
@@ -214,7 +211,7 @@ fn put_query(page: &mut Page, query: Option<&QueryChange>) {
     }
 }
 
-/// What happened to each table beside what was planned. Tables to which nothing happened are counted.
+/// What was planned and observed for each table. Unchanged tables are only counted.
 fn put_rehearsal(page: &mut Page, rehearsal: &Rehearsal) {
     page.put(0, BOLD, &format!("Rehearsed on top of {}:", text::line(&rehearsal.base)));
     let (quiet, loud): (Vec<_>, Vec<_>) = rehearsal.tables.iter().partition(|table| table.is_quiet());
@@ -223,7 +220,7 @@ fn put_rehearsal(page: &mut Page, rehearsal: &Rehearsal) {
         let (paint, word) = if is_planned { (GREEN, "as planned") } else { (RED, "not as planned") };
         let observed = table.observed.words();
         page.put(2, paint, &format!("{}  {word}: {observed}", shown(&table.relation)));
-        for (word, fact) in words::seen(table) {
+        for (word, fact) in words::observations(table) {
             let paint = if word == "surprise" { RED } else { PLAIN };
             page.put(BODY, paint, &format!("{word}: {}", text::line(&fact)));
         }
@@ -246,7 +243,7 @@ fn put_diff_line(page: &mut Page, line: &Line) {
 fn put_checks(page: &mut Page, report: &Report) {
     let outcomes = report.by_stage().into_iter().flat_map(|(_, outcomes)| outcomes);
     for line in checks_table(outcomes, page.style).lines() {
-        // The mark is the first character of a row, and of nothing else: rows that go on begin with a space.
+        // Only the first line of a row starts with a mark: continued lines start with a space.
         let line = line.trim_end();
         let verdict = VERDICTS.iter().find(|verdict| line.starts_with(mark(**verdict)));
         match verdict {
@@ -260,7 +257,8 @@ fn put_checks(page: &mut Page, report: &Report) {
     }
 }
 
-/// A row a check, of one line where the rest is told below. On a narrow terminal the message stands below its subject.
+/// One row per check, cut to one line if `put_details` shows the rest. On a narrow terminal the message is below its
+/// subject.
 fn checks_table<'a>(outcomes: impl Iterator<Item = &'a Outcome>, style: Style) -> Table {
     let narrow = style.width < NARROW;
     let mut table = Table::new();
@@ -278,7 +276,7 @@ fn checks_table<'a>(outcomes: impl Iterator<Item = &'a Outcome>, style: Style) -
         } else {
             Row::from([mark, stage, subject, message, time])
         };
-        if !narrow && !style.verbose && is_told_below(outcome) {
+        if !narrow && !style.verbose && has_details_below(outcome) {
             row.max_height(1);
         }
         table.add_row(row);
@@ -296,15 +294,15 @@ fn checks_table<'a>(outcomes: impl Iterator<Item = &'a Outcome>, style: Style) -
     table
 }
 
-/// Whether the words of a check stand below the table as well, so that its row need not hold all of them.
-fn is_told_below(outcome: &Outcome) -> bool {
+/// Whether `put_details` shows the check, so that its row may be cut.
+fn has_details_below(outcome: &Outcome) -> bool {
     outcome.verdict.is_bad() || outcome.verdict == Verdict::Warned
 }
 
-/// What a person must read in full: the sentence, the details and the file of each check that is not good.
+/// The full message, the details and the file of each check that did not pass.
 fn put_details(page: &mut Page, report: &Report) {
     let verbose = page.style.verbose;
-    let wanted = |outcome: &&Outcome| is_told_below(outcome) || (verbose && !outcome.details.is_empty());
+    let wanted = |outcome: &&Outcome| has_details_below(outcome) || (verbose && !outcome.details.is_empty());
     for outcome in report.by_stage().into_iter().flat_map(|(_, outcomes)| outcomes).filter(wanted) {
         page.blank();
         let (verdict, stage) = (outcome.verdict, outcome.stage.name());
@@ -396,14 +394,14 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_alone_in_colour() {
+    fn a_plan_in_colour() {
         let plan = sample::report().plan.unwrap();
         let coloured = render_plan(&plan, &Style { color: true, ..style(100) });
         insta::assert_snapshot!(coloured.replace('\u{1b}', "␛"));
     }
 
     #[test]
-    fn colour_says_nothing_that_is_not_said_without_it() {
+    fn colour_only_repeats_the_text() {
         let report = sample::report();
         for verbose in [false, true] {
             let plain = Style { verbose, ..style(80) };
@@ -413,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_query_is_shown_as_a_whole_when_that_is_wanted() {
+    fn full_shows_a_changed_query_in_full() {
         let plan = sample::report().plan.unwrap();
         let whole = render_plan(&plan, &Style { full: true, ..style(100) });
         let folded = render_plan(&plan, &style(100));
@@ -435,7 +433,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_wider_than_the_terminal(width in 24usize..130, verbose: bool, texts in prop::collection::vec("\\PC{0,90}|[a-z表 ]{0,200}", 1..4)) {
+        fn no_line_is_wider_than_the_terminal(width in 24usize..130, verbose: bool, texts in prop::collection::vec("\\PC{0,90}|[a-z表 ]{0,200}", 1..4)) {
             let mut report = sample::report();
             for text in &texts {
                 let outcome = Outcome::new(Stage::Status, text, Verdict::Failed, text).with_details([text.clone()]);

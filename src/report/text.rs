@@ -1,17 +1,17 @@
-//! Text from outside is hostile in every sink: one escape function a sink.
+//! Text from outside is hostile in every sink: one escape function per sink.
 //!
-//! Model names, SQL and server messages come from a pull request that anybody may have opened. What they hold is
-//! shown as text and never obeyed. Every function here takes the raw text and returns what may be written as it is.
+//! Model names, SQL and server messages may come from an untrusted pull request. They are shown as text and never
+//! interpreted. Every function takes raw text and returns text that is safe to write unchanged.
 
-/// For a terminal: without escape sequences, control characters and what reorders or hides text. Line ends stay,
-/// tabs become two spaces.
+/// For a terminal: removes escape sequences, control characters, and characters that reorder or hide text. Keeps line
+/// ends; a tab becomes two spaces.
 pub(crate) fn plain(text: &str) -> String {
     let visible = anstream::adapter::strip_str(text).to_string();
     visible.chars().filter(|c| is_visible(*c)).collect::<String>().replace('\t', "  ")
 }
 
-/// For what a GitHub runner may read: no line of it is a workflow command. The runner takes a line for one that begins
-/// with `::`, whatever blanks stand before, or that has `##[` anywhere; a character without width is put between.
+/// For output that a GitHub runner reads: disables workflow commands by inserting a zero-width space. A command is a
+/// line that starts with `::` after any blanks, or that contains `##[`.
 pub(crate) fn no_command(text: &str) -> String {
     let guarded = |line: &str| {
         let blanks = line.len() - line.trim_start().len();
@@ -27,14 +27,14 @@ pub(crate) fn data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
-/// For a property of a workflow command, as `title`.
+/// For a property of a workflow command, such as `title`.
 pub(crate) fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
-/// For a single line of a terminal: [`plain`], with line ends and runs of blanks made into one space.
+/// For a single line of a terminal: [`plain`], with line ends and runs of blanks replaced by one space.
 pub(crate) fn line(text: &str) -> String {
-    // Before the filter: a carriage return that is dropped would join two words.
+    // Before the filter: dropping a carriage return would join two words.
     let lines = text.replace(['\r', '\u{2028}', '\u{2029}'], "\n");
     plain(&lines).split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -46,11 +46,10 @@ fn is_visible(c: char) -> bool {
     matches!(c, '\n' | '\t') || !(c.is_control() || reorders || hides)
 }
 
-/// For Markdown, anywhere in a line: shows the text and does nothing else. Nothing becomes a block, HTML, an image, a
-/// link, a mention or a reference.
+/// For Markdown, anywhere in a line. The result contains no block, HTML, image, link, mention or reference.
 ///
-/// What stands between backticks stays code. GitHub links mentions, issues and addresses after the Markdown is read,
-/// where no backslash helps, but leaves code alone: a word that holds any of these becomes code.
+/// Text between backticks stays code. GitHub links mentions, issues and URLs after it parsed the Markdown, so a
+/// backslash does not help. It does not link in code: a word that contains any of these becomes code.
 pub(crate) fn markdown_text(text: &str) -> String {
     let text = line(text);
     let mut out = String::with_capacity(text.len() + 16);
@@ -74,7 +73,7 @@ pub(crate) fn markdown_text(text: &str) -> String {
     out
 }
 
-/// At the beginning of a line these would make a list, a rule or a heading of it; everywhere else they are text.
+/// Escapes characters that at the start of a line make a list, a rule or a heading.
 fn escape_block_start(out: &mut String) {
     let digits = out.len() - out.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let first = out[digits..].chars().next();
@@ -83,15 +82,15 @@ fn escape_block_start(out: &mut String) {
     }
 }
 
-/// For Markdown, inside one line: the text as code, so that nothing in it is read.
+/// For Markdown, inside one line: the text as code.
 pub(crate) fn markdown_code(text: &str) -> String {
     let mut out = String::new();
     push_code(&mut out, &line(text));
     out
 }
 
-/// For a cell of a Markdown table: Markdown of one line that cannot reach the next cell. GitHub looks for the borders
-/// of cells before it reads code and backslashes, and turns each `\|` back into `|`.
+/// For a cell of a Markdown table: one line of Markdown that cannot leave its cell. GitHub splits cells before it
+/// parses code and backslashes, and turns each `\|` back into `|`.
 pub(crate) fn markdown_cell(markdown: &str) -> String {
     markdown.replace('|', "\\|")
 }
@@ -109,7 +108,7 @@ fn push_words(out: &mut String, text: &str) {
     }
 }
 
-/// Whether GitHub would make more of a word than text: a mention, a reference, an address, a formula.
+/// Whether GitHub would turn a word into a mention, a reference, a link or a formula.
 fn is_linkable(word: &str) -> bool {
     let word = word.to_ascii_lowercase();
     ["@", "#", "$", "://", "www.", "gh-", "mailto:", "xmpp:"].iter().any(|trigger| word.contains(trigger))
@@ -129,30 +128,29 @@ fn push_code(out: &mut String, text: &str) {
     if text.is_empty() {
         return;
     }
-    // Two spans side by side would be read as one.
+    // Adjacent spans would merge into one.
     if out.ends_with('`') {
         out.push(' ');
     }
     let delimiter = "`".repeat(longest_run(text, '`') + 1);
-    // A space at both ends is taken away again by the reader; without it, an edge's backtick would join the delimiter.
+    // Markdown removes one space at both ends. Without it, a backtick at an end would join the delimiter.
     let pad = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
     out.push_str(&[&delimiter, pad, &without_comments(text), pad, &delimiter].concat());
 }
 
-/// The text without the beginning of an HTML comment: whoever looks for a hidden marker in the raw Markdown must
-/// not find a forged one, wherever it stands.
+/// Breaks up the start of HTML comments: a search for a hidden marker in the raw Markdown must not find a forged one.
 fn without_comments(text: &str) -> String {
     text.replace("<!--", "<!- -")
 }
 
-/// For a paragraph of Markdown: a code block that its content cannot leave.
+/// For a paragraph of Markdown: a code block that its content cannot close.
 pub(crate) fn fence(language: &str, text: &str) -> String {
     let text = without_comments(&plain(text));
     let fence = "`".repeat((longest_run(&text, '`') + 1).max(3));
     format!("{fence}{language}\n{}\n{fence}\n", text.trim_end_matches('\n'))
 }
 
-/// For a place in Markdown where only HTML is read, as in a `<summary>`: the text as code.
+/// For a place in Markdown where only HTML is parsed, such as `<summary>`: the text as code.
 pub(crate) fn html_code(text: &str) -> String {
     let escaped: String = line(text)
         .chars()
@@ -167,8 +165,8 @@ pub(crate) fn html_code(text: &str) -> String {
     format!("<code>{escaped}</code>")
 }
 
-/// For XML 1.0, in CDATA as well: only characters that may stand there, and no end of a CDATA section. Markup is left
-/// to the writer, who escapes attributes and puts texts into CDATA.
+/// For XML 1.0, also in CDATA: removes characters that XML does not allow and breaks up the end of a CDATA section. The
+/// writer escapes attributes and puts texts into CDATA.
 pub(crate) fn xml(text: &str) -> String {
     plain(text).replace(['\u{fffe}', '\u{ffff}'], "").replace("]]>", "]] >")
 }
@@ -177,7 +175,7 @@ fn longest_run(text: &str, wanted: char) -> usize {
     text.split(|c| c != wanted).map(str::len).max().unwrap_or(0)
 }
 
-/// A text of at most `limit` characters, with an ellipsis where it was cut.
+/// At most `limit` characters of the text, with an ellipsis if it was cut.
 pub(crate) fn clip(text: &str, limit: usize) -> String {
     match text.char_indices().nth(limit) {
         None => text.to_owned(),
@@ -185,7 +183,7 @@ pub(crate) fn clip(text: &str, limit: usize) -> String {
     }
 }
 
-/// For a POSIX shell, in a command that a person may copy: one word, whatever it holds.
+/// For a POSIX shell, in a command that a person may copy: quoted as one word.
 pub(crate) fn shell_word(text: &str) -> String {
     let text = line(text);
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/');
@@ -197,7 +195,7 @@ pub(crate) fn shell_word(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::wildcard_enum_match_arm, reason = "parsers know more than these tests ask for")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "parsers have more variants than these tests need")]
 mod tests {
     use comrak::{
         Arena, Options,
@@ -208,7 +206,7 @@ mod tests {
 
     use super::*;
 
-    /// Text made of the pieces that break out of things, and of anything else.
+    /// Random text, and text built from pieces that escape from their context.
     fn hostile() -> impl Strategy<Value = String> {
         let pieces = prop::sample::select(vec![
             "`",
@@ -279,15 +277,15 @@ mod tests {
         }
     }
 
-    /// What a reader sees of Markdown; panics where the Markdown does more than show text and code.
-    fn seen(markdown: &str) -> String {
-        let mut seen = String::new();
+    /// The visible text of Markdown; panics if the Markdown contains more than text and code.
+    fn visible_text(markdown: &str) -> String {
+        let mut visible = String::new();
         walk(markdown, &mut |node| match node {
             NodeValue::Text(text) => {
                 assert!(!text.contains(['@', '#']), "GitHub would link in {text:?}");
-                seen.push_str(text);
+                visible.push_str(text);
             }
-            NodeValue::Code(code) => seen.push_str(&code.literal),
+            NodeValue::Code(code) => visible.push_str(&code.literal),
             NodeValue::Document
             | NodeValue::Paragraph
             | NodeValue::Table(_)
@@ -295,50 +293,50 @@ mod tests {
             | NodeValue::TableCell => {}
             other => panic!("{markdown:?} became {other:?}"),
         });
-        seen
+        visible
     }
 
-    /// The text as its reader should see it, blanks aside.
+    /// The text that a reader should see, without blanks.
     fn letters(text: &str) -> String {
         text.replace("<!--", "<!- -").replace([' ', '`', '\u{a0}', '\u{3000}'], "")
     }
 
     proptest! {
         #[test]
-        fn a_terminal_gets_nothing_but_visible_characters(text in hostile()) {
+        fn a_terminal_gets_only_visible_characters(text in hostile()) {
             prop_assert!(plain(&text).chars().all(|c| c == '\n' || !c.is_control()));
             prop_assert!(!line(&text).contains('\n'));
             prop_assert_eq!(plain(&plain(&text)), plain(&text));
         }
 
         #[test]
-        fn markdown_shows_a_text_and_does_nothing_else(text in hostile()) {
-            prop_assert_eq!(letters(&seen(&markdown_text(&text))), letters(&line(&text)));
+        fn markdown_text_only_shows_the_text(text in hostile()) {
+            prop_assert_eq!(letters(&visible_text(&markdown_text(&text))), letters(&line(&text)));
             let after_words = format!("x {}", markdown_text(&text));
-            prop_assert_eq!(letters(&seen(&after_words)), letters(&format!("x{}", line(&text))));
+            prop_assert_eq!(letters(&visible_text(&after_words)), letters(&format!("x{}", line(&text))));
         }
 
         #[test]
-        fn markdown_code_shows_a_text_and_does_nothing_else(text in hostile()) {
+        fn markdown_code_only_shows_the_text(text in hostile()) {
             let markdown = format!("x {}", markdown_code(&text));
-            prop_assert_eq!(letters(&seen(&markdown)), letters(&format!("x{}", line(&text))));
+            prop_assert_eq!(letters(&visible_text(&markdown)), letters(&format!("x{}", line(&text))));
         }
 
         #[test]
-        fn a_cell_keeps_its_text_to_itself(text in hostile(), code in hostile()) {
+        fn text_cannot_leave_its_cell(text in hostile(), code in hostile()) {
             let row = format!("| {} | {} | end |", markdown_cell(&markdown_text(&text)), markdown_cell(&markdown_code(&code)));
             let table = format!("| a | b | c |\n|---|---|---|\n{row}\n");
             let mut cells = 0;
             walk(&table, &mut |node| cells += usize::from(matches!(node, NodeValue::TableCell)));
             prop_assert_eq!(cells, 6, "{}", row);
-            // Readers differ in how many backslashes they keep before a `|` in code.
-            let shown = letters(&seen(&table)).replace('\\', "");
+            // Parsers differ in how many backslashes they keep before a `|` in code.
+            let shown = letters(&visible_text(&table)).replace('\\', "");
             let wanted = letters(&format!("abc{}{}end", line(&text), line(&code))).replace('\\', "");
             prop_assert_eq!(shown, wanted);
         }
 
         #[test]
-        fn a_fence_holds_whatever_is_inside(text in hostile()) {
+        fn text_cannot_close_its_fence(text in hostile()) {
             let markdown = format!("{}\nend", fence("sql", &text));
             let (mut blocks, mut literal, mut others) = (0, String::new(), 0);
             walk(&markdown, &mut |node| match node {
@@ -355,14 +353,14 @@ mod tests {
         }
 
         #[test]
-        fn html_gets_no_markup_but_ours(text in hostile()) {
+        fn html_code_adds_no_markup_from_the_text(text in hostile()) {
             let html = html_code(&text);
             prop_assert_eq!(html.matches('<').count(), 2);
             prop_assert!(!html.contains('\n'));
         }
 
         #[test]
-        fn xml_can_be_parsed_back(text in hostile()) {
+        fn xml_parses_back_to_the_text(text in hostile()) {
             let safe = xml(&text);
             let legal = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
             prop_assert!(safe.chars().all(legal));
@@ -380,14 +378,14 @@ mod tests {
         }
 
         #[test]
-        fn what_is_clipped_has_the_size_that_was_asked(text in hostile(), limit in 1usize..20) {
+        fn clipped_text_is_within_the_limit(text in hostile(), limit in 1usize..20) {
             prop_assert!(clip(&text, limit).chars().count() <= limit);
         }
     }
 
     proptest! {
         #[test]
-        fn no_line_is_a_command(text in "(::|##\\[|[ \t\n\r]|error|a){0,12}") {
+        fn no_line_is_a_workflow_command(text in "(::|##\\[|[ \t\n\r]|error|a){0,12}") {
             let guarded = no_command(&text);
             prop_assert!(!guarded.contains("##["));
             prop_assert!(guarded.split(['\n', '\r']).all(|line| !line.trim_start().starts_with("::")));
@@ -396,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_words_stay_readable() {
+    fn ordinary_text_stays_readable() {
         assert_eq!(
             markdown_text("last refresh of `order_totals` is 12m old"),
             "last refresh of `order_totals` is 12m old"
@@ -407,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shell_word_stays_one_word() {
+    fn shell_words_are_quoted() {
         assert_eq!(shell_word("analytics.orders"), "analytics.orders");
         assert_eq!(shell_word("x'; rm -rf ~"), r"'x'\''; rm -rf ~'");
     }

@@ -1,4 +1,4 @@
-//! What the renderers for people say in the same words.
+//! Phrases that several renderers share.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub(super) fn count(number: usize, thing: &str) -> String {
     format!("{number} {thing}{plural}")
 }
 
-/// A duration as people say it: `38ms`, `2.4s`, `3m05s`.
+/// A duration such as `38ms`, `2.4s` or `3m05s`.
 pub(super) fn duration(elapsed: Duration) -> String {
     let tenths = elapsed.as_millis() / 100;
     match elapsed.as_secs() {
@@ -25,7 +25,7 @@ pub(super) fn duration(elapsed: Duration) -> String {
     }
 }
 
-/// How many outcomes ended in which way, the worst first and nothing that did not happen.
+/// The number of outcomes by verdict, the worst first, without zeros.
 pub(super) fn tally(tally: Tally) -> String {
     let Tally { passed, skipped, warned, failed, errored } = tally;
     let parts = [
@@ -35,15 +35,15 @@ pub(super) fn tally(tally: Tally) -> String {
         (skipped, Verdict::Skipped),
         (passed, Verdict::Passed),
     ];
-    let said: Vec<_> = parts
+    let counts: Vec<_> = parts
         .into_iter()
         .filter(|(n, _)| *n > 0)
         .map(|(n, verdict)| format!("{n} {}", verdict.name()))
         .collect();
-    if said.is_empty() { "no checks".into() } else { said.join(", ") }
+    if counts.is_empty() { "no checks".into() } else { counts.join(", ") }
 }
 
-/// What becomes of a view and of what reads it, as a sentence.
+/// A sentence on how a view changes and what that does to its readers.
 pub(super) fn view(view: &ViewStep) -> String {
     let affected: Vec<String> = view.affected().map(ToString::to_string).collect();
     let tables = count(affected.len(), "stream table");
@@ -61,7 +61,7 @@ pub(super) fn view(view: &ViewStep) -> String {
     }
 }
 
-/// What a refill costs, as a sentence; what there is no evidence for is unknown.
+/// The cost of a refill, as a sentence. Without evidence it is unknown.
 pub(super) fn cost(cost: &Cost) -> String {
     let Cost { rows, bytes, full_ms } = cost;
     let rows =
@@ -78,7 +78,7 @@ fn count_i64(number: i64, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
-/// A size as people say it, in steps of 1024 bytes as PostgreSQL's `pg_size_pretty`.
+/// A size in steps of 1024, as PostgreSQL's `pg_size_pretty` formats it.
 fn size(bytes: i64) -> String {
     let mut rest = bytes;
     for unit in ["bytes", "kB", "MB", "GB"] {
@@ -90,7 +90,7 @@ fn size(bytes: i64) -> String {
     format!("{rest} TB")
 }
 
-/// The settings that a change is about, each as its name and what becomes of it.
+/// The settings that a change sets, each as a name and a phrase.
 pub(super) fn settings(change: &Change, arrow: &str) -> Vec<(&'static str, String)> {
     match change {
         Change::Create { settings, .. } => settings.iter().map(new_setting).collect(),
@@ -102,11 +102,11 @@ pub(super) fn settings(change: &Change, arrow: &str) -> Vec<(&'static str, Strin
     }
 }
 
-/// What else there is to say of a step: each a word and a sentence.
+/// More about a step, each as a label and a sentence.
 pub(super) fn facts(step: &Step) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     if let Change::Create { replaces: Some(kind), .. } = &step.change {
-        facts.push(("replaces", format!("the {kind} of that name is dropped, with its contents")));
+        facts.push(("replaces", format!("drops the existing {kind} with its contents")));
     }
     facts.extend(step.failure.iter().map(|failure| ("fails", failure.clone())));
     facts.extend(step.reasons.iter().map(|reason| ("because", reason.clone())));
@@ -117,47 +117,50 @@ pub(super) fn facts(step: &Step) -> Vec<(&'static str, String)> {
     if !step.readers.is_empty() {
         facts.push(("read by", step.readers.join(", ")));
     }
-    facts.extend(beside_dbt(step).map(|fact| ("dbt", fact)));
+    facts.extend(difference_to_dbt(step).map(|fact| ("dbt", fact)));
     facts
 }
 
-/// Where `dbt run` does something else than this plan.
-fn beside_dbt(step: &Step) -> Option<String> {
+/// What `dbt run` does differently from this plan.
+fn difference_to_dbt(step: &Step) -> Option<String> {
     if let Some(kind) = &step.becomes {
-        return Some(format!("`dbt run` drops it without asking and makes a {kind} of that name"));
+        return Some(format!("`dbt run` drops it without asking and creates a {kind} with that name"));
     }
-    let said = match &step.change {
-        Change::Drop => Some("`dbt run` leaves it; only `pgtrickle-ci apply` and `run` drop it"),
+    let sentence = match &step.change {
+        Change::Drop => Some("`dbt run` does not drop it; `pgtrickle-ci apply` and `run` do"),
         Change::Recreate { .. } if step.refused => {
-            Some("`dbt run` does it without asking, unless the model says `on_recreate: fail`")
+            Some("`dbt run` does this without asking, unless the model sets `on_recreate: fail`")
         }
-        Change::Create { replaces: Some(_), .. } if step.refused => Some("`dbt run` does it without asking"),
+        Change::Create { replaces: Some(_), .. } if step.refused => {
+            Some("`dbt run` does this without asking")
+        }
         Change::Create { .. }
         | Change::Alter(_)
         | Change::AlterQuery { .. }
         | Change::Recreate { .. }
         | Change::Keep => None,
     };
-    said.map(ToOwned::to_owned)
+    sentence.map(ToOwned::to_owned)
 }
 
-/// What there is to say of a rehearsed table beside what happened to it: each a word and a sentence.
-pub(super) fn seen(table: &Rehearsed) -> Vec<(&'static str, String)> {
-    let mut seen: Vec<_> = table.surprises.iter().map(|surprise| ("surprise", surprise.clone())).collect();
-    seen.extend(table.warnings.iter().map(|warning| ("warning", warning.clone())));
-    seen.extend(table.reasons.iter().map(|reason| ("because", reason.clone())));
+/// More about a rehearsed table, each as a label and a sentence.
+pub(super) fn observations(table: &Rehearsed) -> Vec<(&'static str, String)> {
+    let mut observations: Vec<_> =
+        table.surprises.iter().map(|surprise| ("surprise", surprise.clone())).collect();
+    observations.extend(table.warnings.iter().map(|warning| ("warning", warning.clone())));
+    observations.extend(table.reasons.iter().map(|reason| ("because", reason.clone())));
     let is_gap = table.without_rows > Duration::ZERO && table.observed != Happening::Dropped;
     if is_gap {
-        seen.push(("unreadable", format!("for {}", duration(table.without_rows))));
+        observations.push(("unreadable", format!("for {}", duration(table.without_rows))));
     }
     if table.stayed() {
         let changes = columns::changes(&table.columns_before, &table.columns_after);
-        seen.extend(changes.iter().map(|change| ("column", column(change))));
+        observations.extend(changes.iter().map(|change| ("column", column(change))));
     }
-    let Some(contents) = &table.contents else { return seen };
-    seen.extend(contents.sentence().map(|rows| ("rows", rows)));
-    seen.extend(contents.difference.iter().flat_map(Difference::lines));
-    seen
+    let Some(contents) = &table.contents else { return observations };
+    observations.extend(contents.sentence().map(|rows| ("rows", rows)));
+    observations.extend(contents.difference.iter().flat_map(Difference::lines));
+    observations
 }
 
 fn column(change: &ColumnChange) -> String {
@@ -169,7 +172,7 @@ fn column(change: &ColumnChange) -> String {
     }
 }
 
-/// A type as people write it.
+/// The usual SQL name of a type.
 fn type_name(internal: &str) -> String {
     if let Some(element) = internal.strip_prefix('_') {
         return format!("{}[]", type_name(element));
@@ -192,8 +195,9 @@ fn new_setting((setting, value): &(Setting, Value)) -> (&'static str, String) {
 }
 
 fn changed_setting(change: &SettingChange, arrow: &str) -> (&'static str, String) {
-    let said = |value: &Option<Value>| value.as_ref().map_or_else(|| "unset".to_owned(), ToString::to_string);
-    (change.setting.name(), format!("{} {arrow} {}", said(&change.from), said(&change.to)))
+    let shown =
+        |value: &Option<Value>| value.as_ref().map_or_else(|| "unset".to_owned(), ToString::to_string);
+    (change.setting.name(), format!("{} {arrow} {}", shown(&change.from), shown(&change.to)))
 }
 
 #[cfg(test)]
@@ -201,13 +205,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_read_as_people_say_them() {
-        let said = [38, 2_449, 59_990, 185_000].map(|ms| duration(Duration::from_millis(ms)));
-        assert_eq!(said, ["38ms", "2.4s", "59.9s", "3m05s"]);
+    fn durations_have_a_readable_unit() {
+        let shown = [38, 2_449, 59_990, 185_000].map(|ms| duration(Duration::from_millis(ms)));
+        assert_eq!(shown, ["38ms", "2.4s", "59.9s", "3m05s"]);
     }
 
     #[test]
-    fn a_cost_says_what_is_known_and_nothing_else() {
+    fn a_cost_is_unknown_without_evidence() {
         let known = Cost { rows: Some(1204), bytes: Some(3_000_000), full_ms: Some(2_449.0) };
         assert_eq!(
             cost(&known),
@@ -221,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tally_says_only_what_happened() {
+    fn a_tally_omits_zeros() {
         assert_eq!(tally(Tally { passed: 3, failed: 1, ..Tally::default() }), "1 failed, 3 passed");
         assert_eq!(tally(Tally::default()), "no checks");
     }

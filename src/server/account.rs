@@ -1,4 +1,4 @@
-//! Who runs the server. PostgreSQL refuses root, so root lends it to somebody else.
+//! The system user that runs the server. PostgreSQL does not run as root, so root uses another user.
 
 use std::{
     fs::{self, Metadata},
@@ -14,27 +14,25 @@ use nix::unistd::{User, geteuid};
 
 use super::Error;
 
-/// The users that may run a server for root, the better one first.
+/// The users that may run a server for root, in order of preference.
 const SUBSTITUTES: [&str; 2] = ["postgres", "nobody"];
 
-/// Who runs the server's programs.
+/// The user that runs the server's programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Account {
-    /// We, who are not root.
+    /// The current user, who is not root.
     Ourselves,
-    /// Somebody else, because we are root.
+    /// Another user, because the current user is root.
     Other {
-        /// The login name.
         name: String,
-        /// The user's number.
         uid: u32,
-        /// The number of the user's first group, the only one that the server's processes have.
+        /// The user's primary group, the only group of the server's processes.
         gid: u32,
     },
 }
 
 impl Account {
-    /// Ourselves if we may, else the first substitute that this system knows.
+    /// The current user unless that is root, else the first substitute that exists.
     pub(super) fn choose() -> Result<Self, Error> {
         if !geteuid().is_root() {
             let id = geteuid();
@@ -50,7 +48,7 @@ impl Account {
             .ok_or(Error::NoAccount)
     }
 
-    /// Has `command` run as this account.
+    /// Makes `command` run as this account.
     pub(super) fn run_as(&self, command: &mut Command) {
         if let Self::Other { uid, gid, .. } = self {
             // With a uid, std also drops root's supplementary groups.
@@ -58,25 +56,26 @@ impl Account {
         }
     }
 
-    /// Gives a file or a folder to this account.
-    pub(super) fn give(&self, path: &Path) -> Result<(), Error> {
+    /// Makes this account the owner of a file or folder.
+    pub(super) fn make_owner_of(&self, path: &Path) -> Result<(), Error> {
         match self {
             Self::Ourselves => Ok(()),
             Self::Other { uid, gid, .. } => {
-                chown(path, Some(*uid), Some(*gid)).map_err(Error::io("give away", path))
+                chown(path, Some(*uid), Some(*gid)).map_err(Error::io("change the owner of", path))
             }
         }
     }
 
-    /// The first folder on the way to `path`, itself included, that this account cannot enter. The path is canonical.
-    pub(super) fn barrier(&self, path: &Path) -> Result<Option<PathBuf>, Error> {
+    /// The first folder among `path` and its parents, from the root, that this account cannot enter. `path` must be
+    /// canonical.
+    pub(super) fn first_closed_folder(&self, path: &Path) -> Result<Option<PathBuf>, Error> {
         let Self::Other { uid, gid, .. } = self else {
             return Ok(None);
         };
-        let mut way: Vec<&Path> = path.ancestors().collect();
-        way.reverse();
-        for folder in way {
-            let metadata = fs::metadata(folder).map_err(Error::io("look at", folder))?;
+        let mut folders: Vec<&Path> = path.ancestors().collect();
+        folders.reverse();
+        for folder in folders {
+            let metadata = fs::metadata(folder).map_err(Error::io("inspect", folder))?;
             if !Rights::of(&metadata).may_enter(*uid, *gid) {
                 return Ok(Some(folder.to_owned()));
             }
@@ -84,9 +83,9 @@ impl Account {
         Ok(None)
     }
 
-    /// Refuses a place for temporary files that this account could not get to.
-    pub(super) fn check_way_to(&self, folder: &Path) -> Result<(), Error> {
-        match (self, self.barrier(folder)?) {
+    /// Fails if this account cannot enter a folder for temporary files.
+    pub(super) fn check_can_enter(&self, folder: &Path) -> Result<(), Error> {
+        match (self, self.first_closed_folder(folder)?) {
             (Self::Other { name, .. }, Some(folder)) => {
                 Err(Error::ClosedFolder { folder, user: name.clone() })
             }
@@ -95,7 +94,7 @@ impl Account {
     }
 }
 
-/// Who may do what with a folder, by its mode bits.
+/// Access to a folder, by its mode bits.
 #[derive(Clone, Copy, Debug)]
 struct Rights {
     mode: u32,
@@ -108,7 +107,7 @@ impl Rights {
         Self { mode: metadata.mode(), owner: metadata.uid(), group: metadata.gid() }
     }
 
-    /// The system looks at one class only: an owner without the right is refused even if all others have it.
+    /// Only one class counts: an owner without the permission cannot enter, even if all others can.
     fn may_enter(self, uid: u32, gid: u32) -> bool {
         let search = match (self.owner == uid, self.group == gid) {
             (true, _) => 0o100,
@@ -130,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_class_that_one_belongs_to_counts() {
+    fn only_the_users_own_class_counts() {
         assert!(rights(0o755, 0, 0).may_enter(101, 104));
         assert!(!rights(0o700, 0, 0).may_enter(101, 104));
         assert!(rights(0o700, 101, 0).may_enter(101, 104));
@@ -141,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_outermost_closed_folder_on_the_way_is_named() {
+    fn the_outermost_closed_folder_is_named() {
         let root = tempfile::tempdir().unwrap();
         let place = fs::canonicalize(root.path()).unwrap();
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o711)).unwrap();
@@ -150,10 +149,10 @@ mod tests {
         fs::create_dir_all(&inside).unwrap();
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
         let stranger = Account::Other { name: "stranger".into(), uid: 64_123, gid: 64_123 };
-        assert_eq!(stranger.barrier(&place).unwrap(), None);
-        assert_eq!(stranger.barrier(&inside).unwrap(), Some(closed));
-        assert_eq!(Account::Ourselves.barrier(&inside).unwrap(), None);
-        let refused = stranger.check_way_to(&inside).unwrap_err();
-        assert!(refused.to_string().contains("cannot be entered by the user `stranger`"));
+        assert_eq!(stranger.first_closed_folder(&place).unwrap(), None);
+        assert_eq!(stranger.first_closed_folder(&inside).unwrap(), Some(closed));
+        assert_eq!(Account::Ourselves.first_closed_folder(&inside).unwrap(), None);
+        let error = stranger.check_can_enter(&inside).unwrap_err();
+        assert!(error.to_string().contains("the user `stranger` cannot enter"));
     }
 }

@@ -1,4 +1,4 @@
-//! A server from a container image, by the docker command line: whatever stands behind it, `docker` is what people have.
+//! A server from a container image, through the docker command line, which docker's replacements provide too.
 
 use std::{
     process::{Command, Stdio},
@@ -7,56 +7,59 @@ use std::{
 
 use super::{
     Error,
-    guardian::{Folder, Kept},
+    guardian::{Folder, GuardedProcess},
 };
 use crate::model::Secret;
 
-/// The command line.
 const DOCKER: &str = "docker";
 
-/// How long an image may take to be fetched, and its container to start.
-const PATIENCE: Duration = Duration::from_mins(10);
+/// The limit for pulling an image and starting its container.
+const TIMEOUT: Duration = Duration::from_mins(10);
 
-/// How often docker is asked.
+/// The interval between two queries to docker.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Starts a container of the image, which is removed when the answer is dropped, or when we end. The other half of the
-/// answer is its port on the loopback.
-pub(super) async fn start(image: &str, password: &Secret, folder: &Folder) -> Result<(Kept, u16), Error> {
-    // The folder's name is random and ours alone.
+/// Starts a container and returns it with its port on the loopback. The container is removed when the value is dropped,
+/// or when this process ends.
+pub(super) async fn start(
+    image: &str,
+    password: &Secret,
+    folder: &Folder,
+) -> Result<(GuardedProcess, u16), Error> {
+    // The folder's name is random and unique.
     let name = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut run = Command::new(DOCKER);
     run.args(["run", "--rm", "--name", &name, "--publish", "127.0.0.1::5432"]);
-    // Parallel queries want more than the 64 MB that a container has.
+    // Parallel queries need more than a container's default of 64 MB.
     run.args(["--shm-size", "256m"]);
-    // The value comes from the environment: a command line is for everybody to read.
+    // Pass the value through the environment: every user can read command lines.
     run.args(["--env", "POSTGRES_PASSWORD", "--", image]).env("POSTGRES_PASSWORD", password.reveal());
     let mut container = folder.keep_container(&run, &name, &folder.path().join("docker.log"))?;
     let begin = Instant::now();
-    while begin.elapsed() < PATIENCE {
+    while begin.elapsed() < TIMEOUT {
         if let Some(port) = port(&name).await? {
             return Ok((container, port));
         }
-        if container.ended().is_some() {
+        if container.exit_status().is_some() {
             break;
         }
         tokio::time::sleep(PAUSE).await;
     }
-    Err(Error::Container { image: image.to_owned(), log: container.last_words() })
+    Err(Error::Container { image: image.to_owned(), log: container.log_tail() })
 }
 
-/// The port that the container's server has on the loopback, once it runs.
+/// The container's port on the loopback; `None` while it starts.
 async fn port(name: &str) -> Result<Option<u16>, Error> {
     let mut ask = tokio::process::Command::new(DOCKER);
     ask.args(["port", name, "5432/tcp"]).stderr(Stdio::null()).kill_on_drop(true);
     let not_run = |source| Error::Command { program: DOCKER.into(), source };
-    let said = ask.output().await.map_err(not_run)?;
-    Ok(port_in(&String::from_utf8_lossy(&said.stdout)))
+    let output = ask.output().await.map_err(not_run)?;
+    Ok(port_in(&String::from_utf8_lossy(&output.stdout)))
 }
 
 /// `127.0.0.1:49153` → 49153.
-fn port_in(said: &str) -> Option<u16> {
-    said.lines().next()?.rsplit_once(':')?.1.trim().parse().ok()
+fn port_in(output: &str) -> Option<u16> {
+    output.lines().next()?.rsplit_once(':')?.1.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -64,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_port_is_what_docker_says_first() {
+    fn the_port_is_in_dockers_first_line() {
         assert_eq!(port_in("127.0.0.1:49153\n"), Some(49153));
         assert_eq!(port_in("127.0.0.1:49153\n[::1]:49154\n"), Some(49153));
         assert_eq!(port_in(""), None);

@@ -1,7 +1,7 @@
-//! The emulator: `pg_trickle` as an extension of SQL alone, for an installation that lacks the real one.
+//! The emulator: `pg_trickle` as an extension in SQL, for installations without the real one.
 //!
-//! PostgreSQL 18 looks for extensions also in the folders of `extension_control_path`, so that nothing has to be
-//! written into the installation.
+//! PostgreSQL 18 also finds extensions in the folders of `extension_control_path`, so nothing is written into the
+//! installation.
 
 use std::{
     fs::{self, Permissions},
@@ -11,10 +11,10 @@ use std::{
 
 use super::Error;
 
-/// The version that it says it is; the ending keeps anybody from taking it for the real one.
+/// The emulator's version. The suffix separates it from the real extension.
 pub(super) const VERSION: &str = "0.67.0-emulator";
 
-/// The parts of its script, in order.
+/// The parts of the extension's script, in order.
 const PARTS: [&str; 12] = [
     include_str!("emulator/00_catalog.sql"),
     include_str!("emulator/10_words.sql"),
@@ -30,11 +30,11 @@ const PARTS: [&str; 12] = [
     include_str!("emulator/90_monitoring.sql"),
 ];
 
-/// Writes the extension below `folder`; the answer is the folder for `extension_control_path`.
+/// Writes the extension below `folder` and returns the folder for `extension_control_path`.
 pub(super) fn write_into(folder: &Path) -> Result<PathBuf, Error> {
     let home = folder.join("emulator");
     let extension = home.join("extension");
-    fs::create_dir_all(&extension).map_err(Error::io("make", &extension))?;
+    fs::create_dir_all(&extension).map_err(Error::io("create", &extension))?;
     for folder in [&home, &extension] {
         open_to_all(folder, 0o755)?;
     }
@@ -49,14 +49,14 @@ pub(super) fn write_into(folder: &Path) -> Result<PathBuf, Error> {
     Ok(home)
 }
 
-/// The server may be another user, and our umask may hide what we write from all others.
+/// The server may run as another user, and the umask may make new files inaccessible to it.
 fn open_to_all(path: &Path, mode: u32) -> Result<(), Error> {
-    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(Error::io("open", path))
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(Error::io("set the mode of", path))
 }
 
 fn control_file() -> String {
     format!(
-        "comment = 'stand-in for pg_trickle, in SQL alone'\n\
+        "comment = 'emulator of pg_trickle in SQL'\n\
          default_version = '{VERSION}'\n\
          schema = pgtrickle\n\
          relocatable = false\n\
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_part_in_the_folder_is_in_the_script_in_the_order_of_the_names() {
+    fn the_script_contains_every_part_in_order() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/server/emulator");
         let files: BTreeMap<_, _> = fs::read_dir(folder)
             .unwrap()
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn the_control_file_and_the_script_have_the_names_that_postgresql_looks_for() {
+    fn the_files_have_the_names_that_postgresql_expects() {
         let folder = tempfile::tempdir().unwrap();
         let home = write_into(folder.path()).unwrap();
         let control = fs::read_to_string(home.join("extension/pg_trickle.control")).unwrap();

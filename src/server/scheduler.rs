@@ -1,4 +1,4 @@
-//! The emulator's clock: it has no process in the server, so somebody outside has to tell it that time passes.
+//! The emulator's clock. The emulator has no process in the server, so this program runs its scheduler.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -8,23 +8,23 @@ use tokio_postgres::Error;
 use super::session;
 use crate::pg::Endpoint;
 
-/// As often as the real extension's scheduler looks.
+/// The period of the real extension's scheduler.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// One round of the emulator's scheduler; it commits, so it stands alone.
+/// One round of the emulator's scheduler. It commits, so it cannot run in a transaction.
 pub(super) const TICK: &str = "CALL pgtrickle._emulator_tick()";
 
-/// As the real extension's scheduler calls itself.
+/// The application name of the real extension's scheduler.
 const APPLICATION_NAME: &str = "pg_trickle scheduler";
 
-/// A running clock; it stops when this is dropped, whatever it is at.
+/// A running clock. Dropping it stops it at once.
 #[derive(Debug)]
 pub(super) struct Scheduler {
     _task: JoinSet<()>,
 }
 
 impl Scheduler {
-    /// Starts the clock of the server at `endpoint`. Its database must be one that nobody drops.
+    /// Starts the clock of the server at `endpoint`. The endpoint's database must not be dropped.
     pub(super) fn start(endpoint: Endpoint) -> Self {
         let mut task = JoinSet::new();
         task.spawn(run(endpoint));
@@ -32,7 +32,7 @@ impl Scheduler {
     }
 }
 
-/// Errors are ignored: what is wrong now is seen again in a second, and its reason is the server's log's to tell.
+/// Errors are ignored: the next round is a second later, and the server's log has the reason.
 async fn run(endpoint: Endpoint) {
     let mut clock = tokio::time::interval(PERIOD);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -44,15 +44,16 @@ async fn run(endpoint: Endpoint) {
             ended.map(|database| busy.remove(&database)).ok();
         }
         for database in databases(&endpoint).await.unwrap_or_default() {
-            // A long refresh in one database does not hold up the others.
+            // A long refresh in one database does not delay the others.
             if busy.insert(database.clone()) {
-                ticks.spawn(tick_and_tell(endpoint.with_database(&database)));
+                ticks.spawn(tick_and_return_name(endpoint.with_database(&database)));
             }
         }
     }
 }
 
-/// Where an emulator may be. Templates are left alone: nobody can copy a database that somebody is connected to.
+/// The databases that may have an emulator. It does not connect to templates: a database with a connection cannot be
+/// copied.
 async fn databases(endpoint: &Endpoint) -> Result<Vec<String>, Error> {
     let client = session::open(endpoint, APPLICATION_NAME).await?;
     let rows = client
@@ -61,12 +62,12 @@ async fn databases(endpoint: &Endpoint) -> Result<Vec<String>, Error> {
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
-async fn tick_and_tell(endpoint: Endpoint) -> String {
+async fn tick_and_return_name(endpoint: Endpoint) -> String {
     tick(&endpoint).await.ok();
     endpoint.database
 }
 
-/// One tick in one database, over a connection that is gone afterwards, so that the database can be dropped.
+/// One tick in one database. The connection is closed afterwards, so that the database can be dropped.
 async fn tick(endpoint: &Endpoint) -> Result<(), Error> {
     let client = session::open(endpoint, APPLICATION_NAME).await?;
     let emulators = "select from pg_extension where extname = 'pg_trickle' and extversion like '%-emulator'";

@@ -1,4 +1,4 @@
-//! Connections to a server of our own: on the loopback, without TLS, short.
+//! Short connections to an ephemeral server, on the loopback and without TLS.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -6,7 +6,7 @@ use tokio_postgres::{Client, Config, NoTls, config::SslMode};
 
 use crate::pg::Endpoint;
 
-/// The server is on this machine: what takes longer than this is not going to be an answer.
+/// The server is on this machine: it answers faster or never.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Connects as `application_name`. The connection ends with the client.
@@ -25,23 +25,23 @@ pub(super) async fn open(
         .ssl_mode(SslMode::Disable)
         .connect(NoTls)
         .await?;
-    // Its end is seen by the next query, which then fails with the reason.
+    // If the connection ends, the next query fails with the reason.
     tokio::spawn(async move { drop(connection.await) });
     Ok(client)
 }
 
-/// An error in the server's own words: the library's text for it is "db error".
+/// The server's own message: the library's text is only "db error".
 pub(super) fn reason(error: &tokio_postgres::Error) -> String {
-    let Some(said) = error.as_db_error() else {
+    let Some(message) = error.as_db_error() else {
         return error.to_string();
     };
-    let mut text = said.message().to_owned();
-    for (label, words) in
-        [("DETAIL", said.detail()), ("HINT", said.hint()), ("SQLSTATE", Some(said.code().code()))]
+    let mut text = message.message().to_owned();
+    for (label, value) in
+        [("DETAIL", message.detail()), ("HINT", message.hint()), ("SQLSTATE", Some(message.code().code()))]
     {
-        if let Some(words) = words {
+        if let Some(value) = value {
             // Writing to a String cannot fail.
-            let _ = write!(text, "\n  {label}: {words}");
+            let _ = write!(text, "\n  {label}: {value}");
         }
     }
     text

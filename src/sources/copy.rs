@@ -1,4 +1,4 @@
-//! Copies of relations that stand on another server: their definitions, and a few rows where that was asked for.
+//! Copies relations from another server: their definitions, and optionally some rows.
 
 use std::{fmt::Write as _, io, path::Path, process::Stdio};
 
@@ -11,18 +11,16 @@ use crate::{
     sql::quote_identifier,
 };
 
-/// A server whose relations are copied. It is only read.
+/// The server to copy from. It is only read.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// Where it is.
     pub endpoint: Endpoint,
-    /// How long it may take for one thing.
     pub limits: Limits,
-    /// How many rows of each table are wanted.
+    /// The number of rows per table; `None` copies only definitions.
     pub rows: Option<u32>,
 }
 
-/// Parts of a relation that the archive lists without the number of their row in the catalog.
+/// Entries that an archive lists without a catalog row.
 const ADDITIONS: [&str; 3] = ["SEQUENCE OWNED BY", "TABLE ATTACH", "INDEX ATTACH"];
 
 /// Copies these relations from `origin` to the ephemeral server that `client` is connected to.
@@ -41,7 +39,7 @@ pub async fn copy(
     let folder = folder.map_err(|source| Error::Start { program: "pg_dump", source })?;
     let archive = Archive { server, file: &folder.path().join("archive"), list: &folder.path().join("list") };
     archive.dump(&origin.endpoint, &objects, &folder.path().join("filter")).await?;
-    let contents = archive.keep(&objects).await?;
+    let contents = archive.select_objects(&objects).await?;
 
     let schemas = objects.schemas.iter().chain(objects.extensions.iter().map(|e| &e.schema));
     let schemas: String =
@@ -56,7 +54,7 @@ pub async fn copy(
     client.run_script(&refreshes(&contents, &objects)).await.map_err(Error::Target)
 }
 
-/// What speaks against copying, all of it at once.
+/// Fails with all problems that prevent copying.
 async fn check(
     objects: &SourceObjects,
     origin: &Origin,
@@ -74,21 +72,19 @@ async fn check(
         });
     }
     let mut problems: Vec<String> =
-        objects.missing.iter().map(|relation| format!("{relation} does not exist there")).collect();
+        objects.missing.iter().map(|relation| format!("{relation} does not exist")).collect();
     for there in &objects.relations {
         if !there.readable {
-            problems.push(format!("{} may not be read by `{}`", there.relation, objects.user));
+            problems.push(format!("{} is not readable by `{}`", there.relation, objects.user));
         }
         if there.kind == 'f' {
             problems
-                .push(format!("{} is a foreign table, and the server behind it stays there", there.relation));
+                .push(format!("{} is a foreign table; its foreign server cannot be copied", there.relation));
         }
     }
     let extensions: Vec<String> = objects.extensions.iter().map(|extension| extension.name.clone()).collect();
     for name in client.lacks_extensions(&extensions).await.map_err(Error::Target)? {
-        problems.push(format!(
-            "they need the extension {name}, which the ephemeral server's installation does not have"
-        ));
+        problems.push(format!("the required extension {name} is not available on the ephemeral server"));
     }
     if problems.is_empty() {
         return Ok(());
@@ -96,7 +92,7 @@ async fn check(
     Err(Error::NotThere { origin: origin.endpoint.to_string(), problems, user: objects.user.clone() })
 }
 
-/// A dump of definitions in pg_dump's own format, of which a part is restored.
+/// A dump of definitions in pg_dump's custom format. Only a part of it is restored.
 struct Archive<'a> {
     server: &'a Ephemeral,
     file: &'a Path,
@@ -104,22 +100,22 @@ struct Archive<'a> {
 }
 
 impl Archive<'_> {
-    /// Dumps the schemas of the objects without the tables that nobody wants: dumping one locks it, and takes the right
-    /// to read it.
+    /// Dumps the schemas of the objects without other tables: dumping a table locks it and requires the SELECT
+    /// privilege.
     async fn dump(&self, origin: &Endpoint, objects: &SourceObjects, filter: &Path) -> Result<(), Error> {
         let unwritten = |source| Error::Start { program: "pg_dump", source };
-        std::fs::write(filter, wanted(objects)).map_err(unwritten)?;
+        std::fs::write(filter, dump_filter(objects)).map_err(unwritten)?;
         let mut dump = self.server.program("pg_dump")?;
         dump.args(["--format=custom", "--schema-only", "--no-password", "--filter"]).arg(filter);
         dump.arg("--file").arg(self.file);
         run(dump, "pg_dump", origin).await.map(drop)
     }
 
-    /// Keeps the wanted objects in the list of what is restored; the answer is that list.
-    async fn keep(&self, objects: &SourceObjects) -> Result<String, Error> {
+    /// Writes the list of objects to restore, and returns it.
+    async fn select_objects(&self, objects: &SourceObjects) -> Result<String, Error> {
         let mut list = self.server.program("pg_restore")?;
         list.args(["--list", "--verbose"]).arg(self.file);
-        let list = kept(&run(list, "pg_restore", self.server.endpoint()).await?, objects);
+        let list = wanted_entries(&run(list, "pg_restore", self.server.endpoint()).await?, objects);
         let unwritten = |source| Error::Start { program: "pg_restore", source };
         std::fs::write(self.list, &list).map_err(unwritten)?;
         Ok(list)
@@ -137,8 +133,8 @@ impl Archive<'_> {
     }
 }
 
-/// What pg_dump's `--filter` reads.
-fn wanted(objects: &SourceObjects) -> String {
+/// The file for pg_dump's `--filter`.
+fn dump_filter(objects: &SourceObjects) -> String {
     let mut filter = String::new();
     let mut line = |what: &str, pattern: String| {
         // Writing to a String cannot fail.
@@ -156,9 +152,9 @@ fn wanted(objects: &SourceObjects) -> String {
     filter
 }
 
-/// The lines of an archive's list that are the wanted objects, and additions to them. A line is
+/// The lines of an archive's list for the wanted objects and their additions. A line is
 /// `number; catalog row KIND schema name owner`, and the next may be `; depends on: number …`.
-fn kept(list: &str, objects: &SourceObjects) -> String {
+fn wanted_entries(list: &str, objects: &SourceObjects) -> String {
     let entries: Vec<&str> = list.lines().filter(|line| !line.is_empty()).collect();
     let number = |line: &str| line.split(';').next().unwrap_or_default().trim().to_owned();
     let numbers = |line: &str| -> Option<(u32, u32)> {
@@ -192,7 +188,7 @@ fn kept(list: &str, objects: &SourceObjects) -> String {
     kept.join("\n") + "\n"
 }
 
-/// What fills the materialized views, those first that others read; the list has them in that order.
+/// Statements that populate the materialized views, in the archive's order of dependencies.
 fn refreshes(list: &str, objects: &SourceObjects) -> String {
     let views: Vec<&Relation> =
         objects.relations.iter().filter(|there| there.kind == 'm').map(|there| &there.relation).collect();
@@ -205,8 +201,8 @@ fn refreshes(list: &str, objects: &SourceObjects) -> String {
     list.lines().filter_map(refresh).collect()
 }
 
-/// Runs a program of the installation against a server. The address is in its environment alone, where no other user
-/// sees it.
+/// Runs a program of the installation against a server. The address is only in the environment, which other users
+/// cannot read.
 async fn run(
     mut command: std::process::Command,
     program: &'static str,
@@ -220,7 +216,7 @@ async fn run(
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let said = said.lines().map(|line| endpoint.password.mask(line)).collect();
-    Err(Error::Failed { program, said })
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    let output = errors.lines().map(|line| endpoint.password.mask(line)).collect();
+    Err(Error::Failed { program, output })
 }

@@ -1,10 +1,10 @@
-//! The source tables of an ephemeral server, where no fixture made them: empty ones from what the project declares, or
-//! copies of those on another server.
+//! Source tables of an ephemeral server that no fixture created: empty tables from the project's declarations, or
+//! copies from another server.
 //!
 //! ```text
 //! declared columns ─────────────────────────────> CREATE TABLE        (stub)
-//! another server ─> what belongs to a relation ─> pg_dump, pg_restore (copy)
-//!                └> a few rows, then the rows that they refer to      (sample)
+//! another server ─> objects of each relation ──> pg_dump, pg_restore (copy)
+//!                └> some rows and the rows that they reference    (sample)
 //! ```
 
 mod copy;

@@ -1,10 +1,10 @@
-//! A few rows of each table, and whatever rows they refer to.
+//! Copies some rows of each table, and the rows that they reference.
 
 use super::Error;
 use crate::pg::{Client, SourceObjects, SourceRelation};
 
-/// Copies the first rows of each table, then the parents of what was copied, until no row lacks one; foreign keys are
-/// made afterwards and hold. The answer is the number of rows.
+/// Copies the first rows of each table, then missing parents until all rows have theirs, so that the foreign keys can
+/// be created afterwards. Returns the number of rows.
 pub(super) async fn copy(
     source: &Client,
     target: &Client,
@@ -20,10 +20,10 @@ pub(super) async fn copy(
         count += rows.len();
     }
     loop {
-        let found = copy_parents(source, target, objects).await?;
-        count += found;
-        // What is not found now will not be found later: a constraint that was never validated may lead nowhere.
-        if found == 0 {
+        let copied = copy_parents(source, target, objects).await?;
+        count += copied;
+        // Without new parents, the loop ends: a constraint that is not validated may reference missing rows.
+        if copied == 0 {
             break;
         }
     }

@@ -1,14 +1,14 @@
-//! Empty tables from the columns and data types that the project's YAML declares.
+//! Creates empty tables from the columns and data types that the project's YAML declares.
 
 use std::collections::BTreeMap;
 
 use super::Error;
 use crate::{model::Relation, pg::Client, project::Declared, sql::quote_identifier};
 
-/// Makes these relations as empty tables.
+/// Creates these relations as empty tables.
 ///
 /// # Errors
-/// When something about one of them is not declared, before anything is made.
+/// A declaration is incomplete; then no table is created.
 pub async fn stub(
     client: &Client,
     relations: &[Relation],
@@ -39,9 +39,9 @@ pub async fn stub(
     client.run_script(&statements.join(";\n")).await.map_err(Error::Target)
 }
 
-/// The type as the server writes it: the words of the YAML never become a part of a statement.
-async fn data_type(client: &Client, words: Option<&str>) -> Result<String, String> {
-    let words = words.ok_or("has no data_type")?;
-    let known = client.type_named(words).await;
-    known.ok_or_else(|| format!("has the data_type `{words}`, which the server does not know"))
+/// The type's name from the server: text of the YAML never becomes part of a statement.
+async fn data_type(client: &Client, declared: Option<&str>) -> Result<String, String> {
+    let declared = declared.ok_or("has no data_type")?;
+    let known = client.type_named(declared).await;
+    known.ok_or_else(|| format!("has the unknown data_type `{declared}`"))
 }

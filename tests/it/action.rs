@@ -1,5 +1,4 @@
-//! What the Action's steps do, without GitHub: `scripts/action.sh` with a release on this machine and a program that
-//! says what it was given.
+//! The Action's steps without GitHub: `scripts/action.sh` with a local release and a program that prints its arguments.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
@@ -9,11 +8,11 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::path};
 
 use crate::support::Ran;
 
-/// A program that says what it was given.
+/// A program that prints its arguments and environment.
 const PROGRAM: &str =
     "#!/bin/sh\necho \"args: $*\"\nenv | grep -E 'PGTRICKLE_CI_|INPUT_|VIRTUAL_ENV' | sort\n";
 
-/// The Action in a folder of its own, with what a runner gives it.
+/// The Action in a separate folder, as a runner checks it out.
 struct Action {
     folder: TempDir,
 }
@@ -30,7 +29,7 @@ impl Action {
         Self { folder }
     }
 
-    /// With the sums that a release has.
+    /// Adds the checksums of a release.
     fn released(self, archive: &str, content: &[u8]) -> Self {
         let sum: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
         self.write("scripts/releases.sha256", &format!("{sum}  {archive}\n"), 0o644);
@@ -43,7 +42,7 @@ impl Action {
         fs::set_permissions(file, fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    /// A step; what is not given is empty, as a runner has it. There is no dbt and no cargo.
+    /// Runs a step. Missing inputs are empty, as on a runner. Neither dbt nor cargo is on the PATH.
     fn step(&self, step: &str, inputs: &[(&str, &str)]) -> Ran {
         let folder = self.folder.path();
         let mut command = Command::new("bash");
@@ -66,7 +65,7 @@ fn archive_name() -> String {
     format!("pgtrickle-ci-{}-{}-unknown-linux-musl.tar.gz", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH)
 }
 
-/// An archive as a release has it, with a program of this text.
+/// An archive of a release, with a program of this text.
 fn archive(program: &str) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pgtrickle-ci");
@@ -76,7 +75,7 @@ fn archive(program: &str) -> Vec<u8> {
     tar.unwrap().stdout
 }
 
-/// A place for releases that has one archive.
+/// A server with one release archive.
 async fn releases(archive: &[u8]) -> MockServer {
     let server = MockServer::start().await;
     let there = format!("/v{}/{}", env!("CARGO_PKG_VERSION"), archive_name());
@@ -100,7 +99,7 @@ async fn the_released_program_is_downloaded_once_and_run() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_what_was_released_is_never_run() {
+async fn a_program_with_another_checksum_is_not_run() {
     let server = releases(&archive("#!/bin/sh\necho something else\n")).await;
     let action = Action::new().released(&archive_name(), &archive(PROGRAM));
     for _ in 0..2 {
@@ -115,7 +114,7 @@ async fn a_program_that_is_not_what_was_released_is_never_run() {
 }
 
 #[tokio::test]
-async fn a_release_that_is_not_there_and_one_without_a_sum_are_told() {
+async fn a_missing_release_and_a_missing_checksum_are_errors() {
     let server = MockServer::start().await;
     let action = Action::new().released(&archive_name(), b"");
     let ran = action.step("program", &[("PGTRICKLE_CI_RELEASES", &server.uri())]).expect(2);
@@ -124,7 +123,7 @@ async fn a_release_that_is_not_there_and_one_without_a_sum_are_told() {
     let ran = action.step("program", &[("INPUT_VERSION", "v99.0.0")]).expect(2);
     assert!(ran.stdout.contains("no checksum for the version"), "{}", ran.stdout);
 
-    // A branch has no sums: it is built, where there is a cargo.
+    // A branch has no checksums: the program is built if cargo exists.
     let ran = Action::new().step("program", &[]).expect(2);
     assert!(ran.stdout.contains("there is no cargo"), "{}", ran.stdout);
     let action = Action::new();
@@ -136,7 +135,7 @@ async fn a_release_that_is_not_there_and_one_without_a_sum_are_told() {
 }
 
 #[test]
-fn windows_is_told_at_once() {
+fn windows_is_an_error() {
     let action = Action::new();
     action.write("uname", "#!/bin/sh\necho MINGW64_NT-10.0-26100\n", 0o755);
     let path = format!("{}:/usr/bin:/bin", action.folder.path().display());
@@ -149,7 +148,7 @@ fn windows_is_told_at_once() {
 }
 
 #[test]
-fn a_program_that_was_named_is_taken_from_wherever_it_is() {
+fn binary_path_accepts_a_path_or_a_name() {
     let action = Action::new();
     let here = action.folder.path().display();
     action.write("mine", PROGRAM, 0o755);
@@ -162,7 +161,7 @@ fn a_program_that_was_named_is_taken_from_wherever_it_is() {
 }
 
 #[test]
-fn inputs_become_the_variables_of_flags() {
+fn inputs_set_the_variables_of_flags() {
     let action = Action::new();
     action.write("mine", PROGRAM, 0o755);
     let image = ("INPUT_IMAGE", "octo/pg:1");
@@ -184,7 +183,7 @@ fn inputs_become_the_variables_of_flags() {
             && outputs.contains(&format!("report-path={temp}/report.json\n"))
     );
 
-    // An image is for a server of the gate's own.
+    // The image is only for an ephemeral server with the real extension.
     for other in [("INPUT_ENGINE", "emulator"), ("INPUT_DATABASE_URL", "postgresql://x"), ("MODE", "plan")] {
         let ran = action.step("gate", &[program, ("MODE", "run"), image, other]).expect(0);
         assert!(!ran.stdout.contains("_IMAGE="), "{other:?}: {}", ran.stdout);
@@ -194,7 +193,7 @@ fn inputs_become_the_variables_of_flags() {
 }
 
 #[test]
-fn a_report_is_posted_where_there_is_one() {
+fn a_report_is_posted_if_it_exists() {
     let action = Action::new();
     action.write("mine", PROGRAM, 0o755);
     let given = [("PROGRAM", "./mine"), ("REPORT", "report.json"), ("INPUT_COMMENT_KEY", "staging")];
@@ -206,19 +205,19 @@ fn a_report_is_posted_where_there_is_one() {
         "{said}"
     );
 
-    // The mode `comment` posts what another job left.
+    // The mode `comment` posts the report of another job.
     action.step("gate", &[("MODE", "comment"), ("INPUT_JSON", "report.json")]).expect(0);
     assert_eq!(action.outputs(), "report-path=report.json\n");
 }
 
 #[test]
-fn action_yml_hands_each_input_on_and_has_no_expression_in_a_script() {
+fn action_yml_passes_each_input_and_has_no_expression_in_a_script() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("action.yml");
     let action: serde_yaml::Value = serde_yaml::from_str(&fs::read_to_string(file).unwrap()).unwrap();
     let runs = serde_yaml::to_string(&action["runs"]).unwrap();
     for (name, input) in action["inputs"].as_mapping().unwrap() {
         let name = name.as_str().unwrap();
-        assert!(runs.contains(&format!("inputs.{name}")), "{name} goes nowhere");
+        assert!(runs.contains(&format!("inputs.{name}")), "{name} is not used");
         assert!(input["description"].as_str().is_some() && !input["default"].is_null(), "{name}");
     }
     for step in action["runs"]["steps"].as_sequence().unwrap() {
@@ -227,7 +226,7 @@ fn action_yml_hands_each_input_on_and_has_no_expression_in_a_script() {
 }
 
 #[test]
-fn a_release_has_the_sums_of_its_archives_and_the_digest_of_its_image() {
+fn a_release_has_the_checksums_of_its_archives_and_the_digest_of_its_image() {
     let action = Action::new();
     let here = action.folder.path();
     for file in ["scripts/publish.sh", "action.yml"] {
@@ -272,7 +271,7 @@ fn a_release_has_the_sums_of_its_archives_and_the_digest_of_its_image() {
     assert_eq!(image("v0:action.yml")["default"].as_str().unwrap(), format!("{tag}@{digest}"));
     assert!(publish().expect(1).stderr.contains("is released already"));
 
-    // The work tree is that of the tag now.
+    // The work tree is now that of the tag.
     let releases = format!("file://{}", here.join("temp").display());
     action.step("program", &[("PGTRICKLE_CI_RELEASES", &releases)]).expect(0);
     assert!(action.outputs().starts_with("program="));

@@ -1,4 +1,4 @@
-//! Bad input gets a clear error and a next command, and loses nothing.
+//! Bad input gives a clear error and a hint with the next command.
 
 use std::fs;
 
@@ -34,7 +34,7 @@ fn no_dbt_on_the_path() {
 }
 
 #[test]
-fn dbt_fails_and_its_own_words_are_shown() {
+fn a_failure_of_dbt_shows_its_output() {
     let project = DbtProject::new();
     project.write("models/broken.sql", "select * from {{ ref('nowhere') }}");
     let database = Database::new();
@@ -50,7 +50,7 @@ fn dbt_fails_and_its_own_words_are_shown() {
 }
 
 #[test]
-fn manifests_that_cannot_be_used() {
+fn unusable_manifests() {
     let dir = tempfile::tempdir().unwrap();
     let whole = manifest(dir.path(), "whole.json", [model("a", QUERY, &json!({}))]);
     let text = fs::read_to_string(&whole).unwrap();
@@ -86,25 +86,26 @@ fn manifests_that_cannot_be_used() {
         ran.stderr
     );
 
-    // Of what was it is a note, of what is to be an error, and a stranger is told with it.
-    let mended = [model("a", QUERY, &json!({})), model("b", QUERY, &json!({}))];
-    let mended = manifest(dir.path(), "mended.json", mended);
+    // Problems of the baseline are notes. Problems of the project are errors, also if the baseline is of another
+    // project.
+    let repaired = [model("a", QUERY, &json!({})), model("b", QUERY, &json!({}))];
+    let repaired = manifest(dir.path(), "repaired.json", repaired);
     let compared = |now: &std::path::Path, before: &std::path::Path| {
         Ran::of(pgtrickle_ci().args(["plan", "--manifest"]).arg(now).arg("--baseline").arg(before))
     };
-    let ran = compared(&mended, &wrong).expect(0);
+    let ran = compared(&repaired, &wrong).expect(0);
     let said = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    let note = "wrong.json could not be deployed whole: models/b.sql: `banana` is no schedule";
+    let note = "wrong.json cannot be deployed completely: models/b.sql: `banana` is no schedule";
     assert!(said.contains("Plan: 2 to add") && said.contains(note), "{said}");
-    let stranger =
-        write("stranger.json", &text.replace("\"project_name\":\"shop\"", "\"project_name\":\"other\""));
-    let ran = compared(&wrong, &stranger)
-        .expect_error("stranger.json` is a manifest of the project other, not of shop", "meta.pgtrickle");
+    let other_project =
+        write("other.json", &text.replace("\"project_name\":\"shop\"", "\"project_name\":\"other\""));
+    let ran = compared(&wrong, &other_project)
+        .expect_error("other.json` is a manifest of the project other, not of shop", "meta.pgtrickle");
     assert!(ran.stderr.contains("`banana`"), "not all at once: {}", ran.stderr);
 }
 
 #[test]
-fn servers_that_cannot_be_used() {
+fn unusable_servers() {
     let dir = tempfile::tempdir().unwrap();
     let manifest = manifest(dir.path(), "manifest.json", [model("a", QUERY, &json!({}))]);
     let plan = |url: &str| {
@@ -128,9 +129,9 @@ fn servers_that_cannot_be_used() {
 }
 
 #[test]
-fn a_wrong_password_is_not_told_on() {
+fn a_wrong_password_is_not_shown() {
     if std::env::var_os("PGTRICKLE_CI_TEST_DSN").is_some() {
-        return; // The server may trust everybody; the ephemeral one never does.
+        return; // The server may accept any password; the ephemeral one does not.
     }
     let database = Database::new();
     let url = database.url().replace(database.endpoint.password.reveal(), "hunter22");
@@ -141,10 +142,10 @@ fn a_wrong_password_is_not_told_on() {
 }
 
 #[test]
-fn no_server_is_named() {
+fn no_server() {
     let dir = tempfile::tempdir().unwrap();
     Ran::of(pgtrickle_ci().arg("check").current_dir(dir.path()).env("HOME", dir.path()))
-        .expect_error("no server is named", "--database-url");
+        .expect_error("no server: `--database-url`", "set `--database-url`");
 }
 
 #[test]
@@ -171,13 +172,13 @@ fn an_unknown_key_in_the_configuration_file() {
     fs::write(dir.path().join("pgtrickle-ci.yml"), "fixture: [a.sql]\n").unwrap();
     fs::write(dir.path().join("dbt_project.yml"), "name: shop\n").unwrap();
     Ran::of(pgtrickle_ci().arg("run").current_dir(dir.path()))
-        .expect_error("the unknown key `fixture` (did you mean `fixtures`?)", "fixtures");
+        .expect_error("`fixture` (did you mean `fixtures`?)", "fixtures");
     Ran::of(pgtrickle_ci().args(["check", "--config", "none.yml"]).current_dir(dir.path()))
         .expect_error("none.yml", "--config");
 }
 
 #[test]
-fn a_report_that_cannot_be_written_is_told_before_the_work() {
+fn an_unwritable_report_fails_before_the_work() {
     let project = DbtProject::new();
     let ran = Ran::of(
         pgtrickle_ci()
@@ -191,7 +192,7 @@ fn a_report_that_cannot_be_written_is_told_before_the_work() {
 }
 
 #[test]
-fn a_wrong_flag_is_told_with_the_right_one() {
+fn a_misspelled_flag_gets_a_suggestion() {
     let ran = Ran::of(pgtrickle_ci().args(["plan", "--basline", "x"])).expect(2);
     assert!(ran.stderr.contains("--baseline"), "{}", ran.stderr);
 }

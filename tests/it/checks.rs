@@ -139,7 +139,7 @@ fn an_earlier_report_tells_what_is_new_and_the_ages_are_written_as_dbt_does() {
     shop.database.run("select pgtrickle.alter_stream_table('public.totals', status => 'SUSPENDED')");
     let (ran, _) = shop.check(&["--compare", "earlier.json", "--freshness", "freshness.json"]);
     let ran = ran.expect(1);
-    assert!(ran.stderr.contains("newly red: status public.totals"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("new failures: status public.totals"), "{}", ran.stderr);
     let ages = std::fs::read(shop.dir.path().join("freshness.json")).unwrap();
     let ages: Value = serde_json::from_slice(&ages).unwrap();
     assert_eq!(ages["results"][0]["unique_id"], "model.shop.totals");
@@ -159,5 +159,5 @@ fn an_earlier_report_tells_what_is_new_and_the_ages_are_written_as_dbt_does() {
     );
 
     let (ran, _) = shop.check(&["--compare", "manifest.json"]);
-    ran.expect_error("`manifest.json` is no report of pgtrickle-ci", "--json");
+    ran.expect_error("`manifest.json` is not a pgtrickle-ci report", "--json");
 }

@@ -389,7 +389,7 @@ async fn a_token_that_may_not_write_is_a_warning_with_what_to_add() {
     let hub = refuse().await;
     let ran = Ran::of(&mut workflow(&hub, "pull_request.fork", 1, &file)).expect(0);
     let warning =
-        ran.stderr.lines().find(|line| line.starts_with("::warning title=the comment could not be posted::"));
+        ran.stderr.lines().find(|line| line.starts_with("::warning title=cannot post the comment::"));
     let warning = warning.unwrap_or_else(|| panic!("{}", ran.stderr));
     assert!(
         warning.contains("%0A    permissions:%0A      contents: read%0A      pull-requests: write"),
@@ -407,8 +407,8 @@ async fn a_report_of_another_commit_is_not_posted() {
     let other = "0000000000000000000000000000000000000000";
     let hub = Hub::new().await;
     Ran::of(&mut workflow(&hub, "workflow_run", 1, &report(dir.path(), "run", other, &[]))).expect_error(
-        &format!("the report is about the commit {other}, the workflow about the commit {HEAD}"),
-        "started this workflow",
+        &format!("the report is for commit {other}, the workflow for commit {HEAD}"),
+        "triggered this workflow",
     );
     assert_eq!(hub.comments(), [""; 0]);
 }
@@ -419,7 +419,7 @@ async fn without_a_pull_request_nothing_is_posted() {
     let file = report(dir.path(), "run", HEAD, &[]);
     let hub = Hub::new().await;
     let ran = Ran::of(&mut workflow(&hub, "push", 1, &file)).expect(0);
-    assert!(ran.stderr.contains("there is no open pull request"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("no open pull request"), "{}", ran.stderr);
     Ran::of(workflow(&hub, "push", 1, &file).args(["--when", "always"]))
         .expect_error("no open pull request", "--when");
     Ran::of(workflow(&hub, "pull_request", 1, &file).args(["--when", "never"])).expect(0);
@@ -438,7 +438,7 @@ async fn the_nights_have_one_issue() {
     assert_eq!(hub.issues().len(), 0);
     night(2, &["orders"]);
     let issue = hub.issues().remove(0);
-    assert_eq!(issue["title"], "pgtrickle-ci: the nightly check of shop fails");
+    assert_eq!(issue["title"], "pgtrickle-ci: nightly check of shop fails");
     assert!(issue["body"].as_str().unwrap().contains("`orders`: too old"), "{issue:#}");
     night(3, &["orders"]);
     assert_eq!(hub.comments().len(), 0, "nothing is new");
@@ -596,12 +596,12 @@ fn outside_of_a_workflow_the_body_can_be_seen() {
     assert!(ran.stdout.starts_with("### ❌ pgtrickle-ci failed\n"), "{}", ran.stdout);
     let mut posted = pgtrickle_ci();
     posted.args(["comment", "--when", "always", "--from-report"]).arg(&file);
-    Ran::of(&mut posted).expect_error("no GitHub workflow", "--dry-run");
+    Ran::of(&mut posted).expect_error("not in a GitHub workflow", "--dry-run");
     let mut wrong = pgtrickle_ci();
     wrong.args(["comment", "--comment-key", "a b", "--from-report"]).arg(&file);
     Ran::of(&mut wrong).expect_error("`a b`", "--comment-key");
     std::fs::write(&file, "{}").unwrap();
     let mut broken = pgtrickle_ci();
     Ran::of(broken.args(["comment", "--dry-run", "--from-report"]).arg(&file))
-        .expect_error("is no report of pgtrickle-ci", "--json FILE");
+        .expect_error("is not a pgtrickle-ci report", "--json FILE");
 }

@@ -1,4 +1,4 @@
-//! What the code cites of docs/pg_trickle.md stands there.
+//! The documents contain what the code refers to.
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
@@ -11,7 +11,7 @@ fn every_cited_heading_exists() {
     let mut cited = 0;
     let mut missing = Vec::new();
     for file in files() {
-        // A citation may be broken over two lines of a comment.
+        // A citation may span two lines of a comment.
         let text = fs::read_to_string(&file).unwrap();
         let words = text.split_whitespace().filter(|word| !["//", "///", "//!", "--"].contains(word));
         let text = words.collect::<Vec<_>>().join(" ");
@@ -29,7 +29,7 @@ fn every_cited_heading_exists() {
 }
 
 #[test]
-fn whatever_a_client_of_the_emulator_calls_names_its_heading_and_stands_in_a_file_of_its_contents() {
+fn public_objects_of_the_emulator_cite_their_source_and_its_files_are_listed() {
     let folder = PathBuf::from("src/server/emulator");
     let contents = fs::read_to_string(folder.join("00_catalog.sql")).unwrap();
     let mut seen = 0;
@@ -40,9 +40,9 @@ fn whatever_a_client_of_the_emulator_calls_names_its_heading_and_stands_in_a_fil
         let text = fs::read_to_string(&path).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         for pair in lines.windows(2) {
-            let made = ["CREATE FUNCTION pgtrickle.", "CREATE VIEW pgtrickle.", "CREATE TABLE pgtrickle."];
-            let made = made.iter().find_map(|start| pair[1].strip_prefix(start));
-            if made.is_some_and(|name| !name.starts_with('_')) {
+            let objects = ["CREATE FUNCTION pgtrickle.", "CREATE VIEW pgtrickle.", "CREATE TABLE pgtrickle."];
+            let object = objects.iter().find_map(|start| pair[1].strip_prefix(start));
+            if object.is_some_and(|name| !name.starts_with('_')) {
                 seen += 1;
                 assert!(pair[0].contains(CITED), "{part}: {} cites nothing", pair[1]);
             }
@@ -65,7 +65,7 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
-/// The report's fields are a promise, and stand in docs/report.md.
+/// The report's format is stable and documented in docs/report.md.
 #[test]
 fn every_field_of_the_report_is_documented() {
     let document = fs::read_to_string("docs/report.md").unwrap();

@@ -1,4 +1,4 @@
-//! Servers of our own: started, used, gone.
+//! Ephemeral servers start, work, and leave nothing behind.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::support::{pgtrickle_ci, wanted};
 
-/// A folder for temporary files of this test's own, where it can see what is left.
+/// A private folder for temporary files, to see what is left in it.
 fn temp_dir() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -36,16 +36,16 @@ async fn ask(client: &Client, sql: &str) -> String {
     client.query_one(sql, &[]).await.unwrap().get(0)
 }
 
-/// What of a server below `temp_dir` is still there: files, and processes that name it.
-fn remains(temp_dir: &Path) -> Vec<String> {
+/// Files and processes that are left of a server below `temp_dir`.
+fn leftovers(temp_dir: &Path) -> Vec<String> {
     let files = fs::read_dir(temp_dir).unwrap().map(|entry| entry.unwrap().path().display().to_string());
     let processes = Command::new("ps").args(["-eo", "pid,args"]).output().unwrap();
     let processes = String::from_utf8_lossy(&processes.stdout).into_owned();
-    let place = temp_dir.display().to_string();
-    files.chain(processes.lines().filter(|line| line.contains(&place)).map(ToOwned::to_owned)).collect()
+    let path = temp_dir.display().to_string();
+    files.chain(processes.lines().filter(|line| line.contains(&path)).map(ToOwned::to_owned)).collect()
 }
 
-/// Tries again until `check` holds, for ten seconds.
+/// Polls until `check` holds, for up to ten seconds.
 fn soon(check: impl Fn() -> bool) -> bool {
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(10) {
@@ -58,9 +58,9 @@ fn soon(check: impl Fn() -> bool) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_servers_at_once_do_not_meet_and_leave_nothing() {
-    let place = temp_dir();
-    let wanted = wanted(place.path());
+async fn two_servers_run_side_by_side_and_leave_nothing() {
+    let folder = temp_dir();
+    let wanted = wanted(folder.path());
     let (one, other) = tokio::join!(Ephemeral::start(&wanted), Ephemeral::start(&wanted));
     let (one, other) = (one.unwrap(), other.unwrap());
 
@@ -73,17 +73,17 @@ async fn two_servers_at_once_do_not_meet_and_leave_nothing() {
         assert!(ask(&client, version).await.ends_with("-emulator"));
         assert_eq!(ask(&client, "show timezone").await, "UTC");
     }
-    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 2);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
 
     drop(one);
     other.stop().await;
-    assert_eq!(remains(place.path()), [] as [String; 0]);
+    assert_eq!(leftovers(folder.path()), [] as [String; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn time_passes_in_the_emulator_of_every_database_and_none_is_held() {
-    let place = temp_dir();
-    let server = Ephemeral::start(&wanted(place.path())).await.unwrap();
+async fn the_scheduler_runs_in_every_database_without_blocking_drops() {
+    let folder = temp_dir();
+    let server = Ephemeral::start(&wanted(folder.path())).await.unwrap();
     let first = connect(server.endpoint()).await;
     first.batch_execute("create database another").await.unwrap();
 
@@ -100,7 +100,7 @@ async fn time_passes_in_the_emulator_of_every_database_and_none_is_held() {
         .unwrap();
     let begin = Instant::now();
     while ask(&another, "select coalesce(max(amount), 0)::text from total").await != "42" {
-        assert!(begin.elapsed() < Duration::from_secs(15), "the scheduler never came");
+        assert!(begin.elapsed() < Duration::from_secs(15), "the scheduler did not run");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let scheduled =
@@ -110,65 +110,65 @@ async fn time_passes_in_the_emulator_of_every_database_and_none_is_held() {
     drop(another);
     first.batch_execute("drop database another").await.unwrap();
     server.stop().await;
-    assert_eq!(remains(place.path()), [] as [String; 0]);
+    assert_eq!(leftovers(folder.path()), [] as [String; 0]);
 }
 
 #[test]
-fn nothing_is_left_when_the_owner_is_killed() {
+fn nothing_is_left_after_sigkill() {
     for at_work in [false, true] {
-        let place = temp_dir();
+        let folder = temp_dir();
         let mut owner = pgtrickle_ci();
-        owner.arg("ephemeral").env("TMPDIR", place.path()).stdout(Stdio::piped());
+        owner.arg("ephemeral").env("TMPDIR", folder.path()).stdout(Stdio::piped());
         let mut owner = owner.args(["--", "sh", "-c", "echo $PGPORT; exec sleep 1"]).spawn().unwrap();
         if at_work {
             let mut port = String::new();
             BufReader::new(owner.stdout.take().unwrap()).read_line(&mut port).unwrap();
             assert!(port.trim().parse::<u16>().is_ok(), "{port}");
         } else {
-            // In the middle of initdb.
-            assert!(soon(|| !remains(place.path()).is_empty()));
+            // During initdb.
+            assert!(soon(|| !leftovers(folder.path()).is_empty()));
             std::thread::sleep(Duration::from_millis(200));
         }
-        assert!(!remains(place.path()).is_empty());
+        assert!(!leftovers(folder.path()).is_empty());
         owner.kill().unwrap();
         owner.wait().unwrap();
-        assert!(soon(|| remains(place.path()).is_empty()), "{:#?}", remains(place.path()));
+        assert!(soon(|| leftovers(folder.path()).is_empty()), "{:#?}", leftovers(folder.path()));
     }
 }
 
 #[test]
 fn a_signal_ends_the_command_and_the_server() {
     for signal in [Signal::SIGHUP, Signal::SIGTERM, Signal::SIGUSR1] {
-        let place = temp_dir();
+        let folder = temp_dir();
         let mut gate = pgtrickle_ci();
-        gate.arg("ephemeral").env("TMPDIR", place.path()).stdout(Stdio::piped());
+        gate.arg("ephemeral").env("TMPDIR", folder.path()).stdout(Stdio::piped());
         let mut gate = gate.args(["--", "sh", "-c", "echo $PGPORT; exec sleep 60"]).spawn().unwrap();
         let mut port = String::new();
         BufReader::new(gate.stdout.take().unwrap()).read_line(&mut port).unwrap();
         kill(Pid::from_raw(i32::try_from(gate.id()).unwrap()), signal).unwrap();
         assert_eq!(gate.wait().unwrap().code(), Some(128 + signal as i32));
-        assert_eq!(remains(place.path()), [] as [String; 0], "{signal}");
+        assert_eq!(leftovers(folder.path()), [] as [String; 0], "{signal}");
     }
 }
 
 #[test]
-fn a_hangup_that_is_to_be_ignored_is_ignored() {
-    let place = temp_dir();
+fn an_ignored_hangup_stays_ignored() {
+    let folder = temp_dir();
     let gate = env!("CARGO_BIN_EXE_pgtrickle-ci");
     let script = format!("trap '' HUP; exec {gate} ephemeral -- sh -c 'kill -HUP $PPID; sleep 1; exit 3'");
     let mut shell = Command::new("sh");
-    shell.arg("-c").arg(script).env("TMPDIR", place.path());
+    shell.arg("-c").arg(script).env("TMPDIR", folder.path());
     let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv");
     let ended = shell.env("VIRTUAL_ENV", venv).stdout(Stdio::null()).status().unwrap();
     assert_eq!(ended.code(), Some(3));
 }
 
 #[test]
-fn the_code_of_the_command_is_ours() {
-    let place = temp_dir();
+fn the_exit_code_is_the_commands() {
+    let folder = temp_dir();
     let run = |command: &[&str]| {
         let mut gate = pgtrickle_ci();
-        gate.arg("ephemeral").env("TMPDIR", place.path());
+        gate.arg("ephemeral").env("TMPDIR", folder.path());
         gate.arg("--").args(command).output().unwrap()
     };
     let output = run(&["sh", "-c", "echo $DATABASE_URL; exit 7"]);
@@ -178,5 +178,5 @@ fn the_code_of_the_command_is_ours() {
     let missing = run(&["no-such-program"]);
     assert_eq!(missing.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&missing.stderr).contains("`no-such-program`"));
-    assert_eq!(remains(place.path()), [] as [String; 0]);
+    assert_eq!(leftovers(folder.path()), [] as [String; 0]);
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::{Database, DbtProject, Ran, pgtrickle_ci};
 
-/// A source that is no seed.
+/// A source that is not a seed.
 const SOURCES: &str = "create schema raw; create table raw.orders (id int primary key, amount int); \
                        insert into raw.orders values (1, 10), (2, 20);";
 
@@ -23,10 +23,10 @@ fn verdict(report: &Value, stage: &str, subject: &str) -> String {
         .to_owned()
 }
 
-/// One gate with a bit of everything: a source from a fixture, a table that fails, one behind it, one that is well, a
-/// test that fails; and the user's files as they were.
+/// A run with a source, a failing table, a table downstream of it, a healthy table and a failing test. The user's files
+/// do not change.
 #[test]
-fn what_fails_is_told_and_the_rest_of_the_gate_still_runs() {
+fn failures_are_reported_and_the_run_continues() {
     let project = DbtProject::new();
     project.write(
         "models/sources.yml",
@@ -94,15 +94,15 @@ fn what_fails_is_told_and_the_rest_of_the_gate_still_runs() {
     assert!(fs::read_to_string(file("report.md")).unwrap().contains("Plan: 4 to add"));
     let left: Vec<_> =
         fs::read_dir(file("target")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, ["keep.txt"], "the user's target folder was touched");
+    assert_eq!(left, ["keep.txt"], "the user's target folder changed");
     assert!(!file("logs").exists());
     let password = database.endpoint.password.reveal();
     assert!(password.is_empty() || ![ran.stdout, ran.stderr, junit].concat().contains(password));
 }
 
-/// Text from a model reaches the runner's log, and is no command there.
+/// Text from a model is shown in the runner's log, but it is not a workflow command.
 #[test]
-fn a_runner_is_given_no_commands_by_a_model() {
+fn a_model_cannot_print_workflow_commands() {
     let project = DbtProject::new();
     let line = "::error file=x::pwned";
     let model = format!("{{{{ log('first\\n{line}', info=True) }}}} select * from {{{{ ref('nowhere') }}}}");
@@ -116,20 +116,20 @@ fn a_runner_is_given_no_commands_by_a_model() {
         "{}",
         ran.stderr
     );
-    assert!(ran.stderr.contains(&format!("\u{200b}{line}")), "the line was not passed on: {}", ran.stderr);
+    assert!(ran.stderr.contains(&format!("\u{200b}{line}")), "the line is missing: {}", ran.stderr);
     let commands = ran.stderr.lines().filter(|line| line.trim_start().starts_with("::"));
     assert!(
         commands.clone().all(|line| line.starts_with("::group::dbt ")
             || line == "::endgroup::"
-            // What went wrong, as an annotation of ours.
+            // The annotation of the error.
             || line.starts_with("::error title=setup errored%3A run::")),
         "{commands:?}"
     );
 }
 
-/// What stands in an SQL file is there before dbt comes, on a server of the gate's own.
+/// SQL files run before dbt on an ephemeral server.
 #[test]
-fn fixtures_make_the_sources_of_an_ephemeral_server() {
+fn fixtures_create_the_sources_of_an_ephemeral_server() {
     let project = DbtProject::new();
     project.write("pgtrickle-ci.yml", "fixtures: [ci/sources.sql]\n");
     project.write("ci/sources.sql", SOURCES);
@@ -156,7 +156,7 @@ fn fixtures_make_the_sources_of_an_ephemeral_server() {
 }
 
 #[test]
-fn a_source_that_is_missing_is_named_before_anything_is_made() {
+fn a_missing_source_is_named_before_the_deployment() {
     let project = DbtProject::new();
     project.write(
         "models/sources.yml",
@@ -176,9 +176,9 @@ fn a_source_that_is_missing_is_named_before_anything_is_made() {
     assert_eq!(database.value("select count(*) from pgtrickle.pgt_stream_tables"), Some("0".into()));
 }
 
-/// What would be lost is refused before dbt touches anything, and carried out when it is allowed.
+/// Without permission they are refused before dbt runs; with permission they are executed.
 #[test]
-fn drops_and_rebuilds_happen_only_when_they_are_allowed() {
+fn drops_and_rebuilds_need_permission() {
     let project = DbtProject::new();
     project.write("seeds/orders.csv", "id,amount\n1,10\n2,20\n");
     project.stream_table("stays", "{'schedule': '1m'}", "select id, amount from {{ ref('orders') }}");
@@ -210,7 +210,7 @@ fn drops_and_rebuilds_happen_only_when_they_are_allowed() {
         "{}",
         ran.stdout
     );
-    assert_eq!(oid(), first, "it was built again without permission");
+    assert_eq!(oid(), first, "it was recreated without permission");
     assert_eq!(database.value("select count(*) from pgtrickle.pgt_stream_tables"), Some("2".into()));
 
     let ran = run(&["--allow-drop", "goes", "--allow-recreate", "marts.stays"]).expect(0);
@@ -227,10 +227,10 @@ fn drops_and_rebuilds_happen_only_when_they_are_allowed() {
     assert!(run(&[]).expect(0).stdout.contains("No changes:"), "the mark or a setting was lost");
 }
 
-/// The engine fills an altered table by position: an aggregate that gets a column behind its hidden ones is planned, and
-/// made, anew, and its contents are right.
+/// The engine fills an altered table by position: an aggregate with a new column after its hidden ones is planned as a
+/// replacement, is replaced, and has the right contents.
 #[test]
-fn columns_that_cannot_be_added_in_place_are_a_rebuild() {
+fn columns_that_cannot_be_added_in_place_replace_the_table() {
     let project = DbtProject::new();
     project.write("seeds/orders.csv", "id,amount\n1,10\n2,20\n3,5\n");
     project.stream_table(
@@ -279,7 +279,7 @@ fn columns_that_cannot_be_added_in_place_are_a_rebuild() {
     assert_eq!(database.value("select sum(amount) from marts.plain"), Some("35".into()));
 }
 
-/// Ctrl-C in the middle of dbt: the report is written, and says that it is not whole.
+/// After Ctrl-C during dbt, the report is written with the conclusion `interrupted`.
 #[test]
 fn an_interrupted_run_still_reports() {
     let project = DbtProject::new();
@@ -311,14 +311,14 @@ fn an_interrupted_run_still_reports() {
     database.run("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'dbt'");
 }
 
-/// A server without stream tables may still have something under their names.
+/// A server without stream tables may have other relations with their names.
 #[test]
-fn what_has_the_name_of_a_stream_table_goes_only_when_that_is_allowed() {
+fn replacing_another_relation_needs_permission() {
     let project = DbtProject::new();
     project.write("seeds/orders.csv", "id\n1\n");
     project.stream_table("taken", "{'schedule': '1m'}", "select id from {{ ref('orders') }}");
     let database = Database::new();
-    database.run("create schema marts; create view marts.taken as select 7 as somebody_elses");
+    database.run("create schema marts; create view marts.taken as select 7 as foreign_value");
     let mut gate = pgtrickle_ci();
     gate.args(["run", "--database-url", &database.url(), "--project-dir"])
         .arg(project.path())
@@ -326,12 +326,12 @@ fn what_has_the_name_of_a_stream_table_goes_only_when_that_is_allowed() {
         .arg(project.path());
     let ran = Ran::of(&mut gate).expect(1);
     assert!(ran.stdout.contains("--allow-recreate marts.taken"), "{}", ran.stdout);
-    assert_eq!(database.value("select somebody_elses from marts.taken"), Some("7".into()));
+    assert_eq!(database.value("select foreign_value from marts.taken"), Some("7".into()));
 }
 
-/// Models that the engine would refuse are told before anything is made on a server that somebody named.
+/// Models that the engine would reject are errors before the first change on a named server.
 #[test]
-fn everything_that_is_wrong_with_the_models_is_told_at_once_and_first() {
+fn all_problems_of_the_models_are_reported_first() {
     let project = DbtProject::new();
     project.write("seeds/orders.csv", "id\n1\n");
     project.stream_table("good", "{}", "select id from {{ ref('orders') }}");

@@ -146,7 +146,8 @@ fn an_image_that_gives_no_server_is_told_with_what_docker_said() {
     assert!(ran.stderr.contains("manifest unknown"), "{}", ran.stderr);
 
     let command = ["ephemeral", "--image", "octo/pg:1", "--engine", "emulator", "--", "true"];
-    Ran::of(&mut with(docker.path(), &command)).expect_error("the emulator was asked for", "--image");
+    Ran::of(&mut with(docker.path(), &command))
+        .expect_error("`--image` and `--engine emulator` are mutually exclusive", "--image");
     let mut without = with(docker.path(), &["ephemeral", "--image", "octo/pg:1", "--", "true"]);
     Ran::of(without.env("PATH", "/nowhere")).expect_error("cannot run `docker`", "command -v docker");
 }

@@ -1,4 +1,4 @@
-//! `init` and `completions`: the first things that somebody types.
+//! `init` and `completions`.
 
 use std::{fs, process::Command};
 
@@ -9,7 +9,7 @@ fn init(project: &DbtProject) -> Ran {
 }
 
 #[test]
-fn a_project_gets_a_configuration_and_a_workflow_once() {
+fn init_writes_a_configuration_and_a_workflow_once() {
     let project = DbtProject::new();
     let said = init(&project).expect(0).stderr;
     assert!(said.contains("pgtrickle-ci.yml") && said.contains("next: pgtrickle-ci run"), "{said}");
@@ -17,11 +17,11 @@ fn a_project_gets_a_configuration_and_a_workflow_once() {
     let written = fs::read_to_string(&workflow).unwrap();
     assert!(written.contains("project-dir: .\n"), "{written}");
 
-    let ran = init(&project).expect_error("are there already", "nothing was written");
+    let ran = init(&project).expect_error("already exist", "nothing was written");
     assert!(ran.stderr.contains("pgtrickle-ci.yml` and `"), "{}", ran.stderr);
     fs::write(&workflow, "mine").unwrap();
     fs::remove_file(project.path().join("pgtrickle-ci.yml")).unwrap();
-    init(&project).expect_error("workflows/pgtrickle-ci.yml` is there already", "nothing was written");
+    init(&project).expect_error("workflows/pgtrickle-ci.yml` already exists", "nothing was written");
     assert_eq!(fs::read_to_string(&workflow).unwrap(), "mine");
     assert!(!project.path().join("pgtrickle-ci.yml").exists());
 }
@@ -36,19 +36,19 @@ fn the_workflow_goes_to_the_root_of_the_repository() {
     fs::write(project.join("dbt_project.yml"), "name: shop\nprofile: shop\n").unwrap();
     let mut command = pgtrickle_ci();
     let said = Ran::of(command.arg("init").current_dir(&project)).expect(0).stderr;
-    assert!(said.contains("next: the dbt package dbt_pgtrickle in packages.yml"), "{said}");
+    assert!(said.contains("next: add the dbt package dbt_pgtrickle to packages.yml"), "{said}");
     let workflow = repository.path().join(".github/workflows/pgtrickle-ci.yml");
     assert!(fs::read_to_string(workflow).unwrap().contains("project-dir: 'warehouse/dbt'\n"));
     assert!(project.join("pgtrickle-ci.yml").exists());
 
-    // A repository of GitLab's has another kind of workflow.
+    // A repository on GitLab gets a GitLab pipeline.
     fs::remove_dir_all(repository.path().join(".github")).unwrap();
     fs::remove_file(project.join("pgtrickle-ci.yml")).unwrap();
     fs::write(repository.path().join(".gitlab-ci.yml"), "").unwrap();
     let mut command = pgtrickle_ci();
     let arguments = ["init", "--project-dir", "warehouse/dbt"];
     let said = Ran::of(command.args(arguments).current_dir(&repository)).expect(0).stderr;
-    assert!(said.contains("next: `include: {local: .gitlab/pgtrickle-ci.yml}`"), "{said}");
+    assert!(said.contains("next: add `include: {local: .gitlab/pgtrickle-ci.yml}`"), "{said}");
     let pipeline = fs::read_to_string(repository.path().join(".gitlab/pgtrickle-ci.yml")).unwrap();
     assert!(pipeline.contains("pgtrickle-ci run --project-dir 'warehouse/dbt'\n"), "{pipeline}");
 }
@@ -61,7 +61,7 @@ fn without_a_project_nothing_is_written() {
 }
 
 #[test]
-fn shells_learn_the_commands() {
+fn completions_name_subcommands_and_flags() {
     for shell in ["bash", "zsh", "fish"] {
         let said = Ran::of(pgtrickle_ci().args(["completions", shell])).expect(0).stdout;
         assert!(said.contains("verify") && said.contains("allow-drop"), "{shell}: {said}");

@@ -1,4 +1,4 @@
-//! JUnit reports against a published schema: that of Jenkins, which the writer's own tests bring along.
+//! JUnit reports are valid by Jenkins' schema, which is in the tests of the crate `junit-report`.
 
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 
@@ -10,8 +10,8 @@ use time::macros::datetime;
 
 use crate::support::Ran;
 
-/// Validates files, and says what is wrong with each that is not valid. Two things that consumers read are younger than
-/// the schema: the line of a case, and why a case was skipped.
+/// Validates files and prints the error of each invalid one. The schema lacks two newer attributes that consumers read:
+/// the line of a case, and the reason for skipping one.
 const VALIDATE: &str = r"
 import sys, xmlschema
 from xml.etree import ElementTree
@@ -30,7 +30,7 @@ for name in sys.argv[2:]:
 ";
 
 fn schema() -> PathBuf {
-    // Of this platform's crates only: the build fetched no others.
+    // Only this platform's crates: the build downloaded no others.
     let arguments =
         ["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", "host-tuple"];
     let mut cargo = Command::new(env!("CARGO"));
@@ -41,7 +41,7 @@ fn schema() -> PathBuf {
     PathBuf::from(writer["manifest_path"].as_str().unwrap()).with_file_name("tests/JUnit.xsd")
 }
 
-/// Every verdict, at a model and without one, in words that XML cannot hold as they are.
+/// Every verdict, with and without a model, with texts that XML must escape.
 fn hostile_report() -> Report {
     let mut report = Report::begin("run", datetime!(2026-11-21 01:02:03.456 UTC));
     report.elapsed = Duration::from_millis(1_234_567);
@@ -62,14 +62,14 @@ fn hostile_report() -> Report {
 }
 
 #[test]
-fn every_report_is_valid_by_the_schema_of_jenkins() {
+fn reports_are_valid_by_jenkins_schema() {
     let dir = tempfile::tempdir().unwrap();
     let hostile = hostile_report();
     let documents = [
         junit::render(&hostile),
         junit::render(&Report { strict: true, interrupted: true, ..hostile.clone() }),
         junit::render(&Report::begin("plan", datetime!(2026-11-21 01:02:03 UTC))),
-        // What is not valid is seen.
+        // The validator detects invalid documents.
         junit::render(&hostile).replacen("<testcase name=", "<testcase title=", 1),
     ];
     let files: Vec<_> = (0..documents.len()).map(|number| dir.path().join(format!("{number}.xml"))).collect();

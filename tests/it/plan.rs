@@ -47,7 +47,7 @@ fn two_manifests_are_compared_without_a_server() {
         "-   public.removed    drop",
         "Plan: 1 to add, 2 to change, 1 to replace, 1 to destroy.",
         "1 definition unchanged.",
-        "dbt: `dbt run` leaves it; only `pgtrickle-ci apply` and `run` drop it",
+        "dbt: `dbt run` does not drop it; `pgtrickle-ci apply` and `run` do",
         "allow_drop: [public.removed]",
         "allow_recreate: [public.split]",
     ] {

@@ -1,4 +1,4 @@
-//! `run --base-ref`: a change on top of the revision below it.
+//! `run --base-ref`: a change on top of its base revision.
 
 use std::{fs, path::Path};
 
@@ -30,7 +30,7 @@ fn outcomes(report: &Value, stage: &str, verdict: &str) -> Vec<String> {
         .collect()
 }
 
-/// Seeds, a view that dbt makes anew, and a table for each thing that can happen.
+/// Seeds, a view that dbt recreates, and a table for each kind of change.
 fn base() -> DbtProject {
     let project = DbtProject::new();
     project.write("seeds/orders.csv", "id,customer,amount\n1,1,10\n2,1,20\n3,2,5\n4,3,7\n");
@@ -53,13 +53,13 @@ fn base() -> DbtProject {
         "{'schedule': '1s', 'refresh_mode': 'FULL'}",
         "select id from {{ ref('orders') }}",
     );
-    let mended = |schedule: &str| {
+    let repaired = |schedule: &str| {
         let settings = format!("{{'schedule': '{schedule}'}}");
-        project.stream_table("mended", &settings, "select id from {{ ref('orders') }}");
+        project.stream_table("repaired", &settings, "select id from {{ ref('orders') }}");
     };
-    mended("banana");
+    repaired("banana");
     commit(project.path());
-    mended("1h");
+    repaired("1h");
     project
 }
 
@@ -71,10 +71,10 @@ fn status(project: &Path) -> String {
         .join(" ")
 }
 
-/// What was planned happens, and is told with the rows that it adds, removes and changes; what takes a permission is
-/// rehearsed, and fails.
+/// The report shows what was planned and observed, with added, removed and changed rows. A refused step is rehearsed,
+/// and fails.
 #[test]
-fn a_change_is_carried_out_on_top_of_its_base() {
+fn a_change_is_deployed_on_top_of_its_base() {
     let project = base();
     project.stream_table(
         "totals",
@@ -92,7 +92,7 @@ fn a_change_is_carried_out_on_top_of_its_base() {
     let (ran, report) = rehearse(&project, &["--allow-drop", "goes"]);
     let ran = ran.expect(1);
     let happened =
-        ["goes", "totals", "large", "parted", "comes", "mended", "over_view", "busy"].map(|name| {
+        ["goes", "totals", "large", "parted", "comes", "repaired", "over_view", "busy"].map(|name| {
             [&table(&report, name)["planned"], &table(&report, name)["observed"]].map(|v| v.as_str().unwrap())
         });
     assert_eq!(
@@ -112,9 +112,12 @@ fn a_change_is_carried_out_on_top_of_its_base() {
     );
     assert_eq!(outcomes(&report, "rehearsal", "failed"), Vec::<String>::new());
     assert_eq!(outcomes(&report, "rehearsal", "passed").len(), 8);
-    // What was wrong with the base is mended by the change, and no fault of it.
+    // A problem of the base that the change repairs is a warning.
     let wrong = outcomes(&report, "setup", "warned");
-    assert!(wrong.iter().any(|one| one.contains("models/mended.sql: `banana` is no schedule")), "{wrong:?}");
+    assert!(
+        wrong.iter().any(|one| one.contains("models/repaired.sql: `banana` is no schedule")),
+        "{wrong:?}"
+    );
     let refused = outcomes(&report, "plan", "failed");
     assert!(
         refused.iter().any(|one| one.starts_with("marts.parted: Not allowed: drops and rebuilds")),
@@ -145,9 +148,9 @@ fn a_change_is_carried_out_on_top_of_its_base() {
     assert!(!status(project.path()).contains("target"), "{}", status(project.path()));
 }
 
-/// Only what changed is made on both sides, with what it reads; and what a hook does on its own is no part of a plan.
+/// Only changed models and their upstream are deployed on both sides. A refresh by a hook is not part of the plan.
 #[test]
-fn what_was_not_planned_fails() {
+fn an_unplanned_refill_fails() {
     let project = base();
     let hook = "{{ config(post_hook=\"select pgtrickle.refresh_stream_table('marts.parted')\") }}";
     project.stream_table(
@@ -165,9 +168,9 @@ fn what_was_not_planned_fails() {
     assert_eq!(outcomes(&report, "rehearsal", "failed").len(), 1);
 }
 
-/// Rows of another server may be real data: a report counts them and shows none.
+/// Rows of another server may be real data.
 #[test]
-fn rows_of_another_server_are_counted_and_not_shown() {
+fn rows_of_another_server_are_counted_but_not_shown() {
     let other = Database::without_extension();
     other.run("create schema raw; create table raw.orders (id int primary key, card text)");
     other.run("insert into raw.orders select n, 'secret ' || n from generate_series(1, 10) n");
@@ -206,9 +209,9 @@ fn rows_of_another_server_are_counted_and_not_shown() {
     assert!(!comment.contains(&url), "{comment}");
 }
 
-/// What differs from its query is a finding with rows, which may be real data, too.
+/// A finding contains rows, which may be real data.
 #[test]
-fn findings_over_rows_of_another_server_show_none_unless_the_configuration_asks_for_them() {
+fn findings_show_rows_of_another_server_only_if_configured() {
     let other = Database::without_extension();
     other.run("create schema raw; create table raw.orders (id int primary key, card text)");
     other.run("insert into raw.orders select n, 'secret ' || n from generate_series(1, 10) n");

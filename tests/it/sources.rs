@@ -1,4 +1,4 @@
-//! The sources of an ephemeral server: stubs of what is declared, and copies from another server.
+//! The sources of an ephemeral server: empty tables from declarations, and copies from another server.
 
 use std::{collections::BTreeMap, os::unix::fs::PermissionsExt, time::Duration};
 
@@ -20,8 +20,8 @@ const LIMITS: Limits = Limits {
     lock: Duration::from_secs(10),
 };
 
-/// Two tables with foreign keys up and around, types of every kind, names that hurt, a view, a materialized view, a
-/// partitioned table; and a neighbour that nobody asked for and nobody may read.
+/// Tables with foreign keys to others and to themselves, all kinds of types, difficult names, a view, a materialized
+/// view, a partitioned table, and an unrelated table that may not be read.
 const SHOP: &str = r#"
     create schema raw; create schema types; create schema "Odd ""S";
     create type types.mood as enum ('ok', 'it''s');
@@ -51,7 +51,7 @@ const SHOP: &str = r#"
     insert into "Odd ""S"."T * ?" values (1, E'tab\t, "quote", \\ and (brackets)'), (2, null), (3, '');
 "#;
 
-/// A server to copy to, and a connection to it.
+/// A server to copy to, with connections.
 struct Target {
     server: Ephemeral,
     client: Client,
@@ -102,7 +102,7 @@ const WANTED: [(&str, &str); 5] =
     [("raw", "orders"), ("raw", "big"), ("raw", "counted"), ("raw", "events"), ("Odd \"S", "T * ?")];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn just_what_is_read_is_copied_with_what_it_needs() {
+async fn only_the_named_relations_and_their_dependencies_are_copied() {
     let shop = tokio::task::spawn_blocking(|| {
         let shop = Database::without_extension();
         shop.run(SHOP);
@@ -114,17 +114,17 @@ async fn just_what_is_read_is_copied_with_what_it_needs() {
     assert_eq!(target.relations().await, r#""Odd ""S"."T * ?" raw.orders"#);
     assert_eq!(target.text("select count(*)::text from raw.orders").await, "0");
     let kept = "select string_agg(contype::text, '' order by contype) from pg_constraint where conrelid = 'raw.orders'::regclass";
-    assert_eq!(target.text(kept).await, "cnp", "the foreign key leads to a table that is not there");
+    assert_eq!(target.text(kept).await, "cnp", "the foreign key references a table that was not copied");
     assert_eq!(target.text("select count(*)::text from pg_trigger where tgname = 'refuse'").await, "0");
 
-    // Again on top of it, with everything: what is there by now is in the way, and told.
+    // A second copy fails, because the relations already exist.
     let error = target.copy(&shop.endpoint, None, &WANTED).await.unwrap_err();
     assert!(error.to_string().contains("already exists"), "{error}");
     tokio::task::spawn_blocking(move || drop(shop)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sample_brings_the_rows_that_it_refers_to() {
+async fn a_sample_includes_the_rows_that_it_references() {
     let shop = tokio::task::spawn_blocking(|| {
         let shop = Database::without_extension();
         shop.run(SHOP);
@@ -165,7 +165,7 @@ async fn a_sample_brings_the_rows_that_it_refers_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_speaks_against_a_copy_is_told_at_once_and_nothing_is_made() {
+async fn all_problems_of_a_copy_are_reported_before_it_starts() {
     let (shop, reader) = tokio::task::spawn_blocking(|| {
         let shop = Database::without_extension();
         let reader = format!("reader_{}", shop.endpoint.database);
@@ -183,7 +183,7 @@ async fn what_speaks_against_a_copy_is_told_at_once_and_nothing_is_made() {
     let endpoint =
         Endpoint { user: reader.clone(), password: Secret::new("hunter22"), ..shop.endpoint.clone() };
 
-    // The neighbour that may not be read is in nobody's way.
+    // An unrelated table without the SELECT privilege is not a problem.
     target.copy(&endpoint, None, &[("raw", "customers")]).await.unwrap();
     let error = target
         .copy(&endpoint, None, &[("raw", "big"), ("raw", "secret"), ("raw", "nope")])
@@ -191,9 +191,9 @@ async fn what_speaks_against_a_copy_is_told_at_once_and_nothing_is_made() {
         .unwrap_err();
     let text = error.to_string();
     for part in [
-        "raw.nope does not exist there".to_owned(),
-        format!("raw.secret may not be read by `{reader}`"),
-        format!("raw.orders may not be read by `{reader}`"),
+        "raw.nope does not exist".to_owned(),
+        format!("raw.secret is not readable by `{reader}`"),
+        format!("raw.orders is not readable by `{reader}`"),
     ] {
         assert!(text.contains(&part), "{part} in {text}");
     }
@@ -213,7 +213,7 @@ async fn what_speaks_against_a_copy_is_told_at_once_and_nothing_is_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stubs_are_made_of_declared_types_alone() {
+async fn stubs_use_only_declared_types() {
     let target = Target::start().await;
     let column = |name: &str, data_type: &str| DeclaredColumn {
         name: name.into(),
@@ -246,7 +246,7 @@ async fn stubs_are_made_of_declared_types_alone() {
     let error = sources::stub(&target.client, &[one, other], &bad).await.unwrap_err().to_string();
     for part in [
         "models/raw.yml: raw.one, column a has no data_type",
-        "models/raw.yml: raw.one, column c has the data_type `int); drop table x; --`, which the server does not know",
+        "models/raw.yml: raw.one, column c has the unknown data_type `int); drop table x; --`",
         "models/raw.yml: raw.other has no columns",
     ] {
         assert!(error.contains(part), "{part} in {error}");
@@ -254,9 +254,9 @@ async fn stubs_are_made_of_declared_types_alone() {
     assert_eq!(target.text("select count(*)::text from pg_namespace where nspname = 'raw'").await, "0");
 }
 
-/// Fixtures come first, and what they made stays; of the rest everything that is not declared is named at once.
+/// Fixtures run first, and their tables stay. All incomplete declarations of other sources are reported.
 #[test]
-fn a_run_makes_stubs_of_what_no_fixture_made() {
+fn a_run_creates_stubs_for_sources_without_a_fixture() {
     let project = DbtProject::new();
     project.write("pgtrickle-ci.yml", "fixtures: [ci/sources.sql]\n");
     project.write("ci/sources.sql", "create schema raw; create table raw.orders (id int primary key, amount int); insert into raw.orders values (1, 10);");

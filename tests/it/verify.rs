@@ -313,7 +313,7 @@ fn writes_are_for_the_database_that_was_named_alone() {
         "--allow-writes",
         "another",
     ]);
-    Ran::of(&mut other).expect_error("`--allow-writes another` allows no writes", "--allow-writes ");
+    Ran::of(&mut other).expect_error("`--allow-writes another` does not allow writes", "--allow-writes ");
     let (ran, report) = verify(&database, &[]);
     let ran = ran.expect(0);
     assert!(ran.stderr.contains("to move the data"), "{}", ran.stderr);

@@ -1,4 +1,4 @@
-//! `wait`: it ends as soon as the answer is known.
+//! `wait` ends as soon as the result is known.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ fn wait(database: &Database, tables: &[&str], more: &[&str]) -> Ran {
 }
 
 #[test]
-fn a_table_without_initialization_is_never_waited_for_and_filled_on_request() {
+fn a_table_without_initialization_is_populated_only_with_refresh() {
     let database = database();
     create(&database, "totals", "");
     create(&database, "empty", ", initialize => false");
@@ -46,50 +46,50 @@ fn a_table_without_initialization_is_never_waited_for_and_filled_on_request() {
         "{}",
         ran.stdout
     );
-    assert!(started.elapsed() < Duration::from_secs(30), "it waited for what cannot come");
+    assert!(started.elapsed() < Duration::from_secs(30), "it waited for a table that cannot be populated");
 
     wait(&database, &["totals", "empty"], &["--refresh"]).expect(0);
     assert_eq!(database.value("select count(*) from empty"), Some("1".into()));
 }
 
 #[test]
-fn waiting_for_a_table_that_does_not_come_ends_at_the_deadline() {
+fn a_missing_table_is_waited_for_until_the_limit() {
     let database = database();
     create(&database, "totals", "");
-    let ran = wait(&database, &["totals", "nobody_makes_it"], &["--timeout", "300ms"]);
+    let ran = wait(&database, &["totals", "missing"], &["--timeout", "300ms"]);
     let said = ran.expect(1).stdout;
     assert!(
-        said.contains("does not exist") && said.contains("not within 300ms; give it more time"),
+        said.contains("does not exist") && said.contains("not populated within 300ms; raise the limit"),
         "{said}"
     );
 }
 
-/// It fails with the first table that cannot come, and does not use up the time of the others.
+/// It fails with the first table that cannot be populated, before the limit of the others.
 #[test]
 fn a_table_in_error_ends_the_wait_for_all() {
     let database = database();
     create(&database, "totals", "");
     database.run("select pgtrickle.alter_stream_table('public.totals', status => 'ERROR')");
     let started = std::time::Instant::now();
-    let ran = wait(&database, &["totals", "nobody_makes_it"], &["--timeout", "60s"]).expect(1);
+    let ran = wait(&database, &["totals", "missing"], &["--timeout", "60s"]).expect(1);
     assert!(ran.stdout.contains("is in status ERROR"), "{}", ran.stdout);
-    assert!(started.elapsed() < Duration::from_secs(30), "it waited for what cannot come");
+    assert!(started.elapsed() < Duration::from_secs(30), "it waited for a table that cannot be populated");
 }
 
 #[test]
-fn a_table_has_a_deadline_of_its_own() {
+fn a_table_can_have_its_own_limit() {
     let database = database();
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("pgtrickle-ci.yml");
-    std::fs::write(&config, "wait: {timeout: 60s, models: {nobody_makes_it: 300ms}}\n").unwrap();
+    std::fs::write(&config, "wait: {timeout: 60s, models: {missing: 300ms}}\n").unwrap();
     let started = std::time::Instant::now();
     let config = config.to_str().unwrap();
-    wait(&database, &["nobody_makes_it"], &["--config", config]).expect(1);
-    assert!(started.elapsed() < Duration::from_secs(30), "its own time was over long ago");
+    wait(&database, &["missing"], &["--config", config]).expect(1);
+    assert!(started.elapsed() < Duration::from_secs(30), "it ignored the table's own limit");
 }
 
 #[test]
-fn a_table_that_comes_is_told_and_ends_the_wait() {
+fn a_populated_table_is_announced_and_ends_the_wait() {
     let database = database();
     let waiting = std::thread::scope(|scope| {
         let waiting = scope.spawn(|| wait(&database, &["late"], &["--timeout", "60s"]));

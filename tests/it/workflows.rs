@@ -1,5 +1,5 @@
-//! The workflows of docs/workflows.md with this Action, run by an independent runner on this machine
-//! (`scripts/try_action.sh`) and with a stand-in for GitHub: outputs, the step's summary and the job's verdict.
+//! The workflows of docs/workflows.md with this Action: outputs, the step's summary and the job's result. An
+//! independent runner on this machine (`scripts/try_action.sh`) runs them with a mock of GitHub's API.
 
 use std::{fs, path::Path, process::Command};
 
@@ -7,9 +7,9 @@ use tempfile::TempDir;
 
 use crate::support::{Database, Hub, Ran, pgtrickle_ci};
 
-/// Notes what the gate's step gave, in a folder beside the workspace. Behind a step that fails this runner does nothing
-/// more, so the gate's may fail, and its failure is the job's here.
-const NOTE: &str = r#"
+/// Saves the outputs of the gate's step in a folder outside of the workspace. This runner stops after a failed step, so
+/// the gate's step may fail, and this step then fails the job.
+const SAVE_OUTPUTS: &str = r#"
       - if: always()
         env:
           CONCLUSION: ${{ steps.gate.outputs.conclusion }}
@@ -35,7 +35,7 @@ struct Checkout {
 }
 
 impl Checkout {
-    /// The workflow of this name in the docs; each of `changes` replaces a text in it.
+    /// The workflow of this name from the docs, with text replacements.
     fn new(name: &str, changes: &[(&str, &str)]) -> Self {
         let checkout = Self { workspace: tempfile::tempdir().unwrap(), out: tempfile::tempdir().unwrap() };
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -53,7 +53,7 @@ impl Checkout {
             assert!(workflow.contains(from), "the workflow has no `{from}`:\n{workflow}");
             workflow = workflow.replace(from, to);
         }
-        checkout.write_for_this_runner(&(workflow + NOTE));
+        checkout.write_for_this_runner(&(workflow + SAVE_OUTPUTS));
         let git = |arguments: &[&str]| {
             let mut git = Command::new("git");
             git.current_dir(checkout.workspace.path()).args([
@@ -71,7 +71,7 @@ impl Checkout {
         checkout
     }
 
-    /// This runner does not find inputs whose names have a dash.
+    /// This runner does not support inputs with a dash in their names.
     fn write_for_this_runner(&self, workflow: &str) {
         let file = self.workspace.path().join("action.yml");
         let text = fs::read_to_string(&file).unwrap();
@@ -98,7 +98,7 @@ impl Checkout {
         command
             .current_dir(self.workspace.path())
             .args(["run", "--runtime", "emulation", "workflow.yml"])
-            // What a runner tells and this one does not.
+            // Variables that this runner does not set.
             .env("GITHUB_ACTION_PATH", self.workspace.path())
             .env("GITHUB_EVENT_PATH", format!("{}/tests/it/events/{event}.json", env!("CARGO_MANIFEST_DIR")))
             .env("TRY_API", hub.address())
@@ -106,7 +106,7 @@ impl Checkout {
         Ran::of(&mut command)
     }
 
-    fn noted(&self, file: &str) -> String {
+    fn saved(&self, file: &str) -> String {
         fs::read_to_string(self.out.path().join(file)).unwrap_or_default()
     }
 }
@@ -121,7 +121,7 @@ fn documented(name: &str) -> String {
 
 const ACTION: &str = "- uses: trickle-labs/pgtrickle-action@main # better: a commit\n        with:\n";
 
-/// The Action of the checkout, with the program of these tests and nothing that waits.
+/// Replaces the Action by that of the checkout, with the tested program.
 fn ours(hub: &Hub, more: &str) -> Vec<(&'static str, String)> {
     let program = env!("CARGO_BIN_EXE_pgtrickle-ci");
     let token = "github-token: a-token-for-tests";
@@ -145,8 +145,8 @@ fn checkout(name: &str, hub: &Hub, more: &str, changes: &[(&str, &str)]) -> Chec
     Checkout::new(name, &all)
 }
 
-/// Behind a step of the Action that fails this runner skips the others, where GitHub goes on: the end of the gate's step
-/// and another one, which posts the report.
+/// The end of the gate's step, and a step that posts the report. This runner skips the Action's remaining steps after a
+/// failed one, unlike GitHub.
 fn posting() -> String {
     let program = env!("CARGO_BIN_EXE_pgtrickle-ci");
     let report = "\n          report-path: report.json";
@@ -156,7 +156,7 @@ fn posting() -> String {
     )
 }
 
-/// The project of this repository, by itself: this runner's checkout has no history.
+/// The project of this repository, without a base revision: this runner's checkout has no history.
 const OWN_PROJECT: [(&str, &str); 2] = [
     ("project-dir: .", "project-dir: integration_tests"),
     ("          base-ref: origin/${{ github.base_ref }}\n", ""),
@@ -164,48 +164,46 @@ const OWN_PROJECT: [(&str, &str); 2] = [
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "scripts/try_action.sh runs it"]
-async fn a_pull_request_that_passes_is_green_and_has_one_comment() {
+async fn a_passing_pull_request_gets_one_comment() {
     let hub = Hub::new().await;
     let checkout = checkout("stream tables on the emulator", &hub, "          budget: 1s\n", &OWN_PROJECT);
     checkout.run(&hub, "pull_request").expect(0);
-    let outputs = checkout.noted("outputs");
+    let outputs = checkout.saved("outputs");
     assert!(outputs.starts_with("passed create=") && outputs.ends_with(" failed=0\n"), "{outputs}");
     let comments = hub.comments();
     assert_eq!(comments.len(), 1);
     assert!(comments[0].starts_with("### ✅ pgtrickle-ci passed\n"), "{}", comments[0]);
-    assert!(checkout.noted("summary").starts_with("### ✅ pgtrickle-ci passed\n"));
-    assert!(checkout.noted("junit.xml").contains("<testsuites"));
-    assert!(checkout.noted("comment.md").starts_with("### ✅ pgtrickle-ci passed\n"));
+    assert!(checkout.saved("summary").starts_with("### ✅ pgtrickle-ci passed\n"));
+    assert!(checkout.saved("junit.xml").contains("<testsuites"));
+    assert!(checkout.saved("comment.md").starts_with("### ✅ pgtrickle-ci passed\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "scripts/try_action.sh runs it"]
-async fn a_pull_request_that_fails_is_red_and_says_why() {
+async fn a_failing_pull_request_gets_a_comment_with_the_reason() {
     let hub = Hub::new().await;
     let engine = format!("engine: emulator{}", posting());
     let changes = [OWN_PROJECT.as_slice(), &[("engine: emulator", &engine)]].concat();
     let checkout = checkout("stream tables on the emulator", &hub, "          budget: 1s\n", &changes);
-    let test = checkout.workspace.path().join("integration_tests/tests/nobody_is_happy.sql");
-    fs::write(test, "select 1 as unhappy").unwrap();
+    let test = checkout.workspace.path().join("integration_tests/tests/always_fails.sql");
+    fs::write(test, "select 1 as failure").unwrap();
     checkout.run(&hub, "pull_request").expect(1);
-    let outputs = checkout.noted("outputs");
+    let outputs = checkout.saved("outputs");
     assert!(outputs.starts_with("failed create=") && outputs.ends_with(" failed=1\n"), "{outputs}");
-    let summary = checkout.noted("summary");
+    let summary = checkout.saved("summary");
     assert!(
-        summary.starts_with("### ❌ pgtrickle-ci failed\n") && summary.contains("nobody_is_happy"),
+        summary.starts_with("### ❌ pgtrickle-ci failed\n") && summary.contains("always_fails"),
         "{summary}"
     );
-    assert!(checkout.noted("junit.xml").contains("<failure"));
+    assert!(checkout.saved("junit.xml").contains("<failure"));
     let comments = hub.comments();
     assert_eq!(comments.len(), 1);
-    assert!(
-        comments[0].starts_with("### ❌ pgtrickle-ci failed\n") && comments[0].contains("nobody_is_happy")
-    );
+    assert!(comments[0].starts_with("### ❌ pgtrickle-ci failed\n") && comments[0].contains("always_fails"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "scripts/try_action.sh runs it"]
-async fn a_night_is_as_red_as_the_tables_of_its_server() {
+async fn a_nightly_run_opens_and_closes_an_issue() {
     let hub = Hub::new().await;
     let database = tokio::task::block_in_place(Database::new);
     let url = format!("database-url: {}\n          project-dir: docs{}", database.url(), posting());
@@ -215,14 +213,14 @@ async fn a_night_is_as_red_as_the_tables_of_its_server() {
     run("create table sales (amount int); insert into sales values (1);
          select pgtrickle.create_stream_table('total', 'select sum(amount) as amount from sales', initialize => false)");
     checkout.run(&hub, "schedule").expect(1);
-    assert!(checkout.noted("outputs").starts_with("failed "), "{}", checkout.noted("outputs"));
-    assert!(checkout.noted("summary").contains("public.total"));
+    assert!(checkout.saved("outputs").starts_with("failed "), "{}", checkout.saved("outputs"));
+    assert!(checkout.saved("summary").contains("public.total"));
     assert_eq!(hub.issues().len(), 1);
     assert_eq!(hub.issues()[0]["state"], "open");
 
     run("select pgtrickle.refresh_stream_table('total')");
     checkout.run(&hub, "schedule").expect(0);
-    assert!(checkout.noted("outputs").starts_with("passed "), "{}", checkout.noted("outputs"));
+    assert!(checkout.saved("outputs").starts_with("passed "), "{}", checkout.saved("outputs"));
     assert_eq!(hub.issues().len(), 1);
     assert_eq!(hub.issues()[0]["state"], "closed");
     tokio::task::block_in_place(|| drop(database));
@@ -230,7 +228,7 @@ async fn a_night_is_as_red_as_the_tables_of_its_server() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "scripts/try_action.sh runs it"]
-async fn what_a_fork_left_is_posted_by_the_second_workflow() {
+async fn a_second_workflow_posts_the_report_of_a_fork() {
     let hub = Hub::new().await;
     let more = "          budget: 1s\n          comment: never\n";
     let gate = checkout("stream tables on the emulator", &hub, more, &OWN_PROJECT);

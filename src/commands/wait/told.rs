@@ -1,4 +1,4 @@
-//! What is said while waiting: a live line a table on a terminal, elsewhere a line an event and a sign of life.
+//! Progress output while waiting: live lines on a terminal, elsewhere a line per event and a heartbeat.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,31 +9,31 @@ use crate::{
     output::{Live, Ui},
 };
 
-/// So long may a log stand still.
+/// The longest time without a line in a log.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// What was said already.
-pub(super) struct Told {
+/// Prints progress that it has not printed yet.
+pub(super) struct ProgressPrinter {
     ui: Ui,
     live: Option<Live>,
     events: BTreeMap<Relation, Progress>,
     last: Duration,
 }
 
-impl Told {
+impl ProgressPrinter {
     pub(super) fn new(ui: Ui) -> Self {
         Self { ui, live: Live::start(ui), events: BTreeMap::new(), last: Duration::ZERO }
     }
 
-    /// Says what is new.
-    pub(super) fn say(&mut self, watched: &[Watched], now: Duration) {
+    /// Prints changes since the last call.
+    pub(super) fn print(&mut self, watched: &[Watched], now: Duration) {
         if let Some(live) = &mut self.live {
             live.draw(&watched.iter().map(|one| line(one, now)).collect::<Vec<_>>());
             return;
         }
         for one in watched {
             let before = self.events.insert(one.table.relation.clone(), one.progress.clone());
-            // What stands at the first look is no event.
+            // The initial state is not an event.
             if before.is_some_and(|before| before != one.progress) {
                 self.ui.say(&line(one, now));
                 self.last = now;
@@ -43,7 +43,7 @@ impl Told {
             let waits = |one: &&Watched| matches!(one.progress, Progress::Waiting(_));
             let names: Vec<String> =
                 watched.iter().filter(waits).map(|one| one.table.relation.to_string()).collect();
-            self.ui.say(&format!("waiting for {} since {}s", names.join(", "), now.as_secs()));
+            self.ui.say(&format!("waiting for {} ({}s)", names.join(", "), now.as_secs()));
             self.last = now;
         }
     }

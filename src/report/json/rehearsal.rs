@@ -1,4 +1,4 @@
-//! The part of the document that says what a rehearsed change did.
+//! The part of the document about a rehearsal.
 
 use std::time::Duration;
 
@@ -10,84 +10,77 @@ use crate::{
     model::{Column, Origin, Relation},
 };
 
-/// What the change did on top of another revision.
+/// What the change did after the base revision was deployed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct V1Rehearsal {
-    /// The revision, and its commit.
+    /// The base revision and its commit.
     pub base: String,
-    /// Every table of the plan, in its order.
+    /// All tables of the plan, in the plan's order.
     pub tables: Vec<V1Rehearsed>,
 }
 
-/// What it did to one stream table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct V1Rehearsed {
-    /// The table.
     pub relation: V1Relation,
     /// `created`, `kept`, `refilled` (in place), `rebuilt` or `dropped`.
     pub planned: String,
-    /// The same, or `absent`.
+    /// As `planned`, or `absent`.
     pub observed: String,
-    /// Why it was planned, where the plan's step does not say it.
+    /// Why, if the plan's step does not say it.
     pub reasons: Vec<String>,
-    /// Everything that is not as planned.
+    /// All differences from the plan.
     pub surprises: Vec<String>,
-    /// What is as planned and worth a look all the same.
+    /// Warnings about what happened as planned.
     #[serde(default)]
     pub warnings: Vec<String>,
-    /// How long nobody could read its rows.
+    /// How long its rows could not be read.
     pub without_rows_ms: u64,
-    /// Its columns before.
     pub columns_before: Vec<V1Typed>,
-    /// Its columns afterwards.
     pub columns_after: Vec<V1Typed>,
-    /// What it held and holds; null where that could not be asked.
+    /// Its rows before and after; null if they could not be compared.
     pub contents: Option<V1Contents>,
-    /// The dbt model behind it.
     pub model: Option<V1Model>,
 }
 
-/// A column and PostgreSQL's internal name of its type.
+/// A column and its type by PostgreSQL's internal name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct V1Typed {
     pub name: String,
     pub r#type: String,
 }
 
-/// What a table held and holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct V1Contents {
-    /// The number of rows before; null where it was not there.
+    /// The number of rows before; null if the table did not exist.
     pub rows_before: Option<u64>,
-    /// The number of rows afterwards.
+    /// The number of rows after; null if the table does not exist.
     pub rows_after: Option<u64>,
-    /// What differs; null where it is there on one side alone.
+    /// The difference; null if the table exists only before or only after.
     pub difference: Option<V1Difference>,
 }
 
-/// How the rows differ.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct V1Difference {
-    /// The columns that are compared: those of both sides.
+    /// The compared columns: those of both sides.
     pub compared: Vec<String>,
-    /// How many of them, the first ones, tell the rows apart; null where a few do not.
+    /// How many of the first compared columns are the key; null without a key.
     pub key: Option<usize>,
-    /// Rows that were not there.
+    /// The number of added rows.
     pub added: u64,
-    /// Rows that are not there any more.
+    /// The number of removed rows.
     pub removed: u64,
-    /// Rows of the same key with other values.
+    /// The number of rows with the same key and other values.
     pub changed: u64,
-    /// A few of each; none where they may not be shown.
+    /// A few rows of each kind; none if rows may not be shown.
     pub examples: Vec<V1Example>,
 }
 
 /// A row: its values as text, in the order of the compared columns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct V1Example {
-    /// As it was; null when it was added.
+    /// Null for an added row.
     pub before: Option<Vec<Option<String>>>,
-    /// As it is; null when it was removed.
+    /// Null for a removed row.
     pub after: Option<Vec<Option<String>>>,
 }
 
@@ -145,7 +138,8 @@ impl From<Example> for V1Example {
 }
 
 impl V1Rehearsal {
-    /// As it was before it was written; a word that is not known comes back as the error.
+    /// # Errors
+    /// The unknown word.
     pub fn read(self) -> Result<Rehearsal, String> {
         let tables = self.tables.into_iter().map(V1Rehearsed::read).collect::<Result<_, _>>()?;
         Ok(Rehearsal { base: self.base, tables })

@@ -1,52 +1,49 @@
-//! The part of the document about views, refills and what needs dbt.
+//! The part of the document about views, refills and steps that need dbt.
 
 use serde::{Deserialize, Serialize};
 
 use super::{V1Model, V1Query, V1Relation};
 use crate::plan::{Cost, NeedsDbt, QueryChange, ViewChange, ViewStep};
 
-/// A view that stream tables read and that changes.
+/// A changed view that stream tables read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct V1View {
-    /// The view.
     pub relation: V1Relation,
-    /// `create`, `alter-query`, `remove`, or `unknown` where it could not be compared.
+    /// `create`, `alter-query`, `remove`, or `unknown` if it could not be compared.
     pub action: String,
-    /// What has the name of a new view now, in SQL's word for it.
+    /// The kind of relation, in SQL's word, that has the name of a new view.
     pub replaces: Option<String>,
-    /// What the project makes of that name instead of a view, in dbt's word for it.
+    /// The materialization, in dbt's word, that replaces the view.
     pub becomes: Option<String>,
-    /// The query before and after: as PostgreSQL writes it, or as it was compiled.
+    /// The query before and after, as PostgreSQL stores it or as dbt compiled it.
     pub query: Option<V1Query>,
     /// Why it could not be compared.
     pub unknown: Option<String>,
-    /// The stream tables that read it, directly or through other views: they are refilled.
+    /// The stream tables that read it, directly or through other views. They are refilled.
     pub readers: Vec<V1Relation>,
-    /// The stream tables that read those: their rows follow.
+    /// The stream tables that read those; their rows change too.
     pub downstream: Vec<V1Relation>,
-    /// The dbt model behind it.
     pub model: Option<V1Model>,
 }
 
 /// Something that only dbt can do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct V1NeedsDbt {
-    /// What it is about.
     pub relation: V1Relation,
-    /// Why, as a sentence about it.
+    /// Why, as a sentence about the relation.
     pub why: String,
-    /// The stream tables that read it, or that table itself.
+    /// The stream tables that read it, or the table itself.
     pub tables: Vec<V1Relation>,
 }
 
-/// What a refill costs; null where there is no evidence.
+/// The cost of a refill. Fields are null without evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct V1Refill {
-    /// How many rows there are, by PostgreSQL's estimate.
+    /// The number of rows, by PostgreSQL's estimate.
     pub rows: Option<i64>,
-    /// The size of the table with its indexes, in bytes.
+    /// The size of the table and its indexes.
     pub bytes: Option<i64>,
-    /// How long its last full refreshes took, in milliseconds.
+    /// The duration of its last full refreshes.
     pub full_refresh_ms: Option<f64>,
 }
 
@@ -73,7 +70,6 @@ impl From<&NeedsDbt> for V1NeedsDbt {
 }
 
 impl V1NeedsDbt {
-    /// What was written.
     pub(in crate::report) fn read(self) -> NeedsDbt {
         NeedsDbt {
             relation: self.relation.read(),
@@ -108,10 +104,8 @@ impl From<&ViewStep> for V1View {
 }
 
 impl V1View {
-    /// What was written.
-    ///
     /// # Errors
-    /// With an action that this version does not know.
+    /// The unknown action.
     pub(in crate::report) fn read(self) -> Result<ViewStep, String> {
         let change = match (self.action.as_str(), self.query) {
             ("create", _) => ViewChange::Create { replaces: self.replaces },

@@ -1,36 +1,36 @@
 -- The pg_trickle emulator: an extension named pg_trickle, written in SQL and PL/pgSQL only.
 --
--- It stands in for pg_trickle 0.67.0 where only a plain PostgreSQL 18 is at hand: on a laptop without Docker and in this
--- project's own tests. Catalog, functions, messages and SQLSTATEs are those a client of pg_trickle meets; what lies
--- below is different and simple:
+-- It replaces pg_trickle 0.67.0 where only a plain PostgreSQL 18 is available: on a laptop without Docker and in this
+-- project's own tests. Catalog, functions, messages and SQLSTATEs are those of pg_trickle; the implementation is
+-- different and simple:
 --
 --   * a refresh runs the whole query and applies the difference to the storage table;
---   * change capture only has to answer "has a source changed since this table looked?". Every captured row keeps the
---     transaction that wrote it, every stream table keeps the snapshot of its last refresh (frontier ->> 'snapshot'),
---     and what that snapshot cannot see is pending. So a writer who commits late is never missed;
---   * PostgreSQL is the parser: a query is understood through the catalog entry of a temporary view made from it;
---   * time passes when somebody calls pgtrickle._emulator_tick().
+--   * change capture only answers "has a source changed since the last refresh?". Every captured row has the transaction
+--     that wrote it, every stream table has the snapshot of its last refresh (frontier ->> 'snapshot'), and changes that
+--     the snapshot does not see are pending. So a late commit is never missed;
+--   * PostgreSQL is the parser: a query is analysed through the catalog entries of a temporary view;
+--   * the scheduler runs when a client calls pgtrickle._emulator_tick().
 --
--- docs/pg_trickle.md says how the real extension behaves; each table, view and function that a client meets names the
--- heading it follows. docs/emulator.md lists what is knowingly different, tests/conformance/ shows what is the same.
+-- docs/pg_trickle.md describes the real extension; each public table, view and function cites its heading there.
+-- docs/emulator.md lists known differences, tests/conformance/ shows what is the same.
 --
 -- Contents
---   00_catalog      the tables a client reads
---   10_words        names, schedules and arguments; the errors they end in; versions and hashes
+--   00_catalog      the catalog tables
+--   10_words        names, schedules and arguments; their errors; versions and hashes
 --   20_views        the monitoring views
---   30_query        what a query reads, returns and may do
---   40_capture      change buffers, capture triggers, what is pending
---   50_storage      the table that holds the result, and the one statement that writes it
+--   30_query        what a query reads, returns and is allowed to do
+--   40_capture      change buffers, capture triggers, pending changes
+--   50_storage      the storage table, and the statement that writes it
 --   60_refresh      manual refresh, IMMEDIATE mode, resume, repair, gates, fuse
 --   70_create       create, create or replace
 --   75_alter_drop   alter, alter the query, drop
 --   80_scheduler    one tick
---   85_source_ddl   what happens when somebody alters or drops a source
---   90_monitoring   the functions a monitoring client calls
+--   85_source_ddl   effects of altering or dropping a source
+--   90_monitoring   the monitoring functions
 --
--- Conventions: helpers begin with an underscore. Nothing is SECURITY DEFINER except the triggers on sources and the
--- count of what they wrote. No other function sets search_path, because a user's query must resolve in the path of
--- whoever runs it; therefore every name in here is qualified.
+-- Conventions: helpers start with an underscore. Only the triggers on sources and the count of captured changes are
+-- SECURITY DEFINER. No other function sets search_path, because a user's query must resolve in the caller's path;
+-- therefore all names in this script are qualified.
 
 CREATE SCHEMA pgtrickle_changes;
 
@@ -176,7 +176,7 @@ CREATE TABLE pgtrickle.pgt_schema_version (
 );
 INSERT INTO pgtrickle.pgt_schema_version (version, description) VALUES ('0.19.0', 'Initial schema version tracking');
 
--- The emulator's own: when the scheduler was last alive in this database. One row.
+-- Not in pg_trickle: the last sign of life of the scheduler in this database. One row.
 CREATE TABLE pgtrickle._emulator_scheduler (
     beat_at timestamptz
 );

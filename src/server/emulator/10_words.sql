@@ -1,4 +1,4 @@
--- 10_words: names, schedules and arguments; the errors they end in; versions and hashes.
+-- 10_words: names, schedules and arguments; their errors; versions and hashes.
 
 -- docs/pg_trickle.md, "Versions"
 CREATE FUNCTION pgtrickle.version() RETURNS text LANGUAGE sql IMMUTABLE STRICT
@@ -44,7 +44,7 @@ BEGIN
               HINT = 'Use refresh_mode = ''FULL'' or refresh_mode = ''AUTO'' to handle queries that contain unsupported constructs. AUTO will try DIFFERENTIAL first and fall back to FULL when needed.';
 END $$;
 
--- Not pg_trickle's words: what the real extension can do and the emulator cannot.
+-- Not a message of pg_trickle: the emulator does not support this feature.
 CREATE FUNCTION pgtrickle._not_emulated(feature text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'the pg_trickle emulator does not support %', feature
@@ -78,7 +78,7 @@ BEGIN
     RETURN st;
 END $$;
 
--- The row, locked: two sessions never change the same definition at once.
+-- Returns the row, locked: two sessions never change the same definition at once.
 -- docs/pg_trickle.md, "Privileges"
 CREATE FUNCTION pgtrickle._own(name text) RETURNS pgtrickle.pgt_stream_tables LANGUAGE plpgsql AS $$
 DECLARE
@@ -87,26 +87,26 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_class
                     WHERE oid = st.pgt_relid AND NOT pg_has_role(relowner, 'USAGE')) THEN
         PERFORM FROM pgtrickle.pgt_stream_tables WHERE pgt_id = st.pgt_id FOR UPDATE;
-        RETURN pgtrickle._find(name);  -- again: whoever held the lock may have changed or dropped it
+        RETURN pgtrickle._find(name);  -- again: the holder of the lock may have changed or dropped it
     END IF;
     RAISE EXCEPTION 'permission denied: must be owner of stream table %', pgtrickle._name(st)
         USING ERRCODE = '42501',
               HINT = 'Only the owner of the stream table''s storage table (or a superuser) can drop or alter the stream table.';
 END $$;
 
--- The name that messages use.
+-- The name in messages.
 CREATE FUNCTION pgtrickle._name(st pgtrickle.pgt_stream_tables) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT st.pgt_schema || '.' || st.pgt_name
 $$;
 
--- schema.table of any relation, or its number once it is gone.
+-- schema.table of any relation, or its OID after it was dropped.
 CREATE FUNCTION pgtrickle._relation_name(relid oid) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT coalesce((SELECT n.nspname || '.' || c.relname
                        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
                       WHERE c.oid = relid), relid::text)
 $$;
 
--- A setting that pg_trickle would have registered; here it is a placeholder that may be absent or anything.
+-- A setting that pg_trickle registers. Here it is a placeholder, which may be missing or have any value.
 CREATE FUNCTION pgtrickle._setting(name text, fallback text) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT coalesce(nullif(current_setting('pg_trickle.' || name, true), ''), fallback)
 $$;
@@ -115,7 +115,7 @@ CREATE FUNCTION pgtrickle._setting_is_on(name text) RETURNS boolean LANGUAGE sql
     SELECT lower(pgtrickle._setting(name, 'on')) IN ('on', 'true', 'yes', '1')
 $$;
 
--- A schedule with a blank in it, or with a leading @, is a cron expression; everything else is a duration.
+-- A schedule with a blank or a leading @ is a cron expression; all others are durations.
 -- docs/pg_trickle.md, "Schedules"
 CREATE FUNCTION pgtrickle._is_cron(schedule text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
     SELECT schedule ~ '^@|\s'
@@ -162,7 +162,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- The schedule as the catalog keeps it: trimmed, and NULL for 'calculated'.
+-- The schedule as the catalog stores it: trimmed, and NULL for 'calculated'.
 -- docs/pg_trickle.md, "Schedules"
 CREATE FUNCTION pgtrickle._schedule(schedule text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -181,7 +181,7 @@ BEGIN
     ELSIF trimmed ~ '^-\d+$' THEN
         PERFORM pgtrickle._invalid(format('schedule cannot be negative: ''%s''', trimmed));
     ELSIF pgtrickle.parse_duration_seconds(trimmed) IS NULL THEN
-        -- the first letter that is no unit; there is none when the last number has no unit
+        -- the first letter that is not a unit; missing if the last number has no unit
         unit := substring(regexp_replace(trimmed, '^(\d+[smhdw])*', ''), '^\d*(\D)');
         IF unit IS NULL THEN
             PERFORM pgtrickle._invalid(format('trailing digits ''%s'' without a unit in duration ''%s''. Append s, m, h, d, or w. Example: ''1h30m''',
@@ -196,7 +196,7 @@ BEGIN
     RETURN trimmed;
 END $$;
 
--- An argument that knows a few words. Returns the word, NULL for NULL.
+-- Checks an argument with a fixed set of words. Returns the word, NULL for NULL.
 -- docs/pg_trickle.md, "Errors"
 CREATE FUNCTION pgtrickle._one_of(argument text, value text, VARIADIC words text[]) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE

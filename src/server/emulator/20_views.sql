@@ -1,6 +1,6 @@
 -- 20_views: the monitoring views.
 
--- How long a table may go unrefreshed before it counts as stale; NULL where that is not defined (cron, calculated).
+-- The age at which a table counts as stale; NULL if it is not defined (cron, calculated).
 -- docs/pg_trickle.md, "Freshness"
 CREATE FUNCTION pgtrickle._is_stale(schedule text, last_refresh_at timestamptz) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT extract(epoch FROM now() - last_refresh_at) > pgtrickle.parse_duration_seconds(schedule)
@@ -48,7 +48,7 @@ SELECT s.pgt_schema, s.pgt_name, d.source_relid, c.relname AS source_name, n.nsp
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE d.source_type = 'TABLE';
 
--- A tick holds this advisory lock for as long as it takes.
+-- A tick holds this advisory lock while it runs.
 CREATE FUNCTION pgtrickle._tick_is_under_way() RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT FROM pg_catalog.pg_locks
                     WHERE locktype = 'advisory' AND classid = 'pgtrickle._emulator_scheduler'::regclass
@@ -56,7 +56,8 @@ CREATE FUNCTION pgtrickle._tick_is_under_way() RETURNS boolean LANGUAGE sql STAB
                       AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
 $$;
 
--- The scheduler is alive when it ticked lately, or when a tick is under way: a long refresh must not look like death.
+-- The scheduler is alive if it ticked recently, or if a tick is running: a long refresh must not look like a dead
+-- scheduler.
 -- docs/pg_trickle.md, "Health views"
 CREATE FUNCTION pgtrickle._scheduler_is_running() RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT coalesce((SELECT max(beat_at) > clock_timestamp() - interval '10 seconds' FROM pgtrickle._emulator_scheduler), false)

@@ -1,22 +1,22 @@
--- 30_query: what a query reads, returns and may do.
+-- 30_query: what a query reads, returns and is allowed to do.
 --
 -- PostgreSQL parses: the query becomes a temporary view, and the view's catalog entries (pg_attribute, pg_depend, and
--- the node tree that pg_rewrite keeps as text) answer every question. The errors of a wrong query are PostgreSQL's own.
+-- the node tree in pg_rewrite) describe it. The errors of an invalid query are PostgreSQL's own.
 
 CREATE TYPE pgtrickle._query AS (
-    text            text,      -- as the user wrote it; this is what a refresh runs
-    defining        text,      -- what defining_query shows: the same, except where pg_trickle would rewrite
+    text            text,      -- as the user wrote it; a refresh runs this
+    defining        text,      -- as defining_query shows it: the same, except where pg_trickle rewrites
     columns         text[],
     types           text[],    -- as in CREATE TABLE, without type modifiers
     has_groups      boolean,   -- aggregates, GROUP BY or DISTINCT
     is_volatile     boolean,
     is_stable       boolean,
-    only_full       text,      -- why differential maintenance is out of the question; NULL when it is not
+    only_full       text,      -- why differential maintenance is impossible; NULL if it is possible
     is_sorted       boolean,   -- ORDER BY without LIMIT
     topk_limit      integer,
     topk_order_by   text,
     topk_offset     integer,
-    duplicated_key  text       -- the first column, where it stands before a primary key that should come first
+    duplicated_key  text       -- the first column, if it precedes a primary key that should come first
 );
 
 CREATE TYPE pgtrickle._source AS (
@@ -25,7 +25,7 @@ CREATE TYPE pgtrickle._source AS (
     columns text[]
 );
 
--- The relations that a view reads. A view among them is a source itself, and so is all that lies below it.
+-- The relations that a view reads. A view among them is a source, and so are the relations that it reads.
 -- docs/pg_trickle.md, "Dependencies"
 CREATE FUNCTION pgtrickle._sources(root regclass) RETURNS SETOF pgtrickle._source LANGUAGE sql STABLE AS $$
     WITH RECURSIVE reads (relid, attnum, relkind) AS (
@@ -57,7 +57,7 @@ CREATE FUNCTION pgtrickle._sources(root regclass) RETURNS SETOF pgtrickle._sourc
      GROUP BY reads.relid, reads.relkind, s.pgt_id
 $$;
 
--- The functions a view calls, its operators' and its source views' included, with their volatility.
+-- The functions that a view calls, including those of operators and of source views, with their volatility.
 CREATE FUNCTION pgtrickle._functions(root regclass)
 RETURNS TABLE (name text, volatility "char", is_operator boolean) LANGUAGE sql STABLE AS $$
     SELECT DISTINCT p.proname::text, p.provolatile, call[1] = 'opno'
@@ -69,7 +69,7 @@ RETURNS TABLE (name text, volatility "char", is_operator boolean) LANGUAGE sql S
         OR r.ev_class IN (SELECT relid FROM pgtrickle._sources(root) WHERE kind = 'VIEW')
 $$;
 
--- Turns the query into the view pg_temp.__pgt_query, which stays until _forget(), and returns its node tree.
+-- Creates the view pg_temp.__pgt_query from the query and returns its node tree. _forget() drops the view.
 -- docs/pg_trickle.md, "Query text"
 CREATE FUNCTION pgtrickle._parse(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -80,9 +80,9 @@ BEGIN
     ELSIF query !~ '\S' THEN
         PERFORM pgtrickle._bad_query('raw_parser returned NULL');
     END IF;
-    -- A cursor takes exactly one statement and only one that returns rows; opening it plans and runs nothing else. After
-    -- that the text is known to be balanced, so the parentheses below cannot be broken out of. They are what makes a
-    -- trailing semicolon or an unterminated comment an error.
+    -- A cursor accepts exactly one statement, which must return rows; opening it only plans. After that the text is
+    -- known to be balanced, so it cannot escape from the parentheses below. They make a trailing semicolon or an
+    -- unterminated comment an error.
     BEGIN
         OPEN probe FOR EXECUTE query;
         CLOSE probe;
@@ -102,8 +102,8 @@ BEGIN
     END IF;
 END $$;
 
--- Refuses what no refresh mode accepts. "ending" is the part of the node tree where GROUP BY, DISTINCT, ORDER BY and
--- LIMIT of the outermost SELECT stand.
+-- Rejects what no refresh mode accepts. "ending" is the part of the node tree with GROUP BY, DISTINCT, ORDER BY and
+-- LIMIT of the outermost SELECT.
 -- docs/pg_trickle.md, "Errors"
 CREATE FUNCTION pgtrickle._refuse_query(tree text, ending text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -126,13 +126,13 @@ BEGIN
     END IF;
 END $$;
 
--- Where in the query the sampling method stands, as pg_trickle says it.
+-- The position of the sampling method in the query, in pg_trickle's format.
 CREATE FUNCTION pgtrickle._sample_position(query text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT format('line %s, column %s', array_length(lines, 1), length(lines[array_length(lines, 1)]) + 1)
       FROM string_to_array(substring(query FROM '(?i)^(.*\mtablesample\M\s+)'), E'\n') AS lines
 $$;
 
--- Why differential maintenance is out of the question; NULL when it is not.
+-- Why differential maintenance is impossible; NULL if it is possible.
 -- docs/pg_trickle.md, "Refresh modes"
 CREATE FUNCTION pgtrickle._only_full(query text, tree text, ending text) RETURNS text LANGUAGE sql AS $$
     SELECT CASE
@@ -149,7 +149,8 @@ CREATE FUNCTION pgtrickle._only_full(query text, tree text, ending text) RETURNS
       LEFT JOIN (SELECT * FROM pgtrickle._sources('pg_temp.__pgt_query') WHERE kind IN ('MATVIEW', 'FOREIGN_TABLE') LIMIT 1) AS polled ON true
 $$;
 
--- Splits a TopK query before its ORDER BY. PostgreSQL has parsed the text already, so the last ORDER BY is the right one.
+-- Splits a TopK query before its ORDER BY. PostgreSQL has parsed the text already, so the last ORDER BY is the right
+-- one.
 -- docs/pg_trickle.md, "Query text"
 CREATE FUNCTION pgtrickle._split_topk(query text) RETURNS text[] LANGUAGE plpgsql AS $$
 DECLARE
@@ -161,7 +162,7 @@ BEGIN
     RETURN parts;
 END $$;
 
--- All there is to know about a query. Leaves the view of _parse() behind for _sources(); the caller ends with _forget().
+-- Analyses a query. The view of _parse() remains for _sources(); the caller must call _forget().
 -- docs/pg_trickle.md, "Query text"
 CREATE FUNCTION pgtrickle._understand(query text) RETURNS pgtrickle._query LANGUAGE plpgsql AS $$
 DECLARE
@@ -203,7 +204,7 @@ BEGIN
     RETURN q;
 END $$;
 
--- A plain projection of one table that puts out its primary key, but something else before it.
+-- A plain projection of one table that returns another column before its primary key.
 -- docs/pg_trickle.md, "Storage table"
 CREATE FUNCTION pgtrickle._key_is_not_first(tree text, ending text) RETURNS boolean LANGUAGE sql AS $$
     SELECT coalesce(bool_and(kind = 'TABLE' AND NOT pgtrickle._outputs(tree, i.indkey[0], 1)
@@ -215,7 +216,7 @@ CREATE FUNCTION pgtrickle._key_is_not_first(tree text, ending text) RETURNS bool
       LEFT JOIN pg_catalog.pg_index i ON i.indrelid = s.relid AND i.indisprimary
 $$;
 
--- Does the outermost SELECT put this column of its table out as it is, at this place (anywhere for NULL)?
+-- Whether the outermost SELECT returns this column unchanged, at this position (at any position for NULL).
 CREATE FUNCTION pgtrickle._outputs(tree text, attnum int, place int) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
     SELECT tree ~ format('\{TARGETENTRY :expr \{VAR :varno \d+ :varattno %s [^{}]*\} :resno %s :resname',
                          attnum, coalesce(place::text, '\d+'))
@@ -229,7 +230,7 @@ CREATE FUNCTION pgtrickle._downgrade_reason(only_full text) RETURNS text LANGUAG
                   'unsupported operator for DIFFERENTIAL mode: ' || only_full)
 $$;
 
--- AUTO means DIFFERENTIAL where that is possible, FULL where it is not. Nothing is stored as AUTO.
+-- AUTO means DIFFERENTIAL if possible, otherwise FULL. AUTO is never stored.
 -- docs/pg_trickle.md, "Refresh modes"
 CREATE FUNCTION pgtrickle._resolve_mode(name text, requested text, q pgtrickle._query) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
@@ -249,13 +250,13 @@ BEGIN
     RETURN CASE requested WHEN 'IMMEDIATE' THEN 'IMMEDIATE' ELSE 'DIFFERENTIAL' END;
 END $$;
 
--- Writes the dependency rows of a stream table anew, from the view that _understand() left behind.
+-- Rewrites the dependency rows of a stream table, from the view that _understand() created.
 -- docs/pg_trickle.md, "Dependencies"
 CREATE FUNCTION pgtrickle._depend(st pgtrickle.pgt_stream_tables) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     source   pgtrickle._source;
     snapshot jsonb;
-    -- FULL and TopK tables do not say which columns they read
+    -- FULL and TopK tables do not record which columns they read
     says_columns boolean := st.refresh_mode <> 'FULL' AND st.topk_limit IS NULL;
 BEGIN
     PERFORM pgtrickle._refuse_cycle(st);
@@ -276,7 +277,7 @@ CREATE FUNCTION pgtrickle._refuse_cycle(st pgtrickle.pgt_stream_tables) RETURNS 
 DECLARE
     circle text;
 BEGIN
-    -- upwards from the new sources; UNION stops at what was seen
+    -- upstream from the new sources; UNION stops at visited ones
     WITH RECURSIVE above (pgt_id) AS (
         SELECT s.pgt_id FROM pgtrickle._sources('pg_temp.__pgt_query') q
           JOIN pgtrickle.pgt_stream_tables s ON s.pgt_relid = q.relid
@@ -304,7 +305,7 @@ CREATE FUNCTION pgtrickle._column_snapshot(relid oid) RETURNS jsonb LANGUAGE sql
      WHERE attrelid = relid AND attnum > 0 AND NOT attisdropped
 $$;
 
--- Columns of a table together with its primary key, sorted.
+-- These columns and the primary key of a table, sorted.
 CREATE FUNCTION pgtrickle._with_key(relid oid, columns text[]) RETURNS text[] LANGUAGE sql STABLE AS $$
     SELECT array_agg(name ORDER BY name)
       FROM (SELECT unnest(columns)

@@ -1,33 +1,33 @@
--- 40_capture: change buffers, capture triggers, what is pending.
+-- 40_capture: change buffers, capture triggers, pending changes.
 --
--- A buffer row says that a transaction (__pgt_xid) changed a row of a source. Tables are captured by four statement
--- triggers; a stream table that others read is captured by the statement that writes it (50_storage).
+-- A buffer row records that a transaction (__pgt_xid) changed a row of a source. Four statement triggers capture a
+-- table. The statement that writes a stream table (50_storage) captures it for its readers.
 
 -- docs/pg_trickle.md, "Change capture"
 CREATE FUNCTION pgtrickle.source_stable_name(source_oid oid) RETURNS text LANGUAGE sql STRICT AS $$
     SELECT lpad(to_hex(hashtextextended(pgtrickle._relation_name(source_oid), 0)), 16, '0')
 $$;
 
--- The name under which a source is captured: the one it got first, even after it was renamed.
+-- The name under which a source is captured: its first one, also after a rename.
 CREATE FUNCTION pgtrickle._stable_name(relid oid) RETURNS text LANGUAGE sql AS $$
     SELECT coalesce((SELECT source_stable_name FROM pgtrickle.pgt_change_tracking WHERE source_relid = relid),
                     pgtrickle.source_stable_name(relid))
 $$;
 
--- The table in pgtrickle_changes that holds a source's changes.
+-- The table in pgtrickle_changes with a source's changes.
 -- docs/pg_trickle.md, "Change capture"
 CREATE FUNCTION pgtrickle._buffer(relid oid) RETURNS text LANGUAGE sql AS $$
     SELECT 'changes_' || coalesce((SELECT 'pgt_' || pgt_id FROM pgtrickle.pgt_stream_tables WHERE pgt_relid = relid),
                                   pgtrickle._stable_name(relid))
 $$;
 
--- Starts, or widens, the capture of everything a stream table reads.
+-- Starts or extends the capture of all sources of a stream table.
 -- docs/pg_trickle.md, "Change capture"
 CREATE FUNCTION pgtrickle._capture_for(st pgtrickle.pgt_stream_tables) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     d pgtrickle.pgt_dependencies;
 BEGIN
-    -- in one order everywhere, so that two sessions cannot wait for each other
+    -- always in the same order, to avoid deadlocks
     FOR d IN SELECT * FROM pgtrickle.pgt_dependencies WHERE pgt_id = st.pgt_id ORDER BY source_relid LOOP
         IF st.refresh_mode = 'IMMEDIATE' THEN
             -- changes of a stream table do not reach it, as in pg_trickle 0.67.0
@@ -65,7 +65,7 @@ DECLARE
     buffer  text;
     columns text[];
 BEGIN
-    -- One session at a time decides how a source is captured; the others wait and find it done.
+    -- One session at a time sets up the capture of a source; the others wait and find it done.
     PERFORM pg_advisory_xact_lock('pgtrickle.pgt_change_tracking'::regclass::oid::int, source::int);
     stable := pgtrickle._stable_name(source);
     buffer := pgtrickle._buffer(source);
@@ -80,14 +80,14 @@ BEGIN
     PERFORM pgtrickle._capture_function(stable, 'upd', columns, '{{D,__pgt_old},{I,__pgt_new}}');
     PERFORM pgtrickle._capture_function(stable, 'del', columns, '{{D,__pgt_old}}');
     PERFORM pgtrickle._capture_function(stable, 'truncate', '{}', '{{T,(VALUES (1))}}');
-    -- A new trigger waits for open writers, and keeps new ones out until this transaction ends.
+    -- A new trigger waits for open writers, and blocks new ones until this transaction ends.
     PERFORM pgtrickle._capture_trigger(source, stable, 'ins', 'INSERT', 'REFERENCING NEW TABLE AS __pgt_new');
     PERFORM pgtrickle._capture_trigger(source, stable, 'upd', 'UPDATE', 'REFERENCING OLD TABLE AS __pgt_old NEW TABLE AS __pgt_new');
     PERFORM pgtrickle._capture_trigger(source, stable, 'del', 'DELETE', 'REFERENCING OLD TABLE AS __pgt_old');
     PERFORM pgtrickle._capture_trigger(source, stable, 'truncate', 'TRUNCATE', '');
 END $$;
 
--- What its readers use; all of it as soon as one of them does not say. The buffer's own column names are left out.
+-- The columns that its readers use; all columns if one reader did not record them. Without the buffer's own columns.
 CREATE FUNCTION pgtrickle._captured_columns(source oid) RETURNS text[] LANGUAGE sql AS $$
     SELECT array_agg(a.attname::text)
       FROM pg_catalog.pg_attribute a
@@ -113,9 +113,9 @@ BEGIN
     END IF;
 END $$;
 
--- What is captured of an event: pairs of an action and the transition table that holds its rows. An update is a delete
--- and an insert, and counts as two changes.
--- SECURITY DEFINER, because whoever may write to the source need not know that it is captured.
+-- What to capture of an event: pairs of an action and the transition table with its rows. An update is a delete and an
+-- insert, and counts as two changes.
+-- SECURITY DEFINER, because a user who may write to the source needs no privilege on the buffer.
 -- docs/pg_trickle.md, "Change capture"
 CREATE FUNCTION pgtrickle._capture_function(stable text, event text, columns text[], captured text[][]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -149,7 +149,7 @@ BEGIN
     END IF;
 END $$;
 
--- Ends the capture of what this table read and nobody else reads.
+-- Ends the capture of sources that only this table read.
 -- docs/pg_trickle.md, "Drop"
 CREATE FUNCTION pgtrickle._stop_capture(id bigint, sources oid[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -170,7 +170,7 @@ BEGIN
             CONTINUE;
         END IF;
         DELETE FROM pgtrickle.pgt_change_tracking WHERE source_relid = source RETURNING source_stable_name INTO stable;
-        -- a table made anew under the name of one that was dropped is captured under the same stable name
+        -- a table created with the name of a dropped one is captured under the same stable name
         IF stable IS NOT NULL AND NOT EXISTS (SELECT FROM pgtrickle.pgt_change_tracking WHERE source_stable_name = stable) THEN
             FOREACH suffix IN ARRAY '{ins,upd,del,truncate}'::text[] LOOP
                 IF EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = source AND tgname = 'pg_trickle_cdc_' || suffix || '_' || stable) THEN
@@ -183,7 +183,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- Not IF EXISTS, which would tell the user about tables that are none of his business.
+-- Not IF EXISTS: its notices would name internal tables.
 CREATE FUNCTION pgtrickle._drop_buffer(buffer text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     IF to_regclass(format('pgtrickle_changes.%I', buffer)) IS NOT NULL THEN
@@ -191,13 +191,13 @@ BEGIN
     END IF;
 END $$;
 
--- The snapshot of the last refresh: what it sees is in the storage table. Without a refresh nothing was seen.
+-- The snapshot of the last refresh: the storage table contains what it sees. Without a refresh, it sees nothing.
 CREATE FUNCTION pgtrickle._seen(st pgtrickle.pgt_stream_tables) RETURNS pg_snapshot LANGUAGE sql IMMUTABLE AS $$
     SELECT coalesce(st.frontier ->> 'snapshot', '3:3:')::pg_snapshot
 $$;
 
--- The changes of one source that one reader has not seen. Only rows from the oldest transaction its snapshot left open
--- are looked at, whatever else the buffer holds. SECURITY DEFINER, because a monitoring role may count what it cannot read.
+-- The changes of one source that one reader has not seen. Only reads rows from the oldest transaction that was open in
+-- the snapshot. SECURITY DEFINER, because a monitoring role may count what it cannot read.
 -- docs/pg_trickle.md, "Change capture"
 CREATE FUNCTION pgtrickle._pending(source oid, seen pg_snapshot, OUT changes bigint, OUT only_inserts boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -214,7 +214,7 @@ DECLARE
     source oid;
     more   record;
 BEGIN
-    -- A stream table that was dropped or rebuilt under its reader is a change: the next refresh shall see what became of it.
+    -- A source stream table that was dropped or rebuilt counts as a change: the next refresh must see it.
     SELECT count(*), count(*) = 0 INTO changes, only_inserts
       FROM pgtrickle.pgt_dependencies d
      WHERE d.pgt_id = st.pgt_id AND d.source_type = 'STREAM_TABLE'
@@ -229,8 +229,8 @@ BEGIN
     END LOOP;
 END $$;
 
--- Removes what every reader has seen: all that is older than the oldest transaction any of them left open. A reader that
--- was never populated will read the source itself and needs no buffer.
+-- Removes what every reader has seen: changes older than the oldest transaction that was open in any of their
+-- snapshots. A reader that was never populated will read the source itself and needs no buffer.
 -- docs/pg_trickle.md, "Change capture"
 CREATE FUNCTION pgtrickle._prune(id bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE

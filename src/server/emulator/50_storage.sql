@@ -1,4 +1,4 @@
--- 50_storage: the table that holds the result, and the one statement that writes it.
+-- 50_storage: the storage table, and the statement that writes it.
 
 -- docs/pg_trickle.md, "Storage table"
 CREATE FUNCTION pgtrickle._create_storage(schema_name text, table_name text, q pgtrickle._query, mode text, partition_key text)
@@ -30,14 +30,14 @@ BEGIN
     EXECUTE format($fn$CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql AS $body$ BEGIN
                        RAISE EXCEPTION 'Direct DML on stream table %% is not allowed. Stream tables are maintained automatically by pg_trickle.', TG_TABLE_NAME;
                        END $body$ $fn$, guard);
-    -- _write() raises the flag while it writes
+    -- _write() sets the flag while it writes
     EXECUTE format('CREATE TRIGGER pgt_dml_guard BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW
                     WHEN (current_setting(''pg_trickle.emulator_writes'', true) IS DISTINCT FROM ''on'') EXECUTE FUNCTION %s()', storage, guard);
     EXECUTE format('CREATE TRIGGER pgt_truncate_guard BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION %s()', storage, guard);
     RETURN storage::regclass;
 END $$;
 
--- 'day', 'LIST:status' or 'HASH:id:4'; three NULLs for no partitions.
+-- 'day', 'LIST:status' or 'HASH:id:4'; three NULLs without partitions.
 -- docs/pg_trickle.md, "Storage table"
 CREATE FUNCTION pgtrickle._partition_key(key text, available text[], OUT strategy text, OUT column_name text, OUT partitions int)
 LANGUAGE plpgsql AS $$
@@ -56,8 +56,8 @@ BEGIN
     partitions := coalesce(part[3]::int, 4);
 END $$;
 
--- Up to eight columns ride along, as in pg_trickle; a row too wide for an index is refused because of it. A partitioned
--- table cannot have a unique index without its partition key.
+-- The index includes up to eight columns, as in pg_trickle; it rejects a row that is too wide for an index. A
+-- partitioned table cannot have a unique index without its partition key.
 -- docs/pg_trickle.md, "Storage table"
 CREATE FUNCTION pgtrickle._index_row_id(storage regclass) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -70,7 +70,7 @@ BEGIN
                    storage, ' INCLUDE (' || columns || ')');
 END $$;
 
--- The columns of the storage table that come from the query, in its order.
+-- The columns of the storage table that come from the query, in the query's order.
 CREATE FUNCTION pgtrickle._storage_columns(relid oid) RETURNS TABLE (name text, type oid, nth smallint) LANGUAGE sql STABLE AS $$
     SELECT attname::text, atttypid, attnum
       FROM pg_catalog.pg_attribute
@@ -78,13 +78,13 @@ CREATE FUNCTION pgtrickle._storage_columns(relid oid) RETURNS TABLE (name text, 
 $$;
 
 -- Runs the query and makes the storage table equal to its result, in one statement, so that the result, the comparison
--- and the snapshot that is remembered are the same moment.
+-- and the stored snapshot are of the same moment.
 --
--- A row's identity is a hash of its content, plus its number among equal rows; so there is nothing to update: rows that
--- are gone go, rows that are new come. What was written is logged for the stream tables that read this one.
+-- A row's identity is a hash of its content, plus its number among equal rows. So there are no updates, only deletes
+-- and inserts. They are logged for the stream tables that read this one.
 --
--- The content is hashed as text, so the settings that change how values are written are pinned; a timestamptz is
--- written in UTC because the session's own time zone belongs to the query.
+-- The content is hashed as text, so the settings for the text format of values are fixed; a timestamptz is hashed in
+-- UTC, because the query uses the session's own time zone.
 -- docs/pg_trickle.md, "Refresh and history"
 CREATE FUNCTION pgtrickle._write(st pgtrickle.pgt_stream_tables, OUT rows_inserted bigint, OUT rows_deleted bigint, OUT seen pg_snapshot)
 LANGUAGE plpgsql
@@ -95,7 +95,7 @@ DECLARE
     content text;
     log     text := '';
 BEGIN
-    -- pg_trickle looks for its table by name
+    -- pg_trickle finds its table by name
     IF to_regclass(format('%I.%I', st.pgt_schema, st.pgt_name)) IS DISTINCT FROM st.pgt_relid THEN
         RAISE EXCEPTION 'relation "%" does not exist', pgtrickle._name(st) USING ERRCODE = '42P01';
     END IF;
@@ -135,13 +135,13 @@ BEGIN
     PERFORM set_config('pg_trickle.emulator_writes', 'off', true);
 END $$;
 
--- What a refresh runs. Tests put another function in its place, one that maintains its sources wrongly.
+-- What a refresh runs. Tests replace it by a function with a planted fault.
 CREATE FUNCTION pgtrickle._query_of(st pgtrickle.pgt_stream_tables) RETURNS text LANGUAGE sql AS $$
     SELECT coalesce(st.original_query, st.defining_query)
 $$;
 
--- What this statement sees, without this transaction itself: it may go on to change what it has just read. A snapshot
--- does not list its own transaction, which so looks like an old one as soon as a younger one has ended.
+-- The snapshot of this statement, without this transaction: it may later change what it has just read. A snapshot does
+-- not list its own transaction, which would look finished as soon as a younger one has ended.
 CREATE FUNCTION pgtrickle._seen_now() RETURNS pg_snapshot LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN me IS NULL OR NOT pg_visible_in_snapshot(me, seen) THEN seen
                 ELSE format('%s:%s:%s', least(pg_snapshot_xmin(seen), me), pg_snapshot_xmax(seen),
@@ -170,7 +170,7 @@ BEGIN
     END IF;
 END $$;
 
--- pg_trickle numbers the rows of a plain projection by its first column, and fails when that is not the key.
+-- pg_trickle identifies the rows of a plain projection by its first column, and fails if that is not the key.
 -- docs/pg_trickle.md, "Storage table"
 CREATE FUNCTION pgtrickle._refuse_duplicated_key(st pgtrickle.pgt_stream_tables, q pgtrickle._query) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE

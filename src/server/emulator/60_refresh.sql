@@ -1,20 +1,20 @@
 -- 60_refresh: manual refresh, IMMEDIATE mode, resume, repair, gates, fuse.
 
--- Refreshes a table whose catalog row the caller has locked, and says what it did. Nothing is read unless a source has
--- changed, the table is owed a full refresh, or a FULL table was asked for by hand.
+-- Refreshes a table whose catalog row the caller has locked, and returns what it did. It reads the sources only if one
+-- has changed, if the table needs a full refresh, or if the user refreshes a FULL table.
 -- docs/pg_trickle.md, "Refresh and history"
 CREATE FUNCTION pgtrickle._refresh(st pgtrickle.pgt_stream_tables, initiated_by text,
                                    OUT action text, OUT rows_inserted bigint, OUT rows_deleted bigint) LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
-    -- an IMMEDIATE table has no buffers to ask; it comes here only by hand
+    -- an IMMEDIATE table has no buffers; only a manual refresh comes here
     owed         boolean := st.needs_reinit OR NOT st.is_populated OR st.frontier IS NULL OR st.refresh_mode = 'IMMEDIATE';
-    -- set ACTIVE before it was ever filled: the scheduler fills it only when a source has changed
+    -- set ACTIVE before it was populated: the scheduler populates it only after a change of a source
     never_filled boolean := initiated_by = 'SCHEDULER' AND NOT st.is_populated AND NOT st.needs_reinit;
     pending      bigint := 0;
     only_inserts boolean;
-    seen         pg_snapshot;  -- NULL when nothing was read
-    appends      boolean;      -- new rows of one table simply became new rows here
+    seen         pg_snapshot;  -- NULL if the sources were not read
+    appends      boolean;      -- inserted rows of one table became inserted rows here
 BEGIN
     IF NOT owed OR never_filled THEN
         SELECT p.changes, p.only_inserts INTO pending, only_inserts FROM pgtrickle._pending_of(st) p;
@@ -47,7 +47,7 @@ BEGIN
            frontier = CASE WHEN seen IS NULL THEN s.frontier ELSE pgtrickle._frontier(st.pgt_id, seen) END,
            effective_refresh_mode = CASE WHEN action = 'NO_DATA' THEN 'NO_DATA'
                                          WHEN seen IS NULL THEN s.effective_refresh_mode
-                                         -- a full refresh by hand does not touch it
+                                         -- a manual full refresh does not change it
                                          WHEN initiated_by IN ('MANUAL', 'ALTER') AND action <> 'DIFFERENTIAL' THEN s.effective_refresh_mode
                                          WHEN s.topk_limit IS NOT NULL THEN 'TOP_K'
                                          WHEN initiated_by = 'INITIAL' THEN s.refresh_mode
@@ -57,7 +57,7 @@ BEGIN
            is_append_only = CASE WHEN action = 'DIFFERENTIAL' AND pending > 0 THEN appends ELSE s.is_append_only END,
            updated_at = now()
      WHERE pgt_id = st.pgt_id;
-    -- the first population is not counted, and a refresh that belongs to an ALTER is not told at all
+    -- the first population is not counted, and a refresh during an ALTER sends no notification
     INSERT INTO pgtrickle.pgt_refresh_history
            (pgt_id, data_timestamp, start_time, end_time, action, rows_inserted, rows_deleted, delta_row_count, status, initiated_by)
     SELECT st.pgt_id, now(), now(), now(), action, CASE initiated_by WHEN 'INITIAL' THEN 0 ELSE rows_inserted END, rows_deleted,
@@ -68,7 +68,7 @@ BEGIN
     END IF;
 END $$;
 
--- What pg_trickle makes of new rows alone: it appends them, which fails with partitions, and remembers that it did.
+-- pg_trickle appends rows if there are only inserts, which fails with partitions, and records that it did.
 -- docs/pg_trickle.md, "Storage table"
 CREATE FUNCTION pgtrickle._after_differential(st pgtrickle.pgt_stream_tables, appends boolean) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -80,7 +80,7 @@ BEGIN
     PERFORM pgtrickle._warn_about_default_partition(st);
 END $$;
 
--- The shape of the real one, and the snapshot that the emulator goes by.
+-- In the format of pg_trickle, plus the snapshot that the emulator uses.
 CREATE FUNCTION pgtrickle._frontier(id bigint, seen pg_snapshot) RETURNS jsonb LANGUAGE sql AS $$
     SELECT jsonb_build_object(
         'data_timestamp', floor(extract(epoch FROM now()))::text || 'Z',
@@ -120,7 +120,7 @@ BEGIN
     END IF;
 END $$;
 
--- A full refresh that belongs to a change of the definition.
+-- A full refresh during a change of the definition.
 -- docs/pg_trickle.md, "Alter"
 CREATE FUNCTION pgtrickle._refresh_fully(id bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -131,8 +131,9 @@ BEGIN
     RAISE INFO 'Stream table % refreshed (FULL)', pgtrickle._name(st);
 END $$;
 
--- The trigger function acts for the owner of the stream table, because whoever may write to the source need not be allowed
--- to write here; so it keeps the search_path of now, with temporary tables last, out of the writer's hands.
+-- The trigger function runs as the owner of the stream table, because a user who may write to the source needs no
+-- privilege to write here. So it has a fixed search_path, the current one with temporary tables last, which the writer
+-- cannot change.
 -- docs/pg_trickle.md, "Refresh modes"
 CREATE FUNCTION pgtrickle._maintain_immediately(id bigint, source oid) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -161,7 +162,7 @@ BEGIN
     END IF;
 END $$;
 
--- In the writer's transaction: a query that fails makes the write fail. The status does not matter.
+-- Runs in the writer's transaction: if the query fails, the write fails. It ignores the status.
 -- docs/pg_trickle.md, "Refresh modes"
 CREATE FUNCTION pgtrickle._refresh_now(id bigint, event text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -191,12 +192,12 @@ BEGIN
     UPDATE pgtrickle.pgt_stream_tables
        SET status = 'ACTIVE', consecutive_errors = 0, last_error_message = NULL, last_error_at = NULL, updated_at = now()
      WHERE pgt_id = st.pgt_id;
-    -- "SUSPENDED" whatever it was: that is what pg_trickle says
+    -- always "SUSPENDED", as in pg_trickle
     PERFORM pgtrickle._alert(st, 'resumed', jsonb_build_object('previous_status', 'SUSPENDED'));
     RAISE INFO 'Stream table % resumed (pgt_id=%)', pgtrickle._name(st), st.pgt_id;
 END $$;
 
--- The payload has its keys in alphabetical order and no blanks.
+-- The payload has sorted keys and no blanks.
 -- docs/pg_trickle.md, "Notifications"
 CREATE FUNCTION pgtrickle._alert(st pgtrickle.pgt_stream_tables, event text, details jsonb) RETURNS void LANGUAGE sql AS $$
     SELECT pg_notify('pg_trickle_alert', '{' || string_agg(to_json(key) || ':' || value, ',' ORDER BY key) || '}')
@@ -266,7 +267,7 @@ LANGUAGE sql STRICT AS $$
      ORDER BY 2, 1
 $$;
 
--- The number of pending changes above which the fuse blows; NULL for never.
+-- The number of pending changes above which the fuse blows; NULL means never.
 -- docs/pg_trickle.md, "Status"
 CREATE FUNCTION pgtrickle._fuse_ceiling(st pgtrickle.pgt_stream_tables) RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN st.fuse_mode <> 'off'

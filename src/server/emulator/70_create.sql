@@ -19,7 +19,7 @@ BEGIN
         RAISE EXCEPTION 'argument 0 must not be null' USING ERRCODE = 'XX000';
     END IF;
     SELECT n.schema_name, n.table_name INTO st.pgt_schema, st.pgt_name FROM pgtrickle._split_name(name) n;
-    -- one session at a time creates this name; the second finds the first one's table
+    -- one session at a time creates this name; the second one finds the table
     PERFORM pg_advisory_xact_lock('pgtrickle.pgt_stream_tables'::regclass::oid::int, hashtext(pgtrickle._name(st)));
     st.refresh_mode := pgtrickle._refresh_mode(refresh_mode);
     st.diamond_consistency := coalesce(pgtrickle._one_of('diamond_consistency', diamond_consistency, 'none', 'atomic'), 'atomic');
@@ -46,7 +46,7 @@ BEGIN
     END IF;
 
     st.pgt_relid := pgtrickle._create_storage(st.pgt_schema, st.pgt_name, q, st.refresh_mode, partition_by);
-    PERFORM name::regclass;  -- a name that has to be quoted is not found again, and refused like that
+    PERFORM name::regclass;  -- a name that needs quotes is not found, which rejects it
     INSERT INTO pgtrickle.pgt_stream_tables AS s
            (pgt_relid, pgt_name, pgt_schema, defining_query, schedule, refresh_mode, diamond_consistency,
             diamond_schedule_policy, requested_cdc_mode, is_append_only, pooler_compatibility_mode, st_partition_key,
@@ -67,7 +67,7 @@ BEGIN
                CASE WHEN initialize THEN 'true' ELSE 'false' END;
 END $$;
 
--- What the catalog keeps of a query.
+-- Stores a query in the catalog.
 -- docs/pg_trickle.md, "Query text"
 CREATE FUNCTION pgtrickle._remember_query(id bigint, q pgtrickle._query) RETURNS pgtrickle.pgt_stream_tables LANGUAGE plpgsql AS $$
 DECLARE
@@ -124,7 +124,7 @@ BEGIN
     END IF;
 END $$;
 
--- As coarse as pg_trickle's own look at the text, which stops at the first of these.
+-- As imprecise as pg_trickle's own text search, which stops at the first of these.
 -- docs/pg_trickle.md, "Refresh modes"
 CREATE FUNCTION pgtrickle._warn_about_moving_values(query text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -138,7 +138,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- As coarse as pg_trickle's own look: any star before the first FROM, even in a product or a comment, is SELECT *.
+-- As imprecise as pg_trickle: any star before the first FROM, also in a product or a comment, is SELECT *.
 -- docs/pg_trickle.md, "Query text"
 CREATE FUNCTION pgtrickle._warn_about_star(query text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -214,12 +214,12 @@ BEGIN
     q := pgtrickle._understand(query);
     PERFORM pgtrickle._forget();
 
-    -- White space does not count. Neither does a TopK query's LIMIT: it is not part of the defining query.
+    -- White space does not count, nor does a TopK query's LIMIT, which is not part of the defining query.
     query_changed := btrim(regexp_replace(q.defining, '\s+', ' ', 'g')) <> btrim(regexp_replace(st.defining_query, '\s+', ' ', 'g'));
-    -- AUTO leaves a DIFFERENTIAL table alone, and is refused by ALTER for any other
+    -- AUTO does not change a DIFFERENTIAL table; ALTER rejects it for any other
     mode_changed := new_mode <> st.refresh_mode AND NOT (new_mode IN ('AUTO', 'INCREMENTAL') AND st.refresh_mode = 'DIFFERENTIAL');
     schedule_changed := new_schedule IS DISTINCT FROM st.schedule AND new_mode <> 'IMMEDIATE';
-    -- what is omitted goes back to its default, except cdc_mode and diamond_*; the last two arguments are never compared
+    -- omitted arguments reset to their defaults, except cdc_mode and diamond_*; the last two are never compared
     config_changed := schedule_changed OR mode_changed
         OR append_only <> st.is_append_only OR pooler_compatibility_mode <> st.pooler_compatibility_mode
         OR lower(cdc_mode) IS DISTINCT FROM coalesce(st.requested_cdc_mode, '') AND cdc_mode IS NOT NULL

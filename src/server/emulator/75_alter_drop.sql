@@ -1,6 +1,6 @@
 -- 75_alter_drop: alter, alter the query, drop.
 
--- NULL leaves a setting as it is. A table in ERROR is ACTIVE afterwards, whatever was altered.
+-- NULL does not change a setting. A table in ERROR becomes ACTIVE, independent of what was altered.
 -- docs/pg_trickle.md, "Alter"
 CREATE FUNCTION pgtrickle.alter_stream_table(
     name text, query text DEFAULT NULL, schedule text DEFAULT NULL, refresh_mode text DEFAULT NULL, status text DEFAULT NULL,
@@ -84,8 +84,8 @@ BEGIN
     END IF;
 END $$;
 
--- AUTO and INCREMENTAL come through to here, and the catalog's constraint refuses them. Whether the query allows the mode
--- is not asked, as in pg_trickle.
+-- AUTO and INCREMENTAL reach this function, and the catalog's constraint rejects them. As in pg_trickle, it does not
+-- check whether the query supports the mode.
 -- docs/pg_trickle.md, "Alter"
 CREATE FUNCTION pgtrickle._alter_mode(st pgtrickle.pgt_stream_tables, new_mode text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -105,7 +105,7 @@ BEGIN
                   pgtrickle._name(st), st.refresh_mode, new_mode;
 END $$;
 
--- Reads what the view left by _understand() reads, and stops reading the rest.
+-- Sets the sources to those of the view that _understand() created, and ends the capture of others.
 CREATE FUNCTION pgtrickle._change_sources(st pgtrickle.pgt_stream_tables) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     before oid[] := array(SELECT source_relid FROM pgtrickle.pgt_dependencies WHERE pgt_id = st.pgt_id);
@@ -152,11 +152,11 @@ BEGIN
         class := CASE WHEN altering IS NULL THEN 'same' ELSE 'compatible' END;
         IF altering IS NOT NULL THEN
             EXECUTE format('ALTER TABLE %s %s', st.pgt_relid::regclass, altering);
-            -- the old rows have nothing in a new column, and could pass for what the query gives
+            -- old rows have NULL in a new column, and could equal rows of the query
             PERFORM set_config('pg_trickle.emulator_writes', 'on', true);
             EXECUTE format('DELETE FROM %s', st.pgt_relid::regclass);
             PERFORM set_config('pg_trickle.emulator_writes', 'off', true);
-            -- a dropped column takes the index along that carried it
+            -- dropping a column drops the index that includes it
             IF NOT EXISTS (SELECT FROM pg_catalog.pg_index WHERE indrelid = st.pgt_relid) THEN
                 PERFORM pgtrickle._index_row_id(st.pgt_relid);
             END IF;
@@ -185,11 +185,11 @@ BEGIN
     RAISE INFO 'pg_trickle: partition key for % changed to %; full refresh applied.', pgtrickle._name(st), coalesce(nullif(key, ''), '(none)');
 END $$;
 
--- A new table under the old name. Views on the old one, its grants and its indexes are lost.
+-- Creates a new table with the old name. Views on the old one, its grants and its indexes are lost.
 -- docs/pg_trickle.md, "Changing the query"
 CREATE FUNCTION pgtrickle._rebuild_storage(st pgtrickle.pgt_stream_tables, q pgtrickle._query) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    -- no catalog row points at the old table while it goes, or the drop would take the row with it
+    -- no catalog row may reference the old table during the drop, which would delete the row
     UPDATE pgtrickle.pgt_stream_tables SET pgt_relid = 0 WHERE pgt_id = st.pgt_id;
     EXECUTE format('DROP TABLE %s CASCADE', st.pgt_relid::regclass);
     UPDATE pgtrickle.pgt_stream_tables
@@ -211,7 +211,7 @@ BEGIN
                                           pgtrickle._name(st), array_to_string(dependents, ', ')));
     END IF;
     FOREACH dependent IN ARRAY dependents LOOP
-        -- in a diamond, an earlier one may have taken it along
+        -- in a diamond, an earlier drop may have dropped it
         IF (pgtrickle._lookup(dependent)).pgt_id IS NOT NULL THEN
             PERFORM pgtrickle.drop_stream_table(dependent, true);
         END IF;
@@ -219,7 +219,7 @@ BEGIN
     PERFORM pgtrickle._drop_buffer('changes_pgt_' || st.pgt_id);
     DELETE FROM pgtrickle.pgt_stream_tables WHERE pgt_id = st.pgt_id;
     PERFORM pgtrickle._stop_capture(st.pgt_id, sources);
-    -- the guard function stays behind, as pg_trickle leaves it
+    -- the guard function remains, as in pg_trickle
     EXECUTE format('DROP TABLE %s CASCADE', st.pgt_relid::regclass);
     RAISE INFO 'Stream table % dropped (pgt_id=%)', pgtrickle._name(st), st.pgt_id;
 END $$;

@@ -1,9 +1,9 @@
 -- 80_scheduler: one tick.
 --
 -- The process that owns the server calls pgtrickle._emulator_tick() about once a second in every database that has the
--- extension. When that process dies, time stands still and the heartbeat says so.
+-- extension. If that process dies, no tick runs and the heartbeat is old.
 
--- Refreshes what is due, in dependency order, each table in a transaction of its own.
+-- Refreshes what is due, in dependency order, each table in a separate transaction.
 -- docs/pg_trickle.md, "Scheduler"
 CREATE PROCEDURE pgtrickle._emulator_tick() LANGUAGE plpgsql AS $$
 DECLARE
@@ -11,7 +11,7 @@ DECLARE
     state   text;
     problem text;
 BEGIN
-    -- a tick that takes longer than a second is not overtaken by the next
+    -- ticks never overlap, even if one takes longer than a second
     IF NOT pg_try_advisory_lock('pgtrickle._emulator_scheduler'::regclass::oid::int, 0) THEN
         RETURN;
     END IF;
@@ -19,13 +19,13 @@ BEGIN
     COMMIT;
     IF pgtrickle._setting_is_on('enabled') THEN
         FOREACH id IN ARRAY pgtrickle._due() LOOP
-            -- never wait long for a client: try again in the next tick
+            -- do not wait long for a client: retry in the next tick
             PERFORM set_config('lock_timeout', '200ms', true);
             BEGIN
                 PERFORM pgtrickle._refresh_if_due(id);
             EXCEPTION
                 WHEN lock_not_available OR deadlock_detected OR serialization_failure THEN
-                    NULL;  -- worth another try, and leaves no trace
+                    NULL;  -- retried, without a record
                 WHEN OTHERS THEN
                     GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, problem = MESSAGE_TEXT;
                     UPDATE pgtrickle.pgt_stream_tables
@@ -38,7 +38,7 @@ BEGIN
     PERFORM pg_advisory_unlock('pgtrickle._emulator_scheduler'::regclass::oid::int, 0);
 END $$;
 
--- What may have to be refreshed now, sources before their readers. Tables that are INITIALIZING are never picked up.
+-- The candidates for a refresh, upstream tables first. Never includes INITIALIZING tables.
 -- docs/pg_trickle.md, "Scheduler"
 CREATE FUNCTION pgtrickle._due() RETURNS bigint[] LANGUAGE sql AS $$
     WITH RECURSIVE depth (pgt_id, level) AS (
@@ -54,8 +54,8 @@ CREATE FUNCTION pgtrickle._due() RETURNS bigint[] LANGUAGE sql AS $$
      WHERE pgtrickle._is_due(s)
 $$;
 
--- A cron schedule is always due, as in pg_trickle 0.67.0. A calculated one is due as soon as a source has changed, which
--- _refresh_if_due() finds out. A frozen table still gets the full refresh it is owed.
+-- A cron schedule is always due, as in pg_trickle 0.67.0. A calculated one is due after a change of a source, which
+-- _refresh_if_due() checks. A frozen table still gets a pending full refresh.
 -- docs/pg_trickle.md, "Schedules"
 CREATE FUNCTION pgtrickle._is_due(st pgtrickle.pgt_stream_tables) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT st.status = 'ACTIVE'
@@ -114,7 +114,7 @@ BEGIN
                                                 to_json(pgtrickle._name(st)), pending, pgtrickle._fuse_ceiling(st)));
 END $$;
 
--- pg_trickle stores the debug print of its error; clients take the message out of it.
+-- pg_trickle stores the debug format of its error; clients extract the message.
 -- docs/pg_trickle.md, "Status"
 CREATE FUNCTION pgtrickle._error_text(state text, problem text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT format('ErrorReportWithLevel { level: ERROR, inner: ErrorReport { sqlerrcode: %s, message: %s, hint: None, detail: None } }',

@@ -1,4 +1,4 @@
--- 85_source_ddl: what happens when somebody alters or drops a source.
+-- 85_source_ddl: effects of altering or dropping a source.
 
 -- docs/pg_trickle.md, "Source DDL"
 CREATE FUNCTION pgtrickle._on_ddl_end() RETURNS event_trigger LANGUAGE plpgsql AS $$
@@ -6,7 +6,7 @@ DECLARE
     command record;
     readers int;
 BEGIN
-    -- A renamed column comes as 'table column' and is not looked at, so that it passes, as it does in pg_trickle.
+    -- A renamed column has the type 'table column' and is ignored, as in pg_trickle.
     FOR command IN SELECT objid, object_type FROM pg_event_trigger_ddl_commands() WHERE object_type IN ('table', 'view') LOOP
         SELECT count(*) INTO readers FROM pgtrickle.pgt_dependencies
          WHERE source_relid = command.objid
@@ -26,7 +26,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- A new column is taken note of; anything else owes every reader a full refresh, which may fail.
+-- A new column is recorded; any other change requires a full refresh of all readers, which may fail.
 -- docs/pg_trickle.md, "Source DDL"
 CREATE FUNCTION pgtrickle._accept_new_columns(source oid) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -47,7 +47,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- A dropped storage table takes its catalog row along, and its readers do not notice. A dropped source puts its direct
+-- Dropping a storage table deletes its catalog row and does not affect its readers. Dropping a source puts its direct
 -- readers into ERROR.
 -- docs/pg_trickle.md, "Source DDL"
 CREATE FUNCTION pgtrickle._on_sql_drop() RETURNS event_trigger LANGUAGE plpgsql AS $$

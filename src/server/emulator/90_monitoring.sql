@@ -1,4 +1,4 @@
--- 90_monitoring: the functions a monitoring client calls.
+-- 90_monitoring: the monitoring functions.
 
 -- docs/pg_trickle.md, "Health views"
 CREATE FUNCTION pgtrickle.pgt_status()
@@ -54,7 +54,8 @@ LANGUAGE sql STRICT AS $$
      ORDER BY v.pgt_schema, v.pgt_name
 $$;
 
--- The emulator has no replication slots, so there is never an alert. A disabled trigger goes unnoticed, as in pg_trickle.
+-- The emulator has no replication slots, so there is never an alert. A disabled trigger is not detected, as in
+-- pg_trickle.
 -- docs/pg_trickle.md, "Capture health"
 CREATE FUNCTION pgtrickle.check_cdc_health()
 RETURNS TABLE (source_relid bigint, source_table text, cdc_mode text, slot_name text, lag_bytes bigint, confirmed_lsn text,
@@ -109,7 +110,7 @@ CREATE FUNCTION pgtrickle.health_check() RETURNS TABLE (check_name text, severit
     SELECT c.check_name, c.severity, c.detail FROM found, buffers, LATERAL (VALUES
         ('scheduler_running', CASE WHEN pgtrickle._scheduler_is_running() THEN 'OK' ELSE 'ERROR' END,
             CASE WHEN pgtrickle._scheduler_is_running() THEN '1 worker(s) running'
-                 ELSE 'No pg_trickle workers found: nobody calls pgtrickle._emulator_tick() in this database' END),
+                 ELSE 'No pg_trickle workers found: no client calls pgtrickle._emulator_tick() in this database' END),
         ('error_tables', CASE WHEN in_error_count > 0 THEN 'ERROR' ELSE 'OK' END,
             coalesce(in_error_count || ' stream table(s) in ERROR/SUSPENDED: ' || in_error, 'All stream tables are ACTIVE or INITIALIZING')),
         ('stale_tables', CASE WHEN stale_count > 0 THEN 'WARN' ELSE 'OK' END,
@@ -136,7 +137,7 @@ LANGUAGE sql STRICT AS $$
       FROM pgtrickle.pgt_dependencies d WHERE d.pgt_id = (pgtrickle._lookup(name)).pgt_id ORDER BY 1
 $$;
 
--- Below a stream table stand those that read it, and its own sources; at the top, those that read no other stream table.
+-- The roots read no other stream table. The children of a stream table are its readers and its own sources.
 -- docs/pg_trickle.md, "Dependencies"
 CREATE FUNCTION pgtrickle.dependency_tree()
 RETURNS TABLE (tree_line text, node text, node_type text, depth integer, status text, refresh_mode text)
@@ -226,7 +227,7 @@ BEGIN
     IF st.pgt_id IS NULL THEN
         RAISE EXCEPTION 'stream table not found: %', st_name USING ERRCODE = '22000';
     END IF;
-    -- The first line is pg_trickle's own; it is not SQL that PostgreSQL knows.
+    -- The first line is pg_trickle's own syntax, not SQL of PostgreSQL.
     RETURN format(E'DROP STREAM TABLE IF EXISTS %s;\nSELECT pgtrickle.create_stream_table(\n  %L::text,\n  $pgt$%s$pgt$::text', pgtrickle._name(st), pgtrickle._name(st), coalesce(st.original_query, st.defining_query))
         || format(E',\n  schedule => %L,\n  refresh_mode => %L', coalesce(st.schedule, 'calculated'), st.refresh_mode)
         || CASE WHEN st.is_append_only THEN E',\n  append_only => true' ELSE '' END
@@ -240,7 +241,7 @@ BEGIN
                       WHERE setting IS NOT NULL HAVING count(*) > 0), '');
 END $$;
 
--- Failures of the scheduler leave no history row, so this is empty, as it is in practice in pg_trickle.
+-- Failed refreshes of the scheduler have no history row, so this is empty, as in practice in pg_trickle.
 -- docs/pg_trickle.md, "Refresh and history"
 CREATE FUNCTION pgtrickle.diagnose_errors(name text)
 RETURNS TABLE (event_time timestamptz, error_type text, error_message text, remediation text) LANGUAGE plpgsql STRICT AS $$
@@ -277,7 +278,7 @@ CREATE FUNCTION pgtrickle.preflight() RETURNS text LANGUAGE sql STRICT AS $$
         'engine', json_build_object('ok', true, 'detail', 'pg_trickle emulator ' || pgtrickle.version()),
         'scheduler_running', json_build_object(
             'ok', pgtrickle._scheduler_is_running() AND pgtrickle._setting_is_on('enabled'),
-            'detail', CASE WHEN NOT pgtrickle._scheduler_is_running() THEN 'Scheduler is not running: nobody calls pgtrickle._emulator_tick()'
+            'detail', CASE WHEN NOT pgtrickle._scheduler_is_running() THEN 'Scheduler is not running: no client calls pgtrickle._emulator_tick()'
                            WHEN pgtrickle._setting_is_on('enabled') THEN 'Scheduler is running and enabled'
                            ELSE 'Scheduler is running, but pg_trickle.enabled=off' END)
     )::text
