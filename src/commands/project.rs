@@ -115,7 +115,7 @@ impl Loaded {
 
 /// The project, where nothing is wrong with it. What dbt compiled just now and has no SQL is an empty model.
 fn usable(reading: Reading, source: &ManifestSource) -> Result<Project, project::Error> {
-    match (reading.right(), source) {
+    match (reading.into_project(), source) {
         (
             Err(project::Error::NotCompiled { models, .. }),
             ManifestSource::Compiled { .. } | ManifestSource::Kept { .. },

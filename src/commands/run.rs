@@ -196,7 +196,7 @@ impl Gate<'_> {
         let whole = if let Some(project) = planned {
             project
         } else {
-            let project = self.dbt.compiled_project().await?.right()?;
+            let project = self.dbt.compiled_project().await?.into_project()?;
             let plan = Plan::between(&project.tables, &before, &Answers::default(), &self.policy(&project))?;
             report.plan = Some(plan.narrowed(self.selected.as_ref(), &project.tables));
             project
@@ -220,7 +220,7 @@ impl Gate<'_> {
     /// does not happen.
     async fn plan_first(&self, report: &mut Report) -> Result<Project, Error> {
         self.dbt.compile().await?;
-        let project = self.dbt.project()?.right()?;
+        let project = self.dbt.project()?.into_project()?;
         let (plan, _) = against(self.place.client, &project, &self.policy(&project)).await?;
         let plan = plan.narrowed(self.selected.as_ref(), &project.tables);
         report.outcomes.extend(plan.stop_outcomes());

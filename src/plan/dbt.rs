@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Answers, Change, Plan, Step, ViewChange};
 use crate::{
     model::Relation,
-    project::{Project, remade},
+    project::{Project, recreated_by_dbt},
 };
 
 /// Something that only dbt can do.
@@ -91,7 +91,7 @@ pub(super) fn needs(plan: &Plan, answers: &Answers) -> Vec<NeedsDbt> {
 /// out.
 pub(super) fn remade_note(steps: &[Step], project: &Project) -> Option<String> {
     let kept = steps.iter().filter(|step| matches!(step.change, Change::Keep | Change::Alter(_)));
-    let remade = remade(&project.between);
+    let remade = recreated_by_dbt(&project.between);
     let refilled: Vec<&Relation> =
         kept.map(|step| &step.relation).filter(|relation| remade.contains_key(relation)).collect();
     let read = refilled.iter().flat_map(|relation| &remade[*relation]);

@@ -114,7 +114,7 @@ fn a_change_is_carried_out_on_top_of_its_base() {
     assert_eq!(outcomes(&report, "rehearsal", "passed").len(), 8);
     // What was wrong with the base is mended by the change, and no fault of it.
     let wrong = outcomes(&report, "setup", "warned");
-    assert!(wrong.iter().any(|one| one.contains("models/mended.sql: `banana` is no schedule")), "{wrong:?}");
+    assert!(wrong.iter().any(|one| one.contains("models/mended.sql: `banana` is not a schedule")), "{wrong:?}");
     let refused = outcomes(&report, "plan", "failed");
     assert!(
         refused.iter().any(|one| one.starts_with("marts.parted: Not allowed: drops and rebuilds")),
