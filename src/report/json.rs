@@ -180,13 +180,13 @@ pub struct V1Counts {
     pub drop: usize,
     /// Left as they are.
     pub keep: usize,
-    /// Of all these: those whose query can only fail.
+    /// Those of the above whose query fails.
     #[serde(default)]
     pub fail: usize,
     /// Views that stream tables read and that change.
     #[serde(default)]
     pub views: usize,
-    /// Tables that get other rows although their own definition stays.
+    /// Tables that get different rows although their own definition stays.
     #[serde(default)]
     pub other_rows: usize,
 }
@@ -214,7 +214,7 @@ pub struct V1Step {
     /// What could not be known, and why.
     #[serde(default)]
     pub unknown: Option<String>,
-    /// Why its query can only fail.
+    /// Why its query fails.
     #[serde(default)]
     pub fails: Option<String>,
     /// The columns that differ; empty also where no server was asked.

@@ -228,7 +228,7 @@ fn foot(report: &Report) -> String {
 
 /// The tables that change.
 fn changes(plan: &Plan) -> Section {
-    let changed = plan.steps.iter().filter(|step| step.is_loud());
+    let changed = plan.steps.iter().filter(|step| step.is_shown());
     let before = "| | Stream table | What changes | Downstream |\n|---|---|---|---|\n".to_owned();
     Section::new("changed table", 2, before, changed.map(change_row).collect(), "\n")
 }
@@ -252,7 +252,8 @@ fn change_row(step: &Step) -> String {
 
 /// The views that stream tables read, and what becomes of those.
 fn views(plan: &Plan) -> Section {
-    let before = "| | View that stream tables read | What changes | Gets other rows |\n|---|---|---|---|\n";
+    let before =
+        "| | View that stream tables read | What changes | Gets different rows |\n|---|---|---|---|\n";
     let rows = plan.views.iter().map(|view| {
         let affected: Vec<Relation> = view.affected().cloned().collect();
         row(&[

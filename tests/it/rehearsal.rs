@@ -114,10 +114,13 @@ fn a_change_is_carried_out_on_top_of_its_base() {
     assert_eq!(outcomes(&report, "rehearsal", "passed").len(), 8);
     // What was wrong with the base is mended by the change, and no fault of it.
     let wrong = outcomes(&report, "setup", "warned");
-    assert!(wrong.iter().any(|one| one.contains("models/mended.sql: `banana` is not a schedule")), "{wrong:?}");
+    assert!(
+        wrong.iter().any(|one| one.contains("models/mended.sql: `banana` is not a schedule")),
+        "{wrong:?}"
+    );
     let refused = outcomes(&report, "plan", "failed");
     assert!(
-        refused.iter().any(|one| one.starts_with("marts.parted: Not allowed: drops and rebuilds")),
+        refused.iter().any(|one| one.starts_with("marts.parted: Not allowed: drops and recreates")),
         "{refused:?}"
     );
     assert!(!refused.iter().any(|one| one.contains("goes")), "{refused:?}");
@@ -137,7 +140,7 @@ fn a_change_is_carried_out_on_top_of_its_base() {
     assert!(table(&report, "parted")["without_rows_ms"].as_u64().unwrap() > 0, "{}", ran.stdout);
     let said = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
-        said.contains("every `dbt run` rebuilds marts.v, and so refills marts.over_view"),
+        said.contains("every `dbt run` recreates marts.v, and so refills marts.over_view"),
         "{}",
         ran.stdout
     );
