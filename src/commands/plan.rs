@@ -84,7 +84,7 @@ pub(super) struct Before {
 
 impl Before {
     fn read(file: &Path, name: &str) -> Result<Self, Error> {
-        let (project, wrong) = ManifestFile::open(file)?.project()?.as_it_is()?;
+        let (project, wrong) = ManifestFile::open(file)?.project()?.into_valid_part()?;
         let note = |problem: String| format!("{name} cannot be deployed completely: {problem}");
         Ok(Self {
             file: file.to_owned(),

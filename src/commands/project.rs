@@ -113,7 +113,7 @@ impl Loaded {
 
 /// The project; fails if it is invalid. In a manifest that dbt compiled now, a model without SQL is empty.
 fn usable(reading: Reading, source: &ManifestSource) -> Result<Project, project::Error> {
-    match (reading.right(), source) {
+    match (reading.into_project(), source) {
         (
             Err(project::Error::NotCompiled { models, .. }),
             ManifestSource::Compiled { .. } | ManifestSource::Kept { .. },

@@ -83,7 +83,7 @@ impl Base {
         let wanted = sources::Wanted { options: &options.sources, limits: options.server.limits, models };
         sources::provide(&options.project, &wanted, &dbt, workspace.own, workspace.client).await?;
         let (_, results) = dbt.build().await?;
-        let (project, wrong) = dbt.compiled_project().await?.as_it_is()?;
+        let (project, wrong) = dbt.compiled_project().await?.into_valid_part()?;
         let project = project.only(models);
         let mut outcomes = dbt::deploy_outcomes(&results, &with_origins(&project));
         let created = created_tables(&project, &outcomes);
@@ -159,7 +159,7 @@ impl<'a> Rehearsing<'a> {
             after: &self.after,
             left: &self.left,
             without_rows: &without_rows,
-            remade: &crate::project::remade(&project.between),
+            remade: &crate::project::recreated_by_dbt(&project.between),
         };
         let mut tables = rehearsal::rehearsed(plan, &seen);
         let now = self.client.catalog().await?;

@@ -193,7 +193,7 @@ impl Gate<'_> {
         let whole = if let Some(project) = planned {
             project
         } else {
-            let project = self.dbt.compiled_project().await?.right()?;
+            let project = self.dbt.compiled_project().await?.into_project()?;
             let plan = Plan::between(&project.tables, &before, &Answers::default(), &self.policy(&project))?;
             report.plan = Some(plan.narrowed(self.selected.as_ref(), &project.tables));
             project
@@ -216,7 +216,7 @@ impl Gate<'_> {
     /// Plans before the first change, so that refused steps can stop the deployment.
     async fn plan_first(&self, report: &mut Report) -> Result<Project, Error> {
         self.dbt.compile().await?;
-        let project = self.dbt.project()?.right()?;
+        let project = self.dbt.project()?.into_project()?;
         let (plan, _) = plan_against(self.workspace.client, &project, &self.policy(&project)).await?;
         let plan = plan.narrowed(self.selected.as_ref(), &project.tables);
         report.outcomes.extend(plan.stop_outcomes());

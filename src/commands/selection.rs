@@ -26,7 +26,7 @@ pub(super) fn selected(
         return Ok(default.map(|default| default.ids));
     };
     let selection = manifest.selection(&selector, baseline)?;
-    for part in &selection.in_vain {
+    for part in &selection.unmatched {
         ui.say(&format!("warning: selector `{part}` matches nothing"));
     }
     Ok(Some(selection.ids))

@@ -1,26 +1,26 @@
-//! How old the contents of a table may be, in dbt's own words.
+//! How old the rows of a table may be, in dbt's format.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
-/// `warn_after` and `error_after`, each `{count: 10, period: minute}`; what is not said is no limit.
+/// `warn_after` and `error_after`, each `{count: 10, period: minute}`; a missing one sets no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
 #[serde(default)]
 pub struct AgeLimits {
-    /// Older than this is worth a look.
+    /// Older rows give a warning.
     #[serde(deserialize_with = "age")]
     pub warn_after: Option<Duration>,
-    /// Older than this fails.
+    /// Older rows fail.
     #[serde(deserialize_with = "age")]
     pub error_after: Option<Duration>,
 }
 
 impl AgeLimits {
-    /// Reads the `freshness` of a model; `None` when it sets no limit.
+    /// Reads the `freshness` of a model; `None` if it sets no limit.
     ///
     /// # Errors
-    /// A sentence saying what is wrong.
+    /// A sentence about the wrong value.
     pub fn read(json: &serde_json::Value) -> Result<Option<Self>, String> {
         let unknown = |key: &&String| !["warn_after", "error_after"].contains(&key.as_str());
         if let Some(key) = json.as_object().and_then(|keys| keys.keys().find(unknown)) {
@@ -32,7 +32,7 @@ impl AgeLimits {
     }
 }
 
-/// dbt writes `{count: null, period: null}` for a limit that nobody set.
+/// dbt writes `{count: null, period: null}` for a limit that is not set.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Age {
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_sets_no_limit_is_told_and_not_taken_for_none() {
+    fn an_invalid_limit_is_an_error_and_not_a_missing_one() {
         for wrong in [
             json!({"warn_afer": {"count": 5, "period": "minute"}}),
             json!({"warn_after": {"count": 5}}),

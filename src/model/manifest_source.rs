@@ -1,37 +1,28 @@
-//! Where a command has its project from.
+//! Where a command read its project from.
 
 use time::OffsetDateTime;
 
 /// The manifest that a command read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ManifestSource {
-    /// The user named it.
+    /// A file that the user passed.
     File(String),
-    /// dbt compiled the files that are there now.
-    Compiled {
-        /// The dbt target.
-        target: String,
-    },
-    /// dbt compiled it earlier, and nothing that it was made of has changed.
-    Kept {
-        /// The dbt target.
-        target: String,
-        /// When dbt compiled it.
-        compiled_at: OffsetDateTime,
-    },
+    /// dbt compiled the current files.
+    Compiled { target: String },
+    /// dbt compiled it earlier, and its inputs are unchanged.
+    Kept { target: String, compiled_at: OffsetDateTime },
 }
 
 /// The project that a report is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProjectSource {
-    /// How many stream tables it has, of those that are selected.
+    /// The number of selected stream tables.
     pub tables: usize,
-    /// What it was read from.
     pub manifest: ManifestSource,
 }
 
 impl ProjectSource {
-    /// As one line says it: `8 stream tables, compiled just now for target dev`.
+    /// For example `8 stream tables, compiled just now for target dev`.
     pub fn describe(&self) -> String {
         let tables = match self.tables {
             0 => "no stream tables".to_owned(),

@@ -1,4 +1,4 @@
-//! Floor 0: the words that every other floor speaks. Plain values, no input or output.
+//! The types that every other module uses. Plain values, no input or output.
 
 pub mod age_limits;
 pub mod manifest_source;

@@ -1,18 +1,18 @@
-//! The order in which stream tables can be made, and what stands downstream of each.
+//! The order in which stream tables can be created, and the tables downstream of each.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Relation, StreamTable};
 
-/// The tables with every table behind those it reads; among equals in the order of their names.
+/// The tables, upstream before downstream; tables without such an order are sorted by name.
 ///
 /// # Errors
-/// The relations of a cycle.
+/// The relations of a cycle and those downstream of it.
 pub fn topological<'a>(tables: &[&'a StreamTable]) -> Result<Vec<&'a StreamTable>, Vec<Relation>> {
     let mut left: BTreeMap<&Relation, &'a StreamTable> =
         tables.iter().map(|table| (&table.relation, *table)).collect();
     let readers = Readers::of(left.values().copied());
-    let mut waits_for: BTreeMap<&Relation, usize> = left
+    let mut unsorted_upstream: BTreeMap<&Relation, usize> = left
         .values()
         .map(|table| {
             let others: BTreeSet<&Relation> =
@@ -21,13 +21,13 @@ pub fn topological<'a>(tables: &[&'a StreamTable]) -> Result<Vec<&'a StreamTable
         })
         .collect();
     let mut ready: BTreeSet<&Relation> =
-        waits_for.iter().filter(|(_, count)| **count == 0).map(|(relation, _)| *relation).collect();
+        unsorted_upstream.iter().filter(|(_, count)| **count == 0).map(|(relation, _)| *relation).collect();
     let mut sorted = Vec::with_capacity(tables.len());
     while !ready.is_empty() {
         let mut next = BTreeSet::new();
         for relation in ready {
             for reader in readers.direct(relation) {
-                if let Some(count) = waits_for.get_mut(reader) {
+                if let Some(count) = unsorted_upstream.get_mut(reader) {
                     *count -= 1;
                     if *count == 0 {
                         next.insert(reader);
@@ -41,11 +41,11 @@ pub fn topological<'a>(tables: &[&'a StreamTable]) -> Result<Vec<&'a StreamTable
     if left.is_empty() { Ok(sorted) } else { Err(left.into_keys().cloned().collect()) }
 }
 
-/// Which tables read each table.
+/// The tables that read each table.
 pub struct Readers<'a>(BTreeMap<&'a Relation, BTreeSet<&'a Relation>>);
 
 impl<'a> Readers<'a> {
-    /// The readers among these tables.
+    /// Finds the readers among these tables.
     pub fn of(tables: impl IntoIterator<Item = &'a StreamTable>) -> Self {
         let mut readers: BTreeMap<&Relation, BTreeSet<&Relation>> = BTreeMap::new();
         for table in tables {
@@ -60,7 +60,7 @@ impl<'a> Readers<'a> {
         self.0.get(relation).into_iter().flatten().copied()
     }
 
-    /// All that stand downstream of a table, near and far.
+    /// All tables downstream of a table, direct and indirect.
     pub fn below(&self, relation: &Relation) -> BTreeSet<&'a Relation> {
         let mut found = BTreeSet::new();
         let mut open: Vec<&Relation> = self.direct(relation).collect();
@@ -92,14 +92,14 @@ mod tests {
     }
 
     #[test]
-    fn a_cycle_is_told_with_its_members() {
+    fn a_cycle_is_an_error_with_its_members() {
         let tables = [table("a", &["c"]), table("b", &["a"]), table("c", &["b"]), table("free", &[])];
         let cycle = topological(&tables.iter().collect::<Vec<_>>()).unwrap_err();
         assert_eq!(cycle, ["a", "b", "c"].map(|name| Relation::new("s", name)));
     }
 
     #[test]
-    fn downstream_reaches_through_chains_and_diamonds() {
+    fn downstream_includes_chains_and_diamonds() {
         let tables = [table("b", &["a"]), table("c", &["a"]), table("d", &["b", "c"])];
         let readers = Readers::of(&tables);
         let names = |of: &str| {
@@ -111,8 +111,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_comes_before_what_it_reads(edges in prop::collection::vec((0usize..12, 0usize..12), 0..40)) {
-            // Edges from lower to higher numbers alone: any such graph can be sorted.
+        fn upstream_comes_before_downstream(edges in prop::collection::vec((0usize..12, 0usize..12), 0..40)) {
+            // A graph with edges only from lower to higher numbers has no cycle.
             let tables: Vec<_> = (0..12)
                 .map(|n| {
                     let upstream: Vec<_> = edges.iter().filter(|(low, high)| *high == n && low < high).map(|(low, _)| format!("t{low}")).collect();

@@ -1,4 +1,4 @@
-//! The only thing that a stage reports.
+//! Outcomes: the results that stages report.
 
 use std::{fmt, time::Duration};
 
@@ -6,46 +6,46 @@ use serde::Serialize;
 
 use super::{Origin, Relation, values::without_values};
 
-/// A part of the gate, in the order in which they run. It is a suite in the JUnit file.
+/// A part of the gate, in order of execution. It is a test suite in the JUnit file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
-    /// Getting a server and what the project needs on it.
+    /// Starts or connects to a server, and creates what the project needs on it.
     Setup,
-    /// What the plan refuses.
+    /// Whether the plan is allowed and can succeed.
     Plan,
-    /// dbt creating the tables.
+    /// Deploys the tables with dbt.
     Deploy,
-    /// Whether the change did to the tables of the base revision what the plan said.
+    /// Whether the change did what the plan said to the tables of the base revision.
     Rehearsal,
-    /// Whether each table is there and is what it claims to be.
+    /// Whether each table exists, and is the stream table of its model.
     Present,
-    /// The tables being filled.
+    /// Whether each table is populated.
     Population,
-    /// dbt's own tests.
+    /// The dbt tests of the project.
     Test,
-    /// Whether each table is refreshed at all.
+    /// Whether each table's status allows refreshes.
     Status,
-    /// How old the contents are.
+    /// How old the rows are.
     Freshness,
-    /// Whether the scheduler runs, and what holds it back.
+    /// Whether the scheduler runs, and what blocks it.
     Scheduler,
     /// Whether changes of the sources are captured.
     Capture,
-    /// Whether tables are refreshed in the mode that was asked for.
+    /// Whether tables are refreshed in the configured mode.
     Mode,
-    /// Whether what a table reads is good itself.
+    /// Whether the upstream tables of a table are healthy.
     Dependencies,
-    /// What is known to go wrong in the installed version.
+    /// Whether known bugs of the installed version apply.
     Hazard,
-    /// Whether the tables hold what their queries give.
+    /// Whether the rows of each table equal the result of its query.
     Equality,
-    /// The same while the data moves.
+    /// The same after changes of the sources.
     Verify,
 }
 
 impl Stage {
-    /// Every stage, in their order: a report is read back with them.
+    /// All stages in order; reports are parsed with this list.
     pub const ALL: [Self; 16] = [
         Self::Setup,
         Self::Plan,
@@ -65,7 +65,7 @@ impl Stage {
         Self::Verify,
     ];
 
-    /// The stage in one lower-case word.
+    /// The name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Setup => "setup",
@@ -88,27 +88,26 @@ impl Stage {
     }
 }
 
-/// How a single judgement ended.
+/// The result of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// There is evidence that it is good.
+    /// There is evidence that the subject is good.
     Passed,
-    /// It was not looked at, because something before it went wrong.
+    /// The check did not run, because an earlier step failed.
     Skipped,
-    /// It is worth a look.
+    /// A possible problem, which does not fail the gate.
     Warned,
-    /// There is evidence that it is not good.
+    /// There is evidence that the subject is not good.
     Failed,
-    /// The evidence could not be had.
+    /// The check could not get its evidence.
     Errored,
 }
 
 impl Verdict {
-    /// Every verdict.
     pub const ALL: [Self; 5] = [Self::Passed, Self::Skipped, Self::Warned, Self::Failed, Self::Errored];
 
-    /// The verdict in one lower-case word.
+    /// The name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Passed => "passed",
@@ -119,13 +118,13 @@ impl Verdict {
         }
     }
 
-    /// Whether the gate says no because of it.
+    /// Whether it fails the gate.
     pub fn is_bad(self) -> bool {
         matches!(self, Self::Failed | Self::Errored)
     }
 }
 
-/// What an outcome is about.
+/// The object that an outcome describes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// A relation of the database.
@@ -135,7 +134,6 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// The relation, where it is one.
     pub fn relation(&self) -> Option<&Relation> {
         match self {
             Self::Relation(relation) => Some(relation),
@@ -177,37 +175,36 @@ impl From<String> for Subject {
     }
 }
 
-/// What a report says in place of rows.
-const ROWS_ARE_HIDDEN: &str = "rows and scripts are left out because the sources come from another server (`--sources-from`); \
+/// Replaces hidden rows in a report.
+const ROWS_ARE_HIDDEN: &str = "rows and scripts are hidden because the sources come from another server (`--sources-from`); \
     `rehearsal: {examples: 3}` in pgtrickle-ci.yml shows them";
 
-/// One judgement: what was looked at, how it ended, and what a person should know.
+/// The result of one check of one subject.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// The stage that made it.
     pub stage: Stage,
-    /// What it is about. Unique in its stage.
+    /// Unique in its stage.
     pub subject: Subject,
-    /// How it ended.
     pub verdict: Verdict,
     /// One sentence.
     pub message: String,
     /// More lines: a server's DETAIL and HINT, the next command to type.
     pub details: Vec<String>,
-    /// Lines that may hold values of rows. They come before the details, or are left out: see [`Outcome::hide_rows`].
+    /// Lines that may contain values of rows. Reports show them before the details, or hide them: see
+    /// [`Outcome::hide_rows`].
     pub rows: Vec<String>,
-    /// Parts of the message that a server or dbt said, with what to say where rows are hidden.
+    /// Parts of the message that quote a server or dbt, each with its replacement where rows are hidden.
     pub quotes: Vec<(String, String)>,
-    /// SQL that shows it on an empty database, where that is not too long to be told.
+    /// SQL that reproduces it in an empty database, if it is short enough for a report.
     pub script: Option<String>,
-    /// How long it took, where that was measured.
+    /// `None` if it was not measured.
     pub elapsed: Option<Duration>,
-    /// The dbt model it is about.
+    /// The dbt model of the subject.
     pub origin: Option<Origin>,
 }
 
 impl Outcome {
-    /// An outcome with nothing but the essentials.
+    /// An outcome without details, rows, duration and model.
     pub fn new(
         stage: Stage,
         subject: impl Into<Subject>,
@@ -228,29 +225,27 @@ impl Outcome {
         }
     }
 
-    /// The same outcome about a model.
     #[must_use]
     pub fn about(mut self, origin: Option<&Origin>) -> Self {
         self.origin = origin.cloned();
         self
     }
 
-    /// The same outcome with more lines.
     #[must_use]
     pub fn with_details(mut self, details: impl IntoIterator<Item = String>) -> Self {
         self.details.extend(details);
         self
     }
 
-    /// The same outcome with lines that may hold values of rows, such as examples and a server's DETAIL.
+    /// Adds lines that may contain values of rows, such as examples and a server's DETAIL.
     #[must_use]
     pub fn with_rows(mut self, rows: impl IntoIterator<Item = String>) -> Self {
         self.rows.extend(rows);
         self
     }
 
-    /// The same outcome, whose message has what a server or dbt said: that may quote values of rows. `code` is the SQLSTATE,
-    /// where it is known.
+    /// Marks the part of the message that quotes a server or dbt, which may contain values of rows. `code` is the SQLSTATE,
+    /// if it is known.
     #[must_use]
     pub fn quoting(mut self, said: &str, code: Option<&str>) -> Self {
         let without = without_values(said, code);
@@ -260,8 +255,8 @@ impl Outcome {
         self
     }
 
-    /// Leaves out what may hold values of rows, and says so. The quotes are those of the whole report: one outcome may
-    /// repeat another's message.
+    /// Removes everything that may contain values of rows, and adds a line that says so. `quotes` are those of the whole
+    /// report: one outcome may repeat another's message.
     pub fn hide_rows(&mut self, quotes: &[(String, String)]) {
         let mut hides = !self.rows.is_empty() || self.script.is_some();
         self.rows.clear();
@@ -279,13 +274,12 @@ impl Outcome {
         }
     }
 
-    /// Puts what may hold values of rows with the other details.
+    /// Moves the lines that may contain values of rows before the other details.
     pub fn show_rows(&mut self) {
         self.rows.append(&mut self.details);
         std::mem::swap(&mut self.rows, &mut self.details);
     }
 
-    /// The same outcome with its time.
     #[must_use]
     pub fn taking(mut self, elapsed: Duration) -> Self {
         self.elapsed = Some(elapsed);
@@ -298,7 +292,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_stage_is_forgotten_where_reports_are_read_back() {
+    fn the_list_of_stages_is_complete_and_in_order() {
         let (_, name) = include_str!("outcome.rs").split_once("pub fn name(self)").unwrap();
         let (name, _) = name.split_once("\n    }\n").unwrap();
         assert_eq!(name.matches("Self::").count(), Stage::ALL.len());

@@ -1,4 +1,4 @@
-//! Whose a stream table is: the mark on it, and the question that every command asks of it.
+//! The owner of a stream table: a dbt project under one target, recorded in a mark on the table.
 
 use std::collections::BTreeSet;
 
@@ -6,60 +6,58 @@ use serde::{Deserialize, Serialize};
 
 use super::{Origin, Relation};
 
-/// The mark that a deployment leaves on each stream table: a comment on the trigger by which the engine refuses DML, where
-/// it meets neither `persist_docs` nor a user's own comment. Earlier versions wrote it, without the target, on the column
-/// `__pgt_row_id`. The dbt package writes the same (`pgtrickle_mark`).
+/// The mark that a deployment writes on each stream table: a comment on the engine's trigger that refuses DML. There it
+/// does not conflict with `persist_docs` or with a user's own comment. Earlier versions wrote it, without the target,
+/// on the column `__pgt_row_id`. The dbt package writes the same (`pgtrickle_mark`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
-    /// The name of the dbt project.
     pub dbt_project: String,
-    /// dbt's name for the model.
+    /// dbt's identifier of the model, for example `model.shop.orders`.
     pub unique_id: String,
-    /// The target; `None` in a mark of an earlier version, and where no target was known.
+    /// `None` in a mark of an earlier version, and if the target was unknown.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub target: Option<TargetName>,
 }
 
-/// A target of a dbt profile. Two people's targets often have one name and two schemas; two targets can also have one
-/// schema, and names that a `generate_schema_name` of the project's own makes schemas of.
+/// A target of a dbt profile. The targets of two developers often have the same name and different schemas. Two targets
+/// can also share a schema, if the project's `generate_schema_name` derives schemas from their names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetName {
-    /// Its name.
     #[serde(rename = "target")]
     pub name: String,
-    /// Its schema, to which models without a schema of their own go.
+    /// The schema of models without their own schema.
     pub schema: String,
 }
 
 /// A dbt project under one target.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Owner {
-    /// The project's name.
     pub project: String,
-    /// The target; `None` where only a manifest is known, which does not name it.
+    /// `None` if only a manifest is known, which does not name its target.
     pub target: Option<TargetName>,
-    /// The schemas that the target puts models of the project into.
+    /// The schemas into which the target puts models of the project.
     pub schemas: BTreeSet<String>,
 }
 
-/// Whose a stream table is.
+/// The owner of a stream table, relative to this project and target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Whose {
-    /// This project made it, for this target.
+    /// This project created it for this target.
     Ours,
-    /// This project made it, for another target, in these words.
+    /// This project created it for another target, described by this text.
     OtherTarget(String),
-    /// This other dbt project made it.
+    /// Another dbt project, with this name, created it.
     OtherProject(String),
     /// It has no mark.
     Unmarked,
 }
 
 impl Owner {
-    /// Whose a stream table with this mark is, as the dbt package judges it (`pgtrickle_list_stream_tables`).
+    /// The owner of a stream table with this mark. The dbt package uses the same rules
+    /// (`pgtrickle_list_stream_tables`).
     ///
-    /// A mark of another schema is another target's, wherever the table is. Where the name of the target or all of it is
-    /// missing or another, the table is ours if it is in a schema that this target puts models into.
+    /// A mark with another target schema belongs to another target, wherever the table is. If only the target's name
+    /// differs, or a target is unknown, the table is ours if it is in a schema into which this target puts models.
     pub fn whose(&self, relation: &Relation, mark: Option<&Mark>) -> Whose {
         let Some(mark) = mark else { return Whose::Unmarked };
         if mark.dbt_project != self.project {
@@ -81,7 +79,7 @@ impl Owner {
         })
     }
 
-    /// The mark of a stream table that this deployment makes for a model.
+    /// The mark of this owner for a model's stream table.
     pub fn mark(&self, origin: &Origin) -> Mark {
         Mark {
             dbt_project: self.project.clone(),
@@ -109,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_ours_only_when_it_was_made_for_this_target() {
+    fn a_table_is_ours_only_if_it_was_created_for_this_target() {
         let alice = owner(Some(target("dev", "dev_alice")));
         let is_ours = |schema: &str, name: &str, made_for: &str| {
             whose(&alice, schema, Some(target(name, made_for))) == Whose::Ours
@@ -117,16 +115,16 @@ mod tests {
         assert!(is_ours("dev_alice", "dev", "dev_alice"));
         assert!(is_ours("dev_alice_gone", "dev", "dev_alice"), "the last model of a custom schema is gone");
         assert!(is_ours("marts", "development", "dev_alice"), "the target was renamed");
-        assert!(!is_ours("dev_bob", "dev", "dev_bob"), "two people with one target name");
+        assert!(!is_ours("dev_bob", "dev", "dev_bob"), "two developers with the same target name");
         assert!(!is_ours("marts", "dev", "dev_bob"), "in a schema that both targets share");
         assert!(
             !is_ours("bob_marts", "bob", "dev_alice"),
-            "two targets of one schema, in schemas by their names"
+            "two targets with the same schema, and custom schemas by target name"
         );
     }
 
     #[test]
-    fn what_does_not_name_its_target_is_judged_by_its_schema() {
+    fn without_a_known_target_the_schema_decides() {
         for (owner, made_for) in [
             (owner(Some(target("dev", "dev_alice"))), None),
             (owner(None), Some(target("dev", "dev_bob"))),
@@ -138,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tables_of_others_say_whose_they_are() {
+    fn tables_of_other_owners_name_the_owner() {
         let alice = owner(Some(target("dev", "dev_alice")));
         let bobs = whose(&alice, "marts", Some(target("dev", "dev_bob")));
         assert_eq!(bobs, Whose::OtherTarget("dev (schema dev_bob)".into()));
@@ -149,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_reads_back_and_one_of_an_earlier_version_is_read() {
+    fn a_mark_round_trips_and_one_of_an_earlier_version_is_read() {
         let origin = Origin { unique_id: "model.shop.t".into(), file: String::new() };
         let mark = owner(Some(target("dev", "dev_alice"))).mark(&origin);
         let text = serde_json::to_string(&mark).unwrap();

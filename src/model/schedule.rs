@@ -2,26 +2,24 @@
 
 use std::fmt;
 
-/// A schedule by its meaning, so that `60s` and `1m` are one.
-///
-/// The grammar is the engine's (docs/pg_trickle.md, "Schedules").
+/// A schedule by its meaning, so that `60s` equals `1m` (docs/pg_trickle.md, "Schedules").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Schedule {
-    /// Whenever a stream table downstream needs it. The catalog stores it as NULL.
+    /// As often as downstream stream tables need it. The catalog stores NULL.
     Calculated,
     /// At least this many seconds after the last refresh.
     Every(u64),
-    /// A cron expression, kept as it was written.
+    /// A cron expression as it was written.
     Cron(String),
 }
 
 const UNITS: [(char, u64); 5] = [('w', 604_800), ('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
 
 impl Schedule {
-    /// Reads a schedule as pg_trickle would.
+    /// Parses a schedule as pg_trickle does.
     ///
     /// # Errors
-    /// A sentence saying what the engine would refuse.
+    /// A sentence about a schedule that the engine refuses.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if text.is_empty() {
@@ -34,15 +32,15 @@ impl Schedule {
             return parse_cron(text);
         }
         match parse_seconds(text) {
-            Some(0) => Err(format!("schedule `{text}` is below the least of 1s")),
+            Some(0) => Err(format!("schedule `{text}` is below the minimum of 1s")),
             Some(seconds) => Ok(Self::Every(seconds)),
             None => Err(format!(
-                "`{text}` is no schedule: write `30s`, `5m`, `1h30m`, a cron expression or `calculated`"
+                "`{text}` is not a schedule: write `30s`, `5m`, `1h30m`, a cron expression or `calculated`"
             )),
         }
     }
 
-    /// The seconds between refreshes, where the schedule says so.
+    /// The seconds between refreshes; `None` if the schedule is not an interval.
     pub fn seconds(&self) -> Option<u64> {
         match self {
             Self::Every(seconds) => Some(*seconds),
@@ -56,7 +54,7 @@ fn parse_cron(text: &str) -> Result<Schedule, String> {
     if text.starts_with('@') || fields == 5 || fields == 6 {
         Ok(Schedule::Cron(text.split_whitespace().collect::<Vec<_>>().join(" ")))
     } else {
-        Err(format!("`{text}` is no schedule: a cron expression has 5 or 6 fields, this has {fields}"))
+        Err(format!("`{text}` is not a schedule: a cron expression has 5 or 6 fields, this has {fields}"))
     }
 }
 
@@ -105,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_mean_seconds() {
+    fn durations_are_parsed_as_seconds() {
         for (text, seconds) in
             [("60s", 60), ("1m", 60), ("90", 90), ("1h30m", 5_400), (" 2d ", 172_800), ("1w", 604_800)]
         {
@@ -114,14 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn cron_and_calculated_are_kept_apart() {
+    fn cron_expressions_and_calculated_are_parsed() {
         assert_eq!(Schedule::parse("CALCULATED"), Ok(Schedule::Calculated));
         assert_eq!(Schedule::parse("*/5 *  * * *"), Ok(Schedule::Cron("*/5 * * * *".into())));
         assert_eq!(Schedule::parse("@hourly"), Ok(Schedule::Cron("@hourly".into())));
     }
 
     #[test]
-    fn what_the_engine_refuses_is_refused() {
+    fn schedules_that_the_engine_refuses_are_errors() {
         for text in ["", "banana", "5x", "-5", "0s", "5 minutes", "1m30", "99999999999999999999w", "1.5h"] {
             assert!(Schedule::parse(text).is_err(), "{text}");
         }
@@ -129,7 +127,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_reads_back_as_the_same(seconds in 1u64..10_000_000) {
+        fn a_displayed_schedule_parses_to_the_same_value(seconds in 1u64..10_000_000) {
             let shown = Schedule::Every(seconds).to_string();
             prop_assert_eq!(Schedule::parse(&shown), Ok(Schedule::Every(seconds)));
         }

@@ -1,25 +1,23 @@
-//! Text that must never reach an output.
+//! Text that must never appear in output.
 
 use std::fmt;
 
-/// A password or token. `Debug` and `Display` show `***`; [`Secret::reveal`] is the one way to the text.
+/// A password or token. `Debug` and `Display` show `***`; only [`Secret::reveal`] returns the text.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps a secret text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself, for the one call that needs it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
     /// `text` with every occurrence of this secret replaced by `***`.
     pub fn mask(&self, text: &str) -> String {
-        // A secret of one or two characters would mask half the text and hide nothing worth hiding.
+        // Masking a secret of one or two characters would make the text unreadable and protect nothing.
         if self.0.len() < 3 { text.to_owned() } else { text.replace(&self.0, "***") }
     }
 }
@@ -41,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_way_of_printing_shows_it() {
+    fn formatting_and_masking_hide_the_secret() {
         let secret = Secret::new("hunter22");
         assert_eq!(format!("{secret} {secret:?}"), "*** ***");
         assert_eq!(secret.mask("login hunter22 failed for hunter22"), "login *** failed for ***");

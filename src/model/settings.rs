@@ -1,12 +1,12 @@
-//! The keys of the configuration reference, in one table.
+//! The settings of a stream table, in one table.
 //!
-//! Manifest, catalog, comparison and display all walk [`Setting::ALL`], so a key is added in one place.
+//! Manifest, catalog, comparison and display all iterate over [`Setting::ALL`], so a setting is added in one place.
 
 use std::{collections::BTreeMap, fmt};
 
 use super::Schedule;
 
-/// One key that a stream table model can set.
+/// A key that a stream table model can set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Setting {
     Schedule,
@@ -30,26 +30,26 @@ pub enum Setting {
     Tier,
 }
 
-/// What it takes to change a setting of a table that exists (docs/pg_trickle.md, "Alter").
+/// How to change a setting of an existing table (docs/pg_trickle.md, "Alter").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnChange {
-    /// `alter_stream_table` does it in place.
+    /// `alter_stream_table` changes it in place.
     Alter,
-    /// The storage has to be built again.
+    /// The table must be replaced.
     Recreate,
-    /// It matters at creation alone.
+    /// The setting matters only at creation.
     Nothing,
 }
 
-/// What values a setting takes.
+/// The values that a setting accepts.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Schedule,
-    /// One of these words, whatever its case; the second is what the engine calls it.
+    /// One of these words in any case. The second string of a pair is the engine's spelling.
     Word(&'static [(&'static str, &'static str)]),
     Text,
     Bool,
-    /// Above zero.
+    /// A number above zero.
     Count,
     Int,
     Float,
@@ -57,7 +57,7 @@ enum Kind {
 
 struct Spec {
     name: &'static str,
-    /// The column of `pgtrickle.pgt_stream_tables` that holds it.
+    /// The column of `pgtrickle.pgt_stream_tables` with its value.
     column: Option<&'static str>,
     kind: Kind,
     on_change: OnChange,
@@ -115,31 +115,29 @@ impl Setting {
         }
     }
 
-    /// The key, as it is written in a model.
+    /// The key in a model's configuration.
     pub fn name(self) -> &'static str {
         self.spec().name
     }
 
-    /// The setting with this key.
     pub fn named(key: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|setting| setting.name() == key)
     }
 
-    /// The column of `pgtrickle.pgt_stream_tables` that holds it, where there is one.
+    /// The column of `pgtrickle.pgt_stream_tables` with its value, if there is one.
     pub fn column(self) -> Option<&'static str> {
         self.spec().column
     }
 
-    /// What changing it takes.
     pub fn on_change(self) -> OnChange {
         self.spec().on_change
     }
 
-    /// Reads a value of this setting from JSON. A null leaves the setting to the engine, except that a
-    /// schedule of null is `calculated`, as the catalog stores it.
+    /// Reads a value of this setting from JSON. Null is `None`, except for a schedule: the catalog stores `calculated`
+    /// as null.
     ///
     /// # Errors
-    /// A sentence naming the key, the value and what is expected.
+    /// A sentence with the key, the value and the expected values.
     pub fn read(self, json: &serde_json::Value) -> Result<Option<Value>, String> {
         use serde_json::Value as Json;
         let Spec { name, kind, .. } = self.spec();
@@ -156,7 +154,7 @@ impl Setting {
                 .iter()
                 .find(|(spelling, _)| spelling.eq_ignore_ascii_case(text))
                 .map(|(_, meaning)| Value::Text((*meaning).to_owned())),
-            // YAML 1.1 reads a bare `on` or `off` as a boolean before dbt sees it.
+            // YAML 1.1 parses a bare `on` or `off` as a boolean.
             (Kind::Word(words), Json::Bool(on)) => {
                 let text = if *on { "on" } else { "off" };
                 words.iter().find(|(spelling, _)| *spelling == text).map(|_| Value::Text(text.to_owned()))
@@ -186,7 +184,7 @@ impl Kind {
                 let words: Vec<_> = words.iter().map(|(spelling, _)| *spelling).collect();
                 format!("one of {}", words.join(", "))
             }
-            Self::Text => "a text".into(),
+            Self::Text => "a string".into(),
             Self::Bool => "true or false".into(),
             Self::Count => "a whole number above 0".into(),
             Self::Int => "a whole number".into(),
@@ -199,18 +197,12 @@ fn shown(json: &serde_json::Value) -> String {
     json.as_str().map_or_else(|| json.to_string(), ToOwned::to_owned)
 }
 
-/// The value of a setting.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// A word or a text.
     Text(String),
-    /// Yes or no.
     Bool(bool),
-    /// A whole number.
     Int(i64),
-    /// A number.
     Float(f64),
-    /// A schedule, by its meaning.
     Schedule(Schedule),
 }
 
@@ -226,22 +218,20 @@ impl fmt::Display for Value {
     }
 }
 
-/// What is set on a stream table.
+/// The settings of a stream table; a missing one is left to the engine.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Settings(BTreeMap<Setting, Value>);
 
 impl Settings {
-    /// The value of a setting, where it is set.
     pub fn get(&self, setting: Setting) -> Option<&Value> {
         self.0.get(&setting)
     }
 
-    /// Sets a value.
     pub fn set(&mut self, setting: Setting, value: Value) {
         self.0.insert(setting, value);
     }
 
-    /// What is set, in the order of the configuration reference.
+    /// In the order of the configuration reference.
     pub fn iter(&self) -> impl Iterator<Item = (Setting, &Value)> {
         self.0.iter().map(|(setting, value)| (*setting, value))
     }
@@ -254,17 +244,18 @@ impl Settings {
         }
     }
 
-    /// What is wrong with settings that are each right: the engine refuses them together (docs/pg_trickle.md, "Refresh
-    /// modes" and "Alter"). The dbt package knows the same (`pgtrickle_impossible`).
-    pub fn impossible(&self) -> Vec<String> {
+    /// A sentence for each combination that the engine refuses (docs/pg_trickle.md, "Refresh modes" and "Alter"). The
+    /// dbt package has the same (`pgtrickle_impossible`).
+    pub fn conflicts(&self) -> Vec<String> {
         let is = |setting, word: &str| matches!(self.get(setting), Some(Value::Text(text)) if text == word);
         let mode = self.refresh_mode().unwrap_or_default();
         let is_immediate = mode == "IMMEDIATE";
-        let only_grows = self.get(Setting::AppendOnly) == Some(&Value::Bool(true));
-        let alone = is(Setting::DiamondConsistency, "none") && is(Setting::DiamondSchedulePolicy, "slowest");
+        let is_append_only = self.get(Setting::AppendOnly) == Some(&Value::Bool(true));
+        let has_unused_policy =
+            is(Setting::DiamondConsistency, "none") && is(Setting::DiamondSchedulePolicy, "slowest");
         let pairs = [
             (
-                only_grows && (is_immediate || mode == "FULL"),
+                is_append_only && (is_immediate || mode == "FULL"),
                 format!("append_only cannot go with refresh_mode {mode}"),
             ),
             (
@@ -275,12 +266,14 @@ impl Settings {
                 is_immediate && is(Setting::CdcMode, "wal"),
                 "cdc_mode wal cannot go with refresh_mode IMMEDIATE".into(),
             ),
-            (alone, "diamond_schedule_policy slowest cannot go with diamond_consistency none".into()),
+            (
+                has_unused_policy,
+                "diamond_schedule_policy slowest cannot go with diamond_consistency none".into(),
+            ),
         ];
         pairs.into_iter().filter_map(|(is_wrong, problem)| is_wrong.then_some(problem)).collect()
     }
 
-    /// The schedule, where one is set.
     pub fn schedule(&self) -> Option<&Schedule> {
         match self.get(Setting::Schedule) {
             Some(Value::Schedule(schedule)) => Some(schedule),
@@ -302,7 +295,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_setting_stands_once_in_the_list_under_its_own_name() {
+    fn every_setting_has_a_unique_name() {
         let mut names: Vec<_> = Setting::ALL.iter().map(|s| s.name()).collect();
         names.sort_unstable();
         names.dedup();
@@ -310,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_read_whatever_their_case_and_mean_what_the_engine_means() {
+    fn words_are_read_in_any_case_and_normalized_as_in_the_engine() {
         assert_eq!(
             Setting::RefreshMode.read(&json!("differential")),
             Ok(Some(Value::Text("DIFFERENTIAL".into())))
@@ -329,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_value_is_told_with_what_was_expected() {
+    fn a_wrong_value_is_an_error_with_the_expected_values() {
         assert_eq!(
             Setting::RefreshMode.read(&json!("SOMETIMES")),
             Err("refresh_mode is `SOMETIMES`, expected one of AUTO, FULL, DIFFERENTIAL, IMMEDIATE".into())

@@ -1,131 +1,121 @@
-//! A stream table, as a project wants it and as a server has it.
+//! A stream table, in a project and on a server.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Mark, Relation, Settings};
 
-/// A stream table: the same type whether it was read from a manifest or from a catalog.
+/// A stream table, read from a manifest or from a catalog.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StreamTable {
-    /// Where it is, or will be.
     pub relation: Relation,
-    /// The defining query as its author wrote it.
+    /// The defining query as written in the project.
     pub query: String,
-    /// What is set; a key that is missing is left to the engine.
     pub settings: Settings,
-    /// The stream tables it reads, directly or through views and ephemeral models.
+    /// The stream tables that it reads, directly or through views and ephemeral models.
     pub upstream: Vec<Relation>,
-    /// Its columns in their order: of the storage with the engine's hidden ones, but without the row id, or of the
-    /// query. `None` where nobody asked a server.
+    /// The columns of the query, or of the storage table with the engine's hidden columns except the row id. `None`
+    /// without a server.
     pub columns: Option<Vec<Column>>,
-    /// The dbt model it comes from; `None` when no model made it.
+    /// `None` if no dbt model created it.
     pub origin: Option<Origin>,
 }
 
 /// A column of a table or of a query's result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
-    /// Its name.
     pub name: String,
-    /// PostgreSQL's internal name of its type, as `int4`.
+    /// PostgreSQL's internal name of the type, for example `int4`.
     pub r#type: String,
 }
 
 /// The dbt model behind a stream table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Origin {
-    /// dbt's name for the node, as `model.shop.orders`.
+    /// dbt's identifier of the node, for example `model.shop.orders`.
     pub unique_id: String,
-    /// The model's file, relative to the dbt project; empty where the project has no such model any more.
+    /// The model's file, relative to the dbt project; empty if the project no longer has the model.
     pub file: String,
 }
 
 impl Origin {
-    /// The model's file, where there is one to look at.
+    /// The model's file; `None` if the project no longer has the model.
     pub fn file(&self) -> Option<&str> {
         Some(self.file.as_str()).filter(|file| !file.trim().is_empty())
     }
 }
 
-/// A stream table as it stands in a server.
+/// A stream table on a server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deployed {
-    /// What it is.
     pub table: StreamTable,
-    /// Who made it; `None` when it carries no mark.
     pub mark: Option<Mark>,
-    /// How it fares.
     pub health: Health,
-    /// What hangs on its storage.
     pub storage: Storage,
 }
 
-/// What hangs on the relation that holds a stream table's rows. All of it but the rows is lost when that is dropped.
+/// The storage table of a stream table, and the objects that depend on it and are dropped with it.
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 #[serde(default)]
 pub struct Storage {
-    /// PostgreSQL's number for it: another one is another storage.
+    /// The OID of the storage table; it changes when the table is replaced.
     pub oid: u32,
-    /// How many rows there are, by PostgreSQL's estimate; `None` before the first ANALYZE.
+    /// PostgreSQL's estimate of the number of rows; `None` before the first ANALYZE.
     pub rows: Option<i64>,
-    /// Something that it reads from no longer exists under the identity that the engine knows.
+    /// Whether a relation that it reads no longer exists under the OID that the engine stores.
     pub lost_source: bool,
-    /// Views that read it, directly or through other views.
+    /// Views that read the table, directly or through other views.
     pub views: Vec<View>,
-    /// What other roles than its owner may do, as `reporting: SELECT`.
+    /// Privileges of roles other than the owner, for example `reporting: SELECT`.
     pub grants: Vec<String>,
-    /// The statements that give a rebuilt table its owner, rights and comments again.
+    /// The statements that restore owner, privileges and comments of a replaced table.
     pub restore_statements: Vec<String>,
-    /// Indexes that the engine did not make.
+    /// Indexes that the engine did not create.
     pub indexes: Vec<String>,
-    /// Publications that name it.
+    /// Publications that include the table.
     pub publications: Vec<String>,
 }
 
 /// A view or a materialized view on a stream table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct View {
-    /// Where it is.
     pub relation: Relation,
-    /// The stream table's columns that it reads; none where it reads another view.
+    /// The stream table's columns that it reads; empty if it reads another view.
     pub columns: Vec<String>,
 }
 
-/// What the catalog says of a stream table's life. Times are seconds since the epoch, by the server's clock.
+/// The state of a stream table in the catalog. Times are seconds since the epoch, by the server's clock.
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a column of the catalog")]
 pub struct Health {
     /// `INITIALIZING`, `ACTIVE`, `SUSPENDED` or `ERROR` (docs/pg_trickle.md, "Status").
     pub status: String,
-    /// Whether it was ever filled.
     pub is_populated: bool,
-    /// The last refresh, also one that found nothing to do.
+    /// The last refresh, also one without changes.
     pub last_refresh_at: Option<f64>,
-    /// Set when the engine wants to refill it from scratch.
+    /// Whether the engine will refill the table.
     #[serde(default)]
     pub needs_reinit: bool,
-    /// The engine's last words on a failure; often missing even in `ERROR`.
+    /// Often missing, even with status `ERROR`.
     #[serde(default)]
     pub last_error_message: Option<String>,
-    /// The mode that the last refresh really used.
+    /// The mode that the last refresh actually used.
     #[serde(default)]
     pub effective_refresh_mode: Option<String>,
     /// `armed` or `blown`.
     #[serde(default)]
     pub fuse_state: Option<String>,
-    /// Why the fuse blew.
     #[serde(default)]
     pub blow_reason: Option<String>,
     /// `hot`, `warm`, `cold` or `frozen`.
     #[serde(default)]
     pub refresh_tier: Option<String>,
-    /// Whether the storage relation still stands where the catalog says.
+    /// Whether the storage table exists under the OID in the catalog.
     #[serde(default)]
     pub storage_exists: bool,
-    /// What the storage relation is called now; `None` when it is gone.
+    /// The current name of the storage table; `None` if it does not exist.
     #[serde(default)]
     pub storage_now: Option<String>,
-    /// Whether something else has the table's name.
+    /// Whether another relation has the stream table's name.
     #[serde(default)]
     pub name_taken: bool,
     /// The last refresh that changed rows.

@@ -1,42 +1,39 @@
-//! A plan as SQL: everything that carrying it out will say to the server, written before anything is executed.
+//! A plan as SQL: every statement that applying it will execute, written before the first one runs.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Plan, SettingChange, Step, between::worth_saying, lost_views::Waiting};
+use super::{Change, Plan, SettingChange, Step, between::explicit_settings, lost_views::PendingViews};
 use crate::{
     model::{Deployed, Mark, Origin, Owner, Relation, Setting, StreamTable, Value},
     sql::{query, quote_identifier, quote_literal},
 };
 
-/// One step of a plan, ready to be carried out.
+/// One step of a plan as SQL.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Action {
-    /// The stream table.
     pub relation: Relation,
-    /// What happens to it, in a few words.
+    /// The change in a few words, as [`Change::words`].
     pub does: String,
-    /// The dbt model behind it.
     pub origin: Option<Origin>,
-    /// The statements, in their order.
     pub statements: Vec<String>,
 }
 
-/// What carries the plan out, step by step; steps that change nothing are left out.
+/// The SQL of each step. Steps that change nothing are left out.
 pub fn actions(plan: &Plan, desired: &[StreamTable], deployed: &[Deployed], owner: &Owner) -> Vec<Action> {
     let wanted: BTreeMap<&Relation, &StreamTable> =
         desired.iter().map(|table| (&table.relation, table)).collect();
-    let there: BTreeMap<&Relation, &Deployed> = deployed.iter().map(|d| (&d.table.relation, d)).collect();
-    let mut views = Waiting::of(plan);
+    let existing: BTreeMap<&Relation, &Deployed> = deployed.iter().map(|d| (&d.table.relation, d)).collect();
+    let mut views = PendingViews::of(plan);
     let changed = plan.steps.iter().filter(|step| step.change != Change::Keep);
     changed
         .map(|step| {
             let relation = &step.relation;
-            let (wanted, now) = (wanted.get(relation).copied(), there.get(relation).copied());
+            let (wanted, now) = (wanted.get(relation).copied(), existing.get(relation).copied());
             let mut statements = statements(step, wanted, now, owner);
             if step.change != Change::Drop {
-                statements.extend(views.after(relation));
+                statements.extend(views.restorable_after(relation));
             }
             let does = step.change.words().to_owned();
             Action { relation: relation.clone(), does, origin: step.origin.clone(), statements }
@@ -50,7 +47,7 @@ fn statements(
     now: Option<&Deployed>,
     owner: &Owner,
 ) -> Vec<String> {
-    // Only what is dropped is not wanted.
+    // Only a drop has no desired table.
     let Some(wanted) = wanted else { return vec![drop_stream_table(&step.relation)] };
     let mut statements = Vec::new();
     match &step.change {
@@ -75,7 +72,8 @@ fn statements(
     statements
 }
 
-/// A table that another step's drop may have taken with it already. What reads it has a step of its own.
+/// Drops the table if it exists: the cascade of an earlier step may have dropped it already. Its readers have their own
+/// steps.
 fn drop_stream_table(relation: &Relation) -> String {
     format!(
         "select pgtrickle.drop_stream_table({}, cascade => true) from pgtrickle.pgt_stream_tables \
@@ -86,7 +84,7 @@ fn drop_stream_table(relation: &Relation) -> String {
     )
 }
 
-/// A role without the right to create schemas can do without, where the schema is there.
+/// Creates the schema only if it is missing, so that a role without the CREATE privilege can deploy into existing ones.
 fn create_schema(schema: &str) -> String {
     let quoted = quote_identifier(schema);
     let is_missing = format!("to_regnamespace({}) is null", quote_literal(&quoted));
@@ -96,9 +94,9 @@ fn create_schema(schema: &str) -> String {
     )
 }
 
-/// The last table that reads a source leaves the change buffer behind, with its own columns: the next one would capture
-/// others into it, and every write to the source would fail (docs/pg_trickle.md, "Drop"). The dbt package does the same
-/// (`pgtrickle_drop_left_buffers`).
+/// Dropping the last reader of a source leaves its change buffer behind, with the columns of that reader. A new reader
+/// would capture other columns into it, and every write to the source would fail (docs/pg_trickle.md, "Drop"). The dbt
+/// package does the same (`pgtrickle_drop_left_buffers`).
 const DROP_LEFT_BUFFERS: &str = "do $$ declare buffer regclass; begin \
     for buffer in select c.oid from pg_class as c \
     where c.relnamespace = to_regnamespace('pgtrickle_changes') and c.relname ~ '^changes_[0-9a-f]{16}$' \
@@ -110,24 +108,24 @@ const DROP_LEFT_BUFFERS: &str = "do $$ declare buffer regclass; begin \
 
 fn create(table: &StreamTable) -> Vec<String> {
     let mut arguments = vec![("query", quote_literal(query::clean(&table.query)))];
-    let mut afterwards = Vec::new();
-    for (setting, value) in worth_saying(table) {
-        // These the engine takes for a table that exists alone.
-        let is_for_later =
+    let mut after_create = Vec::new();
+    for (setting, value) in explicit_settings(table) {
+        // The engine accepts these only for an existing table.
+        let is_for_alter =
             [Setting::Status, Setting::Tier, Setting::Fuse, Setting::FuseCeiling, Setting::FuseSensitivity];
-        let arguments = if is_for_later.contains(&setting) { &mut afterwards } else { &mut arguments };
-        arguments.push((setting.name(), written(value)));
+        let arguments = if is_for_alter.contains(&setting) { &mut after_create } else { &mut arguments };
+        arguments.push((setting.name(), literal(value)));
     }
     let mut statements =
         vec![DROP_LEFT_BUFFERS.to_owned(), call("create_stream_table", &table.relation, &arguments)];
-    if !afterwards.is_empty() {
-        statements.push(call("alter_stream_table", &table.relation, &afterwards));
+    if !after_create.is_empty() {
+        statements.push(call("alter_stream_table", &table.relation, &after_create));
     }
     statements
 }
 
-/// The query and the mode first: they resume a suspended table, and the way back from IMMEDIATE ends at a schedule of
-/// the engine's choice (docs/pg_trickle.md, "Alter" and "Changing the query").
+/// The query and the mode come first: they resume a suspended table, and leaving IMMEDIATE resets the schedule to the
+/// engine's default (docs/pg_trickle.md, "Alter" and "Changing the query").
 fn alter(
     wanted: &StreamTable,
     now: Option<&Deployed>,
@@ -140,7 +138,7 @@ fn alter(
     for change in settings {
         let Some(value) = &change.to else { continue };
         let arguments = if change.setting == Setting::RefreshMode { &mut first } else { &mut second };
-        arguments.push((change.setting.name(), written(value)));
+        arguments.push((change.setting.name(), literal(value)));
     }
     let suspended = Value::Text("SUSPENDED".into());
     let status = now.and_then(|now| now.table.settings.get(Setting::Status));
@@ -148,14 +146,14 @@ fn alter(
         && status == Some(&suspended)
         && *wanted.settings.get(Setting::Status).unwrap_or(&suspended) == suspended
     {
-        second.push(("status", written(&suspended)));
+        second.push(("status", literal(&suspended)));
     }
     let mode = wanted.settings.refresh_mode();
     let mut statements = Vec::new();
     if !first.is_empty() {
         statements.push(call("alter_stream_table", &wanted.relation, &first));
     }
-    // What an altered query leaves in a top-k table is put right by the next refresh.
+    // Altering the query of a top-k table can leave wrong rows, which the next refresh corrects.
     if query.is_some() && mode != Some("FULL") && mode != Some("IMMEDIATE") {
         statements.push(call("refresh_stream_table", &wanted.relation, &[]));
     }
@@ -171,7 +169,7 @@ fn call(function: &str, relation: &Relation, arguments: &[(&str, String)]) -> St
     format!("select pgtrickle.{function}({}{})", quote_literal(&relation.to_string()), arguments.concat())
 }
 
-fn written(value: &Value) -> String {
+fn literal(value: &Value) -> String {
     match value {
         Value::Text(text) => quote_literal(text),
         Value::Bool(flag) => flag.to_string(),
@@ -181,8 +179,8 @@ fn written(value: &Value) -> String {
     }
 }
 
-/// Leaves the mark on the engine's trigger and removes one of an earlier version; any other comment of the column is the
-/// user's. The dbt package does the same (`pgtrickle_write_mark`).
+/// Writes the mark as a comment on the engine's trigger and removes the one that an earlier version wrote to the
+/// column; any other comment on the column is the user's. The dbt package does the same (`pgtrickle_write_mark`).
 fn write_mark(relation: &Relation, mark: &Mark) -> String {
     let mark = serde_json::to_string(mark).expect("a mark is texts");
     let body = format!(

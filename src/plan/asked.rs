@@ -1,4 +1,4 @@
-//! What a server is asked before a plan can be exact, and what it answered.
+//! What a plan asks the server, and the server's answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,76 +11,72 @@ use crate::{
     sql::query,
 };
 
-/// A query whose columns a server is asked for.
+/// A query whose columns the server describes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// The stream table or view that it is about.
+    /// The stream table or view with this query.
     pub relation: Relation,
-    /// The query, over everything that will have changed before it.
+    /// The query over the new definitions of what it reads.
     pub sql: String,
 }
 
-/// Why a server would not take a query.
+/// The server's error for a query.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Refusal {
     /// The SQLSTATE.
     pub code: String,
-    /// The server's sentence.
     pub message: String,
 }
 
 impl Refusal {
-    /// Whether the query is what is wrong: a missing right, a lock and a read-only server are not.
+    /// Whether the query itself is wrong, and not, say, a missing privilege, a lock or a read-only server.
     pub fn is_about_the_query(&self) -> bool {
         self.code != "42501" && ["42", "22", "0A", "3F"].iter().any(|class| self.code.starts_with(class))
     }
 
-    /// Whether a function, type, schema or table is missing, which other SQL may create.
+    /// Whether a function, type, schema or table is missing, which a hook may create.
     fn is_about_a_missing_object(&self) -> bool {
         ["42883", "42704", "42P01", "3F000"].contains(&self.code.as_str())
     }
 }
 
-/// What a server said of what a project wants; empty where there is none to ask.
+/// What the server says about a project's queries; empty without a server.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Answers {
-    /// The columns that queries give.
+    /// The columns of each query that the server accepts.
     pub columns: BTreeMap<Relation, Vec<Column>>,
-    /// The queries that it does not take yet: dbt builds something first that they read.
+    /// The queries that fail now and may succeed later, because dbt first builds something that they read.
     pub refusals: BTreeMap<Relation, Refusal>,
-    /// The queries that it will never take.
+    /// The queries that fail whatever dbt builds.
     pub failures: BTreeMap<Relation, Refusal>,
-    /// Settings that its version of the engine does not keep.
+    /// Settings that the server's version of pg_trickle does not store.
     pub unseen: Vec<Setting>,
-    /// Names of stream tables that belong to something else, in SQL's word for it.
+    /// The kind of relation that has a new stream table's name now, in SQL's words.
     pub occupied: BTreeMap<Relation, String>,
-    /// What changes of the views that stream tables read.
+    /// Changes of the views that stream tables read.
     pub views: Vec<ViewStep>,
-    /// What dbt has to make before stream tables can read it.
     pub unbuilt: Vec<Unbuilt>,
 }
 
-/// A table, seed or snapshot that stream tables read and that the server does not have.
+/// A table, seed or snapshot that stream tables read and that does not exist on the server yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unbuilt {
-    /// The relation.
     pub relation: Relation,
-    /// dbt's word for how it is made.
+    /// Its dbt materialization or resource type.
     pub kind: String,
-    /// The stream tables that read it.
     pub readers: Vec<Relation>,
 }
 
 impl Answers {
-    /// What is known before any query is asked for its columns.
+    /// The answers that need no query's columns: changed views and missing relations.
     pub fn of_views(project: &Project, between: &Between) -> Self {
-        let is_there = |relation: &Relation| {
+        let exists = |relation: &Relation| {
             between.found.iter().any(|found| found.relation == *relation && found.kind.is_some())
         };
-        let lacking = project.between.iter().filter(|one| !one.is_view() && !is_there(&one.relation));
+        let missing = project.between.iter().filter(|one| !one.is_view() && !exists(&one.relation));
         Self {
             views: views::against_server(project, between),
-            unbuilt: lacking
+            unbuilt: missing
                 .map(|one| Unbuilt {
                     relation: one.relation.clone(),
                     kind: one.kind.clone(),
@@ -91,7 +87,7 @@ impl Answers {
         }
     }
 
-    /// Notes what the server said of one query.
+    /// Adds the server's answer for one query.
     pub fn note(&mut self, project: &Project, relation: Relation, answer: Result<Vec<Column>, Refusal>) {
         match answer {
             Ok(columns) => drop(self.columns.insert(relation, columns)),
@@ -107,8 +103,8 @@ impl Answers {
     }
 }
 
-/// Whether a query reads something, directly or through others, whose columns dbt decides when it builds it: a table, a
-/// seed, a snapshot.
+/// Whether a query reads, directly or through others, a table, seed or snapshot: dbt sets its columns when it builds
+/// it.
 fn depends_on_dbt(project: &Project, relation: &Relation) -> bool {
     let mut open = vec![relation.clone()];
     let mut seen = BTreeSet::new();
@@ -127,11 +123,11 @@ fn depends_on_dbt(project: &Project, relation: &Relation) -> bool {
     false
 }
 
-/// The queries whose columns decide what happens: those that are new or change, and those that read what changes.
+/// The queries whose columns the plan needs: new and changed ones, and those that read them.
 pub fn questions(project: &Project, deployed: &[Deployed], views: &[ViewStep]) -> Vec<Question> {
-    let there: BTreeMap<&Relation, &Deployed> = deployed.iter().map(|d| (&d.table.relation, d)).collect();
-    let is_settled = |table: &StreamTable| {
-        there
+    let existing: BTreeMap<&Relation, &Deployed> = deployed.iter().map(|d| (&d.table.relation, d)).collect();
+    let is_unchanged = |table: &StreamTable| {
+        existing
             .get(&table.relation)
             .is_some_and(|now| !now.storage.lost_source && query::same(&now.table.query, &table.query))
     };
@@ -139,38 +135,38 @@ pub fn questions(project: &Project, deployed: &[Deployed], views: &[ViewStep]) -
     let view_queries =
         project.between.iter().filter_map(|view| Some((&view.relation, view.query.as_deref()?)));
     let view_queries: Vec<(&Relation, &str)> = view_queries.collect();
-    // What is new is not there to be read; what changes is not yet what it will be.
-    let mut ahead: BTreeMap<Relation, &str> = BTreeMap::new();
+    // The server cannot read what is new, and has the old columns of what changes.
+    let mut pending: BTreeMap<Relation, &str> = BTreeMap::new();
     let changed_views = view_queries.iter().filter(|(relation, _)| changing.contains(relation));
-    ahead.extend(changed_views.map(|(relation, sql)| ((*relation).clone(), *sql)));
-    let unsettled = project.tables.iter().filter(|table| !is_settled(table));
-    ahead.extend(unsettled.map(|table| (table.relation.clone(), table.query.as_str())));
+    pending.extend(changed_views.map(|(relation, sql)| ((*relation).clone(), *sql)));
+    let changed_tables = project.tables.iter().filter(|table| !is_unchanged(table));
+    pending.extend(changed_tables.map(|table| (table.relation.clone(), table.query.as_str())));
     let queries = project.tables.iter().map(|table| (&table.relation, table.query.as_str()));
     let queries: Vec<(&Relation, &str)> = queries.chain(view_queries).collect();
     let read: Vec<BTreeSet<Relation>> = queries.iter().map(|(_, sql)| query::relations(sql)).collect();
     loop {
-        let known = ahead.len();
+        let known = pending.len();
         for ((relation, sql), read) in queries.iter().zip(&read) {
-            if !ahead.contains_key(*relation) && read.iter().any(|read| ahead.contains_key(read)) {
-                ahead.insert((*relation).clone(), sql);
+            if !pending.contains_key(*relation) && read.iter().any(|read| pending.contains_key(read)) {
+                pending.insert((*relation).clone(), sql);
             }
         }
-        if ahead.len() == known {
+        if pending.len() == known {
             break;
         }
     }
     let question = |(relation, sql): (&Relation, &&str)| Question {
         relation: relation.clone(),
-        sql: over(relation, sql, &ahead),
+        sql: over_pending(relation, sql, &pending),
     };
-    ahead.iter().map(question).collect()
+    pending.iter().map(question).collect()
 }
 
-/// A query over the new queries of what it reads, each of which is given a name.
-fn over(relation: &Relation, sql: &str, ahead: &BTreeMap<Relation, &str>) -> String {
+/// A query in which the pending definitions of what it reads are common table expressions.
+fn over_pending(relation: &Relation, sql: &str, pending: &BTreeMap<Relation, &str>) -> String {
     let mut read = Vec::new();
     let mut seen = BTreeSet::from([relation.clone()]);
-    collect(sql, ahead, &mut seen, &mut read);
+    collect(sql, pending, &mut seen, &mut read);
     let names: BTreeMap<Relation, String> = read
         .iter()
         .enumerate()
@@ -185,17 +181,17 @@ fn over(relation: &Relation, sql: &str, ahead: &BTreeMap<Relation, &str>) -> Str
     format!("with {}\nselect * from (\n{}\n) as query", definitions.join(",\n"), renamed(sql))
 }
 
-/// What a query reads of what changes, each behind what it reads itself.
+/// The pending definitions that a query reads, upstream first.
 fn collect<'a>(
     sql: &str,
-    ahead: &BTreeMap<Relation, &'a str>,
+    pending: &BTreeMap<Relation, &'a str>,
     seen: &mut BTreeSet<Relation>,
     read: &mut Vec<(Relation, &'a str)>,
 ) {
     for relation in query::relations(sql) {
-        let Some(sql) = ahead.get(&relation).copied() else { continue };
+        let Some(sql) = pending.get(&relation).copied() else { continue };
         if seen.insert(relation.clone()) {
-            collect(sql, ahead, seen, read);
+            collect(sql, pending, seen, read);
             read.push((relation, sql));
         }
     }

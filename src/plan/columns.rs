@@ -1,9 +1,9 @@
-//! What becomes of the columns when a query changes, and of what hangs on the storage.
+//! How a changed query changes the columns, and which objects a drop of the table drops.
 
 use super::ColumnChange;
 use crate::model::{Column, Storage};
 
-/// The columns that differ between the storage and what the query gives, the engine's own left out.
+/// The columns that differ between the storage table and the query, without the engine's own columns.
 pub(crate) fn changes(stored: &[Column], given: &[Column]) -> Vec<ColumnChange> {
     let mine = stored.iter().filter(|column| !is_hidden(column));
     let mut changes: Vec<ColumnChange> = mine
@@ -19,53 +19,55 @@ pub(crate) fn changes(stored: &[Column], given: &[Column]) -> Vec<ColumnChange> 
     changes
 }
 
-/// Why the storage cannot take the query's columns in place: every reason there is. The engine fills it by position,
-/// appends new columns behind all others, its own included, leaves the type of a column as it is or drops the table
-/// altogether, and does not hand a new column on to what reads the table: its refreshes fail from then on
-/// (docs/pg_trickle.md, "Changing the query").
+/// Every reason why the storage table cannot get the query's columns in place. The engine fills columns by position,
+/// appends new ones after all others, including its own, and keeps a column's type or drops the table. It does not pass
+/// a new column to stream tables that read this one: their refreshes fail from then on (docs/pg_trickle.md, "Changing
+/// the query").
 pub(super) fn obstacles(stored: &[Column], given: &[Column], is_read: bool) -> Vec<String> {
     let mut obstacles: Vec<String> = changes(stored, given)
         .into_iter()
         .filter_map(|change| match change {
-            ColumnChange::Retyped { from, .. } => Some(format!("`{}` gets another type", from.name)),
+            ColumnChange::Retyped { from, .. } => Some(format!("the type of `{}` changes", from.name)),
             ColumnChange::Added(_) | ColumnChange::Removed(_) => None,
         })
         .collect();
     obstacles.extend(misplaced(stored, given));
     if let Some(new) = added(stored, given).next().filter(|_| is_read) {
-        obstacles.push(format!("`{}` is a new column, and other stream tables read this table", new.name));
+        obstacles.push(format!("the column `{}` is new, and other stream tables read this table", new.name));
     }
     obstacles
 }
 
-/// Why the columns would end up in another order than the query's.
+/// The first column that would not have its place in the query's order.
 fn misplaced(stored: &[Column], given: &[Column]) -> Option<String> {
-    let left =
+    let kept =
         stored.iter().filter(|column| is_hidden(column) || given.iter().any(|to| to.name == column.name));
-    let afterwards: Vec<&Column> = left.chain(added(stored, given)).collect();
-    let at = given.iter().zip(&afterwards).position(|(wanted, is)| wanted.name != is.name)?;
-    let (wanted, is) = (&given[at], afterwards[at]);
+    let result: Vec<&Column> = kept.chain(added(stored, given)).collect();
+    let at = given.iter().zip(&result).position(|(wanted, is)| wanted.name != is.name)?;
+    let (wanted, is) = (&given[at], result[at]);
     let is_new = added(stored, given).any(|new| new.name == wanted.name);
     Some(match (is_new, is_hidden(is)) {
         (true, true) => {
-            format!("`{}` is a new column, and would come behind pg_trickle's own columns", wanted.name)
+            format!("the column `{}` is new, and pg_trickle would add it after its own columns", wanted.name)
         }
-        (true, false) => format!("`{}` is a new column, and not the last one", wanted.name),
+        (true, false) => format!("the column `{}` is new and not the last column", wanted.name),
         (false, _) => format!("the order of the columns changes at `{}`", wanted.name),
     })
 }
 
 fn added<'a>(stored: &'a [Column], given: &'a [Column]) -> impl Iterator<Item = &'a Column> {
-    given.iter().filter(|column| !stored.iter().any(|there| there.name == column.name))
+    given.iter().filter(|column| !stored.iter().any(|stored| stored.name == column.name))
 }
 
-/// What goes with the storage, a phrase each. Where the table is built again, `apply` brings some of it back.
+/// The objects that are dropped with the storage table, a phrase each. `apply` restores some of them for a replaced
+/// table.
 pub(super) fn lost(storage: &Storage, is_rebuilt: bool) -> Vec<String> {
-    let comes_back = if is_rebuilt { " (`apply` restores it)" } else { "" };
-    let views = storage.views.iter().map(|view| format!("the view {}{comes_back}", view.relation));
-    let grants = storage.grants.iter().map(|grant| format!("the grant to {grant}{comes_back}"));
+    let restored = if is_rebuilt { " (`apply` restores it)" } else { "" };
+    let views = storage.views.iter().map(|view| format!("the view {}{restored}", view.relation));
+    let grants = storage.grants.iter().map(|grant| format!("the grant to {grant}{restored}"));
     let indexes = storage.indexes.iter().map(|index| format!("the index {index}"));
-    let publications = storage.publications.iter().map(|name| format!("its place in the publication {name}"));
+    let publications =
+        storage.publications.iter().map(|name| format!("its membership in the publication {name}"));
     views.chain(grants).chain(indexes).chain(publications).collect()
 }
 
@@ -73,7 +75,7 @@ fn is_hidden(column: &Column) -> bool {
     column.name.starts_with("__pgt_")
 }
 
-/// The two texts without a length are one to the engine and to PostgreSQL.
+/// `text` and `varchar` without a length are the same to the engine and to PostgreSQL.
 fn is_same_type(one: &Column, other: &Column) -> bool {
     let family =
         |column: &Column| if column.r#type == "varchar" { "text".to_owned() } else { column.r#type.clone() };
@@ -93,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_for_a_rebuild_is_the_true_one() {
+    fn every_obstacle_is_named() {
         let reasons = |stored: &[&str], given: &[&str], is_read| {
             obstacles(&columns(stored), &columns(given), is_read).join("; ")
         };
@@ -103,22 +105,22 @@ mod tests {
                 &["id", "a"][..],
                 &["id", "a", "b"][..],
                 true,
-                "`b` is a new column, and other stream tables read this table",
+                "the column `b` is new, and other stream tables read this table",
             ),
-            (&["id", "b"], &["id", "a", "b"], false, "`a` is a new column, and not the last one"),
+            (&["id", "b"], &["id", "a", "b"], false, "the column `a` is new and not the last column"),
             (
                 &["id", "n", "__pgt_count"],
                 &["id", "n", "s"],
                 false,
-                "`s` is a new column, and would come behind pg_trickle's own columns",
+                "the column `s` is new, and pg_trickle would add it after its own columns",
             ),
             (&["id", "a", "b"], &["id", "b", "a"], false, "the order of the columns changes at `b`"),
-            (&["id", "a int4"], &["id", "a text"], true, "`a` gets another type"),
+            (&["id", "a int4"], &["id", "a text"], true, "the type of `a` changes"),
             (
                 &["id int4", "b"],
                 &["id int8", "a", "b"],
                 true,
-                "`id` gets another type; `a` is a new column, and not the last one; `a` is a new column, and other stream tables read this table",
+                "the type of `id` changes; the column `a` is new and not the last column; the column `a` is new, and other stream tables read this table",
             ),
         ] {
             assert_eq!(reasons(stored, given, is_read), reason);

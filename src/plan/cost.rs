@@ -1,18 +1,18 @@
-//! What it costs to fill a table again.
+//! The cost of a refill.
 
 use std::collections::BTreeMap;
 
 use super::Plan;
 use crate::model::{Relation, Storage};
 
-/// What is known of a table that is filled again. `None` where there is no evidence.
+/// What a refill of a table costs; `None` where the server has no evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct Cost {
-    /// How many rows there are, by PostgreSQL's estimate.
+    /// PostgreSQL's estimate of the number of rows.
     pub rows: Option<i64>,
     /// The size of the table with its indexes, in bytes.
     pub bytes: Option<i64>,
-    /// How long its last full refreshes took, in milliseconds; the mean of them.
+    /// The mean duration of its last full refreshes, in milliseconds.
     pub full_ms: Option<f64>,
 }
 
@@ -23,13 +23,13 @@ impl Cost {
 }
 
 impl Plan {
-    /// The tables whose rows are written again.
+    /// The existing tables that are refilled.
     pub fn refilled(&self) -> Vec<Relation> {
         let refilled = self.steps.iter().filter(|step| step.cost.is_some());
         refilled.map(|step| step.relation.clone()).collect()
     }
 
-    /// The same plan with what a server says of sizes and durations.
+    /// Adds the sizes and durations that the server reports.
     #[must_use]
     pub fn with_costs(mut self, costs: &BTreeMap<Relation, Cost>) -> Self {
         for step in &mut self.steps {

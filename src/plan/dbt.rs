@@ -1,34 +1,31 @@
-//! What a plan needs dbt for: everything that is not a stream table.
+//! The changes that only dbt can make: everything that is not a stream table.
 
 use std::collections::BTreeSet;
 
 use super::{Answers, Change, Plan, Step, ViewChange};
 use crate::{
     model::Relation,
-    project::{Project, remade},
+    project::{Project, recreated_by_dbt},
 };
 
-/// Something that only dbt can do.
+/// A change that only dbt can make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NeedsDbt {
-    /// What it is about.
     pub relation: Relation,
-    /// Why, as a sentence about it.
+    /// The reason, as a phrase that follows the relation's name.
     pub why: String,
-    /// The stream tables that read it, or that table itself.
+    /// The stream tables that read the relation, or the relation itself if it is a stream table.
     pub tables: Vec<Relation>,
 }
 
-/// A plan that cannot be carried out without dbt.
+/// A plan that cannot be applied without dbt.
 #[derive(Debug, thiserror::Error)]
-#[error("this plan cannot be carried out without dbt, and nothing was changed:\n  {}", reasons.join("\n  "))]
+#[error("this plan cannot be applied without dbt; nothing was changed:\n  {}", reasons.join("\n  "))]
 pub struct DbtNeeded {
-    /// Why, a line each.
     pub reasons: Vec<String>,
 }
 
 impl DbtNeeded {
-    /// The next command to type.
     pub fn hint(&self) -> String {
         "deploy with `dbt build`; `pgtrickle-ci plan` shows what it will do".into()
     }
@@ -36,25 +33,25 @@ impl DbtNeeded {
 
 impl Plan {
     /// # Errors
-    /// When something is left that only dbt can do.
+    /// If only dbt can make some of the changes.
     pub fn check_without_dbt(&self) -> Result<(), DbtNeeded> {
         check(self.needs_dbt.iter().map(|need| format!("{}: {}", need.relation, need.why)))
     }
 }
 
 /// # Errors
-/// With these reasons, if there are any.
+/// If there are reasons.
 pub fn check(reasons: impl IntoIterator<Item = String>) -> Result<(), DbtNeeded> {
     let reasons: Vec<String> = reasons.into_iter().collect();
     if reasons.is_empty() { Ok(()) } else { Err(DbtNeeded { reasons }) }
 }
 
-/// Tables that dbt drops itself, because it makes something else of that name.
+/// Stream tables that dbt drops itself, because it creates another kind of relation with the same name.
 pub(super) fn replacements(steps: &[Step]) -> impl Iterator<Item = NeedsDbt> {
     let replaced = steps.iter().filter_map(|step| Some((step, step.becomes.as_ref()?)));
     replaced.map(|(step, kind)| NeedsDbt {
         relation: step.relation.clone(),
-        why: format!("it becomes a {kind}, which only dbt makes"),
+        why: format!("it becomes a {kind}, which only dbt can create"),
         tables: vec![step.relation.clone()],
     })
 }
@@ -73,7 +70,7 @@ pub(super) fn needs(plan: &Plan, answers: &Answers) -> Vec<NeedsDbt> {
         });
     }
     for step in plan.steps.iter().filter(|step| step.change != Change::Drop) {
-        let own = |why: String| NeedsDbt {
+        let need = |why: String| NeedsDbt {
             relation: step.relation.clone(),
             why,
             tables: vec![step.relation.clone()],
@@ -82,24 +79,26 @@ pub(super) fn needs(plan: &Plan, answers: &Answers) -> Vec<NeedsDbt> {
         let refusal =
             answers.refusals.get(&step.relation).filter(|_| !is_explained && step.failure.is_none());
         let refusal = refusal.filter(|refusal| refusal.is_about_the_query());
-        needs.extend(refusal.map(|refusal| own(format!("its query waits for dbt: {}", refusal.message))));
+        needs.extend(
+            refusal.map(|refusal| need(format!("its query fails until dbt has run: {}", refusal.message))),
+        );
     }
     needs
 }
 
-/// Which tables every run of dbt fills again although nothing changes (docs/pg_trickle.md, "Source DDL"), and the way
-/// out.
-pub(super) fn remade_note(steps: &[Step], project: &Project) -> Option<String> {
+/// Names the tables that every run of dbt refills although nothing changes (docs/pg_trickle.md, "Source DDL"), and how
+/// to avoid that.
+pub(super) fn recreated_views_note(steps: &[Step], project: &Project) -> Option<String> {
     let kept = steps.iter().filter(|step| matches!(step.change, Change::Keep | Change::Alter(_)));
-    let remade = remade(&project.between);
+    let recreated = recreated_by_dbt(&project.between);
     let refilled: Vec<&Relation> =
-        kept.map(|step| &step.relation).filter(|relation| remade.contains_key(relation)).collect();
-    let read = refilled.iter().flat_map(|relation| &remade[*relation]);
+        kept.map(|step| &step.relation).filter(|relation| recreated.contains_key(relation)).collect();
+    let read = refilled.iter().flat_map(|relation| &recreated[*relation]);
     let read: BTreeSet<String> = read.map(ToString::to_string).collect();
     let refilled: Vec<String> = refilled.into_iter().map(ToString::to_string).collect();
     (!refilled.is_empty()).then(|| {
         format!(
-            "every `dbt run` rebuilds {}, and so refills {}. A view that is ephemeral or a `stable_view` is not rebuilt",
+            "every `dbt run` recreates {}, and so refills {}. To avoid that, make the view ephemeral or a `stable_view`",
             read.into_iter().collect::<Vec<_>>().join(", "),
             refilled.join(", ")
         )

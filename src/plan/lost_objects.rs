@@ -1,4 +1,5 @@
-//! What a drop takes along that nothing restores: functions, columns of a table's row type, policies and the like.
+//! Objects that PostgreSQL drops with a stream table and that `apply` does not restore: functions, columns of the
+//! table's row type, policies and others.
 
 use std::collections::BTreeMap;
 
@@ -7,27 +8,24 @@ use serde::{Deserialize, Serialize};
 use super::{Change, Plan};
 use crate::model::{Deployed, Relation};
 
-/// Something that PostgreSQL drops together with a stream table.
+/// An object that PostgreSQL drops together with a stream table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LostObject {
-    /// The stream table.
     pub table: Relation,
-    /// What it is, in PostgreSQL's words, as `function public.newest()`.
+    /// PostgreSQL's description, for example `function public.newest()`.
     pub what: String,
-    /// The view, if it is one.
+    /// Its name, if it is a view.
     pub view: Option<Relation>,
 }
 
-/// A plan that would lose something.
+/// A plan that replaces tables and would lose objects with them.
 #[derive(Debug, thiserror::Error)]
-#[error("this plan rebuilds tables, which drops what cannot be restored, and nothing was changed:\n  {}", losses.join("\n  "))]
+#[error("this plan replaces tables and would drop objects that cannot be restored; nothing was changed:\n  {}", losses.join("\n  "))]
 pub struct WouldLose {
-    /// What would be lost, a line each.
     losses: Vec<String>,
 }
 
 impl WouldLose {
-    /// The next thing to do.
     pub fn hint(&self) -> String {
         "save their definitions, drop them by hand, apply, and create them again; `dbt build` restores only what its own models and hooks create"
             .into()
@@ -35,7 +33,7 @@ impl WouldLose {
 }
 
 /// # Errors
-/// With what would be lost, if there is anything.
+/// If there are objects to lose.
 pub fn check(objects: &[LostObject]) -> Result<(), WouldLose> {
     if objects.is_empty() {
         return Ok(());
@@ -44,19 +42,19 @@ pub fn check(objects: &[LostObject]) -> Result<(), WouldLose> {
 }
 
 impl Plan {
-    /// The stream tables that are dropped, for good or to be built again.
+    /// The stream tables that are dropped, or dropped and created again.
     pub fn dropped(&self) -> Vec<Relation> {
         let is_dropped = |change: &Change| matches!(change, Change::Recreate { .. } | Change::Drop);
         self.steps.iter().filter(|step| is_dropped(&step.change)).map(|step| step.relation.clone()).collect()
     }
 
-    /// The same plan with what is dropped along with its tables. The views that `deployed` knows are spoken of already.
+    /// Adds the objects that are dropped with the plan's tables. The views in `deployed` are in the plan already.
     #[must_use]
     pub fn with_lost_objects(mut self, objects: Vec<LostObject>, deployed: &[Deployed]) -> Self {
         let known: BTreeMap<&Relation, &Deployed> =
-            deployed.iter().map(|there| (&there.table.relation, there)).collect();
+            deployed.iter().map(|one| (&one.table.relation, one)).collect();
         let is_known = |lost: &LostObject| {
-            let views = known.get(&lost.table).into_iter().flat_map(|there| &there.storage.views);
+            let views = known.get(&lost.table).into_iter().flat_map(|one| &one.storage.views);
             views.into_iter().any(|view| Some(&view.relation) == lost.view.as_ref())
         };
         let objects: Vec<LostObject> = objects.into_iter().filter(|lost| !is_known(lost)).collect();
@@ -68,13 +66,14 @@ impl Plan {
         self
     }
 
-    /// What would be lost with the tables that are built again. A drop is a decision of the project and its policy.
+    /// The objects that would be lost with replaced tables. Objects of dropped tables do not count: the project and its
+    /// policy decided to drop them.
     pub fn lost_by_rebuilds(&self) -> Vec<LostObject> {
-        let is_rebuilt = |relation: &Relation| {
+        let is_replaced = |relation: &Relation| {
             self.steps
                 .iter()
                 .any(|step| step.relation == *relation && matches!(step.change, Change::Recreate { .. }))
         };
-        self.lost_objects.iter().filter(|lost| is_rebuilt(&lost.table)).cloned().collect()
+        self.lost_objects.iter().filter(|lost| is_replaced(&lost.table)).cloned().collect()
     }
 }

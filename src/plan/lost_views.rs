@@ -1,4 +1,4 @@
-//! Views that are dropped with the storage of a stream table, and how they come back.
+//! Views that are dropped with a replaced stream table, and how `apply` restores them.
 
 use std::collections::BTreeSet;
 
@@ -7,80 +7,76 @@ use serde::{Deserialize, Serialize};
 use super::{Change, Plan, Step};
 use crate::model::{Deployed, Relation};
 
-/// A view on a stream table that is dropped and built again.
+/// A view on a stream table that is dropped and created again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LostView {
-    /// The view.
     pub relation: Relation,
-    /// What it reads.
     pub reads: Vec<Relation>,
-    /// Its owner.
     pub owner: String,
-    /// The statements that create it again as it was.
+    /// The statements that restore it with its owner, grants, comments and options.
     pub statements: Vec<String>,
 }
 
 impl Plan {
-    /// The same plan with the views that are dropped on the way.
     #[must_use]
     pub fn with_lost_views(mut self, views: Vec<LostView>) -> Self {
         self.lost_views = views;
         self
     }
 
-    /// The views that are dropped with the tables that are built again.
+    /// The views that are dropped with the replaced tables.
     pub fn views_to_restore(&self, deployed: &[Deployed]) -> Vec<Relation> {
-        let is_rebuilt = |there: &&Deployed| {
-            let is_it = |relation: &Relation| *relation == there.table.relation;
+        let is_replaced = |one: &&Deployed| {
+            let is_it = |relation: &Relation| *relation == one.table.relation;
             self.steps
                 .iter()
                 .any(|step| is_it(&step.relation) && matches!(step.change, Change::Recreate { .. }))
         };
-        let rebuilt = deployed.iter().filter(is_rebuilt);
-        let views = rebuilt.flat_map(|there| there.storage.views.iter().map(|view| view.relation.clone()));
+        let replaced = deployed.iter().filter(is_replaced);
+        let views = replaced.flat_map(|one| one.storage.views.iter().map(|view| view.relation.clone()));
         let views: BTreeSet<Relation> = views.collect();
         views.into_iter().collect()
     }
 }
 
 impl Plan {
-    /// Forgets the views that no step of the plan drops.
-    pub(super) fn keep_lost_views(&mut self) {
-        let is_rebuilt = |step: &&Step| matches!(step.change, Change::Recreate { .. });
-        let mut gone: BTreeSet<Relation> =
-            self.steps.iter().filter(is_rebuilt).map(|step| step.relation.clone()).collect();
+    /// Removes the views that no step of the plan drops.
+    pub(super) fn retain_lost_views(&mut self) {
+        let is_replaced = |step: &&Step| matches!(step.change, Change::Recreate { .. });
+        let mut dropped: BTreeSet<Relation> =
+            self.steps.iter().filter(is_replaced).map(|step| step.relation.clone()).collect();
         loop {
-            let known = gone.len();
-            let reads = |view: &&LostView| view.reads.iter().any(|read| gone.contains(read));
+            let known = dropped.len();
+            let reads = |view: &&LostView| view.reads.iter().any(|read| dropped.contains(read));
             let lost: Vec<Relation> =
                 self.lost_views.iter().filter(reads).map(|view| view.relation.clone()).collect();
-            gone.extend(lost);
-            if gone.len() == known {
+            dropped.extend(lost);
+            if dropped.len() == known {
                 break;
             }
         }
-        self.lost_views.retain(|view| gone.contains(&view.relation));
+        self.lost_views.retain(|view| dropped.contains(&view.relation));
     }
 }
 
-/// Views that wait for what they read.
-pub(super) struct Waiting<'a> {
+/// The lost views that are not restored yet, because something that they read is still dropped.
+pub(super) struct PendingViews<'a> {
     views: Vec<&'a LostView>,
-    /// What is dropped and not there again.
+    /// Dropped and not created again yet.
     missing: BTreeSet<&'a Relation>,
 }
 
-impl<'a> Waiting<'a> {
+impl<'a> PendingViews<'a> {
     pub(super) fn of(plan: &'a Plan) -> Self {
-        let is_gone = |change: &Change| matches!(change, Change::Recreate { .. } | Change::Drop);
-        let gone = plan.steps.iter().filter(|step| is_gone(&step.change)).map(|step| &step.relation);
+        let is_dropped = |change: &Change| matches!(change, Change::Recreate { .. } | Change::Drop);
+        let dropped = plan.steps.iter().filter(|step| is_dropped(&step.change)).map(|step| &step.relation);
         let views: Vec<&LostView> = plan.lost_views.iter().collect();
-        let missing = gone.chain(views.iter().map(|view| &view.relation)).collect();
+        let missing = dropped.chain(views.iter().map(|view| &view.relation)).collect();
         Self { views, missing }
     }
 
-    /// The statements for the views that can come back now that this table is there again.
-    pub(super) fn after(&mut self, table: &Relation) -> Vec<String> {
+    /// The statements for the views that can be restored once this table exists again.
+    pub(super) fn restorable_after(&mut self, table: &Relation) -> Vec<String> {
         self.missing.remove(table);
         let mut statements = Vec::new();
         while let Some(at) =

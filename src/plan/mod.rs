@@ -1,6 +1,6 @@
-//! What a change will do: the difference between the stream tables that a project wants and those that are there.
+//! The difference between a project's stream tables and the deployed ones.
 //!
-//! A plan is data. It is built in one place, [`Plan::between`], and rendered, compared and carried out elsewhere.
+//! A plan is data. [`Plan::between`] computes it; other modules render, compare and apply it.
 
 mod actions;
 mod asked;
@@ -38,161 +38,135 @@ pub use rights::Needs;
 pub use summary::Counts;
 pub use views::{Between, ViewChange, ViewStep};
 
-/// What will happen to every stream table, in the order in which it happens.
+/// A step for every stream table, in the order of execution.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Plan {
-    /// A step for every table, unchanged ones too: drops of what nothing reads, then what is made and changed with
-    /// upstream before downstream, then the other drops.
+    /// Unchanged tables have a step, too. First come drops of tables that no remaining table reads, then creates and
+    /// changes with upstream before downstream, then the other drops.
     pub steps: Vec<Step>,
-    /// The views that stream tables read and that change.
+    /// Changed views that stream tables read.
     pub views: Vec<ViewStep>,
-    /// Stream tables on the server that this project did not make; they are left alone.
+    /// Stream tables on the server that do not belong to this project; no step changes them.
     pub unmanaged: Vec<Relation>,
-    /// What would go wrong, although each step for itself is possible.
+    /// Why the plan would fail.
     pub problems: Vec<Problem>,
-    /// What was not compared, and why, and what else is worth knowing; a line each.
+    /// What was not compared and why, and other facts about the plan; a line each.
     pub notes: Vec<String>,
-    /// The names of the policy that mean no table, a sentence each.
+    /// The names in the policy that match no table, a sentence each.
     pub unmatched: Vec<String>,
-    /// What only dbt can do; empty where the plan can be carried out without it.
+    /// The changes that only dbt can make; empty if the plan can be applied without it.
     pub needs_dbt: Vec<NeedsDbt>,
-    /// The views that are dropped with tables that are built again.
+    /// The views that are dropped with replaced tables and restored.
     pub lost_views: Vec<LostView>,
-    /// What else is dropped with tables; nothing restores it.
+    /// The other objects that are dropped with tables and not restored.
     pub lost_objects: Vec<LostObject>,
 }
 
-/// Something that would go wrong when the plan is carried out.
+/// A reason why applying the plan would fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The table that would suffer.
     pub relation: Relation,
-    /// What would happen to it.
     pub message: String,
-    /// The model to look at.
     pub origin: Option<Origin>,
 }
 
-/// Stream tables that read each other in a circle: no order exists in which to make them.
+/// Stream tables in a dependency cycle: no order exists in which to create them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("these stream tables depend on each other in a circle: {}", members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+#[error("these stream tables form a dependency cycle: {}", members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
 pub struct Cycle {
-    /// Its members, and what stands downstream of them.
+    /// The tables of the cycle and those downstream of it.
     pub members: Vec<Relation>,
 }
 
 impl Cycle {
-    /// The next thing to do.
     pub fn hint(&self) -> String {
-        "let one of them read a plain table instead".into()
+        "break the cycle: let one of them read a plain table".into()
     }
 }
 
-/// What will happen to one stream table.
+/// The change of one stream table, and what follows from it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
-    /// The table.
     pub relation: Relation,
-    /// What will happen to it.
     pub change: Change,
-    /// Why, where the change does not say it itself; a sentence each.
+    /// The reasons for the change that the change itself does not show, a sentence each.
     pub reasons: Vec<String>,
-    /// What could not be known of it, and why.
+    /// What the plan cannot know about this step, and why.
     pub unknown: Option<String>,
-    /// Why its query can only fail.
+    /// Why its query fails.
     pub failure: Option<String>,
-    /// The columns that differ, where a server was asked.
+    /// The columns that differ; empty without a server.
     pub columns: Vec<ColumnChange>,
-    /// What it costs, where the rows of a table that is there are written again.
+    /// The cost, if an existing table is refilled.
     pub cost: Option<Cost>,
-    /// What is lost with the storage: views, grants, indexes, publications; a phrase each.
+    /// What is dropped with the storage table: views, grants, indexes, publications; a phrase each.
     pub lost: Vec<String>,
-    /// The stream tables that read it, directly or through others; of an unchanged table nobody asks.
+    /// The stream tables that read it, directly or through others; empty for an unchanged table.
     pub downstream: Vec<Relation>,
-    /// What else reads it: views, tables and exposures of the project, and what the server knows beside them.
+    /// What else reads it: views, tables and exposures of the project, and views on the server.
     pub readers: Vec<String>,
-    /// The model behind it.
     pub origin: Option<Origin>,
-    /// Whether it needs a permission that the policy does not give.
+    /// Whether the policy lacks the permission that the step needs.
     pub refused: bool,
-    /// What the project makes in the place of a dropped table, in dbt's word for it: dbt drops it then.
+    /// The materialization that the project now gives a dropped table's name: dbt then drops the table.
     pub becomes: Option<String>,
 }
 
-/// A column before and after.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ColumnChange {
-    /// It is new.
     Added(Column),
-    /// It goes.
     Removed(Column),
-    /// Its type is another.
-    Retyped {
-        /// As it is.
-        from: Column,
-        /// As it will be.
-        to: Column,
-    },
+    Retyped { from: Column, to: Column },
 }
 
-/// One way in which a stream table changes.
+/// How a stream table changes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// It is new.
     Create {
-        /// What is worth saying of it: its mode and schedule.
+        /// Without settings that equal the engine's default.
         settings: Vec<(Setting, Value)>,
-        /// What has its name now and has to go, in SQL's word for it.
+        /// The kind of relation that has its name now and is dropped, in SQL's words.
         replaces: Option<String>,
     },
-    /// Settings change; the contents stay.
+    /// The settings change. The rows stay, unless the refresh mode changes.
     Alter(Vec<SettingChange>),
-    /// The query changes in place, and the table is filled again.
+    /// The query changes in place, and the table is refilled.
     AlterQuery {
-        /// The query before and after.
         query: QueryChange,
-        /// Settings that change along with it.
         settings: Vec<SettingChange>,
     },
-    /// The table is dropped and built again: views on it, grants and indexes are lost.
+    /// The table is replaced: dropped and created again, with the loss of views on it, grants and indexes.
     Recreate {
-        /// The query before and after, where it changes.
+        /// `None` if the query stays.
         query: Option<QueryChange>,
-        /// The settings that change.
         settings: Vec<SettingChange>,
     },
-    /// The project has no model for it any more.
+    /// The project has no model for the table any more.
     Drop,
-    /// Nothing.
     Keep,
 }
 
-/// A query before and after.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryChange {
-    /// As it is.
     pub before: String,
-    /// As it will be.
     pub after: String,
 }
 
-/// One setting before and after.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SettingChange {
-    /// The setting.
     pub setting: Setting,
-    /// Its value now; `None` when it is not set.
+    /// `None` if it is not set.
     pub from: Option<Value>,
-    /// Its value afterwards; `None` when it will not be set.
+    /// `None` if it will not be set.
     pub to: Option<Value>,
 }
 
 impl Plan {
-    /// The same plan with what the project's graph says: what reads each table that changes, and which tables are filled
-    /// again whenever dbt runs, though nothing changes (docs/pg_trickle.md, "Source DDL").
+    /// Adds what the project's graph knows: the readers of each changed table, and the tables that every dbt run
+    /// refills although nothing changes (docs/pg_trickle.md, "Source DDL").
     #[must_use]
     pub fn with_readers(mut self, project: &Project) -> Self {
-        self.notes.extend(dbt::remade_note(&self.steps, project));
+        self.notes.extend(dbt::recreated_views_note(&self.steps, project));
         let graph = &project.graph;
         for step in self.steps.iter_mut().filter(|step| step.change == Change::Drop) {
             step.becomes = graph.kind_of(&step.relation).map(ToOwned::to_owned);
@@ -211,7 +185,7 @@ impl Plan {
         self
     }
 
-    /// Why it must not be carried out, by table: for want of a permission, or because something would go wrong.
+    /// Why the plan must not be applied, by table: missing permissions and problems.
     pub fn stopped_by(&self) -> Vec<(Relation, String)> {
         let refused = self.steps.iter().filter_map(|step| {
             let permission = step.permission()?;
@@ -228,7 +202,7 @@ impl Plan {
         refused.chain(problems).collect()
     }
 
-    /// What is not allowed, what would go wrong and what is odd, as the gate says it when it stops.
+    /// The outcomes of a stopped gate: missing permissions, problems, and policy names that match no table.
     pub fn stop_outcomes(&self) -> Vec<Outcome> {
         let refused = self.steps.iter().filter_map(|step| {
             let permission = step.permission()?;
@@ -246,19 +220,19 @@ impl Plan {
         refused.chain(self.problem_outcomes()).collect()
     }
 
-    /// What is dropped before anything else happens, and what is dropped at the end; without what dbt replaces.
+    /// The tables that are dropped before the other steps, and those dropped after them; without those that dbt drops.
     pub fn drops(&self) -> (Vec<Relation>, Vec<Relation>) {
         let is_drop = |step: &&Step| step.change == Change::Drop;
-        let gone = |steps: Vec<&Step>| -> Vec<Relation> {
-            let left = steps.into_iter().filter(|step| step.becomes.is_none());
-            left.map(|step| step.relation.clone()).collect()
+        let names = |steps: Vec<&Step>| -> Vec<Relation> {
+            let ours = steps.into_iter().filter(|step| step.becomes.is_none());
+            ours.map(|step| step.relation.clone()).collect()
         };
         let first: Vec<&Step> = self.steps.iter().take_while(is_drop).collect();
         let last = self.steps.iter().skip(first.len()).filter(is_drop);
-        (gone(first), gone(last.collect()))
+        (names(first), names(last.collect()))
     }
 
-    /// What would go wrong, and what of the policy means nothing, as the gate says it.
+    /// The outcomes of the plan's problems, and of policy names that match no table.
     pub fn problem_outcomes(&self) -> impl Iterator<Item = Outcome> {
         let problems = self.problems.iter().map(|problem| {
             Outcome::new(Stage::Plan, &problem.relation, Verdict::Failed, problem.message.clone())
@@ -272,17 +246,17 @@ impl Plan {
         )
     }
 
-    /// The steps of these models alone, with the tables upstream that they read and that are not there yet; all steps
-    /// where nothing was selected. What has no model any more, or never had one, is nothing that was asked for.
+    /// Only the steps of these models, and of upstream tables that do not exist yet; all steps without a selection.
+    /// Tables without a model cannot be selected.
     #[must_use]
     pub fn narrowed(mut self, ids: Option<&BTreeSet<String>>, tables: &[StreamTable]) -> Self {
         let Some(ids) = ids else { return self };
         let mut read: BTreeSet<&Relation> = BTreeSet::new();
         let mut kept = Vec::new();
         for step in self.steps.into_iter().rev() {
-            let is_meant = step.origin.as_ref().is_some_and(|origin| ids.contains(&origin.unique_id));
-            let comes_along = matches!(step.change, Change::Create { .. }) && read.contains(&step.relation);
-            if step.change != Change::Drop && (is_meant || comes_along) {
+            let is_selected = step.origin.as_ref().is_some_and(|origin| ids.contains(&origin.unique_id));
+            let is_needed = matches!(step.change, Change::Create { .. }) && read.contains(&step.relation);
+            if step.change != Change::Drop && (is_selected || is_needed) {
                 let table = tables.iter().find(|table| table.relation == step.relation);
                 read.extend(table.into_iter().flat_map(|table| &table.upstream));
                 kept.push(step);
@@ -298,21 +272,21 @@ impl Plan {
             is_kept(&problem.relation) || is_below(&problem.relation) || is_view(&problem.relation)
         });
         self.unmanaged.clear();
-        self.keep_lost_views();
+        self.retain_lost_views();
         let is_kept = |relation: &Relation| self.steps.iter().any(|step| step.relation == *relation);
         let is_lost = |relation: &Relation| self.lost_views.iter().any(|view| view.relation == *relation);
         self.needs_dbt.retain(|need| need.tables.iter().any(is_kept) || is_lost(&need.relation));
         self
     }
 
-    /// The steps that need a permission they do not have.
+    /// The steps without the permission that they need.
     pub fn refused(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| step.refused)
     }
 }
 
 impl Change {
-    /// Terraform's symbol for it; empty for nothing.
+    /// Terraform's symbol; empty for no change.
     pub fn symbol(&self) -> &'static str {
         match self {
             Self::Create { .. } => "+",
@@ -323,22 +297,21 @@ impl Change {
         }
     }
 
-    /// It in a few words.
     pub fn words(&self) -> &'static str {
         match self {
             Self::Create { replaces: None, .. } => "create",
             Self::Create { replaces: Some(_), .. } => "create, replacing another relation",
-            Self::Alter(settings) if settings.is_empty() => "take over as it is",
+            Self::Alter(settings) if settings.is_empty() => "take over unchanged",
             Self::Alter(_) if self.refills() => "alter settings, refilled in place",
             Self::Alter(_) => "alter settings",
             Self::AlterQuery { .. } => "alter query, refilled in place",
-            Self::Recreate { .. } => "replace: dropped and rebuilt",
+            Self::Recreate { .. } => "replace: dropped and recreated",
             Self::Drop => "drop",
             Self::Keep => "no change",
         }
     }
 
-    /// It in one word, for machines.
+    /// The name in JSON reports.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Create { .. } => "create",
@@ -350,8 +323,8 @@ impl Change {
         }
     }
 
-    /// Whether all rows of a table that stays are written anew. A change of the mode does that, too
-    /// (docs/pg_trickle.md, "Alter").
+    /// Whether an existing table is refilled in place. A change of the refresh mode refills, too (docs/pg_trickle.md,
+    /// "Alter").
     pub fn refills(&self) -> bool {
         match self {
             Self::AlterQuery { .. } => true,
@@ -360,7 +333,6 @@ impl Change {
         }
     }
 
-    /// The query that changes with it.
     pub fn query(&self) -> Option<&QueryChange> {
         match self {
             Self::AlterQuery { query, .. } => Some(query),
@@ -369,7 +341,6 @@ impl Change {
         }
     }
 
-    /// The settings that change with it.
     pub fn settings(&self) -> &[SettingChange] {
         match self {
             Self::Alter(settings) | Self::AlterQuery { settings, .. } | Self::Recreate { settings, .. } => {

@@ -1,4 +1,4 @@
-//! Whether a server is still what it was when a plan was saved.
+//! Whether a server has changed since a plan was saved.
 
 use std::collections::BTreeMap;
 
@@ -8,23 +8,22 @@ use super::{
 };
 use crate::model::{Deployed, Relation, Setting};
 
-/// The server on which a saved plan is to be carried out.
+/// The state of the server to which a saved plan is applied.
 #[derive(Debug)]
 pub struct Now {
-    /// Its name, `host:port/database`.
+    /// `host:port/database`.
     pub server: String,
-    /// Its stream tables.
     pub tables: Vec<Deployed>,
     /// The definitions of the saved views, by their quoted names.
     pub definitions: BTreeMap<String, Option<String>>,
-    /// The views that would be dropped and created again, as they are.
+    /// The current definitions of the views that would be dropped and created again.
     pub lost_views: Vec<LostView>,
-    /// What is dropped with the tables that the plan drops.
+    /// The objects that would be dropped with the tables that the plan drops.
     pub lost_objects: Vec<LostObject>,
 }
 
 impl Saved {
-    /// Refuses a server that is another one, or not what it was.
+    /// Refuses another server, and one that has changed.
     pub fn check(&self, file: &str, server: &Now) -> Result<(), Error> {
         let file = file.to_owned();
         if self.target != server.server {
@@ -32,28 +31,28 @@ impl Saved {
             return Err(Error::OtherServer { file, planned, server: server.server.clone() });
         }
         let now = fingerprints(&server.tables);
-        let came =
+        let new =
             now.keys().filter(|name| !self.catalog.contains_key(*name)).map(|name| format!("{name} is new"));
-        let went =
+        let gone =
             self.catalog.keys().filter(|name| !now.contains_key(*name)).map(|name| format!("{name} is gone"));
         let changed = |(name, print): (&String, &String)| {
             let other = now.get(name).is_some_and(|now| now != print);
             other.then(|| format!("{name} has changed"))
         };
-        let mut moved: Vec<String> =
-            came.chain(went).chain(self.catalog.iter().filter_map(changed)).collect();
-        moved.extend(self.moved_views(server));
+        let mut moved: Vec<String> = new.chain(gone).chain(self.catalog.iter().filter_map(changed)).collect();
+        moved.extend(self.changed_views(server));
         moved.extend(self.new_losses(server));
         if moved.is_empty() { Ok(()) } else { Err(Error::Moved { file, moved }) }
     }
 
-    /// What would be dropped now, and did not exist when the plan was saved. Its views are compared by themselves.
+    /// Objects that would be dropped now and did not exist when the plan was saved. [`Self::changed_views`] compares
+    /// views.
     fn new_losses<'a>(&'a self, now: &'a Now) -> impl Iterator<Item = String> + 'a {
         let is_new = |lost: &&LostObject| lost.view.is_none() && !self.lost_objects.contains(lost);
         now.lost_objects.iter().filter(is_new).map(|lost| format!("{} depends on {}", lost.what, lost.table))
     }
 
-    fn moved_views<'a>(&'a self, now: &'a Now) -> impl Iterator<Item = String> + 'a {
+    fn changed_views<'a>(&'a self, now: &'a Now) -> impl Iterator<Item = String> + 'a {
         let changed = self.views.iter().filter(|view| {
             let definition = now.definitions.get(&view.relation.quoted()).cloned().flatten();
             definition.map(|text| digest(text.as_bytes())) != view.definition
@@ -64,9 +63,9 @@ impl Saved {
     }
 }
 
-/// What a plan is about, table by table. How a table fares is left out, and what the engine sets by itself.
+/// A digest of each table's definition. Left out are its health and what the engine sets by itself.
 pub(super) fn fingerprints(deployed: &[Deployed]) -> BTreeMap<String, String> {
-    let print = |now: &Deployed| {
+    let fingerprint = |now: &Deployed| {
         let settings: Vec<String> = now
             .table
             .settings
@@ -97,5 +96,5 @@ pub(super) fn fingerprints(deployed: &[Deployed]) -> BTreeMap<String, String> {
         ];
         digest(serde_json::to_string(&parts).expect("texts are plain data").as_bytes())
     };
-    deployed.iter().map(|now| (now.table.relation.to_string(), print(now))).collect()
+    deployed.iter().map(|now| (now.table.relation.to_string(), fingerprint(now))).collect()
 }

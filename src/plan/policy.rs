@@ -1,20 +1,20 @@
-//! What a plan may do without being stopped.
+//! The permissions that a plan needs.
 
 use super::{Change, Plan, Step};
 use crate::model::{Deployed, Owner, Relation};
 
-/// What a plan may do, and for whom.
+/// The permissions that a project gives, and the owner of its tables.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
-    /// The dbt project that plans, and for which target. A table that is not theirs is not dropped.
+    /// The dbt project and target. Tables of other owners are never dropped.
     pub owner: Owner,
-    /// Tables that may be dropped: names, `schema.name`, or `all`.
+    /// The tables that may be dropped: `name`, `schema.name`, or `all`.
     pub allow_drop: Vec<String>,
-    /// Tables that may be dropped and built again, in the same words.
+    /// The tables that may be replaced, in the same format.
     pub allow_recreate: Vec<String>,
 }
 
-/// The keys of pgtrickle-ci.yml that allow something.
+/// Keys below `plan` in pgtrickle-ci.yml.
 const ALLOW_DROP: &str = "allow_drop";
 const ALLOW_RECREATE: &str = "allow_recreate";
 
@@ -28,11 +28,11 @@ impl Policy {
         !allowed.iter().any(|name| name == "all" || relation.is_named(name))
     }
 
-    /// The names that mean no table, neither wanted nor deployed; each as a sentence.
+    /// A sentence for each name that matches no table, neither desired nor deployed.
     pub(super) fn unmatched(&self, steps: &[Step], deployed: &[Deployed]) -> Vec<String> {
         let is_table = |name: &str| {
             steps.iter().any(|step| step.relation.is_named(name))
-                || deployed.iter().any(|there| there.table.relation.is_named(name))
+                || deployed.iter().any(|one| one.table.relation.is_named(name))
         };
         let unmatched = |key, names: &[String]| -> Vec<String> {
             let unknown = names.iter().filter(|name| *name != "all" && !is_table(name));
@@ -47,7 +47,7 @@ impl Policy {
 }
 
 impl Change {
-    /// The key of pgtrickle-ci.yml that allows it, where it takes something away.
+    /// The key of pgtrickle-ci.yml that allows the change, if it drops something.
     pub fn permission(&self) -> Option<&'static str> {
         match self {
             Self::Drop => Some(ALLOW_DROP),
@@ -58,11 +58,11 @@ impl Change {
 }
 
 impl Step {
-    /// What is not allowed, as a sentence; `None` where it is.
+    /// What is not allowed, as a sentence; `None` if the step is allowed.
     pub fn refusal(&self) -> Option<String> {
         let does = match &self.change {
             Change::Drop => "drops",
-            Change::Recreate { .. } => "drops and rebuilds",
+            Change::Recreate { .. } => "drops and recreates",
             Change::Create { replaces: Some(kind), .. } => {
                 return self.refused.then(|| format!("Not allowed: drops the {kind} `{}`", self.relation));
             }
@@ -73,36 +73,35 @@ impl Step {
         self.refused.then(|| format!("Not allowed: {does} `{}`", self.relation))
     }
 
-    /// How to allow it: the line of pgtrickle-ci.yml, and the flag.
+    /// The permission that the step lacks.
     pub fn permission(&self) -> Option<Permission> {
         let key = self.change.permission().filter(|_| self.refused)?;
         Some(Permission { key, name: self.relation.to_string() })
     }
 }
 
-/// What allows a step.
+/// A permission for one table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Permission {
     /// The key below `plan` in pgtrickle-ci.yml.
     pub key: &'static str,
-    /// The table.
     pub name: String,
 }
 
 impl Permission {
-    /// The flag that does the same for one run.
+    /// The flag that gives the permission for one run.
     pub fn flag(&self) -> String {
         format!("--{}", self.key.replace('_', "-"))
     }
 
-    /// The name as YAML reads it in a list.
+    /// The name, quoted for a YAML list if necessary.
     pub fn yaml(&self) -> String {
         yaml_word(&self.name)
     }
 }
 
 impl Plan {
-    /// What a person may paste into pgtrickle-ci.yml to allow all that is not allowed; empty where everything is.
+    /// The lines for pgtrickle-ci.yml that give all missing permissions; empty if none is missing.
     pub fn permissions(&self) -> String {
         let needed: Vec<Permission> = self.steps.iter().filter_map(Step::permission).collect();
         let line = |key: &str| {
@@ -115,7 +114,7 @@ impl Plan {
     }
 }
 
-/// A text as YAML reads it in a flow sequence. A JSON string is one, too.
+/// A scalar of a YAML flow sequence. JSON strings are valid YAML.
 fn yaml_word(text: &str) -> String {
     let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'))
         && text.starts_with(|c: char| c.is_ascii_alphabetic());

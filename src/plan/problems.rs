@@ -1,12 +1,12 @@
-//! What would go wrong: queries that can only fail, columns that something still reads, and readers that are not this
-//! project's to drop.
+//! Why a plan would fail: failing queries, removed columns that are still read, and readers that belong to another
+//! project.
 
 use std::collections::BTreeSet;
 
 use super::{Change, Problem, Refusal, Step, between::Comparison};
 use crate::sql;
 
-/// Marks the steps whose queries can only fail, each with why.
+/// Sets the failure of each step whose query fails.
 pub(super) fn mark(comparison: &Comparison, steps: &mut [Step]) {
     let failures: Vec<Option<String>> = steps.iter().map(|step| failure(comparison, step, steps)).collect();
     for (step, failure) in steps.iter_mut().zip(failures) {
@@ -20,38 +20,36 @@ fn failure(comparison: &Comparison, step: &Step, steps: &[Step]) -> Option<Strin
     }
     if let Some(refusal) = comparison.answers.failures.get(&step.relation) {
         return Some(
-            reads_what_goes(comparison, step, steps, refusal).unwrap_or_else(|| {
-                format!("its query can only fail: {} ({})", refusal.message, refusal.code)
-            }),
+            removed_column_failure(comparison, step, steps, refusal)
+                .unwrap_or_else(|| format!("its query is invalid: {} ({})", refusal.message, refusal.code)),
         );
     }
     let refusal = comparison.answers.refusals.get(&step.relation)?;
-    reads_what_goes(comparison, step, steps, refusal)
+    removed_column_failure(comparison, step, steps, refusal)
 }
 
-/// Whether a query that stays, or comes, reads a column that goes.
-fn reads_what_goes(
+/// The failure of a query that reads a column which the plan removes upstream.
+fn removed_column_failure(
     comparison: &Comparison,
     step: &Step,
     steps: &[Step],
     refusal: &Refusal,
 ) -> Option<String> {
-    let table = comparison.query(&step.relation)?;
-    let is_named = |column: &&str| sql::tokens(table).any(|token| token.trim_matches('"') == *column);
+    let query = comparison.query(&step.relation)?;
+    let is_named = |column: &&str| sql::tokens(query).any(|token| token.trim_matches('"') == *column);
     let mut removing = steps.iter().filter(|up| up.downstream.contains(&step.relation));
     let (up, column) = removing.find_map(|up| Some((up, up.removed_columns().find(is_named)?)))?;
-    // docs/pg_trickle.md, "Errors": PostgreSQL's own error about a column that does not exist.
+    // docs/pg_trickle.md, "Errors": undefined_column.
     (refusal.code == "42703").then(|| {
-        format!("its query reads `{column}` of {}, which would go: {}", up.relation, refusal.message)
+        format!("its query reads `{column}` of {}, which this plan removes: {}", up.relation, refusal.message)
     })
 }
 
-/// Everything that would go wrong.
 pub(super) fn of(comparison: &Comparison, steps: &[Step]) -> Vec<Problem> {
     let mut problems = Vec::new();
     for step in steps {
-        problems.extend(kept_by_views(comparison, step));
-        problems.extend(readers_of_others(comparison, step));
+        problems.extend(columns_read_by_views(comparison, step));
+        problems.extend(foreign_readers(comparison, step));
         problems.extend(step.failure.clone().map(|failure| step.problem(failure)));
         let refusal = comparison.answers.refusals.get(&step.relation);
         let unchecked =
@@ -64,20 +62,20 @@ pub(super) fn of(comparison: &Comparison, steps: &[Step]) -> Vec<Problem> {
         let Some(refusal) = comparison.answers.failures.get(&view.relation) else { continue };
         problems.push(Problem {
             relation: view.relation.clone(),
-            message: format!("the view's query can only fail: {} ({})", refusal.message, refusal.code),
+            message: format!("the view's query is invalid: {} ({})", refusal.message, refusal.code),
             origin: view.origin.clone(),
         });
     }
     problems
 }
 
-/// PostgreSQL drops no column that a view reads.
-fn kept_by_views(comparison: &Comparison, step: &Step) -> Vec<Problem> {
+/// PostgreSQL does not drop a column that a view reads.
+fn columns_read_by_views(comparison: &Comparison, step: &Step) -> Vec<Problem> {
     if !matches!(step.change, Change::AlterQuery { .. }) {
         return Vec::new();
     }
     let removed: BTreeSet<&str> = step.removed_columns().collect();
-    let now = comparison.there.get(&step.relation);
+    let now = comparison.existing.get(&step.relation);
     let views = now.into_iter().flat_map(|now| &now.storage.views);
     views
         .filter_map(|view| {
@@ -85,7 +83,7 @@ fn kept_by_views(comparison: &Comparison, step: &Step) -> Vec<Problem> {
                 view.columns.iter().map(String::as_str).filter(|column| removed.contains(column)).collect();
             (!columns.is_empty()).then(|| {
                 step.problem(format!(
-                    "the view {} reads `{}`, which would go: PostgreSQL refuses that",
+                    "the view {} reads `{}`: PostgreSQL does not drop a column that a view reads",
                     view.relation,
                     columns.join("`, `")
                 ))
@@ -94,18 +92,18 @@ fn kept_by_views(comparison: &Comparison, step: &Step) -> Vec<Problem> {
         .collect()
 }
 
-fn readers_of_others(comparison: &Comparison, step: &Step) -> Vec<Problem> {
+fn foreign_readers(comparison: &Comparison, step: &Step) -> Vec<Problem> {
     if !matches!(step.change, Change::Recreate { .. } | Change::Drop) {
         return Vec::new();
     }
     let readers = comparison.readers.below(&step.relation);
-    let readers = readers.into_iter().filter_map(|reader| comparison.there.get(reader));
-    let is_stranger = |relation| !comparison.wanted.contains(relation);
+    let readers = readers.into_iter().filter_map(|reader| comparison.existing.get(reader));
+    let is_undesired = |relation| !comparison.desired.contains(relation);
     readers
-        .filter(|reader| is_stranger(&reader.table.relation) && !comparison.is_ours(reader))
+        .filter(|reader| is_undesired(&reader.table.relation) && !comparison.is_ours(reader))
         .map(|reader| {
             step.problem(format!(
-                "{} reads it, would have to be dropped with it, and is not this project's",
+                "{} reads it and would be dropped with it, but does not belong to this project",
                 reader.table.relation
             ))
         })

@@ -1,4 +1,4 @@
-//! Tables that are probably renamed: a drop and a create with the same query.
+//! Probable renames: a drop and a create with the same query.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use crate::{
     sql::query,
 };
 
-/// Says of both steps that they look like a rename, and what would keep the rows. Where more than one table has the
-/// query, nothing is said.
-pub(super) fn note(steps: &mut [Step], wanted: &[&StreamTable], there: &BTreeMap<&Relation, &Deployed>) {
+/// Adds to both steps that they look like a rename, and how to keep the rows. If more than two tables have the query,
+/// the pair is ambiguous and gets no note.
+pub(super) fn note(steps: &mut [Step], desired: &[&StreamTable], existing: &BTreeMap<&Relation, &Deployed>) {
     let query_of = |step: &Step| match step.change {
         Change::Create { .. } => {
-            wanted.iter().find(|table| table.relation == step.relation).map(|table| &table.query)
+            desired.iter().find(|table| table.relation == step.relation).map(|table| &table.query)
         }
-        Change::Drop => there.get(&step.relation).map(|now| &now.table.query),
+        Change::Drop => existing.get(&step.relation).map(|now| &now.table.query),
         Change::Alter(_) | Change::AlterQuery { .. } | Change::Recreate { .. } | Change::Keep => None,
     };
     let queries: Vec<Option<&String>> = steps.iter().map(query_of).collect();

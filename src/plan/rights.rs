@@ -1,4 +1,4 @@
-//! Which rights it takes to carry out a plan (docs/pg_trickle.md, "Privileges").
+//! The privileges that applying a plan needs (docs/pg_trickle.md, "Privileges").
 
 use std::collections::BTreeSet;
 
@@ -10,21 +10,19 @@ use crate::{
     sql::query,
 };
 
-/// What the role needs.
+/// What the role needs that applies a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Needs {
-    /// Relations that it has to own, or to be a member of the owner of.
+    /// Relations that the role, or a role of which it is a member, must own.
     pub own: BTreeSet<Relation>,
-    /// Schemas in which it creates; they may not exist yet.
+    /// Schemas in which the role creates; they may not exist yet.
     pub create_in: BTreeSet<String>,
-    /// Relations that it reads.
     pub read: BTreeSet<Relation>,
-    /// Sources that get capture triggers if they have none.
+    /// Sources on which pg_trickle creates capture triggers if they have none.
     pub capture: BTreeSet<Relation>,
 }
 
 impl Plan {
-    /// What the role needs that carries it out.
     pub fn rights(&self, desired: &[StreamTable]) -> Needs {
         let mut needs = Needs::default();
         for step in self.steps.iter().filter(|step| step.change != Change::Keep) {
@@ -58,9 +56,9 @@ impl Plan {
             needs.own.insert(view.relation.clone());
             needs.create_in.insert(view.relation.schema.clone());
         }
-        // What the plan itself makes is not there to be looked at.
-        let made = self.steps.iter().filter(|step| matches!(step.change, Change::Create { .. }));
-        for relation in made.map(|step| &step.relation) {
+        // Relations that the plan creates do not exist yet.
+        let created = self.steps.iter().filter(|step| matches!(step.change, Change::Create { .. }));
+        for relation in created.map(|step| &step.relation) {
             needs.read.remove(relation);
             needs.capture.remove(relation);
         }

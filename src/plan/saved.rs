@@ -11,121 +11,91 @@ use crate::{
     project::Project,
 };
 
-/// The version of the format.
 const SCHEMA_VERSION: u32 = 1;
 
-/// What a file holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Saved {
-    /// 1. Another one is refused.
+    /// 1; `apply` refuses other versions.
     pub schema_version: u32,
-    /// The version of the program that made it; another one may mean something else by the same words.
+    /// The version of the program that saved the plan; another one may read the same file differently.
     pub tool: String,
-    /// The dbt project.
+    /// The name of the dbt project.
     pub project: String,
-    /// The digest of what the manifest asked for: names, queries and settings.
+    /// A digest of the names, queries and settings in the manifest.
     pub manifest: String,
-    /// The server, `host:port/database`.
+    /// The server as `host:port/database`.
     pub target: String,
-    /// A fingerprint of each stream table that was there.
+    /// A fingerprint of each existing stream table, by its name.
     pub catalog: BTreeMap<String, String>,
     /// The views that stream tables read.
     pub views: Vec<SavedView>,
-    /// The views that are dropped and created again on the way.
+    /// The views that are dropped with replaced tables and restored.
     pub lost_views: Vec<LostView>,
-    /// What else is dropped with tables, for good or to be built again.
+    /// The other objects that are dropped with dropped or replaced tables.
     pub lost_objects: Vec<LostObject>,
-    /// What of that nothing restores although its table is built again; such a plan is not carried out.
+    /// Those of replaced tables, which are not restored; `apply` refuses such a plan.
     pub lost_by_rebuilds: Vec<LostObject>,
-    /// The stream tables that are dropped, for good or to be built again.
+    /// The stream tables that are dropped or replaced.
     pub dropped: Vec<Relation>,
-    /// The plan's closing sentence.
     pub summary: String,
-    /// Why it cannot be carried out; empty where it can.
+    /// Why the plan must not be applied; empty if it may.
     pub stopped: Vec<(Relation, String)>,
-    /// What only dbt can do; such a plan is not carried out.
+    /// The changes that only dbt can make; `apply` refuses such a plan.
     pub needs_dbt: Vec<String>,
-    /// What the role needs that carries it out.
     pub rights: Needs,
-    /// What to do.
     pub actions: Vec<Action>,
 }
 
-/// A view that stream tables read, as it was.
+/// A view that stream tables read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedView {
-    /// The view.
     pub relation: Relation,
-    /// A digest of its definition; `None` where there was none of the name.
+    /// A digest of its definition; `None` if it did not exist.
     pub definition: Option<String>,
 }
 
-/// A file: its content with a seal, which breaks when somebody edits it.
+/// A file: the plan, and a digest of it that detects edits.
 #[derive(Serialize, Deserialize)]
 struct Sealed {
     seal: String,
     plan: Saved,
 }
 
-/// Why a saved plan is not carried out.
+/// Why a saved plan cannot be applied.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It is no plan.
     #[error("`{file}` is not a saved plan: {source}")]
-    NotAPlan {
-        /// The file.
-        file: String,
-        /// What the parser met.
-        source: serde_json::Error,
-    },
-    /// It is not what was saved.
+    NotAPlan { file: String, source: serde_json::Error },
     #[error("`{file}` was edited after it was saved")]
-    Edited {
-        /// The file.
-        file: String,
-    },
-    /// Another version of this program made it.
-    #[error("`{file}` was made by pgtrickle-ci {by}, this is {}", env!("CARGO_PKG_VERSION"))]
+    Edited { file: String },
+    #[error("`{file}` was saved by pgtrickle-ci {by}; this is {}", env!("CARGO_PKG_VERSION"))]
     Version {
-        /// The file.
         file: String,
-        /// Who made it.
+        /// The version that saved it.
         by: String,
     },
-    /// It is for another server.
-    #[error("`{file}` is a plan for {planned}, this server is {server}")]
-    OtherServer {
-        /// The file.
-        file: String,
-        /// Where it was made for.
-        planned: String,
-        /// Where it was to be carried out.
-        server: String,
-    },
-    /// The server is not what it was.
+    #[error("`{file}` is a plan for {planned}; this server is {server}")]
+    OtherServer { file: String, planned: String, server: String },
     #[error("the database changed since `{file}` was saved:\n  {}", moved.join("\n  "))]
     Moved {
-        /// The file.
         file: String,
-        /// What moved, a line each.
+        /// The differences, a line each.
         moved: Vec<String>,
     },
 }
 
 impl Error {
-    /// The next command to type.
     pub fn hint(&self) -> String {
         match self {
-            Self::OtherServer { .. } => "name the plan's server: `--database-url URL`".into(),
+            Self::OtherServer { .. } => "connect to the plan's server: `--database-url URL`".into(),
             Self::NotAPlan { .. } | Self::Edited { .. } | Self::Version { .. } | Self::Moved { .. } => {
-                "make a new one: `pgtrickle-ci plan --out FILE`".into()
+                "save a new plan: `pgtrickle-ci plan --out FILE`".into()
             }
         }
     }
 }
 
 impl Saved {
-    /// A plan that is to be saved.
     #[must_use]
     pub fn new(
         project: &Project,
@@ -159,14 +129,14 @@ impl Saved {
         }
     }
 
-    /// The file's text.
+    /// The content of the file.
     pub fn to_text(&self) -> String {
         let sealed = Sealed { seal: self.seal(), plan: self.clone() };
-        // Its keys are texts, so there is nothing that JSON could not hold.
+        // All map keys are strings, so that JSON can represent it.
         serde_json::to_string_pretty(&sealed).expect("a saved plan is plain data") + "\n"
     }
 
-    /// Reads a file's text; `file` is for messages.
+    /// Parses the content of a file; `file` is its name in errors.
     pub fn parse(file: &str, text: &str) -> Result<Self, Error> {
         let file = file.to_owned();
         let sealed: Sealed = match serde_json::from_str(text) {
@@ -179,7 +149,7 @@ impl Saved {
         if sealed.seal == sealed.plan.seal() { Ok(sealed.plan) } else { Err(Error::Edited { file }) }
     }
 
-    /// The views that are dropped and created again on the way.
+    /// The names of the views that are dropped with replaced tables and restored.
     pub fn lost(&self) -> Vec<Relation> {
         self.lost_views.iter().map(|view| view.relation.clone()).collect()
     }
@@ -194,11 +164,11 @@ pub(super) fn digest(bytes: &[u8]) -> String {
 }
 
 fn digest_of_project(project: &Project) -> String {
-    let wish = |table: &StreamTable| {
+    let definition = |table: &StreamTable| {
         let settings = table.settings.iter().map(|(setting, value)| format!("{setting}={value}")).collect();
         vec![vec![table.relation.to_string(), table.query.clone()], settings]
     };
-    let tables: Vec<Vec<Vec<String>>> = project.tables.iter().map(wish).collect();
+    let tables: Vec<Vec<Vec<String>>> = project.tables.iter().map(definition).collect();
     let views: Vec<(String, &Option<String>)> =
         project.between.iter().map(|view| (view.relation.to_string(), &view.query)).collect();
     digest(serde_json::to_string(&(tables, views)).expect("texts are plain data").as_bytes())
@@ -225,13 +195,13 @@ mod tests {
         }
     }
 
-    fn saved(there: &[Deployed]) -> Saved {
-        let standing = (there, &Between::default());
-        Saved::new(&Project::default(), &Owner::default(), "host:1/db".into(), standing, &Plan::default())
+    fn saved(deployed: &[Deployed]) -> Saved {
+        let state = (deployed, &Between::default());
+        Saved::new(&Project::default(), &Owner::default(), "host:1/db".into(), state, &Plan::default())
     }
 
     #[test]
-    fn a_plan_comes_back_as_it_was_and_an_edited_one_is_refused() {
+    fn a_saved_plan_is_read_back_unchanged_and_an_edited_one_is_refused() {
         let plan = saved(&[deployed("a", "select 1")]);
         let text = plan.to_text();
         assert_eq!(Saved::parse("p.json", &text).unwrap(), plan);
@@ -243,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_moved_is_refused_with_what_moved() {
+    fn a_changed_server_is_refused_with_each_difference() {
         let mut plan = saved(&[deployed("a", "select 1"), deployed("b", "select 1")]);
         let view = |name: &str, text: &str| (Relation::new("marts", name).quoted(), Some(text.to_owned()));
         let saved_view = |name: &str, text: Option<&str>| SavedView {
@@ -270,7 +240,7 @@ mod tests {
             ]
         );
 
-        // How a table fares is no move.
+        // A changed health is not a difference.
         now.tables = vec![deployed("a", "select 1"), deployed("b", "select 1")];
         now.tables[0].table.settings.set(Setting::Status, Value::Text("ERROR".into()));
         now.definitions = BTreeMap::from([view("v", "select 1")]);

@@ -1,10 +1,9 @@
-//! Which settings change, by the engine's own way of keeping them.
+//! Changed settings, compared as the engine stores them.
 
 use super::SettingChange;
 use crate::model::{Schedule, Setting, StreamTable, Value, settings::OnChange};
 
-/// The settings in which the table that is there is not what the model asks for. `unseen` are those that the server does
-/// not keep.
+/// The settings whose stored value differs from the model's. The server does not store those in `unseen`.
 pub(super) fn setting_changes(
     now: &StreamTable,
     wanted: &StreamTable,
@@ -24,30 +23,30 @@ pub(super) fn setting_changes(
 }
 
 impl SettingChange {
-    /// Whether the table already is what the model asks for, by the engine's own way of keeping it.
+    /// Whether the stored value already means what the model sets.
     fn is_satisfied(&self, now: &StreamTable, wanted: &StreamTable) -> bool {
         let text = |value: &Option<Value>| match value {
             Some(Value::Text(text)) => text.clone(),
             _ => String::new(),
         };
         match (self.setting, &self.to) {
-            // Not partitioned is a wish as well. Everything else that a model does not name is left as it is.
+            // Without the setting the model wants no partitions. Any other setting that a model does not name stays.
             (Setting::PartitionBy, to) => text(to) == text(&self.from),
             (_, None) => true,
-            // docs/pg_trickle.md, "Refresh modes": the mode that AUTO was resolved to is kept, AUTO itself never.
+            // docs/pg_trickle.md, "Refresh modes": the engine stores the mode that AUTO resolved to, never AUTO.
             (Setting::RefreshMode, Some(Value::Text(mode))) if mode == "AUTO" => {
                 text(&self.from) != "IMMEDIATE"
             }
-            // docs/pg_trickle.md, "Schedules": IMMEDIATE has none, whatever is asked for.
+            // docs/pg_trickle.md, "Schedules": IMMEDIATE has no schedule, even if the model sets one.
             (Setting::Schedule, _) if wanted.settings.refresh_mode() == Some("IMMEDIATE") => true,
-            // docs/pg_trickle.md, "Alter": the way back from IMMEDIATE ends at a schedule of the engine's choice.
+            // docs/pg_trickle.md, "Alter": leaving IMMEDIATE resets the schedule to the engine's default.
             (Setting::Schedule, Some(_)) if now.settings.refresh_mode() == Some("IMMEDIATE") => false,
             (Setting::Schedule, to) => {
                 *to == self.from || (is_calculated(to.as_ref()) && self.from.is_none())
             }
-            // docs/pg_trickle.md, "Refresh modes": the engine turns it on by itself after insert-only refreshes.
+            // docs/pg_trickle.md, "Refresh modes": the engine turns append_only on after insert-only refreshes.
             (Setting::AppendOnly, Some(Value::Bool(false))) => true,
-            // docs/pg_trickle.md, "Status": ERROR and INITIALIZING are how a table fares, not what it was set to.
+            // docs/pg_trickle.md, "Status": ERROR and INITIALIZING are states, not settings.
             (Setting::Status, Some(Value::Text(status))) => {
                 (status == "SUSPENDED") == (text(&self.from) == "SUSPENDED")
             }

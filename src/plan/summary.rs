@@ -1,33 +1,28 @@
-//! A plan in numbers.
+//! The numbers of a plan, and its words.
 
 use std::collections::BTreeSet;
 
 use super::{Change, Plan, Step};
 use crate::model::Relation;
 
-/// How many tables change in which way.
+/// The number of tables by kind of change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// Created.
     pub create: usize,
-    /// Altered in place, settings or query.
+    /// Settings or query altered in place.
     pub alter: usize,
-    /// Dropped and built again.
     pub replace: usize,
-    /// Dropped.
     pub drop: usize,
-    /// Left as they are.
     pub keep: usize,
-    /// Of all these: those whose query can only fail.
+    /// Those of the above whose query fails.
     pub fail: usize,
-    /// Views that stream tables read and that change.
+    /// Changed views that stream tables read.
     pub views: usize,
-    /// Tables that get other rows although their own definition stays.
+    /// Tables that get different rows although their own definition stays.
     pub other_rows: usize,
 }
 
 impl Plan {
-    /// How many tables change in which way.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for step in &self.steps {
@@ -45,8 +40,8 @@ impl Plan {
         counts
     }
 
-    /// The tables that get other rows although their own definition stays: a view changes that they read, directly or
-    /// through other tables.
+    /// The tables that get different rows although their own definition stays, because a view changes that they read,
+    /// directly or through other tables.
     pub fn other_rows(&self) -> impl Iterator<Item = &Step> {
         let refilled = self.views.iter().filter(|view| view.refills());
         let affected: BTreeSet<&Relation> = refilled.flat_map(super::ViewStep::affected).collect();
@@ -56,10 +51,10 @@ impl Plan {
         })
     }
 
-    /// Whether nothing would change: no stream table, and nothing that one reads.
+    /// Whether no stream table changes, and no view that one reads.
     pub fn is_empty(&self) -> bool {
-        let is_quiet = |step: &Step| step.change == Change::Keep && step.failure.is_none();
-        self.steps.iter().all(is_quiet) && self.views.is_empty()
+        let is_unchanged = |step: &Step| step.change == Change::Keep && step.failure.is_none();
+        self.steps.iter().all(is_unchanged) && self.views.is_empty()
     }
 
     /// Terraform's closing sentence.
@@ -77,8 +72,8 @@ impl Plan {
         };
         let rows = match other_rows {
             0 => String::new(),
-            1 => ", 1 table gets other rows".into(),
-            more => format!(", {more} tables get other rows"),
+            1 => ", 1 table gets different rows".into(),
+            more => format!(", {more} tables get different rows"),
         };
         let failing = if fail > 0 { format!(", {fail} cannot be built") } else { String::new() };
         format!("{definitions}{rows}{failing}.")
@@ -86,23 +81,23 @@ impl Plan {
 }
 
 impl Step {
-    /// What happens, in a few words.
+    /// The change in a few words.
     pub fn words(&self) -> &'static str {
         let is_undecided = self.unknown.is_some() && matches!(self.change, Change::AlterQuery { .. });
         match (&self.failure, is_undecided) {
             (Some(_), _) => "cannot be built",
-            (None, true) => "alter query, refilled in place or rebuilt",
+            (None, true) => "alter query, refilled in place or replaced",
             (None, false) => self.change.words(),
         }
     }
 
-    /// Terraform's symbol for it, and ours for what can only fail.
+    /// Terraform's symbol, or `✗` if the query fails.
     pub fn symbol(&self) -> &'static str {
         if self.failure.is_some() { "✗" } else { self.change.symbol() }
     }
 
-    /// Whether there is something to say of it.
-    pub fn is_loud(&self) -> bool {
+    /// Whether reports show the step.
+    pub fn is_shown(&self) -> bool {
         self.change != Change::Keep || self.failure.is_some()
     }
 }

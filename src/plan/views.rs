@@ -1,4 +1,4 @@
-//! The views that stream tables read: a change of one changes the rows of what reads it.
+//! The views that stream tables read: a changed view changes the rows of its readers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,77 +11,70 @@ use crate::{
     sql::query,
 };
 
-/// What happens to one view.
+/// The change of one view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ViewStep {
-    /// The view.
     pub relation: Relation,
-    /// What happens to it.
     pub change: ViewChange,
     /// The stream tables that read it, directly or through other views: they are refilled.
     pub readers: Vec<Relation>,
-    /// The stream tables that read those: their rows follow.
+    /// The stream tables that read the readers: their rows change, too.
     pub downstream: Vec<Relation>,
-    /// The model; `None` where the project has none.
+    /// `None` if the project has no model for it.
     pub origin: Option<Origin>,
 }
 
-/// One way in which a view changes.
+/// How a view changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ViewChange {
-    /// It is new.
     Create {
-        /// What has its name now, in SQL's word for it.
+        /// The kind of relation that has its name now, in SQL's words.
         replaces: Option<String>,
     },
-    /// Its query changes.
     Query(QueryChange),
-    /// The project makes no view of this name.
+    /// The project has no view of this name.
     Remove {
-        /// What the project makes of that name instead, in dbt's word for it.
+        /// The materialization that the project gives the name instead.
         becomes: Option<String>,
     },
-    /// It could not be compared: the reason.
+    /// Why it could not be compared.
     Unknown(String),
 }
 
-/// What a server has under the name of something that dbt makes and stream tables read.
+/// The relation on the server that has the name of a dbt model which stream tables read.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Found {
-    /// The name.
     #[serde(flatten)]
     pub relation: Relation,
-    /// What it is, in SQL's word for it; `None` where nothing has the name.
+    /// Its kind in SQL's words; `None` if no relation has the name.
     pub kind: Option<String>,
     /// The definition of a view as PostgreSQL writes it.
     pub stored: Option<String>,
     /// The compiled query as PostgreSQL would write it.
     pub wanted: Option<String>,
-    /// Why the server does not take the compiled query.
+    /// The server's error for the compiled query.
     pub refusal: Option<Refusal>,
 }
 
-/// A view that stream tables of a server read.
+/// A view on the server that stream tables read.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct ReadView {
-    /// The view.
     #[serde(flatten)]
     pub relation: Relation,
-    /// The stream tables.
     pub readers: Vec<Relation>,
 }
 
-/// What a server has between its sources and its stream tables.
+/// The relations on the server between sources and stream tables.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
 pub struct Between {
-    /// What it has under each name that was asked for.
+    /// One for each name in question.
     pub found: Vec<Found>,
     /// Every view that a stream table reads.
     pub read: Vec<ReadView>,
 }
 
 impl ViewChange {
-    /// Terraform's symbol for it.
+    /// Terraform's symbol, or `?`.
     pub fn symbol(&self) -> &'static str {
         match self {
             Self::Create { .. } => "+",
@@ -91,7 +84,6 @@ impl ViewChange {
         }
     }
 
-    /// It in a few words.
     pub fn words(&self) -> String {
         match self {
             Self::Create { replaces: None } => "new view".into(),
@@ -103,7 +95,7 @@ impl ViewChange {
         }
     }
 
-    /// It in one word, for machines.
+    /// The name in JSON reports.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Create { .. } => "create",
@@ -113,7 +105,6 @@ impl ViewChange {
         }
     }
 
-    /// The query that changes.
     pub fn query(&self) -> Option<&QueryChange> {
         match self {
             Self::Query(query) => Some(query),
@@ -123,12 +114,12 @@ impl ViewChange {
 }
 
 impl ViewStep {
-    /// Whether its readers are refilled by it.
+    /// Whether the change refills the readers.
     pub fn refills(&self) -> bool {
         self.change != ViewChange::Remove { becomes: None }
     }
 
-    /// The stream tables that get other rows.
+    /// The stream tables that get different rows.
     pub fn affected(&self) -> impl Iterator<Item = &Relation> {
         self.readers.iter().chain(&self.downstream)
     }
@@ -144,13 +135,13 @@ impl ViewStep {
     }
 }
 
-/// The stream tables below these, without these themselves.
+/// The stream tables downstream of the readers, without the readers.
 fn downstream(readers: &[Relation], below: &Readers) -> Vec<Relation> {
     let all: BTreeSet<&Relation> = readers.iter().flat_map(|reader| below.below(reader)).collect();
     all.into_iter().filter(|relation| !readers.contains(relation)).cloned().collect()
 }
 
-/// What changes between two states of a project, by the text of the views.
+/// The views that differ between two revisions of a project, compared as text.
 pub fn between_projects(
     before: &[Intermediate],
     after: &[Intermediate],
@@ -187,7 +178,7 @@ pub fn between_projects(
     steps
 }
 
-/// What changes against a server, which has said how it stores each compiled view.
+/// The views that differ from the server, which has normalized each compiled query.
 pub fn against_server(project: &Project, server: &Between) -> Vec<ViewStep> {
     let below = Readers::of(&project.tables);
     let mut steps = Vec::new();
@@ -202,32 +193,32 @@ pub fn against_server(project: &Project, server: &Between) -> Vec<ViewStep> {
 }
 
 fn change(wanted: &Intermediate, found: &Found) -> Option<ViewChange> {
-    let is_there_as_view = found.kind.as_deref() == Some("view");
+    let is_view_now = found.kind.as_deref() == Some("view");
     if !wanted.is_view() {
-        return is_there_as_view.then(|| ViewChange::Remove { becomes: Some(wanted.kind.clone()) });
+        return is_view_now.then(|| ViewChange::Remove { becomes: Some(wanted.kind.clone()) });
     }
-    if !is_there_as_view {
+    if !is_view_now {
         return Some(ViewChange::Create { replaces: found.kind.clone() });
     }
     if let Some(refusal) = found.refusal.as_ref().filter(|refusal| !refusal.is_about_the_query()) {
         return Some(ViewChange::Unknown(refusal.message.clone()));
     }
-    // A query that the server refuses is not the one that it stores.
+    // A query that the server refuses cannot be the stored one.
     let after = found.wanted.as_ref().or(wanted.query.as_ref());
     let (before, after) = (found.stored.clone().unwrap_or_default(), after.cloned().unwrap_or_default());
     (before != after).then_some(ViewChange::Query(QueryChange { before, after }))
 }
 
-/// A view that stream tables read today, and that neither the project nor any of its queries knows.
+/// The removal of a view that stream tables on the server read, if the project neither has it nor reads it.
 fn removed(project: &Project, read: &ReadView, below: &Readers) -> Option<ViewStep> {
-    let is_made = project.graph.relations().any(|relation| *relation == read.relation)
+    let is_known = project.graph.relations().any(|relation| *relation == read.relation)
         || project.sources.contains_key(&read.relation);
     let is_read = |sql: &str| query::relations(sql).contains(&read.relation);
     let queries = project.tables.iter().map(|table| &table.query);
     let mut queries = queries.chain(project.between.iter().filter_map(|view| view.query.as_ref()));
     let is_ours = |relation: &Relation| project.tables.iter().any(|table| table.relation == *relation);
     let readers: Vec<Relation> = read.readers.iter().filter(|reader| is_ours(reader)).cloned().collect();
-    if is_made || readers.is_empty() || queries.any(|sql| is_read(sql)) {
+    if is_known || readers.is_empty() || queries.any(|sql| is_read(sql)) {
         return None;
     }
     Some(ViewStep {

@@ -1,4 +1,4 @@
-//! What a project's YAML declares of its sources: columns and their data types.
+//! The sources that a project's YAML declares: columns and their data types.
 
 use std::{collections::BTreeMap, fmt, marker::PhantomData};
 
@@ -10,42 +10,40 @@ use serde::{
 use super::{Error, manifest::Source, text::Text};
 use crate::model::Relation;
 
-/// A source table as the project's YAML declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Declared {
     /// The YAML file.
     pub file: String,
-    /// Its columns, in their order.
+    /// In their declared order.
     pub columns: Vec<DeclaredColumn>,
 }
 
-/// A column of a source table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeclaredColumn {
-    /// Its name as PostgreSQL stores it.
+    /// The name as PostgreSQL stores it.
     pub name: String,
-    /// Its type, in the author's words; `None` where nothing is said.
+    /// The type as declared; `None` if it is missing or blank.
     pub data_type: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Manifest<'a> {
     #[serde(borrow, default)]
-    sources: BTreeMap<Text<'a>, Written<'a>>,
+    sources: BTreeMap<Text<'a>, SourceEntry<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Written<'a> {
+struct SourceEntry<'a> {
     #[serde(borrow, flatten)]
     source: Source<'a>,
     #[serde(default)]
     original_file_path: String,
     #[serde(default)]
-    columns: InOrder<WrittenColumn>,
+    columns: InOrder<ColumnEntry>,
 }
 
 #[derive(Deserialize)]
-struct WrittenColumn {
+struct ColumnEntry {
     name: String,
     #[serde(default)]
     data_type: Option<String>,
@@ -53,7 +51,7 @@ struct WrittenColumn {
     quote: Option<bool>,
 }
 
-/// The values of a JSON object in the order in which they are written.
+/// The values of a JSON object in their order in the file.
 struct InOrder<T>(Vec<T>);
 
 impl<T> Default for InOrder<T> {
@@ -84,27 +82,27 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for InOrder<T> {
     }
 }
 
-impl WrittenColumn {
-    /// dbt writes a name into SQL as it is, unless the column says `quote: true`: then PostgreSQL folds it. What could
-    /// not stand there without quotes is meant as it is.
+impl ColumnEntry {
+    /// Without `quote: true`, dbt writes the name into SQL unquoted, and PostgreSQL folds it to lower case. A name that
+    /// is invalid without quotes is taken literally.
     fn stored_name(&self) -> String {
-        let first = |c: char| c.is_ascii_alphabetic() || c == '_';
-        let is_plain = self.name.starts_with(first)
-            && self.name.chars().all(|c| first(c) || c.is_ascii_digit() || c == '$');
+        let is_first = |c: char| c.is_ascii_alphabetic() || c == '_';
+        let is_plain = self.name.starts_with(is_first)
+            && self.name.chars().all(|c| is_first(c) || c.is_ascii_digit() || c == '$');
         if self.quote != Some(true) && is_plain { self.name.to_ascii_lowercase() } else { self.name.clone() }
     }
 }
 
-/// The sources of a project as its YAML declares them; they are in the manifest before anything is compiled.
+/// The sources that a project's YAML declares. They are in the manifest before the project is compiled.
 pub fn declared(file: &str, bytes: &[u8]) -> Result<BTreeMap<Relation, Declared>, Error> {
     let manifest: Manifest = super::from_json(file, bytes)?;
-    let column = |column: WrittenColumn| DeclaredColumn {
+    let column = |column: ColumnEntry| DeclaredColumn {
         name: column.stored_name(),
         data_type: column.data_type.filter(|data_type| !data_type.trim().is_empty()),
     };
-    let read = |written: Written| {
-        let columns = written.columns.0.into_iter().map(column).collect();
-        (written.source.relation(), Declared { file: written.original_file_path, columns })
+    let read = |entry: SourceEntry| {
+        let columns = entry.columns.0.into_iter().map(column).collect();
+        (entry.source.relation(), Declared { file: entry.original_file_path, columns })
     };
     Ok(manifest.sources.into_values().map(read).collect())
 }
@@ -114,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_keep_their_order_and_are_folded_as_postgresql_does() {
+    fn columns_keep_their_order_and_are_folded_as_in_postgresql() {
         let manifest = r#"{"sources": {"source.shop.raw.orders": {
             "schema": "raw", "identifier": "orders", "relation_name": "\"db\".\"raw\".\"Orders\"", "name": "x",
             "original_file_path": "models/sources.yml", "resource_type": "source",

@@ -1,15 +1,15 @@
-//! Who reads whom among the nodes of a dbt project.
+//! The dependencies between the nodes of a dbt project.
 
 use std::collections::BTreeSet;
 
 use super::{
     intermediate::is_view,
-    manifest::{Manifest, Node as Written},
+    manifest::{Manifest, Node as ManifestNode},
     text::Text,
 };
 use crate::model::Relation;
 
-/// The models, seeds and snapshots of a project with what reads them.
+/// The models, seeds and snapshots of a project with their readers.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Graph {
     nodes: Vec<Node>,
@@ -19,42 +19,39 @@ pub struct Graph {
 #[derive(Clone, Debug, PartialEq)]
 struct Node {
     id: String,
-    /// How a model is materialized; of other nodes their type.
+    /// The materialization of a model, or the resource type of another node.
     kind: String,
     relation: Relation,
     parents: Vec<usize>,
     children: Vec<usize>,
 }
 
-/// What a dbt project has downstream of a stream table, beside stream tables.
+/// The nodes of a dbt project that are downstream of a stream table, without stream tables.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Readers {
-    /// Views, tables and other models, each with its kind.
+    /// Views, tables and other models, each with its materialization.
     pub models: Vec<(Relation, String)>,
-    /// Exposures.
     pub exposures: Vec<Exposure>,
 }
 
-/// Something outside of dbt that reads its models, by the project's own word.
+/// A reader outside of dbt that the project declares.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Exposure {
-    /// Its name.
     pub name: String,
-    /// Who answers for it.
     pub owner: Option<String>,
 }
 
 impl Graph {
     pub(super) fn of(manifest: &Manifest) -> Self {
-        let nodes: Vec<(&str, &Written)> = manifest
+        let nodes: Vec<(&str, &ManifestNode)> = manifest
             .nodes
             .iter()
             .filter(|(_, node)| ["model", "seed", "snapshot"].contains(&&*node.resource_type))
             .map(|(id, node)| (&**id, node))
             .collect();
-        // A manifest's nodes are read into a sorted map.
-        let number = |id: &str| nodes.binary_search_by(|(other, _)| (*other).cmp(id)).ok();
-        let known = |ids: &[Text]| -> Vec<usize> { ids.iter().filter_map(|id| number(id)).collect() };
+        // The nodes come from a sorted map, so binary search works.
+        let index_of = |id: &str| nodes.binary_search_by(|(other, _)| (*other).cmp(id)).ok();
+        let known = |ids: &[Text]| -> Vec<usize> { ids.iter().filter_map(|id| index_of(id)).collect() };
         let mut graph = Self {
             nodes: nodes.iter().map(|(id, node)| Node::of(id, node, known(&node.depends_on.nodes))).collect(),
             exposures: Vec::new(),
@@ -65,47 +62,47 @@ impl Graph {
             }
         }
         let exposure = |exposure: super::manifest::Exposure| {
-            let reads = exposure.reads().filter_map(number).collect();
+            let reads = exposure.reads().filter_map(index_of).collect();
             (Exposure { owner: exposure.owner(), name: exposure.name }, reads)
         };
         graph.exposures = manifest.exposures().into_iter().map(exposure).collect();
         graph
     }
 
-    /// The stream tables that a model reads, also through views and ephemeral models: those have no contents.
+    /// The stream tables that a model reads, directly or through views and ephemeral models.
     pub(super) fn upstream_stream_tables(&self, id: &str) -> Vec<Relation> {
-        self.above(id, |parent| parent.kind == "stream_table")
+        self.parents_matching(id, |parent| parent.kind == "stream_table")
     }
 
-    /// The nodes that a model reads and that dbt makes, stream tables left out: their unique_ids.
+    /// The unique_ids of the relations that a model reads and that dbt creates, without stream tables.
     pub(super) fn between(&self, id: &str) -> impl Iterator<Item = &str> {
-        let above = self.above_any(id).into_iter().map(|at| &self.nodes[at]);
-        let is_made = |node: &&Node| node.kind != "stream_table" && node.kind != "ephemeral";
-        above.filter(is_made).map(|node| node.id.as_str())
+        let parents = self.parents(id).into_iter().map(|at| &self.nodes[at]);
+        let is_created_by_dbt = |node: &&Node| node.kind != "stream_table" && node.kind != "ephemeral";
+        parents.filter(is_created_by_dbt).map(|node| node.id.as_str())
     }
 
-    /// What dbt makes, stream tables left out: each relation with the unique_id of its node.
-    pub(super) fn made(&self) -> impl Iterator<Item = (&Relation, &str)> {
-        let is_made = |node: &&Node| node.kind != "stream_table" && node.kind != "ephemeral";
-        self.nodes.iter().filter(is_made).map(|node| (&node.relation, node.id.as_str()))
+    /// The relations that dbt creates, without stream tables, each with the unique_id of its node.
+    pub(super) fn created_by_dbt(&self) -> impl Iterator<Item = (&Relation, &str)> {
+        let is_created_by_dbt = |node: &&Node| node.kind != "stream_table" && node.kind != "ephemeral";
+        self.nodes.iter().filter(is_created_by_dbt).map(|node| (&node.relation, node.id.as_str()))
     }
 
-    /// How the node is made, in dbt's word: a materialization, `seed` or `snapshot`.
+    /// The materialization of a model, `seed` or `snapshot`.
     pub(super) fn kind(&self, id: &str) -> Option<&str> {
-        self.number(id).map(|at| self.nodes[at].kind.as_str())
+        self.index(id).map(|at| self.nodes[at].kind.as_str())
     }
 
-    /// The parents of a kind, found through views and ephemeral models.
-    fn above(&self, id: &str, wanted: impl Fn(&Node) -> bool) -> Vec<Relation> {
-        let above = self.above_any(id).into_iter().map(|at| &self.nodes[at]);
+    /// The relations of matching parents, found through views and ephemeral models.
+    fn parents_matching(&self, id: &str, matches: impl Fn(&Node) -> bool) -> Vec<Relation> {
+        let parents = self.parents(id).into_iter().map(|at| &self.nodes[at]);
         let relations: BTreeSet<Relation> =
-            above.filter(|node| wanted(node)).map(|node| node.relation.clone()).collect();
+            parents.filter(|node| matches(node)).map(|node| node.relation.clone()).collect();
         relations.into_iter().collect()
     }
 
-    /// All parents, also through views and ephemeral models.
-    fn above_any(&self, id: &str) -> BTreeSet<usize> {
-        let Some(start) = self.number(id) else { return BTreeSet::new() };
+    /// All parents, also those of views and ephemeral models among them.
+    fn parents(&self, id: &str) -> BTreeSet<usize> {
+        let Some(start) = self.index(id) else { return BTreeSet::new() };
         let mut seen = BTreeSet::new();
         let mut open = self.nodes[start].parents.clone();
         while let Some(at) = open.pop() {
@@ -117,9 +114,9 @@ impl Graph {
         seen
     }
 
-    /// What stands downstream of a node, stream tables left out: those are in the plan themselves.
+    /// The nodes downstream of a node, without stream tables: those have steps in the plan.
     pub fn readers(&self, id: &str) -> Readers {
-        let Some(start) = self.number(id) else { return Readers::default() };
+        let Some(start) = self.index(id) else { return Readers::default() };
         let mut seen = BTreeSet::from([start]);
         let mut open = vec![start];
         while let Some(at) = open.pop() {
@@ -138,48 +135,48 @@ impl Graph {
         }
     }
 
-    /// Where each of its nodes is, or would be.
+    /// The relations of all nodes, whether or not they exist.
     pub fn relations(&self) -> impl Iterator<Item = &Relation> {
         self.nodes.iter().map(|node| &node.relation)
     }
 
-    /// What dbt makes under a name, in its word for it; `None` for nothing and for a stream table.
+    /// The materialization or resource type of the node with this relation; `None` for a stream table.
     pub fn kind_of(&self, relation: &Relation) -> Option<&str> {
         let node = self.nodes.iter().find(|node| node.relation == *relation)?;
         Some(node.kind.as_str()).filter(|kind| !["stream_table", "ephemeral"].contains(kind))
     }
 
-    /// The schemas that its models are in, or would be.
+    /// The schemas of all models, whether or not they exist.
     pub fn schemas_of_models(&self) -> impl Iterator<Item = &str> {
         let models = self.nodes.iter().filter(|node| node.kind != "seed" && node.kind != "snapshot");
         models.map(|node| node.relation.schema.as_str())
     }
 
-    /// Where its stream tables are, or would be.
+    /// The relations of all stream tables, whether or not they exist.
     pub fn stream_tables(&self) -> impl Iterator<Item = &Relation> {
         self.nodes.iter().filter(|node| node.kind == "stream_table").map(|node| &node.relation)
     }
 
-    /// These nodes, and what has to be made for them to be made: everything upstream, up to what is there.
-    pub fn needed(&self, ids: &BTreeSet<String>, is_there: impl Fn(&Relation) -> bool) -> BTreeSet<String> {
-        let mut needed: BTreeSet<usize> = ids.iter().filter_map(|id| self.number(id)).collect();
+    /// These nodes and everything upstream that does not exist yet.
+    pub fn needed(&self, ids: &BTreeSet<String>, exists: impl Fn(&Relation) -> bool) -> BTreeSet<String> {
+        let mut needed: BTreeSet<usize> = ids.iter().filter_map(|id| self.index(id)).collect();
         let mut open: Vec<usize> = needed.iter().copied().collect();
         while let Some(at) = open.pop() {
             let parents = self.nodes[at].parents.iter().copied();
             open.extend(
-                parents.filter(|parent| !is_there(&self.nodes[*parent].relation) && needed.insert(*parent)),
+                parents.filter(|parent| !exists(&self.nodes[*parent].relation) && needed.insert(*parent)),
             );
         }
         needed.into_iter().map(|at| self.nodes[at].id.clone()).collect()
     }
 
-    fn number(&self, id: &str) -> Option<usize> {
+    fn index(&self, id: &str) -> Option<usize> {
         self.nodes.binary_search_by(|node| node.id.as_str().cmp(id)).ok()
     }
 }
 
 impl Node {
-    fn of(id: &str, node: &Written, parents: Vec<usize>) -> Self {
+    fn of(id: &str, node: &ManifestNode, parents: Vec<usize>) -> Self {
         let is_model = node.resource_type == "model";
         let kind = if is_model { &node.config.materialized } else { &node.resource_type };
         let relation = if node.is_stream_table() { node.relation() } else { node.plain_relation() };

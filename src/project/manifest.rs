@@ -1,5 +1,5 @@
-//! The parts of dbt's `manifest.json` that matter, borrowed from its bytes in one walk. Every field that some dbt
-//! version leaves out has a default; what is not named here is skipped, and compiled queries stay slices of the bytes.
+//! The parts of dbt's `manifest.json` that the gate needs, borrowed from its bytes in one pass. Fields that some dbt
+//! versions omit have a default, other fields are skipped, and compiled queries stay slices of the bytes.
 
 use std::{cell::OnceCell, collections::BTreeMap, fmt};
 
@@ -55,12 +55,12 @@ pub(super) struct Node<'a> {
     pub(super) package_name: Text<'a>,
     pub(super) original_file_path: Text<'a>,
     pub(super) config: Config<'a>,
-    /// Where dbt 2 keeps keys that it does not know.
+    /// Where dbt 2 keeps unknown keys.
     unrendered_config: Option<&'a RawValue>,
     pub(super) depends_on: DependsOn<'a>,
     compiled_code: Option<&'a RawValue>,
     attached_to: Option<Text<'a>>,
-    said: OnceCell<Said>,
+    configured: OnceCell<Configured>,
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Node<'a> {
@@ -88,16 +88,18 @@ impl<'de: 'a, 'a> Deserialize<'de> for Node<'a> {
                             node.depends_on = map.next_value::<Option<DependsOn>>()?.unwrap_or_default();
                         }
                         "attached_node" => node.attached_to = map.next_value()?,
-                        "unrendered_config" if node.may_be_ours() => {
+                        "unrendered_config" if node.may_be_stream_table() => {
                             node.unrendered_config = map.next_value()?;
                         }
-                        "compiled_code" if node.may_be_ours() || is_view(&node.config.materialized) => {
+                        "compiled_code"
+                            if node.may_be_stream_table() || is_view(&node.config.materialized) =>
+                        {
                             node.compiled_code = map.next_value()?;
                         }
                         _ => drop(map.next_value::<IgnoredAny>()?),
                     }
                 }
-                node.whole()
+                node.with_required_fields()
             }
         }
         deserializer.deserialize_map(Keys)
@@ -116,14 +118,14 @@ pub(super) struct Source<'a> {
     schema: Text<'a>,
     #[serde(borrow)]
     identifier: Text<'a>,
-    /// As dbt writes it into SQL, quoted where the project says so.
+    /// The name as dbt writes it into SQL, quoted if the project says so.
     #[serde(borrow, default)]
     relation_name: Option<Text<'a>>,
     #[serde(default)]
     freshness: Option<AgeLimits>,
 }
 
-/// Who reads what the project makes. It is only told: one that cannot be read is left out.
+/// A reader outside of dbt. Exposures are only shown, so one with an unknown shape is skipped.
 #[derive(Deserialize)]
 pub(super) struct Exposure {
     pub(super) name: String,
@@ -134,26 +136,25 @@ pub(super) struct Exposure {
 }
 
 impl Exposure {
-    /// The owner's name, else their address; several of them in one line.
+    /// The owner's name, or else email address; several of them joined by commas.
     pub(super) fn owner(&self) -> Option<String> {
-        let words = |value: &Json| match value {
+        let joined = |value: &Json| match value {
             Json::String(text) => Some(text.clone()),
             Json::Array(several) => {
                 Some(several.iter().filter_map(Json::as_str).collect::<Vec<_>>().join(", "))
             }
             Json::Null | Json::Bool(_) | Json::Number(_) | Json::Object(_) => None,
         };
-        let named = ["name", "email"].iter().find_map(|key| words(self.owner.get(key)?));
-        named.or_else(|| words(&self.owner)).filter(|text| !text.is_empty())
+        let named = ["name", "email"].iter().find_map(|key| joined(self.owner.get(key)?));
+        named.or_else(|| joined(&self.owner)).filter(|text| !text.is_empty())
     }
 
-    /// The nodes that it reads.
     pub(super) fn reads(&self) -> impl Iterator<Item = &str> {
         self.depends_on.get("nodes").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str)
     }
 }
 
-/// A node's config: what it is, and the keys that could be ours.
+/// A node's config: its materialization, and the keys that pgtrickle-ci may use.
 #[derive(Default)]
 pub(super) struct Config<'a> {
     pub(super) materialized: Text<'a>,
@@ -181,7 +182,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Config<'a> {
                         }
                         "meta" => config.meta = map.next_value()?,
                         "pre-hook" => config.pre_hook = map.next_value()?,
-                        ours if is_ours(ours) => config.own.push((key, map.next_value()?)),
+                        known if is_known_key(known) => config.own.push((key, map.next_value()?)),
                         _ => drop(map.next_value::<IgnoredAny>()?),
                     }
                 }
@@ -192,20 +193,20 @@ impl<'de: 'a, 'a> Deserialize<'de> for Config<'a> {
     }
 }
 
-/// Asked for every key of every config.
-fn is_ours(key: &str) -> bool {
+/// Whether pgtrickle-ci uses the key. It is called for every key of every config.
+fn is_known_key(key: &str) -> bool {
     OTHER_KEYS.contains(&key) || Setting::named(key).is_some()
 }
 
-/// Sentences about a key that is close to one of ours. The package counts in the same way (`_pgtrickle_is_close`).
+/// A sentence for each known key that is similar to this one. The package uses the same rule (`_pgtrickle_is_close`).
 fn probably_meant(key: &str) -> Vec<String> {
-    let edits = |ours: &str| if ours.len() < 6 { 1 } else { 2 };
-    let ours = Setting::ALL.into_iter().map(Setting::name).chain(OTHER_KEYS);
-    let close = ours.filter(|ours| strsim::levenshtein(key, ours) <= edits(ours));
-    close.map(|ours| format!("`{key}` is not a pgtrickle key: did you mean `{ours}`?")).collect()
+    let max_edits = |known: &str| if known.len() < 6 { 1 } else { 2 };
+    let known_keys = Setting::ALL.into_iter().map(Setting::name).chain(OTHER_KEYS);
+    let close = known_keys.filter(|known| strsim::levenshtein(key, known) <= max_edits(known));
+    close.map(|known| format!("`{key}` is not a pgtrickle key: did you mean `{known}`?")).collect()
 }
 
-/// The part of a `meta` that is ours.
+/// The part of `meta` that pgtrickle-ci uses.
 #[derive(Deserialize, Default)]
 struct Meta {
     #[serde(default)]
@@ -217,31 +218,32 @@ impl Config<'_> {
         self.pre_hook.is_some_and(|hooks| hooks.get() != "[]")
     }
 
-    /// What stands at its top: older projects have the keys there.
-    fn top(&self) -> impl Iterator<Item = (String, Json)> {
+    /// The keys at the top level of the config, where older projects have them.
+    fn top_level(&self) -> impl Iterator<Item = (String, Json)> {
         self.own.iter().map(|(key, value)| (key.to_string(), read(Some(value))))
     }
 }
 
-/// What a part holds; nothing where it is missing, or of another shape.
+/// The parsed value; the default if it is missing or has another shape.
 fn read<'a, T: Deserialize<'a> + Default>(json: Option<&'a RawValue>) -> T {
     json.and_then(|json| serde_json::from_str(json.get()).ok()).unwrap_or_default()
 }
 
 impl Node<'_> {
-    /// While a node is read: what nobody will ask of another node is not looked at, and most of a manifest is such.
-    fn may_be_ours(&self) -> bool {
+    /// Whether the node may be a stream table, as far as it is read. Skipping fields of other nodes saves most of the
+    /// work.
+    fn may_be_stream_table(&self) -> bool {
         self.config.materialized.is_empty() || self.config.materialized == "stream_table"
     }
 
-    /// A node that another project brings, as dbt-loom does, has no file here.
-    fn whole<E: de::Error>(self) -> Result<Self, E> {
-        let needed = [
+    /// A node of another project, such as dbt-loom adds, has no file, so a file is not required.
+    fn with_required_fields<E: de::Error>(self) -> Result<Self, E> {
+        let required = [
             ("resource_type", &self.resource_type),
             ("name", &self.name),
             ("package_name", &self.package_name),
         ];
-        let missing = needed.into_iter().find(|(_, text)| text.is_empty()).map(|(field, _)| field);
+        let missing = required.into_iter().find(|(_, text)| text.is_empty()).map(|(field, _)| field);
         missing.map_or(Ok(self), |field| Err(E::missing_field(field)))
     }
 
@@ -249,42 +251,45 @@ impl Node<'_> {
         self.resource_type == "model" && self.config.materialized == "stream_table"
     }
 
-    /// The compiled SQL; `None` where dbt did not compile the node.
+    /// The compiled SQL; `None` if dbt did not compile the node.
     pub(super) fn compiled_code(&self) -> Option<String> {
         read(self.compiled_code)
     }
 
-    /// What the model says of its stream table, key by key: `meta.pgtrickle` first, then the config, then the
-    /// unrendered config. The package reads them in the same order (`pgtrickle_configured`).
-    pub(super) fn said(&self) -> &Said {
-        self.said.get_or_init(|| {
-            let mut all: Map<String, Json> = read::<Config>(self.unrendered_config).top().collect();
-            all.extend(self.config.top());
+    /// The keys of the model's stream table. `meta.pgtrickle` wins over the config, and the config over the unrendered
+    /// config. The package reads them in the same order (`pgtrickle_configured`).
+    pub(super) fn configured(&self) -> &Configured {
+        self.configured.get_or_init(|| {
+            let mut keys: Map<String, Json> = read::<Config>(self.unrendered_config).top_level().collect();
+            keys.extend(self.config.top_level());
             let mut problems = Vec::new();
-            let below = read::<Meta>(self.config.meta).pgtrickle;
-            if !below.is_object() && !below.is_null() {
-                problems.push(format!("meta.pgtrickle is `{below}`, expected keys with values"));
+            let meta = read::<Meta>(self.config.meta).pgtrickle;
+            if !meta.is_object() && !meta.is_null() {
+                problems.push(format!("meta.pgtrickle is `{meta}`, expected keys with values"));
             }
-            if let Json::Object(below) = below {
-                let unknown = below.keys().filter(|key| !is_ours(key));
+            if let Json::Object(meta) = meta {
+                let unknown = meta.keys().filter(|key| !is_known_key(key));
                 problems.extend(unknown.map(|key| format!("meta.pgtrickle has no key `{key}`")));
-                all.extend(below);
+                keys.extend(meta);
             }
-            let written = read::<Map<String, Json>>(self.unrendered_config);
-            let misspelled =
-                written.keys().filter(|key| !is_ours(key)).flat_map(|key| probably_meant(key)).collect();
-            Said { all, problems, misspelled }
+            let unrendered = read::<Map<String, Json>>(self.unrendered_config);
+            let misspelled = unrendered
+                .keys()
+                .filter(|key| !is_known_key(key))
+                .flat_map(|key| probably_meant(key))
+                .collect();
+            Configured { keys, problems, misspelled }
         })
     }
 
-    /// Where dbt puts a node: its schema and alias.
+    /// The relation that dbt gives a node: its schema and alias.
     pub(super) fn plain_relation(&self) -> Relation {
         Relation::new(&*self.schema, &**self.alias.as_ref().unwrap_or(&self.name))
     }
 
-    /// Where a model's stream table is: where dbt would put it, unless the model names it itself.
+    /// The relation of a model's stream table: the model's own names, or else dbt's.
     pub(super) fn relation(&self) -> Relation {
-        let own = |key: &str| self.said().all.get(key).and_then(Json::as_str).map(ToOwned::to_owned);
+        let own = |key: &str| self.configured().keys.get(key).and_then(Json::as_str).map(ToOwned::to_owned);
         let plain = self.plain_relation();
         Relation {
             schema: own("stream_table_schema").unwrap_or(plain.schema),
@@ -293,39 +298,37 @@ impl Node<'_> {
     }
 }
 
-/// What a model says of its stream table.
-pub(super) struct Said {
-    pub(super) all: Map<String, Json>,
-    /// What of it means nothing.
+/// The configuration of a stream table.
+pub(super) struct Configured {
+    pub(super) keys: Map<String, Json>,
+    /// Unknown keys and wrong shapes, a sentence each.
     pub(super) problems: Vec<String>,
-    /// Keys of the config that are probably misspelled. They may also be for somebody else.
+    /// Keys of the config that are probably misspelled. Another tool may also use them.
     pub(super) misspelled: Vec<String>,
 }
 
 impl Source<'_> {
-    /// The relation as PostgreSQL stores its name: what dbt does not quote is folded to lower case.
+    /// The relation as PostgreSQL stores its name: parts that dbt does not quote are folded to lower case.
     pub(super) fn relation(&self) -> Relation {
-        let written = self.relation_name.as_ref().and_then(|name| Relation::parse(name));
-        written.unwrap_or_else(|| Relation::new(&*self.schema, &*self.identifier))
+        let parsed = self.relation_name.as_ref().and_then(|name| Relation::parse(name));
+        parsed.unwrap_or_else(|| Relation::new(&*self.schema, &*self.identifier))
     }
 }
 
 impl Manifest<'_> {
-    /// Whether the gate has to do with the node: a stream table of another project, which has no file here, is that
-    /// project's own.
-    pub(super) fn is_ours(&self, node: &Node) -> bool {
+    /// Whether the node is a stream table of this project. A stream table of another project has no file here.
+    pub(super) fn is_own_stream_table(&self, node: &Node) -> bool {
         let is_elsewhere =
             node.original_file_path.is_empty() && node.package_name != self.metadata.project_name;
         node.is_stream_table() && !is_elsewhere
     }
 
-    /// Who reads what the project makes.
     pub(super) fn exposures(&self) -> Vec<Exposure> {
         let all: BTreeMap<String, Json> = read(self.exposures);
         all.into_values().filter_map(|exposure| serde_json::from_value(exposure).ok()).collect()
     }
 
-    /// The file of a node, relative to the project: what a package brings lies where dbt installs packages.
+    /// The file of a node, relative to the project. Files of packages are in dbt's install folder.
     pub(super) fn file(&self, node: &Node) -> String {
         if node.package_name == self.metadata.project_name {
             node.original_file_path.to_string()
@@ -334,7 +337,7 @@ impl Manifest<'_> {
         }
     }
 
-    /// Whether dbt executes SQL of the project's own before it makes models. The hooks of our own package make nothing.
+    /// Whether dbt executes SQL of the project before it builds models. Hooks of `dbt_pgtrickle` create no objects.
     pub(super) fn runs_own_sql(&self) -> bool {
         self.nodes.iter().any(|(id, node)| {
             let is_start = node.resource_type == "operation" && id.contains("-on-run-start-");
@@ -343,13 +346,13 @@ impl Manifest<'_> {
         })
     }
 
-    /// What the sources' own `freshness` says.
+    /// The limits in the `freshness` of the sources.
     pub(super) fn ages_of_sources(&self) -> BTreeMap<Relation, AgeLimits> {
         let limits = |source: &Source| source.freshness.filter(|limits| *limits != AgeLimits::default());
         self.sources.values().filter_map(|source| Some((source.relation(), limits(source)?))).collect()
     }
 
-    /// Where each test belongs: the file of the model it is attached to, else its own.
+    /// The origin of each test: the model that it is attached to, or else itself.
     pub(super) fn tests(&self) -> BTreeMap<String, Origin> {
         let origin = |id: &Text, node: &Node| Origin { unique_id: id.to_string(), file: self.file(node) };
         let of_model = |id: &Text| Some(origin(id, self.nodes.get(&**id)?));
@@ -358,7 +361,7 @@ impl Manifest<'_> {
             let model = node.attached_to.as_ref().and_then(of_model);
             (id.to_string(), model.unwrap_or_else(|| origin(id, node)))
         });
-        // dbt keeps unit tests apart from its nodes. Each depends on the model that it tests.
+        // dbt lists unit tests separately. Each depends on the model that it tests.
         let unit_tests: BTreeMap<String, Json> = read(self.unit_tests);
         let unit_tests = unit_tests.into_iter().map(|(id, test)| {
             let model = test.pointer("/depends_on/nodes/0").and_then(Json::as_str);

@@ -1,4 +1,4 @@
-//! What a dbt project wants: manifest bytes in, [`Project`] out.
+//! Parses a dbt project: manifest bytes in, [`Project`] out.
 
 mod declared;
 mod graph;
@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::{AgeLimits, Origin, Relation, StreamTable};
 pub use declared::{Declared, DeclaredColumn, declared};
 pub use graph::{Exposure, Graph, Readers};
-pub use intermediate::{Intermediate, remade};
+pub use intermediate::{Intermediate, recreated_by_dbt};
 use manifest::{Manifest, Node};
 pub use naming::Naming;
 pub use reading::Reading;
@@ -23,181 +23,143 @@ pub use selection::{Selection, Selector, default_selector, exact_names};
 use serde::Deserialize;
 pub use unstable::unstable_models;
 
-/// The oldest and the newest manifest schema that is understood: dbt 1.6 to 2.0.
+/// The supported versions of the manifest schema: dbt 1.6 to 2.0.
 const SCHEMAS: std::ops::RangeInclusive<u32> = 10..=12;
 
-/// What a model may say below `meta.pgtrickle` beside the settings.
+/// The keys below `meta.pgtrickle` that are not settings.
 const OTHER_KEYS: [&str; 5] =
     ["stream_table_name", "stream_table_schema", "on_recreate", "freshness", "verify"];
 
-/// A dbt project, as far as the gate cares.
+/// The parts of a dbt project that the gate needs.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Project {
-    /// Its name in `dbt_project.yml`.
+    /// The name in `dbt_project.yml`.
     pub name: String,
-    /// Its stream tables.
     pub tables: Vec<StreamTable>,
-    /// The source tables that its models read, with the models' files.
+    /// The source tables that models read, with the models' files.
     pub sources: BTreeMap<Relation, BTreeSet<String>>,
-    /// How old tables may be: what models say of themselves, and dbt sources of theirs.
+    /// How old tables may be, from the `freshness` of models and sources.
     pub ages: BTreeMap<Relation, AgeLimits>,
-    /// The stream tables whose models say `verify: false`.
+    /// The stream tables with `verify: false`.
     pub unverified: BTreeSet<Relation>,
-    /// Where each of dbt's own tests is written, by its unique_id.
+    /// The origin of each dbt test, by its unique_id.
     pub tests: BTreeMap<String, Origin>,
-    /// Who reads whom.
     pub graph: Graph,
-    /// What lies between the sources and the stream tables.
+    /// The relations between the sources and the stream tables.
     pub between: Vec<Intermediate>,
-    /// Whether dbt executes SQL of the project's own before it makes models: `on-run-start`, pre-hooks, functions. That may
-    /// create what queries call.
+    /// Whether dbt executes SQL of the project before it builds models: `on-run-start`, pre-hooks, functions. That SQL
+    /// may create functions that queries call.
     pub runs_own_sql: bool,
 }
 
 /// Why a manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Truncated, or no JSON at all.
-    #[error("`{file}` is not a whole dbt manifest: {source}")]
-    NotJson {
-        /// The manifest.
-        file: String,
-        /// What the parser met.
-        source: serde_json::Error,
-    },
-    /// A part that is needed has another shape than in any dbt.
+    /// It is truncated, or not JSON.
+    #[error("`{file}` is not a complete dbt manifest: {source}")]
+    NotJson { file: String, source: serde_json::Error },
+    /// A required part has a shape that no supported dbt writes.
     #[error("`{file}` cannot be read at `{path}`: {source}")]
     Shape {
-        /// The manifest.
         file: String,
-        /// Where in its JSON.
+        /// The path in the JSON document.
         path: String,
-        /// What the parser met.
         source: serde_json::Error,
     },
-    /// A schema that this version does not know.
-    #[error(
-        "`{file}` has the manifest schema `{schema}`, this version understands v10 to v12 (dbt 1.6 to 2.0)"
-    )]
-    Schema {
-        /// The manifest.
-        file: String,
-        /// What it says of itself.
-        schema: String,
-    },
+    #[error("`{file}` has the manifest schema `{schema}`; this version supports v10 to v12 (dbt 1.6 to 2.0)")]
+    Schema { file: String, schema: String },
     /// dbt parsed the project but did not compile it.
     #[error("`{file}` has no compiled SQL for {}", models.join(", "))]
-    NotCompiled {
-        /// The manifest.
-        file: String,
-        /// The models without.
-        models: Vec<String>,
-    },
-    /// dbt compiled the project, and these models gave no SQL.
+    NotCompiled { file: String, models: Vec<String> },
+    /// dbt compiled the project, and these models have no SQL.
     #[error("dbt compiled no SQL for {}: the models are empty", models.join(", "))]
-    Empty {
-        /// The models.
-        models: Vec<String>,
-    },
-    /// Two manifests that have nothing to do with each other.
+    Empty { models: Vec<String> },
+    /// The baseline is a manifest of another project.
     #[error("`{file}` is a manifest of the project {other}, not of {name}")]
     OtherProject {
-        /// The baseline.
         file: String,
-        /// Its project.
+        /// The baseline's project.
         other: String,
-        /// The project that it was to be compared with.
         name: String,
     },
-    /// Models that no stream table can be made of, and what else is wrong; all of it at once.
-    #[error("the project cannot be used as it is:\n  {}", problems.join("\n  "))]
+    /// Every error in the models and in the baseline.
+    #[error("the project has errors:\n  {}", problems.join("\n  "))]
     Wrong {
-        /// One line each, with the model's file.
+        /// A line each, with the model's file.
         problems: Vec<String>,
     },
-    /// Selectors that cannot be read; all of them at once.
+    /// Every selector that cannot be parsed.
     #[error("cannot select: {}", problems.join("\n  "))]
-    Selector {
-        /// One line each.
-        problems: Vec<String>,
-    },
-    /// Nothing to check, wait for or verify.
+    Selector { problems: Vec<String> },
     #[error("{} has no stream tables{}", name, if *is_selected { " among the selected models" } else { "" })]
     NoStreamTables {
-        /// The project's name.
         name: String,
-        /// Whether `--select` or `--exclude` left models out.
+        /// Whether `--select` or `--exclude` excluded models.
         is_selected: bool,
     },
-    /// A manifest that was made for another database than the one that is asked.
-    #[error("`{file}` was compiled for the database `{compiled_for}`, this is `{database}`")]
+    /// The manifest was compiled for another database.
+    #[error("`{file}` was compiled for the database `{compiled_for}`; this is `{database}`")]
     OtherDatabase {
-        /// The manifest.
         file: String,
-        /// The database in its stream tables' names.
+        /// The database in the manifest.
         compiled_for: String,
-        /// Where the connection leads.
+        /// The database of the connection.
         database: String,
     },
-    /// A manifest that was made for another target than the one that is asked.
+    /// The manifest was compiled for another target.
     #[error(
-        "`{file}` was compiled for another target: its stream tables are in {}, target `{target}` puts them into `{schema}`",
+        "`{file}` was compiled for another target: its stream tables are in {}; target `{target}` puts them into `{schema}`",
         schemas.join(", ")
     )]
     OtherTarget {
-        /// The manifest.
         file: String,
-        /// The schemas of its stream tables.
+        /// The schemas of the stream tables in the manifest.
         schemas: Vec<String>,
-        /// The target's name.
         target: String,
-        /// The target's schema.
         schema: String,
     },
-    /// A selector asks what changed, and nobody said since when.
-    #[error("cannot select by state: there is no manifest to compare with")]
+    /// A `state:` selector without a baseline.
+    #[error("a `state:` selector needs a manifest to compare with")]
     NoBaseline,
-    /// A selector means no model at all.
-    #[error("nothing is selected: no model is meant by {}", words.join(" "))]
+    #[error("no model matches the selection: {}", words.join(" "))]
     NothingSelected {
-        /// What was typed.
+        /// The parts of `--select` and `--exclude`.
         words: Vec<String>,
     },
 }
 
 impl Error {
-    /// The next command to type.
     pub fn hint(&self) -> String {
         match self {
-            Self::NotJson { .. } => "make it again: `dbt compile`".into(),
+            Self::NotJson { .. } => "run `dbt compile` again".into(),
             Self::Shape { .. } => {
-                "make it again: `dbt compile`; if it stays so, this dbt is not known here".into()
+                "run `dbt compile` again; if the error stays, this dbt version is not supported".into()
             }
             Self::Schema { .. } => {
                 "compile the project with a dbt between 1.6 and 2.0, or update pgtrickle-ci".into()
             }
-            Self::OtherProject { .. } => "name a manifest of the same project: `--baseline FILE`".into(),
+            Self::OtherProject { .. } => "pass a manifest of the same project: `--baseline FILE`".into(),
             Self::Empty { .. } => "write their queries, or remove their files".into(),
             Self::NotCompiled { .. } => "compile the project first: `dbt compile`".into(),
-            Self::Wrong { .. } => "mend the `meta.pgtrickle` of these models, then `dbt compile`".into(),
-            Self::NoStreamTables { is_selected: true, .. } => "select others with `--select`".into(),
+            Self::Wrong { .. } => "correct `meta.pgtrickle` in these models, then run `dbt compile`".into(),
+            Self::NoStreamTables { is_selected: true, .. } => "select other models with `--select`".into(),
             Self::NoStreamTables { .. } => {
-                "name another project with `--project-dir DIR`, or accept it in pgtrickle-ci.yml: `allow_empty: true`".into()
+                "choose another project with `--project-dir DIR`, or allow this in pgtrickle-ci.yml: `allow_empty: true`".into()
             }
             Self::OtherDatabase { .. } | Self::OtherTarget { .. } => {
-                "leave `--manifest` out to have the project compiled for this target, or name its target with `--target`".into()
+                "omit `--manifest` to compile the project for this target, or pass the manifest's target with `--target`".into()
             }
             Self::Selector { .. } => {
-                "dbt has the same words: `dbt ls --resource-type model --select …`".into()
+                "the syntax is dbt's: `dbt ls --resource-type model --select …`".into()
             }
-            Self::NoBaseline => "name one: `pgtrickle-ci plan --baseline FILE` or `--base-ref REF`".into(),
-            Self::NothingSelected { .. } => "see what is there: `dbt ls --resource-type model`".into(),
+            Self::NoBaseline => "pass one: `pgtrickle-ci plan --baseline FILE` or `--base-ref REF`".into(),
+            Self::NothingSelected { .. } => "list the models: `dbt ls --resource-type model`".into(),
         }
     }
 }
 
 impl Project {
-    /// Reads only what is there before compilation: the sources that these models read, or all of them.
+    /// Reads the sources that these models, or all models, read. They are known before compilation.
     pub fn read_sources(
         file: &str,
         bytes: &[u8],
@@ -206,12 +168,12 @@ impl Project {
         Ok(sources_read(&parse(file, bytes)?, models))
     }
 
-    /// Reads only who reads whom, which is there before compilation as well.
+    /// Reads the dependency graph, which is known before compilation.
     pub fn read_graph(file: &str, bytes: &[u8]) -> Result<Graph, Error> {
         Ok(Graph::of(&parse(file, bytes)?))
     }
 
-    /// The same project with these models' stream tables alone; whole where nothing was selected.
+    /// Keeps only the stream tables of these models; all of them without a selection.
     #[must_use]
     pub fn only(mut self, ids: Option<&BTreeSet<String>>) -> Self {
         let Some(ids) = ids else { return self };
@@ -221,8 +183,8 @@ impl Project {
     }
 }
 
-/// Reads the bytes once. Only what cannot be read is looked at again: a manifest of the future may have other shapes,
-/// and is not to be taken for a broken one.
+/// Parses the bytes once. On an error it parses them again for the schema version: a newer manifest may have other
+/// shapes, and must not be reported as broken.
 fn parse<'a>(file: &str, bytes: &'a [u8]) -> Result<Manifest<'a>, Error> {
     match from_json::<Manifest>(file, bytes) {
         Ok(manifest) => {
@@ -237,12 +199,12 @@ fn parse<'a>(file: &str, bytes: &'a [u8]) -> Result<Manifest<'a>, Error> {
     }
 }
 
-/// Reads the bytes. Only what cannot be read is read again, to say where it stopped.
+/// Parses the bytes. On an error it parses them again to find the path of the error.
 fn from_json<'a, T: Deserialize<'a>>(file: &str, bytes: &'a [u8]) -> Result<T, Error> {
     serde_json::from_slice(bytes).map_err(|source| {
         let mut json = serde_json::Deserializer::from_slice(bytes);
-        let stopped = serde_path_to_error::deserialize::<_, T>(&mut json).err();
-        let path = stopped.map(|error| error.path().to_string()).unwrap_or_default();
+        let located = serde_path_to_error::deserialize::<_, T>(&mut json).err();
+        let path = located.map(|error| error.path().to_string()).unwrap_or_default();
         let file = file.to_owned();
         if source.is_data() && !["", "."].contains(&path.as_str()) {
             Error::Shape { file, path, source }
@@ -263,15 +225,15 @@ fn check_schema(file: &str, schema: &str) -> Result<(), Error> {
     }
 }
 
-/// The sources that models read, with the models' files.
+/// The sources that these models, or all models, read, with the models' files.
 fn sources_read(
     manifest: &Manifest,
     models: Option<&BTreeSet<String>>,
 ) -> BTreeMap<Relation, BTreeSet<String>> {
     let mut read: BTreeMap<Relation, BTreeSet<String>> = BTreeMap::new();
     let reads = |node: &Node| matches!(&*node.resource_type, "model" | "snapshot");
-    let is_meant = |id: &str| models.is_none_or(|models| models.contains(id));
-    for (_, node) in manifest.nodes.iter().filter(|(id, node)| reads(node) && is_meant(id)) {
+    let is_selected = |id: &str| models.is_none_or(|models| models.contains(id));
+    for (_, node) in manifest.nodes.iter().filter(|(id, node)| reads(node) && is_selected(id)) {
         for source in node.depends_on.nodes.iter().filter_map(|id| manifest.sources.get(&**id)) {
             read.entry(source.relation()).or_default().insert(manifest.file(node));
         }

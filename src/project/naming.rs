@@ -1,4 +1,4 @@
-//! Whether the names in a manifest can be those of a target. A manifest does not say which target it was compiled for.
+//! Whether a manifest can be of a given target. A manifest does not contain the name of its target.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,13 +6,13 @@ use serde::Deserialize;
 
 use super::Error;
 
-/// Where the stream tables of a manifest are, by dbt's names for them.
+/// The databases and schemas of the stream tables in a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Naming {
     file: String,
     databases: BTreeSet<String>,
     schemas: BTreeSet<String>,
-    /// The project has its own `generate_schema_name`: any schema can be any target's.
+    /// Whether the project has its own `generate_schema_name`: then any schema can belong to any target.
     is_custom: bool,
 }
 
@@ -47,10 +47,8 @@ struct Config {
 }
 
 impl Naming {
-    /// Reads the names of the stream tables.
-    ///
     /// # Errors
-    /// When it is not a manifest.
+    /// If the bytes are not a manifest.
     pub fn read(file: &str, bytes: &[u8]) -> Result<Self, Error> {
         let manifest: Manifest = serde_json::from_slice(bytes)
             .map_err(|source| Error::NotJson { file: file.to_owned(), source })?;
@@ -70,10 +68,10 @@ impl Naming {
         })
     }
 
-    /// A connection to another database cannot see these tables.
+    /// Checks that the stream tables are in this database.
     ///
     /// # Errors
-    /// With the other database.
+    /// With the database in the manifest.
     pub fn check_database(&self, database: &str) -> Result<(), Error> {
         match self.databases.iter().find(|compiled_for| *compiled_for != database) {
             None => Ok(()),
@@ -85,15 +83,15 @@ impl Naming {
         }
     }
 
-    /// dbt puts models into the target's schema, or into one whose name begins with it.
+    /// Checks that the schemas can be the target's: dbt puts models into the target's schema, or into `SCHEMA_…`.
     ///
     /// # Errors
     /// With the schemas that cannot be the target's.
     pub fn check_schema(&self, target: &str, schema: &str) -> Result<(), Error> {
-        let is_its = |name: &&String| {
-            name.as_str() == schema || name.strip_prefix(schema).is_some_and(|behind| behind.starts_with('_'))
+        let is_of_target = |name: &&String| {
+            name.as_str() == schema || name.strip_prefix(schema).is_some_and(|rest| rest.starts_with('_'))
         };
-        let schemas: Vec<String> = self.schemas.iter().filter(|name| !is_its(name)).cloned().collect();
+        let schemas: Vec<String> = self.schemas.iter().filter(|name| !is_of_target(name)).cloned().collect();
         if self.is_custom || schemas.is_empty() {
             return Ok(());
         }
@@ -130,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn another_targets_names_are_told_apart() {
+    fn schemas_of_another_target_are_refused() {
         let builtin = ["macro.dbt.generate_schema_name"];
         assert!(naming(&["dev", "dev_marts"], &builtin).check_schema("dev", "dev").is_ok());
         let error =

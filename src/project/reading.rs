@@ -1,4 +1,4 @@
-//! From a manifest to the stream tables that it wants, and what is wrong with them.
+//! Reads the stream tables of a manifest, and the errors in their configuration.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +9,7 @@ use super::{
     Error, Project,
     graph::Graph,
     intermediate::{Intermediate, is_view},
-    manifest::{Manifest, Node, Said},
+    manifest::{Configured, Manifest, Node},
     parse, sources_read,
 };
 use crate::{
@@ -17,17 +17,17 @@ use crate::{
     sql::query,
 };
 
-/// A project as it was read, with what has to be mended before it can be used.
+/// A project as it was read, with the errors that must be corrected before it is used.
 #[derive(Debug, Default)]
 pub struct Reading {
     project: Project,
-    /// What is wrong with models, each by its unique_id.
-    wrong: Vec<(String, String)>,
-    /// Keys of models that are probably misspelled, each with the model's file.
+    /// The errors in models, each with the model's unique_id.
+    errors: Vec<(String, String)>,
+    /// Probably misspelled keys of models, each with the model's file.
     misspelled: Vec<String>,
-    /// The manifest that it is compared with and its project, where that is another one.
-    stranger: Option<(String, String)>,
-    /// The manifest's name for messages.
+    /// The file and project name of the baseline, if that is of another project.
+    other_project: Option<(String, String)>,
+    /// The name of the manifest in messages.
     file: String,
     /// The stream table models without compiled SQL.
     not_compiled: Vec<String>,
@@ -36,11 +36,11 @@ pub struct Reading {
 impl Reading {
     /// Reads a manifest.
     ///
-    /// `file` is its name for messages. `compiled` finds the compiled SQL of a model whose manifest entry has lost
-    /// it, as it does when another dbt command ran after the compilation; it gets the package and the model's path.
+    /// `file` is its name in messages. `compiled` returns the compiled SQL for a package and a model's path. It is
+    /// called if the manifest lacks the SQL, for example because another dbt command ran after the compilation.
     ///
     /// # Errors
-    /// When it is no manifest at all.
+    /// If the bytes are not a manifest.
     pub fn of(
         file: &str,
         bytes: &[u8],
@@ -54,14 +54,14 @@ impl Reading {
             compiled,
             ages: manifest.ages_of_sources(),
             unverified: BTreeSet::new(),
-            wrong: Vec::new(),
+            errors: Vec::new(),
             misspelled: Vec::new(),
             not_compiled: Vec::new(),
         };
         let tables = reader.tables();
         reader.find_cycles(&tables);
         let between = reader.between(&tables);
-        let Reader { ages, unverified, wrong, misspelled, not_compiled, .. } = reader;
+        let Reader { ages, unverified, errors, misspelled, not_compiled, .. } = reader;
         let project = Project {
             sources: sources_read(&manifest, None),
             tests: manifest.tests(),
@@ -73,11 +73,11 @@ impl Reading {
             name: manifest.metadata.project_name.to_string(),
             graph,
         };
-        Ok(Self { project, wrong, misspelled, stranger: None, file: file.to_owned(), not_compiled })
+        Ok(Self { project, errors, misspelled, other_project: None, file: file.to_owned(), not_compiled })
     }
 
-    /// The same project with its files named from where the project's folder is named: what shows a file to a person
-    /// looks for it in the repository, of which the dbt project may be a part.
+    /// Prefixes all file names with the project's folder. Reports show files relative to the repository, of which the
+    /// dbt project may be a part.
     #[must_use]
     pub fn with_files_below(mut self, dir: &str) -> Self {
         let dir = dir.trim_start_matches("./").trim_end_matches('/');
@@ -92,51 +92,51 @@ impl Reading {
         self
     }
 
-    /// Notes what it is compared with: a manifest of this name, of that project.
+    /// Records the baseline's file and project name.
     #[must_use]
     pub fn compared_with(mut self, file: &Path, project: &str) -> Self {
         let other = (file.display().to_string(), project.to_owned());
-        self.stranger = (project != self.project.name).then_some(other);
+        self.other_project = (project != self.project.name).then_some(other);
         self
     }
 
-    /// The stream tables' models, wrong ones too.
+    /// The models of the stream tables, including those with errors.
     pub fn origins(&self) -> impl Iterator<Item = &Origin> {
         self.project.tables.iter().filter_map(|table| table.origin.as_ref())
     }
 
-    /// Keys of models that are probably misspelled, each with the model's file.
+    /// Probably misspelled keys of models, each with the model's file.
     pub fn misspelled(&self) -> &[String] {
         &self.misspelled
     }
 
-    /// Whether dbt has compiled every stream table's model.
+    /// Whether the SQL of every stream table is known.
     pub fn is_compiled(&self) -> bool {
         self.not_compiled.is_empty()
     }
 
-    /// Looks for all that is wrong, which is known before anything is compiled.
+    /// Returns every error. They are known before the project is compiled.
     pub fn check(&self) -> Result<(), Error> {
-        let mut problems: Vec<String> = self.wrong.iter().map(|(_, problem)| problem.clone()).collect();
-        if let Some((file, other)) = &self.stranger {
-            let stranger = Error::OtherProject {
+        let mut problems: Vec<String> = self.errors.iter().map(|(_, error)| error.clone()).collect();
+        if let Some((file, other)) = &self.other_project {
+            let error = Error::OtherProject {
                 file: file.clone(),
                 other: other.clone(),
                 name: self.project.name.clone(),
             };
             if problems.is_empty() {
-                return Err(stranger);
+                return Err(error);
             }
-            problems.push(stranger.to_string());
+            problems.push(error.to_string());
         }
         if problems.is_empty() { Ok(()) } else { Err(Error::Wrong { problems }) }
     }
 
-    /// The project, of which nothing is wrong.
+    /// The project, if it has no errors and is compiled.
     ///
     /// # Errors
-    /// With all that is wrong; where nothing is, with what is not compiled.
-    pub fn right(self) -> Result<Project, Error> {
+    /// With every error; if there is none, with the models that are not compiled.
+    pub fn into_project(self) -> Result<Project, Error> {
         self.check()?;
         if self.is_compiled() {
             return Ok(self.project);
@@ -144,17 +144,17 @@ impl Reading {
         Err(Error::NotCompiled { file: self.file, models: self.not_compiled })
     }
 
-    /// The project without the stream tables that cannot be made of it, and why they cannot: of what was, and not of what
-    /// is to be.
+    /// The project without the stream tables that have errors, and those errors. This is for a base revision, which
+    /// cannot be corrected any more.
     ///
     /// # Errors
-    /// With what is not compiled.
-    pub fn as_it_is(self) -> Result<(Project, Vec<String>), Error> {
-        let (wrong, problems): (BTreeSet<String>, Vec<String>) = self.wrong.into_iter().unzip();
-        let mut read = Self { wrong: Vec::new(), ..self };
+    /// With the models that are not compiled.
+    pub fn into_valid_part(self) -> Result<(Project, Vec<String>), Error> {
+        let (wrong, problems): (BTreeSet<String>, Vec<String>) = self.errors.into_iter().unzip();
+        let mut valid = Self { errors: Vec::new(), ..self };
         let is_wrong = |origin: &Origin| wrong.contains(&origin.unique_id);
-        read.project.tables.retain(|table| !table.origin.as_ref().is_some_and(is_wrong));
-        Ok((read.right()?, problems))
+        valid.project.tables.retain(|table| !table.origin.as_ref().is_some_and(is_wrong));
+        Ok((valid.into_project()?, problems))
     }
 }
 
@@ -164,7 +164,7 @@ struct Reader<'a, F> {
     compiled: F,
     ages: BTreeMap<Relation, AgeLimits>,
     unverified: BTreeSet<Relation>,
-    wrong: Vec<(String, String)>,
+    errors: Vec<(String, String)>,
     misspelled: Vec<String>,
     not_compiled: Vec<String>,
 }
@@ -173,40 +173,48 @@ impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
     fn tables(&mut self) -> Vec<StreamTable> {
         let mut named: BTreeMap<Relation, String> = BTreeMap::new();
         let mut tables = Vec::new();
-        for (id, node) in self.manifest.nodes.iter().filter(|(_, node)| self.manifest.is_ours(node)) {
-            let said = node.said();
+        for (id, node) in
+            self.manifest.nodes.iter().filter(|(_, node)| self.manifest.is_own_stream_table(node))
+        {
+            let configured = node.configured();
             let relation = node.relation();
             if let Some(other) = named.insert(relation.clone(), self.manifest.file(node)) {
-                self.problem(id, node, format!("{relation} is the stream table of `{other}`, too"));
+                self.problem(id, node, format!("{relation} is also the stream table of `{other}`"));
             }
-            tables.extend(self.table(id, node, relation, said));
+            tables.extend(self.table(id, node, relation, configured));
         }
         tables
     }
 
-    /// One model; what is wrong with it is noted.
-    fn table(&mut self, id: &str, node: &Node, relation: Relation, said: &Said) -> Option<StreamTable> {
-        if let Some(problem) = relation.unfit_for_a_stream_table() {
+    /// The stream table of one model; adds the errors in its configuration.
+    fn table(
+        &mut self,
+        id: &str,
+        node: &Node,
+        relation: Relation,
+        configured: &Configured,
+    ) -> Option<StreamTable> {
+        if let Some(problem) = relation.unsupported_by_pg_trickle() {
             self.problem(id, node, problem);
         }
-        match said.all.get("freshness").map(AgeLimits::read) {
+        match configured.keys.get("freshness").map(AgeLimits::read) {
             Some(Ok(Some(limits))) => drop(self.ages.insert(relation.clone(), limits)),
             Some(Err(problem)) => self.problem(id, node, problem),
             Some(Ok(None)) | None => {}
         }
-        match said.all.get("verify").map(|value| (value, value.as_bool())) {
+        match configured.keys.get("verify").map(|value| (value, value.as_bool())) {
             Some((_, Some(false))) => drop(self.unverified.insert(relation.clone())),
             Some((value, None)) => {
-                self.problem(id, node, format!("verify: `{value}` is neither true nor false"));
+                self.problem(id, node, format!("verify is `{value}`, expected true or false"));
             }
             Some((_, Some(true))) | None => {}
         }
-        if let Some(value) = said.all.get("on_recreate")
+        if let Some(value) = configured.keys.get("on_recreate")
             && !["apply", "fail"].contains(&value.as_str().unwrap_or_default())
         {
-            self.problem(id, node, format!("on_recreate: `{value}` is neither apply nor fail"));
+            self.problem(id, node, format!("on_recreate is `{value}`, expected apply or fail"));
         }
-        let settings = self.settings(id, node, said);
+        let settings = self.settings(id, node, configured);
         let Some(query) = self.query(node) else {
             self.not_compiled.push(node.name.to_string());
             return None;
@@ -221,14 +229,14 @@ impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
         })
     }
 
-    /// What dbt makes and these tables read, by `ref` or by its name in their SQL. A view without compiled SQL cannot be
-    /// compared.
+    /// The relations that dbt creates and these tables read, by `ref` or by name in their SQL. A view without compiled
+    /// SQL counts as not compiled, because it cannot be compared.
     fn between(&mut self, tables: &[StreamTable]) -> Vec<Intermediate> {
-        let made: BTreeMap<&Relation, &str> = self.graph.made().collect();
+        let created: BTreeMap<&Relation, &str> = self.graph.created_by_dbt().collect();
         let named = |sql: &str| -> Vec<&str> {
-            query::relations(sql).iter().filter_map(|relation| made.get(relation).copied()).collect()
+            query::relations(sql).iter().filter_map(|relation| created.get(relation).copied()).collect()
         };
-        let views = made.values().filter(|id| self.graph.kind(id).is_some_and(is_view));
+        let views = created.values().filter(|id| self.graph.kind(id).is_some_and(is_view));
         let views = views.filter_map(|id| Some((*id, named(&self.query(self.manifest.nodes.get(*id)?)?))));
         let read_by_views: BTreeMap<&str, Vec<&str>> = views.collect();
         let mut readers: BTreeMap<&str, Vec<Relation>> = BTreeMap::new();
@@ -261,20 +269,20 @@ impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
         between
     }
 
-    /// The engine makes no table before what it reads.
+    /// The engine cannot create the tables of a dependency cycle.
     fn find_cycles(&mut self, tables: &[StreamTable]) {
         let Err(members) = order::topological(&tables.iter().collect::<Vec<_>>()) else { return };
         for table in tables.iter().filter(|table| members.contains(&table.relation)) {
             let read: Vec<String> =
                 table.upstream.iter().filter(|up| members.contains(up)).map(ToString::to_string).collect();
             let Some(origin) = &table.origin else { continue };
-            let circle = format!(
-                "{}: {} stands in or behind a circle, it reads {}",
+            let cycle = format!(
+                "{}: {} is in or downstream of a dependency cycle: it reads {}",
                 origin.file,
                 table.relation,
                 read.join(", ")
             );
-            self.wrong.push((origin.unique_id.clone(), circle));
+            self.errors.push((origin.unique_id.clone(), cycle));
         }
     }
 
@@ -285,15 +293,15 @@ impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
         (!text.is_empty()).then(|| text.to_owned())
     }
 
-    fn settings(&mut self, id: &str, node: &Node, said: &Said) -> Settings {
-        for problem in &said.problems {
+    fn settings(&mut self, id: &str, node: &Node, configured: &Configured) -> Settings {
+        for problem in &configured.problems {
             self.problem(id, node, problem.clone());
         }
         let file = self.manifest.file(node);
-        self.misspelled.extend(said.misspelled.iter().map(|sentence| format!("{file}: {sentence}")));
+        self.misspelled.extend(configured.misspelled.iter().map(|sentence| format!("{file}: {sentence}")));
         let mut settings = default_settings();
         for setting in Setting::ALL {
-            let Some(json) = said.all.get(setting.name()) else {
+            let Some(json) = configured.keys.get(setting.name()) else {
                 continue;
             };
             match setting.read(json) {
@@ -302,18 +310,18 @@ impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
                 Err(problem) => self.problem(id, node, problem),
             }
         }
-        for problem in settings.impossible() {
+        for problem in settings.conflicts() {
             self.problem(id, node, problem);
         }
         settings
     }
 
     fn problem(&mut self, id: &str, node: &Node, text: String) {
-        self.wrong.push((id.to_owned(), format!("{}: {text}", self.manifest.file(node))));
+        self.errors.push((id.to_owned(), format!("{}: {text}", self.manifest.file(node))));
     }
 }
 
-/// What a model without a word gets; the materialization has the same (`pgtrickle_known_settings`).
+/// The settings of a model that sets none. The materialization has the same (`pgtrickle_known_settings`).
 fn default_settings() -> Settings {
     Settings::from_iter([
         (Setting::Schedule, Value::Schedule(Schedule::Every(60))),
@@ -355,7 +363,7 @@ mod tests {
     }
 
     fn read(nodes: &Json) -> Result<Project, Error> {
-        Reading::of("manifest.json", &manifest(nodes, &json!({})), |_, _| None)?.right()
+        Reading::of("manifest.json", &manifest(nodes, &json!({})), |_, _| None)?.into_project()
     }
 
     #[test]
@@ -384,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn upstream_reaches_through_views_and_ephemeral_models_but_not_through_tables() {
+    fn upstream_includes_parents_of_views_and_ephemeral_models_but_not_of_tables() {
         let project = read(&json!({
             "model.shop.base": model("base", "stream_table", &[], &json!({})),
             "model.shop.v": model("v", "view", &["model.shop.base"], &json!({})),
@@ -400,10 +408,10 @@ mod tests {
             |name: &str| project.tables.iter().find(|t| t.relation.name == name).unwrap().upstream.clone();
         assert_eq!(upstream("far"), [Relation::new("analytics", "base")]);
         assert_eq!(upstream("calm"), [Relation::new("analytics", "base")]);
-        let remade = crate::project::intermediate::remade(&project.between);
+        let recreated = crate::project::intermediate::recreated_by_dbt(&project.between);
         for name in ["far", "calm"] {
-            let of = remade.get(&Relation::new("analytics", name));
-            assert_eq!(of, Some(&vec![Relation::new("analytics", "v")]), "{name}: not the view that stays");
+            let of = recreated.get(&Relation::new("analytics", name));
+            assert_eq!(of, Some(&vec![Relation::new("analytics", "v")]), "{name}: without the stable view");
         }
         assert_eq!(upstream("cut"), []);
         let between = |name: &str| {
@@ -417,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_query_names_without_ref_is_read_too() {
+    fn a_relation_that_a_query_names_without_ref_is_read_too() {
         let mut table = model("st", "stream_table", &[], &json!({}));
         table["compiled_code"] = json!("select 1 from \"analytics\".\"v\" join analytics.base using (id)");
         let mut view = model("v", "view", &[], &json!({}));
@@ -436,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_wrong_is_told_at_once_with_the_files() {
+    fn all_errors_are_reported_at_once_with_their_files() {
         let error = read(&json!({
             "model.shop.a": model("a", "stream_table", &[], &json!({"shedule": "1m", "refresh_mode": "SOMETIMES"})),
             "model.shop.B": model("B", "stream_table", &[], &json!({"schedule": "banana"})),
@@ -461,33 +469,33 @@ mod tests {
             "models/i.sql: partition_by cannot go with refresh_mode IMMEDIATE",
             "models/i.sql: cdc_mode wal cannot go with refresh_mode IMMEDIATE",
             "models/j.sql: diamond_schedule_policy slowest cannot go with diamond_consistency none",
-            "models/j.sql: on_recreate: `\"ask\"` is neither apply nor fail",
+            "models/j.sql: on_recreate is `\"ask\"`, expected apply or fail",
             "models/g.sql: meta.pgtrickle is `\"5m\"`, expected keys with values",
             "models/e.sql: fuse_ceiling is `0`, expected a whole number above 0",
-            "models/e.sql: analytics.e stands in or behind a circle, it reads analytics.f",
-            "models/f.sql: analytics.f stands in or behind a circle, it reads analytics.e",
-            "models/d.sql: analytics.d is the stream table of `models/c.sql`, too",
+            "models/e.sql: analytics.e is in or downstream of a dependency cycle: it reads analytics.f",
+            "models/f.sql: analytics.f is in or downstream of a dependency cycle: it reads analytics.e",
+            "models/d.sql: analytics.d is also the stream table of `models/c.sql`",
         ] {
             assert!(all.contains(part), "{part} in {all}");
         }
     }
 
     #[test]
-    fn what_was_is_taken_as_it_is_and_what_is_to_be_has_to_be_right() {
+    fn a_base_revision_may_have_errors_and_the_current_one_may_not() {
         let nodes = json!({
             "model.shop.a": model("a", "stream_table", &[], &json!({"schedule": "banana"})),
             "model.shop.b": model("b", "stream_table", &[], &json!({})),
             "model.shop.c": model("c", "stream_table", &[], &json!({"stream_table_name": "b"})),
         });
         let reading = || Reading::of("m.json", &manifest(&nodes, &json!({})), |_, _| None).unwrap();
-        let (project, problems) = reading().as_it_is().unwrap();
+        let (project, problems) = reading().into_valid_part().unwrap();
         assert_eq!(
             project.tables.iter().map(|table| table.relation.name.as_str()).collect::<Vec<_>>(),
             ["b"]
         );
         assert_eq!(problems.len(), 2, "{problems:?}");
 
-        let message = |reading: Reading| reading.right().unwrap_err().to_string();
+        let message = |reading: Reading| reading.into_project().unwrap_err().to_string();
         let all = message(reading().compared_with(Path::new("base.json"), "other"));
         let parts = [
             "models/a.sql: ",
@@ -499,24 +507,25 @@ mod tests {
     }
 
     #[test]
-    fn compiled_sql_that_the_manifest_lost_is_looked_for_and_never_taken_for_empty() {
+    fn compiled_sql_that_is_not_in_the_manifest_is_looked_up_and_never_taken_for_empty() {
         let mut node = model("a", "stream_table", &[], &json!({}));
         node.as_object_mut().unwrap().remove("compiled_code");
         let bytes = manifest(&json!({"model.shop.a": node}), &json!({}));
         let project =
             Reading::of("m.json", &bytes, |package, path| Some(format!("select '{package} {path}'")))
                 .unwrap()
-                .right()
+                .into_project()
                 .unwrap();
         assert_eq!(project.tables[0].query, "select 'shop models/a.sql'");
         for lost in [None, Some(String::new())] {
-            let error = Reading::of("m.json", &bytes, |_, _| lost.clone()).unwrap().right().unwrap_err();
+            let error =
+                Reading::of("m.json", &bytes, |_, _| lost.clone()).unwrap().into_project().unwrap_err();
             assert!(matches!(&error, Error::NotCompiled { models, .. } if models == &["a"]), "{error}");
         }
     }
 
     #[test]
-    fn a_broken_manifest_and_one_of_the_future_are_told_apart() {
+    fn a_broken_manifest_and_a_newer_one_give_different_errors() {
         let whole = manifest(&json!({}), &json!({}));
         let error = |bytes: &[u8]| Reading::of("m.json", bytes, |_, _| None).unwrap_err();
         assert!(matches!(error(&whole[..whole.len() - 5]), Error::NotJson { .. }));
@@ -527,11 +536,11 @@ mod tests {
     }
 
     #[test]
-    fn what_the_gate_does_not_need_does_not_stop_it() {
+    fn unused_parts_with_unknown_shapes_are_ignored() {
         let mut bytes: Json = serde_json::from_slice(&manifest(
             &json!({
                 "model.shop.a": model("a", "stream_table", &["model.hub.b"], &json!({})),
-                // As dbt-loom brings another project's model: without a file, a config or compiled SQL.
+                // A model of another project as dbt-loom adds it: without a file, a config or compiled SQL.
                 "model.hub.b": {"resource_type": "model", "name": "b", "package_name": "hub", "schema": "hub",
                     "original_file_path": "", "config": null, "depends_on": null, "alias": null},
                 "model.hub.c": {"resource_type": "model", "name": "c", "package_name": "hub", "schema": "hub",
@@ -548,7 +557,7 @@ mod tests {
         });
         bytes["unknown"] = json!([{"a": 1}]);
         let project =
-            Reading::of("m.json", bytes.to_string().as_bytes(), |_, _| None).unwrap().right().unwrap();
+            Reading::of("m.json", bytes.to_string().as_bytes(), |_, _| None).unwrap().into_project().unwrap();
         assert_eq!(project.tables.len(), 1);
         let readers = project.graph.readers("model.shop.a").exposures;
         let owners: Vec<_> = readers.iter().map(|e| (e.name.as_str(), e.owner.as_deref())).collect();
@@ -556,7 +565,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_gate_needs_and_cannot_read_is_named_with_its_path() {
+    fn a_required_part_with_an_unknown_shape_is_named_with_its_path() {
         let mut node = model("a", "stream_table", &[], &json!({}));
         node["depends_on"]["nodes"] = json!([7]);
         let error = read(&json!({"model.shop.a": node})).unwrap_err().to_string();

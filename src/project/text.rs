@@ -1,22 +1,22 @@
-//! Texts of a manifest.
+//! Strings of a manifest.
 
 use std::{borrow::Borrow, borrow::Cow, fmt, ops::Deref};
 
 use serde::{Deserialize, Deserializer, de::Visitor};
 
-/// A text that is borrowed from the manifest's bytes where nothing in it is escaped. A `Cow` alone would be copied as
-/// the key of a map, in a list or in an `Option`. A null is an empty text.
+/// A string that is borrowed from the manifest's bytes if it has no escapes. Serde copies a plain `Cow` in map keys,
+/// lists and options. Null becomes an empty string.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Text<'a>(Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Words;
-        impl<'de> Visitor<'de> for Words {
+        struct TextVisitor;
+        impl<'de> Visitor<'de> for TextVisitor {
             type Value = Text<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text")
+                f.write_str("a string")
             }
 
             fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
@@ -31,7 +31,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
                 Ok(Text::default())
             }
         }
-        deserializer.deserialize_any(Words)
+        deserializer.deserialize_any(TextVisitor)
     }
 }
 

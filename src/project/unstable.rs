@@ -1,4 +1,4 @@
-//! Which models compile to other SQL when nothing in the project changed: they ask the server or the clock.
+//! Models whose compiled SQL can change although the project does not, because they query the server or the clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,15 +6,14 @@ use serde::{Deserialize, Deserializer};
 
 use super::{Error, intermediate::is_view};
 
-/// Names of dbt's context that ask the server. A model or macro that uses one for something else is compiled once too
-/// often.
-const ASK_THE_SERVER: [&str; 5] =
-    ["run_query", "statement", "load_result", "load_cached_relation", "adapter"];
+/// Names in dbt's Jinja context that query the server. A model or macro that uses such a name for something else is
+/// only compiled once too often.
+const SERVER_NAMES: [&str; 5] = ["run_query", "statement", "load_result", "load_cached_relation", "adapter"];
 
-/// Names that give something else at every compilation.
-const ASK_THE_CLOCK: [&str; 5] = ["run_started_at", "invocation_id", "modules", "random", "lipsum"];
+/// Names whose value differs in every compilation.
+const CLOCK_NAMES: [&str; 5] = ["run_started_at", "invocation_id", "modules", "random", "lipsum"];
 
-/// What `adapter` and `modules` have that is always the same.
+/// Members of `adapter` and `modules` whose value does not change.
 const PURE: [&str; 10] = [
     "adapter.dispatch",
     "adapter.quote",
@@ -28,7 +27,7 @@ const PURE: [&str; 10] = [
     "modules.pytz.timezone",
 ];
 
-/// Macros of dbt that decide where each model goes. No model names them.
+/// dbt's macros that decide the relation of each model. They run although no model calls them.
 const NAMING: [&str; 3] = ["generate_schema_name", "generate_alias_name", "generate_database_name"];
 
 #[derive(Deserialize)]
@@ -53,7 +52,7 @@ struct Node {
 }
 
 impl Node {
-    /// Whether its SQL is that of a stream table, or of a view or ephemeral model in one.
+    /// Whether its SQL is part of a stream table's query: of a stream table, view or ephemeral model.
     fn is_part_of_queries(&self) -> bool {
         let kind = self.config.materialized.as_str();
         kind == "stream_table" || kind == "ephemeral" || is_view(kind)
@@ -93,60 +92,63 @@ struct DependsOn {
     nodes: Vec<String>,
 }
 
-/// The files of the stream table models, and of the models upstream of them, whose SQL may differ at the next
-/// compilation of the same project.
+/// The files of stream table models, and of models upstream of them, whose SQL can differ in the next compilation of
+/// the same project.
 ///
 /// # Errors
-/// When it is not a manifest.
+/// If the bytes are not a manifest.
 pub fn unstable_models(file: &str, bytes: &[u8]) -> Result<Vec<String>, Error> {
     let manifest: Manifest =
         serde_json::from_slice(bytes).map_err(|source| Error::NotJson { file: file.to_owned(), source })?;
-    let naming = manifest.macros.iter().filter(|(_, made)| {
-        NAMING.iter().any(|name| made.name == *name || made.name.ends_with(&format!("__{name}")))
-            && made.package_name != "dbt"
+    let naming = manifest.macros.iter().filter(|(_, one)| {
+        NAMING.iter().any(|name| one.name == *name || one.name.ends_with(&format!("__{name}")))
+            && one.package_name != "dbt"
     });
-    let mut calls = Calls { manifest: &manifest, asks, known: BTreeMap::new() };
-    let mut calls_of_tables = Calls { asks: asks_the_clock, ..calls.clone() };
-    let naming_asks = naming.map(|(id, _)| id.clone()).collect::<Vec<_>>().iter().any(|id| calls.lead(id));
+    let mut calls = MacroCalls { manifest: &manifest, is_unstable: is_unstable_code, known: BTreeMap::new() };
+    let mut config_calls = MacroCalls { is_unstable: uses_the_clock, ..calls.clone() };
+    let is_naming_unstable =
+        naming.map(|(id, _)| id.clone()).collect::<Vec<_>>().iter().any(|id| calls.is_unstable(id));
     let mut files = BTreeSet::new();
     for id in upstream_of_stream_tables(&manifest) {
         let node = &manifest.nodes[id];
-        // Of what is neither a query of a stream table nor a part of one only the config counts, and no config can ask
-        // the server: dbt does not let it.
-        let calls = if node.is_part_of_queries() { &mut calls } else { &mut calls_of_tables };
-        let own = node.raw_code.as_deref().is_some_and(calls.asks);
-        if own || naming_asks || node.depends_on.macros.iter().any(|id| calls.lead(id)) {
+        // If the SQL is not part of a stream table's query, only the config counts, and dbt does not let a config query
+        // the server.
+        let calls = if node.is_part_of_queries() { &mut calls } else { &mut config_calls };
+        let own = node.raw_code.as_deref().is_some_and(calls.is_unstable);
+        if own || is_naming_unstable || node.depends_on.macros.iter().any(|id| calls.is_unstable(id)) {
             files.insert(node.original_file_path.clone());
         }
     }
     Ok(files.into_iter().collect())
 }
 
-fn asks(code: &str) -> bool {
-    asks_the_clock(code) || mentions(code, &ASK_THE_SERVER)
+fn is_unstable_code(code: &str) -> bool {
+    uses_the_clock(code) || mentions(code, &SERVER_NAMES)
 }
 
-fn asks_the_clock(code: &str) -> bool {
-    mentions(code, &ASK_THE_CLOCK)
+fn uses_the_clock(code: &str) -> bool {
+    mentions(code, &CLOCK_NAMES)
 }
 
-/// Whether one of these names is in the Jinja of a text, as a whole word and not quoted.
+/// Whether the Jinja in `code` contains one of these names as a whole, unquoted word.
 fn mentions(code: &str, names: &[&str]) -> bool {
-    let ends = |text: &str| !text.starts_with(|c: char| c.is_alphanumeric() || c == '_');
-    let begins = |text: &str| !text.ends_with(|c: char| c.is_alphanumeric() || "_'\"".contains(c));
-    let is_pure = |text: &str| PURE.iter().any(|pure| text.strip_prefix(pure).is_some_and(ends));
+    let is_word_end = |text: &str| !text.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+    let is_word_start = |text: &str| !text.ends_with(|c: char| c.is_alphanumeric() || "_'\"".contains(c));
+    let is_pure = |text: &str| PURE.iter().any(|pure| text.strip_prefix(pure).is_some_and(is_word_end));
     jinja(code).any(|code| {
         names.iter().any(|name| {
             let mut places = code.match_indices(name).map(|(at, _)| (&code[..at], &code[at..]));
-            places.any(|(before, text)| begins(before) && ends(&text[name.len()..]) && !is_pure(text))
+            places.any(|(before, text)| {
+                is_word_start(before) && is_word_end(&text[name.len()..]) && !is_pure(text)
+            })
         })
     })
 }
 
-/// The expressions and statements in a text.
+/// The Jinja expressions and statements in `code`.
 fn jinja(code: &str) -> impl Iterator<Item = &str> {
     ["{{", "{%"].into_iter().flat_map(|open| code.split(open).skip(1)).map(|text| {
-        // Too much of it only costs a compilation: an end inside a quoted text is none.
+        // `}}` inside a quoted string is not the end, so take the last one. Too much text only costs a compilation.
         let end = [text.rfind("}}"), text.rfind("%}")].into_iter().flatten().max();
         &text[..end.unwrap_or(text.len())]
     })
@@ -169,25 +171,26 @@ fn upstream_of_stream_tables(manifest: &Manifest) -> BTreeSet<&str> {
     found
 }
 
-/// Which macros lead to a text that asks, directly or through others.
+/// Finds the macros whose code is unstable, or that call such macros.
 #[derive(Clone)]
-struct Calls<'a> {
+struct MacroCalls<'a> {
     manifest: &'a Manifest,
-    asks: fn(&str) -> bool,
+    is_unstable: fn(&str) -> bool,
     known: BTreeMap<&'a str, bool>,
 }
 
-impl Calls<'_> {
-    fn lead(&mut self, id: &str) -> bool {
+impl MacroCalls<'_> {
+    fn is_unstable(&mut self, id: &str) -> bool {
         let Some((id, called)) = self.manifest.macros.get_key_value(id) else { return false };
         if let Some(known) = self.known.get(id.as_str()) {
             return *known;
         }
-        // Macros that call each other end here.
+        // Ends the recursion of macros that call each other.
         self.known.insert(id, false);
-        let asks = (self.asks)(&called.sql) || called.depends_on.macros.iter().any(|id| self.lead(id));
-        self.known.insert(id, asks);
-        asks
+        let is_unstable =
+            (self.is_unstable)(&called.sql) || called.depends_on.macros.iter().any(|id| self.is_unstable(id));
+        self.known.insert(id, is_unstable);
+        is_unstable
     }
 }
 
@@ -223,13 +226,13 @@ mod tests {
     }
 
     #[test]
-    fn a_question_to_the_server_or_the_clock_is_found_wherever_it_is_asked() {
+    fn a_query_of_the_server_or_the_clock_is_found_in_models_and_macros() {
         let none: Vec<String> = Vec::new();
         assert_eq!(unstable("select 1", &["macro.shop.pure"]), none);
         assert_eq!(unstable("select '{{ run_started_at }}'", &[]), ["models/view.sql"]);
         assert_eq!(unstable("{{ star() }}", &["macro.shop.star"]), ["models/view.sql"]);
         assert_eq!(unstable("{{ columns() }}", &["macro.shop.columns"]), ["models/view.sql"]);
-        for asks in [
+        for code in [
             "{% set r = adapter.execute('select 1', fetch=true) %}",
             "{% set a = adapter %}{{ a.get_relation('a', 'b', 'c') }}",
             "{{ modules['datetime'].datetime.now() }}",
@@ -238,21 +241,21 @@ mod tests {
             "{{ [1, 2]|random }}",
             "{{ lipsum() }}",
         ] {
-            assert_eq!(unstable(asks, &[]), ["models/view.sql"], "{asks}");
+            assert_eq!(unstable(code, &[]), ["models/view.sql"], "{code}");
         }
-        for same in [
+        for code in [
             "{{ adapter.dispatch('star')() }}{{ adapter.quote('a') }}",
             "{{ modules.re.match('a', 'b') }}",
             "select statement, random() from {{ ref('modules') }} as adapter",
             "{{ my_random_key }}",
         ] {
-            assert_eq!(unstable(same, &[]), none, "{same}");
+            assert_eq!(unstable(code, &[]), none, "{code}");
         }
     }
 
-    /// Nothing of the plan is made of the SQL of a table, and its config cannot ask the server.
+    /// The plan does not use the SQL of a table, and the config of a table cannot query the server.
     #[test]
-    fn the_sql_of_a_table_that_a_stream_table_reads_may_ask_the_server() {
+    fn the_sql_of_a_plain_table_may_query_the_server() {
         let none: Vec<String> = Vec::new();
         for kind in ["incremental", "table"] {
             assert_eq!(

@@ -226,7 +226,7 @@ fn foot(report: &Report) -> String {
 }
 
 fn changes(plan: &Plan) -> Section {
-    let changed = plan.steps.iter().filter(|step| step.is_loud());
+    let changed = plan.steps.iter().filter(|step| step.is_shown());
     let before = "| | Stream table | Changes | Downstream |\n|---|---|---|---|\n".to_owned();
     Section::new("changed table", 2, before, changed.map(change_row).collect(), "\n")
 }
@@ -250,7 +250,7 @@ fn change_row(step: &Step) -> String {
 
 /// The changed views that stream tables read.
 fn views(plan: &Plan) -> Section {
-    let before = "| | View read by stream tables | Changes | Gets other rows |\n|---|---|---|---|\n";
+    let before = "| | View read by stream tables | Changes | Gets different rows |\n|---|---|---|---|\n";
     let rows = plan.views.iter().map(|view| {
         let affected: Vec<Relation> = view.affected().cloned().collect();
         row(&[

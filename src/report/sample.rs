@@ -129,7 +129,7 @@ fn plan() -> Plan {
                 ..step("daily_revenue", Change::Recreate { query: None, settings: vec![partition] })
             },
             Step {
-                failure: Some("its query can only fail: column l.nope does not exist (42703)".into()),
+                failure: Some("its query is invalid: column l.nope does not exist (42703)".into()),
                 ..step("weekly_revenue", Change::Keep)
             },
             Step { origin: None, refused: true, ..step(HOSTILE_NAME, Change::Drop) },
@@ -145,7 +145,7 @@ fn plan() -> Plan {
         }],
         lost_views: Vec::new(),
         lost_objects: Vec::new(),
-        notes: vec!["this version of pg_trickle does not keep temporal: not compared".into()],
+        notes: vec!["this version of pg_trickle does not store temporal: not compared".into()],
     }
 }
 

@@ -89,7 +89,7 @@ fn put_header(page: &mut Page, report: &Report) {
 }
 
 fn put_plan(page: &mut Page, plan: &Plan) {
-    let changed: Vec<_> = plan.steps.iter().filter(|step| step.is_loud()).collect();
+    let changed: Vec<_> = plan.steps.iter().filter(|step| step.is_shown()).collect();
     let names = changed.iter().map(|step| shown(&step.relation).chars().count()).max().unwrap_or(0);
     for step in &changed {
         put_step(page, step, names);

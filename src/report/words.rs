@@ -56,7 +56,7 @@ pub(super) fn view(view: &ViewStep) -> String {
         }
         ViewChange::Create { .. } | ViewChange::Query(_) | ViewChange::Remove { .. } => {
             let verb = if affected.len() == 1 { "gets" } else { "get" };
-            format!("{}: {tables} {verb} other rows: {}", view.change.words(), affected.join(", "))
+            format!("{}: {tables} {verb} different rows: {}", view.change.words(), affected.join(", "))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! SQL as text: names, quoting, tokens, and what a query reads.
+//! SQL as text: names, quoting, tokens, and the relations that a query reads.
 
 pub mod query;
 mod relation;

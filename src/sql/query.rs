@@ -1,5 +1,7 @@
-//! Whether two queries are one: blind to white space, comments, the case of unquoted words and a semicolon at the
-//! end, and to nothing else. Literals, quoted identifiers and dollar quotes count to the letter.
+//! Compares queries, and finds and renames the relations that they read.
+//!
+//! A comparison ignores only white space, comments, the case of unquoted words and trailing semicolons. Literals,
+//! quoted identifiers and dollar quotes are compared exactly.
 
 use std::{
     borrow::Cow,
@@ -12,36 +14,37 @@ use super::{
     tokens::{is_word, spans, tokens},
 };
 
-/// Whether a change from one text to the other is no change of the query.
+/// Whether two texts are the same query.
 pub fn same(one: &str, other: &str) -> bool {
     one == other || significant(one).eq(significant(other))
 }
 
-/// The query without semicolons and comments at its end, which the engine refuses (docs/pg_trickle.md, "Query text").
+/// The query without trailing semicolons and comments, which the engine refuses (docs/pg_trickle.md, "Query text").
 pub fn clean(sql: &str) -> &str {
     let spans = spans(sql);
     let last = spans.iter().rev().find(|(start, end)| &sql[*start..*end] != ";");
     last.map_or("", |(_, end)| sql[..*end].trim_start())
 }
 
-/// The query with these relations called by other names, wherever it reads them.
+/// The query with other names for these relations wherever it reads them, and aliases that keep column references
+/// valid.
 pub fn renamed(sql: &str, names: &BTreeMap<Relation, String>) -> String {
-    let mut written = String::new();
+    let mut result = String::new();
     let mut copied = 0;
     for read in reads(sql) {
         let Some((relation, name)) = names.get_key_value(&read.relation) else { continue };
-        written.push_str(&sql[copied..read.start]);
-        written.push_str(name);
+        result.push_str(&sql[copied..read.start]);
+        result.push_str(name);
         if !read.has_alias {
-            let _ = write!(written, " as {}", quote_identifier(&relation.name));
+            let _ = write!(result, " as {}", quote_identifier(&relation.name));
         }
         copied = read.end;
     }
-    written + &sql[copied..]
+    result + &sql[copied..]
 }
 
-/// The relations that a query reads by a name with a schema, as dbt writes them. A column list such as `(a.b, c.d)` looks
-/// the same, so that some of them may be none.
+/// The relations that a query reads by a schema-qualified name, as dbt writes them. A list of columns such as `(a.b,
+/// c.d)` looks the same, so some results may not be relations.
 pub fn relations(sql: &str) -> BTreeSet<Relation> {
     reads(sql).into_iter().map(|read| read.relation).collect()
 }
@@ -49,7 +52,7 @@ pub fn relations(sql: &str) -> BTreeSet<Relation> {
 /// A place where a query reads a relation.
 struct Read {
     relation: Relation,
-    /// Where its name begins and ends in the text.
+    /// The byte offsets of the name in the text.
     start: usize,
     end: usize,
     has_alias: bool,
@@ -65,7 +68,7 @@ fn reads(sql: &str) -> Vec<Read> {
         while text(end + 1) == "." && end + 2 < spans.len() {
             end += 2;
         }
-        let reads = at > 0 && READING.iter().any(|word| word.eq_ignore_ascii_case(text(at - 1)));
+        let reads = at > 0 && BEFORE_RELATION.iter().any(|word| word.eq_ignore_ascii_case(text(at - 1)));
         let relation = Relation::parse(&(at..=end).map(text).collect::<String>()).filter(|_| reads);
         if let Some(relation) = relation {
             let has_alias = !ends_a_table(text(end + 1));
@@ -76,8 +79,8 @@ fn reads(sql: &str) -> Vec<Read> {
     found
 }
 
-/// What stands before a relation that is read.
-const READING: [&str; 5] = ["from", "join", ",", "(", "only"];
+/// The tokens that precede a relation.
+const BEFORE_RELATION: [&str; 5] = ["from", "join", ",", "(", "only"];
 
 /// Whether this token cannot be the alias of the table before it.
 fn ends_a_table(token: &str) -> bool {
@@ -109,7 +112,7 @@ fn ends_a_table(token: &str) -> bool {
         || CLAUSES.iter().any(|clause| clause.eq_ignore_ascii_case(token))
 }
 
-/// The tokens that matter, without semicolons at the end.
+/// The tokens without trailing semicolons.
 fn significant(sql: &str) -> impl Iterator<Item = Cow<'_, str>> {
     let mut tokens: Vec<_> = tokens(sql).collect();
     while tokens.last().is_some_and(|token| token == ";") {
@@ -125,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn layout_comments_case_and_the_last_semicolon_do_not_count() {
+    fn layout_comments_case_and_a_trailing_semicolon_are_ignored() {
         let plain = "select id, sum(amount) as total from orders where status <> 'paid' group by id";
         for other in [
             "SELECT id,sum( amount )AS total FROM orders WHERE status<>'paid' GROUP BY ID",
@@ -137,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_inside_quotes_counts() {
+    fn everything_inside_quotes_is_compared() {
         for (one, other) in [
             ("select 'a'", "select 'A'"),
             ("select 'a  b'", "select 'a b'"),
@@ -156,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_query_is_cleaned_and_nothing_else() {
+    fn only_the_end_of_a_query_is_cleaned() {
         for (written, clean) in [
             ("\nselect 1; -- done\n;", "select 1"),
             ("select ';' -- x", "select ';'"),
@@ -169,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relation_is_renamed_where_it_is_read_and_keeps_its_name() {
+    fn a_renamed_relation_keeps_its_name_as_alias() {
         let names = BTreeMap::from([(Relation::new("an", "base"), "new_1".to_owned())]);
         for (query, renamed) in [
             ("select id from an.base", "select id from new_1 as \"base\""),
@@ -190,11 +193,11 @@ mod tests {
     }
 
     #[test]
-    fn a_semicolon_inside_is_no_end() {
+    fn a_semicolon_between_statements_is_compared() {
         assert!(!same("select 1; select 2", "select 1 select 2"));
     }
 
-    /// A token that stands for itself wherever it is put, as the lexer must return it.
+    /// A token that the lexer must return unchanged in any context.
     fn token() -> impl Strategy<Value = String> {
         prop_oneof![
             "[a-z_][a-z0-9_]{0,6}"
@@ -230,7 +233,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_layout_of_the_same_tokens_is_the_same(tokens in prop::collection::vec((token(), blank(), blank()), 1..20)) {
+        fn the_layout_of_tokens_is_ignored(tokens in prop::collection::vec((token(), blank(), blank()), 1..20)) {
             let one: String = tokens.iter().map(|(token, blank, _)| format!("{blank}{token}{blank}")).collect();
             let other: String = tokens.iter().map(|(token, _, blank)| format!("{token}{blank}")).collect();
             prop_assert!(same(&one, &(other + ";")));
@@ -246,7 +249,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_breaks_the_lexer(text in ".{0,60}") {
+        fn the_lexer_accepts_any_text(text in ".{0,60}") {
             let moved = " ".to_owned() + &text;
             prop_assert!(same(&text, &moved));
         }

@@ -4,39 +4,36 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A schema and a name, exactly as PostgreSQL stores them: never quoted, never folded.
+/// A schema and a name as PostgreSQL stores them: not quoted, not folded.
 ///
-/// `Display` is for people (`analytics.orders`); SQL gets [`Relation::quoted`].
+/// `Display` is for messages (`analytics.orders`); use [`Relation::quoted`] in SQL.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Relation {
-    /// The schema.
     pub schema: String,
-    /// The name inside the schema.
     pub name: String,
 }
 
 impl Relation {
-    /// A relation from its two parts.
     pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
         Self { schema: schema.into(), name: name.into() }
     }
 
-    /// The relation as an SQL identifier, safe whatever the parts hold.
+    /// The relation as a quoted SQL identifier.
     pub fn quoted(&self) -> String {
         format!("{}.{}", quote_identifier(&self.schema), quote_identifier(&self.name))
     }
 
-    /// Reads a qualified name as it stands in SQL, `"db"."Schema".name`: its last two parts. What is not quoted is
-    /// folded to lower case.
+    /// Parses a qualified SQL name such as `"db"."Schema".name` and keeps its last two parts. Unquoted parts are folded
+    /// to lower case.
     pub fn parse(sql: &str) -> Option<Self> {
         let mut parts = Vec::new();
         let mut rest = sql.trim();
         loop {
-            let (part, behind) = parse_identifier(rest)?;
+            let (part, tail) = parse_identifier(rest)?;
             parts.push(part);
-            match behind.strip_prefix('.') {
+            match tail.strip_prefix('.') {
                 Some(more) => rest = more,
-                None if behind.is_empty() => break,
+                None if tail.is_empty() => break,
                 None => return None,
             }
         }
@@ -44,18 +41,18 @@ impl Relation {
         Some(Self { schema: parts.pop()?, name })
     }
 
-    /// Whether a person meant this relation by `text`: its name, or its schema and name.
+    /// Whether `text` is `name` or `schema.name` of this relation.
     pub fn is_named(&self, text: &str) -> bool {
         self.name == text || self.to_string() == text
     }
 
-    /// What pg_trickle cannot hold in this name, if anything (docs/pg_trickle.md, "Names").
-    pub fn unfit_for_a_stream_table(&self) -> Option<String> {
+    /// A sentence if pg_trickle does not support the name (docs/pg_trickle.md, "Names").
+    pub fn unsupported_by_pg_trickle(&self) -> Option<String> {
         [("schema", &self.schema), ("name", &self.name)].into_iter().find_map(|(what, part)| {
-            let lower = part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-            let starts_well = part.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
-            (!lower || !starts_well).then(|| {
-                format!("{what} `{part}` is not a plain lower-case identifier, pg_trickle cannot hold it")
+            let is_plain = part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+            let has_plain_start = part.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+            (!is_plain || !has_plain_start).then(|| {
+                format!("{what} `{part}` is not a plain lower-case identifier, which pg_trickle requires")
             })
         })
     }
@@ -67,7 +64,7 @@ impl fmt::Display for Relation {
     }
 }
 
-/// The identifier that a text begins with, and what follows it.
+/// The identifier at the start of a text, and the rest.
 fn parse_identifier(text: &str) -> Option<(String, &str)> {
     let Some(mut rest) = text.strip_prefix('"') else {
         let end = text.find('.').unwrap_or(text.len());
@@ -75,14 +72,14 @@ fn parse_identifier(text: &str) -> Option<(String, &str)> {
     };
     let mut name = String::new();
     loop {
-        let (part, behind) = rest.split_once('"')?;
+        let (part, tail) = rest.split_once('"')?;
         name.push_str(part);
-        match behind.strip_prefix('"') {
+        match tail.strip_prefix('"') {
             Some(more) => {
                 name.push('"');
                 rest = more;
             }
-            None => return Some((name, behind)),
+            None => return Some((name, tail)),
         }
     }
 }
@@ -92,10 +89,10 @@ pub fn quote_identifier(part: &str) -> String {
     format!("\"{}\"", part.replace('"', "\"\""))
 }
 
-/// A text as an SQL literal that every setting of the server reads the same.
+/// A text as an SQL literal with the same value under every server setting.
 pub fn quote_literal(text: &str) -> String {
     let doubled = text.replace('\'', "''");
-    // With a backslash inside, what it means would depend on standard_conforming_strings.
+    // The meaning of a backslash in '…' depends on standard_conforming_strings.
     if text.contains('\\') { format!("E'{}'", doubled.replace('\\', "\\\\")) } else { format!("'{doubled}'") }
 }
 
@@ -107,14 +104,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn quoting_survives_every_name(schema in ".*", name in ".*") {
+        fn every_quoted_name_parses_to_itself(schema in ".*", name in ".*") {
             let relation = Relation::new(schema, name);
             prop_assert_eq!(Relation::parse(&relation.quoted()), Some(relation));
         }
     }
 
     #[test]
-    fn a_name_without_quotes_is_folded_and_a_broken_one_is_none() {
+    fn an_unquoted_name_is_folded_and_a_broken_one_is_none() {
         let read = |text: &str| Relation::parse(text).map(|relation| relation.to_string());
         assert_eq!(read("\"db\".raw.Orders").as_deref(), Some("raw.orders"));
         assert_eq!(read("\"db\".\"raw\".\"Page \"\"Hits\"").as_deref(), Some("raw.Page \"Hits"));
@@ -124,11 +121,11 @@ mod tests {
     }
 
     #[test]
-    fn names_that_the_engine_cannot_hold_are_told() {
-        assert_eq!(Relation::new("analytics", "order_totals_2").unfit_for_a_stream_table(), None);
+    fn unsupported_names_are_reported() {
+        assert_eq!(Relation::new("analytics", "order_totals_2").unsupported_by_pg_trickle(), None);
         for bad in ["MixedCase", "with space", "with.dot", "2nd", "", "naïve", "q\"uote"] {
-            assert!(Relation::new("analytics", bad).unfit_for_a_stream_table().is_some(), "{bad}");
-            assert!(Relation::new(bad, "orders").unfit_for_a_stream_table().is_some(), "{bad}");
+            assert!(Relation::new("analytics", bad).unsupported_by_pg_trickle().is_some(), "{bad}");
+            assert!(Relation::new(bad, "orders").unsupported_by_pg_trickle().is_some(), "{bad}");
         }
     }
 }

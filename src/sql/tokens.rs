@@ -1,8 +1,8 @@
-//! PostgreSQL's lexical structure, as far as it takes to know where a token ends.
+//! A lexer for PostgreSQL's SQL that finds the boundaries of tokens.
 
 use std::borrow::Cow;
 
-/// The words, literals and signs of a text, unquoted words in lower case.
+/// The words, literals and operators of a text, with unquoted words in lower case.
 pub fn tokens(sql: &str) -> impl Iterator<Item = Cow<'_, str>> {
     Tokens { rest: sql }
 }
@@ -36,17 +36,17 @@ impl<'a> Tokens<'a> {
         token
     }
 
-    /// A word, folded as PostgreSQL folds it; with the literal it introduces, where it is such a prefix (`E'…'`).
+    /// A word in lower case, with the literal that follows if the word is its prefix (`E'…'`).
     fn word(&mut self) -> Cow<'a, str> {
         let length = run_length(self.rest, is_word);
-        let (word, behind) = self.rest.split_at(length);
-        let introduces = match behind.chars().next() {
+        let (word, tail) = self.rest.split_at(length);
+        let is_literal_prefix = match tail.chars().next() {
             Some('\'') => ["e", "b", "x", "n"].iter().any(|prefix| word.eq_ignore_ascii_case(prefix)),
             _ => false,
         };
-        if introduces {
+        if is_literal_prefix {
             let escapes = word.eq_ignore_ascii_case("e");
-            let literal = quoted_length(behind, '\'', escapes);
+            let literal = quoted_length(tail, '\'', escapes);
             let text = self.take(length + literal);
             return Cow::Owned(format!("{}{}", text[..length].to_ascii_lowercase(), &text[length..]));
         }
@@ -71,7 +71,7 @@ fn run_length(text: &str, belongs: fn(char) -> bool) -> usize {
     text.find(|c| !belongs(c)).unwrap_or(text.len())
 }
 
-/// What follows blanks and comments. Block comments nest.
+/// The text after white space and comments. Block comments nest.
 fn skip_blank(mut text: &str) -> &str {
     loop {
         text = text.trim_start();
@@ -106,7 +106,7 @@ fn block_comment_length(text: &str) -> usize {
     text.len()
 }
 
-/// The length of a literal that begins with `quote`; a doubled quote does not end it.
+/// The length of a literal in `quote`s; a doubled quote does not end it.
 fn quoted_length(text: &str, quote: char, backslash_escapes: bool) -> usize {
     let mut characters = text.char_indices().skip(1).peekable();
     while let Some((at, c)) = characters.next() {
@@ -119,7 +119,7 @@ fn quoted_length(text: &str, quote: char, backslash_escapes: bool) -> usize {
     text.len()
 }
 
-/// The length of `$tag$ … $tag$`, if that is what begins here.
+/// The length of `$tag$ … $tag$` at the start of the text.
 fn dollar_quoted_length(text: &str) -> Option<usize> {
     let tag_end = text[1..].find('$')? + 2;
     let tag = &text[..tag_end];
@@ -129,7 +129,7 @@ fn dollar_quoted_length(text: &str) -> Option<usize> {
     is_tag.then(|| text[tag_end..].find(tag).map_or(text.len(), |at| tag_end + at + tag.len()))
 }
 
-/// An operator ends where a comment begins.
+/// The length of the operator at the start of the text; a comment ends it.
 fn operator_length(text: &str) -> usize {
     let run = run_length(text, is_operator);
     ["--", "/*"]
@@ -140,7 +140,7 @@ fn operator_length(text: &str) -> usize {
         .unwrap_or(run)
 }
 
-/// Where each token begins and ends.
+/// The byte offsets of each token's start and end.
 pub(super) fn spans(sql: &str) -> Vec<(usize, usize)> {
     let mut tokens = Tokens { rest: sql };
     let mut spans = Vec::new();

@@ -64,8 +64,9 @@ fn unusable_manifests() {
     };
 
     plan(&write("truncated.json", &text[..text.len() / 2]))
-        .expect_error("truncated.json` is not a whole dbt manifest", "dbt compile");
-    plan(&write("page.json", "<html>")).expect_error("page.json` is not a whole dbt manifest", "dbt compile");
+        .expect_error("truncated.json` is not a complete dbt manifest", "dbt compile");
+    plan(&write("page.json", "<html>"))
+        .expect_error("page.json` is not a complete dbt manifest", "dbt compile");
     plan(&write("future.json", &text.replace("v12.json", "v99.json")))
         .expect_error("manifest/v99.json", "update pgtrickle-ci");
     plan(&write("parsed.json", &text.replace("compiled_code", "other")))
@@ -95,7 +96,7 @@ fn unusable_manifests() {
     };
     let ran = compared(&repaired, &wrong).expect(0);
     let said = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    let note = "wrong.json cannot be deployed completely: models/b.sql: `banana` is no schedule";
+    let note = "wrong.json cannot be deployed completely: models/b.sql: `banana` is not a schedule";
     assert!(said.contains("Plan: 2 to add") && said.contains(note), "{said}");
     let other_project =
         write("other.json", &text.replace("\"project_name\":\"shop\"", "\"project_name\":\"other\""));

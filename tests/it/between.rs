@@ -1,4 +1,4 @@
-//! What lies between the sources and the stream tables: views that change, and what `apply` can and cannot do.
+//! Changed views between sources and stream tables, and the limits of `apply`.
 
 use std::{fs, path::PathBuf};
 
@@ -7,14 +7,14 @@ use tempfile::TempDir;
 
 use crate::support::{Database, Ran, manifest, model, pgtrickle_ci};
 
-/// A model of another kind, which reads these.
+/// A model with another materialization.
 fn other(name: &str, kind: &str, query: &str) -> (String, Value) {
     let (id, mut node) = model(name, query, &json!({}));
     node["config"] = json!({"materialized": kind});
     (id, node)
 }
 
-/// A stream table or view that reads these models.
+/// The model with these parents.
 fn reading((id, mut node): (String, Value), models: &[&str]) -> (String, Value) {
     node["depends_on"]["nodes"] = models.iter().map(|name| format!("model.shop.{name}")).collect();
     (id, node)
@@ -26,7 +26,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// A server whose scheduler rests, with a table of orders.
+    /// A database with a table `orders`, in which the scheduler is off.
     fn new() -> Self {
         let database = Database::without_extension();
         database.run(&format!(
@@ -42,7 +42,7 @@ impl Bench {
         manifest(self.dir.path(), "manifest.json", models)
     }
 
-    /// Runs a command against the server; `plan.json`, `plan.xml` and `plan.md` lie in the folder afterwards.
+    /// Runs a command against the server; it writes `plan.json`, `plan.xml` and `plan.md` into the folder.
     fn run(&self, arguments: &[&str], models: Vec<(String, Value)>) -> Ran {
         let file = |name: &str| self.dir.path().join(name);
         Ran::of(
@@ -73,7 +73,7 @@ impl Bench {
     }
 }
 
-/// A view, a stream table on it, and another on that.
+/// A view, a stream table that reads it, and another that reads that one.
 fn layered(view: &str) -> Vec<(String, Value)> {
     vec![
         other("paid", "view", view),
@@ -85,11 +85,11 @@ fn layered(view: &str) -> Vec<(String, Value)> {
 const PAID: &str = "select id, amount from public.orders where status = 'paid'";
 
 #[test]
-fn a_changed_view_changes_the_rows_of_what_reads_it() {
+fn a_changed_view_changes_the_rows_of_its_readers() {
     let bench = Bench::new();
     bench.database.run(&format!("create view paid as ({PAID})"));
     bench.run(&["apply"], layered(PAID)).expect(0);
-    // The same to PostgreSQL, however it is written.
+    // PostgreSQL stores both spellings alike.
     for same in [
         PAID,
         "SELECT \"id\", amount -- paid ones\nFROM \"public\".\"orders\" WHERE status = ('paid')::text;",
@@ -100,7 +100,11 @@ fn a_changed_view_changes_the_rows_of_what_reads_it() {
 
     let changed = || layered("select id, amount from public.orders where status = 'new'");
     let ran = bench.run(&["plan", "--exit-code"], changed()).expect(1);
-    assert!(ran.stdout.contains("Plan: 0 definitions changed, 2 tables get other rows."), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("Plan: 0 definitions changed, 2 tables get different rows."),
+        "{}",
+        ran.stdout
+    );
     assert!(ran.stdout.contains("~   public.paid  view changes"), "{}", ran.stdout);
     let plan = &bench.report()["plan"];
     assert_eq!(plan["is_empty"], false);
@@ -110,9 +114,9 @@ fn a_changed_view_changes_the_rows_of_what_reads_it() {
     assert_eq!(view["readers"], json!([{"schema": "public", "name": "direct"}]));
     assert_eq!(view["downstream"], json!([{"schema": "public", "name": "far"}]));
     assert!(view["query"]["after"].as_str().unwrap().contains("'new'::text"), "{view}");
-    assert!(bench.text("plan.xml").contains("view changes: 2 stream tables get other rows"));
-    assert!(bench.text("plan.md").contains("2 tables get other rows"));
-    // Nothing of the comparison is left behind.
+    assert!(bench.text("plan.xml").contains("view changes: 2 stream tables get different rows"));
+    assert!(bench.text("plan.md").contains("2 tables get different rows"));
+    // The comparison leaves no objects behind.
     let views = "select count(*) from pg_class where relname like 'pgtrickle_ci%'";
     assert_eq!(bench.database.value(views).as_deref(), Some("0"));
 
@@ -122,10 +126,10 @@ fn a_changed_view_changes_the_rows_of_what_reads_it() {
     assert_eq!(bench.tables(), before);
 }
 
-/// A view that gives other columns makes dbt rebuild what reads all of them, and a new column is not a mistake when the
-/// plan brings it.
+/// If a view's columns change, dbt replaces tables that read all of them. A query may read a column that the same plan
+/// adds.
 #[test]
-fn what_reads_a_changed_view_is_planned_over_its_new_columns() {
+fn readers_of_a_changed_view_are_planned_with_its_new_columns() {
     let bench = Bench::new();
     bench.database.run(&format!("create view paid as ({PAID})"));
     let models = |view: &str, query: &str| {
@@ -141,7 +145,7 @@ fn what_reads_a_changed_view_is_planned_over_its_new_columns() {
     assert_eq!(step["action"], "replace", "{step:#}");
     assert_eq!(
         step["reasons"],
-        json!(["the view public.paid changes", "`status` is a new column, and not the last one"])
+        json!(["the view public.paid changes", "the column `status` is new and not the last column"])
     );
     bench.run(&["plan"], models(wider, "select id, amount, status from public.paid")).expect(0);
     let plan = &bench.report()["plan"];
@@ -150,7 +154,7 @@ fn what_reads_a_changed_view_is_planned_over_its_new_columns() {
 }
 
 #[test]
-fn views_of_two_manifests_are_compared_by_their_text() {
+fn views_of_two_manifests_are_compared_as_text() {
     let bench = Bench::new();
     let dir = bench.dir.path();
     let side = |file: &str, changed: &str, swapped: &str, more: Option<&str>| {
@@ -170,7 +174,11 @@ fn views_of_two_manifests_are_compared_by_their_text() {
     let mut plan = pgtrickle_ci();
     plan.args(["plan", "--exit-code", "--manifest"]).arg(&after).arg("--baseline").arg(&before);
     let ran = Ran::of(plan.arg("--json").arg(json)).expect(1);
-    assert!(ran.stdout.contains("Plan: 0 definitions changed, 1 table gets other rows."), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("Plan: 0 definitions changed, 1 table gets different rows."),
+        "{}",
+        ran.stdout
+    );
     let plan = &bench.report()["plan"];
     let views = plan["views"].as_array().unwrap().iter();
     let views: Vec<String> = views
@@ -179,11 +187,11 @@ fn views_of_two_manifests_are_compared_by_their_text() {
     assert_eq!(views, ["alter-query \"changed\"", "create \"new\"", "remove \"swapped\"", "remove \"old\""]);
     let note = plan["notes"].to_string();
     assert!(note.contains("public.swapped") && note.contains("stable_view"), "{note}");
-    assert!(!note.contains("public.changed"), "dbt leaves a stable view alone: {note}");
+    assert!(!note.contains("public.changed"), "dbt does not recreate an unchanged stable view: {note}");
 }
 
 #[test]
-fn a_query_that_can_only_fail_is_a_failure_and_no_change() {
+fn a_failing_query_is_a_failure_and_not_a_change() {
     let bench = Bench::new();
     bench.run(&["apply"], vec![model("t", "select id from public.orders", &json!({}))]).expect(0);
     for (query, code) in [
@@ -211,10 +219,10 @@ fn a_query_that_can_only_fail_is_a_failure_and_no_change() {
     }
 }
 
-/// dbt executes hooks and creates functions before it makes models, so that nothing is claimed of what is missing now. No
-/// hook makes other SQL or another column of it.
+/// dbt runs hooks and creates functions before it builds models, so an object that is missing now may exist then. A
+/// hook cannot repair wrong syntax or add a column to an existing table.
 #[test]
-fn a_query_over_what_a_hook_may_create_is_not_a_failure() {
+fn a_query_over_objects_that_a_hook_may_create_is_not_a_failure() {
     let bench = Bench::new();
     let start = |package: &str| {
         let node = json!({"resource_type": "operation", "name": "start", "alias": "start", "schema": "public",
@@ -228,8 +236,10 @@ fn a_query_over_what_a_hook_may_create_is_not_a_failure() {
     function.1["depends_on"]["nodes"] = json!(["function.shop.made"]);
     for models in [vec![calling(), start("shop")], vec![hooked], vec![function]] {
         let ran = bench.run(&["plan"], models.clone()).expect(0);
-        assert!(ran.stdout.contains("its query waits for dbt"), "{}", ran.stdout);
-        bench.run(&["apply"], models).expect_error("public.t: its query waits for dbt", "dbt build");
+        assert!(ran.stdout.contains("its query fails until dbt has run"), "{}", ran.stdout);
+        bench
+            .run(&["apply"], models)
+            .expect_error("public.t: its query fails until dbt has run", "dbt build");
     }
     let mut no_hook = calling();
     no_hook.1["config"]["pre-hook"] = json!([]);
@@ -239,9 +249,9 @@ fn a_query_over_what_a_hook_may_create_is_not_a_failure() {
     }
 }
 
-/// What dbt builds first decides whether a query is right, so that nothing is claimed of it.
+/// Whether such a query works depends on what dbt builds first.
 #[test]
-fn a_query_over_what_dbt_has_yet_to_build_is_not_a_failure() {
+fn a_query_over_relations_that_dbt_has_yet_to_build_is_not_a_failure() {
     let bench = Bench::new();
     let models = || {
         vec![
@@ -253,21 +263,21 @@ fn a_query_over_what_dbt_has_yet_to_build_is_not_a_failure() {
     let ran = bench.run(&["plan"], models()).expect(0);
     assert!(ran.stdout.contains("`apply` cannot carry this out; deploy with `dbt build`:"), "{}", ran.stdout);
     bench.run(&["apply"], models()).expect_error("public.built: the table does not exist yet", "dbt build");
-    // A table that is there may get its column from dbt.
+    // dbt may add the column to an existing table.
     bench.database.run("create table built (a int); create view above as select a from built");
     bench.run(&["plan"], models()).expect(0);
-    bench.run(&["apply"], models()).expect_error("public.t: its query waits for dbt", "dbt build");
+    bench.run(&["apply"], models()).expect_error("public.t: its query fails until dbt has run", "dbt build");
     assert_eq!(bench.tables(), "");
 }
 
 #[test]
-fn apply_does_all_of_a_plan_or_nothing() {
+fn apply_executes_all_of_a_plan_or_nothing() {
     let bench = Bench::new();
     bench
         .run(&["apply"], vec![model("a", "select id from public.orders", &json!({"schedule": "1h"}))])
         .expect(0);
     let before = bench.tables();
-    // PostgreSQL takes the last query, and the engine does not: it reads no table.
+    // PostgreSQL accepts the last query, but the engine refuses it: it reads no table.
     let models = vec![
         model("a", "select id from public.orders where id > 1", &json!({"schedule": "2h"})),
         model("b", "select id from public.orders", &json!({})),
@@ -283,7 +293,7 @@ fn apply_does_all_of_a_plan_or_nothing() {
 }
 
 #[test]
-fn apply_names_the_session_that_holds_what_it_waits_for() {
+fn apply_names_the_session_that_holds_its_lock() {
     let bench = Bench::new();
     let models = |query: &str| vec![model("a", &format!("select id from public.orders {query}"), &json!({}))];
     bench.run(&["apply"], models("")).expect(0);
@@ -303,9 +313,9 @@ fn apply_names_the_session_that_holds_what_it_waits_for() {
     apply().expect(0);
 }
 
-/// A rebuilt table takes its views along. They come back as they were: owner, grants, comments, options, indexes.
+/// Replacing a table drops its views. `apply` restores them with owner, grants, comments, options and indexes.
 #[test]
-fn apply_restores_the_views_on_a_rebuilt_table() {
+fn apply_restores_the_views_on_a_replaced_table() {
     let bench = Bench::new();
     let database = &bench.database;
     let models = |settings: Value| {
@@ -368,7 +378,8 @@ fn apply_restores_the_views_on_a_rebuilt_table() {
     database.run(&format!("drop materialized view kept; select pgtrickle.drop_stream_table('public.reader'); drop view on_base; drop owned by {role}; drop role {role}"));
 }
 
-/// What hangs on the table `base` and is not restored: how it is made and dropped, and the plan's words for it.
+/// Objects that depend on the table `base` and are not restored: the SQL that creates and drops each, and its name in
+/// the plan.
 const UNRESTORABLE: [(&str, &str, &str); 10] = [
     (
         "create function newest() returns int begin atomic; select max(id) from on_base; end",
@@ -422,13 +433,13 @@ const UNRESTORABLE: [(&str, &str, &str); 10] = [
     ),
 ];
 
-/// PostgreSQL's CASCADE takes more than views: each kind of object is named, and `dbt build` would lose it, too.
+/// PostgreSQL's CASCADE drops more than views: the error names each kind of object. `dbt build` would lose them, too.
 #[test]
-fn apply_begins_nothing_that_would_lose_what_it_cannot_restore() {
+fn apply_refuses_a_plan_that_loses_unrestorable_objects() {
     let bench = Bench::new();
     let database = &bench.database;
     let models = |settings: Value| vec![model("base", "select id, amount from public.orders", &settings)];
-    let rebuilt = || models(json!({"schedule": "1h", "partition_by": "HASH:id:2"}));
+    let replaced = || models(json!({"schedule": "1h", "partition_by": "HASH:id:2"}));
     bench.run(&["apply"], models(json!({"schedule": "1h"}))).expect(0);
     database.run(
         "create view on_base as select id from base; create table orders_log (id int);
@@ -440,15 +451,15 @@ fn apply_begins_nothing_that_would_lose_what_it_cannot_restore() {
         Ran::of(apply.arg("apply").arg(&file).args(["--database-url", &bench.database.url()]))
     };
     let tables = bench.tables();
-    bench.run(&["plan", "--allow-recreate", "all", "--out", file.to_str().unwrap()], rebuilt()).expect(0);
+    bench.run(&["plan", "--allow-recreate", "all", "--out", file.to_str().unwrap()], replaced()).expect(0);
     for (create, drop, lost) in UNRESTORABLE {
         database.run(create);
-        let ran = bench.run(&["apply", "--allow-recreate", "all"], rebuilt());
+        let ran = bench.run(&["apply", "--allow-recreate", "all"], replaced());
         ran.expect_error(lost, "drop them by hand");
         let ran = saved();
         assert!(ran.stderr.contains("the database changed since"), "{lost}: {}", ran.stderr);
         assert_eq!(bench.tables(), tables, "{lost}");
-        let ran = bench.run(&["plan", "--allow-recreate", "all"], rebuilt());
+        let ran = bench.run(&["plan", "--allow-recreate", "all"], replaced());
         assert!(ran.stdout.contains(&format!("lost: {lost}")), "{lost}: {}", ran.stdout);
         database.run(drop);
     }
@@ -457,7 +468,7 @@ fn apply_begins_nothing_that_would_lose_what_it_cannot_restore() {
 }
 
 #[test]
-fn a_rebuilt_table_keeps_its_owner_comments_and_column_grants() {
+fn a_replaced_table_keeps_its_owner_comments_and_column_grants() {
     let bench = Bench::new();
     let database = &bench.database;
     let models = |settings: Value| vec![model("base", "select id, amount from public.orders", &settings)];
@@ -473,14 +484,14 @@ fn a_rebuilt_table_keeps_its_owner_comments_and_column_grants() {
          (select array_agg(attacl::text order by attname) from pg_attribute where attrelid = c.oid))::text
        from pg_class as c where oid = 'base'::regclass";
     let before = database.value(catalog);
-    let rebuilt = models(json!({"schedule": "1h", "partition_by": "HASH:id:2"}));
-    bench.run(&["apply", "--allow-recreate", "all"], rebuilt).expect(0);
+    let replaced = models(json!({"schedule": "1h", "partition_by": "HASH:id:2"}));
+    bench.run(&["apply", "--allow-recreate", "all"], replaced).expect(0);
     assert_eq!(database.value(catalog), before);
     database.run(&format!("alter table base owner to current_user; drop owned by {role}; drop role {role}"));
 }
 
 #[test]
-fn apply_of_some_models_leaves_the_views_of_the_others_alone() {
+fn apply_of_selected_models_keeps_the_views_of_the_others() {
     let bench = Bench::new();
     let models = |settings: &Value| {
         ["one", "two"].map(|name| model(name, "select id from public.orders", settings)).to_vec()
@@ -497,7 +508,7 @@ fn apply_of_some_models_leaves_the_views_of_the_others_alone() {
 }
 
 #[test]
-fn a_role_without_the_rights_begins_nothing() {
+fn apply_refuses_a_role_without_the_privileges_before_the_first_statement() {
     let bench = Bench::new();
     let database = &bench.database;
     bench
@@ -526,21 +537,21 @@ fn a_role_without_the_rights_begins_nothing() {
 }
 
 #[test]
-fn a_rename_is_shown_with_what_keeps_the_rows() {
+fn a_rename_is_shown_with_the_setting_that_keeps_the_rows() {
     let bench = Bench::new();
     bench.run(&["apply"], vec![model("old_name", "select id from public.orders", &json!({}))]).expect(0);
     let renamed = |settings| vec![model("new_name", "select id\nfrom public.orders", &settings)];
     let ran = bench.run(&["plan"], renamed(json!({}))).expect(0);
     assert!(ran.stdout.contains("probably renamed from public.old_name"), "{}", ran.stdout);
     assert!(ran.stdout.contains("`stream_table_name: old_name`"), "{}", ran.stdout);
-    // What it says keeps the rows.
+    // That setting keeps the rows.
     let ran =
         bench.run(&["plan", "--exit-code"], renamed(json!({"stream_table_name": "old_name"}))).expect(0);
     assert!(ran.stdout.contains("No changes"), "{}", ran.stdout);
 }
 
 #[test]
-fn a_permission_for_no_table_is_a_warning() {
+fn a_permission_that_matches_no_table_is_a_warning() {
     let bench = Bench::new();
     let models = || vec![model("t", "select id from public.orders", &json!({}))];
     let ran = bench.run(&["plan", "--allow-drop", "tt", "--allow-recreate", "public.t"], models()).expect(0);
@@ -553,7 +564,7 @@ fn a_permission_for_no_table_is_a_warning() {
 }
 
 #[test]
-fn a_saved_plan_is_refused_when_a_view_below_has_changed() {
+fn a_saved_plan_is_refused_after_a_view_that_it_reads_has_changed() {
     let bench = Bench::new();
     bench.database.run(&format!("create view paid as ({PAID})"));
     bench.run(&["apply"], layered(PAID)).expect(0);

@@ -1,4 +1,4 @@
-//! Edits of a dbt project: what the plan says of each stream table, and what `dbt build` then does to it.
+//! Edits of a dbt project: the planned change of each stream table, and what `dbt build` then does to it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,7 +35,7 @@ impl Edit {
         serde_yaml::from_str(include_str!("edits.yml")).unwrap()
     }
 
-    /// What a plan is expected to say of each table.
+    /// The expected change of each table in the plan.
     fn planned(&self, against: Against) -> BTreeMap<String, String> {
         let mut planned = self.server.clone();
         if against == Against::Baseline {
@@ -63,12 +63,12 @@ fn in_schema(table: &str) -> String {
     if table.contains('.') { table.to_owned() } else { format!("dev.{table}") }
 }
 
-/// The project of all edits.
+/// One project with the tables of all edits.
 struct Project {
     files: DbtProject,
     database: Database,
     variables: BTreeMap<String, String>,
-    /// `dbt_project.yml`, to which edits add.
+    /// The content of `dbt_project.yml`, to which edits add.
     yaml: Json,
 }
 
@@ -127,7 +127,7 @@ impl Project {
         self.files.write("dbt_project.yml", &self.yaml.to_string());
     }
 
-    /// `dbt build`, of which some models are expected to fail.
+    /// Runs `dbt build`, in which some models fail as expected.
     fn build(&self) {
         let dbt = |arguments: &[&str]| {
             let mut dbt = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/dbt"));
@@ -165,7 +165,7 @@ impl Project {
         plan["steps"].as_array().unwrap().iter().map(step).collect()
     }
 
-    /// The stream tables of the server with what can change of them.
+    /// The stream tables on the server with the properties that [`observed`] compares.
     fn tables(&self) -> BTreeMap<String, Json> {
         let sql = "select coalesce(jsonb_object_agg(pgt_schema || '.' || pgt_name, jsonb_build_object(
             'oid', pgt_relid::oid::text, 'query', coalesce(original_query, defining_query),
@@ -196,7 +196,7 @@ fn merge(into: &mut Json, more: &Json) {
     }
 }
 
-/// What was done to a table, in the words of the plan.
+/// What happened to a table, as an action of the plan.
 fn observed(before: Option<&Json>, after: Option<&Json>, has_model: bool) -> &'static str {
     let differs = |key: &str| before.map(|table| &table[key]) != after.map(|table| &table[key]);
     match (before, after) {
@@ -213,7 +213,7 @@ fn observed(before: Option<&Json>, after: Option<&Json>, has_model: bool) -> &'s
 }
 
 #[test]
-fn the_plan_says_what_dbt_then_does() {
+fn the_plan_matches_what_dbt_then_does() {
     let edits = Edit::all();
     let mut project = Project::new();
     for edit in &edits {
@@ -269,7 +269,7 @@ fn the_plan_says_what_dbt_then_does() {
     assert!(unknown.is_empty(), "no edit is about {unknown:?}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 
-    // Flags are edits, too; and what was compiled for one of them is not taken for another.
+    // Flags are edits, too: a manifest compiled with one flag is not reused for another.
     let words = |plan: BTreeMap<String, String>, but: &str| -> BTreeSet<String> {
         plan.into_iter().filter(|(table, _)| table != but).map(|(_, word)| word).collect()
     };
@@ -277,7 +277,7 @@ fn the_plan_says_what_dbt_then_does() {
     let with_vars = project.plan(&["--vars", "{most: 9}"]);
     assert_eq!(with_vars["dev.by_var"], "alter-query");
     assert_eq!(words(with_vars, "dev.by_var"), words(now.clone(), "dev.by_var"));
-    // `placed` is where the schema macro puts it for every target; one query can only fail.
+    // The schema macro puts `placed` into the same schema for every target. One query fails.
     let elsewhere = project.plan(&["--target", "prod"]);
     assert_eq!(words(elsewhere, "placed.placed"), BTreeSet::from(["create", "fail"].map(String::from)));
     assert_eq!(project.plan(&[]), now);

@@ -1,12 +1,12 @@
-//! One project, compiled by dbt 1.6, 1.7, 1.11 and a prerelease of 2.0. The files in `manifests/` are what they wrote,
-//! without the fields that nothing reads.
+//! One project, compiled by dbt 1.6, 1.7, 1.11 and a prerelease of 2.0. The files in `manifests/` are their manifests
+//! without unused fields.
 
 use std::path::Path;
 
 use pgtrickle_ci::{
     dbt::ManifestFile,
     model::{Relation, Setting},
-    project::{Error, Project, Reading, remade},
+    project::{Error, Project, Reading, recreated_by_dbt},
 };
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ const MANIFESTS: [(&str, &str); 4] = [
 ];
 
 fn read(manifest: &str) -> Project {
-    Reading::of("manifest.json", manifest.as_bytes(), |_, _| None).unwrap().right().unwrap()
+    Reading::of("manifest.json", manifest.as_bytes(), |_, _| None).unwrap().into_project().unwrap()
 }
 
 fn names(relations: &[Relation]) -> Vec<String> {
@@ -26,8 +26,8 @@ fn names(relations: &[Relation]) -> Vec<String> {
 }
 
 #[test]
-fn every_dbt_says_the_same_of_one_project() {
-    // dbt 2 writes the SQL around an ephemeral model in another way, and that is another query.
+fn every_dbt_version_gives_the_same_project() {
+    // dbt 2 wraps the SQL of an ephemeral model differently, so those queries differ.
     let without_inlined = |mut project: Project| {
         project.tables.iter_mut().filter(|t| t.query.contains("__dbt__cte__")).for_each(|t| t.query.clear());
         project
@@ -41,16 +41,16 @@ fn every_dbt_says_the_same_of_one_project() {
     }
 }
 
-/// Versions, a disabled model, an ephemeral parent, a package's model, keys in every place where a project may have
-/// them, and sources with and without quotes.
+/// Versions, a disabled model, an ephemeral parent, a package's model, keys in every supported place, and sources with
+/// and without quotes.
 #[test]
-fn a_manifest_is_read_as_dbt_means_it() {
+fn every_part_of_a_manifest_is_read_as_dbt_defines_it() {
     for (dbt, manifest) in MANIFESTS {
         let project = read(manifest);
         let line = |table: &pgtrickle_ci::model::StreamTable| {
-            let said = |setting| table.settings.get(setting).map(ToString::to_string).unwrap_or_default();
+            let value = |setting| table.settings.get(setting).map(ToString::to_string).unwrap_or_default();
             let file = &table.origin.as_ref().unwrap().file;
-            let (mode, schedule) = (said(Setting::RefreshMode), said(Setting::Schedule));
+            let (mode, schedule) = (value(Setting::RefreshMode), value(Setting::Schedule));
             format!("{} {mode} {schedule} {file} <- {}", table.relation, names(&table.upstream).join(" "))
         };
         assert_eq!(
@@ -74,8 +74,8 @@ fn a_manifest_is_read_as_dbt_means_it() {
         assert_eq!(in_yaml.settings.get(Setting::Fuse).unwrap().to_string(), "off", "{dbt}");
         let sources: Vec<_> = project.sources.keys().map(ToString::to_string).collect();
         assert_eq!(sources, ["raw_data.orders", "web.Page Hits"], "{dbt}");
-        let remade = &remade(&project.between)[&Relation::new("analytics", "through_ephemeral")];
-        assert_eq!(names(remade), ["analytics.a_view"], "{dbt}");
+        let recreated = &recreated_by_dbt(&project.between)[&Relation::new("analytics", "through_ephemeral")];
+        assert_eq!(names(recreated), ["analytics.a_view"], "{dbt}");
 
         let readers = project.graph.readers("model.extra.from_package");
         let models: Vec<_> =
@@ -87,15 +87,17 @@ fn a_manifest_is_read_as_dbt_means_it() {
     }
 }
 
-/// A view that stream tables read is a part of what they are: without its SQL nothing can be compared.
+/// A stream table cannot be compared without the SQL of the views that it reads.
 #[test]
-fn a_view_without_compiled_sql_is_not_compiled() {
+fn a_view_without_compiled_sql_counts_as_not_compiled() {
     for (dbt, manifest) in MANIFESTS {
         let at = manifest.find("\"model.shop.a_view\": {").unwrap();
         let (before, view) = manifest.split_at(at);
         let without = before.to_owned() + &view.replacen("\"compiled_code\":", "\"other\":", 1);
         let read = |compiled: Option<&str>| {
-            Reading::of("m.json", without.as_bytes(), |_, _| compiled.map(str::to_owned)).unwrap().right()
+            Reading::of("m.json", without.as_bytes(), |_, _| compiled.map(str::to_owned))
+                .unwrap()
+                .into_project()
         };
         let Err(Error::NotCompiled { models, .. }) = read(None) else { panic!("{dbt}") };
         assert_eq!(models, ["a_view"], "{dbt}");
@@ -105,26 +107,28 @@ fn a_view_without_compiled_sql_is_not_compiled() {
 }
 
 #[test]
-fn a_model_that_was_not_compiled_is_never_an_empty_query() {
+fn a_model_that_was_not_compiled_never_becomes_an_empty_query() {
     for (dbt, manifest) in MANIFESTS {
         let without = manifest.replace("\"compiled_code\":", "\"other\":");
-        let error =
-            Reading::of("manifest.json", without.as_bytes(), |_, _| None).unwrap().right().unwrap_err();
+        let error = Reading::of("manifest.json", without.as_bytes(), |_, _| None)
+            .unwrap()
+            .into_project()
+            .unwrap_err();
         let Error::NotCompiled { models, .. } = error else { panic!("{dbt}: {error}") };
         assert_eq!(models.len(), 6, "{dbt}");
         let found = Reading::of("manifest.json", without.as_bytes(), |package, file| {
             Some(format!("select '{package}/{file}'"))
         });
         assert_eq!(
-            found.unwrap().right().unwrap().tables[0].query,
+            found.unwrap().into_project().unwrap().tables[0].query,
             "select 'extra/models/from_package.sql'",
             "{dbt}"
         );
     }
 }
 
-/// What dbt 1.12 and a prerelease of 2.0 wrote of a project with every section filled: owners that are lists, numbers that
-/// JSON does not have, metrics, functions. Most macros are left out.
+/// Manifests by dbt 1.12 and a prerelease of 2.0 with every section filled: owners that are lists, numbers that JSON
+/// does not have, metrics, functions. Most macros are left out.
 #[test]
 fn a_manifest_with_every_section_filled_is_read() {
     for file in ["dbt-1.12.filled.json", "dbt-2.0a4.filled.json"] {

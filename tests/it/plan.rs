@@ -1,4 +1,4 @@
-//! `plan`, from manifests alone and against a catalog.
+//! `plan`, between manifests and against a catalog.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use crate::support::{Database, Ran, manifest, model, pgtrickle_ci};
 
 const QUERY: &str = "select id, amount from public.orders where amount > 0";
 
-/// Everything that a plan can say, as pairs of manifests.
+/// One table for each kind of change.
 #[test]
 fn two_manifests_are_compared_without_a_server() {
     let dir = tempfile::tempdir().unwrap();
@@ -41,9 +41,9 @@ fn two_manifests_are_compared_without_a_server() {
         "+   public.added      create",
         "~   public.altered    alter settings",
         "schedule  2m -> 5m",
-        "~   public.rewritten  alter query, refilled in place or rebuilt",
-        "unknown: in place or rebuilt: decided by the server's columns",
-        "-/+ public.split      replace: dropped and rebuilt",
+        "~   public.rewritten  alter query, refilled in place or replaced",
+        "unknown: in place or replaced: depends on the columns on the server",
+        "-/+ public.split      replace: dropped and recreated",
         "-   public.removed    drop",
         "Plan: 1 to add, 2 to change, 1 to replace, 1 to destroy.",
         "1 definition unchanged.",
@@ -62,7 +62,7 @@ fn two_manifests_are_compared_without_a_server() {
 }
 
 #[test]
-fn no_change_is_said_and_exits_with_zero() {
+fn a_plan_without_changes_says_so_and_exits_with_zero() {
     let dir = tempfile::tempdir().unwrap();
     let one = manifest(dir.path(), "one.json", [model("a", QUERY, &json!({}))]);
     let ran = Ran::of(
@@ -72,7 +72,7 @@ fn no_change_is_said_and_exits_with_zero() {
     assert!(ran.stdout.contains("No changes: 1 stream table is up to date."), "{}", ran.stdout);
 }
 
-/// The plan against a catalog sees what the engine made of what was asked, and whose each table is.
+/// A plan against a catalog compares settings as the engine stores them, and knows the owner of each table.
 #[test]
 fn a_catalog_is_compared_by_meaning_and_by_owner() {
     let database = Database::new();
@@ -128,7 +128,7 @@ fn a_catalog_is_compared_by_meaning_and_by_owner() {
     assert_eq!(change("slow"), "alter");
     assert_eq!(change("added"), "create");
     assert_eq!(change("removed"), "drop");
-    assert!(ran.stdout.contains("by_hand"), "what nobody manages is listed:\n{}", ran.stdout);
+    assert!(ran.stdout.contains("by_hand"), "an unmanaged table is listed:\n{}", ran.stdout);
     assert!(!steps.iter().any(|step| step.to_string().contains("by_hand")), "and not planned");
     assert!(
         !report.to_string().contains(database.endpoint.password.reveal())
@@ -137,7 +137,7 @@ fn a_catalog_is_compared_by_meaning_and_by_owner() {
 }
 
 #[test]
-fn a_view_and_a_top_k_that_the_engine_rewrites_are_no_change() {
+fn a_view_and_a_top_k_query_that_the_engine_rewrites_are_unchanged() {
     let database = Database::new();
     database.run(
         "create table orders (id int primary key, amount int); insert into orders values (1, 10), (2, 20)",
@@ -159,7 +159,7 @@ fn a_view_and_a_top_k_that_the_engine_rewrites_are_no_change() {
         plan.args(["plan", "--exit-code", "--database-url", &database.url(), "--manifest"]).arg(&wanted);
         Ran::of(&mut plan)
     };
-    // A table without a mark becomes this project's: that is a change, too.
+    // Taking over a table without a mark is a change, too.
     assert!(plan().expect(1).stdout.contains("taken over: it was not created by dbt"));
     for (name, _) in queries {
         database.run(&format!(
@@ -181,9 +181,9 @@ fn a_view_and_a_top_k_that_the_engine_rewrites_are_no_change() {
     assert!(ran.expect(1).stdout.contains("alter query"));
 }
 
-/// The engine leaves the change buffer of a source behind when its last reader goes, with that reader's columns.
+/// The engine keeps the change buffer of a source after its last reader is dropped, with that reader's columns.
 #[test]
-fn a_source_takes_writes_after_its_only_reader_was_built_again_over_other_columns() {
+fn a_source_accepts_writes_after_its_only_reader_is_replaced_with_other_columns() {
     let database = Database::new();
     database.run("create table lone (id int primary key, a int, b int); insert into lone values (1, 2, 3)");
     let dir = tempfile::tempdir().unwrap();

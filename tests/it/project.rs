@@ -117,7 +117,7 @@ fn a_named_manifest_of_another_target_is_an_error() {
     let kept = kept.to_str().unwrap();
     shop.run("plan", &["--manifest", kept, "--target", "prod"]).expect(0);
     shop.run("plan", &["--manifest", kept, "--target", "dev"])
-        .expect_error("its stream tables are in prod, target `dev` puts them into `dev`", "--manifest");
+        .expect_error("its stream tables are in prod; target `dev` puts them into `dev`", "--manifest");
     let other = Database::new();
     shop.run("plan", &["--manifest", kept, "--database-url", &other.url()]).expect_error(
         &format!("was compiled for the database `{}`", shop.database.endpoint.database),

@@ -115,12 +115,12 @@ fn a_change_is_deployed_on_top_of_its_base() {
     // A problem of the base that the change repairs is a warning.
     let wrong = outcomes(&report, "setup", "warned");
     assert!(
-        wrong.iter().any(|one| one.contains("models/repaired.sql: `banana` is no schedule")),
+        wrong.iter().any(|one| one.contains("models/repaired.sql: `banana` is not a schedule")),
         "{wrong:?}"
     );
     let refused = outcomes(&report, "plan", "failed");
     assert!(
-        refused.iter().any(|one| one.starts_with("marts.parted: Not allowed: drops and rebuilds")),
+        refused.iter().any(|one| one.starts_with("marts.parted: Not allowed: drops and recreates")),
         "{refused:?}"
     );
     assert!(!refused.iter().any(|one| one.contains("goes")), "{refused:?}");
@@ -140,7 +140,7 @@ fn a_change_is_deployed_on_top_of_its_base() {
     assert!(table(&report, "parted")["without_rows_ms"].as_u64().unwrap() > 0, "{}", ran.stdout);
     let said = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
-        said.contains("every `dbt run` rebuilds marts.v, and so refills marts.over_view"),
+        said.contains("every `dbt run` recreates marts.v, and so refills marts.over_view"),
         "{}",
         ran.stdout
     );

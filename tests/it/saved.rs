@@ -1,4 +1,4 @@
-//! Plans that are saved, and what becomes of them before they are carried out.
+//! Saved plans, and the checks before they are applied.
 
 use std::{fs, path::PathBuf};
 
@@ -9,7 +9,7 @@ use crate::support::{Database, Ran, manifest, model, pgtrickle_ci};
 
 const QUERY: &str = "select id, amount from public.orders";
 
-/// A server with one stream table, and a saved plan that makes another and alters this one.
+/// A database with one stream table, and a saved plan that alters it and creates another.
 fn planned() -> (Database, TempDir, PathBuf) {
     let database = Database::new();
     database.run("create table orders (id int primary key, amount int); insert into orders values (1, 10)");
@@ -41,7 +41,7 @@ fn tables(database: &Database) -> Option<String> {
 }
 
 #[test]
-fn a_plan_that_was_edited_is_refused() {
+fn an_edited_plan_is_refused() {
     let (database, _dir, file) = planned();
     let text = fs::read_to_string(&file).unwrap();
     assert!(text.contains("2h"));
@@ -51,7 +51,7 @@ fn a_plan_that_was_edited_is_refused() {
 }
 
 #[test]
-fn a_server_that_moved_since_is_refused_with_what_moved() {
+fn a_server_that_changed_since_is_refused_with_the_difference() {
     let (database, _dir, file) = planned();
     database.run("select pgtrickle.alter_stream_table('public.one', schedule => '5h')");
     let ran = apply(&database, &file).expect_error("public.one", "--out");
@@ -63,7 +63,7 @@ fn a_server_that_moved_since_is_refused_with_what_moved() {
 }
 
 #[test]
-fn a_plan_is_for_the_server_that_it_was_made_against() {
+fn a_plan_for_another_server_is_refused() {
     let (_database, _dir, file) = planned();
     let other = Database::new();
     apply(&other, &file).expect_error(&other.endpoint.database, "--database-url");

@@ -1,4 +1,4 @@
-//! What `--select` and `--exclude` mean: as dbt itself has it. `selectors/record.py` says how its answers were had.
+//! `--select` and `--exclude` mean what they mean to dbt. `selectors/record.py` recorded dbt's answers.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::support::{Ran, manifest, model, pgtrickle_ci};
 const BEFORE: &str = include_str!("selectors/before.json");
 const AFTER: &str = include_str!("selectors/after.json");
 
-/// What dbt answered.
+/// dbt's answer for one selection.
 #[derive(Deserialize)]
 struct Answer {
     select: String,
@@ -55,7 +55,7 @@ fn every_selector_means_what_it_means_to_dbt() {
 }
 
 #[test]
-fn what_cannot_be_selected_is_said() {
+fn errors_of_a_selector_name_the_selector() {
     let parse = |select: &[&str]| {
         let select: Vec<String> = select.iter().map(ToString::to_string).collect();
         Selector::parse(&select, &[])
@@ -68,18 +68,15 @@ fn what_cannot_be_selected_is_said() {
     let after = ("after.json", AFTER.as_bytes());
     let by_state = parse(&["state:modified"]).unwrap().unwrap();
     assert!(matches!(by_state.find(after, None), Err(Error::NoBaseline)));
-    assert!(
-        by_state.find(after, Some(after)).unwrap().ids.is_empty(),
-        "nothing changed, and that is no error"
-    );
+    assert!(by_state.find(after, Some(after)).unwrap().ids.is_empty(), "no change is not an error");
     let nothing = parse(&["ordes"]).unwrap().unwrap().find(after, None).unwrap_err();
-    assert_eq!(nothing.to_string(), "nothing is selected: no model is meant by `ordes`");
-    assert_eq!(parse(&["orders ordes"]).unwrap().unwrap().find(after, None).unwrap().in_vain, ["ordes"]);
+    assert_eq!(nothing.to_string(), "no model matches the selection: `ordes`");
+    assert_eq!(parse(&["orders ordes"]).unwrap().unwrap().find(after, None).unwrap().unmatched, ["ordes"]);
 }
 
-/// The plan of what is selected has what it needs, tells of readers that are not selected, and drops nothing.
+/// A narrowed plan creates missing upstream tables, lists readers that are not selected, and drops nothing.
 #[test]
-fn a_plan_is_narrowed_to_what_is_selected_and_what_that_needs() {
+fn a_plan_is_narrowed_to_the_selection_and_its_missing_upstream_tables() {
     let dir = tempfile::tempdir().unwrap();
     let reads = |name: &str, parents: &[&str]| {
         let (id, mut node) = model(name, &format!("select 1 as {name}"), &json!({}));
@@ -115,8 +112,8 @@ fn a_plan_is_narrowed_to_what_is_selected_and_what_that_needs() {
         ran.stdout,
         ran.stderr
     );
-    plan(&["--select", "tagg:x"]).expect_error("unknown method `tagg`; the known ones are access", "dbt ls");
-    plan(&["--select", "nowhere"]).expect_error("nothing is selected", "dbt ls");
+    plan(&["--select", "tagg:x"]).expect_error("unknown method `tagg`; the methods are access", "dbt ls");
+    plan(&["--select", "nowhere"]).expect_error("no model matches the selection", "dbt ls");
     let check = |more: &[&str]| Ran::of(pgtrickle_ci().args(["check", "--manifest"]).arg(&wanted).args(more));
-    check(&["--select", "state:modified"]).expect_error("no manifest to compare with", "--baseline");
+    check(&["--select", "state:modified"]).expect_error("needs a manifest to compare with", "--baseline");
 }

@@ -88,8 +88,7 @@ fn no_command_touches_the_tables_of_another_target() {
     let models = ["kept", "shared.common"];
     for (command, code) in [("plan", 0), ("apply", 1)] {
         let ran = two.ran(command, "alice", &models, &[]).expect(code);
-        let told =
-            "note: left alone 3 stream tables that this project made for other targets: bob (schema dev_bob)";
+        let told = "note: ignored 3 stream tables of this project under other targets: bob (schema dev_bob)";
         for part in ["dev_alice.gone", "1 to destroy", told] {
             assert!(ran.stdout.contains(part), "`{part}` is not in {command}:\n{}", ran.stdout);
         }

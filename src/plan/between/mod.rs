@@ -1,4 +1,4 @@
-//! How a plan is made.
+//! Computes a plan.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,10 +19,10 @@ use crate::{
 mod tests;
 
 impl Plan {
-    /// What it takes to get from the deployed tables to the desired ones.
+    /// The plan that changes the deployed tables to the desired ones.
     ///
     /// # Errors
-    /// When the desired tables read each other in a circle.
+    /// If the desired tables form a dependency cycle.
     pub fn between(
         desired: &[StreamTable],
         deployed: &[Deployed],
@@ -35,11 +35,11 @@ impl Plan {
     }
 }
 
-/// The two sides, and what is known of them.
+/// Both sides of the comparison, and the server's answers.
 pub(super) struct Comparison<'a> {
     pub(super) deployed: &'a [Deployed],
-    pub(super) there: BTreeMap<&'a Relation, &'a Deployed>,
-    pub(super) wanted: BTreeSet<&'a Relation>,
+    pub(super) existing: BTreeMap<&'a Relation, &'a Deployed>,
+    pub(super) desired: BTreeSet<&'a Relation>,
     /// The deployed tables that read each deployed table.
     pub(super) readers: Readers<'a>,
     pub(super) answers: &'a Answers,
@@ -56,8 +56,8 @@ impl<'a> Comparison<'a> {
     ) -> Self {
         Self {
             deployed,
-            there: deployed.iter().map(|d| (&d.table.relation, d)).collect(),
-            wanted: sorted.iter().map(|table| &table.relation).collect(),
+            existing: deployed.iter().map(|d| (&d.table.relation, d)).collect(),
+            desired: sorted.iter().map(|table| &table.relation).collect(),
             readers: Readers::of(deployed.iter().map(|d| &d.table)),
             answers,
             policy,
@@ -65,7 +65,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// The query that a wanted table will have.
+    /// The query of a desired table.
     pub(super) fn query(&self, relation: &Relation) -> Option<&'a str> {
         self.queries.get(relation).copied()
     }
@@ -74,17 +74,17 @@ impl<'a> Comparison<'a> {
         let (ours, unmanaged): (Vec<_>, Vec<_>) = self
             .deployed
             .iter()
-            .filter(|d| !self.wanted.contains(&d.table.relation))
+            .filter(|d| !self.desired.contains(&d.table.relation))
             .partition(|d| self.is_ours(d));
         let mut steps: Vec<Step> = sorted.iter().map(|table| self.step(table)).collect();
-        self.rebuild_readers(&mut steps, sorted);
-        self.follow_replaced(&mut steps, sorted);
+        self.replace_readers(&mut steps, sorted);
+        self.reset_readers_of_replaced(&mut steps, sorted);
 
         let drops: Vec<&StreamTable> = ours.iter().map(|d| &d.table).collect();
-        // What reads a table goes before it. A cycle cannot exist in a server; its order would not matter.
+        // Readers are dropped first. A server has no cycles, so the fallback order does not matter.
         let drops = order::topological(&drops).unwrap_or(drops).into_iter().rev();
         let (first, last): (Vec<_>, Vec<_>) =
-            drops.partition(|table| !self.is_read_by_what_stays(&table.relation));
+            drops.partition(|table| !self.is_read_by_desired(&table.relation));
         let drop = |table: &&StreamTable| {
             let mut step = self.finished(&table.relation, table, Change::Drop, Vec::new());
             // The model is gone, and so is its file.
@@ -101,12 +101,12 @@ impl<'a> Comparison<'a> {
                 step.downstream = everything.below(&step.relation).into_iter().cloned().collect();
             }
         }
-        renames::note(&mut ordered, sorted, &self.there);
+        renames::note(&mut ordered, sorted, &self.existing);
         problems::mark(self, &mut ordered);
         let mut plan = Plan {
             problems: problems::of(self, &ordered),
             views: self.answers.views.clone(),
-            notes: self.notes(sorted).into_iter().chain(self.of_other_targets(&unmanaged)).collect(),
+            notes: self.notes(sorted).into_iter().chain(self.other_targets_note(&unmanaged)).collect(),
             unmanaged: unmanaged
                 .into_iter()
                 .filter(|d| !matches!(self.whose(d), Whose::OtherTarget(_)))
@@ -130,8 +130,8 @@ impl<'a> Comparison<'a> {
         self.whose(deployed) == Whose::Ours
     }
 
-    /// How many tables the project has under other targets, and which targets these are.
-    fn of_other_targets(&self, unmanaged: &[&Deployed]) -> Option<String> {
+    /// The number of this project's tables under other targets, and those targets.
+    fn other_targets_note(&self, unmanaged: &[&Deployed]) -> Option<String> {
         let targets: Vec<String> = unmanaged
             .iter()
             .filter_map(|deployed| match self.whose(deployed) {
@@ -144,20 +144,20 @@ impl<'a> Comparison<'a> {
         let plural = if targets.len() == 1 { "" } else { "s" };
         (!targets.is_empty()).then(|| {
             format!(
-                "left alone {} stream table{plural} that this project made for other targets: {}",
+                "ignored {} stream table{plural} of this project under other targets: {}",
                 targets.len(),
                 names.join(", ")
             )
         })
     }
 
-    fn is_read_by_what_stays(&self, relation: &Relation) -> bool {
-        self.readers.below(relation).into_iter().any(|reader| self.wanted.contains(reader))
+    fn is_read_by_desired(&self, relation: &Relation) -> bool {
+        self.readers.below(relation).into_iter().any(|reader| self.desired.contains(reader))
     }
 
-    /// What happens to one wanted table for its own sake.
+    /// The step of one desired table, before changes of other tables are considered.
     fn step(&self, wanted: &StreamTable) -> Step {
-        let Some(now) = self.there.get(&wanted.relation) else {
+        let Some(now) = self.existing.get(&wanted.relation) else {
             return self.finished(&wanted.relation, wanted, self.create(wanted), Vec::new());
         };
         let mut reasons = Vec::new();
@@ -167,26 +167,29 @@ impl<'a> Comparison<'a> {
 
     fn create(&self, table: &StreamTable) -> Change {
         Change::Create {
-            settings: worth_saying(table).map(|(setting, value)| (setting, value.clone())).collect(),
+            settings: explicit_settings(table).map(|(setting, value)| (setting, value.clone())).collect(),
             replaces: self.answers.occupied.get(&table.relation).cloned(),
         }
     }
 
-    /// What turns the table that is there into the wanted one, and why where that is not plain to see.
+    /// The change from the existing table to the desired one. Adds reasons that the change itself does not show.
     fn change(&self, now: &Deployed, wanted: &StreamTable, reasons: &mut Vec<String>) -> Change {
         let settings = setting_changes(&now.table, wanted, &self.answers.unseen);
         let differs = !query::same(&now.table.query, &wanted.query);
         if now.storage.lost_source {
-            reasons.push("a relation that it reads was replaced, and pg_trickle has to find it again".into());
+            reasons
+                .push("a relation that it reads was replaced, and pg_trickle must look it up again".into());
         }
         let query = (differs || now.storage.lost_source)
             .then(|| QueryChange { before: now.table.query.clone(), after: wanted.query.clone() });
-        let takes_over = self.tell_adoption(now, reasons);
+        let adoption = self.adoption(now);
+        let is_adopted = adoption.is_some();
+        reasons.extend(adoption);
         if settings.iter().any(|change| change.setting.on_change() == OnChange::Recreate) {
             return Change::Recreate { query: query.filter(|_| differs), settings };
         }
         // A changed view may give its readers other columns, although their own queries stay.
-        let view = self.views_of(&wanted.relation).next();
+        let view = self.changed_views(&wanted.relation).next();
         if query.is_some() || view.is_some() {
             let obstacles = self.obstacles(now, wanted);
             if !obstacles.is_empty() {
@@ -198,12 +201,12 @@ impl<'a> Comparison<'a> {
         }
         match query {
             Some(query) => Change::AlterQuery { query, settings },
-            None if settings.is_empty() && !takes_over => Change::Keep,
+            None if settings.is_empty() && !is_adopted => Change::Keep,
             None => Change::Alter(settings),
         }
     }
 
-    /// Why the storage cannot take the columns of the wanted query in place; nothing where they are not known.
+    /// Why the storage table cannot get the columns of the desired query in place; empty if the columns are unknown.
     fn obstacles(&self, now: &Deployed, wanted: &StreamTable) -> Vec<String> {
         let is_read = !self.readers.below(&wanted.relation).is_empty();
         let given = self.answers.columns.get(&wanted.relation);
@@ -212,32 +215,31 @@ impl<'a> Comparison<'a> {
     }
 
     /// The changed views that a table reads.
-    fn views_of(&self, relation: &Relation) -> impl Iterator<Item = &ViewStep> {
+    fn changed_views(&self, relation: &Relation) -> impl Iterator<Item = &ViewStep> {
         self.answers.views.iter().filter(move |view| view.refills() && view.readers.contains(relation))
     }
 
-    /// A table that somebody else made becomes this project's.
-    fn tell_adoption(&self, now: &Deployed, reasons: &mut Vec<String>) -> bool {
-        reasons.push(match self.whose(now) {
-            Whose::Ours => return false,
-            Whose::OtherTarget(target) => format!("taken over from the target {target}"),
-            Whose::OtherProject(project) => format!("taken over from the project {project}"),
-            Whose::Unmarked => "taken over: it was not created by dbt".into(),
-        });
-        true
+    /// From which owner the table is taken over; `None` if it is this project's already.
+    fn adoption(&self, now: &Deployed) -> Option<String> {
+        match self.whose(now) {
+            Whose::Ours => None,
+            Whose::OtherTarget(target) => Some(format!("taken over from the target {target}")),
+            Whose::OtherProject(project) => Some(format!("taken over from the project {project}")),
+            Whose::Unmarked => Some("taken over: it was not created by dbt".into()),
+        }
     }
 
-    /// Dropping a table takes those with it that read it (docs/pg_trickle.md, "Drop").
-    fn rebuild_readers(&self, steps: &mut [Step], sorted: &[&'a StreamTable]) {
-        let is_rebuilt = |step: &&Step| matches!(step.change, Change::Recreate { .. });
-        let mut taken_along: BTreeMap<&Relation, Relation> = BTreeMap::new();
-        for step in steps.iter().filter(is_rebuilt) {
+    /// Replaces the readers of replaced tables: dropping a table drops its readers (docs/pg_trickle.md, "Drop").
+    fn replace_readers(&self, steps: &mut [Step], sorted: &[&'a StreamTable]) {
+        let is_replaced = |step: &&Step| matches!(step.change, Change::Recreate { .. });
+        let mut dropped_with: BTreeMap<&Relation, Relation> = BTreeMap::new();
+        for step in steps.iter().filter(is_replaced) {
             for reader in self.readers.below(&step.relation) {
-                taken_along.entry(reader).or_insert_with(|| step.relation.clone());
+                dropped_with.entry(reader).or_insert_with(|| step.relation.clone());
             }
         }
         for (step, table) in steps.iter_mut().zip(sorted) {
-            let below = taken_along.get(&step.relation);
+            let below = dropped_with.get(&step.relation);
             let (Some(up), false) = (below, matches!(step.change, Change::Recreate { .. })) else { continue };
             let change = match std::mem::replace(&mut step.change, Change::Keep) {
                 Change::AlterQuery { query, settings } => Change::Recreate { query: Some(query), settings },
@@ -246,17 +248,17 @@ impl<'a> Comparison<'a> {
                     Change::Recreate { query: None, settings: Vec::new() }
                 }
             };
-            step.reasons.push(format!("it reads {up}, which cannot be dropped without it"));
+            step.reasons.push(format!("it reads {up}, and dropping {up} drops it, too"));
             *step = self.finished(&step.relation, table, change, std::mem::take(&mut step.reasons));
         }
     }
 
-    /// What reads a relation that a stream table replaces has to be given its query again (docs/pg_trickle.md, "Source
+    /// Sets the query again for tables that read a relation which a stream table replaces (docs/pg_trickle.md, "Source
     /// DDL").
-    fn follow_replaced(&self, steps: &mut [Step], sorted: &[&'a StreamTable]) {
-        let replaced = |step: &Step| matches!(step.change, Change::Create { replaces: Some(_), .. });
+    fn reset_readers_of_replaced(&self, steps: &mut [Step], sorted: &[&'a StreamTable]) {
+        let is_replacing = |step: &Step| matches!(step.change, Change::Create { replaces: Some(_), .. });
         let replaced: BTreeSet<Relation> =
-            steps.iter().filter(|step| replaced(step)).map(|step| step.relation.clone()).collect();
+            steps.iter().filter(|step| is_replacing(step)).map(|step| step.relation.clone()).collect();
         for (step, table) in steps.iter_mut().zip(sorted) {
             let Some(up) = query::relations(&table.query).into_iter().find(|read| replaced.contains(read))
             else {
@@ -280,9 +282,9 @@ impl<'a> Comparison<'a> {
         change: Change,
         reasons: Vec<String>,
     ) -> Step {
-        let now = self.there.get(relation);
-        let is_rebuilt = matches!(change, Change::Recreate { .. });
-        let is_refilled = is_rebuilt || change.refills() || self.views_of(relation).next().is_some();
+        let now = self.existing.get(relation);
+        let is_replaced = matches!(change, Change::Recreate { .. });
+        let is_refilled = is_replaced || change.refills() || self.changed_views(relation).next().is_some();
         let given = self.answers.columns.get(relation);
         let stored = now.and_then(|now| now.table.columns.as_ref());
         Step {
@@ -297,8 +299,8 @@ impl<'a> Comparison<'a> {
                 .unwrap_or_default(),
             cost: now.filter(|_| is_refilled).map(|now| Cost::of(&now.storage)),
             lost: now
-                .filter(|_| is_rebuilt || change == Change::Drop)
-                .map(|now| columns::lost(&now.storage, is_rebuilt))
+                .filter(|_| is_replaced || change == Change::Drop)
+                .map(|now| columns::lost(&now.storage, is_replaced))
                 .unwrap_or_default(),
             downstream: Vec::new(),
             readers: now
@@ -312,46 +314,45 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// What could not be known of a step, and why.
+    /// What the plan cannot know about a step, and why.
     fn unknown(&self, relation: &Relation, change: &Change) -> Option<String> {
         let is_in_place = matches!(change, Change::AlterQuery { .. });
         if let Some(refusal) = self.answers.refusals.get(relation) {
-            let asked = is_in_place || matches!(change, Change::Recreate { .. });
-            return asked.then(|| {
-                format!("its columns: dbt first builds something that it reads ({})", refusal.message)
+            let needs_columns = is_in_place || matches!(change, Change::Recreate { .. });
+            return needs_columns.then(|| {
+                format!("its columns: dbt must first build something that it reads ({})", refusal.message)
             });
         }
         let is_known =
             self.answers.columns.contains_key(relation) || self.answers.failures.contains_key(relation);
-        (is_in_place && !is_known).then(|| "in place or rebuilt: decided by the server's columns".into())
+        (is_in_place && !is_known)
+            .then(|| "in place or replaced: depends on the columns on the server".into())
     }
 
-    /// What a version of the engine does not keep cannot be compared.
+    /// Settings that this version of the engine does not store cannot be compared.
     fn notes(&self, sorted: &[&StreamTable]) -> Vec<String> {
-        let is_asked_for =
-            |setting: &&Setting| sorted.iter().any(|table| table.settings.get(**setting).is_some());
+        let is_set = |setting: &&Setting| sorted.iter().any(|table| table.settings.get(**setting).is_some());
         let unseen: Vec<&str> =
-            self.answers.unseen.iter().filter(is_asked_for).map(|setting| setting.name()).collect();
+            self.answers.unseen.iter().filter(is_set).map(|setting| setting.name()).collect();
         if unseen.is_empty() {
             return Vec::new();
         }
-        vec![format!("this version of pg_trickle does not keep {}: not compared", unseen.join(", "))]
+        vec![format!("this version of pg_trickle does not store {}: not compared", unseen.join(", "))]
     }
 }
 
-/// The settings of a new table: what the engine does anyway is left out, so that a version without the setting is
-/// content.
-pub(super) fn worth_saying(table: &StreamTable) -> impl Iterator<Item = (Setting, &Value)> {
-    let unsaid =
+/// The settings of a new table without those that equal the engine's default, so that a version without the setting
+/// accepts the call.
+pub(super) fn explicit_settings(table: &StreamTable) -> impl Iterator<Item = (Setting, &Value)> {
+    let defaults =
         [(Setting::Temporal, Value::Bool(false)), (Setting::StorageBackend, Value::Text("heap".into()))];
-    let says_something = move |(setting, value): &(Setting, &Value)| {
-        !unsaid.iter().any(|(unsaid, default)| unsaid == setting && default == *value)
+    let is_explicit = move |(setting, value): &(Setting, &Value)| {
+        !defaults.iter().any(|(name, default)| name == setting && default == *value)
     };
-    table.settings.iter().filter(says_something)
+    table.settings.iter().filter(is_explicit)
 }
 
 impl Step {
-    /// The columns that are there and will not be.
     pub fn removed_columns(&self) -> impl Iterator<Item = &str> {
         self.columns.iter().filter_map(|change| match change {
             ColumnChange::Removed(column) => Some(column.name.as_str()),
@@ -359,7 +360,7 @@ impl Step {
         })
     }
 
-    /// Whether the server could say which columns it will have.
+    /// Whether the plan knows the columns that the table will have.
     pub fn knows_columns(&self) -> bool {
         self.unknown.is_none()
     }

@@ -32,10 +32,10 @@ fn policy() -> Policy {
     Policy { owner, ..Policy::default() }
 }
 
-/// What happens to one table with the same query and these settings.
+/// The change of one table whose query stays.
 fn between_settings(now: &Json, wanted: &Json) -> Change {
-    let there = [deployed(table("t", "select 1", now), Some("shop"))];
-    Plan::between(&[table("t", "select 1", wanted)], &there, &Answers::default(), &policy())
+    let existing = [deployed(table("t", "select 1", now), Some("shop"))];
+    Plan::between(&[table("t", "select 1", wanted)], &existing, &Answers::default(), &policy())
         .unwrap()
         .steps
         .remove(0)
@@ -72,14 +72,14 @@ fn a_setting_that_differs_is_altered() {
 }
 
 #[test]
-fn auto_over_an_immediate_table_becomes_differential() {
+fn auto_for_an_immediate_table_becomes_differential() {
     let change = between_settings(&json!({"refresh_mode": "IMMEDIATE"}), &json!({"refresh_mode": "AUTO"}));
     let Change::Alter(changes) = change else { panic!("{change:?}") };
     assert_eq!(changes[0].to, Some(Value::Text("DIFFERENTIAL".into())));
 }
 
 #[test]
-fn what_cannot_be_altered_is_built_again() {
+fn a_setting_that_cannot_be_altered_replaces_the_table() {
     for (now, wanted) in [
         (json!({}), json!({"partition_by": "day"})),
         (json!({"partition_by": "day"}), json!({})),
@@ -93,10 +93,10 @@ fn what_cannot_be_altered_is_built_again() {
 
 #[test]
 fn a_changed_query_is_altered_in_place() {
-    let there = [deployed(table("t", "select a from x", &json!({})), Some("shop"))];
+    let existing = [deployed(table("t", "select a from x", &json!({})), Some("shop"))];
     let plan = Plan::between(
         &[table("t", "select a, b from x", &json!({"schedule": "2m"}))],
-        &there,
+        &existing,
         &Answers::default(),
         &policy(),
     )
@@ -105,7 +105,7 @@ fn a_changed_query_is_altered_in_place() {
     assert_eq!(settings.len(), 1);
 }
 
-/// What happens to a table with these stored columns when its query gives those.
+/// The change of a table with `stored` columns when its new query has the `given` ones.
 fn between_columns(stored: &[&str], given: &[&str]) -> &'static str {
     let columns = |names: &[&str]| -> Vec<Column> {
         names.iter().map(|name| Column { name: (*name).into(), r#type: "int4".into() }).collect()
@@ -119,7 +119,7 @@ fn between_columns(stored: &[&str], given: &[&str]) -> &'static str {
 }
 
 #[test]
-fn a_query_is_altered_in_place_only_when_the_columns_stay_in_its_order() {
+fn a_query_is_altered_in_place_only_if_the_columns_keep_its_order() {
     assert_eq!(between_columns(&["id", "a"], &["id", "a"]), "alter-query");
     assert_eq!(between_columns(&["id", "a"], &["id", "a", "b"]), "alter-query");
     assert_eq!(between_columns(&["id", "a", "b"], &["id", "b"]), "alter-query");
@@ -127,7 +127,7 @@ fn a_query_is_altered_in_place_only_when_the_columns_stay_in_its_order() {
     for (stored, given) in [
         (&["id", "b"][..], &["id", "a", "b"][..]),
         (&["id", "a", "b"], &["id", "b", "a"]),
-        // What is added comes behind what is hidden.
+        // The engine adds columns after its hidden ones.
         (&["g", "n", "__pgt_count"], &["g", "n", "s"]),
     ] {
         assert_eq!(between_columns(stored, given), "replace", "{stored:?} -> {given:?}");
@@ -136,12 +136,12 @@ fn a_query_is_altered_in_place_only_when_the_columns_stay_in_its_order() {
 
 #[test]
 fn only_this_projects_tables_are_dropped_and_only_when_allowed() {
-    let there = [
+    let existing = [
         deployed(table("ours", "select 1", &json!({})), Some("shop")),
         deployed(table("theirs", "select 1", &json!({})), Some("other")),
         deployed(table("by_hand", "select 1", &json!({})), None),
     ];
-    let plan = Plan::between(&[], &there, &Answers::default(), &policy()).unwrap();
+    let plan = Plan::between(&[], &existing, &Answers::default(), &policy()).unwrap();
     assert_eq!(
         plan.steps.iter().map(|s| (s.relation.name.as_str(), s.refused)).collect::<Vec<_>>(),
         [("ours", true)]
@@ -151,17 +151,17 @@ fn only_this_projects_tables_are_dropped_and_only_when_allowed() {
     for allowed in ["all", "ours", "shop.ours"] {
         let policy = Policy { allow_drop: vec![allowed.into()], ..policy() };
         assert_eq!(
-            Plan::between(&[], &there, &Answers::default(), &policy).unwrap().refused().count(),
+            Plan::between(&[], &existing, &Answers::default(), &policy).unwrap().refused().count(),
             0,
             "{allowed}"
         );
     }
     let policy = Policy { allow_drop: vec!["theirs".into()], allow_recreate: vec!["all".into()], ..policy() };
-    assert_eq!(Plan::between(&[], &there, &Answers::default(), &policy).unwrap().refused().count(), 1);
+    assert_eq!(Plan::between(&[], &existing, &Answers::default(), &policy).unwrap().refused().count(), 1);
 }
 
 #[test]
-fn creates_follow_what_they_read_and_drops_go_before_it() {
+fn upstream_is_created_first_and_dropped_last() {
     let mut reader = table("a_reader", "select 1", &json!({}));
     let base = table("base", "select 1", &json!({}));
     reader.upstream = vec![base.relation.clone()];
@@ -171,9 +171,9 @@ fn creates_follow_what_they_read_and_drops_go_before_it() {
     assert_eq!(plan.steps[0].downstream, [reader.relation.clone()]);
     assert_eq!(names(plan), ["base", "a_reader"]);
 
-    let there = [deployed(base, Some("shop")), deployed(reader, Some("shop"))];
+    let existing = [deployed(base, Some("shop")), deployed(reader, Some("shop"))];
     assert_eq!(
-        names(Plan::between(&[], &there, &Answers::default(), &policy()).unwrap()),
+        names(Plan::between(&[], &existing, &Answers::default(), &policy()).unwrap()),
         ["a_reader", "base"]
     );
 }

@@ -1,19 +1,19 @@
-//! One part of a selector, as `+tag:nightly+1`: dbt's own grammar.
+//! One part of a selector, for example `+tag:nightly+1`, in dbt's grammar.
 
 use super::wildcard;
 
-/// How far from what matches along the graph.
+/// A number of edges in the graph.
 pub(super) type Depth = usize;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Criterion {
     pub(super) method: Method,
     pub(super) value: String,
-    /// How many generations of parents come along.
+    /// How many generations of parents to include.
     pub(super) parents: Depth,
-    /// How many generations of children.
+    /// How many generations of children to include.
     pub(super) children: Depth,
-    /// All children, and all parents of those.
+    /// Whether to include all children and all their parents.
     pub(super) childrens_parents: bool,
 }
 
@@ -33,7 +33,7 @@ pub(super) enum Method {
     Tag,
 }
 
-/// The methods by name; `config` is written with a key behind it.
+/// The methods by name. A key follows `config`.
 static METHODS: [(&str, Method); 12] = [
     ("access", Method::Access),
     ("config", Method::Config(Vec::new())),
@@ -49,7 +49,7 @@ static METHODS: [(&str, Method); 12] = [
     ("tag", Method::Tag),
 ];
 
-/// What dbt compares of a node with that of another manifest.
+/// The values of `state:`.
 pub(super) const STATES: [&str; 10] = [
     "new",
     "old",
@@ -79,7 +79,8 @@ const RESOURCE_TYPES: [&str; 12] = [
 ];
 
 impl Criterion {
-    /// Reads one part; an error says what is wrong with it.
+    /// # Errors
+    /// A sentence about this part.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let (childrens_parents, rest) = match text.strip_prefix('@') {
             Some(rest) => (true, rest),
@@ -95,7 +96,7 @@ impl Criterion {
             None => (Method::implied_by(rest), rest),
         };
         if childrens_parents && children > 0 {
-            return Err(format!("`{text}` has `@` before and `+` behind, of which one must go"));
+            return Err(format!("`{text}` has both a leading `@` and a trailing `+`: remove one"));
         }
         check_value(&method, value).map_err(|why| format!("`{text}` {why}"))?;
         Ok(Self { method, value: value.to_owned(), parents, children, childrens_parents })
@@ -112,7 +113,7 @@ impl Method {
             Some((_, method)) => Ok(method.clone()),
             None => {
                 let names: Vec<&str> = METHODS.iter().map(|(known, _)| *known).collect();
-                Err(format!("has the unknown method `{first}`; the known ones are {}", names.join(", ")))
+                Err(format!("has the unknown method `{first}`; the methods are {}", names.join(", ")))
             }
         }
     }
@@ -135,14 +136,14 @@ fn check_value(method: &Method, value: &str) -> Result<(), String> {
         if is_known { Ok(()) } else { Err(format!("needs one of {}", known.join(", "))) }
     };
     if value.is_empty() {
-        return Err("names nothing".into());
+        return Err("has an empty value".into());
     }
     let parts = value.split('.').count();
     match method {
         Method::State => one_of(&STATES),
         Method::ResourceType => one_of(&RESOURCE_TYPES),
-        Method::Source if parts > 3 => Err("names more than package.source.table".into()),
-        Method::Exposure if parts > 2 => Err("names more than package.exposure".into()),
+        Method::Source if parts > 3 => Err("has more parts than package.source.table".into()),
+        Method::Exposure if parts > 2 => Err("has more parts than package.exposure".into()),
         Method::Access
         | Method::Config(_)
         | Method::Exposure
@@ -178,14 +179,13 @@ fn trailing_depth(text: &str) -> (Depth, &str) {
     }
 }
 
-/// Whether a node's place among folders is what `selector` means: its name, its way from the top, or from the package
-/// down.
+/// Whether `selector` matches a node's fqn: its name, or a prefix of its path with or without the package.
 pub(super) fn matches_fqn(fqn: &[&str], is_versioned: bool, selector: &str) -> bool {
-    matches_place(fqn, is_versioned, selector)
-        || fqn.len() > 1 && matches_place(&fqn[1..], is_versioned, selector)
+    matches_path_or_name(fqn, is_versioned, selector)
+        || fqn.len() > 1 && matches_path_or_name(&fqn[1..], is_versioned, selector)
 }
 
-fn matches_place(fqn: &[&str], is_versioned: bool, selector: &str) -> bool {
+fn matches_path_or_name(fqn: &[&str], is_versioned: bool, selector: &str) -> bool {
     let name = if is_versioned { fqn.len().checked_sub(2) } else { fqn.len().checked_sub(1) };
     let Some(name) = name.map(|at| fqn[at]) else { return false };
     let wanted: Vec<&str> = selector.split('.').collect();
@@ -193,16 +193,16 @@ fn matches_place(fqn: &[&str], is_versioned: bool, selector: &str) -> bool {
     if name == selector || is_versioned && last_two(fqn) == last_two(&wanted) {
         return true;
     }
-    let place: Vec<&str> = fqn.iter().flat_map(|part| part.split('.')).collect();
-    if place.len() < wanted.len() {
+    let path: Vec<&str> = fqn.iter().flat_map(|part| part.split('.')).collect();
+    if path.len() < wanted.len() {
         return false;
     }
     let is_pattern = |part: &&str| part.contains(['*', '?', '[', ']']);
     match wanted.iter().position(is_pattern) {
-        None => place.starts_with(&wanted),
-        Some(at) if place[..at] != wanted[..at] => false,
+        None => path.starts_with(&wanted),
+        Some(at) if path[..at] != wanted[..at] => false,
         Some(at) => {
-            wildcard::matches(&wanted[at..].join("."), &place[at..].join("."))
+            wildcard::matches(&wanted[at..].join("."), &path[at..].join("."))
                 || wanted.len() == 1 && wildcard::matches(selector, name)
         }
     }
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_grammar_is_dbts() {
+    fn a_part_is_parsed_as_in_dbt() {
         let parse = |text: &str| Criterion::parse(text).unwrap();
         let plain = parse("orders");
         assert_eq!((plain.method, plain.parents, plain.children), (Method::Fqn, 0, 0));
@@ -230,15 +230,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_part_is_said() {
+    fn a_wrong_part_gives_a_specific_error() {
         let why = |text: &str| Criterion::parse(text).unwrap_err();
         assert!(
             why("tagg:x")
-                .contains("unknown method `tagg`; the known ones are access, config, exposure, file, fqn")
+                .contains("unknown method `tagg`; the methods are access, config, exposure, file, fqn")
         );
         assert!(why("state:changed").contains("needs one of new, old, modified"));
-        assert!(why("@x+").contains("`@` before and `+` behind"));
+        assert!(why("@x+").contains("both a leading `@` and a trailing `+`"));
         assert!(why("resource_type:table").contains("model"));
-        assert!(why("tag:").contains("names nothing") && why("+").contains("names nothing"));
+        assert!(why("tag:").contains("has an empty value") && why("+").contains("has an empty value"));
     }
 }

@@ -1,4 +1,4 @@
-//! Which of a project's nodes are meant by `--select` and `--exclude`, in dbt's own words and without dbt.
+//! The nodes that `--select` and `--exclude` match, in dbt's syntax and without dbt.
 
 mod criterion;
 mod nodes;
@@ -15,7 +15,7 @@ use criterion::{Criterion, Method};
 use nodes::{Ids, Nodes};
 use state::States;
 
-/// What was written behind `--select` and `--exclude`: parts that all have to mean a node, of which one has to.
+/// The parsed values of `--select` and `--exclude`: a union of intersections each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selector {
     select: Vec<Intersection>,
@@ -28,20 +28,20 @@ struct Intersection {
     parts: Vec<Criterion>,
 }
 
-/// What a selector means in a project.
+/// The nodes that a selector matches.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Selection {
-    /// The models, seeds and snapshots that are meant.
+    /// The matching models, seeds and snapshots.
     pub ids: BTreeSet<String>,
-    /// The parts that mean nothing.
-    pub in_vain: Vec<String>,
+    /// The parts that match no node.
+    pub unmatched: Vec<String>,
 }
 
 impl Selector {
-    /// Reads what was typed; blanks and repeated flags unite, commas intersect. `None` when nothing was.
+    /// Parses the flags: blanks and repeated flags are a union, commas an intersection. `None` without values.
     pub fn parse(select: &[String], exclude: &[String]) -> Result<Option<Self>, Error> {
         let mut problems = Vec::new();
-        let mut read = |typed: &[String]| -> Vec<Intersection> {
+        let mut parse = |typed: &[String]| -> Vec<Intersection> {
             let mut intersection = |text: &str| {
                 let parts = text
                     .split(',')
@@ -50,23 +50,23 @@ impl Selector {
             };
             typed.iter().flat_map(|text| text.split_whitespace()).map(&mut intersection).collect()
         };
-        let selector = Self { select: read(select), exclude: read(exclude) };
+        let selector = Self { select: parse(select), exclude: parse(exclude) };
         if !problems.is_empty() {
             return Err(Error::Selector { problems });
         }
         Ok((!selector.select.is_empty() || !selector.exclude.is_empty()).then_some(selector))
     }
 
-    /// Whether it asks what changed since another manifest.
+    /// Whether it has a `state:` method, which needs a baseline.
     pub fn asks_for_state(&self) -> bool {
         let all = self.select.iter().chain(&self.exclude).flat_map(|intersection| &intersection.parts);
         all.into_iter().any(|criterion| criterion.method == Method::State)
     }
 
-    /// Finds what it means in a manifest; `baseline` is the one that states are told from.
+    /// The matching nodes of a manifest; `state:` methods compare it with `baseline`.
     ///
     /// # Errors
-    /// Also when nothing is meant, except where that says that nothing changed.
+    /// Also if no node matches, except with `state:` methods, where that means that nothing changed.
     pub fn find(&self, manifest: (&str, &[u8]), baseline: Option<(&str, &[u8])>) -> Result<Selection, Error> {
         if self.asks_for_state() && baseline.is_none() {
             return Err(Error::NoBaseline);
@@ -74,13 +74,13 @@ impl Selector {
         let nodes = read(manifest)?;
         let before = baseline.map(read).transpose()?;
         let states = before.as_ref().map(|before| States::between(before, &nodes));
-        let mut in_vain = Vec::new();
+        let mut unmatched = Vec::new();
         let mut union = |intersections: &[Intersection]| {
             let mut all = Ids::new();
             for intersection in intersections {
                 let found = intersection.find(&nodes, states.as_ref());
                 if found.is_empty() {
-                    in_vain.push(intersection.text.clone());
+                    unmatched.push(intersection.text.clone());
                 }
                 all.extend(found);
             }
@@ -92,26 +92,26 @@ impl Selector {
             union(&self.select)
         };
         let excluded = union(&self.exclude);
-        let is_meant = |id: &&str| selected.contains(id) && !excluded.contains(id);
+        let is_selected = |id: &&str| selected.contains(id) && !excluded.contains(id);
         let built = nodes.all().filter(|(_, node)| node.is_built()).map(|(id, _)| id);
-        let ids: BTreeSet<String> = built.filter(is_meant).map(ToOwned::to_owned).collect();
+        let ids: BTreeSet<String> = built.filter(is_selected).map(ToOwned::to_owned).collect();
         if ids.is_empty() && !self.asks_for_state() {
             let words = self.select.iter().map(|part| format!("`{}`", part.text));
-            let without = self.exclude.iter().map(|part| format!("without `{}`", part.text));
-            return Err(Error::NothingSelected { words: words.chain(without).collect() });
+            let excluding = self.exclude.iter().map(|part| format!("excluding `{}`", part.text));
+            return Err(Error::NothingSelected { words: words.chain(excluding).collect() });
         }
-        Ok(Selection { ids, in_vain })
+        Ok(Selection { ids, unmatched })
     }
 }
 
-/// For each model, seed and snapshot of a manifest a selector that means it alone.
+/// For each model, seed and snapshot of a manifest, a selector that matches only it.
 pub fn exact_names(file: &str, bytes: &[u8]) -> Result<BTreeMap<String, String>, Error> {
     let nodes = read((file, bytes))?;
     let built = nodes.all().filter(|(_, node)| node.is_built());
     Ok(built.map(|(id, node)| (id.to_owned(), node.exact_name())).collect())
 }
 
-/// The name of the selector in a manifest that counts when nothing is selected.
+/// The name of the manifest's default selector, which applies without `--select` and `--exclude`.
 pub fn default_selector(file: &str, bytes: &[u8]) -> Result<Option<String>, Error> {
     #[derive(Deserialize)]
     struct Manifest {
@@ -133,7 +133,7 @@ pub fn default_selector(file: &str, bytes: &[u8]) -> Result<Option<String>, Erro
 
 impl Intersection {
     fn find<'n>(&self, nodes: &'n Nodes, states: Option<&States>) -> Ids<'n> {
-        let mut found = self.parts.iter().map(|criterion| nodes.meant_by(criterion, states));
+        let mut found = self.parts.iter().map(|criterion| nodes.matching(criterion, states));
         let first = found.next().unwrap_or_default();
         found.fold(first, |one, other| one.intersection(&other).copied().collect())
     }
@@ -143,7 +143,7 @@ fn read<'a>((file, bytes): (&str, &'a [u8])) -> Result<Nodes<'a>, Error> {
     super::from_json(file, bytes)
 }
 
-/// A part of a manifest; nothing where it is missing or of another shape.
+/// The parsed value; the default if it is missing or has another shape.
 fn json<T: DeserializeOwned + Default>(raw: Option<&RawValue>) -> T {
     raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
 }

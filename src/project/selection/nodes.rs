@@ -1,4 +1,4 @@
-//! The nodes of a manifest with all that a selector can ask of them. It is read only when something is selected.
+//! The nodes of a manifest with every field that a selector needs. They are read only for a selection.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -115,19 +115,19 @@ pub(super) struct Node<'a> {
 pub(super) type Ids<'a> = BTreeSet<&'a str>;
 
 impl Node<'_> {
-    /// Whether dbt makes a relation of it.
+    /// Whether dbt builds the node: a model, seed or snapshot.
     pub(super) fn is_built(&self) -> bool {
         matches!(self.resource_type.as_ref(), "model" | "seed" | "snapshot")
     }
 
-    /// A selector that means this node and no other: its place, and its file's name, for a folder of the node's name
-    /// would be meant as well.
+    /// A selector that matches only this node: its fqn and its file's name. The fqn alone also matches a folder of the
+    /// same name.
     pub(super) fn exact_name(&self) -> String {
         let file = self.original_file_path.rsplit('/').next().unwrap_or_default();
         format!("fqn:{},file:{file}", self.fqn.join("."))
     }
 
-    fn config_says(&self, keys: &[String], wanted: &str) -> bool {
+    fn has_config(&self, keys: &[String], wanted: &str) -> bool {
         let config: Json = super::json(self.config);
         let value = keys.iter().try_fold(&config, |value, key| value.get(key));
         let is = |value: &Json| match value {
@@ -156,20 +156,20 @@ impl<'a> Nodes<'a> {
         self.parsed.get(id).or_else(|| self.sources.get(id))
     }
 
-    /// Everything that a part of a selector means, with what it brings along.
-    pub(super) fn meant_by(&self, criterion: &Criterion, states: Option<&States>) -> Ids<'_> {
+    /// The nodes that a criterion matches, with the parents and children that it includes.
+    pub(super) fn matching(&self, criterion: &Criterion, states: Option<&States>) -> Ids<'_> {
         let is_match = |id: &str, node: &Node| self.is_match(criterion, id, node, states);
         let found: Ids = self.all().filter(|(id, node)| is_match(id, node)).map(|(id, _)| id).collect();
         let mut all = found.clone();
         if criterion.childrens_parents {
-            let children = around(&found, Depth::MAX, &self.children());
-            all.extend(around(&children, Depth::MAX, &self.parents()));
+            let children = neighbourhood(&found, Depth::MAX, &self.children());
+            all.extend(neighbourhood(&children, Depth::MAX, &self.parents()));
         }
         if criterion.parents > 0 {
-            all.extend(around(&found, criterion.parents, &self.parents()));
+            all.extend(neighbourhood(&found, criterion.parents, &self.parents()));
         }
         if criterion.children > 0 {
-            all.extend(around(&found, criterion.children, &self.children()));
+            all.extend(neighbourhood(&found, criterion.children, &self.children()));
         }
         all
     }
@@ -195,18 +195,20 @@ impl<'a> Nodes<'a> {
             }
             Method::Package if value == "this" => node.package_name == self.metadata.project_name,
             Method::Package => like(&node.package_name),
-            Method::Config(keys) => node.config_says(keys, value),
+            Method::Config(keys) => node.has_config(keys, value),
             Method::Access => node.access.as_deref() == Some(value),
             Method::Group => {
                 let config: Json = super::json(node.config);
                 config.get("group").and_then(Json::as_str).is_some_and(like)
             }
             Method::ResourceType => node.resource_type == value,
-            Method::Source => is_source && names([&node.package_name, &node.source_name, &node.name], value),
-            Method::Exposure => {
-                node.resource_type == "exposure" && names([&node.package_name, &node.name], value)
+            Method::Source => {
+                is_source && names_match([&node.package_name, &node.source_name, &node.name], value)
             }
-            Method::State => states.is_some_and(|states| states.is(value, id, node)),
+            Method::Exposure => {
+                node.resource_type == "exposure" && names_match([&node.package_name, &node.name], value)
+            }
+            Method::State => states.is_some_and(|states| states.is_in_state(value, id, node)),
         }
     }
 
@@ -227,8 +229,8 @@ impl<'a> Nodes<'a> {
     }
 }
 
-/// These nodes and those next to them, so many steps far.
-fn around<'n>(start: &Ids<'n>, depth: Depth, next: &BTreeMap<&'n str, Vec<&'n str>>) -> Ids<'n> {
+/// These nodes and their neighbours up to `depth` edges away.
+fn neighbourhood<'n>(start: &Ids<'n>, depth: Depth, next: &BTreeMap<&'n str, Vec<&'n str>>) -> Ids<'n> {
     let mut found = start.clone();
     let mut edge: Vec<&str> = start.iter().copied().collect();
     for _ in 0..depth {
@@ -242,10 +244,10 @@ fn around<'n>(start: &Ids<'n>, depth: Depth, next: &BTreeMap<&'n str, Vec<&'n st
     found
 }
 
-/// Whether the last of these names are what the dotted text means.
-fn names<const N: usize>(names: [&str; N], text: &str) -> bool {
-    let wanted: Vec<&str> = text.split('.').collect();
-    // Of a source a single word is the source, not its table.
+/// Whether the dotted pattern matches the last of these names.
+fn names_match<const N: usize>(names: [&str; N], pattern: &str) -> bool {
+    let wanted: Vec<&str> = pattern.split('.').collect();
+    // For a source, a single name is the source and not its table.
     let names =
         if wanted.len() == 1 && N == 3 { &names[1..2] } else { &names[N.saturating_sub(wanted.len())..] };
     wanted.len() == names.len()

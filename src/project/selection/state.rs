@@ -1,5 +1,5 @@
-//! What changed between two manifests, as dbt's `state:` sees it: code, configuration as it is written, place, the
-//! descriptions that are kept in the database, contracts, and macros.
+//! What changed between two manifests, as dbt's `state:` defines it: code, unrendered configuration, relation,
+//! persisted descriptions, contracts, and macros.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::{
     nodes::{Node, Nodes},
 };
 
-/// Keys of a config that say nothing of what a node is: they are compared elsewhere, or not at all.
+/// Config keys that dbt compares elsewhere, or not at all.
 const NOT_COMPARED: [&str; 4] = ["alias", "database", "group", "schema"];
 
 pub(super) struct States<'a> {
@@ -29,25 +29,25 @@ impl<'a> States<'a> {
         Self { before, now, modified_macros: ids.filter(|id| differs(id)).collect() }
     }
 
-    /// Whether a node of today is in that state.
-    pub(super) fn is(&self, state: &str, id: &str, node: &Node) -> bool {
+    /// Whether a node of the current manifest is in this state.
+    pub(super) fn is_in_state(&self, state: &str, id: &str, node: &Node) -> bool {
         let before = self.before.get(id);
-        let unlike = |same: fn(&Node, &Node) -> bool| before.is_none_or(|before| !same(before, node));
+        let differs = |same: fn(&Node, &Node) -> bool| before.is_none_or(|before| !same(before, node));
         let is_source = node.resource_type == "source";
         match state {
             "new" => before.is_none(),
             "old" => before.is_some(),
             "modified" if is_source => before.is_some_and(|before| !same_source(before, node)),
-            "modified" => unlike(same_node) || self.uses_modified_macro(node),
-            "unmodified" => !self.is("modified", id, node),
+            "modified" => differs(same_node) || self.uses_modified_macro(node),
+            "unmodified" => !self.is_in_state("modified", id, node),
             "modified.macros" => self.uses_modified_macro(node),
-            "modified.configs" => unlike(same_config),
-            "modified.relation" if is_source => unlike(same_place_of_source),
+            "modified.configs" => differs(same_config),
+            "modified.relation" if is_source => differs(same_source_relation),
             _ if is_source => false,
-            "modified.body" => unlike(same_body),
-            "modified.contract" => unlike(same_contract),
-            "modified.persisted_descriptions" => unlike(same_kept_descriptions),
-            "modified.relation" => unlike(same_place),
+            "modified.body" => differs(same_body),
+            "modified.contract" => differs(same_contract),
+            "modified.persisted_descriptions" => differs(same_persisted_descriptions),
+            "modified.relation" => differs(same_relation),
             _ => false,
         }
     }
@@ -72,9 +72,9 @@ impl<'a> States<'a> {
 fn same_node(before: &Node, now: &Node) -> bool {
     same_body(before, now)
         && same_config(before, now)
-        && same_kept_descriptions(before, now)
+        && same_persisted_descriptions(before, now)
         && before.fqn == now.fqn
-        && same_place(before, now)
+        && same_relation(before, now)
         && same_contract(before, now)
         && same(before.latest_version, now.latest_version)
         && same(before.deprecation_date, now.deprecation_date)
@@ -82,7 +82,7 @@ fn same_node(before: &Node, now: &Node) -> bool {
 }
 
 fn same_body(before: &Node, now: &Node) -> bool {
-    // A seed has no code; a large one is told by its path alone.
+    // A seed has no code. dbt's checksum of a large seed covers only its path.
     if now.resource_type == "seed" {
         same(before.checksum, now.checksum)
     } else {
@@ -90,7 +90,7 @@ fn same_body(before: &Node, now: &Node) -> bool {
     }
 }
 
-/// As it is written: what a target makes of it is no change.
+/// Compares the unrendered config, so that a different target is not a change.
 fn same_config(before: &Node, now: &Node) -> bool {
     let read = |node: &Node| {
         let mut config: Map<String, Json> = json(node.unrendered_config);
@@ -100,21 +100,21 @@ fn same_config(before: &Node, now: &Node) -> bool {
     read(before) == read(now)
 }
 
-fn same_place(before: &Node, now: &Node) -> bool {
+fn same_relation(before: &Node, now: &Node) -> bool {
     let (before, now): (Json, Json) = (json(before.unrendered_config), json(now.unrendered_config));
     ["database", "schema", "alias"].iter().all(|key| before.get(key) == now.get(key))
 }
 
-fn same_kept_descriptions(before: &Node, now: &Node) -> bool {
+fn same_persisted_descriptions(before: &Node, now: &Node) -> bool {
     let config: Json = json(now.config);
-    let keeps =
+    let persists =
         |what: &str| config.get("persist_docs").and_then(|docs| docs.get(what)) == Some(&Json::Bool(true));
     let columns = |node: &Node| -> Vec<(String, Option<Json>)> {
         let columns: Map<String, Json> = json(node.columns);
         columns.into_iter().map(|(name, column)| (name, column.get("description").cloned())).collect()
     };
-    (!keeps("relation") || same(before.description, now.description))
-        && (!keeps("columns") || columns(before) == columns(now))
+    (!persists("relation") || same(before.description, now.description))
+        && (!persists("columns") || columns(before) == columns(now))
 }
 
 fn same_contract(before: &Node, now: &Node) -> bool {
@@ -127,7 +127,7 @@ fn same_contract(before: &Node, now: &Node) -> bool {
 }
 
 fn same_source(before: &Node, now: &Node) -> bool {
-    same_place_of_source(before, now)
+    same_source_relation(before, now)
         && before.fqn == now.fqn
         && same_config(before, now)
         && same(before.quoting, now.quoting)
@@ -136,7 +136,7 @@ fn same_source(before: &Node, now: &Node) -> bool {
         && same(before.external, now.external)
 }
 
-fn same_place_of_source(before: &Node, now: &Node) -> bool {
+fn same_source_relation(before: &Node, now: &Node) -> bool {
     same(before.database, now.database)
         && same(before.schema, now.schema)
         && same(before.identifier, now.identifier)

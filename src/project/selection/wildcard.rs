@@ -1,13 +1,13 @@
-//! `*`, `?`, `[abc]` and `[!abc]`, as dbt has them of Python's `fnmatch` and `glob`.
+//! `*`, `?`, `[abc]` and `[!abc]` as in Python's `fnmatch` and `glob`, which dbt uses.
 
-/// Whether the whole text is what the pattern means; it knows no folders.
+/// Whether the pattern matches the whole text; `*` also matches `/`.
 pub(super) fn matches(pattern: &str, text: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let text: Vec<char> = text.chars().collect();
     matches_chars(&pattern, &text)
 }
 
-/// Whether a path, or one of the folders it is in, is what the pattern means. `**` is any number of folders.
+/// Whether the pattern matches a path or one of its parent folders. `**` matches any number of folders.
 pub(super) fn matches_path(pattern: &str, path: &str) -> bool {
     let parts = |text: &str| {
         text.split('/')
@@ -29,7 +29,7 @@ fn matches_parts(pattern: &[String], path: &[String]) -> bool {
     }
 }
 
-/// Goes back to the last star only: time grows with the product of the lengths, never faster.
+/// Backtracks only to the last star, so that the time is at most the product of the lengths.
 fn matches_chars(pattern: &[char], text: &[char]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
@@ -39,8 +39,8 @@ fn matches_chars(pattern: &[char], text: &[char]) -> bool {
                 star = Some((p, t));
                 p += 1;
             }
-            Some(_) if one(&pattern[p..], text[t]).is_some() => {
-                p += one(&pattern[p..], text[t]).unwrap_or(1);
+            Some(_) if matched_length(&pattern[p..], text[t]).is_some() => {
+                p += matched_length(&pattern[p..], text[t]).unwrap_or(1);
                 t += 1;
             }
             _ => match star {
@@ -55,8 +55,8 @@ fn matches_chars(pattern: &[char], text: &[char]) -> bool {
     pattern[p..].iter().all(|c| *c == '*')
 }
 
-/// How much of the pattern is meant for this character, if it is meant at all.
-fn one(pattern: &[char], c: char) -> Option<usize> {
+/// The length of the pattern's first element if it matches the character.
+fn matched_length(pattern: &[char], c: char) -> Option<usize> {
     match pattern[0] {
         '?' => Some(1),
         '[' => match set(pattern) {
@@ -67,11 +67,12 @@ fn one(pattern: &[char], c: char) -> Option<usize> {
     }
 }
 
-/// `[!a-z]`: what stands in it, whether it is negated, and its length. A bracket that nobody closes is itself.
+/// `[!a-z]`: its content, whether it is negated, and its length. `None` for a bracket without an end, which is a
+/// literal.
 fn set(pattern: &[char]) -> Option<(&[char], bool, usize)> {
     let negated = pattern.get(1) == Some(&'!');
     let start = if negated { 2 } else { 1 };
-    // A `]` at the beginning belongs to the set.
+    // A leading `]` belongs to the set.
     let end = pattern.iter().skip(start + 1).position(|c| *c == ']')? + start + 1;
     Some((&pattern[start..end], negated, end + 1))
 }
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_mean_what_python_means() {
+    fn patterns_match_as_in_python() {
         for (pattern, text, expected) in [
             ("stg_*", "stg_orders", true),
             ("*_orders", "stg_orders", true),
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_matches_with_its_folders() {
+    fn a_path_matches_by_its_folders() {
         for (pattern, expected) in [
             ("models", true),
             ("models/marts/", true),
@@ -138,7 +139,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_text_without_wildcards_matches_itself_alone(text in "[a-z./]{0,8}", other in "[a-z./]{0,8}") {
+        fn a_text_without_wildcards_matches_only_itself(text in "[a-z./]{0,8}", other in "[a-z./]{0,8}") {
             prop_assert!(matches(&text, &text));
             prop_assert_eq!(matches(&text, &other), text == other);
         }

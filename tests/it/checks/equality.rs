@@ -46,5 +46,5 @@ fn a_model_that_is_not_to_be_verified_is_left_out() {
 
     shop.models[0].1["config"]["meta"]["pgtrickle"]["verify"] = json!("never");
     let (ran, _) = shop.check(&["--equality"]);
-    ran.expect_error("verify: `\"never\"` is neither true nor false", "meta.pgtrickle");
+    ran.expect_error("verify is `\"never\"`, expected true or false", "meta.pgtrickle");
 }
