@@ -107,6 +107,9 @@ pub struct Health {
     /// The engine's last words on a failure; often missing even in `ERROR`.
     #[serde(default)]
     pub last_error_message: Option<String>,
+    /// How many of its last refreshes failed, where the engine counts them.
+    #[serde(default)]
+    pub consecutive_errors: i64,
     /// The mode that the last refresh really used.
     #[serde(default)]
     pub effective_refresh_mode: Option<String>,

@@ -37,6 +37,8 @@ pub struct Project {
     pub name: String,
     /// Its stream tables.
     pub tables: Vec<StreamTable>,
+    /// Those that were left out of `tables` by a selection.
+    pub unselected: Vec<StreamTable>,
     /// The source tables that its models read, with the models' files.
     pub sources: BTreeMap<Relation, BTreeSet<String>>,
     /// How old tables may be: what models say of themselves, and dbt sources of theirs.
@@ -215,8 +217,9 @@ impl Project {
     #[must_use]
     pub fn only(mut self, ids: Option<&BTreeSet<String>>) -> Self {
         let Some(ids) = ids else { return self };
-        self.tables
-            .retain(|table| table.origin.as_ref().is_some_and(|origin| ids.contains(&origin.unique_id)));
+        let is_selected =
+            |table: &StreamTable| table.origin.as_ref().is_some_and(|origin| ids.contains(&origin.unique_id));
+        (self.tables, self.unselected) = self.tables.into_iter().partition(is_selected);
         self
     }
 }
