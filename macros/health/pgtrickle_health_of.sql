@@ -1,6 +1,6 @@
 {#
   SQL for the health of one stream table, by dbt's own name for it. Its limits are those of its model, unless some are
-  given; a source, which is the stream table of somebody else, has those of its schedule.
+  given; a source has those of its schedule.
 #}
 {% macro pgtrickle_health_of(relation, warn_after=none, error_after=none) %}
   {%- set node = dbt_pgtrickle.pgtrickle_model_of(relation) -%}
