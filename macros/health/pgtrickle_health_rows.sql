@@ -6,7 +6,7 @@
   {%- endif -%}
   {%- set sql %}
     select schema_name || '.' || table_name as name, verdict, state || ': ' || detail as detail, state
-    from ({{ dbt_pgtrickle.pgtrickle_health_sql(tables) }}) as health
+    from ({{ dbt_pgtrickle.pgtrickle_health_sql(dbt_pgtrickle._pgtrickle_tables_around(tables)) }}) as health
   {%- endset -%}
   {{- return(run_query(sql).rows) -}}
 {% endmacro %}

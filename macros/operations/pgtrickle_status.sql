@@ -1,7 +1,7 @@
 {#
   dbt run-operation pgtrickle_status [--args '{model_name: order_totals}']
 
-  One line a stream table of the project: healthy, stale, erroring, suspended, populating, frozen or not_found. Fails when
+  One line a stream table of the project: healthy, stale, erroring, paused, populating, frozen, gated or not_found. Fails when
   one is in no state to be read.
 #}
 {% macro pgtrickle_status(model_name=none) %}

@@ -3,7 +3,7 @@
 
   The health of one stream table, as a mapping:
 
-    status              healthy | stale | erroring | paused | populating | frozen | not_found
+    status              healthy | stale | erroring | paused | populating | frozen | gated | not_found
     staleness_seconds   since the last refresh; none when there was none, and where the engine has no such age
     consecutive_errors, last_refresh_at, total_refreshes, is_populated, refresh_mode
     cdc_paused, force_full, is_drained
@@ -31,8 +31,8 @@
   {%- endset -%}
   {%- set row = run_query(sql).rows | first -%}
   {%- set server = dbt_pgtrickle._pgtrickle_switches() -%}
-  {#- The engine's word is SUSPENDED. While capture is paused for the whole server, no table follows its sources. -#}
+  {#- While capture is paused for the whole server, no table follows its sources. -#}
   {%- set state = health[0]['state'] -%}
-  {%- set status = 'paused' if state == 'suspended' or (server.cdc_paused and state in ['healthy', 'stale', 'frozen']) else state -%}
+  {%- set status = 'paused' if server.cdc_paused and state in ['healthy', 'stale', 'frozen'] else state -%}
   {{- return(dbt_pgtrickle._pgtrickle_status_of(status, row, server)) -}}
 {% endmacro %}

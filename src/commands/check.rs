@@ -106,6 +106,7 @@ pub(super) async fn check_tables(
     let terms = Terms {
         drift: Some(Plan::between(&wanted, &evidence.deployed, &answers, &policy)?),
         ages: project.ages.clone(),
+        unselected: project.tables.iter().chain(&project.unselected).cloned().collect(),
         impostors: impostors(client, tables, &evidence).await,
         ..terms
     };

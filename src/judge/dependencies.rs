@@ -18,16 +18,24 @@ fn upstream<'a>(table: &'a StreamTable, catalog: &Catalog<'a>) -> BTreeSet<&'a R
     table.upstream.iter().chain(deployed.into_iter().flat_map(|deployed| &deployed.upstream)).collect()
 }
 
-/// These tables and everything that they read, as far as it is known.
-pub(super) fn with_upstream<'a>(tables: &[&'a StreamTable], catalog: &Catalog<'a>) -> Vec<&'a StreamTable> {
+/// These tables and everything that they read, as far as it is known: as its model says, or else as it is deployed.
+pub(super) fn with_upstream<'a>(
+    tables: &[&'a StreamTable],
+    unselected: &'a [StreamTable],
+    catalog: &Catalog<'a>,
+) -> Vec<&'a StreamTable> {
+    let models: BTreeMap<&Relation, &StreamTable> =
+        unselected.iter().map(|table| (&table.relation, table)).collect();
     let mut all: BTreeMap<&Relation, &StreamTable> =
         tables.iter().map(|table| (&table.relation, *table)).collect();
     let mut open: Vec<&StreamTable> = tables.to_vec();
     while let Some(table) = open.pop() {
         for upstream in upstream(table, catalog) {
-            if let Some(found) = catalog.get(upstream).filter(|_| !all.contains_key(upstream)) {
-                all.insert(&found.table.relation, &found.table);
-                open.push(&found.table);
+            let deployed = || catalog.get(upstream).map(|deployed| &deployed.table);
+            let found = models.get(upstream).copied().or_else(deployed);
+            if let Some(found) = found.filter(|_| !all.contains_key(upstream)) {
+                all.insert(&found.relation, found);
+                open.push(found);
             }
         }
     }
@@ -162,7 +170,7 @@ mod tests {
     use super::*;
     use crate::{
         judge::{self, Terms, sample},
-        model::Deployed,
+        model::{Deployed, Setting, Value},
     };
 
     fn chain() -> (Vec<StreamTable>, Vec<Deployed>) {
@@ -203,6 +211,21 @@ mod tests {
         deployed[0].health.status = "SUSPENDED".into();
         let outcomes = judged(&[&tables[1], &tables[2]], deployed);
         assert_eq!(bad(&outcomes), [(Stage::Dependencies, "s.base".to_owned())]);
+    }
+
+    #[test]
+    fn a_table_outside_of_the_selection_is_held_to_its_own_model() {
+        let (mut tables, mut deployed) = chain();
+        deployed[0].health.status = "SUSPENDED".into();
+        tables[0].settings.set(Setting::Status, Value::Text("SUSPENDED".into()));
+        let judged = |unselected: &[StreamTable], deployed: &[Deployed]| {
+            let terms = Terms { unselected: unselected.to_vec(), ..Terms::default() };
+            let outcomes =
+                judge::judge(&[&tables[1], &tables[2]], &sample::evidence(deployed.to_vec()), &terms);
+            bad(&outcomes).len()
+        };
+        assert_eq!(judged(&tables[..1], &deployed), 0, "its model pauses it");
+        assert_eq!(judged(&tables[..1], &deployed[1..]), 1, "it is missing");
     }
 
     #[test]

@@ -13,6 +13,9 @@ use crate::model::{AgeLimits, Deployed, Outcome, Relation, Schedule, Stage, Stre
 /// A few rounds of the scheduler, which looks about once a second and works when an age is *over* the schedule.
 pub const GRACE: Duration = Duration::from_secs(10);
 
+/// A table without a schedule of its own follows what it reads in a few rounds, and one of them may take a while.
+const FOLLOWS_WITHIN: Duration = Duration::from_mins(1);
+
 /// How old a table is, and what it is held to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Age {
@@ -104,21 +107,16 @@ fn by_age(
     // What is deployed decides, not what the model asks for: this is about the server.
     let settings = &deployed.table.settings;
     let refreshed = format!("refreshed {} ago", shown(clock.age()));
-    if let Some(limits) = limits {
-        return within(limits, clock.age());
-    }
-    if deployed.health.refresh_tier.as_deref() == Some("frozen") {
-        return (Verdict::Warned, format!("{refreshed}; its tier is frozen, the scheduler leaves it"));
-    }
     if settings.refresh_mode() == Some("IMMEDIATE") {
         return (Verdict::Passed, format!("{refreshed}; maintained with every write"));
     }
-    match settings.schedule() {
-        Some(Schedule::Cron(expression)) => by_cron(expression, clock),
-        Some(Schedule::Every(seconds)) => {
+    match (settings.schedule(), limits) {
+        (Some(Schedule::Calculated) | None, limits) => by_upstream(deployed, catalog, clock, limits),
+        (_, Some(limits)) => within(limits, clock.age()),
+        (Some(Schedule::Cron(expression)), None) => by_cron(expression, clock),
+        (Some(Schedule::Every(seconds)), None) => {
             within(derived(*seconds, deployed.health.refresh_tier.as_deref().unwrap_or("hot")), clock.age())
         }
-        Some(Schedule::Calculated) | None => by_upstream(deployed, catalog, clock),
     }
 }
 
@@ -167,18 +165,28 @@ fn by_cron(expression: &str, clock: Clock) -> (Verdict, String) {
 
 /// docs/pg_trickle.md, "Freshness": a calculated table is refreshed when something that it reads has changed, and on a
 /// quiet source not at all. Of the stream tables among its sources the last change is known.
-fn by_upstream(deployed: &Deployed, catalog: &Catalog, clock: Clock) -> (Verdict, String) {
+fn by_upstream(
+    deployed: &Deployed,
+    catalog: &Catalog,
+    clock: Clock,
+    limits: Option<AgeLimits>,
+) -> (Verdict, String) {
     let refreshed = format!("refreshed {} ago", shown(clock.age()));
-    let newer = deployed.table.upstream.iter().find_map(|upstream| {
+    let changed = deployed.table.upstream.iter().filter_map(|upstream| {
         let changed = catalog.get(upstream)?.health.data_timestamp?;
-        let waiting = since(clock.now, changed);
-        (changed > clock.last_refresh && waiting > GRACE).then_some((upstream, waiting))
+        (changed > clock.last_refresh).then(|| (since(clock.now, changed), upstream))
     });
-    match newer {
-        Some((upstream, waiting)) => {
-            (Verdict::Failed, format!("{refreshed}, though {upstream} changed {} ago", shown(waiting)))
+    let late = AgeLimits { warn_after: Some(GRACE), error_after: Some(FOLLOWS_WITHIN) };
+    match changed
+        .max()
+        .map(|(waiting, upstream)| (within(limits.unwrap_or(late), waiting).0, waiting, upstream))
+    {
+        None | Some((Verdict::Passed, ..)) => {
+            (Verdict::Passed, format!("{refreshed}; it is refreshed when its sources change"))
         }
-        None => (Verdict::Passed, format!("{refreshed}; it is refreshed when its sources change")),
+        Some((verdict, waiting, upstream)) => {
+            (verdict, format!("{refreshed}, though {upstream} changed {} ago", shown(waiting)))
+        }
     }
 }
 
@@ -216,7 +224,6 @@ mod tests {
         assert_eq!(judged("1m", "warm", Some(125.0), None), Verdict::Passed);
         assert_eq!(judged("1m", "cold", Some(600.0), None), Verdict::Passed);
         assert_eq!(judged("1m", "cold", Some(2_000.0), None), Verdict::Failed);
-        assert_eq!(judged("1m", "frozen", Some(9_000.0), None), Verdict::Warned);
     }
 
     #[test]
@@ -242,7 +249,12 @@ mod tests {
         };
         assert_eq!(judged(90_001.0), Verdict::Passed);
         assert_eq!(judged(3.0), Verdict::Passed, "it has a moment to follow");
-        assert_eq!(judged(60.0), Verdict::Failed);
+        assert_eq!(judged(30.0), Verdict::Warned);
+        assert_eq!(judged(61.0), Verdict::Failed);
+        let limits = AgeLimits { warn_after: None, error_after: Some(Duration::from_mins(5)) };
+        base.health.data_timestamp = Some(NOW - 61.0);
+        let outcome = judge(&table, &there, &catalog(std::slice::from_ref(&base)), NOW, Some(limits));
+        assert_eq!(outcome.verdict, Verdict::Passed, "limits are of how long it waits");
     }
 
     #[test]
@@ -250,6 +262,10 @@ mod tests {
         let limits = AgeLimits { warn_after: None, error_after: Some(Duration::from_secs(5)) };
         assert_eq!(judged("1h", "hot", Some(6.0), Some(limits)), Verdict::Failed);
         assert_eq!(judged("1h", "hot", Some(4.0), Some(limits)), Verdict::Passed);
-        assert_eq!(judged("calculated", "hot", Some(6.0), Some(limits)), Verdict::Failed);
+        assert_eq!(
+            judged("calculated", "hot", Some(6.0), Some(limits)),
+            Verdict::Passed,
+            "nothing changed since"
+        );
     }
 }

@@ -145,6 +145,8 @@ pub struct Terms {
     pub common_age: Option<AgeLimits>,
     /// A table that is refreshed in full though it should not be fails.
     pub fail_on_fallback: bool,
+    /// The project's tables that are not judged: what is judged may read them.
+    pub unselected: Vec<StreamTable>,
     /// Hazards that somebody has looked at.
     pub silences: Vec<Silence>,
     /// What stands under the names of tables that are no stream tables.
@@ -164,7 +166,7 @@ pub fn judge(tables: &[&StreamTable], evidence: &Evidence, terms: &Terms) -> Vec
         .iter()
         .map(|table| (&table.relation, table::judge(table, evidence, &catalog, terms)))
         .collect();
-    let concerned = dependencies::with_upstream(tables, &catalog);
+    let concerned = dependencies::with_upstream(tables, &terms.unselected, &catalog);
     let names: BTreeSet<String> = concerned.iter().map(|table| table.relation.to_string()).collect();
     let others = concerned
         .iter()

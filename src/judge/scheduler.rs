@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Catalog, Terms, freshness, shown};
+use super::{Catalog, Terms, freshness, shown, status};
 use crate::model::{AgeLimits, Outcome, Stage, StreamTable, Verdict};
 
 /// What the engine says of itself, and what surrounds it.
@@ -169,6 +169,7 @@ fn is_overdue(engine: &Engine, tables: &[&StreamTable], catalog: &Catalog, terms
         |(table, deployed)| {
             let age = terms.age(&table.relation);
             deployed.health.status == "ACTIVE"
+                && !status::rests(&deployed.health)
                 && freshness::judge(table, deployed, catalog, engine.now, age).verdict != Verdict::Passed
         },
     )

@@ -2,7 +2,7 @@
 //! (docs/pg_trickle.md, "Status").
 
 use super::{Facts, engine_message, freshness::GRACE};
-use crate::model::{Deployed, Outcome, Setting, Stage, StreamTable, Value, Verdict};
+use crate::model::{Deployed, Health, Outcome, Setting, Stage, StreamTable, Value, Verdict};
 
 /// Judges one table that is there. `now` is the server's clock.
 pub fn judge(table: &StreamTable, deployed: &Deployed, facts: Option<&Facts>, now: Option<f64>) -> Outcome {
@@ -13,6 +13,12 @@ pub fn judge(table: &StreamTable, deployed: &Deployed, facts: Option<&Facts>, no
     said.fold(outcome, |outcome, said| outcome.quoting(&said, None))
         .with_details(next)
         .about(table.origin.as_ref())
+}
+
+/// Whether the scheduler leaves the table alone. Where its status is good nevertheless, its model says so, and its age
+/// means nothing.
+pub(super) fn rests(health: &Health) -> bool {
+    health.status == "SUSPENDED" || health.refresh_tier.as_deref() == Some("frozen")
 }
 
 /// All that there is to judge one table by.
@@ -42,7 +48,7 @@ impl Seen<'_> {
                 failed(format!("in status ERROR: {why}"), format!("when that is mended: {resume}"))
             }
             "SUSPENDED" if self.wants(Setting::Status, "SUSPENDED") => {
-                (Verdict::Warned, "SUSPENDED, as its model says".into(), None)
+                (Verdict::Passed, "SUSPENDED, as its model says".into(), None)
             }
             "SUSPENDED" => failed("SUSPENDED: it is not refreshed".into(), resume),
             "INITIALIZING" => failed(
@@ -58,6 +64,11 @@ impl Seen<'_> {
 
     fn active(&self) -> (Verdict, String, Option<String>) {
         let health = &self.deployed.health;
+        if self.deployed.storage.lost_source {
+            let next = "make it again: dbt run --full-refresh".to_owned();
+            let message = "ACTIVE, but something that it reads was dropped or rebuilt".to_owned();
+            return (Verdict::Failed, message, Some(next));
+        }
         if health.needs_reinit {
             // A tick fills it again; one that waits longer is stuck.
             let since = self.now.zip(health.updated_at).map(|(now, updated)| now - updated);
@@ -68,7 +79,7 @@ impl Seen<'_> {
         }
         if health.refresh_tier.as_deref() == Some("frozen") {
             if self.wants(Setting::Tier, "frozen") {
-                return (Verdict::Warned, "ACTIVE, but frozen, as its model says".into(), None);
+                return (Verdict::Passed, "ACTIVE, but frozen, as its model says".into(), None);
             }
             let next =
                 format!("select pgtrickle.alter_stream_table('{}', tier => 'hot')", self.table.relation);
@@ -80,6 +91,12 @@ impl Seen<'_> {
                 format!("ACTIVE, but its source {source} is gated: the scheduler passes it by"),
                 Some(format!("select pgtrickle.ungate_source('{source}')")),
             ),
+            None if health.consecutive_errors > 0 => {
+                let why = engine_message(health.last_error_message.as_deref().unwrap_or_default());
+                let message =
+                    format!("ACTIVE, but its last {} refreshes failed: {why}", health.consecutive_errors);
+                (Verdict::Warned, message, None)
+            }
             None => (Verdict::Passed, "ACTIVE".into(), None),
         }
     }
@@ -94,10 +111,7 @@ impl Seen<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        judge::sample::{self, NOW},
-        model::Health,
-    };
+    use crate::judge::sample::{self, NOW};
 
     type Break = fn(&mut Health);
 
@@ -154,6 +168,15 @@ mod tests {
     }
 
     #[test]
+    fn failures_that_are_tried_again_are_a_warning_and_a_lost_source_is_none() {
+        assert_eq!(judged(|h| h.consecutive_errors = 2).verdict, Verdict::Warned);
+        let table = sample::table("t", &[]);
+        let mut deployed = sample::deployed(table.clone());
+        deployed.storage.lost_source = true;
+        assert_eq!(judge(&table, &deployed, None, Some(NOW)).verdict, Verdict::Failed);
+    }
+
+    #[test]
     fn a_gated_source_stops_its_readers() {
         let table = sample::table("t", &[]);
         let facts = Facts { gated_by: vec!["raw.orders".into()], ..Facts::default() };
@@ -168,7 +191,7 @@ mod tests {
         table.settings.set(Setting::Tier, Value::Text("frozen".into()));
         let mut deployed = sample::deployed(table.clone());
         deployed.health.refresh_tier = Some("frozen".into());
-        assert_eq!(judge(&table, &deployed, None, Some(NOW)).verdict, Verdict::Warned);
+        assert_eq!(judge(&table, &deployed, None, Some(NOW)).verdict, Verdict::Passed);
         // The same table as the catalog has it: nobody says that it should be so.
         deployed.table = table;
         assert_eq!(judge(&deployed.table, &deployed, None, Some(NOW)).verdict, Verdict::Failed);

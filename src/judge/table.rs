@@ -30,6 +30,7 @@ pub(super) fn judge(
     outcomes.push(match &evidence.engine {
         _ if !populated => not_looked_at(Stage::Freshness, table, "it was never filled"),
         _ if !runs => not_looked_at(Stage::Freshness, table, "it is not refreshed"),
+        _ if status::rests(&deployed.health) => not_looked_at(Stage::Freshness, table, "its model pauses it"),
         Ok(engine) => freshness::judge(table, deployed, catalog, engine.now, terms.age(&table.relation)),
         Err(unanswered) => Outcome::new(Stage::Freshness, &table.relation, Verdict::Errored, &unanswered.why)
             .about(table.origin.as_ref()),

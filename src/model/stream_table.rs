@@ -98,6 +98,9 @@ pub struct Health {
     /// Often missing, even with status `ERROR`.
     #[serde(default)]
     pub last_error_message: Option<String>,
+    /// The number of failed refreshes since the last success, where the engine counts them.
+    #[serde(default)]
+    pub consecutive_errors: i64,
     /// The mode that the last refresh actually used.
     #[serde(default)]
     pub effective_refresh_mode: Option<String>,

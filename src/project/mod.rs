@@ -36,6 +36,8 @@ pub struct Project {
     /// The name in `dbt_project.yml`.
     pub name: String,
     pub tables: Vec<StreamTable>,
+    /// The stream tables that a selection left out of `tables`.
+    pub unselected: Vec<StreamTable>,
     /// The source tables that models read, with the models' files.
     pub sources: BTreeMap<Relation, BTreeSet<String>>,
     /// How old tables may be, from the `freshness` of models and sources.
@@ -177,8 +179,9 @@ impl Project {
     #[must_use]
     pub fn only(mut self, ids: Option<&BTreeSet<String>>) -> Self {
         let Some(ids) = ids else { return self };
-        self.tables
-            .retain(|table| table.origin.as_ref().is_some_and(|origin| ids.contains(&origin.unique_id)));
+        let is_selected =
+            |table: &StreamTable| table.origin.as_ref().is_some_and(|origin| ids.contains(&origin.unique_id));
+        (self.tables, self.unselected) = self.tables.into_iter().partition(is_selected);
         self
     }
 }

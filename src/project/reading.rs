@@ -70,6 +70,7 @@ impl Reading {
             ages,
             unverified,
             tables,
+            unselected: vec![],
             name: manifest.metadata.project_name.to_string(),
             graph,
         };

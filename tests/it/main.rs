@@ -9,6 +9,7 @@
 )]
 
 mod action;
+mod agreement;
 mod bad_input;
 mod between;
 mod cases;

@@ -1,10 +1,12 @@
 //! Two targets of one project in one database: whatever is done for the one, nothing of the other changes.
 
+mod package;
+
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::support::{Database, DbtProject, Ran, manifest, model, pgtrickle_ci};
+use crate::support::{Database, DbtProject, Ran, dbt, manifest, model, output, pgtrickle_ci};
 
 const QUERY: &str = "select id, amount from public.orders";
 const MARK: &str =
@@ -179,4 +181,34 @@ fn an_old_mark_is_read_and_moves_with_the_next_change() {
     database.run("drop trigger pgt_dml_guard on public.t");
     assert!(apply("4h").stdout.contains("taken over"));
     assert!(apply("4h").stdout.contains("No changes:"));
+}
+
+/// A table that is built again takes its readers along, which is not done to another target's, by either half.
+#[test]
+fn a_table_that_another_target_reads_is_not_built_again() {
+    let two = Two::deployed();
+    let create = "select pgtrickle.create_stream_table('dev_bob.reader', 'select id from dev_alice.kept', '1h', 'DIFFERENTIAL')";
+    two.database.run(create);
+    let before = two.others();
+    let query = "select id, amount::text as amount from public.orders";
+    let (id, mut node) = model("kept", query, &json!({"schedule": "1h"}));
+    node["schema"] = json!("dev_alice");
+    let wanted = manifest(two.project.path(), "rebuilt.json", [(id, node)]);
+    let mut apply = pgtrickle_ci();
+    apply.args(["apply", "--target", "alice", "--allow-recreate", "all", "--allow-drop", "all"]);
+    apply.args(["--database-url", &two.database.url(), "--manifest"]).arg(wanted).arg("--project-dir");
+    apply.arg(two.project.path()).arg("--profiles-dir").arg(two.project.path());
+    let ran = Ran::of(&mut apply).expect(1);
+    assert!(ran.stdout.contains("dev_bob.reader reads it"), "{}", ran.stdout);
+    assert_eq!(two.others(), before);
+
+    two.project.stream_table("kept", "{'schedule': '1h'}", query);
+    let outputs = json!({"alice": output(&two.database, "dev_alice")});
+    two.project.write("profiles.yml", &json!({"shop": {"target": "alice", "outputs": outputs}}).to_string());
+    dbt(&two.project, &["deps"]).expect(0);
+    for more in [&["run"][..], &["run", "--full-refresh"]] {
+        let ran = dbt(&two.project, more).expect(1);
+        assert!(ran.stdout.contains("dev_bob.reader"), "{}", ran.stdout);
+        assert_eq!(two.others(), before);
+    }
 }

@@ -23,7 +23,7 @@ def operations(project, server):
     project.operation("refresh_all_stream_tables", says="refreshed coverage.base.*refreshed coverage.reader_of_base")
     project.operation("refresh_all_stream_tables", schema="coverage_named", says="refreshed coverage_named.renamed")
     check("coverage.base" not in project.said, "another schema was refreshed")
-    project.operation("pgtrickle_status", says=r"^pg_trickle: OK +coverage\.base  healthy: refreshed \d+ s ago, 3660 s allowed \(DIFFERENTIAL every 1h\)$")
+    project.operation("pgtrickle_status", says=r"^pg_trickle: OK +coverage\.base  healthy: refreshed \d+ s ago \(DIFFERENTIAL every 1h\)$")
     project.operation("pgtrickle_stream_table_status", name="key_names", says=r"coverage_named\.renamed  healthy")
     project.operation("pgtrickle_check_freshness", says=r"freshness: \d\d looked at, none failed")
     project.operation("pgtrickle_check_freshness", model_name="base", error_seconds=0, fails="stale")
@@ -85,12 +85,12 @@ def broken(project, server):
         "stream_table_healthy_key_fuse", "pgtrickle_no_errors_key_fuse", "pgtrickle_matches_query_key_fuse",
         "stream_table_healthy_key_tier", "pgtrickle_not_stale_key_tier", "pgtrickle_no_errors_key_tier", "pgtrickle_matches_query_key_tier",
         "stream_table_healthy_mode_differential", "pgtrickle_not_stale_mode_differential", "pgtrickle_matches_query_mode_differential",
-        "pgtrickle_matches_query_mode_auto", "pgtrickle_matches_query_key_names", "pgtrickle_matches_query_key_initialize",
+        "stream_table_healthy_mode_auto", "pgtrickle_matches_query_mode_auto", "pgtrickle_matches_query_key_names", "pgtrickle_matches_query_key_initialize",
     ])
-    states = r"ERROR  coverage\.key_fuse  erroring.*ERROR  coverage\.key_tier  not_found.*WARN   coverage\.mode_auto  frozen.*ERROR  coverage\.mode_differential  stale.*ERROR  coverage\.mode_full  suspended"
+    states = r"ERROR  coverage\.key_fuse  erroring.*ERROR  coverage\.key_tier  not_found.*ERROR  coverage\.mode_auto  frozen.*ERROR  coverage\.mode_differential  stale.*ERROR  coverage\.mode_full  paused"
     project.operation("pgtrickle_status", fails=states)
     project.operation("pgtrickle_check_freshness", fails=states)
-    project.operation("pgtrickle_stream_table_status", name="mode_full", fails="suspended")
+    project.operation("pgtrickle_stream_table_status", name="mode_full", fails="paused")
     project.operation("pgtrickle_check_cdc_health", fails=rf"ERROR  shop\.orders  TRIGGER; missing or disabled: {trigger}.*ERROR  shop\.visits  .*{dropped}")
     project.operation("pgtrickle_operational_status", fails="ERROR  suspended_tables  coverage.mode_full")
     project.operation("pgtrickle_refresh", model_name="mode_full", fails="22023")

@@ -13,7 +13,7 @@ select jsonb_build_object('sources', coalesce((
         select coalesce(jsonb_agg(jsonb_build_object(
           'name', g.tgname,
           'enabled', g.tgenabled in ('O', 'A'),
-          'writes', p.prosrc like '%changes\_' || t.source_stable_name || '%'
+          'writes', coalesce(p.prosrc like '%changes\_' || t.source_stable_name || '%', false)
         )), '[]')
         from pg_catalog.pg_trigger as g
         join pg_catalog.pg_proc as p on p.oid = g.tgfoid

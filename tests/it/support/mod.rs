@@ -2,10 +2,12 @@
 
 mod bin;
 mod database;
+mod dbt;
 mod github;
 mod project;
 
 pub use bin::{Ran, pgtrickle_ci};
 pub use database::{Database, wanted};
+pub use dbt::{dbt, output};
 pub use github::{Hub, ME};
 pub use project::{DbtProject, commit, git, manifest, model};

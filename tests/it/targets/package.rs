@@ -1,0 +1,270 @@
+//! Everything that the program and dbt do for one target, in a database that also holds another target of the project and
+//! the tables of another project.
+
+use std::{fs, path::Path, process::Command};
+
+use serde_json::json;
+
+use crate::support::{Database, DbtProject, Ran, output, pgtrickle_ci};
+
+/// The operations that change nothing; the arguments are for the model `kept`.
+const READING: [(&str, &str); 9] = [
+    ("pgtrickle_check_freshness", "{}"),
+    ("pgtrickle_check_cdc_health", "{}"),
+    ("pgtrickle_status", "{}"),
+    ("pgtrickle_stream_table_status", "{name: kept}"),
+    ("pgtrickle_refresh_history", "{model_name: kept}"),
+    ("pgtrickle_explain", "{model_name: kept}"),
+    ("pgtrickle_operational_status", "{}"),
+    ("pgtrickle_drain", "{}"),
+    ("pgtrickle_enable_monitoring", "{}"),
+];
+
+const WRITING: [(&str, &str); 5] = [
+    ("refresh_all_stream_tables", "{}"),
+    ("pgtrickle_refresh", "{model_name: kept}"),
+    ("pgtrickle_refresh_stream_table", "{name: kept}"),
+    ("pgtrickle_alter_stream_table", "{name: kept, schedule: 90m, refresh_mode: DIFFERENTIAL}"),
+    (
+        "pgtrickle_create_stream_table",
+        "{name: dev_alice.by_hand, query: select id from public.orders, schedule: 1h, refresh_mode: FULL, initialize: true}",
+    ),
+];
+
+const DROPPING: [(&str, &str); 3] = [
+    ("pgtrickle_drop_stream_table", "{name: dev_alice.by_hand}"),
+    ("drop_all_stream_tables", "{}"),
+    ("drop_all_stream_tables_force", "{schema: dev_alice}"),
+];
+
+/// Everything that the catalog, PostgreSQL and the engine's buffers know of the tables that are not alice's.
+const OTHERS: &str = "
+    select string_agg(concat_ws('|', to_jsonb(st), (
+      select string_agg(d.description, ';' order by d.classoid, d.objoid, d.objsubid) from pg_description as d
+      where d.objoid = st.pgt_relid or d.objoid in (select oid from pg_trigger where tgrelid = st.pgt_relid)
+    ), (
+      select string_agg(concat(g.tgname, g.tgenabled, g.oid), ';' order by g.tgname) from pg_trigger as g
+      where g.tgrelid = st.pgt_relid or g.tgrelid in (select source_relid from pgtrickle.pgt_dependencies as d where d.pgt_id = st.pgt_id and d.source_relid <> 'public.orders'::regclass)
+    ), (
+      select string_agg(to_jsonb(d)::text, ';' order by d.source_relid) from pgtrickle.pgt_dependencies as d where d.pgt_id = st.pgt_id
+    ), (select relfilenode || coalesce(relacl::text, '') from pg_class where oid = st.pgt_relid)), E'\\n' order by st.pgt_id)
+    from pgtrickle.pgt_stream_tables as st where st.pgt_schema not in ('dev_alice', 'pgtrickle') or st.pgt_name = 'of_finance'";
+
+struct Three {
+    project: DbtProject,
+    database: Database,
+}
+
+impl Three {
+    /// Bob and alice have the same two models in their own schemas; finance has a table in a schema of its own and one in
+    /// alice's, and somebody has one without a mark.
+    fn deployed() -> Self {
+        let three = Self { project: DbtProject::new(), database: Database::new() };
+        // One that is not the gate's own, so that `verify` takes back what it changes.
+        three.database.run(&format!(
+            "alter database {} set pgtrickle_ci.ephemeral = off",
+            three.database.endpoint.database
+        ));
+        three.database.run(
+            "create table orders (id int primary key, amount int); insert into orders values (1, 10);
+             create table invoices (id int primary key, amount int); insert into invoices values (1, 10);
+             create schema finance; create schema dev_alice",
+        );
+        let outputs =
+            json!({"alice": output(&three.database, "dev_alice"), "bob": output(&three.database, "dev_bob")});
+        three
+            .project
+            .write("profiles.yml", &json!({"shop": {"target": "alice", "outputs": outputs}}).to_string());
+        for (name, query) in [("kept", "public.orders"), ("gone", "public.invoices")] {
+            three.project.stream_table(
+                name,
+                "{'schedule': '1h'}",
+                &format!("select id, amount from {query}"),
+            );
+        }
+        let mark = r#"{"dbt_project": "finance", "unique_id": "model.finance.t", "target": "prod", "schema": "finance"}"#;
+        for name in ["finance.totals", "dev_alice.of_finance", "finance.no_mark"] {
+            three.database.run(&format!(
+                "select pgtrickle.create_stream_table('{name}', 'select id, amount from public.invoices', '1h', 'DIFFERENTIAL')"
+            ));
+            if name != "finance.no_mark" {
+                three.database.run(&format!("comment on trigger pgt_dml_guard on {name} is '{mark}'"));
+            }
+        }
+        three.ran("apply", &["--target", "bob"]).expect(0);
+        three.ran("apply", &["--target", "alice"]).expect(0);
+        // Changes that the others have not taken in yet.
+        three.database.run("insert into orders values (2, 20); insert into invoices values (2, 20)");
+        three
+    }
+
+    fn ran(&self, command: &str, more: &[&str]) -> Ran {
+        let mut ran = pgtrickle_ci();
+        ran.arg(command).args(more).arg("--project-dir").arg(self.project.path());
+        ran.arg("--profiles-dir").arg(self.project.path()).args(["--database-url", &self.database.url()]);
+        Ran::of(&mut ran)
+    }
+
+    /// dbt as alice, command after command in one process. What it says, and whether all succeeded.
+    fn dbt(&self, commands: &[Vec<&str>]) -> Ran {
+        let script = "import json, sys\nfrom dbt.cli.main import dbtRunner\nfor command in json.loads(sys.argv[1]):\n    print('>>>', command, flush=True)\n    print('<<<', dbtRunner().invoke(command).success, flush=True)\n";
+        let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv");
+        let mut python = Command::new(venv.join("bin/python"));
+        python.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.project.path());
+        python.env("DBT_SEND_ANONYMOUS_USAGE_STATS", "false").env("DBT_USE_COLORS", "false");
+        python.env("DBT_PROFILES_DIR", self.project.path()).current_dir(self.project.path());
+        Ran::of(python.args(["-c", script, &json!(commands).to_string()])).expect(0)
+    }
+
+    /// The same, all of which succeed.
+    fn dbt_done(&self, commands: &[Vec<&str>]) -> Ran {
+        let ran = self.dbt(commands);
+        assert!(!ran.stdout.contains("<<< False"), "{}\n{}", ran.stdout, ran.stderr);
+        ran
+    }
+
+    fn operations(&self, operations: &[(&'static str, &'static str)]) -> Ran {
+        let call = |(name, arguments): &(&'static str, &'static str)| {
+            vec!["run-operation", *name, "--args", *arguments]
+        };
+        self.dbt_done(&operations.iter().map(call).collect::<Vec<_>>())
+    }
+
+    /// Their catalog rows, comments, triggers, storage, rows, and the changes that wait for them.
+    fn others(&self) -> Vec<String> {
+        let mut all: Vec<String> =
+            self.database.value(OTHERS).unwrap().lines().map(ToOwned::to_owned).collect();
+        let names = "select string_agg(pgt_schema || '.' || pgt_name, ' ' order by pgt_id) from pgtrickle.pgt_stream_tables where pgt_schema not in ('dev_alice', 'pgtrickle') or pgt_name = 'of_finance'";
+        for name in self.database.value(names).unwrap().split(' ') {
+            all.extend(
+                self.database
+                    .value(&format!("select string_agg(t::text, ';' order by t.id) from {name} as t")),
+            );
+        }
+        let buffer = "select 'pgtrickle_changes.changes_' || source_stable_name from pgtrickle.pgt_change_tracking where source_relid = 'public.{}'::regclass";
+        for source in ["orders", "invoices"] {
+            let buffer = self.database.value(&buffer.replace("{}", source)).unwrap();
+            all.push(format!(
+                "{source}: {}",
+                self.database.value(&format!("select count(*) > 0 from {buffer}")).unwrap()
+            ));
+        }
+        all
+    }
+
+    #[track_caller]
+    fn expect_unchanged(&self, before: &[String], what: &str) {
+        let after = self.others();
+        // A line is many facts: what is shown begins where they part.
+        let part = |(before, after): (&String, &String)| {
+            let same =
+                before.bytes().zip(after.bytes()).take_while(|(before, after)| before == after).count();
+            let shown = |text: &str| {
+                String::from_utf8_lossy(&text.as_bytes()[same.saturating_sub(60)..])
+                    .chars()
+                    .take(200)
+                    .collect::<String>()
+            };
+            (before != after).then(|| format!("{}\n  now {}", shown(before), shown(after)))
+        };
+        let differing: Vec<_> = before.iter().zip(&after).filter_map(part).collect();
+        assert!(
+            after.len() == before.len() && differing.is_empty(),
+            "{what} changed:\n{}",
+            differing.join("\n")
+        );
+    }
+}
+
+#[test]
+fn nothing_that_is_done_for_one_target_touches_what_is_not_its() {
+    let three = Three::deployed();
+    let before = three.others();
+    let database = three.database.endpoint.database.clone();
+    for (command, more) in [
+        ("plan", vec![]),
+        ("apply", vec!["--allow-drop", "all", "--allow-recreate", "all"]),
+        ("wait", vec!["--timeout", "20s", "--refresh"]),
+        ("check", vec![]),
+        ("verify", vec!["--allow-writes", &*database, "--budget", "2s"]),
+        ("run", vec!["--allow-drop", "all", "--allow-recreate", "all", "--budget", "1s"]),
+    ] {
+        let ran = three.ran(command, &more);
+        assert!(matches!(ran.code, Some(0 | 1)), "{command}: {}\n{}", ran.stdout, ran.stderr);
+        three.expect_unchanged(&before, command);
+    }
+    // Some of these fail, as does the engine's own monitoring on the emulator.
+    let looking = READING.map(|(name, arguments)| vec!["run-operation", name, "--args", arguments]);
+    three.dbt(&looking);
+    three.expect_unchanged(&before, "an operation that looks");
+    let ran = three.operations(&WRITING);
+    three.expect_unchanged(&before, &format!("an operation that writes\n{}", ran.stdout));
+
+    let ran = three.dbt_done(&[vec!["build"], vec!["run", "--full-refresh"]]);
+    three.expect_unchanged(&before, &format!("dbt build, dbt run --full-refresh\n{}", ran.stdout));
+    fs::remove_file(three.project.path().join("models/gone.sql")).unwrap();
+    three.dbt_done(&[vec!["run"]]);
+    three.expect_unchanged(&before, "dbt run without a model");
+    three.ran("apply", &["--allow-drop", "all"]).expect(0);
+    three.expect_unchanged(&before, "apply without a model");
+    assert_eq!(three.database.value("select to_regclass('dev_alice.gone')::text"), None, "it was dropped");
+
+    three.operations(&DROPPING[..2]);
+    three.expect_unchanged(&before, "a drop");
+    assert_eq!(
+        three
+            .database
+            .value("select count(*)::text from pgtrickle.pgt_stream_tables where pgt_schema = 'dev_alice'")
+            .as_deref(),
+        Some("1")
+    );
+
+    // What was captured for them is all there: one refresh makes them what their queries give.
+    for name in ["dev_bob.kept", "dev_bob.gone", "finance.totals", "finance.no_mark", "dev_alice.of_finance"]
+    {
+        three.database.run(&format!("select pgtrickle.refresh_stream_table('{name}')"));
+        assert_eq!(
+            three
+                .database
+                .value(&format!("select string_agg(id || ' ' || amount, ', ' order by id) from {name}"))
+                .as_deref(),
+            Some("1 10, 2 20"),
+            "{name}"
+        );
+    }
+
+    // By force it drops what it says: everything in the schema that is named, and nothing elsewhere.
+    let ran = three.operations(&DROPPING[2..]);
+    assert!(ran.stdout.contains("dropped dev_alice.of_finance"), "{}", ran.stdout);
+    let left = "select string_agg(pgt_schema || '.' || pgt_name, ' ' order by pgt_schema, pgt_name) from pgtrickle.pgt_stream_tables where pgt_schema <> 'pgtrickle'";
+    assert_eq!(
+        three.database.value(left).as_deref(),
+        Some("dev_bob.gone dev_bob.kept finance.no_mark finance.totals")
+    );
+}
+
+/// An operation that is added is driven here as well.
+#[test]
+fn every_operation_and_command_is_among_those_that_are_tried() {
+    let operations = Path::new(env!("CARGO_MANIFEST_DIR")).join("macros/operations");
+    let tried: Vec<&str> = READING.iter().chain(&WRITING).chain(&DROPPING).map(|(name, _)| *name).collect();
+    for file in fs::read_dir(operations).unwrap() {
+        let name = file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned();
+        assert!(name.starts_with('_') || name == "pgtrickle_log_done" || tried.contains(&&*name), "{name}");
+    }
+    let help = Ran::of(pgtrickle_ci().arg("--help")).expect(0).stdout;
+    let commands: Vec<&str> = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter(|line| !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    // They reach no server that the user has.
+    let harmless = ["comment", "ephemeral", "init", "completions", "help"];
+    let tried = ["plan", "apply", "wait", "check", "verify", "run"];
+    let unknown: Vec<_> =
+        commands.iter().filter(|name| !tried.contains(name) && !harmless.contains(name)).collect();
+    assert!(commands.len() >= tried.len() && unknown.is_empty(), "{unknown:?}");
+}
