@@ -273,8 +273,11 @@ impl Node<'_> {
                 keys.extend(meta);
             }
             let unrendered = read::<Map<String, Json>>(self.unrendered_config);
-            let misspelled =
-                unrendered.keys().filter(|key| !is_known_key(key)).flat_map(|key| probably_meant(key)).collect();
+            let misspelled = unrendered
+                .keys()
+                .filter(|key| !is_known_key(key))
+                .flat_map(|key| probably_meant(key))
+                .collect();
             Configured { keys, problems, misspelled }
         })
     }

@@ -75,7 +75,7 @@ pub(crate) fn events() -> Vec<String> {
 /// What `plan --out` would save for an empty server.
 pub(crate) fn saved_plans() -> Vec<String> {
     let saved = |manifest: &String| {
-        let project = Reading::of("m.json", manifest.as_bytes(), |_, _| None).ok()?.right().ok()?;
+        let project = Reading::of("m.json", manifest.as_bytes(), |_, _| None).ok()?.into_project().ok()?;
         let plan = Plan::between(&project.tables, &[], &Answers::default(), &Policy::default()).ok()?;
         let nothing = (&[][..], &Between::default());
         Some(Saved::new(&project, &Owner::default(), "host:1/db".into(), nothing, &plan).to_text())

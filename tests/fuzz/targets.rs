@@ -67,7 +67,7 @@ fn manifest(text: &str, dir: &Path) {
     let Ok(manifest) = ManifestFile::open(&file) else { return };
     if let Ok(reading) = manifest.project() {
         let _ = reading.check();
-        let _ = reading.with_files_below("shop").compared_with(&file, "shop").right();
+        let _ = reading.with_files_below("shop").compared_with(&file, "shop").into_project();
     }
     if let Ok(graph) = manifest.graph() {
         let _ = graph.readers("model.shop.totals");
