@@ -1,17 +1,17 @@
-//! Messages of servers without the values of rows that they quote.
+//! Removes values of rows from the messages of servers.
 //!
-//! `invalid input syntax for type integer: "secret"` tells a value, `column "nope" does not exist` a name. A message that
-//! is not known to hold only names is left out as a whole: what a function of a user's raises may say anything.
+//! `invalid input syntax for type integer: "secret"` quotes a value, `column "nope" does not exist` a name. A message that
+//! is not known to quote only names is hidden completely: a user's function may raise any text.
 
-/// Classes of SQLSTATEs whose messages name objects and never values (PostgreSQL 18's manual, appendix A).
+/// Classes of SQLSTATEs whose messages quote names and never values (PostgreSQL 18's manual, appendix A).
 const NAMES: [&str; 15] =
     ["08", "0A", "23", "25", "28", "2B", "3D", "3F", "40", "42", "53", "54", "55", "57", "58"];
 
-/// Data exceptions: their messages quote the value last.
+/// Data exceptions. Their messages end with the quoted value.
 const DATA: &str = "22";
 
-/// How messages begin and go on that name objects only, for where the SQLSTATE is not known: dbt and the engine do not pass
-/// it on.
+/// The start and a later part of messages that quote only names. They decide if the SQLSTATE is unknown: dbt and the
+/// engine do not pass it on.
 const OF_NAMES: [(&str, &str); 26] = [
     ("column \"", "does not exist"),
     ("column reference \"", "is ambiguous"),
@@ -37,12 +37,12 @@ const OF_NAMES: [(&str, &str); 26] = [
     ("canceling statement due to", ""),
     ("deadlock detected", ""),
     ("division by zero", ""),
-    // dbt's own.
+    // Messages of dbt.
     ("Got ", "configured to"),
     ("actual differs from expected", ""),
 ];
 
-/// The same for messages that quote a value.
+/// The start of messages that quote a value.
 const OF_VALUES: [&str; 7] = [
     "invalid input syntax for type",
     "invalid input value for enum",
@@ -53,21 +53,21 @@ const OF_VALUES: [&str; 7] = [
     "value too long for type",
 ];
 
-/// What stands for a message that may say anything.
+/// Replaces a message that may contain any text.
 pub const LEFT_OUT: &str = "what the server says is left out, it may hold values of rows";
 
-/// The message without what may be the value of a row. `code` is its SQLSTATE, where it is known.
+/// The message without text that may be a value of a row. `code` is its SQLSTATE, if it is known.
 #[must_use]
 pub fn without_values(message: &str, code: Option<&str>) -> String {
     let line = message.lines().next().unwrap_or_default();
     let code = code.filter(|code| code.len() == 5);
-    let begins =
+    let matches =
         |(start, then): &(&str, &str)| line.strip_prefix(start).is_some_and(|rest| rest.contains(then));
     match code.and_then(|code| code.get(..2)) {
         Some(class) if NAMES.contains(&class) => line.to_owned(),
         Some(DATA) => cut(line),
         None if OF_VALUES.iter().any(|start| line.starts_with(start)) => cut(line),
-        None if OF_NAMES.iter().any(begins) => line.to_owned(),
+        None if OF_NAMES.iter().any(matches) => line.to_owned(),
         _ => LEFT_OUT.to_owned(),
     }
 }
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_stay_and_values_go() {
+    fn names_are_kept_and_values_removed() {
         for (message, code, want) in [
             (
                 "invalid input syntax for type integer: \"secret\"",
