@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Catalog;
+use super::{Catalog, table::TableOutcomes};
 use crate::model::{Outcome, Relation, Stage, StreamTable, Verdict};
 
-type Judged<'a> = BTreeMap<&'a Relation, Vec<Outcome>>;
+type Judged<'a> = BTreeMap<&'a Relation, TableOutcomes>;
 type Reads<'a> = BTreeMap<&'a Relation, BTreeSet<&'a Relation>>;
 
 /// What each table reads, by its model and by the server.
@@ -42,55 +42,38 @@ pub(super) fn with_upstream<'a>(
     all.into_values().collect()
 }
 
-/// Joins the judgements of single tables: `own` is to be reported, `others` are what they read beside that.
+/// Joins the outcomes of single tables: `own` are reported, `others` belong to tables that those read.
 pub(super) fn settle<'a>(
     concerned: &[&'a StreamTable],
     reads: &Reads<'a>,
     mut own: Judged<'a>,
     others: Judged<'a>,
 ) -> Vec<Outcome> {
-    let causes: BTreeSet<&Relation> = own
-        .iter()
-        .chain(&others)
-        .filter(|(_, outcomes)| cause(outcomes).is_some())
-        .map(|(name, _)| *name)
-        .collect();
-    let mut taken_down: BTreeMap<&Relation, Vec<String>> = BTreeMap::new();
-    let mut said = Vec::new();
+    let has_cause = |(_, outcomes): &(&&Relation, &TableOutcomes)| outcomes.cause().is_some();
+    let causes: BTreeSet<&Relation> =
+        own.iter().chain(&others).filter(has_cause).map(|(name, _)| *name).collect();
+    let mut affected: BTreeMap<&Relation, Vec<String>> = BTreeMap::new();
+    let mut dependencies = Vec::new();
     for table in concerned {
         let Some(outcomes) = own.get_mut(&table.relation) else { continue };
         let roots = roots(&table.relation, reads, &causes);
         if !roots.is_empty() {
-            excuse(outcomes, &roots);
+            outcomes.excuse(&joined(&roots));
         }
         for root in &roots {
-            taken_down.entry(root).or_default().push(table.relation.to_string());
+            affected.entry(root).or_default().push(table.relation.to_string());
         }
-        said.extend(depends(table, &reads[&table.relation], &roots));
+        dependencies.extend(depends(table, &reads[&table.relation], &roots));
     }
-    for (root, tables) in taken_down {
+    for (root, tables) in affected {
         let also = format!("it takes down {}", tables.join(", "));
         match own.get_mut(root) {
-            Some(outcomes) => {
-                let first = outcomes.iter_mut().find(|outcome| is_cause(outcome));
-                first.expect("a cause has one").details.push(also);
-            }
-            None => said.extend(outside(root, &others[root], also)),
+            Some(outcomes) => outcomes.add_to_cause(also),
+            None => dependencies.extend(outside(root, &others[root], also)),
         }
     }
-    concerned.iter().filter_map(|table| own.remove(&table.relation)).flatten().chain(said).collect()
-}
-
-/// What is different from its model still runs; what is missing or stands still does not.
-fn is_cause(outcome: &Outcome) -> bool {
-    let stands = outcome.stage == Stage::Present && outcome.message.starts_with("is not what");
-    let counts =
-        matches!(outcome.stage, Stage::Present | Stage::Population | Stage::Status | Stage::Freshness);
-    counts && !stands && outcome.verdict.is_bad()
-}
-
-fn cause(outcomes: &[Outcome]) -> Option<&Outcome> {
-    outcomes.iter().find(|outcome| is_cause(outcome))
+    let own = concerned.iter().filter_map(|table| own.remove(&table.relation));
+    own.flat_map(TableOutcomes::into_outcomes).chain(dependencies).collect()
 }
 
 /// The tables at the far end of what this one reads that are not good themselves.
@@ -125,16 +108,6 @@ fn leads_to_a_cause<'a>(table: &'a Relation, reads: &Reads<'a>, causes: &BTreeSe
     false
 }
 
-/// Turns into a pointer what is wrong because of the roots.
-fn excuse(outcomes: &mut [Outcome], roots: &BTreeSet<&Relation>) {
-    for outcome in outcomes.iter_mut().filter(|outcome| is_cause(outcome) && outcome.stage != Stage::Present)
-    {
-        outcome.verdict = Verdict::Skipped;
-        outcome.message = format!("{}, because of {}", outcome.message, joined(roots));
-        outcome.details.clear();
-    }
-}
-
 fn depends(
     table: &StreamTable,
     upstream: &BTreeSet<&Relation>,
@@ -154,8 +127,8 @@ fn depends(
 }
 
 /// A cause that is none of the tables that were asked for.
-fn outside(root: &Relation, outcomes: &[Outcome], also: String) -> Option<Outcome> {
-    let cause = cause(outcomes)?;
+fn outside(root: &Relation, outcomes: &TableOutcomes, also: String) -> Option<Outcome> {
+    let cause = outcomes.cause()?;
     let details = cause.details.iter().cloned().chain([also]);
     Some(Outcome::new(Stage::Dependencies, root, cause.verdict, &cause.message).with_details(details))
 }
@@ -217,6 +190,7 @@ mod tests {
     fn a_table_outside_of_the_selection_is_held_to_its_own_model() {
         let (mut tables, mut deployed) = chain();
         deployed[0].health.status = "SUSPENDED".into();
+        tables[0].origin = sample::model("base", &[]).origin;
         tables[0].settings.set(Setting::Status, Value::Text("SUSPENDED".into()));
         let judged = |unselected: &[StreamTable], deployed: &[Deployed]| {
             let terms = Terms { unselected: unselected.to_vec(), ..Terms::default() };

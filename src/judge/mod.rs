@@ -162,7 +162,7 @@ impl Terms {
 /// Judges these tables, what they read, and the engine below them.
 pub fn judge(tables: &[&StreamTable], evidence: &Evidence, terms: &Terms) -> Vec<Outcome> {
     let catalog = catalog(&evidence.deployed);
-    let own: BTreeMap<&Relation, Vec<Outcome>> = tables
+    let own: BTreeMap<&Relation, table::TableOutcomes> = tables
         .iter()
         .map(|table| (&table.relation, table::judge(table, evidence, &catalog, terms)))
         .collect();
@@ -221,7 +221,7 @@ mod sample {
     //! One healthy table and its surroundings, for the tests of every judgement.
 
     use super::*;
-    use crate::model::{Column, Health, Schedule, Setting, Settings, Storage, Value};
+    use crate::model::{Column, Health, Origin, Schedule, Setting, Settings, Storage, Value};
 
     /// The server's clock in all tests.
     pub(super) const NOW: f64 = 1_000_000.0;
@@ -240,6 +240,12 @@ mod sample {
             columns: None,
             origin: None,
         }
+    }
+
+    /// The same, from a model.
+    pub(super) fn model(name: &str, upstream: &[&str]) -> StreamTable {
+        let origin = Origin { unique_id: format!("model.shop.{name}"), file: format!("models/{name}.sql") };
+        StreamTable { origin: Some(origin), ..table(name, upstream) }
     }
 
     /// Columns with these names.

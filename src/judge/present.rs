@@ -6,12 +6,20 @@ use crate::{
     plan::Change,
 };
 
+/// The judgement, and its kind where that decides something.
+pub(super) struct Present {
+    pub(super) outcome: Outcome,
+    /// The table exists, and differs from its model.
+    pub(super) is_drifted: bool,
+}
+
 /// Judges one table: in the catalog, on its own storage, and as its model says.
-pub fn judge(table: &StreamTable, catalog: &Catalog, terms: &Terms) -> Outcome {
+pub(super) fn judge(table: &StreamTable, catalog: &Catalog, terms: &Terms) -> Present {
     let outcome = |verdict, message: String, next: Option<String>| {
-        Outcome::new(Stage::Present, &table.relation, verdict, message)
+        let outcome = Outcome::new(Stage::Present, &table.relation, verdict, message)
             .with_details(next)
-            .about(table.origin.as_ref())
+            .about(table.origin.as_ref());
+        Present { outcome, is_drifted: false }
     };
     let Some(deployed) = catalog.get(&table.relation) else {
         let message = match terms.impostors.get(&table.relation) {
@@ -32,7 +40,8 @@ pub fn judge(table: &StreamTable, catalog: &Catalog, terms: &Terms) -> Outcome {
     match drift(table, terms) {
         Some(differences) => {
             let message = format!("is not what its model says: {differences}");
-            outcome(Verdict::Failed, message, Some("see the difference: pgtrickle-ci plan".into()))
+            let next = Some("see the difference: pgtrickle-ci plan".into());
+            Present { is_drifted: true, ..outcome(Verdict::Failed, message, next) }
         }
         None => outcome(Verdict::Passed, "is there".into(), None),
     }
@@ -87,7 +96,7 @@ mod tests {
     };
 
     fn judged(deployed: &[Deployed], terms: &Terms) -> (Verdict, String) {
-        let outcome = judge(&sample::table("t", &[]), &catalog(deployed), terms);
+        let outcome = judge(&sample::table("t", &[]), &catalog(deployed), terms).outcome;
         (outcome.verdict, outcome.message)
     }
 
@@ -99,7 +108,7 @@ mod tests {
         assert_eq!(judged(&[], &terms).1, "is a view and no stream table");
         let origin = Some(Origin { unique_id: "model.shop.totals".into(), file: "models/totals.sql".into() });
         let table = StreamTable { origin, ..sample::table("t", &[]) };
-        let outcome = judge(&table, &catalog(&[]), &Terms::default());
+        let outcome = judge(&table, &catalog(&[]), &Terms::default()).outcome;
         assert_eq!(outcome.details, ["make it: dbt run --select totals"]);
     }
 

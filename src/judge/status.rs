@@ -101,10 +101,9 @@ impl Seen<'_> {
         }
     }
 
-    /// Whether the model itself asks for it. A table that stands for itself is no wish of anybody's.
+    /// Whether the table's model asks for it. A table without a model asks for nothing.
     fn wants(&self, setting: Setting, word: &str) -> bool {
-        !std::ptr::eq(self.table, &raw const self.deployed.table)
-            && self.table.settings.get(setting) == Some(&Value::Text(word.into()))
+        self.table.origin.is_some() && self.table.settings.get(setting) == Some(&Value::Text(word.into()))
     }
 }
 
@@ -187,13 +186,16 @@ mod tests {
 
     #[test]
     fn what_the_model_asks_for_is_no_failure() {
-        let mut table = sample::table("t", &[]);
+        let mut table = sample::model("t", &[]);
         table.settings.set(Setting::Tier, Value::Text("frozen".into()));
         let mut deployed = sample::deployed(table.clone());
         deployed.health.refresh_tier = Some("frozen".into());
         assert_eq!(judge(&table, &deployed, None, Some(NOW)).verdict, Verdict::Passed);
-        // The same table as the catalog has it: nobody says that it should be so.
-        deployed.table = table;
-        assert_eq!(judge(&deployed.table, &deployed, None, Some(NOW)).verdict, Verdict::Failed);
+        table.origin = None;
+        assert_eq!(
+            judge(&table, &deployed, None, Some(NOW)).verdict,
+            Verdict::Failed,
+            "no model asks for it"
+        );
     }
 }

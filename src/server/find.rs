@@ -70,7 +70,7 @@ pub(super) fn find(wanted: &EphemeralSpec) -> Result<Installation, Error> {
         match place.map(|bin| try_at(&bin)) {
             Ok(Ok(installation)) => return Ok(installation),
             Ok(Err(error @ Error::NoRealExtension { .. })) => {
-                without_extension = without_extension.or(Some(error))
+                without_extension = without_extension.or(Some(error));
             }
             Ok(Err(error)) => looked.push(error.to_string()),
             Err(absent) => looked.push(absent),
