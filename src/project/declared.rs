@@ -7,7 +7,11 @@ use serde::{
     de::{IgnoredAny, MapAccess, Visitor},
 };
 
-use super::{Error, manifest::Source, text::Text};
+use super::{
+    Error,
+    manifest::Source,
+    text::{Text, or_default},
+};
 use crate::model::Relation;
 
 /// A source table as the project's YAML declares it.
@@ -38,9 +42,9 @@ struct Manifest<'a> {
 struct Written<'a> {
     #[serde(borrow, flatten)]
     source: Source<'a>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     original_file_path: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     columns: InOrder<WrittenColumn>,
 }
 

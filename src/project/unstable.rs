@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-use super::{Error, intermediate::is_view};
+use super::{Error, intermediate::is_view, text::or_default};
 
 /// Names of dbt's context that ask the server. A model or macro that uses one for something else is compiled once too
 /// often.
@@ -76,13 +76,6 @@ struct Macro {
     sql: String,
     #[serde(default, deserialize_with = "or_default")]
     depends_on: DependsOn,
-}
-
-/// What another project's node leaves empty is a null.
-fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[derive(Default, Deserialize)]

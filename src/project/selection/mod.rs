@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value as Json, value::RawValue};
 
-use super::Error;
+use super::{Error, text::or_default};
 use criterion::{Criterion, Method};
 use nodes::{Ids, Nodes};
 use state::States;
@@ -63,6 +63,18 @@ impl Selector {
         all.into_iter().any(|criterion| criterion.method == Method::State)
     }
 
+    /// The nodes of a manifest, with the sections that dbt builds nothing of. Where it asks nothing of these, they may be
+    /// unreadable.
+    fn read<'a>(&self, manifest: (&str, &'a [u8])) -> Result<Nodes<'a>, Error> {
+        let mut all = self.select.iter().chain(&self.exclude).flat_map(|intersection| &intersection.parts);
+        let others = super::from_json(manifest.0, manifest.1);
+        let needs_others = all.any(Criterion::asks_for_more_than_what_is_built);
+        let others = if needs_others { others? } else { others.unwrap_or_default() };
+        let mut nodes = read(manifest)?;
+        nodes.others = others;
+        Ok(nodes)
+    }
+
     /// Finds what it means in a manifest; `baseline` is the one that states are told from.
     ///
     /// # Errors
@@ -71,6 +83,7 @@ impl Selector {
         if self.asks_for_state() && baseline.is_none() {
             return Err(Error::NoBaseline);
         }
+        let read = |manifest| self.read(manifest);
         let nodes = read(manifest)?;
         let before = baseline.map(read).transpose()?;
         let states = before.as_ref().map(|before| States::between(before, &nodes));
@@ -115,7 +128,7 @@ pub fn exact_names(file: &str, bytes: &[u8]) -> Result<BTreeMap<String, String>,
 pub fn default_selector(file: &str, bytes: &[u8]) -> Result<Option<String>, Error> {
     #[derive(Deserialize)]
     struct Manifest {
-        #[serde(default)]
+        #[serde(default, deserialize_with = "or_default")]
         selectors: BTreeMap<String, Definition>,
     }
     #[derive(Deserialize)]
