@@ -16,8 +16,8 @@ use crate::{
 pub(super) struct Wanted<'a> {
     pub(super) options: &'a SourceOptions,
     pub(super) limits: Limits,
-    /// The models that read them; all where not some are selected.
-    pub(super) models: Option<&'a BTreeSet<String>>,
+    /// The models and tests that read them; all where not some are selected.
+    pub(super) readers: Option<&'a BTreeSet<String>>,
 }
 
 /// Makes the sources that no fixture made, as it was asked for. One that is still not there would fail deep inside dbt,
@@ -32,7 +32,7 @@ pub(super) async fn provide(
     client: &Client,
 ) -> Result<(), Error> {
     let manifest = dbt.manifest()?;
-    let sources = manifest.sources(wanted.models)?;
+    let sources = manifest.sources(wanted.readers)?;
     let mut missing = client.missing(sources.keys()).await?;
     if let Some(server) = server.filter(|_| !missing.is_empty()) {
         if matches!(wanted.options, SourceOptions::Stubs) {

@@ -197,13 +197,17 @@ impl Error {
 }
 
 impl Project {
-    /// Reads only what is there before compilation: the sources that these models read, or all of them.
+    /// Reads only what is there before compilation: the sources that these models and tests read, or all of them.
     pub fn read_sources(
         file: &str,
         bytes: &[u8],
-        models: Option<&BTreeSet<String>>,
+        readers: Option<&BTreeSet<String>>,
     ) -> Result<BTreeMap<Relation, BTreeSet<String>>, Error> {
-        Ok(sources_read(&parse(file, bytes)?, models))
+        let is_meant = |id: &str, node: &Node| {
+            let reads = is_model(node) || node.resource_type == "test";
+            reads && readers.is_none_or(|readers| readers.contains(id))
+        };
+        Ok(sources_read(&parse(file, bytes)?, is_meant))
     }
 
     /// Reads only who reads whom, which is there before compilation as well.
@@ -263,15 +267,18 @@ fn check_schema(file: &str, schema: &str) -> Result<(), Error> {
     }
 }
 
-/// The sources that models read, with the models' files.
+/// Whether the node has rows that it reads from elsewhere.
+fn is_model(node: &Node) -> bool {
+    matches!(&*node.resource_type, "model" | "snapshot")
+}
+
+/// The sources that these nodes read, with the nodes' files.
 fn sources_read(
     manifest: &Manifest,
-    models: Option<&BTreeSet<String>>,
+    is_meant: impl Fn(&str, &Node) -> bool,
 ) -> BTreeMap<Relation, BTreeSet<String>> {
     let mut read: BTreeMap<Relation, BTreeSet<String>> = BTreeMap::new();
-    let reads = |node: &Node| matches!(&*node.resource_type, "model" | "snapshot");
-    let is_meant = |id: &str| models.is_none_or(|models| models.contains(id));
-    for (_, node) in manifest.nodes.iter().filter(|(id, node)| reads(node) && is_meant(id)) {
+    for (_, node) in manifest.nodes.iter().filter(|(id, node)| is_meant(id, node)) {
         for source in node.depends_on.nodes.iter().filter_map(|id| manifest.sources.get(&**id)) {
             read.entry(source.relation()).or_default().insert(manifest.file(node));
         }
