@@ -108,7 +108,14 @@ fn the_target_is_dbts_and_the_report_says_what_chose_it() {
         let want = want.split(' ').next().unwrap();
         assert_eq!(database.unwrap_or_else(|| "error".into()), want, "dbt: {env:?} {arguments:?}\n{said}");
     }
+}
 
+#[test]
+fn what_chooses_two_targets_or_no_profile_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("shop")).unwrap();
+    fs::write(dir.path().join("shop/profiles.yml"), profiles("here")).unwrap();
+    fs::write(dir.path().join("shop/dbt_project.yml"), "name: shop\nprofile: shop\n").unwrap();
     let both = [("DBT_TARGET", "dev"), ("DBT_ENGINE_TARGET", "prod")];
     let mut gate = pgtrickle_ci();
     Ran::of(gate.arg("check").current_dir(dir.path().join("shop")).envs(both))

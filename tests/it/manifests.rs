@@ -174,7 +174,7 @@ fn what_the_gate_does_not_need_cannot_stop_it() {
     edit("an owner that is a text", &|m| m["exposures"]["exposure.shop.board"]["owner"] = json!("Ann"));
     edit("another section", &|m| m["dreams"] = json!([{"nodes": 7}]));
     edit("other docs and macros", &|m| {
-        (m["docs"], m["macros"]) = (json!(7), json!({"macro.x.y": {"name": null}}))
+        (m["docs"], m["macros"]) = (json!(7), json!({"macro.x.y": {"name": null}}));
     });
     edit("other maps", &|m| (m["parent_map"], m["child_map"]) = (json!([]), json!("x")));
     edit("no exposures", &|m| m["exposures"] = Value::Null);

@@ -87,8 +87,8 @@ const TABLES_OF_ALL_TYPES: &str = "
     end $$";
 
 fn client(runtime: &tokio::runtime::Runtime, database: &Database) -> Client {
-    let second = Duration::from_secs(60);
-    let limits = Limits { connect: second, statement: second, lock: second };
+    let minute = Duration::from_mins(1);
+    let limits = Limits { connect: minute, statement: minute, lock: minute };
     runtime.block_on(Client::connect(&database.endpoint, limits)).unwrap()
 }
 
