@@ -80,7 +80,8 @@ impl Base {
             None => None,
         };
         let models = selected.as_ref();
-        let wanted = sources::Wanted { options: &options.sources, limits: options.server.limits, models };
+        let limits = options.server.limits;
+        let wanted = sources::Wanted { options: &options.sources, limits, readers: models };
         sources::provide(&options.project, &wanted, &dbt, workspace.own, workspace.client).await?;
         let (_, results) = dbt.build().await?;
         let (project, wrong) = dbt.compiled_project().await?.into_valid_part()?;

@@ -148,6 +148,7 @@ impl Gate<'_> {
         reading.check()?;
         let baseline = base.as_ref().and_then(|base| base.manifest());
         let default = dbt.default_selector().await?;
+        let is_default = default.is_some() && options.selection.parse()?.is_none();
         let manifest = dbt.manifest()?;
         let ids = selection::selected(
             options.ui,
@@ -160,13 +161,19 @@ impl Gate<'_> {
         if let Some(base) = base {
             report.outcomes.extend(base.deploy(options, workspace, ids.as_ref()).await?);
         }
-        if let Some(ids) = &ids {
-            *selected = Some(narrow(options.ui, ids, dbt, workspace.client).await?);
+        let mut readers = None;
+        if let Some(ids) = ids {
+            let needed = narrow(options.ui, &ids, dbt, workspace.client).await?;
+            if is_default {
+                dbt.keep_default_tests();
+            }
+            readers = Some(&ids | &needed);
+            *selected = Some(needed);
         }
         let wanted = sources::Wanted {
             options: &options.sources,
             limits: options.server.limits,
-            models: selected.as_ref(),
+            readers: readers.as_ref(),
         };
         sources::provide(&options.project, &wanted, dbt, workspace.own, workspace.client).await?;
         Ok(())

@@ -9,6 +9,7 @@ use crate::{
     options::Selection,
     output::Ui,
     pg::Client,
+    project,
     report::Report,
 };
 
@@ -23,6 +24,10 @@ pub(super) fn selected(
 ) -> Result<Option<BTreeSet<String>>, Error> {
     let Some(selector) = selection.parse()? else {
         report.selection = default.as_ref().map(|default| format!("--selector {}", default.name));
+        if default.as_ref().is_some_and(|default| default.ids.is_empty()) {
+            let words = report.selection.iter().map(|words| format!("`{words}`")).collect();
+            return Err(project::Error::NothingSelected { words }.into());
+        }
         return Ok(default.map(|default| default.ids));
     };
     let selection = manifest.selection(&selector, baseline)?;

@@ -16,8 +16,8 @@ use crate::{
 pub(super) struct Wanted<'a> {
     pub(super) options: &'a SourceOptions,
     pub(super) limits: Limits,
-    /// The selected models; `None` selects all.
-    pub(super) models: Option<&'a BTreeSet<String>>,
+    /// The models and tests that read them; `None` means all.
+    pub(super) readers: Option<&'a BTreeSet<String>>,
 }
 
 /// Creates missing sources as configured, and fails if any is still missing: otherwise dbt would fail once per model.
@@ -30,7 +30,7 @@ pub(super) async fn provide(
     client: &Client,
 ) -> Result<(), Error> {
     let manifest = dbt.manifest()?;
-    let sources = manifest.sources(wanted.models)?;
+    let sources = manifest.sources(wanted.readers)?;
     let mut missing = client.missing(sources.keys()).await?;
     if let Some(server) = server.filter(|_| !missing.is_empty()) {
         if matches!(wanted.options, SourceOptions::Stubs) {

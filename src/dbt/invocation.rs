@@ -33,6 +33,8 @@ pub struct Dbt {
     dotenv: BTreeMap<String, String>,
     /// The nodes that are made and tested; all of them where nobody chose.
     selected: Option<Vec<String>>,
+    /// dbt itself chooses the tests.
+    tests_by_default: bool,
     /// Holds the generated profiles.yml, dbt's target folder and its logs.
     scratch: tempfile::TempDir,
     ui: Ui,
@@ -63,12 +65,27 @@ impl Dbt {
         let scratch = scratch.map_err(|source| Error::Start { source })?;
         target.write(scratch.path())?;
         let dotenv = shell.dotenv;
-        Ok(Self { program, project_dir, target, vars, dotenv, selected: None, scratch, ui })
+        Ok(Self {
+            program,
+            project_dir,
+            target,
+            vars,
+            dotenv,
+            selected: None,
+            tests_by_default: false,
+            scratch,
+            ui,
+        })
     }
 
     /// From now on makes and tests these nodes alone, each named by a selector.
     pub fn select(&mut self, selected: Vec<String>) {
         self.selected = Some(selected);
+    }
+
+    /// From now on tests what dbt's default selector means, which may be less or more than the tests of the selected nodes.
+    pub fn keep_default_tests(&mut self) {
+        self.tests_by_default = true;
     }
 
     /// Where this dbt leaves its artifacts.
@@ -119,6 +136,7 @@ impl Dbt {
         self.nodes(
             "build",
             &["--resource-type", "model", "--resource-type", "seed", "--resource-type", "snapshot"],
+            self.selected.as_deref(),
         )
         .await
     }
@@ -126,9 +144,10 @@ impl Dbt {
     /// Runs the project's own tests.
     pub async fn test(&self) -> Result<(Invocation, RunResults), Error> {
         // A test that also looks at something that is not selected runs when that is there all the same.
-        let which: &[&str] =
-            if self.selected.is_none() { &[] } else { &["--indirect-selection", "buildable"] };
-        self.nodes("test", which).await
+        match self.selected.as_deref().filter(|_| !self.tests_by_default) {
+            None => self.nodes("test", &[], None).await,
+            selected => self.nodes("test", &["--indirect-selection", "buildable"], selected).await,
+        }
     }
 
     /// Where the manifest of the last invocation lies.
@@ -157,12 +176,17 @@ impl Dbt {
     }
 
     /// A command that works on nodes, of which some may fail: that is a result, no error.
-    async fn nodes(&self, command: &str, arguments: &[&str]) -> Result<(Invocation, RunResults), Error> {
+    async fn nodes(
+        &self,
+        command: &str,
+        arguments: &[&str],
+        selected: Option<&[String]>,
+    ) -> Result<(Invocation, RunResults), Error> {
         let file = self.target_dir().join("run_results.json");
         // A result of an earlier command would be taken for this one's.
         let _ = std::fs::remove_file(&file);
         let mut arguments = arguments.to_vec();
-        if let Some(selected) = &self.selected {
+        if let Some(selected) = selected {
             if selected.is_empty() {
                 return Ok((Invocation { code: 0, elapsed: Duration::ZERO }, RunResults::default()));
             }
@@ -368,6 +392,7 @@ mod tests {
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into(),
             selected: None,
+            tests_by_default: false,
             scratch,
             ui: Ui { quiet: true, verbose: false, full: false, color: false, width: 80, runner: false },
         };

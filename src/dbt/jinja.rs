@@ -10,6 +10,9 @@ use serde_yaml::Value as Yaml;
 /// dbt gives variables of this name only to profiles and packages.
 const SECRET: &str = "DBT_ENV_SECRET";
 
+/// A longer template is refused, in bytes: the renderer counts the columns of a line in 16 bits.
+const LONGEST: usize = 65_000;
+
 /// What the two files may ask for.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
@@ -86,6 +89,9 @@ impl Renderer {
         if !["{{", "{%", "{#"].iter().any(|mark| text.contains(mark)) {
             return Ok(text.to_owned());
         }
+        if text.len() > LONGEST {
+            return Err(format!("a value with Jinja has {} bytes, expected at most {LONGEST}", text.len()));
+        }
         let rendered = self.0.render_str(text, ());
         rendered.map_err(|error| error.detail().map_or_else(|| error.to_string(), ToOwned::to_owned))
     }
@@ -132,6 +138,18 @@ mod tests {
                 Some(value) => assert_eq!(rendered(text), Ok(Some(value.to_owned())), "{text}"),
                 None => assert!(rendered(text).is_err(), "{text}"),
             }
+        }
+    }
+
+    #[test]
+    fn a_template_that_the_renderer_cannot_count_is_refused() {
+        for end in ["{{ 1a }}", "{{ 99e }}", "{{ ' }}", "{{ 'x' }}"] {
+            let said = rendered(&format!("{}{end}", "x".repeat(70_000))).unwrap_err();
+            assert!(said.contains("expected at most 65000"), "{said}");
+            assert!(
+                rendered(&format!("{}{end}", "x".repeat(60_000))).is_ok() == end.contains("'x'"),
+                "{end}"
+            );
         }
     }
 

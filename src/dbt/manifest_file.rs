@@ -90,12 +90,12 @@ impl ManifestFile {
         Ok(selector.find((&self.name, &self.bytes), baseline)?)
     }
 
-    /// The sources that these models read, or all models; known before anything is compiled.
+    /// The sources that these models and tests read, or all of them; known before anything is compiled.
     pub fn sources(
         &self,
-        models: Option<&BTreeSet<String>>,
+        readers: Option<&BTreeSet<String>>,
     ) -> Result<BTreeMap<Relation, BTreeSet<String>>, project::Error> {
-        Project::read_sources(&self.name, &self.bytes, models)
+        Project::read_sources(&self.name, &self.bytes, readers)
     }
 
     /// The sources as the project's YAML declares them; known before anything is compiled.

@@ -7,7 +7,11 @@ use serde::{
     de::{IgnoredAny, MapAccess, Visitor},
 };
 
-use super::{Error, manifest::Source, text::Text};
+use super::{
+    Error,
+    manifest::Source,
+    text::{Text, or_default},
+};
 use crate::model::Relation;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,9 +40,9 @@ struct Manifest<'a> {
 struct SourceEntry<'a> {
     #[serde(borrow, flatten)]
     source: Source<'a>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     original_file_path: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     columns: InOrder<ColumnEntry>,
 }
 

@@ -161,13 +161,17 @@ impl Error {
 }
 
 impl Project {
-    /// Reads the sources that these models, or all models, read. They are known before compilation.
+    /// Reads the sources that these models and tests, or all of them, read. They are known before compilation.
     pub fn read_sources(
         file: &str,
         bytes: &[u8],
-        models: Option<&BTreeSet<String>>,
+        readers: Option<&BTreeSet<String>>,
     ) -> Result<BTreeMap<Relation, BTreeSet<String>>, Error> {
-        Ok(sources_read(&parse(file, bytes)?, models))
+        let is_meant = |id: &str, node: &Node| {
+            let reads = is_model(node) || node.resource_type == "test";
+            reads && readers.is_none_or(|readers| readers.contains(id))
+        };
+        Ok(sources_read(&parse(file, bytes)?, is_meant))
     }
 
     /// Reads the dependency graph, which is known before compilation.
@@ -228,15 +232,18 @@ fn check_schema(file: &str, schema: &str) -> Result<(), Error> {
     }
 }
 
-/// The sources that these models, or all models, read, with the models' files.
+/// Whether the node has rows of its own.
+fn is_model(node: &Node) -> bool {
+    matches!(&*node.resource_type, "model" | "snapshot")
+}
+
+/// The sources that these nodes read, with the nodes' files.
 fn sources_read(
     manifest: &Manifest,
-    models: Option<&BTreeSet<String>>,
+    is_meant: impl Fn(&str, &Node) -> bool,
 ) -> BTreeMap<Relation, BTreeSet<String>> {
     let mut read: BTreeMap<Relation, BTreeSet<String>> = BTreeMap::new();
-    let reads = |node: &Node| matches!(&*node.resource_type, "model" | "snapshot");
-    let is_selected = |id: &str| models.is_none_or(|models| models.contains(id));
-    for (_, node) in manifest.nodes.iter().filter(|(id, node)| reads(node) && is_selected(id)) {
+    for (_, node) in manifest.nodes.iter().filter(|(id, node)| is_meant(id, node)) {
         for source in node.depends_on.nodes.iter().filter_map(|id| manifest.sources.get(&**id)) {
             read.entry(source.relation()).or_default().insert(manifest.file(node));
         }

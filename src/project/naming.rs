@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::Error;
+use super::{Error, text::or_default};
 
 /// The databases and schemas of the stream tables in a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,25 +24,25 @@ struct Manifest {
 
 #[derive(Deserialize)]
 struct Macro {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     package_name: String,
 }
 
 #[derive(Deserialize)]
 struct Node {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     resource_type: String,
     #[serde(default)]
     database: Option<String>,
     #[serde(default)]
     schema: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     config: Config,
 }
 
 #[derive(Default, Deserialize)]
 struct Config {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     materialized: String,
 }
 

@@ -9,6 +9,7 @@ use super::{
     Error, Project,
     graph::Graph,
     intermediate::{Intermediate, is_view},
+    is_model,
     manifest::{Configured, Manifest, Node},
     parse, sources_read,
 };
@@ -63,7 +64,7 @@ impl Reading {
         let between = reader.between(&tables);
         let Reader { ages, unverified, errors, misspelled, not_compiled, .. } = reader;
         let project = Project {
-            sources: sources_read(&manifest, None),
+            sources: sources_read(&manifest, |_, node| is_model(node)),
             tests: manifest.tests(),
             between,
             runs_own_sql: manifest.runs_own_sql(),

@@ -66,3 +66,10 @@ impl fmt::Display for Text<'_> {
         f.write_str(self)
     }
 }
+
+/// What is null counts as missing: dbt and its plugins leave the parts of another project's node null.
+pub(super) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}

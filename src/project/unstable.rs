@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-use super::{Error, intermediate::is_view};
+use super::{Error, intermediate::is_view, text::or_default};
 
 /// Names in dbt's Jinja context that query the server. A model or macro that uses such a name for something else is
 /// only compiled once too often.
@@ -75,13 +75,6 @@ struct Macro {
     sql: String,
     #[serde(default, deserialize_with = "or_default")]
     depends_on: DependsOn,
-}
-
-/// What another project's node leaves empty is a null.
-fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[derive(Default, Deserialize)]

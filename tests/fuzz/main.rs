@@ -2,7 +2,12 @@
 //!
 //! `cargo test --test fuzz -- [TARGET …] [SECONDS]` changes what lies in the repository, at random and by its structure,
 //! for so many seconds a target; a second each when nothing is said. `PGTRICKLE_CI_FUZZ_SEED` begins elsewhere. An input
-//! that fails is left in `target/fuzz/TARGET`, and one that took long beside it.
+//! that fails is left in `target/fuzz/TARGET`; `cargo test --test fuzz -- TARGET FILE …` reads it again.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "its report")]
+#![expect(clippy::exit, reason = "an input that never ends keeps the main thread")]
+#![expect(clippy::use_debug, reason = "durations have no other form")]
+#![expect(clippy::disallowed_methods, reason = "a target is a process of its own, which gets its orders so")]
 
 mod corpus;
 mod mutate;
@@ -12,8 +17,8 @@ use std::{
     fs,
     io::{Seek, SeekFrom, Write},
     panic,
-    path::PathBuf,
-    process::{Command, ExitCode},
+    path::{Path, PathBuf},
+    process::{self, Command, ExitCode},
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
@@ -30,6 +35,8 @@ const HANGS: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let (files, words): (Vec<String>, Vec<String>) =
+        words.into_iter().partition(|word| Path::new(word).is_file());
     let (seconds, names): (Vec<_>, Vec<_>) = words.iter().partition(|word| word.parse::<u64>().is_ok());
     let seconds = seconds.first().and_then(|word| word.parse().ok()).unwrap_or(1);
     let seed = std::env::var("PGTRICKLE_CI_FUZZ_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
@@ -39,14 +46,14 @@ fn main() -> ExitCode {
         .collect();
     // A target is a process of its own: a stack overflow ends it, and the others go on.
     if let ([target], Ok(_)) = (&wanted[..], std::env::var(CHILD)) {
-        fuzz(target, Duration::from_secs(seconds), seed);
+        fuzz(target, Duration::from_secs(seconds), seed, &files);
         return ExitCode::SUCCESS;
     }
     let mut failed = wanted.is_empty();
     for target in wanted {
         let program = std::env::current_exe().expect("the program has a path");
         let mut child = Command::new(program);
-        child.args([target.name, &seconds.to_string()]).env(CHILD, "1");
+        child.args([target.name, &seconds.to_string()]).args(&files).env(CHILD, "1");
         let status = child.status().expect("a child starts");
         if !status.success() {
             eprintln!("{}: {status}; the input is {}", target.name, file_of(target, "input").display());
@@ -73,9 +80,12 @@ fn taken() -> u64 {
     spent.and_then(|spent| spent.split(' ').next()?.parse().ok()).unwrap_or(0).max(1)
 }
 
-fn fuzz(target: &Target, budget: Duration, seed: u64) {
+/// Reads the files; where there are none, the corpus and then changes of it.
+fn fuzz(target: &Target, budget: Duration, seed: u64, files: &[String]) {
     let mut random = Random::new(seed);
-    let corpus = (target.corpus)();
+    let read = |file: &String| fs::read_to_string(file).expect("the input is a text");
+    let corpus = if files.is_empty() { (target.corpus)() } else { files.iter().map(read).collect() };
+    let budget = if files.is_empty() { budget } else { Duration::ZERO };
     assert!(!corpus.is_empty(), "{} has no corpus", target.name);
     let scratch = tempfile::tempdir().expect("a folder can be made");
     // Written before it is read: what aborts leaves its input.
@@ -103,7 +113,7 @@ fn fuzz(target: &Target, budget: Duration, seed: u64) {
         slowest = slowest.max(took);
         if read.is_err() || took > SLOW {
             eprintln!("{}: after {count} inputs, seed {seed}: {took:.1?}", target.name);
-            std::process::exit(1);
+            process::exit(1);
         }
         count += 1;
     }
@@ -118,7 +128,7 @@ fn watch() {
             let began = BEGAN.load(Ordering::SeqCst);
             if began > 0 && Duration::from_nanos(taken().saturating_sub(began)) > HANGS {
                 eprintln!("an input takes more than {HANGS:.0?}");
-                std::process::exit(1);
+                process::exit(1);
             }
         }
     });

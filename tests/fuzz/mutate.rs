@@ -98,7 +98,7 @@ fn size(tree: &Value) -> usize {
     1 + match tree {
         Value::Array(items) => items.iter().map(size).sum(),
         Value::Object(map) => map.values().map(size).sum(),
-        _ => 0,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
     }
 }
 
@@ -111,7 +111,7 @@ fn at<'a>(tree: &'a mut Value, place: &mut usize) -> Option<&'a mut Value> {
     match tree {
         Value::Array(items) => items.iter_mut().find_map(|item| at(item, place)),
         Value::Object(map) => map.values_mut().find_map(|item| at(item, place)),
-        _ => None,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
 }
 

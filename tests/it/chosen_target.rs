@@ -4,6 +4,7 @@ mod dotenv;
 
 use std::{fs, path::Path, process::Command};
 
+use pgtrickle_ci::pg::Endpoint;
 use serde_json::{Value, json};
 
 use crate::support::{Database, DbtProject, Ran, manifest, model, pgtrickle_ci};
@@ -107,7 +108,14 @@ fn the_target_is_dbts_and_the_report_says_what_chose_it() {
         let want = want.split(' ').next().unwrap();
         assert_eq!(database.unwrap_or_else(|| "error".into()), want, "dbt: {env:?} {arguments:?}\n{said}");
     }
+}
 
+#[test]
+fn what_chooses_two_targets_or_no_profile_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("shop")).unwrap();
+    fs::write(dir.path().join("shop/profiles.yml"), profiles("here")).unwrap();
+    fs::write(dir.path().join("shop/dbt_project.yml"), "name: shop\nprofile: shop\n").unwrap();
     let both = [("DBT_TARGET", "dev"), ("DBT_ENGINE_TARGET", "prod")];
     let mut gate = pgtrickle_ci();
     Ran::of(gate.arg("check").current_dir(dir.path().join("shop")).envs(both))
@@ -128,26 +136,51 @@ fn ours(ran: &Ran) -> String {
     }
 }
 
+/// `apply` of a stream table over `public.orders`, by a profile with this user, password and role.
+fn applied(database: &Database, user: &str, password: &str, role: &str) -> Ran {
+    let dir = tempfile::tempdir().unwrap();
+    let endpoint = &database.endpoint;
+    let output = json!({"type": "postgres", "host": endpoint.host, "port": endpoint.port, "user": user,
+        "password": password, "dbname": endpoint.database, "schema": "public", "role": role});
+    let profiles = json!({"shop": {"target": "dev", "outputs": {"dev": output}}});
+    fs::write(dir.path().join("profiles.yml"), profiles.to_string()).unwrap();
+    fs::write(dir.path().join("dbt_project.yml"), "name: shop\nprofile: shop\n").unwrap();
+    let query = "select id, a from public.orders";
+    let wanted = manifest(dir.path(), "m.json", [model("t", query, &json!({"schedule": "1h"}))]);
+    Ran::of(pgtrickle_ci().args(["apply", "--manifest"]).arg(wanted).current_dir(dir.path()))
+}
+
+const OWNER: &str = "select pg_get_userbyid(relowner) from pg_class where oid = 'public.t'::regclass";
+
 #[test]
 fn what_apply_makes_belongs_to_the_profiles_role() {
     let database = Database::new();
     let role = format!("owner of {}", database.endpoint.database);
     database.run(&format!("create role \"{role}\" superuser"));
     database.run("create table orders (id int primary key, a int)");
-    let dir = tempfile::tempdir().unwrap();
-    let endpoint = &database.endpoint;
-    let output = json!({"type": "postgres", "host": endpoint.host, "port": endpoint.port, "user": endpoint.user,
-        "password": endpoint.password.reveal(), "dbname": endpoint.database, "schema": "public",
-        "role": format!("\"{role}\"")});
-    let profiles = json!({"shop": {"target": "dev", "outputs": {"dev": output}}});
-    fs::write(dir.path().join("profiles.yml"), profiles.to_string()).unwrap();
-    fs::write(dir.path().join("dbt_project.yml"), "name: shop\nprofile: shop\n").unwrap();
-    let query = "select id, a from public.orders";
-    let wanted = manifest(dir.path(), "m.json", [model("t", query, &json!({"schedule": "1h"}))]);
-    Ran::of(pgtrickle_ci().args(["apply", "--manifest"]).arg(wanted).current_dir(dir.path())).expect(0);
-    let owner = "select pg_get_userbyid(relowner) from pg_class where oid = 'public.t'::regclass";
-    assert_eq!(database.value(owner).as_deref(), Some(role.as_str()));
+    let Endpoint { user, password, .. } = &database.endpoint;
+    applied(&database, user, password.reveal(), &format!("\"{role}\"")).expect(0);
+    assert_eq!(database.value(OWNER).as_deref(), Some(role.as_str()));
     database.run(&format!("select pgtrickle.drop_stream_table('public.t'); drop owned by \"{role}\" cascade; drop role \"{role}\""));
+}
+
+/// Its user may do nothing, and be the role.
+#[test]
+fn a_user_without_rights_works_as_the_profiles_role() {
+    let database = Database::new();
+    let name = &database.endpoint.database;
+    let (role, user) = (format!("owner_{name}"), format!("user_{name}"));
+    database.run(&format!(
+        "create role {role} superuser; create role {user} login noinherit password 'night'; grant {role} to {user};
+         create table orders (id int primary key, a int)"
+    ));
+    let refused = applied(&database, &user, "night", "");
+    assert!(refused.code == Some(2) && refused.stderr.contains("permission denied"), "{}", refused.stderr);
+    applied(&database, &user, "night", &role).expect(0);
+    assert_eq!(database.value(OWNER).as_deref(), Some(role.as_str()));
+    database.run(&format!(
+        "select pgtrickle.drop_stream_table('public.t'); drop owned by {role} cascade; drop role {user}; drop role {role}"
+    ));
 }
 
 #[test]

@@ -62,16 +62,7 @@ fn connections_lead_where_those_of_libpq_and_dbt_lead() {
     let dir = tempfile::tempdir().unwrap();
     certificates(dir.path());
     let mut proxies = Proxies::new((&*database.endpoint.host, database.endpoint.port), dir.path());
-    let mut ports = vec![
-        ("$PLAIN", proxies.open("127.0.0.1", None, Rule::Any)),
-        ("$TLS", proxies.open("127.0.0.1", Some("server"), Rule::Any)),
-        ("$ONLY", proxies.open("127.0.0.1", Some("server"), Rule::OnlyTls)),
-        ("$OWN", proxies.open("127.0.0.1", Some("own"), Rule::OnlyTls)),
-        ("$V1", proxies.open("127.0.0.1", Some("v1"), Rule::OnlyTls)),
-        ("$CLIENT", proxies.open("127.0.0.1", Some("server"), Rule::OnlyKnown)),
-        ("$CLOSED", Some(1)),
-        ("$SIX", proxies.open("::1", None, Rule::Any)),
-    ];
+    let mut ports = ports(&mut proxies);
     proxies.open_socket(&dir.path().join(".s.PGSQL.7000"));
     let ca = fs::read_to_string(dir.path().join("ca.crt")).unwrap();
 
@@ -122,6 +113,20 @@ fn connections_lead_where_those_of_libpq_and_dbt_lead() {
         "drop owned by {alice}; drop role {alice}; drop role analyst_{name}; drop role \"{odd}\""
     ));
     assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+/// The ways to the server, each under its word in the table; without a port where the machine has no such address.
+fn ports(proxies: &mut Proxies) -> Vec<(&'static str, Option<u16>)> {
+    vec![
+        ("$PLAIN", proxies.open("127.0.0.1", None, Rule::Any)),
+        ("$TLS", proxies.open("127.0.0.1", Some("server"), Rule::Any)),
+        ("$ONLY", proxies.open("127.0.0.1", Some("server"), Rule::OnlyTls)),
+        ("$OWN", proxies.open("127.0.0.1", Some("own"), Rule::OnlyTls)),
+        ("$V1", proxies.open("127.0.0.1", Some("v1"), Rule::OnlyTls)),
+        ("$CLIENT", proxies.open("127.0.0.1", Some("server"), Rule::OnlyKnown)),
+        ("$CLOSED", Some(1)),
+        ("$SIX", proxies.open("::1", None, Rule::Any)),
+    ]
 }
 
 /// A case's own home, with its files; a profile lies there, too.

@@ -4,22 +4,22 @@ use serde_json::Value;
 
 use crate::support::{DbtProject, Ran, pgtrickle_ci};
 
-/// The outcomes of dbt's tests in a run on a server of its own: name, verdict, and the file that the test is about.
-fn tested(project: &DbtProject) -> Vec<(String, String, String)> {
+fn ran(project: &DbtProject) -> Ran {
     let mut run = pgtrickle_ci();
-    run.args([
-        "run",
-        "--engine",
-        "emulator",
-        "--stub-sources",
-        "--budget",
-        "0s",
-        "--json",
-        "-",
-        "--project-dir",
-    ]);
-    let ran = Ran::of(run.arg(project.path()).arg("--profiles-dir").arg(project.path()));
-    let report: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{}", ran.stderr));
+    run.args(["run", "--engine", "emulator", "--stub-sources", "--budget", "0s", "--json", "-"]);
+    run.arg("--project-dir").arg(project.path()).arg("--profiles-dir").arg(project.path());
+    Ran::of(&mut run)
+}
+
+/// The report of a run on a server of its own.
+fn run(project: &DbtProject) -> Value {
+    let ran = ran(project);
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{}", ran.stderr))
+}
+
+/// The outcomes of dbt's tests in a run: name, verdict, and the file that the test is about.
+fn tested(project: &DbtProject) -> Vec<(String, String, String)> {
+    let report = run(project);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let outcomes = report["outcomes"].as_array().unwrap().iter().filter(|outcome| outcome["stage"] == "test");
     outcomes
@@ -28,6 +28,22 @@ fn tested(project: &DbtProject) -> Vec<(String, String, String)> {
             (text(&test["subject"]), text(&test["verdict"]), file)
         })
         .collect()
+}
+
+/// Two sources, of which one has a reader: a view. A stream table reads a seed.
+fn project() -> DbtProject {
+    let project = DbtProject::new();
+    project.write("seeds/codes.csv", "id,code\n1,x\n2,x\n");
+    project.write(
+        "models/sources.yml",
+        "sources: [{name: raw, tables: [{name: orders, columns: [{name: id, data_type: int}]}, {name: unread, columns: [{name: id, data_type: int}]}]}]",
+    );
+    project.write(
+        "models/o.sql",
+        "{{ config(materialized='view') }} select id from {{ source('raw', 'orders') }}",
+    );
+    project.stream_table("a", "{'schedule': '1h'}", "select id from {{ ref('codes') }}");
+    project
 }
 
 /// Each of these is all that `dbt test` would run.
@@ -47,7 +63,14 @@ fn the_only_test_of_a_project_is_run_whatever_kind_it_is() {
             "seeds: [{name: codes, columns: [{name: code, data_tests: [unique]}]}]",
             "unique_codes_code",
             "failed",
-            "seeds/seeds.yml",
+            "seeds/codes.csv",
+        ),
+        (
+            "tests/of_an_unread_source.sql",
+            "select n from (select count(*) as n from {{ source('raw', 'unread') }}) as c where n = 0",
+            "of_an_unread_source",
+            "failed",
+            "tests/of_an_unread_source.sql",
         ),
         (
             "tests/warns.sql",
@@ -57,21 +80,78 @@ fn the_only_test_of_a_project_is_run_whatever_kind_it_is() {
             "tests/warns.sql",
         ),
     ] {
-        let project = DbtProject::new();
-        project.write("seeds/codes.csv", "id,code\n1,x\n2,x\n");
-        project.write(
-            "models/sources.yml",
-            "sources: [{name: raw, tables: [{name: orders, columns: [{name: id, data_type: int}]}]}]",
-        );
-        project.write(
-            "models/o.sql",
-            "{{ config(materialized='view') }} select id from {{ source('raw', 'orders') }}",
-        );
-        project.stream_table("a", "{'schedule': '1h'}", "select id from {{ ref('codes') }}");
+        let project = project();
         project.write(file, text);
         let outcomes = tested(&project);
         let [(name, said, of)] = &outcomes[..] else { panic!("{file}: {outcomes:?}") };
         assert_eq!((name.as_str(), said.as_str()), (subject, verdict), "{file}");
         assert!(of.ends_with(about), "{file}: {of}");
     }
+}
+
+/// What the default selector leaves out is neither made, waited for nor tested.
+#[test]
+fn a_default_selector_chooses_what_is_made_and_what_is_tested() {
+    for (selectors, made, tests) in [
+        // Which leaves out all tests, though they belong to what is selected.
+        (
+            "selectors: [{name: half, default: true, definition: {intersection: ['resource_type:model', {exclude: ['b', 'resource_type:test']}]}}]",
+            vec!["marts.a"],
+            vec![],
+        ),
+        // A default of a default, which decides with the target.
+        (
+            "selectors: [{name: some, definition: 'b'}, {name: half, default: \"{{ target.name == 'dev' }}\", definition: {method: selector, value: some}}]",
+            vec!["marts.b"],
+            vec!["on_b"],
+        ),
+        // A test of a source that no selected model reads.
+        (
+            "selectors: [{name: half, default: true, definition: {union: ['a', 'on_unread', {exclude: ['on_a']}]}}]",
+            vec!["marts.a"],
+            vec!["on_unread"],
+        ),
+        // All but what has a tag.
+        (
+            "selectors: [{name: half, default: true, definition: {union: [{method: fqn, value: '*'}, {exclude: ['tag:slow', 'o']}]}}]",
+            vec!["marts.a", "marts.b"],
+            vec!["on_a", "on_b"],
+        ),
+    ] {
+        let project = project();
+        project.stream_table("b", "{'schedule': '1h'}", "select id from {{ ref('codes') }}");
+        for (test, of) in [
+            ("on_a", "{{ ref('a') }}"),
+            ("on_b", "{{ ref('b') }}"),
+            ("on_unread", "{{ source('raw', 'unread') }}"),
+        ] {
+            let slow = if test == "on_unread" { "{{ config(tags=['slow']) }}" } else { "" };
+            project.write(&format!("tests/{test}.sql"), &format!("{slow} select id from {of} where id < 0"));
+        }
+        project.write("selectors.yml", selectors);
+        let report = run(&project);
+        let of_stage = |stage: &str| -> Vec<&str> {
+            let outcomes = report["outcomes"].as_array().unwrap().iter();
+            let mut of_stage: Vec<&str> = outcomes
+                .filter(|outcome| outcome["stage"] == stage)
+                .map(|outcome| outcome["subject"].as_str().unwrap())
+                .collect();
+            of_stage.sort_unstable();
+            of_stage
+        };
+        assert_eq!(report["selection"], "--selector half", "{selectors}");
+        assert_eq!(of_stage("population"), made, "{selectors}\n{report:#}");
+        assert_eq!(of_stage("test"), tests, "{selectors}\n{report:#}");
+    }
+}
+
+/// dbt selects nothing and says so; the gate has nothing to make.
+#[test]
+fn a_default_selector_that_means_nothing_is_no_green_run() {
+    let project = project();
+    project
+        .write("selectors.yml", "selectors: [{name: none_of_it, default: true, definition: 'tag:nowhere'}]");
+    let ran = ran(&project);
+    assert_ne!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains("none_of_it"), "{}", ran.stderr);
 }

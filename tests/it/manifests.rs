@@ -6,7 +6,7 @@ use std::path::Path;
 use pgtrickle_ci::{
     dbt::ManifestFile,
     model::{Relation, Setting},
-    project::{Error, Project, Reading, recreated_by_dbt},
+    project::{Error, Project, Reading, Selector, recreated_by_dbt},
 };
 use serde_json::{Value, json};
 
@@ -178,20 +178,95 @@ fn what_the_gate_does_not_need_cannot_stop_it() {
     edit("an owner that is a text", &|m| m["exposures"]["exposure.shop.board"]["owner"] = json!("Ann"));
     edit("another section", &|m| m["dreams"] = json!([{"nodes": 7}]));
     edit("other docs and macros", &|m| {
-        (m["docs"], m["macros"]) = (json!(7), json!({"macro.x.y": {"name": null}}))
+        (m["docs"], m["macros"]) = (json!(7), json!({"macro.x.y": {"name": null}}));
     });
     edit("other maps", &|m| (m["parent_map"], m["child_map"]) = (json!([]), json!("x")));
+    edit("no exposures", &|m| m["exposures"] = Value::Null);
+    edit("metrics in a list", &|m| m["metrics"] = json!([{"name": "revenue"}]));
+    edit("exposures that are a text", &|m| m["exposures"] = json!("board"));
+    edit("an exposure without a name", &|m| m["exposures"]["exposure.shop.board"] = json!({"name": null}));
+    edit("unit tests in a list", &|m| m["unit_tests"] = json!([7]));
+    for section in SECTIONS_OF_OTHERS {
+        edit(section, &|m| m[section] = Value::Null);
+    }
+    for section in SECTIONS_OF_OTHERS.into_iter().filter(|section| !NEEDED.contains(section)) {
+        edit(section, &|m| m[section] = json!(["of", "another", "year"]));
+    }
     for (what, manifest) in edited {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("manifest.json");
-        std::fs::write(&file, manifest.to_string()).unwrap();
-        let manifest = ManifestFile::open(&file).unwrap();
+        let (_dir, manifest) = opened(&manifest);
         manifest.project().unwrap_or_else(|error| panic!("{what}: {error}"));
         let graph = manifest.graph().unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!(graph.stream_tables().count(), 1, "{what}");
         manifest.unstable_models().unwrap_or_else(|error| panic!("{what}: {error}"));
         manifest.declared_sources().unwrap_or_else(|error| panic!("{what}: {error}"));
         manifest.exact_names().unwrap_or_else(|error| panic!("{what}: {error}"));
+        manifest.naming().unwrap_or_else(|error| panic!("{what}: {error}"));
+        manifest.default_selector().unwrap_or_else(|error| panic!("{what}: {error}"));
+        let selector = Selector::parse(&["totals+".into()], &[]).unwrap().unwrap();
+        manifest.selection(&selector, None).unwrap_or_else(|error| panic!("{what}: {error}"));
+    }
+}
+
+/// What is not a node, a source or the metadata.
+const SECTIONS_OF_OTHERS: [&str; 15] = [
+    "child_map",
+    "disabled",
+    "docs",
+    "exposures",
+    "functions",
+    "group_map",
+    "groups",
+    "macros",
+    "metrics",
+    "parent_map",
+    "saved_queries",
+    "selectors",
+    "semantic_models",
+    "unit_tests",
+    "dreams",
+];
+
+/// Macros say whether a query may differ at the next compilation, selectors what dbt builds.
+const NEEDED: [&str; 2] = ["macros", "selectors"];
+
+fn opened(manifest: &Value) -> (tempfile::TempDir, ManifestFile) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("manifest.json");
+    std::fs::write(&file, manifest.to_string()).unwrap();
+    let manifest = ManifestFile::open(&file).unwrap();
+    (dir, manifest)
+}
+
+/// The parents of an exposure or a metric are selected by its name or its tag.
+#[test]
+fn a_selector_that_asks_for_an_unreadable_section_is_an_error_with_the_path() {
+    let filled: Value = serde_json::from_str(&filled()).unwrap();
+    for (section, value, words, place) in [
+        ("exposures", json!([]), "+exposure:board", Some("exposures")),
+        (
+            "exposures",
+            json!({"exposure.shop.board": {"tags": 7}}),
+            "exposure:*",
+            Some("exposures.exposure.shop.board.tags"),
+        ),
+        ("metrics", json!(["revenue"]), "+tag:nightly", Some("metrics")),
+        ("saved_queries", json!(7), "@totals", Some("saved_queries")),
+        ("metrics", json!(["revenue"]), "totals+", None),
+        ("metrics", Value::Null, "+totals", None),
+        ("macros", json!([]), "totals", None),
+    ] {
+        let mut manifest = filled.clone();
+        manifest[section] = value;
+        let (_dir, manifest) = opened(&manifest);
+        let selector = Selector::parse(&[words.to_owned()], &[]).unwrap().unwrap();
+        match (manifest.selection(&selector, None), place) {
+            (Ok(_), None) => {}
+            (Err(error), Some(place)) => {
+                assert!(error.to_string().contains(&format!("`{place}`")), "{words}: {error}");
+            }
+            (Ok(_), Some(place)) => panic!("{words}: {place} is read"),
+            (Err(error), None) => panic!("{words}: {error}"),
+        }
     }
 }
 

@@ -79,6 +79,25 @@ const RESOURCE_TYPES: [&str; 12] = [
 ];
 
 impl Criterion {
+    /// Whether exposures, metrics, macros and the like decide what it matches: exposures have parents, and a macro changes.
+    pub(super) fn needs_other_sections(&self) -> bool {
+        let others = ["exposure", "metric", "semantic_model", "saved_query"];
+        let is_named = match self.method {
+            Method::Exposure | Method::State => true,
+            Method::ResourceType => others.contains(&self.value.as_str()),
+            Method::Access
+            | Method::Config(_)
+            | Method::File
+            | Method::Fqn
+            | Method::Group
+            | Method::Package
+            | Method::Path
+            | Method::Source
+            | Method::Tag => false,
+        };
+        is_named || self.parents > 0 || self.childrens_parents
+    }
+
     /// # Errors
     /// A sentence about this part.
     pub(super) fn parse(text: &str) -> Result<Self, String> {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value as Json, value::RawValue};
 
-use super::Error;
+use super::{Error, text::or_default};
 use criterion::{Criterion, Method};
 use nodes::{Ids, Nodes};
 use state::States;
@@ -63,6 +63,17 @@ impl Selector {
         all.into_iter().any(|criterion| criterion.method == Method::State)
     }
 
+    /// The nodes of a manifest. Sections that dbt builds nothing from may be unreadable unless the selector needs them.
+    fn read<'a>(&self, manifest: (&str, &'a [u8])) -> Result<Nodes<'a>, Error> {
+        let mut all = self.select.iter().chain(&self.exclude).flat_map(|intersection| &intersection.parts);
+        let others = super::from_json(manifest.0, manifest.1);
+        let needs_others = all.any(Criterion::needs_other_sections);
+        let others = if needs_others { others? } else { others.unwrap_or_default() };
+        let mut nodes = read(manifest)?;
+        nodes.others = others;
+        Ok(nodes)
+    }
+
     /// The matching nodes of a manifest; `state:` methods compare it with `baseline`.
     ///
     /// # Errors
@@ -71,6 +82,7 @@ impl Selector {
         if self.asks_for_state() && baseline.is_none() {
             return Err(Error::NoBaseline);
         }
+        let read = |manifest| self.read(manifest);
         let nodes = read(manifest)?;
         let before = baseline.map(read).transpose()?;
         let states = before.as_ref().map(|before| States::between(before, &nodes));
@@ -115,7 +127,7 @@ pub fn exact_names(file: &str, bytes: &[u8]) -> Result<BTreeMap<String, String>,
 pub fn default_selector(file: &str, bytes: &[u8]) -> Result<Option<String>, Error> {
     #[derive(Deserialize)]
     struct Manifest {
-        #[serde(default)]
+        #[serde(default, deserialize_with = "or_default")]
         selectors: BTreeMap<String, Definition>,
     }
     #[derive(Deserialize)]

@@ -10,7 +10,7 @@ use super::{
     state::States,
     wildcard,
 };
-use crate::project::text::Text;
+use crate::project::text::{Text, or_default};
 
 #[derive(Deserialize)]
 pub(super) struct Nodes<'a> {
@@ -20,15 +20,23 @@ pub(super) struct Nodes<'a> {
     parsed: BTreeMap<Text<'a>, Node<'a>>,
     #[serde(borrow, default)]
     sources: BTreeMap<Text<'a>, Node<'a>>,
-    #[serde(borrow, default)]
+    #[serde(skip)]
+    pub(super) others: Others<'a>,
+}
+
+/// The sections that dbt builds nothing of. They count for a selector that asks for parents, for what is exposed or for
+/// what changed.
+#[derive(Deserialize, Default)]
+pub(super) struct Others<'a> {
+    #[serde(borrow, default, deserialize_with = "or_default")]
     exposures: BTreeMap<Text<'a>, Node<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "or_default")]
     metrics: BTreeMap<Text<'a>, Node<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "or_default")]
     semantic_models: BTreeMap<Text<'a>, Node<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "or_default")]
     saved_queries: BTreeMap<Text<'a>, Node<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "or_default")]
     pub(super) macros: BTreeMap<Text<'a>, Macro<'a>>,
 }
 
@@ -42,15 +50,15 @@ pub(super) struct Metadata<'a> {
 pub(super) struct Macro<'a> {
     #[serde(borrow, default)]
     pub(super) macro_sql: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "or_default")]
     pub(super) depends_on: DependsOn<'a>,
 }
 
 #[derive(Deserialize, Default)]
 pub(super) struct DependsOn<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "or_default")]
     nodes: Vec<Text<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "or_default")]
     pub(super) macros: Vec<Text<'a>>,
 }
 
@@ -68,15 +76,15 @@ pub(super) struct Node<'a> {
     original_file_path: Text<'a>,
     #[serde(borrow, default)]
     patch_path: Option<Text<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "or_default")]
     pub(super) fqn: Vec<Text<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "or_default")]
     tags: Vec<Text<'a>>,
     #[serde(borrow, default)]
     pub(super) access: Option<Text<'a>>,
     #[serde(default)]
     version: Option<Json>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "or_default")]
     pub(super) depends_on: DependsOn<'a>,
     #[serde(borrow, default)]
     pub(super) config: Option<&'a RawValue>,
@@ -144,10 +152,10 @@ impl<'a> Nodes<'a> {
         let groups = [
             &self.parsed,
             &self.sources,
-            &self.exposures,
-            &self.metrics,
-            &self.semantic_models,
-            &self.saved_queries,
+            &self.others.exposures,
+            &self.others.metrics,
+            &self.others.semantic_models,
+            &self.others.saved_queries,
         ];
         groups.into_iter().flatten().map(|(id, node)| (id.as_ref(), node))
     }

@@ -21,11 +21,11 @@ pub(super) struct States<'a> {
 
 impl<'a> States<'a> {
     pub(super) fn between(before: &'a Nodes<'a>, now: &'a Nodes<'a>) -> Self {
-        let differs = |id: &str| match (before.macros.get(id), now.macros.get(id)) {
+        let differs = |id: &str| match (before.others.macros.get(id), now.others.macros.get(id)) {
             (Some(one), Some(other)) => !same(one.macro_sql, other.macro_sql),
             _ => true,
         };
-        let ids = before.macros.keys().chain(now.macros.keys()).map(AsRef::as_ref);
+        let ids = before.others.macros.keys().chain(now.others.macros.keys()).map(AsRef::as_ref);
         Self { before, now, modified_macros: ids.filter(|id| differs(id)).collect() }
     }
 
@@ -60,7 +60,7 @@ impl<'a> States<'a> {
                 return true;
             }
             if seen.insert(id.to_owned())
-                && let Some(used) = self.now.macros.get(id)
+                && let Some(used) = self.now.others.macros.get(id)
             {
                 open.extend(used.depends_on.macros.iter().map(AsRef::as_ref));
             }
