@@ -108,7 +108,7 @@ def comment():
 
 
 def settings():
-    source = pathlib.Path("macros/settings/pgtrickle_known_settings.sql").read_text()
+    source = pathlib.Path("macros/settings/_pgtrickle_known_settings.sql").read_text()
     literal = re.search(r"return\((\{.*\})\)", source, re.S)
     known = ast.literal_eval(re.sub(r"(?<=: )(true|false)\b", lambda word: word[0].title(), literal[1]))
     code = lambda value: f"`{str(value).lower() if isinstance(value, bool) else value}`"

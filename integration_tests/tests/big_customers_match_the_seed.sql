@@ -4,4 +4,4 @@
   group by customer_id
   having sum(amount) >= 200
 {% endset %}
-{{ dbt_pgtrickle.pgtrickle_rows_that_differ(ref('big_customers'), expected) }}
+{{ dbt_pgtrickle._pgtrickle_rows_that_differ(ref('big_customers'), expected) }}

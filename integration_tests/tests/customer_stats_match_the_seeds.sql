@@ -5,4 +5,4 @@
   where o.status <> 'cancelled'
   group by c.customer_id, c.name, c.region
 {% endset %}
-{{ dbt_pgtrickle.pgtrickle_rows_that_differ(ref('customer_stats'), expected) }}
+{{ dbt_pgtrickle._pgtrickle_rows_that_differ(ref('customer_stats'), expected) }}

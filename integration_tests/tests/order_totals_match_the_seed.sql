@@ -3,4 +3,4 @@
   from {{ ref('raw_orders') }}
   group by customer_id
 {% endset %}
-{{ dbt_pgtrickle.pgtrickle_rows_that_differ(ref('order_totals'), expected) }}
+{{ dbt_pgtrickle._pgtrickle_rows_that_differ(ref('order_totals'), expected) }}

@@ -4,4 +4,4 @@
   where status = 'paid'
   group by customer_id
 {% endset %}
-{{ dbt_pgtrickle.pgtrickle_rows_that_differ(ref('paid_totals'), expected) }}
+{{ dbt_pgtrickle._pgtrickle_rows_that_differ(ref('paid_totals'), expected) }}

@@ -9,7 +9,7 @@
   {%- endif -%}
   {%- set node = dbt_pgtrickle._pgtrickle_model_named(name) if schema is none and '.' not in name else none -%}
   {%- if node is not none -%}
-    {{- return(dbt_pgtrickle.pgtrickle_relation_of(node)) -}}
+    {{- return(dbt_pgtrickle._pgtrickle_relation_of(node)) -}}
   {%- endif -%}
   {%- set parts = name.split('.', 1) if '.' in name else [schema or target.schema, name] -%}
   {{- return(api.Relation.create(database=target.dbname, schema=parts[0], identifier=parts[1], type='table')) -}}

@@ -3,7 +3,7 @@
   pgtrickle.pgt_stream_tables, and
     query        the text that was given to the engine, which keeps it elsewhere when it has rewritten it
                  (docs/pg_trickle.md, Query text)
-    mark         what pgtrickle_write_mark left
+    mark         what _pgtrickle_write_mark left
     columns      the columns of its storage behind the first, {name, type}
     is_read      whether another stream table reads from it
     lost_source  whether something that it reads from no longer exists
@@ -18,7 +18,7 @@
     select (
       to_jsonb(st) || jsonb_build_object(
         'query', coalesce(to_jsonb(st) ->> 'original_query', st.defining_query),
-        'mark', {{ dbt_pgtrickle.pgtrickle_mark_sql('st') }},
+        'mark', {{ dbt_pgtrickle._pgtrickle_mark_sql('st') }},
         'columns', (
           select coalesce(jsonb_agg(jsonb_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, null)) order by a.attnum), '[]')
           from pg_catalog.pg_attribute as a
@@ -33,9 +33,9 @@
       )
     )::text as stream_table
     from pgtrickle.pgt_stream_tables as st
-    where st.pgt_schema = {{ dbt_pgtrickle.pgtrickle_literal(relation.schema) }}
-      and st.pgt_name = {{ dbt_pgtrickle.pgtrickle_literal(relation.identifier) }}
+    where st.pgt_schema = {{ dbt_pgtrickle._pgtrickle_literal(relation.schema) }}
+      and st.pgt_name = {{ dbt_pgtrickle._pgtrickle_literal(relation.identifier) }}
   {%- endset -%}
-  {%- set found = dbt_pgtrickle.pgtrickle_first_column(sql) -%}
+  {%- set found = dbt_pgtrickle._pgtrickle_first_column(sql) -%}
   {{- return(fromjson(found[0]) if found else none) -}}
 {% endmacro %}

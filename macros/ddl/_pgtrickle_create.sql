@@ -3,29 +3,29 @@
   create_stream_table, or another function of the engine that takes the same.
 #}
 {% macro _pgtrickle_create(relation, query, settings={}, engine=none, function='create_stream_table') %}
-  {%- set engine = engine or dbt_pgtrickle.pgtrickle_engine() -%}
-  {%- set arguments = {'name': dbt_pgtrickle.pgtrickle_name(relation), 'query': query} -%}
+  {%- set engine = engine or dbt_pgtrickle._pgtrickle_engine() -%}
+  {%- set arguments = {'name': dbt_pgtrickle._pgtrickle_name(relation), 'query': query} -%}
   {%- set afterwards = {} -%}
   {%- for name, value in settings.items() -%}
     {%- if name == 'schedule' -%}
       {%- do arguments.update({name: value if value is not none else 'calculated'}) -%}
-    {%- elif value is none or value == dbt_pgtrickle.pgtrickle_known_settings()[name].get('default') and name != 'refresh_mode' -%}
+    {%- elif value is none or value == dbt_pgtrickle._pgtrickle_known_settings()[name].get('default') and name != 'refresh_mode' -%}
       {#- What the engine does anyway. Left unsaid, so that a server without the setting is content. -#}
-    {%- elif dbt_pgtrickle.pgtrickle_known_settings()[name].set_by == 'alter' -%}
+    {%- elif dbt_pgtrickle._pgtrickle_known_settings()[name].set_by == 'alter' -%}
       {%- do afterwards.update({name: value}) -%}
     {%- else -%}
       {%- do arguments.update({name: value}) -%}
     {%- endif -%}
   {%- endfor -%}
 
-  {%- set lacking = dbt_pgtrickle.pgtrickle_lacking(engine, function, arguments)
-      + dbt_pgtrickle.pgtrickle_lacking(engine, 'alter_stream_table', afterwards) -%}
+  {%- set lacking = dbt_pgtrickle._pgtrickle_lacking(engine, function, arguments)
+      + dbt_pgtrickle._pgtrickle_lacking(engine, 'alter_stream_table', afterwards) -%}
   {%- if lacking -%}
-    {%- do exceptions.raise_compiler_error(dbt_pgtrickle.pgtrickle_name(relation) ~ ' cannot be created:\n  - ' ~ lacking | join('\n  - ')) -%}
+    {%- do exceptions.raise_compiler_error(dbt_pgtrickle._pgtrickle_name(relation) ~ ' cannot be created:\n  - ' ~ lacking | join('\n  - ')) -%}
   {%- endif -%}
 
-  {%- do dbt_pgtrickle.pgtrickle_drop_left_buffers() -%}
-  {%- do dbt_pgtrickle.pgtrickle_execute(dbt_pgtrickle.pgtrickle_call(function, arguments)) -%}
+  {%- do dbt_pgtrickle._pgtrickle_drop_left_buffers() -%}
+  {%- do dbt_pgtrickle._pgtrickle_execute(dbt_pgtrickle._pgtrickle_call(function, arguments)) -%}
   {%- if afterwards -%}
     {%- do dbt_pgtrickle._pgtrickle_alter(relation, afterwards, engine) -%}
   {%- endif -%}

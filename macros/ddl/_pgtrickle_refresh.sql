@@ -5,21 +5,21 @@
   one transaction wherever it is called.
 #}
 {% macro _pgtrickle_refresh(relation) %}
-  {%- set name = dbt_pgtrickle.pgtrickle_name(relation) -%}
+  {%- set name = dbt_pgtrickle._pgtrickle_name(relation) -%}
   {%- set newest %}
     select max(h.refresh_id)
     from pgtrickle.pgt_stream_tables as st
     join pgtrickle.pgt_refresh_history as h on h.pgt_id = st.pgt_id
-    where st.pgt_schema || '.' || st.pgt_name = {{ dbt_pgtrickle.pgtrickle_literal(name) }}
+    where st.pgt_schema || '.' || st.pgt_name = {{ dbt_pgtrickle._pgtrickle_literal(name) }}
   {%- endset -%}
   {%- set statements %}
   declare
     before constant bigint := coalesce(({{ newest }}), 0);
   begin
-    perform {{ dbt_pgtrickle.pgtrickle_call('refresh_stream_table', {'name': name}) }};
+    perform {{ dbt_pgtrickle._pgtrickle_call('refresh_stream_table', {'name': name}) }};
     if coalesce(({{ newest }} and h.start_time = now()), 0) <= before then
       raise exception using errcode = 'lock_not_available',
-        message = {{ dbt_pgtrickle.pgtrickle_literal(name ~ ' was not refreshed: another refresh of it is under way') }};
+        message = {{ dbt_pgtrickle._pgtrickle_literal(name ~ ' was not refreshed: another refresh of it is under way') }};
     end if;
   end;
   {%- endset -%}

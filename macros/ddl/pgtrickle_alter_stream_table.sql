@@ -16,7 +16,7 @@
         'max_differential_joins': max_differential_joins, 'max_delta_fraction': max_delta_fraction,
       }) -%}
     {%- if deployed is none -%}
-      {%- do dbt_pgtrickle._pgtrickle_log('nothing to alter: there is no stream table ' ~ dbt_pgtrickle.pgtrickle_name(relation)) -%}
+      {%- do dbt_pgtrickle._pgtrickle_log('nothing to alter: there is no stream table ' ~ dbt_pgtrickle._pgtrickle_name(relation)) -%}
     {%- else -%}
       {%- do dbt_pgtrickle._pgtrickle_alter_to(relation, deployed, wanted, query) -%}
     {%- endif -%}

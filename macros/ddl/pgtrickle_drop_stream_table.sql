@@ -6,9 +6,9 @@
   {%- if execute -%}
     {%- set relation = dbt_pgtrickle._pgtrickle_relation_named(name) -%}
     {%- set begun = dbt_pgtrickle._pgtrickle_begin_own() -%}
-    {%- do dbt_pgtrickle.pgtrickle_lock() -%}
+    {%- do dbt_pgtrickle._pgtrickle_lock() -%}
     {%- do dbt_pgtrickle._pgtrickle_drop(relation, cascade) -%}
     {%- do dbt_pgtrickle._pgtrickle_commit_own(begun) -%}
-    {%- do dbt_pgtrickle._pgtrickle_log('dropped ' ~ dbt_pgtrickle.pgtrickle_name(relation)) -%}
+    {%- do dbt_pgtrickle._pgtrickle_log('dropped ' ~ dbt_pgtrickle._pgtrickle_name(relation)) -%}
   {%- endif -%}
 {% endmacro %}

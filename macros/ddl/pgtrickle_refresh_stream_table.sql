@@ -8,6 +8,6 @@
     {%- set begun = dbt_pgtrickle._pgtrickle_begin_own() -%}
     {%- do dbt_pgtrickle._pgtrickle_refresh(relation) -%}
     {%- do dbt_pgtrickle._pgtrickle_commit_own(begun) -%}
-    {%- do dbt_pgtrickle._pgtrickle_log('refreshed ' ~ dbt_pgtrickle.pgtrickle_name(relation)) -%}
+    {%- do dbt_pgtrickle._pgtrickle_log('refreshed ' ~ dbt_pgtrickle._pgtrickle_name(relation)) -%}
   {%- endif -%}
 {% endmacro %}

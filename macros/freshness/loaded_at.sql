@@ -11,6 +11,6 @@
 {% macro loaded_at(relation) -%}
 select (
   select as_of
-  from ({{ dbt_pgtrickle.pgtrickle_health_sql([{'schema': relation.schema, 'name': relation.identifier}]) }}) as health
+  from ({{ dbt_pgtrickle._pgtrickle_health_sql([{'schema': relation.schema, 'name': relation.identifier}]) }}) as health
 ) as loaded_at
 {%- endmacro %}

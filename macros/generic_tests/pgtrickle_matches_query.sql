@@ -4,13 +4,13 @@
 #}
 {% test pgtrickle_matches_query(model) %}
   {%- if execute -%}
-    {%- set node = dbt_pgtrickle.pgtrickle_model_of(model) -%}
-    {%- set relation = model if node is none else dbt_pgtrickle.pgtrickle_relation_of(node) -%}
+    {%- set node = dbt_pgtrickle._pgtrickle_model_of(model) -%}
+    {%- set relation = model if node is none else dbt_pgtrickle._pgtrickle_relation_of(node) -%}
     {%- set deployed = dbt_pgtrickle.pgtrickle_get_stream_table_info(relation) -%}
     {%- if deployed is none -%}
-      select {{ dbt_pgtrickle.pgtrickle_literal(dbt_pgtrickle.pgtrickle_name(relation) ~ ' is not a stream table') }} as problem
+      select {{ dbt_pgtrickle._pgtrickle_literal(dbt_pgtrickle._pgtrickle_name(relation) ~ ' is not a stream table') }} as problem
     {%- else -%}
-      {{ dbt_pgtrickle.pgtrickle_rows_that_differ(relation, deployed.query) }}
+      {{ dbt_pgtrickle._pgtrickle_rows_that_differ(relation, deployed.query) }}
     {%- endif -%}
   {%- endif -%}
 {% endtest %}

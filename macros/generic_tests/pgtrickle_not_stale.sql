@@ -3,6 +3,6 @@
   {{- dbt_pgtrickle._pgtrickle_config_of_verdicts() -}}
   {%- if execute -%}
     select schema_name, table_name, state, freshness as verdict, detail
-    from ({{ dbt_pgtrickle.pgtrickle_health_of(model) }}) as health where freshness <> 'ok'
+    from ({{ dbt_pgtrickle._pgtrickle_health_of(model) }}) as health where freshness <> 'ok'
   {%- endif -%}
 {% endtest %}

@@ -7,6 +7,6 @@
   {{- dbt_pgtrickle._pgtrickle_config_of_verdicts() -}}
   {%- if execute -%}
     {%- set error_after = error_seconds if error_seconds is not none else warn_seconds -%}
-    select * from ({{ dbt_pgtrickle.pgtrickle_health_of(model, error_after if warn_seconds is none else warn_seconds, error_after) }}) as health where verdict <> 'ok'
+    select * from ({{ dbt_pgtrickle._pgtrickle_health_of(model, error_after if warn_seconds is none else warn_seconds, error_after) }}) as health where verdict <> 'ok'
   {%- endif -%}
 {% endtest %}

@@ -1,4 +1,4 @@
-{# The CTE `captured_sources` of pgtrickle_cdc_health_sql: each source table, and what is wrong with its capture. #}
+{# The CTE `captured_sources` of _pgtrickle_cdc_health_sql: each source table, and what is wrong with its capture. #}
 {% macro _pgtrickle_captured_sources_sql() -%}
 tracked as (
   select

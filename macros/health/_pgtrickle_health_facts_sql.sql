@@ -1,4 +1,4 @@
-{# The CTE `facts` of pgtrickle_health_sql: what the server says of each table that is judged or read. #}
+{# The CTE `facts` of _pgtrickle_health_sql: what the server says of each table that is judged or read. #}
 {% macro _pgtrickle_health_facts_sql() -%}
 facts as (
   select

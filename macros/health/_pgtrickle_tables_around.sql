@@ -1,10 +1,10 @@
 {#
-  These tables for pgtrickle_health_sql, with the project's other models that say something of their tables: one that its
+  These tables for _pgtrickle_health_sql, with the project's other models that say something of their tables: one that its
   model pauses is no reason to fail what reads it.
 #}
 {% macro _pgtrickle_tables_around(tables) %}
   {%- set all = tables | list -%}
-  {%- for table in dbt_pgtrickle.pgtrickle_tables_to_judge(dbt_pgtrickle.pgtrickle_models(), is_asked=false)
+  {%- for table in dbt_pgtrickle._pgtrickle_tables_to_judge(dbt_pgtrickle._pgtrickle_models(), is_asked=false)
       if table.pauses or table.freezes or table.warn_after is not none or table.error_after is not none -%}
     {%- if not tables | selectattr('name', 'equalto', table.name) | selectattr('schema', 'equalto', table.schema) | list -%}
       {%- do all.append(table) -%}

@@ -8,10 +8,10 @@
   {%- set target = this.incorporate(type='view') -%}
 
   {% do run_hooks(pre_hooks, inside_transaction=False) %}
-  {% do dbt_pgtrickle.pgtrickle_begin() %}
+  {% do dbt_pgtrickle._pgtrickle_begin() %}
   {% do run_hooks(pre_hooks, inside_transaction=True) %}
 
-  {% set done = dbt_pgtrickle.pgtrickle_deploy_view(target, existing, sql) %}
+  {% set done = dbt_pgtrickle._pgtrickle_deploy_view(target, existing, sql) %}
   {# `main` is what dbt reports as the model's result. #}
   {% call noop_statement('main', done) %}{{ sql }}{% endcall %}
 
@@ -19,7 +19,7 @@
   {% do apply_grants(target, config.get('grants'), should_revoke(existing, full_refresh_mode=is_new)) %}
   {% do persist_docs(target, model) %}
   {% do run_hooks(post_hooks, inside_transaction=True) %}
-  {% do dbt_pgtrickle.pgtrickle_commit() %}
+  {% do dbt_pgtrickle._pgtrickle_commit() %}
   {% do run_hooks(post_hooks, inside_transaction=False) %}
 
   {{ return({'relations': [target]}) }}

@@ -3,7 +3,7 @@
   it off.
 #}
 {% macro _pgtrickle_switches() %}
-  {%- set has_drain = 'is_drained' in dbt_pgtrickle.pgtrickle_engine().parameters -%}
+  {%- set has_drain = 'is_drained' in dbt_pgtrickle._pgtrickle_engine().parameters -%}
   {%- set sql %}
     select jsonb_build_object(
       'is_drained', {{ 'pgtrickle.is_drained()' if has_drain else 'false' }},
@@ -13,5 +13,5 @@
       'enabled', coalesce(pg_catalog.current_setting('pg_trickle.enabled', true) <> 'off', true)
     )::text
   {%- endset -%}
-  {{- return(fromjson(dbt_pgtrickle.pgtrickle_first_column(sql)[0])) -}}
+  {{- return(fromjson(dbt_pgtrickle._pgtrickle_first_column(sql)[0])) -}}
 {% endmacro %}

@@ -8,8 +8,8 @@
 {% macro drop_all_stream_tables() %}
   {%- if execute -%}
     {%- set begun = dbt_pgtrickle._pgtrickle_begin_own() -%}
-    {%- do dbt_pgtrickle.pgtrickle_lock() -%}
-    {%- set tables = dbt_pgtrickle.pgtrickle_list_stream_tables() -%}
+    {%- do dbt_pgtrickle._pgtrickle_lock() -%}
+    {%- set tables = dbt_pgtrickle._pgtrickle_list_stream_tables() -%}
     {%- set dropped = tables | selectattr('owner', 'equalto', 'ours') | map(attribute='name') | reverse | list -%}
     {%- for name in dropped -%}
       {%- do dbt_pgtrickle._pgtrickle_drop(name) -%}
@@ -19,6 +19,6 @@
     {%- for name in dropped -%}
       {%- do dbt_pgtrickle._pgtrickle_log('dropped ' ~ name) -%}
     {%- endfor -%}
-    {%- do dbt_pgtrickle.pgtrickle_log_done('dropped', dropped | length, tables | rejectattr('owner', 'in', ['ours', 'the engine']) | list) -%}
+    {%- do dbt_pgtrickle._pgtrickle_log_done('dropped', dropped | length, tables | rejectattr('owner', 'in', ['ours', 'the engine']) | list) -%}
   {%- endif -%}
 {% endmacro %}

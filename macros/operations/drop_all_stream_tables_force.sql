@@ -7,9 +7,9 @@
 {% macro drop_all_stream_tables_force(schema=none) %}
   {%- if execute -%}
     {%- set begun = dbt_pgtrickle._pgtrickle_begin_own() -%}
-    {%- do dbt_pgtrickle.pgtrickle_lock() -%}
+    {%- do dbt_pgtrickle._pgtrickle_lock() -%}
     {%- set dropped = [] -%}
-    {%- for table in dbt_pgtrickle.pgtrickle_list_stream_tables(schema=schema) | reverse if table.owner != 'the engine' -%}
+    {%- for table in dbt_pgtrickle._pgtrickle_list_stream_tables(schema=schema) | reverse if table.owner != 'the engine' -%}
       {%- do dbt_pgtrickle._pgtrickle_drop(table.name, cascade=true) -%}
       {%- do dropped.append(table.name) -%}
     {%- endfor -%}

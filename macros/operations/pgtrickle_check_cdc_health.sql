@@ -6,6 +6,6 @@
 #}
 {% macro pgtrickle_check_cdc_health() %}
   {%- if execute -%}
-    {%- do dbt_pgtrickle.pgtrickle_report('change capture', run_query(dbt_pgtrickle.pgtrickle_cdc_health_sql()).rows) -%}
+    {%- do dbt_pgtrickle._pgtrickle_report('change capture', run_query(dbt_pgtrickle._pgtrickle_cdc_health_sql()).rows) -%}
   {%- endif -%}
 {% endmacro %}

@@ -5,6 +5,6 @@
 #}
 {% macro pgtrickle_check_freshness(model_name=none, warn_seconds=none, error_seconds=none) %}
   {%- if execute -%}
-    {%- do dbt_pgtrickle.pgtrickle_report('freshness', dbt_pgtrickle.pgtrickle_health_rows(model_name, warn_seconds, error_seconds)) -%}
+    {%- do dbt_pgtrickle._pgtrickle_report('freshness', dbt_pgtrickle._pgtrickle_health_rows(model_name, warn_seconds, error_seconds)) -%}
   {%- endif -%}
 {% endmacro %}

@@ -5,8 +5,8 @@
 #}
 {% macro pgtrickle_explain(model_name) %}
   {%- if execute -%}
-    {%- set name = dbt_pgtrickle.pgtrickle_name(dbt_pgtrickle._pgtrickle_relation_named(model_name)) -%}
-    {%- for row in run_query('select property, value from pgtrickle.explain_st(' ~ dbt_pgtrickle.pgtrickle_literal(name) ~ ')').rows -%}
+    {%- set name = dbt_pgtrickle._pgtrickle_name(dbt_pgtrickle._pgtrickle_relation_named(model_name)) -%}
+    {%- for row in run_query('select property, value from pgtrickle.explain_st(' ~ dbt_pgtrickle._pgtrickle_literal(name) ~ ')').rows -%}
       {%- if row['property'] == 'error' -%}
         {%- do exceptions.raise_compiler_error(row['value']) -%}
       {%- endif -%}

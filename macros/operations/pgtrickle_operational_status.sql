@@ -34,7 +34,7 @@
   {%- endset -%}
   {%- set rows = run_query(sql).rows -%}
   {%- if dbt_pgtrickle._pgtrickle_is_operation('pgtrickle_operational_status') -%}
-    {%- do dbt_pgtrickle.pgtrickle_report('pg_trickle ' ~ dbt_pgtrickle.pgtrickle_engine().version, rows) -%}
+    {%- do dbt_pgtrickle._pgtrickle_report('pg_trickle ' ~ dbt_pgtrickle._pgtrickle_engine().version, rows) -%}
   {%- endif -%}
   {%- set answer = dbt_pgtrickle._pgtrickle_switches() -%}
   {%- for row in rows if row['name'] == 'scheduler_running' -%}

@@ -6,7 +6,7 @@
 #}
 {% macro pgtrickle_refresh_history(model_name, limit=20) %}
   {%- if execute -%}
-    {%- set name = dbt_pgtrickle.pgtrickle_name(dbt_pgtrickle._pgtrickle_relation_named(model_name)) -%}
+    {%- set name = dbt_pgtrickle._pgtrickle_name(dbt_pgtrickle._pgtrickle_relation_named(model_name)) -%}
     {%- if not dbt_pgtrickle.pgtrickle_stream_table_exists(name) -%}
       {%- do exceptions.raise_compiler_error('there is no stream table ' ~ name) -%}
     {%- endif -%}
@@ -15,9 +15,9 @@
         h.start_time::timestamp(0)::text as name,
         case when h.status = 'FAILED' and row_number() over (order by h.refresh_id desc) = 1 then 'error' else 'ok' end as verdict,
         concat_ws(', ', h.action, lower(h.status), h.rows_inserted || ' in', h.rows_deleted || ' out', round(h.duration_ms) || ' ms', h.error_message) as detail
-      from pgtrickle.get_refresh_history({{ dbt_pgtrickle.pgtrickle_literal(name) }}, {{ limit | int }}) as h
+      from pgtrickle.get_refresh_history({{ dbt_pgtrickle._pgtrickle_literal(name) }}, {{ limit | int }}) as h
       order by h.refresh_id desc
     {%- endset -%}
-    {%- do dbt_pgtrickle.pgtrickle_report('refreshes of ' ~ name, run_query(sql).rows) -%}
+    {%- do dbt_pgtrickle._pgtrickle_report('refreshes of ' ~ name, run_query(sql).rows) -%}
   {%- endif -%}
 {% endmacro %}

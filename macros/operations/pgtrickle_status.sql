@@ -6,6 +6,6 @@
 #}
 {% macro pgtrickle_status(model_name=none) %}
   {%- if execute -%}
-    {%- do dbt_pgtrickle.pgtrickle_report('status', dbt_pgtrickle.pgtrickle_health_rows(model_name)) -%}
+    {%- do dbt_pgtrickle._pgtrickle_report('status', dbt_pgtrickle._pgtrickle_health_rows(model_name)) -%}
   {%- endif -%}
 {% endmacro %}

@@ -17,17 +17,17 @@
   {%- if not execute -%}
     {{- return(dbt_pgtrickle._pgtrickle_status_of('healthy')) -}}
   {%- endif -%}
-  {%- set health = dbt_pgtrickle.pgtrickle_health_rows(name, warn_seconds) -%}
+  {%- set health = dbt_pgtrickle._pgtrickle_health_rows(name, warn_seconds) -%}
   {%- if dbt_pgtrickle._pgtrickle_is_operation('pgtrickle_stream_table_status') -%}
-    {%- do dbt_pgtrickle.pgtrickle_report('status', health) -%}
+    {%- do dbt_pgtrickle._pgtrickle_report('status', health) -%}
   {%- endif -%}
   {%- set relation = dbt_pgtrickle._pgtrickle_relation_named(name) -%}
   {%- set sql %}
     select extract(epoch from staleness)::int as staleness_seconds, consecutive_errors, last_refresh_at, total_refreshes,
       is_populated, refresh_mode
     from pgtrickle.pg_stat_stream_tables
-    where pgt_schema = {{ dbt_pgtrickle.pgtrickle_literal(relation.schema) }}
-      and pgt_name = {{ dbt_pgtrickle.pgtrickle_literal(relation.identifier) }}
+    where pgt_schema = {{ dbt_pgtrickle._pgtrickle_literal(relation.schema) }}
+      and pgt_name = {{ dbt_pgtrickle._pgtrickle_literal(relation.identifier) }}
   {%- endset -%}
   {%- set row = run_query(sql).rows | first -%}
   {%- set server = dbt_pgtrickle._pgtrickle_switches() -%}

@@ -8,12 +8,12 @@
 {% macro refresh_all_stream_tables(schema=none) %}
   {%- if execute -%}
     {%- set models = [] -%}
-    {%- for node in dbt_pgtrickle.pgtrickle_models() -%}
-      {%- do models.append(dbt_pgtrickle.pgtrickle_name(dbt_pgtrickle.pgtrickle_relation_of(node))) -%}
+    {%- for node in dbt_pgtrickle._pgtrickle_models() -%}
+      {%- do models.append(dbt_pgtrickle._pgtrickle_name(dbt_pgtrickle._pgtrickle_relation_of(node))) -%}
     {%- endfor -%}
     {%- set refreshed = [] -%}
     {%- set left = [] -%}
-    {%- for table in dbt_pgtrickle.pgtrickle_list_stream_tables(schema=schema) if table.owner != 'the engine' -%}
+    {%- for table in dbt_pgtrickle._pgtrickle_list_stream_tables(schema=schema) if table.owner != 'the engine' -%}
       {%- if table.owner != 'ours' and not (table.owner == 'no mark' and table.name in models) -%}
         {%- do left.append(table) -%}
       {%- elif table.status == 'SUSPENDED' -%}
@@ -23,6 +23,6 @@
         {%- do refreshed.append(table.name) -%}
       {%- endif -%}
     {%- endfor -%}
-    {%- do dbt_pgtrickle.pgtrickle_log_done('refreshed', refreshed | length, left) -%}
+    {%- do dbt_pgtrickle._pgtrickle_log_done('refreshed', refreshed | length, left) -%}
   {%- endif -%}
 {% endmacro %}

@@ -5,7 +5,7 @@
 {% macro postgres__get_columns_in_relation(relation) %}
   {%- set columns = dbt.postgres__get_columns_in_relation(relation) -%}
   {%- if '__pgt_row_id' in columns | map(attribute='name') and dbt_pgtrickle.pgtrickle_stream_table_exists(relation) -%}
-    {{- return(dbt_pgtrickle.pgtrickle_visible(columns)) -}}
+    {{- return(dbt_pgtrickle._pgtrickle_visible(columns)) -}}
   {%- endif -%}
   {{- return(columns) -}}
 {% endmacro %}

@@ -2,7 +2,7 @@
 {% macro _pgtrickle_engine_settings(given) %}
   {%- set settings = {} -%}
   {%- for name, value in given.items() if value is not none -%}
-    {%- do settings.update({name: dbt_pgtrickle.pgtrickle_engine_word(name, dbt_pgtrickle.pgtrickle_known_settings()[name], value)}) -%}
+    {%- do settings.update({name: dbt_pgtrickle._pgtrickle_engine_word(name, dbt_pgtrickle._pgtrickle_known_settings()[name], value)}) -%}
   {%- endfor -%}
   {%- if settings.get('status') == 'PAUSED' -%}
     {%- do settings.update({'status': 'SUSPENDED'}) -%}

@@ -4,8 +4,8 @@
 #}
 {% macro _pgtrickle_misspelled(node) %}
   {%- set sentences = [] -%}
-  {%- for key in node.get('unrendered_config') or {} if key not in dbt_pgtrickle.pgtrickle_known_keys() -%}
-    {%- for known in dbt_pgtrickle.pgtrickle_known_keys() if dbt_pgtrickle._pgtrickle_is_close(key, known) -%}
+  {%- for key in node.get('unrendered_config') or {} if key not in dbt_pgtrickle._pgtrickle_known_keys() -%}
+    {%- for known in dbt_pgtrickle._pgtrickle_known_keys() if dbt_pgtrickle._pgtrickle_is_close(key, known) -%}
       {%- do sentences.append('`' ~ key ~ '` is not a pgtrickle key: did you mean `' ~ known ~ '`?') -%}
     {%- endfor -%}
   {%- endfor -%}

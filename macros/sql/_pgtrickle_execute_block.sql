@@ -24,7 +24,7 @@ exception when others then
   raise exception using errcode = state, message = message, detail = detail, hint = hint;
 end
   {%- endset -%}
-  {%- call statement('pgtrickle_execute', auto_begin=false) -%}
-    do {{ dbt_pgtrickle.pgtrickle_literal(body) }}
+  {%- call statement('_pgtrickle_execute', auto_begin=false) -%}
+    do {{ dbt_pgtrickle._pgtrickle_literal(body) }}
   {%- endcall -%}
 {% endmacro %}

@@ -10,10 +10,10 @@
   {%- if model is defined and model.resource_type != 'operation' -%}
     {#- A local setting outlives its statement only in a transaction. -#}
     {%- do run_query("select pg_catalog.set_config('dbt_pgtrickle.within', 'yes', true)") -%}
-    {%- if dbt_pgtrickle.pgtrickle_first_column("select pg_catalog.current_setting('dbt_pgtrickle.within', true)")[0] == 'yes' -%}
+    {%- if dbt_pgtrickle._pgtrickle_first_column("select pg_catalog.current_setting('dbt_pgtrickle.within', true)")[0] == 'yes' -%}
       {{- return(false) -}}
     {%- endif -%}
   {%- endif -%}
-  {%- call statement('pgtrickle_begin', auto_begin=false) -%}begin{%- endcall -%}
+  {%- call statement('_pgtrickle_begin', auto_begin=false) -%}begin{%- endcall -%}
   {{- return(true) -}}
 {% endmacro %}

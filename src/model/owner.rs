@@ -8,7 +8,7 @@ use super::{Origin, Relation};
 
 /// The mark that a deployment writes on each stream table: a comment on the engine's trigger that refuses DML. There it
 /// does not conflict with `persist_docs` or with a user's own comment. Earlier versions wrote it, without the target,
-/// on the column `__pgt_row_id`. The dbt package writes the same (`pgtrickle_mark`).
+/// on the column `__pgt_row_id`. The dbt package writes the same (`_pgtrickle_mark`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     pub dbt_project: String,
@@ -54,7 +54,7 @@ pub enum Whose {
 
 impl Owner {
     /// The owner of a stream table with this mark. The dbt package uses the same rules
-    /// (`pgtrickle_list_stream_tables`).
+    /// (`_pgtrickle_list_stream_tables`).
     ///
     /// A mark with another target schema belongs to another target, wherever the table is. If only the target's name
     /// differs, or a target is unknown, the table is ours if it is in a schema into which this target puts models.

@@ -245,7 +245,7 @@ impl Settings {
     }
 
     /// A sentence for each combination that the engine refuses (docs/pg_trickle.md, "Refresh modes" and "Alter"). The
-    /// dbt package has the same (`pgtrickle_impossible`).
+    /// dbt package has the same (`_pgtrickle_impossible`).
     pub fn conflicts(&self) -> Vec<String> {
         let is = |setting, word: &str| matches!(self.get(setting), Some(Value::Text(text)) if text == word);
         let mode = self.refresh_mode().unwrap_or_default();

@@ -96,7 +96,7 @@ fn create_schema(schema: &str) -> String {
 
 /// Dropping the last reader of a source leaves its change buffer behind, with the columns of that reader. A new reader
 /// would capture other columns into it, and every write to the source would fail (docs/pg_trickle.md, "Drop"). The dbt
-/// package does the same (`pgtrickle_drop_left_buffers`).
+/// package does the same (`_pgtrickle_drop_left_buffers`).
 const DROP_LEFT_BUFFERS: &str = "do $$ declare buffer regclass; begin \
     for buffer in select c.oid from pg_class as c \
     where c.relnamespace = to_regnamespace('pgtrickle_changes') and c.relname ~ '^changes_[0-9a-f]{16}$' \
@@ -180,7 +180,7 @@ fn literal(value: &Value) -> String {
 }
 
 /// Writes the mark as a comment on the engine's trigger and removes the one that an earlier version wrote to the
-/// column; any other comment on the column is the user's. The dbt package does the same (`pgtrickle_write_mark`).
+/// column; any other comment on the column is the user's. The dbt package does the same (`_pgtrickle_write_mark`).
 fn write_mark(relation: &Relation, mark: &Mark) -> String {
     let mark = serde_json::to_string(mark).expect("a mark is texts");
     let body = format!(

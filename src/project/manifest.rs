@@ -257,7 +257,7 @@ impl Node<'_> {
     }
 
     /// The keys of the model's stream table. `meta.pgtrickle` wins over the config, and the config over the unrendered
-    /// config. The package reads them in the same order (`pgtrickle_configured`).
+    /// config. The package reads them in the same order (`_pgtrickle_configured`).
     pub(super) fn configured(&self) -> &Configured {
         self.configured.get_or_init(|| {
             let mut keys: Map<String, Json> = read::<Config>(self.unrendered_config).top_level().collect();

@@ -323,7 +323,7 @@ impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
     }
 }
 
-/// The settings of a model that sets none. The materialization has the same (`pgtrickle_known_settings`).
+/// The settings of a model that sets none. The materialization has the same (`_pgtrickle_known_settings`).
 fn default_settings() -> Settings {
     Settings::from_iter([
         (Setting::Schedule, Value::Schedule(Schedule::Every(60))),

@@ -19,7 +19,7 @@ fn read(file: &str) -> String {
 
 /// The dict that the macro returns. Its notation is YAML's as well.
 fn settings_of_the_macros() -> Vec<(String, Json)> {
-    let source = read("macros/settings/pgtrickle_known_settings.sql");
+    let source = read("macros/settings/_pgtrickle_known_settings.sql");
     let (begin, end) = (source.find("return({").unwrap(), source.rfind("})").unwrap());
     let settings: Json = serde_yaml::from_str(&source[begin + "return(".len()..=end]).unwrap();
     settings.as_object().unwrap().iter().map(|(name, spec)| (name.clone(), spec.clone())).collect()

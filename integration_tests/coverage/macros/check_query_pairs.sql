@@ -1,7 +1,7 @@
 {# Fails when two texts are one query to the package and not to the list, or the other way round. #}
 {% macro check_query_pairs(pairs) %}
   {%- set wrong = [] -%}
-  {%- for pair in pairs if dbt_pgtrickle.pgtrickle_same_query(pair.one, pair.other) != pair.same -%}
+  {%- for pair in pairs if dbt_pgtrickle._pgtrickle_same_query(pair.one, pair.other) != pair.same -%}
     {%- do wrong.append(pair.one ~ ' / ' ~ pair.other) -%}
   {%- endfor -%}
   {%- if wrong -%}

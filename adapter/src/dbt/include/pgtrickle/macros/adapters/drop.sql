@@ -15,10 +15,10 @@
   {%- if not relation.is_stream_table -%}
     {%- do dbt.default__drop_relation(relation) -%}
   {%- elif dbt_pgtrickle.pgtrickle_stream_table_exists(relation) -%}
-    {%- do dbt_pgtrickle.pgtrickle_execute(pgtrickle_drop_call(relation)) -%}
+    {%- do dbt_pgtrickle._pgtrickle_execute(pgtrickle_drop_call(relation)) -%}
   {%- endif -%}
 {% endmacro %}
 
 {% macro pgtrickle_drop_call(relation) %}
-  {{- return(dbt_pgtrickle.pgtrickle_call('drop_stream_table', {'name': dbt_pgtrickle.pgtrickle_name(relation)})) -}}
+  {{- return(dbt_pgtrickle._pgtrickle_call('drop_stream_table', {'name': dbt_pgtrickle._pgtrickle_name(relation)})) -}}
 {% endmacro %}

@@ -12,8 +12,8 @@
     from (
       {%- for relation in relations if adapter.pgtrickle_version() %}
       select
-        {{ dbt_pgtrickle.pgtrickle_literal(relation.schema) }} as schema,
-        {{ dbt_pgtrickle.pgtrickle_literal(relation.identifier) }} as identifier,
+        {{ dbt_pgtrickle._pgtrickle_literal(relation.schema) }} as schema,
+        {{ dbt_pgtrickle._pgtrickle_literal(relation.identifier) }} as identifier,
         ({{ dbt_pgtrickle.loaded_at(relation) }}) as last_modified
       union all
       {%- endfor %}

@@ -1,12 +1,12 @@
 {# Sentences about settings of stream table models that the server's pg_trickle does not take. #}
 {% macro pgtrickle_lacking_of_models(nodes) %}
-  {%- set engine = dbt_pgtrickle.pgtrickle_engine() -%}
+  {%- set engine = dbt_pgtrickle._pgtrickle_engine() -%}
   {%- set sentences = [] -%}
   {%- for node in nodes -%}
-    {%- for name, value in dbt_pgtrickle.pgtrickle_configured(node).items() if value is not none and name in dbt_pgtrickle.pgtrickle_known_settings() -%}
-      {%- set known = dbt_pgtrickle.pgtrickle_known_settings()[name] -%}
+    {%- for name, value in dbt_pgtrickle._pgtrickle_configured(node).items() if value is not none and name in dbt_pgtrickle._pgtrickle_known_settings() -%}
+      {%- set known = dbt_pgtrickle._pgtrickle_known_settings()[name] -%}
       {%- set function = 'alter_stream_table' if known.set_by == 'alter' else 'create_stream_table' -%}
-      {%- for sentence in dbt_pgtrickle.pgtrickle_lacking(engine, function, [name]) if value != known.get('default') -%}
+      {%- for sentence in dbt_pgtrickle._pgtrickle_lacking(engine, function, [name]) if value != known.get('default') -%}
         {%- do sentences.append(node.unique_id ~ ': ' ~ sentence) -%}
       {%- endfor -%}
     {%- endfor -%}

@@ -1,0 +1,7 @@
+{#
+  Who made a stream table, and for which target: what _pgtrickle_write_mark writes, as JSON, and pgtrickle_get_stream_table_info
+  reads. `pgtrickle-ci apply` writes the same.
+#}
+{% macro _pgtrickle_mark() %}
+  {{- return({'dbt_project': project_name, 'unique_id': model.unique_id, 'target': target.name, 'schema': target.schema}) -}}
+{% endmacro %}

@@ -1,0 +1,7 @@
+{# The node of the stream table model that dbt knows by this relation; none when it is no such model. #}
+{% macro _pgtrickle_model_of(relation) %}
+  {%- for node in dbt_pgtrickle._pgtrickle_models() if node.get('relation_name') == relation | string -%}
+    {{- return(node) -}}
+  {%- endfor -%}
+  {{- return(none) -}}
+{% endmacro %}

@@ -1,7 +1,0 @@
-{#
-  Who made a stream table, and for which target: what pgtrickle_write_mark writes, as JSON, and pgtrickle_get_stream_table_info
-  reads. `pgtrickle-ci apply` writes the same.
-#}
-{% macro pgtrickle_mark() %}
-  {{- return({'dbt_project': project_name, 'unique_id': model.unique_id, 'target': target.name, 'schema': target.schema}) -}}
-{% endmacro %}

@@ -1,7 +1,0 @@
-{# The node of the stream table model that dbt knows by this relation; none when it is no such model. #}
-{% macro pgtrickle_model_of(relation) %}
-  {%- for node in dbt_pgtrickle.pgtrickle_models() if node.get('relation_name') == relation | string -%}
-    {{- return(node) -}}
-  {%- endfor -%}
-  {{- return(none) -}}
-{% endmacro %}

@@ -1,0 +1,24 @@
+{# Drops the change buffers that nobody reads any more: a new stream table would capture other columns into them (docs/pg_trickle.md, Drop). #}
+{% macro _pgtrickle_drop_left_buffers() %}
+  {%- set body %}
+declare
+  buffer regclass;
+begin
+  for buffer in
+    select c.oid from pg_class as c
+    where c.relnamespace = to_regnamespace('pgtrickle_changes') and c.relname ~ '^changes_[0-9a-f]{16}$'
+      and pg_has_role(c.relowner, 'USAGE')
+      and not exists (select from pg_trigger as t where t.tgname = 'pg_trickle_cdc_ins_' || substr(c.relname, 9))
+      and not exists (
+        select from pgtrickle.pgt_change_tracking as t
+        where 'changes_' || (to_jsonb(t) ->> 'source_stable_name') = c.relname
+      )
+  loop
+    execute format('drop table %s', buffer);
+  end loop;
+end
+  {%- endset -%}
+  {%- call statement('_pgtrickle_drop_left_buffers', auto_begin=false) -%}
+    do {{ dbt_pgtrickle._pgtrickle_literal(body) }}
+  {%- endcall -%}
+{% endmacro %}

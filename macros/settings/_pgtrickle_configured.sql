@@ -1,0 +1,15 @@
+{#
+  What a model itself says, key by key: `config.meta.pgtrickle.<key>` first, which every dbt version accepts without a
+  word; then the config, where older projects have it; then the unrendered config, where dbt v2 keeps a key that it
+  does not know. A key that is there with a null is a key that is there.
+#}
+{% macro _pgtrickle_configured(node) %}
+  {%- set meta = (node.config.get('meta') or {}).get('pgtrickle') or {} -%}
+  {%- set configured = {} -%}
+  {%- for key in dbt_pgtrickle._pgtrickle_known_keys() -%}
+    {%- for source in [meta, node.config, node.get('unrendered_config') or {}] if key in source and key not in configured -%}
+      {%- do configured.update({key: source[key]}) -%}
+    {%- endfor -%}
+  {%- endfor -%}
+  {{- return(configured) -}}
+{% endmacro %}

@@ -1,4 +1,0 @@
-{# Runs one call of the extension. #}
-{% macro pgtrickle_execute(call) %}
-  {%- do dbt_pgtrickle._pgtrickle_execute_block('perform ' ~ call ~ ';') -%}
-{% endmacro %}
