@@ -261,6 +261,9 @@ fn put_checks(page: &mut Page, report: &Report) {
 }
 
 /// A row a check, of one line where the rest is told below. On a narrow terminal the message stands below its subject.
+/// The table counts widths in 16 bits.
+const LONGEST_CELL: usize = 10_000;
+
 fn checks_table<'a>(outcomes: impl Iterator<Item = &'a Outcome>, style: Style) -> Table {
     let narrow = style.width < NARROW;
     let mut table = Table::new();
@@ -270,8 +273,8 @@ fn checks_table<'a>(outcomes: impl Iterator<Item = &'a Outcome>, style: Style) -
     for outcome in outcomes {
         let mark = mark(outcome.verdict).to_owned();
         let stage = outcome.stage.name().to_owned();
-        let subject = text::line(&outcome.subject.to_string());
-        let message = text::line(&outcome.message);
+        let subject = text::clip(&text::line(&outcome.subject.to_string()), LONGEST_CELL);
+        let message = text::clip(&text::line(&outcome.message), LONGEST_CELL);
         let time = outcome.elapsed.map(words::duration).unwrap_or_default();
         let mut row = if narrow {
             Row::from([mark, format!("{stage} {subject}\n{message}"), time])
@@ -393,6 +396,19 @@ mod tests {
     #[test]
     fn forty_columns() {
         insta::assert_snapshot!(render(&sample::report(), &style(40)));
+    }
+
+    #[test]
+    fn a_message_of_any_length_has_a_row() {
+        for length in [65_534, 65_535, 200_000] {
+            let mut report = sample::report();
+            for outcome in &mut report.outcomes {
+                outcome.message = "x".repeat(length);
+            }
+            for width in [40, 80] {
+                assert!(render(&report, &style(width)).contains("xxx"), "{length}");
+            }
+        }
     }
 
     #[test]
