@@ -1,6 +1,6 @@
 //! Where a server is, who we are there, and how to get to it.
 
-use std::{collections::BTreeMap, fmt, fmt::Write as _, path::Path, process::Command};
+use std::{collections::BTreeMap, fmt, fmt::Write as _, net::Ipv6Addr, path::Path, process::Command};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -280,7 +280,9 @@ impl Endpoint {
         let encoded = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
         let is_socket = self.host.starts_with('/');
         let host = |(host, port): (&str, u16)| {
-            let host = if host.contains(':') { format!("[{host}]") } else { encoded(host) };
+            // Other words may have colons, too: brackets are for addresses.
+            let is_address = host.parse::<Ipv6Addr>().is_ok();
+            let host = if is_address { format!("[{host}]") } else { encoded(host) };
             format!("{host}:{port}")
         };
         let hosts: Vec<String> =

@@ -257,6 +257,9 @@ fn put_checks(page: &mut Page, report: &Report) {
     }
 }
 
+/// The longest text of a cell: comfy-table counts widths in 16 bits, and wraps long words slowly.
+const LONGEST_CELL: usize = 2_000;
+
 /// One row per check, cut to one line if `put_details` shows the rest. On a narrow terminal the message is below its
 /// subject.
 fn checks_table<'a>(outcomes: impl Iterator<Item = &'a Outcome>, style: Style) -> Table {
@@ -268,8 +271,8 @@ fn checks_table<'a>(outcomes: impl Iterator<Item = &'a Outcome>, style: Style) -
     for outcome in outcomes {
         let mark = mark(outcome.verdict).to_owned();
         let stage = outcome.stage.name().to_owned();
-        let subject = text::line(&outcome.subject.to_string());
-        let message = text::line(&outcome.message);
+        let subject = text::clip(&text::line(&outcome.subject.to_string()), LONGEST_CELL);
+        let message = text::clip(&text::line(&outcome.message), LONGEST_CELL);
         let time = outcome.elapsed.map(words::duration).unwrap_or_default();
         let mut row = if narrow {
             Row::from([mark, format!("{stage} {subject}\n{message}"), time])
@@ -391,6 +394,17 @@ mod tests {
     #[test]
     fn forty_columns() {
         insta::assert_snapshot!(render(&sample::report(), &style(40)));
+    }
+
+    #[test]
+    fn a_message_of_any_length_has_a_row() {
+        for length in [65_534, 65_535, 200_000] {
+            let mut report = sample::report();
+            report.outcomes[0].message = "x".repeat(length);
+            for width in [40, 80] {
+                assert!(render(&report, &style(width)).contains("xxx"), "{length}");
+            }
+        }
     }
 
     #[test]

