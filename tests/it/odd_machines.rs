@@ -65,7 +65,7 @@ fn a_user_without_a_name_is_told_what_an_ephemeral_server_needs() {
     let mut gate = pgtrickle_ci();
     gate.args(["ephemeral", "--engine", "emulator", "--", "true"]).current_dir(dir.path());
     Ran::of(nameless(&mut gate)).expect_error(
-        &format!("does not start for the user {NAMELESS}, who has no name"),
+        &format!("does not start for the user {NAMELESS}, which has no name"),
         &NAMELESS.to_string(),
     );
 }
