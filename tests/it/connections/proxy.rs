@@ -1,7 +1,7 @@
 //! Doors to a server that has no TLS of its own: each takes TLS, or only TLS, or only clients with a certificate.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -151,8 +151,14 @@ async fn pass_on<S: AsyncRead + AsyncWrite + Unpin>(
     server: (String, u16),
     seen: Arc<Mutex<HashMap<u16, bool>>>,
 ) -> Option<()> {
-    let mut server = TcpStream::connect(server).await.ok()?;
-    seen.lock().unwrap().insert(server.local_addr().unwrap().port(), with_tls);
+    // The system may give the port of an earlier connection again, whose answer is looked up later.
+    let mut server = loop {
+        let connected = TcpStream::connect(&server).await.ok()?;
+        if let Entry::Vacant(port) = seen.lock().unwrap().entry(connected.local_addr().unwrap().port()) {
+            port.insert(with_tls);
+            break connected;
+        }
+    };
     server.write_all(&first).await.ok()?;
     copy_bidirectional(&mut client, &mut server).await.ok().map(drop)
 }
