@@ -26,7 +26,10 @@ use crate::{
 /// dbt, pointed at one server. What it writes goes to a folder that is removed with this value.
 pub struct Dbt {
     program: PathBuf,
+    /// The project's folder as the user typed it: the files in reports are relative to where the user is.
     project_dir: PathBuf,
+    /// The same from the root, for dbt.
+    absolute_dir: PathBuf,
     target: Target,
     vars: Option<String>,
     /// The variables of its `.env`.
@@ -60,14 +63,15 @@ impl Dbt {
     ) -> Result<Self, Error> {
         let absolute = |path: &Path| std::path::absolute(path).map_err(|source| Error::Start { source });
         let program = absolute(&program(&shell.path).ok_or(Error::NotInstalled)?)?;
-        let project_dir = absolute(project_dir)?;
+        let absolute_dir = absolute(project_dir)?;
         let scratch = tempfile::Builder::new().prefix("pgtrickle-ci-dbt-").tempdir();
         let scratch = scratch.map_err(|source| Error::Start { source })?;
         target.write(scratch.path())?;
         let dotenv = shell.dotenv;
         Ok(Self {
             program,
-            project_dir,
+            project_dir: project_dir.to_owned(),
+            absolute_dir,
             target,
             vars,
             dotenv,
@@ -243,7 +247,7 @@ impl Dbt {
         let mut process = Command::new(&self.program);
         process
             .args([command, "--project-dir"])
-            .arg(&self.project_dir)
+            .arg(&self.absolute_dir)
             .arg("--profiles-dir")
             .arg(self.scratch.path())
             .args(["--profile", &self.target.profile, "--target", &self.target.name])
@@ -386,6 +390,7 @@ mod tests {
         let dbt = Dbt {
             program: "dbt".into(),
             project_dir: ".".into(),
+            absolute_dir: "/".into(),
             target,
             vars: None,
             dotenv: [("PGSERVICE", "nowhere"), ("DBT_DEFER", "true"), ("SHOP", "7")]

@@ -219,6 +219,14 @@ fn a_project_whose_only_tests_are_unit_tests_is_tested() {
     let [test] = &tests[..] else { panic!("{tests:?}") };
     assert_eq!((&test["verdict"], &test["subject"]), (&json!("failed"), &json!("a.doubles")));
     assert!(test["model"]["file"].as_str().unwrap().ends_with("models/a.sql"), "{test}");
+
+    let mut here = pgtrickle_ci();
+    here.args(["run", "--engine", "emulator", "--budget", "0s", "--json", "-", "--profiles-dir", "."]);
+    let report: Value =
+        serde_json::from_str(&Ran::of(here.current_dir(project.path())).expect(1).stdout).unwrap();
+    let failed = |outcome: &&Value| outcome["verdict"] == "failed";
+    let test = report["outcomes"].as_array().unwrap().iter().find(failed).unwrap();
+    assert_eq!(test["model"]["file"], "models/a.sql", "a runner shows it only beside the file's own name");
 }
 
 #[test]
