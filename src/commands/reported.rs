@@ -8,10 +8,12 @@ use super::{runner, signals};
 use crate::{
     Error,
     exit::Exit,
-    model::{Outcome, Stage, Verdict},
+    model::{ManifestSource, Outcome, ProjectSource, Stage, Verdict},
     options::ReportOptions,
     output::{self, Ui},
+    project::Project,
     report::{self, Report, terminal::Style},
+    stages::project::Selected,
 };
 
 enum Ending {
@@ -59,6 +61,18 @@ pub(super) async fn reported(
         Ending::Done(end) => end,
         Ending::Stopped(number) => Ok(Exit::Signal(number)),
     }
+}
+
+/// Adds the project and its source to the report.
+pub(super) fn describe(report: &mut Report, project: &Project, manifest: ManifestSource) {
+    report.project = Some(project.name.clone());
+    report.project_source = Some(ProjectSource { tables: project.tables.len(), manifest });
+}
+
+/// Adds the project to the report, and dbt's default selector, if it selected the models.
+pub(super) fn describe_selected(report: &mut Report, selected: &Selected) {
+    describe(report, &selected.project, selected.source.clone());
+    report.selection = selected.default.clone().or(report.selection.take());
 }
 
 fn write(options: &ReportOptions, report: &Report, ending: &Ending) -> Result<(), Error> {

@@ -15,7 +15,7 @@ pub struct Reach {
     pub tables: Vec<Relation>,
 }
 
-/// An effect of a changed row that no rollback takes back.
+/// An effect of a changed row that no rollback reverts.
 #[derive(Debug, Deserialize)]
 pub struct Escape {
     /// The source.

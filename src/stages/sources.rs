@@ -13,16 +13,16 @@ use crate::{
 };
 
 /// Which sources are required, and how to create them.
-pub(super) struct Wanted<'a> {
-    pub(super) options: &'a SourceOptions,
-    pub(super) limits: Limits,
+pub struct Wanted<'a> {
+    pub options: &'a SourceOptions,
+    pub limits: Limits,
     /// The models and tests that read them; `None` means all.
-    pub(super) readers: Option<&'a BTreeSet<String>>,
+    pub readers: Option<&'a BTreeSet<String>>,
 }
 
 /// Creates missing sources as configured, and fails if any is still missing: otherwise dbt would fail once per model.
 /// The project must be parsed.
-pub(super) async fn provide(
+pub async fn provide(
     project: &ProjectOptions,
     wanted: &Wanted<'_>,
     dbt: &Dbt,

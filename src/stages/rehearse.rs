@@ -8,22 +8,23 @@ use std::{
 
 use tokio::{sync::oneshot, task::JoinHandle};
 
+use super::{
+    compile,
+    deploy::{created_tables, with_names, with_origins},
+    plan::plan_against,
+    selection, sources,
+    wait::Waiting,
+    workspace::Workspace,
+};
 use crate::{
     Error,
-    commands::{
-        plan::plan_against,
-        run::{Workspace, created_tables, with_origins},
-        selection, sources,
-        wait::Waiting,
-    },
-    dbt::{self, Checkout, Dbt, ProjectFile, Revision, Target},
+    dbt::{self, Checkout, Dbt, Revision, Target},
     judge::rehearsal::{self, Rehearsal, Seen},
     model::{Deployed, Outcome, Relation, Stage, Verdict},
     options::{RehearsalOptions, RunOptions},
     pg::{self, Client},
     plan::{Plan, Policy},
     project::Project,
-    report::Report,
 };
 
 /// The interval for checking whether tables can be read.
@@ -32,16 +33,16 @@ const PAUSE: Duration = Duration::from_millis(20);
 const TICK: Duration = Duration::from_millis(1_200);
 
 /// The base revision of a rehearsal.
-pub(super) struct Base {
+pub struct Base {
     /// The name in messages.
-    pub(super) name: String,
+    pub name: String,
     /// The project in it, until it is deployed; `None` for a revision without a project.
     project: Option<(Dbt, Checkout)>,
 }
 
 impl Base {
     /// Checks out the revision and parses its project.
-    pub(super) async fn check_out(
+    pub async fn check_out(
         options: &RunOptions,
         revision: &Revision,
         target: &Target,
@@ -51,23 +52,18 @@ impl Base {
             options.ui.say(&format!("{name} has no dbt project in this folder: all stream tables are new"));
             return Ok(Self { name, project: None });
         }
-        let checkout = revision.check_out().await.map_err(dbt::Error::from)?;
-        let project = &options.project;
-        checkout.borrow_packages(&project.dir)?;
-        let shell = project.environment.shell()?;
-        let dbt = Dbt::new(shell, checkout.project_dir(), target.clone(), project.vars.clone(), options.ui)?;
-        dbt.install_packages(&ProjectFile::read(checkout.project_dir())?).await?;
+        let (dbt, checkout) = compile::check_out(&options.project, revision, target.clone()).await?;
         dbt.parse().await?;
         Ok(Self { name, project: Some((dbt, checkout)) })
     }
 
     /// Its parsed manifest, without compiled SQL.
-    pub(super) fn manifest(&self) -> Option<PathBuf> {
+    pub fn manifest(&self) -> Option<PathBuf> {
         self.project.as_ref().map(|(dbt, _)| dbt.manifest_file())
     }
 
     /// Deploys its selected models, or all. Failures become warnings: for the change, those tables are new.
-    pub(super) async fn deploy(
+    pub async fn deploy(
         &mut self,
         options: &RunOptions,
         workspace: &Workspace<'_>,
@@ -88,6 +84,7 @@ impl Base {
         let project = project.only(models);
         let mut outcomes = dbt::deploy_outcomes(&results, &with_origins(&project));
         let created = created_tables(&project, &outcomes);
+        let created = with_names(&project, &created);
         outcomes.extend(
             Waiting::new(&options.wait, true, options.ui).populated(workspace.client, &created).await?,
         );
@@ -111,7 +108,7 @@ impl Base {
 }
 
 /// A running rehearsal, with the state before the change.
-pub(super) struct Rehearsing<'a> {
+pub struct Rehearsing<'a> {
     client: &'a Client,
     base: String,
     before: Vec<Deployed>,
@@ -123,7 +120,7 @@ pub(super) struct Rehearsing<'a> {
 
 impl<'a> Rehearsing<'a> {
     /// Disables the scheduler, so that only the change affects the tables, and copies their rows.
-    pub(super) async fn begin(options: &RunOptions, client: &'a Client, base: String) -> Result<Self, Error> {
+    pub async fn begin(options: &RunOptions, client: &'a Client, base: String) -> Result<Self, Error> {
         client.set_scheduler(false).await?;
         client.news_within(TICK).await;
         let before = client.catalog().await?;
@@ -144,16 +141,16 @@ impl<'a> Rehearsing<'a> {
     }
 
     /// Records the state right after the deployment, and what the project would still change.
-    pub(super) async fn observe(&mut self, project: &Project, policy: &Policy) -> Result<(), Error> {
+    pub async fn observe(&mut self, project: &Project, policy: &Policy) -> Result<(), Error> {
         let (left, standing) = plan_against(self.client, project, policy).await?;
         self.left = left;
         self.after = standing.tables;
         Ok(())
     }
 
-    /// Refreshes the tables, and compares their rows with the copies.
-    pub(super) async fn finish(self, project: &Project, report: &mut Report) -> Result<(), Error> {
-        let Some(plan) = &report.plan else { return Ok(()) };
+    /// Refreshes the tables, and compares their rows with the copies. The outcomes are those of the tables, and an error
+    /// if the rows cannot be compared.
+    pub async fn finish(self, project: &Project, plan: &Plan) -> Result<(Rehearsal, Vec<Outcome>), Error> {
         let without_rows = self.watch.end().await?;
         let seen = Seen {
             before: &self.before,
@@ -163,6 +160,7 @@ impl<'a> Rehearsing<'a> {
             remade: &crate::project::recreated_by_dbt(&project.between),
         };
         let mut tables = rehearsal::rehearsed(plan, &seen);
+        let mut outcomes = Vec::new();
         let now = self.client.catalog().await?;
         for table in &mut tables {
             let there = now.iter().find(|there| there.table.relation == table.relation);
@@ -189,15 +187,14 @@ impl<'a> Rehearsing<'a> {
                 let sentence = format!("cannot compare the rows: {}", message.message);
                 let outcome = Outcome::new(Stage::Rehearsal, &self.base, Verdict::Errored, sentence);
                 let outcome = outcome.quoting(&message.message, Some(&message.code));
-                report.outcomes.push(outcome.with_rows(message.details()));
+                outcomes.push(outcome.with_rows(message.details()));
             }
             Err(lost) => return Err(lost.into()),
         }
-        report.outcomes.extend(tables.iter().map(rehearsal::Rehearsed::outcome));
-        report.rehearsal = Some(Rehearsal { base: self.base, tables });
+        outcomes.extend(tables.iter().map(rehearsal::Rehearsed::outcome));
         self.client.drop_copies().await?;
         self.client.set_scheduler(true).await?;
-        Ok(())
+        Ok((Rehearsal { base: self.base, tables }, outcomes))
     }
 }
 

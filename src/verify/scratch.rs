@@ -1,6 +1,6 @@
-//! A database beside the one that is verified, in which cases are tried, get smaller, and leave nothing.
+//! A scratch database on the same server, in which cases are tried and reduced.
 
-use super::{finish, moving::Wrong};
+use super::rounds::Fault;
 use crate::{
     judge::equality::Comparable,
     mutate::{Case, Pace, Part},
@@ -9,101 +9,101 @@ use crate::{
     sql::quote_identifier,
 };
 
-/// What has to go wrong again.
-pub(super) struct Sought<'a> {
+/// The fault that a case has to reproduce.
+pub(super) struct Expected<'a> {
     pub(super) table: &'a Comparable,
-    pub(super) wrong: &'a Wrong,
+    pub(super) fault: &'a Fault,
     pub(super) tolerance: f64,
 }
 
-impl Sought<'_> {
-    /// Whether these statements went wrong in the same way; `compare` is asked when the server took them.
-    async fn is_this(
+impl Expected<'_> {
+    /// Whether the statements had the same fault. `compare` runs if the server accepted them.
+    async fn matches(
         &self,
         ran: Result<(), pg::Error>,
         compare: impl AsyncFnOnce() -> Result<bool, pg::Error>,
     ) -> Result<bool, pg::Error> {
-        match (ran, self.wrong) {
-            (Err(pg::Error::Server { message, .. }), Wrong::Refresh(expected)) => {
+        match (ran, self.fault) {
+            (Err(pg::Error::Server { message, .. }), Fault::RefreshFails(expected)) => {
                 Ok(expected.code.is_empty() || message.code == expected.code)
             }
-            (Ok(()), Wrong::Differs(_)) => compare().await,
-            (Ok(()), Wrong::Refresh(_)) => Ok(false),
-            (Err(error), Wrong::Differs(_) | Wrong::Refresh(_)) => Err(error),
+            (Ok(()), Fault::Differs(_)) => compare().await,
+            (Ok(()), Fault::RefreshFails(_)) => Ok(false),
+            (Err(error), Fault::Differs(_) | Fault::RefreshFails(_)) => Err(error),
         }
     }
 }
 
-pub(super) struct Laboratory {
-    /// `None` while the database is made anew.
+pub(super) struct ScratchDatabase {
+    /// `None` while the database is created.
     client: Option<Client>,
-    beside: Endpoint,
+    verified: Endpoint,
     limits: Limits,
     name: String,
-    /// How many more cases may be tried.
+    /// The remaining tries.
     tries: usize,
-    /// What the open transaction has set up, behind a savepoint.
+    /// The setup in the open transaction, before its savepoint.
     prepared: Option<Vec<String>>,
 }
 
-impl Laboratory {
-    pub(super) async fn open(beside: &Client, limits: Limits, tries: usize) -> Result<Self, pg::Error> {
-        let mut laboratory = Self {
+impl ScratchDatabase {
+    pub(super) async fn open(verified: &Client, limits: Limits, tries: usize) -> Result<Self, pg::Error> {
+        let mut scratch = Self {
             client: None,
-            beside: beside.endpoint().clone(),
+            verified: verified.endpoint().clone(),
             limits,
             name: format!("pgtrickle_ci_case_{}", std::process::id()),
             tries,
             prepared: None,
         };
-        laboratory.clean(beside).await?;
-        Ok(laboratory)
+        scratch.clean(verified).await?;
+        Ok(scratch)
     }
 
-    /// Makes the database anew.
-    async fn clean(&mut self, beside: &Client) -> Result<(), pg::Error> {
+    /// Drops and creates the database.
+    async fn clean(&mut self, verified: &Client) -> Result<(), pg::Error> {
         self.client = None;
         self.prepared = None;
         let name = quote_identifier(&self.name);
-        beside.run_script(&format!("drop database if exists {name} with (force)")).await?;
-        beside.run_script(&format!("create database {name}")).await?;
-        let client = Client::connect(&self.beside.with_database(&self.name), self.limits).await?;
+        verified.run_script(&format!("drop database if exists {name} with (force)")).await?;
+        verified.run_script(&format!("create database {name}")).await?;
+        let client = Client::connect(&self.verified.with_database(&self.name), self.limits).await?;
         client.run_script("create extension if not exists pg_trickle").await?;
         client.limit(self.limits.statement).await?;
         self.client = Some(client);
         Ok(())
     }
 
-    pub(super) async fn close(mut self, beside: &Client) -> Result<(), pg::Error> {
+    pub(super) async fn close(mut self, verified: &Client) -> Result<(), pg::Error> {
         self.client = None;
         let dropped = format!("drop database if exists {} with (force)", quote_identifier(&self.name));
-        beside.run_script(&dropped).await?;
+        verified.run_script(&dropped).await?;
         self.name.clear();
         Ok(())
     }
 
-    /// Takes parts away as long as what is left still shows it.
+    /// Removes parts of the case as long as the rest reproduces the fault.
     pub(super) async fn smallest(
         &mut self,
         case: Case,
-        sought: &Sought<'_>,
-        beside: &Client,
+        expected: &Expected<'_>,
+        verified: &Client,
     ) -> Result<Case, pg::Error> {
         let mut case = match case.without_unread_columns() {
-            Some(less) if self.shows(&less, sought, beside).await? => less,
+            Some(less) if self.reproduces(&less, expected, verified).await? => less,
             _ => case,
         };
         let mut again = false;
         loop {
             let before = case.clone();
             for part in Part::ALL {
-                // Great pieces first; what was not to be had in pieces may go one by one when other things are gone.
+                // Large pieces first. In later passes single parts may be removable, because others are gone.
                 let mut size = if again { 1 } else { case.count(part) };
                 while size > 0 {
                     let mut from = 0;
                     while from < case.count(part) {
                         match case.without(part, &(from..from + size)) {
-                            Some(less) if self.shows(&less, sought, beside).await? => case = less,
+                            Some(less) if self.reproduces(&less, expected, verified).await? => case = less,
                             _ => from += size,
                         }
                     }
@@ -117,32 +117,35 @@ impl Laboratory {
         }
     }
 
-    /// Whether the same goes wrong with this case, as far as there are tries left.
-    pub(super) async fn shows(
+    /// Whether the case reproduces the fault; `false` without tries left.
+    pub(super) async fn reproduces(
         &mut self,
         case: &Case,
-        sought: &Sought<'_>,
-        beside: &Client,
+        expected: &Expected<'_>,
+        verified: &Client,
     ) -> Result<bool, pg::Error> {
         if self.tries == 0 {
             return Ok(false);
         }
         self.tries -= 1;
         if case.pace == Pace::default() {
-            self.shows_at_once(case, sought).await
+            self.reproduces_in_transaction(case, expected).await
         } else {
-            self.shows_for_good(case, sought, beside).await
+            self.reproduces_committed(case, expected, verified).await
         }
     }
 
-    /// From now on, so many tries.
+    /// Sets the remaining tries.
     pub(super) fn allow(&mut self, tries: usize) {
         self.tries = tries;
     }
 
-    /// All in one transaction, which is taken back; as long as cases begin alike, only what comes after their beginning
-    /// is.
-    async fn shows_at_once(&mut self, case: &Case, sought: &Sought<'_>) -> Result<bool, pg::Error> {
+    /// Tries the case in one transaction, and rolls it back: only to a savepoint if the next case has the same setup.
+    async fn reproduces_in_transaction(
+        &mut self,
+        case: &Case,
+        expected: &Expected<'_>,
+    ) -> Result<bool, pg::Error> {
         let (Some(client), setup) = (&self.client, case.setup()) else { return Ok(false) };
         if self.prepared.as_ref() == Some(&setup) {
             client.run_script("rollback to savepoint prepared").await?;
@@ -159,50 +162,61 @@ impl Laboratory {
         let inside: Vec<String> =
             statements.filter(|statement| statement != "begin" && statement != "commit").collect();
         let ran = client.run_script(&inside.join(";\n")).await;
-        let compare = async || Ok(!client.compare_here(sought.table, sought.tolerance).await?.is_none());
-        or_not(sought.is_this(ran, compare).await)
+        let compare = async || Ok(!client.compare_here(expected.table, expected.tolerance).await?.is_none());
+        false_if_refused(expected.matches(ran, compare).await)
     }
 
-    /// Whether it does when every statement is by itself and committed, as in the script.
-    pub(super) async fn shows_for_good(
+    /// Tries the case with every statement committed, as in the script.
+    pub(super) async fn reproduces_committed(
         &mut self,
         case: &Case,
-        sought: &Sought<'_>,
-        beside: &Client,
+        expected: &Expected<'_>,
+        verified: &Client,
     ) -> Result<bool, pg::Error> {
-        self.clean(beside).await?;
+        self.clean(verified).await?;
         let Some(client) = &self.client else { return Ok(false) };
         if let Err(error) = client.run_each(&case.setup()).await {
-            return or_not(Err(error));
+            return false_if_refused(Err(error));
         }
         let statements: Vec<String> = case.rounds.iter().flat_map(|round| case.round(round)).collect();
         let ran = client.run_each(&statements).await;
-        let compare = async || Ok(!client.compare(sought.table, sought.tolerance).await?.is_none());
-        or_not(sought.is_this(ran, compare).await)
+        let compare = async || Ok(!client.compare(expected.table, expected.tolerance).await?.is_none());
+        false_if_refused(expected.matches(ran, compare).await)
     }
 }
 
-/// A case that the server refuses does not show it.
-fn or_not(shown: Result<bool, pg::Error>) -> Result<bool, pg::Error> {
+/// A case that the server refuses does not reproduce the fault.
+fn false_if_refused(shown: Result<bool, pg::Error>) -> Result<bool, pg::Error> {
     match shown {
         Err(pg::Error::Server { .. } | pg::Error::Answer { .. }) => Ok(false),
         shown => shown,
     }
 }
 
-/// Interrupted in the middle, it leaves no database behind.
-impl Drop for Laboratory {
+/// Drops the database after an interruption or a panic.
+impl Drop for ScratchDatabase {
     fn drop(&mut self) {
         if self.name.is_empty() {
             return;
         }
         let dropped = format!("drop database if exists {} with (force)", quote_identifier(&self.name));
         let gone = finish(async || {
-            let client = Client::connect(&self.beside, self.limits).await.ok()?;
+            let client = Client::connect(&self.verified, self.limits).await.ok()?;
             client.run_script(&dropped).await.ok()
         });
         if gone.is_none() {
-            output::to_stderr(&format!("the database {} is left behind", self.name));
+            output::to_stderr(&format!("cannot drop the database {}", self.name));
         }
     }
+}
+
+/// Runs async work to its end on a thread of its own: a dropped value cannot wait in the runtime.
+fn finish<T: Send>(work: impl AsyncFnOnce() -> Option<T> + Send) -> Option<T> {
+    std::thread::scope(|scope| {
+        let work = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+            runtime.block_on(work())
+        });
+        work.join().ok().flatten()
+    })
 }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::moving::{Moving, Transaction};
+use super::rounds::{Rounds, Transaction};
 use crate::{
     judge::equality::{self, Comparable, Difference},
     model::{Relation, Stage},
@@ -13,68 +13,68 @@ use crate::{
     pg::{self, Client, Exclusive, Refreshed},
 };
 
-/// The most rounds of the mutator that one transaction holds, one behind the other. Several find what takes a history.
+/// The most rounds in one transaction. Some faults need several.
 const STEPS: usize = 8;
-/// After this time in a transaction no further step begins: others wait for its locks.
+/// No further step begins after this time: other sessions wait for the transaction's locks.
 const SHORT: Duration = Duration::from_secs(2);
-/// After this time it refreshes and compares no further table.
+/// No further table is refreshed or compared after this time.
 const LONG: Duration = Duration::from_secs(20);
-/// After this time of a statement that goes on it is asked who blocks it.
+/// The interval of asking which sessions block a running statement.
 const WAITING: Duration = Duration::from_millis(500);
 
-/// Leaves the sources out whose changes a rollback would not take back, or not show.
+/// Leaves out the sources whose changes a rollback would not revert, or a transaction would not show.
 pub(super) async fn leave_out(client: &Client, sources: &mut [Source]) -> Result<(), pg::Error> {
     let reach = client.reach().await?;
     for source in sources.iter_mut().filter(|source| source.out_of_reach.is_none()) {
         let escape = reach.escapes.iter().find(|escape| escape.source == source.relation);
         source.out_of_reach = if source.from_log {
-            Some("is captured from the log, which shows committed changes only".to_owned())
+            Some("is captured from the log, which reproduces committed changes only".to_owned())
         } else {
-            escape.map(|escape| format!("may have effects that no rollback takes back: {}", escape.why))
+            escape.map(|escape| format!("may have effects that no rollback reverts: {}", escape.why))
         };
     }
     Ok(())
 }
 
-impl Moving<'_> {
-    /// Rounds until the budget is over; after each transaction it is told how things are.
+impl Rounds<'_> {
+    /// Rolls back rounds until the budget ends, and calls `record` after each transaction.
     pub(super) async fn run_rolled_back(
         &mut self,
         exclusive: &Exclusive,
-        mut tell: impl FnMut(&Self),
+        mut record: impl FnMut(&Self),
     ) -> Result<(), pg::Error> {
         let started = Instant::now();
-        let deadline = started + self.wishes.budget;
-        self.compare_first(exclusive, started + self.wishes.budget / 4).await?;
-        while self.goes_on(deadline) {
-            self.transaction(exclusive, async |moving| moving.steps(deadline).await).await?;
-            self.taken = started.elapsed();
-            tell(self);
+        let deadline = started + self.settings.budget;
+        self.compare_first(exclusive, started + self.settings.budget / 4).await?;
+        while self.continues(deadline) {
+            self.transaction(exclusive, async |rounds| rounds.steps(deadline).await).await?;
+            self.elapsed = started.elapsed();
+            record(self);
         }
         Ok(())
     }
 
-    /// What is wrong before anything changed, a table at a time. Only one that differs is refreshed, which may lock its
-    /// readers out.
+    /// Compares the tables before the first change, one at a time. Refreshes only those that differ, because a refresh may
+    /// block readers.
     async fn compare_first(&mut self, exclusive: &Exclusive, deadline: Instant) -> Result<(), pg::Error> {
         let is_due = |table: &&Comparable| {
             equality::not_comparable(table).is_none()
-                && self.wishes.terms.left_out(Stage::Verify, &table.relation).is_none()
-                && !self.read_from_log(&table.relation)
+                && self.settings.terms.left_out(Stage::Verify, &table.relation).is_none()
+                && !self.reads_wal(&table.relation)
         };
         let due: Vec<Comparable> = self.comparables.values().filter(is_due).cloned().collect();
         for table in due {
             if Instant::now() >= deadline {
                 break;
             }
-            let compare = async |moving: &mut Self| match moving
+            let compare = async |rounds: &mut Self| match rounds
                 .client
-                .compare_here(&table, moving.wishes.terms.tolerance)
+                .compare_here(&table, rounds.settings.terms.tolerance)
                 .await
             {
                 Ok(difference) if difference.is_none() => Ok(()),
                 Ok(_) | Err(pg::Error::Server { .. }) => {
-                    moving.refresh_and_compare(&BTreeSet::from([table.relation.clone()]), deadline).await
+                    rounds.refresh_and_compare(&BTreeSet::from([table.relation.clone()]), deadline).await
                 }
                 Err(lost) => Err(lost),
             };
@@ -83,7 +83,7 @@ impl Moving<'_> {
         Ok(())
     }
 
-    /// A transaction that is rolled back however the work in it ends.
+    /// Works in a transaction, and always rolls it back.
     async fn transaction(
         &mut self,
         exclusive: &Exclusive,
@@ -91,7 +91,7 @@ impl Moving<'_> {
     ) -> Result<(), pg::Error> {
         let process = self.client.begin_round().await?;
         self.process = process;
-        self.thought(Mutator::begin);
+        self.timed(Mutator::begin);
         let worked = {
             let mut blockers = BTreeSet::new();
             let worked = watched(exclusive, process, &mut blockers, work(self)).await;
@@ -99,28 +99,29 @@ impl Moving<'_> {
             worked
         };
         let worked = match worked {
-            Ok(()) => self.keep_findings().await,
+            Ok(()) => self.record_findings().await,
             failed => failed,
         };
         let ended = self.client.end_round().await;
-        self.rounds.clear();
-        self.thought(Mutator::rolled_back);
+        self.history.clear();
+        self.timed(Mutator::rolled_back);
         worked.and(ended)
     }
 
-    /// Rounds of the mutator, each on top of the ones before.
+    /// Rounds of the mutator, each on top of the earlier ones.
     async fn steps(&mut self, deadline: Instant) -> Result<(), pg::Error> {
         let started = Instant::now();
-        let (blocked, unbearable, findings) = (self.blocked, self.unbearable, self.findings.len());
+        let (blocked, failing_queries, findings) = (self.blocked, self.failing_queries, self.findings.len());
         let deadline = deadline.min(started + LONG);
         for step in 0..STEPS {
-            // What follows an error of others or a finding would only show the same.
-            let is_disturbed =
-                self.blocked > blocked || self.unbearable > unbearable || self.findings.len() > findings;
+            // A step after a blocked statement or a finding would only repeat it.
+            let is_disturbed = self.blocked > blocked
+                || self.failing_queries > failing_queries
+                || self.findings.len() > findings;
             if step > 0 && (is_disturbed || started.elapsed() >= SHORT) || Instant::now() >= deadline {
                 break;
             }
-            for size in self.begin_round(&self.by_worth()) {
+            for size in self.begin_round(&self.sources_by_priority()) {
                 self.client.run("savepoint step").await?;
                 let done = self.change((0..size).map(|_| Mutator::change)).await?;
                 self.as_committed(done).await?;
@@ -131,7 +132,7 @@ impl Moving<'_> {
         Ok(())
     }
 
-    /// What a commit would refuse is no change of the round.
+    /// Reverts changes that a commit would refuse.
     async fn as_committed(&mut self, done: Transaction) -> Result<(), pg::Error> {
         match self.client.check_deferred().await {
             Ok(()) => self.keep(done),
@@ -154,19 +155,19 @@ impl Moving<'_> {
         self.compare(affected, deadline).await
     }
 
-    /// Without the tables of which a transaction shows nothing.
+    /// Without the tables whose changes a transaction does not show.
     fn verifiable(&self, mut tables: BTreeSet<Relation>) -> BTreeSet<Relation> {
-        tables.retain(|relation| !self.read_from_log(relation));
+        tables.retain(|relation| !self.reads_wal(relation));
         tables
     }
 
     /// On a named server, whether the table reads a source that is captured from the log.
-    pub(super) fn read_from_log(&self, relation: &Relation) -> bool {
+    pub(super) fn reads_wal(&self, relation: &Relation) -> bool {
         let reads = |source: &Source| source.from_log && source.readers.contains(relation);
-        !self.wishes.commits && self.sources().iter().any(reads)
+        !self.settings.commits() && self.sources().iter().any(reads)
     }
 
-    /// Refreshes a table inside of the transaction. Others that stand in the way say nothing of the table.
+    /// Refreshes a table in the transaction. A refresh that other sessions block is no fault of the table.
     pub(super) async fn refresh_in_round(&mut self, relation: &Relation) -> Result<(), pg::Error> {
         match self.client.refresh_in_round(relation).await {
             Ok(Refreshed::Done) => Ok(()),
@@ -190,7 +191,7 @@ impl Moving<'_> {
         self.unreached.insert(relation.clone());
     }
 
-    /// The difference after the refresh; `None` where that came to nothing.
+    /// The difference after the refresh; `None` if it was blocked.
     pub(super) async fn compared_in_round(
         &mut self,
         table: &Comparable,
@@ -198,11 +199,11 @@ impl Moving<'_> {
         if self.unreached.contains(&table.relation) {
             return Ok(None);
         }
-        self.client.compare_here(table, self.wishes.terms.tolerance).await.map(Some)
+        self.client.compare_here(table, self.settings.terms.tolerance).await.map(Some)
     }
 }
 
-/// Waits for the work, and learns who blocks it where it takes long.
+/// Waits for the work, and collects the sessions that block it.
 async fn watched<T>(
     exclusive: &Exclusive,
     process: i32,

@@ -1,4 +1,4 @@
-//! The evidence that a named server is unchanged: the rows of every table in reach, added up before and after.
+//! The evidence that a named server is unchanged: checksums of all tables in reach, before and after.
 
 use std::time::{Duration, Instant};
 
@@ -7,15 +7,15 @@ use crate::{
     pg::{self, Client, Contents, Exclusive},
 };
 
-/// The rows of the tables in reach, before the first round.
+/// The checksums before the first round.
 pub(super) struct Proof {
     before: Vec<(Relation, Contents)>,
-    /// Tables that could not be added up, with the reason.
+    /// Tables without a checksum, with the reason.
     left_out: Vec<String>,
 }
 
 impl Proof {
-    /// Adds the tables up, small ones first, for as long as this lasts.
+    /// Computes the checksums, small tables first, until the time ends.
     pub(super) async fn begin(client: &Client, time: Duration) -> Result<Self, pg::Error> {
         let deadline = Instant::now() + time;
         let (mut before, mut left_out) = (Vec::new(), Vec::new());
@@ -35,14 +35,14 @@ impl Proof {
         Ok(Self { before, left_out })
     }
 
-    /// Adds them up again. Nothing of ours was committed, so a difference is a write of another session.
+    /// Computes them again. The rounds committed nothing, so a difference is a write of another session.
     pub(super) async fn end(
         self,
         client: &Client,
         exclusive: &Exclusive,
         process: i32,
     ) -> Result<Outcome, pg::Error> {
-        // Whoever ended the other connection did not open a transaction of ours.
+        // If the second connection is gone, it cannot see the open transaction either.
         if exclusive.is_open(process).await.unwrap_or_default() {
             let message = format!("the transaction of a round is still open: pid {process}");
             return Ok(Outcome::new(Stage::Verify, "rollback", Verdict::Failed, message));
@@ -51,7 +51,7 @@ impl Proof {
         for (table, before) in &self.before {
             match client.contents(table).await {
                 Ok(now) if now == *before => {}
-                Ok(_) => changed.push(format!("{table}: another session wrote to it meanwhile")),
+                Ok(_) => changed.push(format!("{table}: another session wrote to it at the same time")),
                 Err(pg::Error::Server { message, .. }) => {
                     changed.push(format!("{table}: {}", message.message));
                 }
@@ -63,9 +63,9 @@ impl Proof {
             format!("every round was rolled back: the rows of {} are the same, bit for bit", tables(count))
         } else {
             format!(
-                "every round was rolled back: of {} {} hold other rows than before, which are not ours",
-                tables(count),
-                changed.len()
+                "every round was rolled back: {} of {} have other rows than before, which another session wrote",
+                changed.len(),
+                tables(count)
             )
         };
         let as_text = self.before.iter().filter(|(_, contents)| contents.as_text);

@@ -1,16 +1,16 @@
-//! Comparing the tables as they are. It reads, and writes nothing.
+//! Compares tables with their queries, without any writes.
 
 use std::time::{Duration, Instant};
 
-use super::log;
+use super::wal;
 use crate::{
     judge::equality::{self, Comparable, Difference, Terms},
     model::{Outcome, Stage, StreamTable, Verdict},
     pg::{self, Client},
 };
 
-/// Compares each table with its query, both in one snapshot, for as long as there is time.
-pub(in crate::commands) async fn equal_now(
+/// Compares each table with its query, both in one snapshot, until the budget ends.
+pub async fn compare_with_queries(
     client: &Client,
     tables: &[&StreamTable],
     terms: &Terms,
@@ -40,7 +40,7 @@ pub(in crate::commands) async fn equal_now(
     Ok(())
 }
 
-/// What one table's server error hides is an outcome of that table; a lost connection is everybody's.
+/// A server error is an outcome of its table; a lost connection ends the comparison.
 async fn compared(client: &Client, table: &Comparable, tolerance: f64) -> Result<Outcome, pg::Error> {
     if let Some(outcome) = equality::not_comparable(table) {
         return Ok(outcome);
@@ -57,14 +57,14 @@ async fn compared(client: &Client, table: &Comparable, tolerance: f64) -> Result
     }
 }
 
-/// Nobody sees changes wait in the log. So what differs has to be the same rows when it was read
+/// Changes that wait in the log are invisible. So a difference counts only if the same rows differ after the log was read
 /// (docs/pg_trickle.md, "Change capture").
 async fn difference(client: &Client, table: &Comparable, tolerance: f64) -> Result<Difference, pg::Error> {
     let first = client.compare(table, tolerance).await?;
     if first.is_none() {
         return Ok(first);
     }
-    let Some(unread) = log::unread(client, [&table.relation], None).await? else { return Ok(first) };
+    let Some(unread) = wal::unread(client, [&table.relation], None).await? else { return Ok(first) };
     let mut now = client.compare(table, tolerance).await?;
     now.waiting |= !unread.is_empty() || now.examples != first.examples;
     Ok(now)

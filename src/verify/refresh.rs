@@ -1,4 +1,4 @@
-//! After the changes of a round: refreshing, or letting the scheduler do it, and comparing what has come through.
+//! After the changes of a round: refreshes the tables, or waits for the scheduler, and compares them.
 
 use std::{
     collections::BTreeSet,
@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    log,
-    moving::{Finding, Moving, Wrong, is_immediate},
+    rounds::{Fault, Finding, Rounds, is_immediate},
+    wal,
 };
 use crate::{
     judge::{
@@ -19,14 +19,14 @@ use crate::{
     pg::{self, ServerMessage},
 };
 
-/// How long a change may take to come through to a table that is refreshed at once.
+/// The limit for a change to reach a table that is refreshed at once.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(100);
-/// How often a refresh is tried that others stand in the way of.
+/// The tries of a refresh that other sessions block.
 const TRIES: usize = 5;
 
-impl Moving<'_> {
-    /// Refreshes the tables, each behind those it reads.
+impl Rounds<'_> {
+    /// Refreshes the tables, upstream ones first.
     pub(super) async fn refresh(
         &mut self,
         affected: &BTreeSet<Relation>,
@@ -35,7 +35,7 @@ impl Moving<'_> {
         for deployed in self.tables.clone() {
             let relation = &deployed.table.relation;
             let is_broken =
-                matches!(self.findings.get(relation), Some(Finding { what: Wrong::Refresh(_), .. }));
+                matches!(self.findings.get(relation), Some(Finding { fault: Fault::RefreshFails(_), .. }));
             if !affected.contains(relation) || is_broken || is_immediate(&deployed.table) {
                 continue;
             }
@@ -47,9 +47,9 @@ impl Moving<'_> {
         Ok(())
     }
 
-    /// What others stand in the way of is tried again; it says nothing of the table.
+    /// Tries again if other sessions block it, which is no fault of the table.
     async fn refresh_one(&mut self, relation: &Relation) -> Result<(), pg::Error> {
-        if !self.wishes.commits {
+        if !self.settings.commits() {
             return self.refresh_in_round(relation).await;
         }
         for _ in 0..TRIES {
@@ -67,33 +67,33 @@ impl Moving<'_> {
         Ok(())
     }
 
-    /// A refresh that fails where the query itself does not is a finding.
+    /// A failed refresh is a finding, unless the query itself fails on the rows.
     pub(super) async fn failed_to_refresh(
         &mut self,
         relation: &Relation,
         message: ServerMessage,
     ) -> Result<(), pg::Error> {
         let Some(table) = self.comparables.get(relation) else { return Ok(()) };
-        match self.client.compare(table, self.wishes.terms.tolerance).await {
+        match self.client.compare(table, self.settings.terms.tolerance).await {
             Err(pg::Error::Server { message: own, .. })
                 if own.code == message.code || message.code.is_empty() =>
             {
-                self.unbearable += 1;
+                self.failing_queries += 1;
             }
             Err(lost @ pg::Error::Lost { .. }) => return Err(lost),
-            _ => self.found(relation, Wrong::Refresh(message)),
+            _ => self.found(relation, Fault::RefreshFails(message)),
         }
         Ok(())
     }
 
-    /// What is left of these tables when everything that was done to their sources was read from the log, if that is where
-    /// it is captured. The rest is neither refreshed nor compared.
-    pub(super) async fn out_of_the_log(
+    /// Those of the tables whose sources' changes pg_trickle has read from the log, if it captures them there. The others are
+    /// not refreshed or compared.
+    pub(super) async fn read_from_wal(
         &mut self,
         mut affected: BTreeSet<Relation>,
         deadline: Instant,
     ) -> Result<BTreeSet<Relation>, pg::Error> {
-        let unread = log::unread(self.client, &affected, Some(deadline)).await?.unwrap_or_default();
+        let unread = wal::unread(self.client, &affected, Some(deadline)).await?.unwrap_or_default();
         affected.retain(|relation| !unread.contains(relation));
         if Instant::now() < deadline {
             self.unreached.extend(unread);
@@ -101,8 +101,7 @@ impl Moving<'_> {
         Ok(affected)
     }
 
-    /// Compares the tables: the most delicate ones first, or each behind those it reads where it is the scheduler that has
-    /// to come to both.
+    /// Compares the tables: delicate ones first, or upstream ones first if the scheduler has to refresh them.
     pub(super) async fn compare(
         &mut self,
         affected: &BTreeSet<Relation>,
@@ -113,12 +112,12 @@ impl Moving<'_> {
             .iter()
             .map(|deployed| &deployed.table.relation)
             .filter(|relation| affected.contains(*relation) && !self.findings.contains_key(*relation))
-            .filter(|relation| self.wishes.terms.left_out(Stage::Verify, relation).is_none())
+            .filter(|relation| self.settings.terms.left_out(Stage::Verify, relation).is_none())
             .filter_map(|relation| self.comparables.get(relation))
             .filter(|table| equality::not_comparable(table).is_none())
             .cloned()
             .collect();
-        if !self.wishes.by_scheduler {
+        if !self.settings.by_scheduler {
             due.sort_by_cached_key(|table| std::cmp::Reverse(delicacy(&table.query)));
         }
         for table in due {
@@ -131,33 +130,33 @@ impl Moving<'_> {
                     let rounds = usize::from(self.count > 0);
                     *self.compared.entry(table.relation.clone()).or_default() += rounds;
                     if !difference.is_none() && equality::moves_by_itself(&table.query).is_none() {
-                        self.found(&table.relation, Wrong::Differs(difference));
+                        self.found(&table.relation, Fault::Differs(difference));
                     }
                 }
-                // Rows that the query itself cannot bear prove nothing.
-                Err(pg::Error::Server { .. }) => self.unbearable += 1,
+                // The query itself fails on these rows, which verifies nothing.
+                Err(pg::Error::Server { .. }) => self.failing_queries += 1,
                 Err(lost) => return Err(lost),
             }
         }
         Ok(())
     }
 
-    /// The difference that stays when everything has come through; `None` when that did not happen in time.
+    /// The difference after all changes have reached the table; `None` if they do not in time.
     ///
-    /// A refresh may have been left out because somebody else was at it, and the scheduler waits for its time and for old
-    /// snapshots. So the wait is made of short statements, with sleeps on this side (docs/pg_trickle.md, "Visibility lag").
+    /// pg_trickle skips a refresh that another session runs, and the scheduler waits for its schedule and for old snapshots.
+    /// So the wait consists of short statements, with sleeps between them (docs/pg_trickle.md, "Visibility lag").
     async fn settled(
         &mut self,
         table: &Comparable,
         deadline: Instant,
     ) -> Result<Option<Difference>, pg::Error> {
-        if !self.wishes.commits {
+        if !self.settings.commits() {
             return self.compared_in_round(table).await;
         }
-        let scheduled = self.wishes.by_scheduler;
+        let scheduled = self.settings.by_scheduler;
         let patience = Instant::now() + if scheduled { PATIENCE + self.interval(table) } else { PATIENCE };
         loop {
-            let difference = self.client.compare(table, self.wishes.terms.tolerance).await?;
+            let difference = self.client.compare(table, self.settings.terms.tolerance).await?;
             let now = Instant::now();
             if difference.is_none() || !difference.waiting && (now >= patience || !scheduled) {
                 return Ok(Some(difference));
@@ -176,7 +175,7 @@ impl Moving<'_> {
         }
     }
 
-    /// A table that the scheduler gave up is a finding; any other has only not had its turn.
+    /// A table in ERROR is a finding; the changes have not reached any other one yet.
     async fn not_reached(&mut self, table: &Comparable) -> Result<(), pg::Error> {
         let relation = &table.relation;
         let deployed = self.client.catalog().await?;
@@ -185,14 +184,14 @@ impl Moving<'_> {
             let said = deployed.health.last_error_message.unwrap_or_default();
             let message = ServerMessage { message: judge::engine_message(&said), ..ServerMessage::default() };
             self.failed_to_refresh(relation, message).await?;
-            // What its rows make impossible is over when they are taken back.
+            // Its error ends when the rows are reverted.
             return not_refused(self.client.resume(relation).await).map(|_| ());
         }
         self.unreached.insert(relation.clone());
         Ok(())
     }
 
-    /// How long the scheduler lets pass between two refreshes.
+    /// The time between two refreshes of the scheduler.
     fn interval(&self, table: &Comparable) -> Duration {
         let deployed = self.tables.iter().find(|deployed| deployed.table.relation == table.relation);
         let every = deployed.and_then(|deployed| {
@@ -207,7 +206,7 @@ impl Moving<'_> {
     }
 }
 
-/// What the server did not refuse.
+/// The answer; `None` if the server refused.
 fn not_refused<T>(answer: Result<T, pg::Error>) -> Result<Option<T>, pg::Error> {
     match answer {
         Ok(answer) => Ok(Some(answer)),

@@ -1,55 +1,55 @@
-//! How much each source was changed: a round that changed nothing proves nothing.
+//! How much each source was changed. A round that changes nothing verifies nothing.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{moving::Wishes, telling::times};
+use super::{RoundSettings, outcomes::counted};
 use crate::{
     model::{Outcome, Relation, Stage, Verdict},
     pg::ServerMessage,
 };
 
-/// The rounds that a table or a source needs, unless the configuration says another number. A shorter budget takes fewer,
-/// but never less than the second number: a budget in which nothing happens does not pass.
+/// The rounds that verify a table or a source, unless configured. A shorter budget requires fewer, but at least
+/// `LEAST`: a budget in which nothing changes does not pass.
 const ENOUGH: u64 = 10;
 const LEAST: u64 = 3;
-/// A budget of so many seconds is long enough for one of them.
+/// The seconds of the budget for each required round.
 const SECONDS: u64 = 2;
-/// So many constraints are named that refused most.
+/// The most constraints that a line names.
 const NAMED: usize = 5;
 
-impl Wishes {
+impl RoundSettings {
     /// The fewest rounds of changes that verify a table.
     pub(super) fn enough(&self) -> usize {
         let of_budget = usize::try_from((self.budget.as_secs() / SECONDS).clamp(LEAST, ENOUGH));
         self.min_rounds.unwrap_or(of_budget.unwrap_or_default())
     }
 
-    /// What too few rounds are: a failure where somebody said how many there have to be.
+    /// The verdict for too few rounds: a failure if their number is configured.
     pub(super) fn too_few(&self) -> Verdict {
         if self.min_rounds.is_some_and(|rounds| rounds > 0) { Verdict::Failed } else { Verdict::Warned }
     }
 
-    /// What to do about a budget that ended.
+    /// The advice when the budget was too short.
     pub(super) fn more_time(&self) -> String {
         let more = (self.budget * 3).max(Duration::from_mins(1));
         format!("give it more time: --budget {}", humantime::format_duration(more))
     }
 }
 
-/// What was done to a source.
+/// The changes of a source.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Coverage {
-    /// The rounds in which a statement changed it.
+    /// The rounds that changed it.
     pub(super) rounds: usize,
     /// The last of them.
     last: usize,
     /// The statements that changed it.
     pub(super) statements: usize,
-    /// The statements that the server refused.
+    /// The statements that the server refused,
     pub(super) refused: usize,
-    /// How many of those by which constraint, or with which SQLSTATE.
+    /// and how many of them each constraint or SQLSTATE refused.
     by: BTreeMap<String, usize>,
-    /// How many were stopped by locks of other sessions.
+    /// The statements that locks of other sessions stopped.
     pub(super) blocked: usize,
 }
 
@@ -62,7 +62,7 @@ impl Coverage {
         }
     }
 
-    /// Its message may hold values of rows and is left out.
+    /// Leaves the message out, because it may contain values of rows.
     pub(super) fn refused(&mut self, message: &ServerMessage) {
         self.refused += 1;
         let by = match message.constraint.as_deref() {
@@ -86,8 +86,8 @@ impl Coverage {
         let blocked = if self.blocked == 0 { String::new() } else { format!(", {} blocked", self.blocked) };
         format!(
             "{}, {}{blocked}, {} refused{by}",
-            times(self.rounds, "round"),
-            times(self.statements, "statement"),
+            counted(self.rounds, "round"),
+            counted(self.statements, "statement"),
             self.refused
         )
     }
@@ -97,16 +97,19 @@ impl Coverage {
         &self,
         source: &Relation,
         trouble: Option<String>,
-        wishes: &Wishes,
+        settings: &RoundSettings,
     ) -> Outcome {
-        let message =
-            format!("hardly changed, fewer than {}: {}", times(wishes.enough(), "round"), self.sentence());
+        let message = format!(
+            "hardly changed, fewer than {}: {}",
+            counted(settings.enough(), "round"),
+            self.sentence()
+        );
         let next = if trouble.is_none() && self.refused <= self.statements {
-            wishes.more_time()
+            settings.more_time()
         } else {
             "fixtures with more rows give it more values to draw from".to_owned()
         };
-        Outcome::new(Stage::Verify, source, wishes.too_few(), message)
+        Outcome::new(Stage::Verify, source, settings.too_few(), message)
             .with_details(trouble)
             .with_details([next])
     }
@@ -115,24 +118,24 @@ impl Coverage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::equality::Terms;
+    use crate::{judge::equality::Terms, verify::Writes};
 
-    fn wishes(seconds: u64, min_rounds: Option<usize>) -> Wishes {
-        Wishes {
+    fn settings(seconds: u64, min_rounds: Option<usize>) -> RoundSettings {
+        RoundSettings {
             budget: Duration::from_secs(seconds),
             seed: 1,
             terms: Terms { tolerance: 0.0, skip: vec![] },
             by_scheduler: false,
-            commits: true,
+            writes: Writes::Committed,
             min_rounds,
         }
     }
 
     #[test]
     fn a_short_budget_takes_fewer_rounds_and_never_none() {
-        let enough = |seconds| wishes(seconds, None).enough();
+        let enough = |seconds| settings(seconds, None).enough();
         assert_eq!([0, 1, 8, 20, 3600].map(enough), [3, 3, 4, 10, 10]);
-        assert_eq!(wishes(1, Some(50)).enough(), 50);
+        assert_eq!(settings(1, Some(50)).enough(), 50);
     }
 
     #[test]

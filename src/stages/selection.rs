@@ -10,36 +10,42 @@ use crate::{
     output::Ui,
     pg::Client,
     project,
-    report::Report,
 };
 
-/// The selected models of a manifest, from the flags or from dbt's default selector. `None` selects all.
-pub(super) fn selected(
+/// The selected models.
+pub struct Chosen {
+    /// `None` selects all.
+    pub ids: Option<BTreeSet<String>>,
+    /// dbt's default selector, as flags, if it selected them.
+    pub default: Option<String>,
+}
+
+/// The selected models of a manifest, from the flags or from dbt's default selector.
+pub fn selected(
     ui: Ui,
     selection: &Selection,
     manifest: &ManifestFile,
     baseline: Option<&Path>,
     default: Option<DefaultSelector>,
-    report: &mut Report,
-) -> Result<Option<BTreeSet<String>>, Error> {
-    let Some(selector) = selection.parse()? else {
-        report.selection = default.as_ref().map(|default| format!("--selector {}", default.name));
-        if default.as_ref().is_some_and(|default| default.ids.is_empty()) {
-            let words = report.selection.iter().map(|words| format!("`{words}`")).collect();
-            return Err(project::Error::NothingSelected { words }.into());
+) -> Result<Chosen, Error> {
+    if let Some(selector) = selection.parse()? {
+        let selection = manifest.selection(&selector, baseline)?;
+        for part in &selection.unmatched {
+            ui.say(&format!("warning: selector `{part}` matches nothing"));
         }
-        return Ok(default.map(|default| default.ids));
-    };
-    let selection = manifest.selection(&selector, baseline)?;
-    for part in &selection.unmatched {
-        ui.say(&format!("warning: selector `{part}` matches nothing"));
+        return Ok(Chosen { ids: Some(selection.ids), default: None });
     }
-    Ok(Some(selection.ids))
+    let Some(default) = default else { return Ok(Chosen { ids: None, default: None }) };
+    let flags = format!("--selector {}", default.name);
+    if default.ids.is_empty() {
+        return Err(project::Error::NothingSelected { words: vec![format!("`{flags}`")] }.into());
+    }
+    Ok(Chosen { ids: Some(default.ids), default: Some(flags) })
 }
 
 /// Restricts dbt to these models and the upstream models that the server lacks, and returns all of them. The project
 /// must be parsed.
-pub(super) async fn narrow(
+pub async fn narrow(
     ui: Ui,
     ids: &BTreeSet<String>,
     dbt: &mut Dbt,

@@ -1,4 +1,4 @@
-//! Waiting for what is captured from the log.
+//! Waiting until changes are captured from the write-ahead log.
 
 use std::{
     collections::BTreeSet,
@@ -10,12 +10,12 @@ use crate::{
     pg::{self, Client},
 };
 
-/// How long it may take to read the log, and how often that is looked at.
+/// The limit for pg_trickle to read the log, and the interval of polling.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Waits until everything that is committed by now was read from the log, and says for which of these tables it was not;
-/// `None` where nothing is captured from the log. A refresh before that sees nothing of it, and loses it for good
+/// Waits until pg_trickle has read all committed changes from the log. Returns the tables for which it has not; `None` if
+/// no change is captured from the log. An earlier refresh would lose those changes
 /// (docs/pg_trickle.md, "Change capture").
 pub(super) async fn unread(
     client: &Client,
