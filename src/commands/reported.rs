@@ -12,7 +12,10 @@ use crate::{
     options::ReportOptions,
     output::{self, Ui},
     project::Project,
-    report::{self, Report, terminal::Style},
+    report::{
+        self, Report,
+        terminal::{Detail, Style},
+    },
     stages::project::Selected,
 };
 
@@ -96,9 +99,17 @@ fn write(options: &ReportOptions, report: &Report, ending: &Ending) -> Result<()
         matches!(ending, Ending::Done(Err(_))) && report.outcomes.len() == 1 && report.plan.is_none();
     let is_unwanted = options.ui.quiet && report.passed();
     if !is_stdout_taken && !is_only_an_error && !is_unwanted {
-        let Ui { color, width, verbose, full, .. } = options.ui;
-        let style = Style { color, width, verbose, full };
+        let Ui { color, width, full, .. } = options.ui;
+        let style = Style { color, width, detail: detail(options.ui), full };
         output::report_to_stdout(&report::terminal::render(report, &style))?;
     }
     Ok(())
+}
+
+fn detail(ui: Ui) -> Detail {
+    match ui {
+        Ui { quiet: true, .. } => Detail::Quiet,
+        Ui { verbose: true, .. } => Detail::Verbose,
+        Ui { .. } => Detail::Normal,
+    }
 }
