@@ -8,7 +8,7 @@
     {%- endif -%}
   {%- endfor -%}
   {%- if failed -%}
-    {%- do exceptions.raise_compiler_error(what ~ ': ' ~ failed | length ~ ' of ' ~ rows | length ~ ' failed: ' ~ failed | join(', ')) -%}
+    {%- do dbt_pgtrickle._pgtrickle_raise(what ~ ': ' ~ failed | length ~ ' of ' ~ rows | length ~ ' failed: ' ~ failed | join(', ')) -%}
   {%- endif -%}
   {%- do dbt_pgtrickle._pgtrickle_log(what ~ ': ' ~ rows | length ~ ' looked at, none failed') -%}
 {% endmacro %}

@@ -5,9 +5,8 @@
 {% macro _pgtrickle_drop_ordinary_relation(target) %}
   {%- set existing = adapter.get_relation(target.database, target.schema, target.identifier) -%}
   {%- if existing is not none -%}
-    {%- call statement('_pgtrickle_drop_ordinary_relation') -%}
-      drop {{ existing.type | replace('_', ' ') }} if exists {{ existing }}
-    {%- endcall -%}
+    {%- set kind = existing.type | string | replace('_', ' ') -%}
+    {%- do dbt_pgtrickle._pgtrickle_ddl('_pgtrickle_drop_ordinary_relation', 'drop ' ~ kind ~ ' if exists ' ~ existing) -%}
     {#- Nothing is left to drop: this is how dbt's cache learns it. -#}
     {%- do adapter.drop_relation(existing) -%}
   {%- endif -%}

@@ -12,6 +12,7 @@
   {% do run_hooks(pre_hooks, inside_transaction=True) %}
 
   {% set done = dbt_pgtrickle._pgtrickle_deploy_view(target, existing, sql) %}
+  {% do dbt_pgtrickle._pgtrickle_report_done(target, done) %}
   {# `main` is what dbt reports as the model's result. #}
   {% call noop_statement('main', done) %}{{ sql }}{% endcall %}
 
