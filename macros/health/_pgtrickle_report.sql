@@ -2,7 +2,7 @@
 {% macro _pgtrickle_report(what, rows) %}
   {%- set failed = [] -%}
   {%- for row in rows -%}
-    {%- do dbt_pgtrickle._pgtrickle_log('%-5s  ' | format(row['verdict'] | upper) ~ row['name'] ~ '  ' ~ row['detail']) -%}
+    {%- do dbt_pgtrickle._pgtrickle_log((row['verdict'] | upper ~ '     ')[:5] ~ '  ' ~ row['name'] ~ '  ' ~ row['detail']) -%}
     {%- if row['verdict'] == 'error' -%}
       {%- do failed.append(row['name']) -%}
     {%- endif -%}

@@ -18,7 +18,11 @@
 
   {% set is_new = done == 'CREATE' or done.startswith('RECREATE') %}
   {% do apply_grants(target, config.get('grants'), should_revoke(existing, full_refresh_mode=is_new)) %}
-  {% do persist_docs(target, model) %}
+  {% if dbt_pgtrickle._pgtrickle_is_v2() %}
+    {% do dbt_pgtrickle._pgtrickle_persist_docs(target, model) %}
+  {% else %}
+    {% do persist_docs(target, model) %}
+  {% endif %}
   {% do run_hooks(post_hooks, inside_transaction=True) %}
   {% do dbt_pgtrickle._pgtrickle_commit() %}
   {% do run_hooks(post_hooks, inside_transaction=False) %}
