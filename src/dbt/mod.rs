@@ -6,6 +6,7 @@ mod invocation;
 mod jinja;
 mod kept;
 mod manifest_file;
+mod messages;
 mod profile;
 mod project_file;
 mod results;
