@@ -14,6 +14,7 @@ use crate::{
     report::Report,
     stages::{
         check::check_tables,
+        compile::prepare_dbt,
         deploy::{created_tables, drop_tables, run_fixtures, skipped_outcomes, with_names, with_origins},
         plan::plan_against,
         project::{owner_for, target, warn_of_misspelled},
@@ -46,12 +47,9 @@ pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exi
     stopwatch.lap("server", report);
     let workspace = Workspace { client: &client, own: server.own() };
     let target = Target { endpoint: server.endpoint().clone(), ..target };
-    let shell = options.project.environment.shell()?;
-    let vars = options.project.vars.clone();
-    let dbt = Dbt::new(shell, &options.project.dir, target.clone(), vars, options.ui)?;
+    let dbt = prepare_dbt(&options.project, &options.project.dir, &file, target.clone()).await?;
     let mut gate = Gate { options, workspace, dbt, target: &target, selected: None };
 
-    gate.dbt.install_packages(&file).await?;
     // A named server has its own sources.
     if server.own().is_some() {
         run_fixtures(&client, &options.fixtures, options.ui).await?;

@@ -48,7 +48,7 @@ impl Server {
     pub fn unseen(&self) -> Vec<Setting> {
         let kept = |column: &str| self.columns.iter().any(|there| there == column);
         let unseen = |setting: &Setting| setting.column().is_some_and(|column| !kept(column));
-        Setting::ALL.into_iter().filter(unseen).collect()
+        Setting::ALL.iter().copied().filter(unseen).collect()
     }
 
     fn check(&self, endpoint: &Endpoint) -> Result<(), Error> {
@@ -237,7 +237,8 @@ fn deployed(row: Map<String, Json>) -> Result<Deployed, serde_json::Error> {
 /// A value that the table of settings does not know was set by a newer engine; it is no reason to read nothing.
 fn settings(columns: &Map<String, Json>) -> Settings {
     Setting::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .filter_map(|setting| Some((setting, setting.read(columns.get(setting.column()?)?).ok()??)))
         .collect()
 }

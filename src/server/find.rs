@@ -245,7 +245,7 @@ mod tests {
     fn wheels_of_any_python_version_are_found() {
         let env = tempfile::tempdir().unwrap();
         assert!(in_python_env(env.path())[0].is_err());
-        let bin = env.path().join("lib/python3.13/site-packages").join(IN_THE_WHEEL);
+        let bin = env.path().join("lib/python3.13/site-packages").join(IN_WHEELS[0]);
         fs::create_dir_all(&bin).unwrap();
         assert_eq!(in_python_env(env.path()), [Ok(bin)]);
     }

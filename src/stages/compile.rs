@@ -57,14 +57,7 @@ pub(super) async fn compiled(
         return Err(dbt::Error::NotCompiled { target: target_name, reason }.into());
     }
     project.ui.say(&format!("compiling the project for target {target_name}: {reason}"));
-    let dbt = Dbt::new(
-        project.environment.shell()?,
-        &project.dir,
-        target.clone(),
-        project.vars.clone(),
-        project.ui,
-    )?;
-    dbt.install_packages(file).await?;
+    let dbt = prepare_dbt(project, &project.dir, file, target.clone()).await?;
     let made = compile_unchanged(&dbt, made_of).await?;
     let unstable = dbt.manifest()?.unstable_models()?;
     let selector = dbt.default_selector().await?;
@@ -145,10 +138,21 @@ pub(super) async fn check_out(
 ) -> Result<(Dbt, Checkout), Error> {
     let checkout = revision.check_out().await.map_err(dbt::Error::from)?;
     checkout.borrow_packages(&project.dir)?;
-    let shell = project.environment.shell()?;
-    let dbt = Dbt::new(shell, checkout.project_dir(), target, project.vars.clone(), project.ui)?;
-    dbt.install_packages(&ProjectFile::read(checkout.project_dir())?).await?;
+    let folder = checkout.project_dir();
+    let dbt = prepare_dbt(project, folder, &ProjectFile::read(folder)?, target).await?;
     Ok((dbt, checkout))
+}
+
+/// dbt for the project in `folder`, with its packages installed.
+pub async fn prepare_dbt(
+    project: &ProjectOptions,
+    folder: &Path,
+    file: &ProjectFile,
+    target: Target,
+) -> Result<Dbt, Error> {
+    let dbt = Dbt::new(project.environment.shell()?, folder, target, project.vars.clone(), project.ui)?;
+    dbt.install_packages(file).await?;
+    Ok(dbt)
 }
 
 /// The inputs of a revision's manifest: the commit, the packages, and the environment variables that its files read.

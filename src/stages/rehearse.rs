@@ -184,10 +184,8 @@ impl<'a> Rehearsing<'a> {
                 }
             }
             Err(pg::Error::Server { message, .. }) => {
-                let sentence = format!("cannot compare the rows: {}", message.message);
-                let outcome = Outcome::new(Stage::Rehearsal, &self.base, Verdict::Errored, sentence);
-                let outcome = outcome.quoting(&message.message, Some(&message.code));
-                outcomes.push(outcome.with_rows(message.details()));
+                let what = "cannot compare the rows";
+                outcomes.push(message.outcome(Stage::Rehearsal, &self.base, Verdict::Errored, what));
             }
             Err(lost) => return Err(lost.into()),
         }
