@@ -13,7 +13,7 @@ use crate::{
     output::{self, Ui},
     report::{
         self, Report,
-        legs::{Composed, Posting},
+        legs::{ComposedComment, Posting},
         markdown,
     },
 };
@@ -126,8 +126,8 @@ async fn post(options: &CommentOptions, report: &Report, key: github::Key) -> Re
     })
 }
 
-fn verdict(composed: Composed) -> github::Verdict {
-    let Composed { text, passed, is_news } = composed;
+fn verdict(composed: ComposedComment) -> github::Verdict {
+    let ComposedComment { text, passed, is_news } = composed;
     github::Verdict { text, passed, is_news }
 }
 

@@ -23,7 +23,7 @@ impl Key {
 /// What the hidden line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Marker {
-    /// Whose it is.
+    /// Ownership it is.
     pub key: Key,
     /// The number of the workflow's run, which grows from run to run.
     pub run: Option<u64>,

@@ -13,7 +13,7 @@ use crate::{
         scheduler::Engine,
     },
     model::{Column, Deployed, Health, Mark, Origin, Relation, Setting, Settings, Storage, StreamTable},
-    plan::Between,
+    plan::UpstreamRelations,
     sql::quote_literal,
 };
 
@@ -74,7 +74,7 @@ pub struct Standing {
     /// What has a name that was asked for and is no stream table, in SQL's word for its kind.
     pub occupied: BTreeMap<Relation, String>,
     /// What is between the sources and the stream tables, where that was asked.
-    pub between: Between,
+    pub between: UpstreamRelations,
 }
 
 /// Every stream table of a database.
@@ -118,7 +118,7 @@ impl Client {
         );
         let (rows, occupied): (Vec<Map<String, Json>>, Vec<Occupied>) = self.ask(READING, &sql).await?;
         let (tables, occupied) = (read(rows)?, by_name(occupied));
-        Ok(Standing { server, tables, occupied, between: Between::default() })
+        Ok(Standing { server, tables, occupied, between: UpstreamRelations::default() })
     }
 
     /// Every stream table of the database.

@@ -11,7 +11,7 @@ use tokio_postgres::SimpleQueryMessage;
 use super::{Client, Error, about, settings::Purpose};
 use crate::{
     model::Relation,
-    plan::{Between, Cost, LostObject, LostView, Needs},
+    plan::{Cost, LostObject, LostView, RequiredRights, UpstreamRelations},
     project::Intermediate,
     sql::{query, quote_literal},
 };
@@ -19,9 +19,9 @@ use crate::{
 impl Client {
     /// What the server has between the sources and the stream tables, as of one moment. It takes a transaction that may
     /// write, which is rolled back.
-    pub async fn between(&self, wanted: &[Intermediate]) -> Result<Between, Error> {
+    pub async fn between(&self, wanted: &[Intermediate]) -> Result<UpstreamRelations, Error> {
         if wanted.is_empty() {
-            return Ok(Between::default());
+            return Ok(UpstreamRelations::default());
         }
         let names: Vec<serde_json::Value> = wanted
             .iter()
@@ -91,7 +91,7 @@ impl Client {
     ///
     /// # Errors
     /// With all that is missing.
-    pub async fn check_rights(&self, needs: &Needs) -> Result<(), Error> {
+    pub async fn check_rights(&self, needs: &RequiredRights) -> Result<(), Error> {
         let needs = quote_literal(&serde_json::json!(needs).to_string());
         let sql = include_str!("sql/rights.sql").replace("$needs", &needs);
         let lacking: Vec<(String, String)> = self.ask("looking for missing rights", &sql).await?;
@@ -181,7 +181,7 @@ async fn waiting<T>(watch: Option<&Watch>, work: impl Future<Output = T>) -> (T,
             () = tokio::time::sleep(PAUSE) => {}
         }
         if let Some(watch) = watch {
-            // Between the end of the lock's time and the answer nothing is waited for any more.
+            // UpstreamRelations the end of the lock's time and the answer nothing is waited for any more.
             let now = watch.client.blocking(watch.process).await.unwrap_or_default();
             if !now.is_empty() {
                 waited_for = now;
