@@ -11,7 +11,7 @@ use crate::{
     },
     dbt,
     exit::Exit,
-    judge::{self, Evidence, Terms, Unanswered, freshness::Age},
+    judge::{self, Criteria, Evidence, MissingEvidence, freshness::TableAge},
     model::{Deployed, Outcome, Owner, Relation, StreamTable},
     options::CheckOptions,
     output::{self, Ui},
@@ -80,7 +80,7 @@ fn print_changes(ui: Ui, comparison: &Comparison) {
 
 pub(super) struct Checked {
     pub(super) outcomes: Vec<Outcome>,
-    ages: Vec<Age>,
+    ages: Vec<TableAge>,
     deployed: Vec<Deployed>,
 }
 
@@ -90,7 +90,7 @@ pub(super) async fn check_tables(
     server: &pg::Server,
     (project, owner): (&Project, Owner),
     tables: &[&StreamTable],
-    terms: Terms,
+    terms: Criteria,
 ) -> Result<Checked, Error> {
     let evidence = gather(client, server).await?;
     let sources = evidence.deployed.iter().map(|deployed| &deployed.table);
@@ -103,7 +103,7 @@ pub(super) async fn check_tables(
     let policy = Policy { owner, ..Policy::default() };
     // Settings that this version does not store cannot have drifted.
     let answers = Answers { unseen: server.unseen(), ..Answers::default() };
-    let terms = Terms {
+    let terms = Criteria {
         drift: Some(Plan::between(&wanted, &evidence.deployed, &answers, &policy)?),
         ages: project.ages.clone(),
         unselected: project.tables.iter().chain(&project.unselected).cloned().collect(),
@@ -114,14 +114,14 @@ pub(super) async fn check_tables(
     Ok(Checked { outcomes, ages, deployed: evidence.deployed })
 }
 
-async fn check_database(client: &Client, server: &pg::Server, terms: &Terms) -> Result<Checked, Error> {
+async fn check_database(client: &Client, server: &pg::Server, terms: &Criteria) -> Result<Checked, Error> {
     let evidence = gather(client, server).await?;
     let all = judge::subjects(None, &evidence.deployed);
     let (outcomes, ages) = judged(&all, &evidence, terms);
     Ok(Checked { outcomes, ages, deployed: evidence.deployed })
 }
 
-fn judged(tables: &[&StreamTable], evidence: &Evidence, terms: &Terms) -> (Vec<Outcome>, Vec<Age>) {
+fn judged(tables: &[&StreamTable], evidence: &Evidence, terms: &Criteria) -> (Vec<Outcome>, Vec<TableAge>) {
     (judge::judge(tables, evidence, terms), judge::freshness::ages(tables, evidence, terms))
 }
 
@@ -129,7 +129,7 @@ fn judged(tables: &[&StreamTable], evidence: &Evidence, terms: &Terms) -> (Vec<O
 /// every other failed query becomes an outcome.
 async fn gather(client: &Client, server: &pg::Server) -> Result<Evidence, pg::Error> {
     let deployed = client.catalog().await?;
-    let unanswered = |error: pg::Error| Unanswered { hint: error.hint(), why: error.to_string() };
+    let unanswered = |error: pg::Error| MissingEvidence { hint: error.hint(), why: error.to_string() };
     Ok(Evidence {
         deployed,
         facts: client.facts().await.map_err(unanswered),

@@ -17,7 +17,7 @@ use crate::{
         wait::Waiting,
     },
     dbt::{self, Checkout, Dbt, ProjectFile, Revision, Target},
-    judge::rehearsal::{self, Rehearsal, Seen},
+    judge::rehearsal::{self, Observations, Rehearsal},
     model::{Deployed, Outcome, Relation, Stage, Verdict},
     options::{RehearsalOptions, RunOptions},
     pg::{self, Client},
@@ -155,12 +155,12 @@ impl<'a> Rehearsing<'a> {
     pub(super) async fn finish(self, project: &Project, report: &mut Report) -> Result<(), Error> {
         let Some(plan) = &report.plan else { return Ok(()) };
         let without_rows = self.watch.end().await?;
-        let seen = Seen {
+        let seen = Observations {
             before: &self.before,
             after: &self.after,
             left: &self.left,
             without_rows: &without_rows,
-            remade: &crate::project::recreated_by_dbt(&project.between),
+            recreated: &crate::project::recreated_by_dbt(&project.between),
         };
         let mut tables = rehearsal::rehearsed(plan, &seen);
         let now = self.client.catalog().await?;
@@ -193,7 +193,7 @@ impl<'a> Rehearsing<'a> {
             }
             Err(lost) => return Err(lost.into()),
         }
-        report.outcomes.extend(tables.iter().map(rehearsal::Rehearsed::outcome));
+        report.outcomes.extend(tables.iter().map(rehearsal::RehearsedTable::outcome));
         report.rehearsal = Some(Rehearsal { base: self.base, tables });
         self.client.drop_copies().await?;
         self.client.set_scheduler(true).await?;

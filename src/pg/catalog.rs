@@ -9,8 +9,8 @@ use super::{Client, Endpoint, Error, about};
 use crate::{
     judge::{
         Facts,
-        capture::{Captures, Quiet},
-        scheduler::Engine,
+        capture::{Captures, IdleReader},
+        scheduler::EngineState,
     },
     model::{Column, Deployed, Health, Mark, Origin, Relation, Setting, Settings, Storage, StreamTable},
     plan::Between,
@@ -159,7 +159,7 @@ impl Client {
             waiting.join(" union all ")
         );
         for (buffer, reader) in self.ask::<Vec<(String, String)>>(DOING, &sql).await? {
-            let is_its = |quiet: &Quiet| quiet.buffer == buffer && quiet.reader == reader;
+            let is_its = |idle: &IdleReader| idle.buffer == buffer && idle.reader == reader;
             for source in captures.sources.iter_mut().filter(|source| source.quiet.iter().any(is_its)) {
                 source.passed_by.push(reader.clone());
             }
@@ -168,7 +168,7 @@ impl Client {
     }
 
     /// What the engine says of itself.
-    pub async fn engine(&self) -> Result<Engine, Error> {
+    pub async fn engine(&self) -> Result<EngineState, Error> {
         self.ask("asking for the engine's health", include_str!("sql/engine.sql")).await
     }
 
@@ -183,15 +183,15 @@ impl Client {
 }
 
 /// A row when a change waits that was there before the reader's refreshes found nothing.
-fn waiting_for(quiet: &Quiet) -> String {
+fn waiting_for(idle: &IdleReader) -> String {
     format!(
         "select {buffer}, {reader} where exists (select from {name} as b where b.lsn > {frontier}::pg_lsn \
          and pg_catalog.age(b.xmin) > pg_catalog.age({first}::xid))",
-        buffer = quote_literal(&quiet.buffer),
-        reader = quote_literal(&quiet.reader),
-        name = Relation::new("pgtrickle_changes", &quiet.buffer).quoted(),
-        frontier = quote_literal(quiet.frontier.as_deref().unwrap_or("0/0")),
-        first = quote_literal(&quiet.first_xid),
+        buffer = quote_literal(&idle.buffer),
+        reader = quote_literal(&idle.reader),
+        name = Relation::new("pgtrickle_changes", &idle.buffer).quoted(),
+        frontier = quote_literal(idle.frontier.as_deref().unwrap_or("0/0")),
+        first = quote_literal(&idle.first_xid),
     )
 }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{Client, Error, about, only_json, settings::Purpose};
 use crate::{
-    judge::equality::{Column, Comparable, Difference, Kind, leaves_order_open},
+    judge::equality::{Comparable, ComparedColumn, Difference, ValueKind, has_undefined_order},
     model::Relation,
     sql::{quote_identifier, quote_literal},
 };
@@ -114,9 +114,11 @@ fn comparison(table: &Comparable, query: &str, waits: &str, tolerance: f64) -> S
     let values = list(columns, |nth, column| {
         let name = quote_identifier(&column.name);
         match column.kind {
-            Kind::Json => format!("{name}::jsonb as v{nth}"),
-            Kind::Opaque => format!("{name}::text as v{nth}"),
-            Kind::Exact | Kind::Text | Kind::Float | Kind::Array => format!("{name} as v{nth}"),
+            ValueKind::Json => format!("{name}::jsonb as v{nth}"),
+            ValueKind::Opaque => format!("{name}::text as v{nth}"),
+            ValueKind::Exact | ValueKind::Text | ValueKind::Float | ValueKind::Array => {
+                format!("{name} as v{nth}")
+            }
         }
     });
     let texts = list(columns, |nth, _| format!("v{nth}::text"));
@@ -160,10 +162,10 @@ select jsonb_build_object(
 
 /// Finds for the rows that are left over a partner on the other side, equal but for the last bits of floating point and
 /// for an order that the query leaves open.
-fn pairing(query: &str, columns: &[Column], tolerance: f64, rows: &str, by_digits: bool) -> String {
-    let open = leaves_order_open(query);
+fn pairing(query: &str, columns: &[ComparedColumn], tolerance: f64, rows: &str, by_digits: bool) -> String {
+    let open = has_undefined_order(query);
     let names = list(columns, |nth, _| format!("v{nth}"));
-    let is_float = |(_, column): &(usize, &Column)| column.kind == Kind::Float;
+    let is_float = |(_, column): &(usize, &ComparedColumn)| column.kind == ValueKind::Float;
     let floats: Vec<usize> = numbered(columns).filter(is_float).map(|(nth, _)| nth).collect();
     if floats.is_empty() && !open {
         return format!("select {names}, side, false as is_near from {rows}");
@@ -188,13 +190,13 @@ fn pairing(query: &str, columns: &[Column], tolerance: f64, rows: &str, by_digit
 }
 
 /// A value in a form that its order does not change.
-fn without_order(nth: usize, kind: Kind) -> String {
+fn without_order(nth: usize, kind: ValueKind) -> String {
     match kind {
-        Kind::Array => format!("(select array_agg(e::text order by e::text) from unnest(v{nth}) as e)"),
-        Kind::Json | Kind::Text | Kind::Opaque => {
+        ValueKind::Array => format!("(select array_agg(e::text order by e::text) from unnest(v{nth}) as e)"),
+        ValueKind::Json | ValueKind::Text | ValueKind::Opaque => {
             format!("(select string_agg(c, '' order by c) from regexp_split_to_table(v{nth}::text, '') as c)")
         }
-        Kind::Exact | Kind::Float => format!("v{nth}"),
+        ValueKind::Exact | ValueKind::Float => format!("v{nth}"),
     }
 }
 
@@ -210,10 +212,10 @@ fn is_close(nth: usize, tolerance: f64) -> String {
     )
 }
 
-fn numbered(columns: &[Column]) -> impl Iterator<Item = (usize, &Column)> {
+fn numbered(columns: &[ComparedColumn]) -> impl Iterator<Item = (usize, &ComparedColumn)> {
     (1..).zip(columns)
 }
 
-fn list(columns: &[Column], of: impl Fn(usize, &Column) -> String) -> String {
+fn list(columns: &[ComparedColumn], of: impl Fn(usize, &ComparedColumn) -> String) -> String {
     numbered(columns).map(|(nth, column)| of(nth, column)).collect::<Vec<_>>().join(", ")
 }

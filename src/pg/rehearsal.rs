@@ -6,7 +6,7 @@ use tokio_postgres::SimpleQueryMessage;
 
 use super::{Client, Error};
 use crate::{
-    judge::rehearsal::Contents,
+    judge::rehearsal::RowComparison,
     model::{Column, Deployed, Relation},
     sql::{quote_identifier, quote_literal},
 };
@@ -54,7 +54,7 @@ impl Client {
         before: &[Deployed],
         after: &[Deployed],
         examples: u32,
-    ) -> Result<Vec<Contents>, Error> {
+    ) -> Result<Vec<RowComparison>, Error> {
         const DOING: &str = "comparing the rows with those of the base";
         let find = |tables: &[Deployed], name: &Relation| {
             tables.iter().position(|there| there.table.relation == *name)

@@ -136,11 +136,10 @@ impl Shop {
             if !stages.contains(&&*text("stage")) {
                 continue;
             }
-            let is_taken_down =
-                text("stage") == "dependencies" && text("message").starts_with("taken down by");
+            let is_taken_down = text("stage") == "dependencies" && text("message").starts_with("affected by");
             let rank = match &*text("verdict") {
                 // What differs from its model is told by the plan.
-                "failed" if text("message").starts_with("is not what its model says") => 0,
+                "failed" if text("message").starts_with("differs from its model") => 0,
                 "failed" | "errored" => 2,
                 "skipped" if is_taken_down => 2,
                 "warned" => 1,

@@ -79,7 +79,7 @@ fn a_buffer_and_the_columns_that_it_takes_have_to_be_there() {
     shop.fault(
         "alter table orders rename column amount to quantity",
         "capture",
-        "its column amount is gone",
+        "its captured column amount is gone",
         "alter table orders rename column quantity to amount",
     );
 }
@@ -99,7 +99,7 @@ fn a_change_that_refreshes_pass_by_is_red() {
     shop.database.wait_for(
         "select count(*) > 3 from begun, pgtrickle.pgt_refresh_history where start_time between at and now() - interval '15 seconds'",
     );
-    shop.expect_red("capture", "changes wait, and the refreshes of public.often find nothing");
+    shop.expect_red("capture", "changes are pending, and the refreshes of public.often do not find them");
     shop.database.run(&format!("delete from pgtrickle_changes.{buffer}"));
     shop.expect_green();
 }

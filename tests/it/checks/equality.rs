@@ -42,7 +42,7 @@ fn a_model_that_is_not_to_be_verified_is_left_out() {
         .run("set session_replication_role = replica; delete from totals; reset session_replication_role");
     let (ran, report) = shop.check(&["--equality"]);
     ran.expect(0);
-    assert_eq!(outcome(&report)["message"], "left out, as was asked");
+    assert_eq!(outcome(&report)["message"], "skipped by configuration");
 
     shop.models[0].1["config"]["meta"]["pgtrickle"]["verify"] = json!("never");
     let (ran, _) = shop.check(&["--equality"]);

@@ -78,7 +78,7 @@ fn a_finding_of_the_scheduler_gets_a_script_that_waits_for_the_scheduler() {
     ran.expect(1);
     let found = outcome(&report, "verify", "public.rich");
     let script = found["script"].as_str().unwrap();
-    assert!(script.contains("-- Reduced, and seen again"), "{script}");
+    assert!(script.contains("-- Reduced, and reproduced"), "{script}");
     assert!(script.contains("waits until the scheduler has refreshed every table"), "{script}");
     assert!(!script.contains("refresh_stream_table"), "{script}");
 }

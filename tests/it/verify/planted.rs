@@ -137,7 +137,7 @@ fn is_found(fault: &str) {
 
     let file = dir.path().join(format!("pgtrickle-ci-findings/{found}.sql"));
     let script = fs::read_to_string(&file).unwrap();
-    assert!(script.contains("-- Reduced, and seen again"), "{fault} was not seen again:\n{script}");
+    assert!(script.contains("-- Reduced, and reproduced"), "{fault} was not seen again:\n{script}");
     let changes = script
         .lines()
         .filter(|line| ["insert", "update", "delete", "truncate"].iter().any(|word| line.starts_with(word)));
