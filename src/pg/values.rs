@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Client, Error, settings::Purpose};
 use crate::{
-    mutate::{Group, Row, Source, Types},
+    mutate::{ConnectedColumns, Row, Source, Types},
     sql::quote_literal,
 };
 
@@ -98,7 +98,7 @@ impl Client {
                     Err(lost) => return Err(lost),
                 }
             }
-            groups.push(Group { columns, rows: satisfying });
+            groups.push(ConnectedColumns { columns, rows: satisfying });
         }
         source.take_groups(groups);
         Ok(())

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, time::Duration};
 
 use pgtrickle_ci::{
-    mutate::{Change, Column, Mutator, Source},
+    mutate::{Change, Mutator, Source, SourceColumn},
     pg::{Changed, Client, Limits},
 };
 use serde_json::Value;
@@ -128,7 +128,7 @@ async fn changed(
 fn looked_at<'a>(
     source: &'a Source,
     values: &'a [BTreeSet<String>],
-) -> impl Iterator<Item = (&'a Column, &'a BTreeSet<String>)> {
+) -> impl Iterator<Item = (&'a SourceColumn, &'a BTreeSet<String>)> {
     source.columns.iter().zip(values).filter(|(column, _)| column.name.starts_with("c_"))
 }
 
