@@ -9,7 +9,7 @@ use std::{
 };
 
 use pgtrickle_ci::{
-    github::{Client, Error, Key, Marker, Patience, Repository, What, post},
+    github::{Client, Error, Key, Marker, PostOutcome, Repository, RetryPolicy, post},
     model::{Outcome, Secret, Stage, Verdict},
     report::{Report, json},
 };
@@ -20,14 +20,14 @@ use crate::support::{Hub, ME, Ran, pgtrickle_ci};
 
 const HEAD: &str = "ec26c3e57ca3a959ca5aad62de7213c562f8c821";
 
-fn client(api: &str, patience: Patience) -> Client {
+fn client(api: &str, patience: RetryPolicy) -> Client {
     let repository = Repository::parse("octo-org/shop").unwrap();
     Client::new(api, &Secret::new("a-token-for-tests"), repository, patience).unwrap()
 }
 
-/// Patience for tests, which have none.
-fn quick() -> Patience {
-    Patience {
+/// RetryPolicy for tests, which have none.
+fn quick() -> RetryPolicy {
+    RetryPolicy {
         answer: Duration::from_secs(5),
         whole: Duration::from_secs(20),
         pause: Duration::from_millis(1),
@@ -43,7 +43,7 @@ fn signed(body: &str, run: u64) -> String {
     format!("{body}\n\n<!-- pgtrickle-ci:default run={run} -->")
 }
 
-async fn posted(hub: &Hub, run: u64, body: &str) -> What {
+async fn posted(hub: &Hub, run: u64, body: &str) -> PostOutcome {
     post(&client(&hub.address(), quick()), 42, &marker(run), saying(body)).await.unwrap().what
 }
 
@@ -55,16 +55,16 @@ fn saying(text: &str) -> impl Fn(&[&str]) -> Option<String> {
 #[tokio::test]
 async fn one_comment_is_created_updated_and_left_alone() {
     let hub = Hub::new().await;
-    assert_eq!(posted(&hub, 1, "red").await, What::Created);
-    assert_eq!(posted(&hub, 2, "green").await, What::Updated);
+    assert_eq!(posted(&hub, 1, "red").await, PostOutcome::Created);
+    assert_eq!(posted(&hub, 2, "green").await, PostOutcome::Updated);
     hub.requests(&[]);
-    assert_eq!(posted(&hub, 2, "green").await, What::Unchanged);
+    assert_eq!(posted(&hub, 2, "green").await, PostOutcome::Unchanged);
     assert_eq!(hub.requests(&["PATCH", "DELETE", "POST /repos"]), [""; 0]);
     assert_eq!(hub.comments(), [signed("green", 2)]);
-    assert_eq!(posted(&hub, 1, "an earlier run that ended last").await, What::Later);
+    assert_eq!(posted(&hub, 1, "an earlier run that ended last").await, PostOutcome::Later);
     assert_eq!(hub.comments(), [signed("green", 2)]);
     // The same words of a later run are its own: what is posted in that run joins them.
-    assert_eq!(posted(&hub, 3, "green").await, What::Updated);
+    assert_eq!(posted(&hub, 3, "green").await, PostOutcome::Updated);
     assert_eq!(hub.comments(), [signed("green", 3)]);
 }
 
@@ -78,7 +78,7 @@ async fn it_is_found_on_the_third_page_and_by_its_author_alone() {
     hub.comment(ME, "<!-- pgtrickle-ci:other run=1 -->");
     hub.comment(ME, &format!("> {}\n\nquoted", signed("red", 1)));
     hub.comment(ME, &signed("red", 1));
-    assert_eq!(posted(&hub, 2, "green").await, What::Updated);
+    assert_eq!(posted(&hub, 2, "green").await, PostOutcome::Updated);
     let comments = hub.comments();
     assert_eq!(comments.len(), 234);
     assert_eq!(comments[0], signed("forged", 1));
@@ -102,7 +102,7 @@ async fn duplicates_of_the_past_are_removed() {
     for run in [1, 2, 3] {
         hub.comment(ME, &signed("red", run));
     }
-    assert_eq!(posted(&hub, 4, "green").await, What::Updated);
+    assert_eq!(posted(&hub, 4, "green").await, PostOutcome::Updated);
     assert_eq!(hub.comments(), [signed("green", 4)]);
 }
 
@@ -121,7 +121,7 @@ async fn what_passes_is_waited_for() {
             let hub = Hub::new().await;
             hub.fail(method, mishap.clone());
             hub.fail(method, mishap.clone());
-            assert_eq!(posted(&hub, 1, "red").await, What::Created);
+            assert_eq!(posted(&hub, 1, "red").await, PostOutcome::Created);
             assert_eq!(hub.comments(), [signed("red", 1)]);
         }
     }
@@ -131,17 +131,17 @@ async fn what_passes_is_waited_for() {
 async fn an_answer_that_is_lost_makes_no_second_comment() {
     let hub = Hub::new().await;
     hub.lose("POST", ResponseTemplate::new(504));
-    assert_eq!(posted(&hub, 1, "red").await, What::Unchanged);
+    assert_eq!(posted(&hub, 1, "red").await, PostOutcome::Unchanged);
     assert_eq!(hub.comments(), [signed("red", 1)]);
     // Somebody deletes it while it is looked at.
     hub.fail("PATCH", ResponseTemplate::new(404));
-    assert_eq!(posted(&hub, 2, "green").await, What::Updated);
+    assert_eq!(posted(&hub, 2, "green").await, PostOutcome::Updated);
     assert_eq!(hub.comments(), [signed("green", 2)]);
 }
 
 #[tokio::test]
 async fn patience_ends() {
-    let patience = Patience { answer: Duration::from_millis(200), ..quick() };
+    let patience = RetryPolicy { answer: Duration::from_millis(200), ..quick() };
     let hub = Hub::new().await;
     for _ in 0..9 {
         hub.fail("GET", ResponseTemplate::new(200).set_delay(Duration::from_secs(30)));
@@ -197,7 +197,10 @@ async fn what_stays_refused_is_told_at_once() {
             ResponseTemplate::new(status).set_body_json(serde_json::json!({"message": message})),
         );
         let error = post(&client(&hub.address(), quick()), 42, &marker(1), saying("red")).await.unwrap_err();
-        assert_eq!(error.to_string(), format!("GitHub refused creating the comment: {status} {message}"));
+        assert_eq!(
+            error.to_string(),
+            format!("creating the comment failed: GitHub answered {status} {message}")
+        );
         assert_eq!(hub.requests(&["POST /repos"]).len(), 1);
     }
 }
@@ -217,7 +220,7 @@ async fn a_moved_repository_is_followed() {
         let posted = post(&client, 42, &marker(1), saying("red")).await.unwrap();
         assert_eq!(
             (posted.what, hub.comments()),
-            (What::Created, vec![signed("red", 1)]),
+            (PostOutcome::Created, vec![signed("red", 1)]),
             "{below} {status}"
         );
     }
@@ -244,7 +247,7 @@ async fn a_request_that_is_sent_to_another_host_is_not_repeated() {
         let error = post(&client(&hub.address(), quick()), 42, &marker(1), saying("red")).await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!("GitHub refused reading the comments: 301 Moved Permanently, to {to}")
+            format!("reading the comments failed: GitHub answered 301 Moved Permanently, to {to}")
         );
         assert!(error.hint().unwrap().contains("renamed or moved"));
     }
@@ -285,11 +288,11 @@ async fn a_locked_conversation_has_a_hint_of_its_own() {
 async fn enterprise_has_its_api_elsewhere() {
     let hub = Hub::below("/api/v3").await;
     let client = client(&format!("{}/api/v3/", hub.address()), quick());
-    assert_eq!(post(&client, 42, &marker(1), saying("red")).await.unwrap().what, What::Created);
+    assert_eq!(post(&client, 42, &marker(1), saying("red")).await.unwrap().what, PostOutcome::Created);
     let requests = hub.requests(&["POST"]);
     assert_eq!(requests, ["POST /api/graphql", "POST /api/v3/repos/octo-org/shop/issues/42/comments"]);
     hub.without_graphql();
-    assert_eq!(post(&client, 42, &marker(1), saying("red")).await.unwrap().what, What::Unchanged);
+    assert_eq!(post(&client, 42, &marker(1), saying("red")).await.unwrap().what, PostOutcome::Unchanged);
     assert!(hub.requests(&["GET"]).contains(&"GET /api/v3/user".to_owned()));
 }
 
@@ -536,7 +539,7 @@ async fn legs_that_post_at_once_are_all_there() {
             lines.dedup();
             Some(lines.join("\n"))
         };
-        let patience = Patience { settle: Duration::from_millis(200), ..quick() };
+        let patience = RetryPolicy { settle: Duration::from_millis(200), ..quick() };
         post(&client(&address, patience), 42, &marker(1), compose).await.unwrap()
     };
     tokio::join!(
@@ -562,7 +565,7 @@ async fn a_comment_that_others_keep_overwriting_is_an_error() {
         round.set(round.get() + 1);
         Some(round.get().to_string())
     };
-    let patience = Patience { whole: Duration::from_millis(100), ..quick() };
+    let patience = RetryPolicy { whole: Duration::from_millis(100), ..quick() };
     let error = post(&client(&hub.address(), patience), 42, &marker(1), compose).await.unwrap_err();
     assert!(matches!(error, Error::Overwritten), "{error}");
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use pgtrickle_ci::{
     github::{
-        Client, Error, Event, Key, Marker, Night, Patience, Repository, Subject, Verdict, keep_issue, post,
+        Client, Error, Event, EventSubject, IssueUpdate, Key, Marker, NightlyIssue, Repository, RetryPolicy,
+        keep_issue, post,
     },
     model::Secret,
 };
@@ -16,7 +17,7 @@ fn client() -> Client {
     let repository = Repository::parse("octo-org/shop").unwrap();
     // Nothing that is written stays on this server, so that it is written again until the patience ends.
     let patience =
-        Patience { whole: Duration::ZERO, settle: Duration::from_millis(1), ..Patience::default() };
+        RetryPolicy { whole: Duration::ZERO, settle: Duration::from_millis(1), ..RetryPolicy::default() };
     Client::new(&api, &Secret::new("a-token-for-tests"), repository, patience).unwrap()
 }
 
@@ -37,9 +38,9 @@ async fn comments_are_listed_created_changed_and_removed_as_described() {
 #[tokio::test]
 #[ignore = "scripts/github.sh runs it"]
 async fn issues_are_opened_changed_and_closed_as_described() {
-    let night = Night { title: "a title".into(), news: "something new".into() };
+    let night = NightlyIssue { title: "a title".into(), news: "something new".into() };
     for (key, passed) in [("none", false), ("none", true), ("night", false), ("night", true)] {
-        let compose = |_: &[&str]| Some(Verdict { text: "a body".into(), passed, is_news: true });
+        let compose = |_: &[&str]| Some(IssueUpdate { text: "a body".into(), passed, is_news: true });
         let kept = keep_issue(&client(), &marker(key), &night, compose).await;
         match key {
             "none" if passed => assert_eq!(kept.unwrap(), None),
@@ -52,7 +53,7 @@ async fn issues_are_opened_changed_and_closed_as_described() {
 #[ignore = "scripts/github.sh runs it"]
 async fn pull_requests_are_looked_for_as_described() {
     let example = "6dcb09b5b57875f334f61aebed695e2e4193db5e";
-    for subject in [Subject::Commit, Subject::Branch("octocat:new-topic".into())] {
+    for subject in [EventSubject::Commit, EventSubject::Branch("octocat:new-topic".into())] {
         let event = Event { subject, commit: Some(example.into()), from_fork: false, run: None };
         assert_eq!(client().pull_request(&event).await.unwrap(), Some(1347));
     }
