@@ -87,7 +87,7 @@ pub(super) struct Checked {
 /// Checks the given stream tables, and those that the project reads as sources.
 pub(super) async fn check_tables(
     client: &Client,
-    server: &pg::Server,
+    server: &pg::ServerInfo,
     (project, owner): (&Project, Owner),
     tables: &[&StreamTable],
     terms: Criteria,
@@ -102,7 +102,7 @@ pub(super) async fn check_tables(
     let wanted: Vec<StreamTable> = tables.iter().map(|table| (*table).clone()).collect();
     let policy = Policy { owner, ..Policy::default() };
     // Settings that this version does not store cannot have drifted.
-    let answers = Answers { unseen: server.unseen(), ..Answers::default() };
+    let answers = Answers { unseen: server.unreadable_settings(), ..Answers::default() };
     let terms = Criteria {
         drift: Some(Plan::between(&wanted, &evidence.deployed, &answers, &policy)?),
         ages: project.ages.clone(),
@@ -114,7 +114,11 @@ pub(super) async fn check_tables(
     Ok(Checked { outcomes, ages, deployed: evidence.deployed })
 }
 
-async fn check_database(client: &Client, server: &pg::Server, terms: &Criteria) -> Result<Checked, Error> {
+async fn check_database(
+    client: &Client,
+    server: &pg::ServerInfo,
+    terms: &Criteria,
+) -> Result<Checked, Error> {
     let evidence = gather(client, server).await?;
     let all = judge::subjects(None, &evidence.deployed);
     let (outcomes, ages) = judged(&all, &evidence, terms);
@@ -127,7 +131,7 @@ fn judged(tables: &[&StreamTable], evidence: &Evidence, terms: &Criteria) -> (Ve
 
 /// Queries the server; the number of queries does not depend on the number of tables. The check needs the catalog;
 /// every other failed query becomes an outcome.
-async fn gather(client: &Client, server: &pg::Server) -> Result<Evidence, pg::Error> {
+async fn gather(client: &Client, server: &pg::ServerInfo) -> Result<Evidence, pg::Error> {
     let deployed = client.catalog().await?;
     let unanswered = |error: pg::Error| MissingEvidence { hint: error.hint(), why: error.to_string() };
     Ok(Evidence {

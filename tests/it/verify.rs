@@ -332,5 +332,5 @@ fn writes_are_for_the_database_that_was_named_alone() {
         "--allow-writes",
         &name,
     ]);
-    Ran::of(&mut reader).expect_error("takes no writes", "name the primary");
+    Ran::of(&mut reader).expect_error("is read-only", "connect to the primary");
 }
