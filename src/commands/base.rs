@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::{
     Error,
     commands::project::target,
-    dbt::{self, Dbt, Inputs, MadeOf, ProjectFile, Revision, Store, Target},
+    dbt::{self, CompileInputs, Dbt, Inputs, ManifestCache, ProjectFile, Revision, Target},
     options::{PlanBase, PlanOptions, ProjectOptions},
 };
 
@@ -35,7 +35,7 @@ pub(super) async fn base(options: &PlanOptions) -> Result<Option<Base>, Error> {
     }
     let file = project.file()?;
     let target = target(project, &file)?;
-    let store = Store::below(&project.target_dir()?);
+    let store = ManifestCache::below(&project.target_dir()?);
     let made_of = made_of(project, &file, &revision, &target, &store.index()).await?;
     let manifest = if let Ok(kept) = store.find(&made_of) {
         kept.manifest
@@ -54,14 +54,14 @@ async fn made_of(
     revision: &Revision,
     target: &Target,
     index: &Path,
-) -> Result<MadeOf, Error> {
+) -> Result<CompileInputs, Error> {
     let mut inputs = Inputs::of_packages(&project.dir, file, &index.with_file_name("packages.json"))?;
-    let (variables, asks_for_any) = revision.asks_for().await.map_err(dbt::Error::from)?;
+    let (variables, asks_for_any) = revision.used_variables().await.map_err(dbt::Error::from)?;
     inputs.variables.extend(variables);
     inputs.asks_for_any |= asks_for_any;
     let program = dbt::program(&project.environment.path()).ok_or(dbt::Error::NotInstalled)?;
     let variables = project.environment.variables_of_dbt()?;
-    Ok(MadeOf::new(inputs, target, project.vars.as_deref(), &program, variables)?.at(&revision.commit))
+    Ok(CompileInputs::new(inputs, target, project.vars.as_deref(), &program, variables)?.at(&revision.commit))
 }
 
 async fn compile(project: &ProjectOptions, revision: &Revision, target: Target) -> Result<Dbt, Error> {

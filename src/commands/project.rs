@@ -1,7 +1,7 @@
 //! Loads the project for all commands, as dbt compiles its current files for the chosen target.
 //!
 //! It never uses dbt's own artifacts in the target folder: they do not say which target, variables or files they are
-//! from. Instead it keeps its own manifests, each under a key of all its inputs ([`dbt::MadeOf`]).
+//! from. Instead it keeps its own manifests, each under a key of all its inputs ([`dbt::CompileInputs`]).
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -10,7 +10,10 @@ use time::OffsetDateTime;
 use crate::{
     Error,
     commands::selection,
-    dbt::{self, Dbt, DefaultSelector, Inputs, MadeOf, ManifestFile, ProjectFile, Stale, Store, Target},
+    dbt::{
+        self, CompileInputs, Dbt, DefaultSelector, Inputs, ManifestCache, ManifestFile, ProjectFile,
+        StaleReason, Target,
+    },
     model::{ManifestSource, Owner, ProjectSource, TargetName},
     options::{ModelsOptions, ProjectOptions, ServerOptions},
     output::Ui,
@@ -156,12 +159,12 @@ async fn compiled(models: &ModelsOptions, file: &ProjectFile, target: Target) ->
     let project = &models.project;
     let program = dbt::program(&project.environment.path()).ok_or(dbt::Error::NotInstalled)?;
     let target_dir = project.target_dir()?;
-    let store = Store::below(&target_dir);
+    let store = ManifestCache::below(&target_dir);
     let target_name = target.name.clone();
-    let made_of = || -> Result<MadeOf, dbt::Error> {
+    let made_of = || -> Result<CompileInputs, dbt::Error> {
         let inputs = Inputs::of(&project.dir, file, &target_dir, &store.index())?;
         let vars = project.vars.as_deref();
-        MadeOf::new(inputs, &target, vars, &program, project.environment.variables_of_dbt()?)
+        CompileInputs::new(inputs, &target, vars, &program, project.environment.variables_of_dbt()?)
     };
     let stale = match store.find(&made_of()?) {
         Ok(kept) => {
@@ -195,8 +198,8 @@ async fn compiled(models: &ModelsOptions, file: &ProjectFile, target: Target) ->
 /// the key.
 async fn compile_unchanged(
     dbt: &Dbt,
-    made_of: impl Fn() -> Result<MadeOf, dbt::Error>,
-) -> Result<MadeOf, dbt::Error> {
+    made_of: impl Fn() -> Result<CompileInputs, dbt::Error>,
+) -> Result<CompileInputs, dbt::Error> {
     let mut made = made_of()?;
     for _ in 0..TRIES {
         dbt.compile().await?;
@@ -209,17 +212,17 @@ async fn compile_unchanged(
     Err(dbt::Error::KeepsChanging)
 }
 
-fn why(stale: &Stale) -> String {
+fn why(stale: &StaleReason) -> String {
     let first_of = |all: &[String]| {
         let more = all.len().saturating_sub(REASONS);
         let shown = all[..all.len() - more].join(", ");
         if more > 0 { format!("{shown} and {more} more") } else { shown }
     };
     match stale {
-        Stale::Damaged => "the kept manifest is damaged".into(),
-        Stale::Never => "not compiled yet".into(),
-        Stale::Changed(changes) => first_of(changes),
-        Stale::Unstable(files) => {
+        StaleReason::Damaged => "the kept manifest is damaged".into(),
+        StaleReason::Never => "not compiled yet".into(),
+        StaleReason::Changed(changes) => first_of(changes),
+        StaleReason::Unstable(files) => {
             format!("the SQL of {} depends on the server or the time", first_of(files))
         }
     }

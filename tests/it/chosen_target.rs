@@ -123,7 +123,7 @@ fn what_chooses_two_targets_or_no_profile_is_an_error() {
     let mut gate = pgtrickle_ci();
     let gate = gate.arg("check").env("HOME", "/nowhere").current_dir(dir.path());
     Ran::of(gate.args(["--project-dir", "shop"]))
-        .expect_error("`shop/profiles.yml` is none of these places", "--profiles-dir shop");
+        .expect_error("dbt does not read `shop/profiles.yml`", "--profiles-dir shop");
 }
 
 /// The database and the target of a check that met no server.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use pgtrickle_ci::{
-    dbt::{Context, Target, WantedProfile},
+    dbt::{Context, RequestedProfile, Target},
     pg::{Client, Conninfo, Endpoint, Error, Limits},
 };
 use serde::Deserialize;
@@ -201,7 +201,7 @@ async fn gate(case: &Case, home: &Path) -> String {
 
 fn endpoint(case: &Case, home: &Path) -> Result<Endpoint, String> {
     if case.profile.is_some() {
-        let wanted = WantedProfile {
+        let wanted = RequestedProfile {
             dir: home.to_owned(),
             profile: "shop".into(),
             target: None,
