@@ -151,11 +151,11 @@ select coalesce(jsonb_agg(
     'out_of_reach', case
       when c.relkind = 'f' then 'is a foreign table'
       when c.relkind = 'm' then 'is a materialized view'
-      when c.relkind = 'v' then 'is a view: what lies below it is changed instead'
+      when c.relkind = 'v' then 'is a view: its tables are changed instead'
       when not (
         pg_catalog.has_table_privilege(c.oid, 'insert') and pg_catalog.has_table_privilege(c.oid, 'update')
         and pg_catalog.has_table_privilege(c.oid, 'delete')
-      ) then 'may not be written to by this role'
+      ) then 'is not writable by this role'
       when pg_catalog.row_security_active(c.oid)
         then 'hides rows from this role by row level security: grant it BYPASSRLS'
     end,
