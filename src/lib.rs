@@ -8,7 +8,8 @@
 //! | [`project`], [`plan`], [`judge`], [`mutate`], [`report`] | values in, values out: no clock, no input, no output |
 //! | [`output`], [`github`], [`pg`], [`dbt`], [`server`], [`sources`] | processes, sockets, files |
 //! | [`cli`], [`options`] | what was typed becomes one plain struct per subcommand |
-//! | [`commands`] | one file per subcommand |
+//! | [`verify`], [`stages`] | rounds of changes and comparisons; what commands consist of |
+//! | [`commands`] | one file per subcommand, which holds the report |
 //!
 //! Data flows one way:
 //!
@@ -36,5 +37,7 @@ pub mod report;
 pub mod server;
 pub mod sources;
 pub mod sql;
+pub mod stages;
+pub mod verify;
 
 pub use error::Error;

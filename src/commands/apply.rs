@@ -2,14 +2,9 @@
 
 use std::{collections::BTreeSet, path::Path};
 
+use super::{connect::connect, reported::describe_selected};
 use crate::{
-    Error,
-    commands::{
-        connect::connect,
-        plan::plan_against,
-        project::{load, owner},
-    },
-    dbt,
+    Error, dbt,
     exit::Exit,
     model::{Outcome, Stage, Verdict},
     options::ApplyOptions,
@@ -17,6 +12,10 @@ use crate::{
     pg::{self, Client},
     plan::{self, Action, moved::Now, saved::Saved},
     report::Report,
+    stages::{
+        plan::plan_against,
+        project::{Selected, load, owner},
+    },
 };
 
 /// Executes a saved plan, or a plan made now.
@@ -75,14 +74,15 @@ async fn plan_now(
     options: &ApplyOptions,
     report: &mut Report,
 ) -> Result<Option<(Client, Vec<Action>)>, Error> {
-    let loaded = load(&options.models, Some(&options.server)).await?;
-    let (project, selected) = loaded.compared(&options.models, None, report)?;
+    let selected = load(&options.models, Some(&options.server)).await?.compared(&options.models, None)?;
+    describe_selected(report, &selected);
+    let Selected { project, ids, .. } = selected;
     let endpoint = options.server.endpoint(&options.models.project)?;
     let client = connect(&endpoint, options.server.limits, report).await?;
     client.lock().await?;
     let policy = options.permissions.policy(owner(&options.models, &project)?);
     let (plan, snapshot) = plan_against(&client, &project, &policy).await?;
-    let plan = plan.narrowed(selected.as_ref(), &project.tables);
+    let plan = plan.narrowed(ids.as_ref(), &project.tables);
     report.engine = Some((&snapshot.server).into());
     report.outcomes.extend(plan.stop_outcomes());
     let is_stopped = !plan.stopped_by().is_empty();

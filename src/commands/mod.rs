@@ -1,21 +1,16 @@
 //! The subcommands and their dispatch.
 
 mod apply;
-mod base;
 mod check;
 mod comment;
 mod connect;
 mod ephemeral;
 mod init;
 mod plan;
-mod project;
-mod rehearse;
 mod reported;
 mod run;
 mod runner;
-mod selection;
 mod signals;
-mod sources;
 mod verify;
 mod wait;
 

@@ -8,10 +8,15 @@ use super::{runner, signals};
 use crate::{
     Error,
     exit::Exit,
-    model::{Outcome, Stage, Verdict},
+    model::{ManifestSource, Outcome, ProjectSource, Stage, Verdict},
     options::ReportOptions,
     output::{self, Ui},
-    report::{self, Report, terminal::Style},
+    project::Project,
+    report::{
+        self, Report,
+        terminal::{Detail, Style},
+    },
+    stages::project::Selected,
 };
 
 enum Ending {
@@ -61,6 +66,18 @@ pub(super) async fn reported(
     }
 }
 
+/// Adds the project and its source to the report.
+pub(super) fn describe(report: &mut Report, project: &Project, manifest: ManifestSource) {
+    report.project = Some(project.name.clone());
+    report.project_source = Some(ProjectSource { tables: project.tables.len(), manifest });
+}
+
+/// Adds the project to the report, and dbt's default selector, if it selected the models.
+pub(super) fn describe_selected(report: &mut Report, selected: &Selected) {
+    describe(report, &selected.project, selected.source.clone());
+    report.selection = selected.default.clone().or(report.selection.take());
+}
+
 fn write(options: &ReportOptions, report: &Report, ending: &Ending) -> Result<(), Error> {
     type Render = fn(&Report) -> String;
     let renderers: [(_, Render); 3] = [
@@ -82,9 +99,17 @@ fn write(options: &ReportOptions, report: &Report, ending: &Ending) -> Result<()
         matches!(ending, Ending::Done(Err(_))) && report.outcomes.len() == 1 && report.plan.is_none();
     let is_unwanted = options.ui.quiet && report.passed();
     if !is_stdout_taken && !is_only_an_error && !is_unwanted {
-        let Ui { color, width, verbose, full, .. } = options.ui;
-        let style = Style { color, width, verbose, full };
+        let Ui { color, width, full, .. } = options.ui;
+        let style = Style { color, width, detail: detail(options.ui), full };
         output::report_to_stdout(&report::terminal::render(report, &style))?;
     }
     Ok(())
+}
+
+fn detail(ui: Ui) -> Detail {
+    match ui {
+        Ui { quiet: true, .. } => Detail::Quiet,
+        Ui { verbose: true, .. } => Detail::Verbose,
+        Ui { .. } => Detail::Normal,
+    }
 }

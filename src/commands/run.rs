@@ -2,56 +2,58 @@
 
 use std::{collections::BTreeSet, time::Instant};
 
+use super::{connect::connect_and_identify, reported::describe};
 use crate::{
     Error,
-    commands::{
-        check::check_tables,
-        connect::connect_and_identify,
-        plan::plan_against,
-        project::{describe, owner_for, target, warn_of_misspelled},
-        rehearse::{Base, Rehearsing},
-        selection::{self, narrow},
-        sources,
-        verify::{self, Wishes, Writes},
-        wait::Waiting,
-    },
     dbt::{self, Dbt, Revision, Target},
     exit::Exit,
-    model::{ManifestSource, Outcome, Relation, Stage, StreamTable, Verdict},
+    model::{self, ManifestSource, Relation, Stage},
     options::RunOptions,
-    pg::{Client, Endpoint},
     plan::{Answers, Change, Plan, Policy},
     project::Project,
     report::Report,
-    server::Ephemeral,
+    stages::{
+        check::check_tables,
+        compile::prepare_dbt,
+        deploy::{created_tables, drop_tables, run_fixtures, skipped_outcomes, with_names, with_origins},
+        plan::plan_against,
+        project::{owner_for, target, warn_of_misspelled},
+        rehearse::{Base, Rehearsing},
+        selection::{self, Chosen, narrow},
+        sources,
+        verify::{Verifying, writes},
+        wait::Waiting,
+        workspace::{Server, Workspace},
+    },
 };
 
 /// Deploys the project, waits, tests, checks, verifies, and reports.
 pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exit, Error> {
     options.selection.parse()?;
     report.hides_rows = options.hides_rows;
-    let project = &options.project;
-    let file = project.file()?;
+    let file = options.project.file()?;
     report.project = Some(file.name.clone());
-    let target = target(project, &file)?;
+    let target = target(&options.project, &file)?;
     report.dbt_target = Some(target.describe());
     let revision = match &options.base_ref {
-        Some(name) => Some(Revision::find(&project.dir, name).await.map_err(dbt::Error::from)?),
+        Some(name) => Some(Revision::find(&options.project.dir, name).await.map_err(dbt::Error::from)?),
         None => None,
     };
     let mut stopwatch = Stopwatch(Instant::now());
+    let limits = options.server.limits;
     let server = Server::open(options).await?;
-    let (client, software) = connect_and_identify(server.endpoint(), options.server.limits, report).await?;
-    let writes = verify::writes(&client, &options.rounds, server.own().is_some()).await?;
+    let (client, software) = connect_and_identify(server.endpoint(), limits, report).await?;
+    let writes = writes(&client, &options.rounds, server.own().is_some()).await?;
     stopwatch.lap("server", report);
     let workspace = Workspace { client: &client, own: server.own() };
     let target = Target { endpoint: server.endpoint().clone(), ..target };
-    let shell = project.environment.shell()?;
-    let dbt = Dbt::new(shell, &project.dir, target.clone(), project.vars.clone(), options.ui)?;
+    let dbt = prepare_dbt(&options.project, &options.project.dir, &file, target.clone()).await?;
     let mut gate = Gate { options, workspace, dbt, target: &target, selected: None };
 
-    gate.dbt.install_packages(&file).await?;
-    gate.run_fixtures().await?;
+    // A named server has its own sources.
+    if server.own().is_some() {
+        run_fixtures(&client, &options.fixtures, options.ui).await?;
+    }
     let mut base = match &revision {
         Some(revision) => Some(Base::check_out(options, revision, &target).await?),
         None => None,
@@ -62,18 +64,20 @@ pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exi
         Some(base) => Some(Rehearsing::begin(options, &client, base.name).await?),
         None => None,
     };
-    let Some(project) = gate.deploy(rehearsing.as_mut(), report).await? else {
+    let Some(deployed) = gate.deploy(rehearsing.as_mut(), report).await? else {
         return Ok(Exit::Refused);
     };
-    describe(report, &project, ManifestSource::Compiled { target: target.name.clone() });
+    let Deployed { project, created, changed } = deployed;
+    let created = with_names(&project, &created);
     stopwatch.lap("deployment", report);
 
-    let created = created_tables(&project, &report.outcomes);
     report.outcomes.extend(skipped_outcomes(&project, &created));
     let waiting = Waiting::new(&options.wait, true, options.ui);
     report.outcomes.extend(waiting.populated(&client, &created).await?);
-    if let Some(rehearsing) = rehearsing {
-        rehearsing.finish(&project, report).await?;
+    if let (Some(rehearsing), Some(plan)) = (rehearsing, &report.plan) {
+        let (rehearsal, outcomes) = rehearsing.finish(&project, plan).await?;
+        report.outcomes.extend(outcomes);
+        report.rehearsal = Some(rehearsal);
     }
     stopwatch.lap("population", report);
     if !project.tests.is_empty() {
@@ -81,14 +85,15 @@ pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exi
         report.outcomes.extend(dbt::test_outcomes(&tests, &project.tests));
     }
     stopwatch.lap("tests", report);
-    let terms = options.terms.clone();
-    let checked =
-        check_tables(&client, &software, (&project, owner_for(&project, Some(&target))), &created, terms)
-            .await?;
+    let owned = (&project, owner_for(&project, Some(&target)));
+    let checked = check_tables(&client, &software, owned, &created, options.terms.clone()).await?;
     // The wait already has outcomes for population.
     report.outcomes.extend(checked.outcomes.into_iter().filter(|outcome| outcome.stage != Stage::Population));
     stopwatch.lap("checks", report);
-    gate.verify(writes, &project, &created, report).await?;
+    let engine = report.engine.clone();
+    let (ui, rounds) = (options.ui, &options.rounds);
+    let verifying = Verifying { ui, client: &client, engine, options: rounds, limits, writes };
+    verifying.verify(Some(&project), &created, &changed, &mut report.outcomes).await?;
     stopwatch.lap("comparison", report);
     Ok(Exit::Passed)
 }
@@ -103,12 +108,13 @@ impl Stopwatch {
     }
 }
 
-/// The server of a run.
-pub(super) struct Workspace<'a> {
-    /// A connection to the server.
-    pub(super) client: &'a Client,
-    /// The server itself, if it is ephemeral.
-    pub(super) own: Option<&'a Ephemeral>,
+/// A deployed project.
+struct Deployed {
+    project: Project,
+    /// The tables that dbt created or kept.
+    created: BTreeSet<Relation>,
+    /// The tables that the plan changes.
+    changed: BTreeSet<Relation>,
 }
 
 struct Gate<'a> {
@@ -122,23 +128,6 @@ struct Gate<'a> {
 }
 
 impl Gate<'_> {
-    /// Runs the user's SQL files in order, to create sources. Not on a named server, which has its own.
-    async fn run_fixtures(&self) -> Result<(), Error> {
-        if self.workspace.own.is_none() {
-            return Ok(());
-        }
-        for file in &self.options.fixtures {
-            let sql = std::fs::read_to_string(file).map_err(dbt::Error::unreadable(file))?;
-            self.options.ui.say(&format!("running the fixture {}", file.display()));
-            self.workspace
-                .client
-                .run_script(&sql)
-                .await
-                .map_err(|error| dbt::Error::Fixture { file: file.clone(), message: error.to_string() })?;
-        }
-        Ok(())
-    }
-
     /// Prepares the deployment: resolves the selection, deploys the base revision, creates the sources.
     async fn prepare(&mut self, base: Option<&mut Base>, report: &mut Report) -> Result<(), Error> {
         let Self { options, workspace, dbt, target: _, selected } = self;
@@ -148,16 +137,11 @@ impl Gate<'_> {
         reading.check()?;
         let baseline = base.as_ref().and_then(|base| base.manifest());
         let default = dbt.default_selector().await?;
-        let is_default = default.is_some() && options.selection.parse()?.is_none();
         let manifest = dbt.manifest()?;
-        let ids = selection::selected(
-            options.ui,
-            &options.selection,
-            &manifest,
-            baseline.as_deref(),
-            default,
-            report,
-        )?;
+        let Chosen { ids, default } =
+            selection::selected(options.ui, &options.selection, &manifest, baseline.as_deref(), default)?;
+        let is_default = default.is_some();
+        report.selection = default.or(report.selection.take());
         if let Some(base) = base {
             report.outcomes.extend(base.deploy(options, workspace, ids.as_ref()).await?);
         }
@@ -185,33 +169,44 @@ impl Gate<'_> {
         &self,
         rehearsing: Option<&mut Rehearsing<'_>>,
         report: &mut Report,
-    ) -> Result<Option<Project>, Error> {
+    ) -> Result<Option<Deployed>, Error> {
         let client = self.workspace.client;
         let before = client.catalog().await?;
         let is_empty = before.is_empty() && (self.workspace.own.is_some() || !self.is_occupied().await?);
-        let planned = if is_empty { None } else { Some(self.plan_first(report).await?) };
-        let is_stopped = report.plan.as_ref().is_some_and(|plan| !plan.stopped_by().is_empty());
-        if is_stopped && rehearsing.is_none() {
-            return Ok(None);
+        // On an empty server, the plan is known after the build, which compiles.
+        let mut planned = None;
+        let (mut first, mut last) = Default::default();
+        if !is_empty {
+            let (project, plan) = self.plan_first().await?;
+            report.outcomes.extend(plan.stop_outcomes());
+            let is_stopped = !plan.stopped_by().is_empty();
+            (first, last) = plan.drops();
+            report.plan = Some(plan.clone());
+            if is_stopped && rehearsing.is_none() {
+                return Ok(None);
+            }
+            planned = Some((project, plan));
         }
-        let (first, last) = report.plan.as_ref().map(Plan::drops).unwrap_or_default();
         report.outcomes.extend(drop_tables(client, &first).await);
         let (_, results) = self.dbt.build().await?;
-        let whole = if let Some(project) = planned {
-            project
-        } else {
-            let project = self.dbt.compiled_project().await?.into_project()?;
-            let plan = Plan::between(&project.tables, &before, &Answers::default(), &self.policy(&project))?;
-            report.plan = Some(plan.narrowed(self.selected.as_ref(), &project.tables));
-            project
+        let (whole, plan) = match planned {
+            Some(planned) => planned,
+            None => self.plan_of_new(&before).await?,
         };
         let project = whole.clone().only(self.selected.as_ref());
-        report.outcomes.extend(dbt::deploy_outcomes(&results, &with_origins(&project)));
+        let outcomes = dbt::deploy_outcomes(&results, &with_origins(&project));
+        let created = created_tables(&project, &outcomes);
+        report.outcomes.extend(outcomes);
         report.outcomes.extend(drop_tables(client, &last).await);
+        let changed = plan.steps.iter().filter(|step| step.change != Change::Keep);
+        let changed = changed.map(|step| step.relation.clone()).collect();
+        report.plan = Some(plan);
+        let source = ManifestSource::Compiled { target: self.target.name.clone() };
+        describe(report, &project, source);
         if let Some(rehearsing) = rehearsing {
             rehearsing.observe(&whole, &self.policy(&whole)).await?;
         }
-        Ok(Some(project))
+        Ok(Some(Deployed { project, created, changed }))
     }
 
     /// Whether another relation has the name of a stream table and would be dropped.
@@ -221,111 +216,25 @@ impl Gate<'_> {
     }
 
     /// Plans before the first change, so that refused steps can stop the deployment.
-    async fn plan_first(&self, report: &mut Report) -> Result<Project, Error> {
+    async fn plan_first(&self) -> Result<(Project, Plan), Error> {
         self.dbt.compile().await?;
         let project = self.dbt.project()?.into_project()?;
         let (plan, _) = plan_against(self.workspace.client, &project, &self.policy(&project)).await?;
         let plan = plan.narrowed(self.selected.as_ref(), &project.tables);
-        report.outcomes.extend(plan.stop_outcomes());
-        report.plan = Some(plan);
-        Ok(project)
+        Ok((project, plan))
+    }
+
+    /// The plan of a deployment to a server without stream tables.
+    async fn plan_of_new(&self, before: &[model::Deployed]) -> Result<(Project, Plan), Error> {
+        let project = self.dbt.compiled_project().await?.into_project()?;
+        let policy = self.policy(&project);
+        let plan =
+            Plan::between(&project.tables, before, &Answers::default(), &policy)?.with_readers(&project);
+        let plan = plan.narrowed(self.selected.as_ref(), &project.tables);
+        Ok((project, plan))
     }
 
     fn policy(&self, project: &Project) -> Policy {
         self.options.permissions.policy(owner_for(project, Some(self.target)))
     }
-
-    /// Compares the tables with their queries; then, if rows may be changed, verifies rounds of changes.
-    async fn verify(
-        &self,
-        writes: Option<Writes>,
-        project: &Project,
-        created: &[&StreamTable],
-        report: &mut Report,
-    ) -> Result<(), Error> {
-        let (client, rounds) = (self.workspace.client, &self.options.rounds);
-        let terms = verify::terms(&rounds.equality, Some(project));
-        verify::equal_now(client, created, &terms, None, &mut report.outcomes).await?;
-        let Some(writes) = writes else { return Ok(()) };
-        let wishes = &Wishes::new(rounds, terms, writes == Writes::Committed);
-        let budget = humantime::format_duration(wishes.budget);
-        self.options.ui.say(&format!("changing rows and comparing, for {budget}"));
-        let changed =
-            report.plan.iter().flat_map(|plan| &plan.steps).filter(|step| step.change != Change::Keep);
-        let changed: BTreeSet<Relation> = changed.map(|step| step.relation.clone()).collect();
-        let limits = self.options.server.limits;
-        let moved = verify::While { wishes, limits, findings: &rounds.findings };
-        moved.data_moves(client, created, &changed, report).await
-    }
-}
-
-/// An ephemeral or a named server.
-enum Server {
-    Ephemeral(Ephemeral),
-    Named(Endpoint),
-}
-
-impl Server {
-    async fn open(options: &RunOptions) -> Result<Self, Error> {
-        if let Some(endpoint) = options.server.named(&options.project)? {
-            return Ok(Self::Named(endpoint));
-        }
-        match &options.ephemeral.image {
-            Some(image) => options.ui.say(&format!("starting a container of {image}")),
-            None => options.ui.say("starting an ephemeral PostgreSQL"),
-        }
-        Ok(Self::Ephemeral(Ephemeral::start(&options.ephemeral).await?))
-    }
-
-    fn own(&self) -> Option<&Ephemeral> {
-        match self {
-            Self::Ephemeral(server) => Some(server),
-            Self::Named(_) => None,
-        }
-    }
-
-    fn endpoint(&self) -> &Endpoint {
-        match self {
-            Self::Ephemeral(server) => server.endpoint(),
-            Self::Named(endpoint) => endpoint,
-        }
-    }
-}
-
-/// Drops tables without a model, which dbt does not do.
-async fn drop_tables(client: &Client, drops: &[Relation]) -> Vec<Outcome> {
-    let mut outcomes = Vec::new();
-    for relation in drops {
-        let dropped = client.drop_stream_table(relation).await;
-        outcomes.push(match dropped {
-            Ok(()) => Outcome::new(Stage::Deploy, relation, Verdict::Passed, "DROP"),
-            Err(error) => Outcome::new(Stage::Deploy, relation, Verdict::Errored, error.to_string())
-                .quoting(&error.to_string(), None),
-        });
-    }
-    outcomes
-}
-
-pub(super) fn with_origins(project: &Project) -> Vec<(Relation, crate::model::Origin)> {
-    project.tables.iter().filter_map(|table| Some((table.relation.clone(), table.origin.clone()?))).collect()
-}
-
-/// The tables that dbt created or kept.
-pub(super) fn created_tables<'a>(project: &'a Project, outcomes: &[Outcome]) -> Vec<&'a StreamTable> {
-    let missing: BTreeSet<&Relation> = outcomes
-        .iter()
-        .filter(|outcome| outcome.stage == Stage::Deploy && outcome.verdict != Verdict::Passed)
-        .filter_map(|outcome| outcome.subject.relation())
-        .collect();
-    project.tables.iter().filter(|table| !missing.contains(&table.relation)).collect()
-}
-
-fn skipped_outcomes(project: &Project, created: &[&StreamTable]) -> Vec<Outcome> {
-    let is_created = |table: &&StreamTable| created.iter().any(|other| other.relation == table.relation);
-    let skipped = |table: &StreamTable| {
-        let message = "skipped: dbt did not create it";
-        Outcome::new(Stage::Population, &table.relation, Verdict::Skipped, message)
-            .about(table.origin.as_ref())
-    };
-    project.tables.iter().filter(|table| !is_created(table)).map(skipped).collect()
 }

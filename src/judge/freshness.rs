@@ -8,7 +8,9 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::{Catalog, Criteria, Evidence, cron, shown};
-use crate::model::{AgeLimits, Deployed, Outcome, Relation, Schedule, Stage, StreamTable, Verdict};
+use crate::model::{
+    AgeLimits, Deployed, Outcome, Relation, Schedule, Stage, StreamTable, Verdict, tier_factor,
+};
 
 /// A few rounds of the scheduler, which runs about once a second and refreshes a table when its age is *over* the
 /// schedule.
@@ -54,9 +56,7 @@ pub fn ages(tables: &[&StreamTable], evidence: &Evidence, criteria: &Criteria) -
 /// The limits that a table's schedule implies, if that is a duration.
 pub(super) fn by_schedule(deployed: &Deployed) -> Option<AgeLimits> {
     match deployed.table.settings.schedule()? {
-        Schedule::Every(seconds) => {
-            Some(derived(*seconds, deployed.health.refresh_tier.as_deref().unwrap_or("hot")))
-        }
+        Schedule::Every(seconds) => Some(derived(*seconds, deployed.health.refresh_tier.as_deref())),
         Schedule::Cron(_) | Schedule::Calculated => None,
     }
 }
@@ -118,7 +118,7 @@ fn by_age(
         (_, Some(limits)) => within(limits, clock.age()),
         (Some(Schedule::Cron(expression)), None) => by_cron(expression, clock),
         (Some(Schedule::Every(seconds)), None) => {
-            within(derived(*seconds, deployed.health.refresh_tier.as_deref().unwrap_or("hot")), clock.age())
+            within(derived(*seconds, deployed.health.refresh_tier.as_deref()), clock.age())
         }
     }
 }
@@ -136,13 +136,8 @@ fn within(limits: AgeLimits, age: Duration) -> (Verdict, String) {
 }
 
 /// The limits that a schedule implies: late after one interval and the grace, too old after three.
-fn derived(seconds: u64, tier: &str) -> AgeLimits {
-    let factor = match tier {
-        "warm" => 2,
-        "cold" => 10,
-        _ => 1,
-    };
-    let interval = Duration::from_secs(seconds) * factor;
+fn derived(seconds: u64, tier: Option<&str>) -> AgeLimits {
+    let interval = Duration::from_secs(seconds) * tier_factor(tier);
     AgeLimits { warn_after: Some(interval + GRACE), error_after: Some(interval * 3 + GRACE) }
 }
 

@@ -351,7 +351,7 @@ impl RowChanges {
 /// The columns without the engine's hidden ones.
 fn visible(deployed: &Deployed) -> Vec<Column> {
     let columns = deployed.table.columns.iter().flatten();
-    columns.filter(|column| !column.name.starts_with("__pgt_")).cloned().collect()
+    columns.filter(|column| !column.is_internal()).cloned().collect()
 }
 
 fn planned_columns(before: &[Column], changes: &[ColumnChange]) -> Vec<Column> {

@@ -20,4 +20,4 @@ pub use owner::{Mark, Owner, TargetName, Whose};
 pub use schedule::Schedule;
 pub use secret::Secret;
 pub use settings::{Setting, Settings, Value};
-pub use stream_table::{Column, Deployed, Health, Origin, Storage, StreamTable, View};
+pub use stream_table::{Column, Deployed, Health, Origin, Storage, StreamTable, View, tier_factor};

@@ -47,7 +47,7 @@ impl ServerInfo {
     pub fn unreadable_settings(&self) -> Vec<Setting> {
         let has = |column: &str| self.columns.iter().any(|existing| existing == column);
         let is_unreadable = |setting: &Setting| setting.column().is_some_and(|column| !has(column));
-        Setting::ALL.into_iter().filter(is_unreadable).collect()
+        Setting::ALL.iter().copied().filter(is_unreadable).collect()
     }
 
     fn check(&self, endpoint: &Endpoint) -> Result<(), Error> {
@@ -229,7 +229,8 @@ fn deployed(row: Map<String, Json>) -> Result<Deployed, serde_json::Error> {
 /// Ignores unknown values, which a newer engine may have.
 fn settings(columns: &Map<String, Json>) -> Settings {
     Setting::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .filter_map(|setting| Some((setting, setting.read(columns.get(setting.column()?)?).ok()??)))
         .collect()
 }

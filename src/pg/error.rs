@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, error::Error as _, fmt};
 
 use super::Endpoint;
-use crate::model::values::without_values;
+use crate::model::{Outcome, Stage, Subject, Verdict, values::without_values};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -66,6 +66,19 @@ pub struct ServerMessage {
 }
 
 impl ServerMessage {
+    /// The outcome of a statement that the server rejected. `what` begins its sentence, which quotes the server.
+    pub fn outcome(
+        &self,
+        stage: Stage,
+        subject: impl Into<Subject>,
+        verdict: Verdict,
+        what: &str,
+    ) -> Outcome {
+        Outcome::new(stage, subject, verdict, format!("{what}: {}", self.message))
+            .quoting(&self.message, Some(&self.code))
+            .with_rows(self.details())
+    }
+
     /// All fields except the message, a line each.
     pub fn details(&self) -> Vec<String> {
         // The engine adds a backtrace after the first line of some details (docs/pg_trickle.md, "Errors").

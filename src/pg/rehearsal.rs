@@ -87,7 +87,7 @@ impl Client {
 }
 
 fn visible(table: &Deployed) -> impl Iterator<Item = &Column> {
-    table.table.columns.iter().flatten().filter(|column| !column.name.starts_with("__pgt_"))
+    table.table.columns.iter().flatten().filter(|column| !column.is_internal())
 }
 
 fn copy(nth: usize) -> String {

@@ -99,6 +99,18 @@ pub struct Tally {
     pub errored: usize,
 }
 
+impl Tally {
+    pub(super) fn count(&mut self, verdict: Verdict) {
+        *match verdict {
+            Verdict::Passed => &mut self.passed,
+            Verdict::Skipped => &mut self.skipped,
+            Verdict::Warned => &mut self.warned,
+            Verdict::Failed => &mut self.failed,
+            Verdict::Errored => &mut self.errored,
+        } += 1;
+    }
+}
+
 impl Report {
     /// An empty report for a command that starts now.
     pub fn begin(command: impl Into<String>, started_at: OffsetDateTime) -> Self {
@@ -127,14 +139,9 @@ impl Report {
 
     /// The number of outcomes by verdict.
     pub fn tally(&self) -> Tally {
-        let count = |verdict| self.outcomes.iter().filter(|outcome| outcome.verdict == verdict).count();
-        Tally {
-            passed: count(Verdict::Passed),
-            skipped: count(Verdict::Skipped),
-            warned: count(Verdict::Warned),
-            failed: count(Verdict::Failed),
-            errored: count(Verdict::Errored),
-        }
+        let mut tally = Tally::default();
+        self.outcomes.iter().for_each(|outcome| tally.count(outcome.verdict));
+        tally
     }
 
     /// Whether the gate passed.

@@ -1,9 +1,11 @@
 //! A page of text for a terminal: escapes, wraps and paints what is put on it.
 
 use anstyle::Style as Paint;
-use comfy_table::{ContentArrangement, Table};
 
-use super::{terminal::Style, text};
+use super::{
+    terminal::{Detail, Style},
+    text,
+};
 use crate::model::Relation;
 
 /// Smaller widths are treated as this one.
@@ -65,7 +67,7 @@ impl Page {
         if names.is_empty() {
             return;
         }
-        let limit = if self.style.verbose { names.len() } else { SHORT_LIST };
+        let limit = if self.style.detail == Detail::Verbose { names.len() } else { SHORT_LIST };
         let mut list: Vec<_> = names.iter().take(limit).map(shown).collect();
         if names.len() > limit {
             list.push(format!("and {} more", names.len() - limit));
@@ -91,17 +93,10 @@ impl Page {
     }
 }
 
-/// Wraps text to lines of at most `width` columns, between words if possible. It uses the wrapping of tables, which
-/// knows the width of each character.
+/// Wraps text to lines of at most `width` columns, between words if possible.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut table = Table::new();
-    table.force_no_tty().load_style(comfy_table::presets::NOTHING);
-    table
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(u16::try_from(width).unwrap_or(u16::MAX));
-    table.add_row([text]);
-    if let Some(column) = table.column_mut(0) {
-        column.set_padding((0, 0));
-    }
-    table.lines().map(|line| line.trim_end().to_owned()).collect()
+    // A hyphen in a name or a flag is no place for a line break.
+    let options = textwrap::Options::new(width).word_splitter(textwrap::WordSplitter::NoHyphenation);
+    let lines = textwrap::wrap(text, options);
+    lines.into_iter().map(|line| line.trim_end().to_owned()).collect()
 }

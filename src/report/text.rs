@@ -3,6 +3,8 @@
 //! Model names, SQL and server messages may come from an untrusted pull request. They are shown as text and never
 //! interpreted. Every function takes raw text and returns text that is safe to write unchanged.
 
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
 /// For a terminal: removes escape sequences, control characters, and characters that reorder or hide text. Keeps line
 /// ends; a tab becomes two spaces.
 pub(crate) fn plain(text: &str) -> String {
@@ -181,6 +183,23 @@ pub(crate) fn clip(text: &str, limit: usize) -> String {
         None => text.to_owned(),
         Some(_) => text.chars().take(limit.saturating_sub(1)).chain(['…']).collect(),
     }
+}
+
+/// Shortens text to a width in terminal columns, with an ellipsis at the end.
+pub(crate) fn clip_to_width(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut clipped = String::new();
+    let mut used = 0;
+    for c in text.chars() {
+        used += c.width().unwrap_or(0);
+        if used >= width {
+            break;
+        }
+        clipped.push(c);
+    }
+    clipped + "…"
 }
 
 /// For a POSIX shell, in a command that a person may copy: quoted as one word.

@@ -157,7 +157,12 @@ fn shown_report(text: &str, _: &Path) {
     assert!(report::markdown::render(&read).chars().count() <= report::markdown::COMMENT_LIMIT);
     let _ = report::markdown::render_whole(&read);
     let _ = report::annotations::render(&read);
-    let style = report::terminal::Style { color: true, width: 80, verbose: true, full: true };
+    let style = report::terminal::Style {
+        color: true,
+        width: 80,
+        detail: report::terminal::Detail::Verbose,
+        full: true,
+    };
     assert!(!report::terminal::render(&read, &style).contains("\u{1b}]"));
 }
 

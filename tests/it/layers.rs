@@ -7,9 +7,9 @@ use std::{
 };
 
 /// From the ground up.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 20] = [
     "exit", "sql", "model", "project", "plan", "judge", "mutate", "report", "output", "github", "pg", "dbt",
-    "server", "sources", "cli", "options", "commands", "error",
+    "server", "sources", "cli", "options", "verify", "stages", "commands", "error",
 ];
 
 /// The one circle: functions that combine errors of several modules return the error that holds them all.

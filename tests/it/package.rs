@@ -33,7 +33,7 @@ fn the_macros_and_the_program_know_the_same_settings() {
     theirs.sort_unstable();
     assert_eq!(names, theirs);
 
-    for setting in Setting::ALL {
+    for setting in Setting::ALL.iter().copied() {
         let (name, spec) = macros.iter().find(|(name, _)| name == setting.name()).unwrap();
         assert_eq!(setting.column(), spec["column"].as_str(), "{name}");
         let on_change = match spec["changed_by"].as_str() {
@@ -50,7 +50,7 @@ fn the_macros_and_the_program_know_the_same_settings() {
 #[test]
 fn the_macros_and_the_program_take_the_same_values() {
     for (name, spec) in settings_of_the_macros() {
-        let setting = Setting::ALL.into_iter().find(|setting| setting.name() == name).unwrap();
+        let setting = Setting::ALL.iter().copied().find(|setting| setting.name() == name).unwrap();
         let takes = |value: Json| setting.read(&value).is_ok();
         if let Some(words) = spec["values"].as_array() {
             for word in words {
@@ -79,7 +79,7 @@ fn the_macros_and_the_program_take_the_same_values() {
 #[test]
 fn the_defaults_of_the_macros_are_values_of_the_program() {
     for (name, spec) in settings_of_the_macros() {
-        let setting = Setting::ALL.into_iter().find(|setting| setting.name() == name).unwrap();
+        let setting = Setting::ALL.iter().copied().find(|setting| setting.name() == name).unwrap();
         if let Some(default) = spec.get("default") {
             let read: Option<Value> = setting.read(default).unwrap();
             assert!(read.is_some(), "{name}: {default}");

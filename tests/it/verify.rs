@@ -316,7 +316,7 @@ fn only_the_named_database_is_written_to() {
     Ran::of(&mut other).expect_error("`--allow-writes another` does not allow writes", "--allow-writes ");
     let (ran, report) = verify(&database, &[]);
     let ran = ran.expect(0);
-    assert!(ran.stderr.contains("to move the data"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("to change rows"), "{}", ran.stderr);
     assert!(report["outcomes"].as_array().unwrap().iter().all(|o| o["stage"] == "equality"), "{report:#}");
     let (ran, report) = verify(&database, &["--allow-writes", &database.endpoint.database, "--budget", "1s"]);
     ran.expect(0);

@@ -3,7 +3,7 @@
 use super::Rule;
 use crate::{
     judge::{Facts, SourceFacts},
-    model::{Deployed, Setting, Verdict},
+    model::{Column, Deployed, Setting, Verdict},
 };
 
 pub(super) const RULE: Rule = Rule {
@@ -18,7 +18,7 @@ pub(super) const RULE: Rule = Rule {
 fn finds(deployed: &Deployed, facts: &Facts) -> Option<String> {
     let settings = &deployed.table.settings;
     let columns = deployed.table.columns.as_deref().unwrap_or_default();
-    let aggregates = columns.iter().any(|column| column.name.starts_with("__pgt_"));
+    let aggregates = columns.iter().any(Column::is_internal);
     let concerned = settings.refresh_mode() == Some("DIFFERENTIAL")
         && settings.get(Setting::PartitionBy).is_none()
         && !aggregates;

@@ -39,12 +39,12 @@ fn an_old_snapshot_fails_with_its_session() {
     shop.expect_pass();
 }
 
-/// The role of scripts/check-role.sql with another name and a password for the test's server.
+/// The role of docs/check-role.sql with another name and a password for the test's server.
 #[test]
 fn the_role_of_the_script_may_check_and_a_lesser_one_gets_the_missing_grant() {
     let shop = Shop::new();
     let role = shop.database.endpoint.database.replace("test", "role");
-    let script = include_str!("../../../scripts/check-role.sql").replace("pgtrickle_check", &role);
+    let script = include_str!("../../../docs/check-role.sql").replace("pgtrickle_check", &role);
     shop.database.run(&script);
     shop.database.run(&format!("alter role {role} password 'night'"));
     let endpoint = &shop.database.endpoint;

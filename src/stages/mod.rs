@@ -1,0 +1,13 @@
+//! The stages that commands consist of. Each takes values and returns values; only a command holds the report.
+
+pub mod check;
+pub mod compile;
+pub mod deploy;
+pub mod plan;
+pub mod project;
+pub mod rehearse;
+pub mod selection;
+pub mod sources;
+pub mod verify;
+pub mod wait;
+pub mod workspace;

@@ -1,0 +1,96 @@
+//! Plans the changes from a server's state, or from an earlier manifest, to the project.
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    Error,
+    dbt::ManifestFile,
+    model::{Deployed, Health, Mark, Owner, Relation, Storage},
+    pg::{Client, ServerMessage, Snapshot},
+    plan::{self, Answers, Plan, Policy, Refusal},
+    project::{Intermediate, Project},
+};
+
+/// Plans the changes between two manifests, without a server.
+pub fn plan_between(before: Before, project: &Project, policy: &Policy) -> Result<Plan, Error> {
+    let Before { tables, between, notes, .. } = before;
+    // Accept all schemas: both manifests are for the same target.
+    let schemas = tables.iter().map(|deployed| deployed.table.relation.schema.clone());
+    let owner = policy.owner.clone();
+    let owner = Owner { schemas: owner.schemas.into_iter().chain(schemas).collect(), ..owner };
+    let policy = Policy { owner, ..policy.clone() };
+    let views = plan::views::between_projects(&between, &project.between, &project.tables);
+    let answers = Answers { views, ..Answers::default() };
+    let mut plan = Plan::between(&project.tables, &tables, &answers, &policy)?.with_readers(project);
+    plan.notes.extend(notes);
+    Ok(plan)
+}
+
+/// An earlier state of a project, as if it had been deployed.
+#[derive(Default)]
+pub struct Before {
+    pub file: PathBuf,
+    pub project: String,
+    pub tables: Vec<Deployed>,
+    pub between: Vec<Intermediate>,
+    /// Why some models have no table.
+    pub notes: Vec<String>,
+}
+
+impl Before {
+    pub fn read(file: &Path, name: &str) -> Result<Self, Error> {
+        let (project, wrong) = ManifestFile::open(file)?.project()?.into_valid_part()?;
+        let note = |problem: String| format!("{name} cannot be deployed completely: {problem}");
+        Ok(Self {
+            file: file.to_owned(),
+            project: project.name.clone(),
+            between: project.between.clone(),
+            notes: wrong.into_iter().map(note).collect(),
+            tables: as_deployed(project),
+        })
+    }
+}
+
+/// Plans the changes from a server's state to the project, with views, columns and costs from the server.
+pub async fn plan_against(
+    client: &Client,
+    project: &Project,
+    policy: &Policy,
+) -> Result<(Plan, Snapshot), Error> {
+    let wanted: Vec<Relation> = project.tables.iter().map(|table| table.relation.clone()).collect();
+    let mut snapshot = client.snapshot(&wanted).await?;
+    snapshot.between = client.between(&project.between).await?;
+    let mut answers = Answers {
+        unseen: snapshot.server.unreadable_settings(),
+        occupied: snapshot.occupied.clone(),
+        ..Answers::of_views(project, &snapshot.between)
+    };
+    let questions = plan::questions(project, &snapshot.tables, &answers.views);
+    let queries: Vec<String> = questions.iter().map(|question| question.sql.clone()).collect();
+    for (question, answer) in questions.into_iter().zip(client.describe(&queries).await?) {
+        let refusal = |error: ServerMessage| Refusal { code: error.code, message: error.message };
+        answers.note(project, question.relation, answer.map_err(refusal));
+    }
+    let plan = Plan::between(&project.tables, &snapshot.tables, &answers, policy)?;
+    let lost = client.lost_views(&plan.views_to_restore(&snapshot.tables)).await?;
+    let objects = client.lost_objects(&plan.dropped()).await?;
+    // Best effort: without it, the plan says that the costs are unknown.
+    let costs = client.costs(&plan.refilled()).await.unwrap_or_default();
+    let plan = plan.with_lost_views(lost).with_lost_objects(objects, &snapshot.tables);
+    Ok((plan.with_costs(&costs).with_readers(project), snapshot))
+}
+
+/// The stream tables of a project, as if it had been deployed.
+fn as_deployed(project: Project) -> Vec<Deployed> {
+    let mark = |unique_id: String| Mark { dbt_project: project.name.clone(), unique_id, target: None };
+    project
+        .tables
+        .into_iter()
+        .map(|table| Deployed {
+            mark: table.origin.clone().map(|origin| mark(origin.unique_id)),
+            health: Health::default(),
+            storage: Storage::default(),
+            table,
+        })
+        .collect()
+}

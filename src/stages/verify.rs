@@ -1,0 +1,79 @@
+//! Verifies stream tables: as they are, and while rows change.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    Error,
+    judge::equality,
+    model::{Outcome, Relation, StreamTable},
+    options::{self, RoundOptions},
+    output::Ui,
+    pg::{Client, Limits},
+    project::Project,
+    report::Engine,
+    verify::{RoundSettings, Verification, Writes, compare_with_queries},
+};
+
+/// What to verify, and how.
+pub struct Verifying<'a> {
+    pub ui: Ui,
+    pub client: &'a Client,
+    pub engine: Option<Engine>,
+    pub options: &'a RoundOptions,
+    pub limits: Limits,
+    /// `None` changes no rows.
+    pub writes: Option<Writes>,
+}
+
+impl Verifying<'_> {
+    /// Compares the tables with their queries; then, if rows may be changed, verifies rounds of changes.
+    ///
+    /// Adds outcomes as it goes, so that an interrupted verification reports what it has seen.
+    pub async fn verify(
+        self,
+        project: Option<&Project>,
+        tables: &[&StreamTable],
+        changed_first: &BTreeSet<Relation>,
+        outcomes: &mut Vec<Outcome>,
+    ) -> Result<(), Error> {
+        let Self { ui, client, engine, options, limits, writes } = self;
+        let terms = equality_terms(&options.equality, project);
+        compare_with_queries(client, tables, &terms, None, outcomes).await?;
+        let Some(writes) = writes else { return Ok(()) };
+        ui.say(&format!("changing rows and comparing, for {}", humantime::format_duration(options.budget)));
+        let RoundOptions { budget, seed, by_scheduler, min_rounds, ref findings, .. } = *options;
+        let settings = RoundSettings { budget, seed, terms, by_scheduler, writes, min_rounds };
+        let verification = Verification { client, engine, settings, limits, findings };
+        verification.run(tables, changed_first, outcomes).await
+    }
+}
+
+/// What counts as equal, without the models that are excluded from verification.
+pub fn equality_terms(terms: &equality::Terms, project: Option<&Project>) -> equality::Terms {
+    let unverified = project.into_iter().flat_map(|project| &project.unverified);
+    let skip = terms.skip.iter().cloned().chain(unverified.map(ToString::to_string)).collect();
+    equality::Terms { skip, ..terms.clone() }
+}
+
+/// Whether rows may be changed, and how. On a named server, `--allow-writes` must repeat the name of its database.
+pub async fn writes(client: &Client, options: &RoundOptions, is_own: bool) -> Result<Option<Writes>, Error> {
+    if is_own {
+        return Ok(Some(Writes::Committed));
+    }
+    let database = &client.endpoint().database;
+    match options.allow_writes.as_deref() {
+        None => return Ok(None),
+        Some(name) if name == database => {}
+        Some(name) => {
+            let (name, database) = (name.to_owned(), database.clone());
+            return Err(options::Error::OtherDatabase { name, database }.into());
+        }
+    }
+    if client.is_ephemeral().await? {
+        Ok(Some(Writes::Committed))
+    } else if options.by_scheduler {
+        Err(options::Error::SchedulerSeesCommits { database: database.clone() }.into())
+    } else {
+        Ok(Some(Writes::RolledBack))
+    }
+}

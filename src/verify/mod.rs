@@ -1,0 +1,137 @@
+//! Verification: changes rows of the sources, refreshes, and compares every stream table with its query.
+//!
+//! On an ephemeral server rounds are committed (`rounds`); on a named server each is rolled back (`rolled_back`). A finding
+//! becomes a script that reproduces it (`reproduce`), as small as tries in a scratch database make it.
+
+mod coverage;
+mod equality;
+mod outcomes;
+mod prepare;
+mod proof;
+mod refresh;
+mod reproduce;
+mod rolled_back;
+mod rounds;
+mod scratch;
+mod wal;
+
+pub use equality::compare_with_queries;
+
+use std::{collections::BTreeSet, path::Path, time::Duration};
+
+use proof::Proof;
+use reproduce::Reproduction;
+use rounds::Rounds;
+
+use crate::{
+    Error,
+    judge::equality::Terms,
+    model::{Outcome, Relation, StreamTable},
+    output,
+    pg::{self, Client},
+    report::Engine,
+};
+
+/// pg_trickle sometimes loses a TRUNCATE that follows a refresh sooner than this, which no seed would reproduce
+/// (docs/pg_trickle.md, "Refresh and history").
+const TRUNCATE_DELAY: Duration = Duration::from_secs(1);
+
+/// Reports contain scripts up to this many bytes, and the file name of a longer one.
+const LONGEST_SCRIPT: usize = 20_000;
+
+/// How rounds change rows, and when they have verified a table.
+#[derive(Clone, Debug)]
+pub struct RoundSettings {
+    pub budget: Duration,
+    /// Decides which rows are changed.
+    pub seed: u64,
+    /// What counts as equal, and what is left out.
+    pub terms: Terms,
+    /// The scheduler refreshes the tables, not the rounds.
+    pub by_scheduler: bool,
+    pub writes: Writes,
+    /// The fewest rounds that verify a table, if configured.
+    pub min_rounds: Option<usize>,
+}
+
+impl RoundSettings {
+    fn commits(&self) -> bool {
+        self.writes == Writes::Committed
+    }
+}
+
+/// What happens to the changed rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writes {
+    /// They stay: the server is ephemeral.
+    Committed,
+    /// Every round is rolled back.
+    RolledBack,
+}
+
+/// A verification of one server.
+pub struct Verification<'a> {
+    pub client: &'a Client,
+    pub engine: Option<Engine>,
+    pub settings: RoundSettings,
+    pub limits: pg::Limits,
+    /// The folder for scripts of findings.
+    pub findings: &'a Path,
+}
+
+impl Verification<'_> {
+    /// Changes rows, refreshes and compares until the budget ends, then writes a script for each finding.
+    ///
+    /// Each round updates `outcomes`, so that an interrupted verification reports what it has seen.
+    pub async fn run(
+        &self,
+        tables: &[&StreamTable],
+        changed_first: &BTreeSet<Relation>,
+        outcomes: &mut Vec<Outcome>,
+    ) -> Result<(), Error> {
+        let Self { client, settings, .. } = self;
+        let exclusive = client.exclusively().await?;
+        let deployed = client.catalog().await?;
+        let is_emulator = self.engine.as_ref().is_some_and(Engine::is_emulator);
+        let delay = if is_emulator { Duration::ZERO } else { TRUNCATE_DELAY };
+        let mut rounds = Rounds::prepare(client, &deployed, tables, settings, changed_first, delay).await?;
+        let before = outcomes.len();
+        let mut record = |rounds: &Rounds| {
+            outcomes.truncate(before);
+            outcomes.extend(rounds.outcomes(tables));
+        };
+        record(&rounds);
+        if settings.commits() {
+            client.limit(self.limits.statement).await?;
+            let done = rounds.run(&mut record).await;
+            record(&rounds);
+            done?;
+        } else {
+            let proof = Proof::begin(client, settings.budget / 4).await?;
+            let done = rounds.run_rolled_back(&exclusive, &mut record).await;
+            record(&rounds);
+            done?;
+            outcomes.push(proof.end(client, &exclusive, rounds.process).await?);
+        }
+        let findings = std::mem::take(&mut rounds.reproductions);
+        self.write_scripts(&findings, &mut outcomes[before..]).await
+    }
+
+    /// Writes a script for each finding, and attaches it to the outcome.
+    async fn write_scripts(&self, findings: &[Reproduction], outcomes: &mut [Outcome]) -> Result<(), Error> {
+        let engine = self.engine.as_ref().map(Engine::describe).unwrap_or_default();
+        for finding in findings {
+            let script =
+                finding.script(self.client, self.limits, findings.len(), &self.settings, &engine).await?;
+            let file = self.findings.join(format!("{}.sql", finding.relation));
+            output::make_folder(self.findings)?;
+            output::to_file(&file, &script)?;
+            let of_table = |outcome: &&mut Outcome| outcome.subject.relation() == Some(&finding.relation);
+            if let Some(outcome) = outcomes.iter_mut().find(of_table) {
+                outcome.details.push(format!("script: {}", file.display()));
+                outcome.script = (script.len() <= LONGEST_SCRIPT).then_some(script);
+            }
+        }
+        Ok(())
+    }
+}

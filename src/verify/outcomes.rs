@@ -1,0 +1,187 @@
+//! The outcomes of the rounds: of each table, of the sources, and of the rounds themselves.
+
+use super::{
+    coverage::Coverage,
+    rounds::{Fault, Rounds},
+};
+use crate::{
+    judge::equality,
+    model::{Outcome, Relation, Stage, StreamTable, Verdict},
+};
+
+/// What rounds on a named server do not cover.
+const ROLLED_BACK: &str = "each round was one transaction that was rolled back; not covered: TRUNCATE, concurrent commits, the scheduler, changes captured from the log";
+
+impl Rounds<'_> {
+    pub(super) fn outcomes(&self, tables: &[&StreamTable]) -> Vec<Outcome> {
+        let mut outcomes: Vec<Outcome> =
+            tables.iter().map(|table| self.outcome(table).about(table.origin.as_ref())).collect();
+        outcomes.extend((0..self.sources().len()).filter_map(|at| self.outcome_of_source(at, tables)));
+        outcomes.push(self.summary());
+        outcomes
+    }
+
+    /// The outcome of a source that was not changed, or hardly.
+    fn outcome_of_source(&self, at: usize, tables: &[&StreamTable]) -> Option<Outcome> {
+        let (source, coverage) = (&self.sources()[at], &self.coverage[at]);
+        let relation = &source.relation;
+        if let Some(why) = &source.out_of_reach {
+            let message = format!("not changed: it {why}");
+            return Some(Outcome::new(Stage::Verify, relation, Verdict::Skipped, message));
+        }
+        // A table with a finding needs no more rounds.
+        let is_open = |table: &&StreamTable| {
+            self.reached[at].contains(&table.relation)
+                && !self.findings.contains_key(&table.relation)
+                && !self.reads_wal(&table.relation)
+                && self.settings.terms.left_out(Stage::Verify, &table.relation).is_none()
+        };
+        let is_due = coverage.rounds < self.settings.enough() && tables.iter().any(is_open);
+        is_due.then(|| coverage.hardly_changed(relation, self.trouble(at), self.settings))
+    }
+
+    fn outcome(&self, table: &StreamTable) -> Outcome {
+        let relation = &table.relation;
+        let outcome = |verdict, message: String| Outcome::new(Stage::Verify, relation, verdict, message);
+        let count = self.compared.get(relation).copied().unwrap_or_default();
+        if let Some(finding) = self.findings.get(relation) {
+            let round = match finding.round {
+                0 => "before the first round".to_owned(),
+                round => format!("after round {round} of seed {}", self.settings.seed),
+            };
+            return match &finding.fault {
+                Fault::Differs(difference) => {
+                    let columns = self.comparables.get(relation).map_or(&[][..], |table| &table.columns);
+                    outcome(Verdict::Failed, format!("{}, {round}", difference.sentence()))
+                        .with_rows(difference.lines(columns))
+                }
+                Fault::RefreshFails(message) => {
+                    let what = format!("its refresh fails, {round}");
+                    message.outcome(Stage::Verify, relation, Verdict::Failed, &what)
+                }
+            };
+        }
+        if let Some(outcome) = self.settings.terms.left_out(Stage::Verify, relation) {
+            return outcome;
+        }
+        let can_change = (0..self.sources().len())
+            .any(|at| self.sources()[at].out_of_reach.is_none() && self.reached[at].contains(relation));
+        match self.comparables.get(relation) {
+            None => outcome(Verdict::Errored, "does not exist as a stream table".into()),
+            Some(table) if equality::not_comparable(table).is_some() => equality::not_comparable(table)
+                .map_or_else(
+                    || outcome(Verdict::Skipped, String::new()),
+                    |why| outcome(Verdict::Skipped, why.message),
+                ),
+            Some(_) if self.reads_wal(relation) => self.not_verified(relation),
+            Some(_) if !can_change => outcome(Verdict::Skipped, "none of its sources can be changed".into()),
+            Some(_) if count == 0 => self.not_verified(relation),
+            Some(_) if count < self.settings.enough() => self.hardly_verified(relation, count),
+            Some(_) => {
+                outcome(Verdict::Passed, format!("equal to its query after {}", counted(count, "round")))
+            }
+        }
+    }
+
+    fn hardly_verified(&self, relation: &Relation, count: usize) -> Outcome {
+        let message = format!(
+            "hardly verified: equal to its query after {}, fewer than {}",
+            counted(count, "round"),
+            self.settings.enough()
+        );
+        Outcome::new(Stage::Verify, relation, self.settings.too_few(), message)
+            .with_details(self.source_lines(relation))
+            .with_details([self.settings.more_time()])
+    }
+
+    /// A line for each source of a table.
+    fn source_lines(&self, relation: &Relation) -> Vec<String> {
+        let reads =
+            |at: &usize| self.sources()[*at].out_of_reach.is_none() && self.reached[*at].contains(relation);
+        let line = |at: usize| self.coverage[at].line(&self.sources()[at].relation);
+        (0..self.sources().len()).filter(reads).map(line).collect()
+    }
+
+    fn not_verified(&self, relation: &Relation) -> Outcome {
+        let outcome = |why: String, next: &str| {
+            Outcome::new(Stage::Verify, relation, self.settings.too_few(), format!("not verified: {why}"))
+                .with_details([next.to_owned()])
+        };
+        if self.reads_wal(relation) {
+            let why =
+                "a source of it is captured from the log, which reproduces committed changes only".to_owned();
+            return outcome(why, "verify it on an ephemeral server: pgtrickle-ci run");
+        }
+        if self.unreached.contains(relation) && !self.settings.commits() {
+            let why = format!("its refreshes were blocked{}", self.by_blockers());
+            return outcome(why, "run it while no other session writes or refreshes");
+        }
+        let is_unchanged = |at: usize| self.coverage[at].rounds == 0;
+        let mut read = (0..self.sources().len()).filter(|at| self.reached[*at].contains(relation));
+        if self.count >= self.settings.enough() && read.all(is_unchanged) {
+            return outcome("no statement changed a source of it".to_owned(), &self.settings.more_time())
+                .with_details(self.source_lines(relation));
+        }
+        if !self.unreached.contains(relation) {
+            let budget = humantime::format_duration(self.settings.budget);
+            return outcome(format!("the budget of {budget} ended before"), "give it more time: --budget 2m");
+        }
+        let why = "changes of its sources did not reach it in time".to_owned();
+        if self.settings.by_scheduler {
+            outcome(why, "give it a shorter schedule, or use --drive manual")
+        } else {
+            outcome(why, "see what blocks them: pgtrickle-ci check")
+        }
+    }
+
+    /// By which sessions, as far as known.
+    fn by_blockers(&self) -> String {
+        let blockers: Vec<&str> = self.blockers.iter().map(String::as_str).collect();
+        if blockers.is_empty() { " by other sessions".into() } else { format!(" by {}", blockers.join(", ")) }
+    }
+
+    fn summary(&self) -> Outcome {
+        let comparisons: usize = self.compared.values().sum();
+        let seconds = self.elapsed.as_secs_f64().max(0.001);
+        let drawing = self.drawing.as_secs_f64() / seconds;
+        #[expect(clippy::cast_precision_loss, reason = "a rate is read to one digit")]
+        let rate = comparisons as f64 / seconds;
+        let sum = |of: fn(&Coverage) -> usize| self.coverage.iter().map(of).sum::<usize>();
+        let message = format!(
+            "seed {}: {}, {} carried out, {} refused by the schema",
+            self.settings.seed,
+            counted(self.changing, "round"),
+            counted(sum(|coverage| coverage.statements), "statement"),
+            sum(|coverage| coverage.refused)
+        );
+        let idle = self.count - self.changing;
+        let idle =
+            (idle > 0).then(|| format!("{} more changed no row, and do not count", counted(idle, "round")));
+        let changed = (0..self.sources().len())
+            .filter(|at| self.sources()[*at].out_of_reach.is_none())
+            .map(|at| self.coverage[at].line(&self.sources()[at].relation));
+        let failing_queries = (self.failing_queries > 0).then(|| {
+            format!(
+                "{} comparisons in which the query itself failed on the rows of a round",
+                self.failing_queries
+            )
+        });
+        let blocked = (self.blocked > 0)
+            .then(|| format!("{} statements and refreshes were blocked{}", self.blocked, self.by_blockers()));
+        Outcome::new(Stage::Verify, "rounds", Verdict::Passed, message)
+            .with_details(changed)
+            .with_details(idle)
+            .with_details(failing_queries)
+            .with_details(blocked)
+            .with_details((!self.settings.commits()).then(|| ROLLED_BACK.to_owned()))
+            .with_details([format!(
+                "{rate:.1} comparisons a second, {:.1} % of the time in the database",
+                100.0 * (1.0 - drawing)
+            )])
+            .taking(self.elapsed)
+    }
+}
+
+pub(super) fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}

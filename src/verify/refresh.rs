@@ -1,0 +1,212 @@
+//! After the changes of a round: refreshes the tables, or waits for the scheduler, and compares them.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use super::{
+    rounds::{Fault, Finding, Rounds, is_immediate},
+    wal,
+};
+use crate::{
+    judge::{
+        self,
+        equality::{self, Comparable, Difference},
+    },
+    model::{Relation, Stage, tier_factor},
+    mutate::delicacy,
+    pg::{self, ServerMessage},
+};
+
+/// The limit for a change to reach a table that is refreshed at once.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(100);
+/// The tries of a refresh that other sessions block.
+const TRIES: usize = 5;
+
+impl Rounds<'_> {
+    /// Refreshes the tables, upstream ones first.
+    pub(super) async fn refresh(
+        &mut self,
+        affected: &BTreeSet<Relation>,
+        deadline: Instant,
+    ) -> Result<(), pg::Error> {
+        for deployed in self.tables.clone() {
+            let relation = &deployed.table.relation;
+            let is_broken =
+                matches!(self.findings.get(relation), Some(Finding { fault: Fault::RefreshFails(_), .. }));
+            if !affected.contains(relation) || is_broken || is_immediate(&deployed.table) {
+                continue;
+            }
+            if Instant::now() >= deadline {
+                return Ok(());
+            }
+            self.refresh_one(relation).await?;
+        }
+        Ok(())
+    }
+
+    /// Tries again if other sessions block it, which is no fault of the table.
+    async fn refresh_one(&mut self, relation: &Relation) -> Result<(), pg::Error> {
+        if !self.settings.commits() {
+            return self.refresh_in_round(relation).await;
+        }
+        for _ in 0..TRIES {
+            match self.client.refresh(relation).await {
+                Ok(()) => return Ok(()),
+                Err(pg::Error::Server { message, .. }) if pg::is_in_the_way(&message.code) => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(pg::Error::Server { message, .. }) => {
+                    return self.failed_to_refresh(relation, message).await;
+                }
+                Err(lost) => return Err(lost),
+            }
+        }
+        Ok(())
+    }
+
+    /// A failed refresh is a finding, unless the query itself fails on the rows.
+    pub(super) async fn failed_to_refresh(
+        &mut self,
+        relation: &Relation,
+        message: ServerMessage,
+    ) -> Result<(), pg::Error> {
+        let Some(table) = self.comparables.get(relation) else { return Ok(()) };
+        match self.client.compare(table, self.settings.terms.tolerance).await {
+            Err(pg::Error::Server { message: own, .. })
+                if own.code == message.code || message.code.is_empty() =>
+            {
+                self.failing_queries += 1;
+            }
+            Err(lost @ pg::Error::Lost { .. }) => return Err(lost),
+            _ => self.found(relation, Fault::RefreshFails(message)),
+        }
+        Ok(())
+    }
+
+    /// Those of the tables whose sources' changes pg_trickle has read from the log, if it captures them there. The others are
+    /// not refreshed or compared.
+    pub(super) async fn read_from_wal(
+        &mut self,
+        mut affected: BTreeSet<Relation>,
+        deadline: Instant,
+    ) -> Result<BTreeSet<Relation>, pg::Error> {
+        let unread = wal::unread(self.client, &affected, Some(deadline)).await?.unwrap_or_default();
+        affected.retain(|relation| !unread.contains(relation));
+        if Instant::now() < deadline {
+            self.unreached.extend(unread);
+        }
+        Ok(affected)
+    }
+
+    /// Compares the tables: delicate ones first, or upstream ones first if the scheduler has to refresh them.
+    pub(super) async fn compare(
+        &mut self,
+        affected: &BTreeSet<Relation>,
+        deadline: Instant,
+    ) -> Result<(), pg::Error> {
+        let mut due: Vec<Comparable> = self
+            .tables
+            .iter()
+            .map(|deployed| &deployed.table.relation)
+            .filter(|relation| affected.contains(*relation) && !self.findings.contains_key(*relation))
+            .filter(|relation| self.settings.terms.left_out(Stage::Verify, relation).is_none())
+            .filter_map(|relation| self.comparables.get(relation))
+            .filter(|table| equality::not_comparable(table).is_none())
+            .cloned()
+            .collect();
+        if !self.settings.by_scheduler {
+            due.sort_by_cached_key(|table| std::cmp::Reverse(delicacy(&table.query)));
+        }
+        for table in due {
+            if Instant::now() >= deadline {
+                return Ok(());
+            }
+            match self.settled(&table, deadline).await {
+                Ok(None) => {}
+                Ok(Some(difference)) => {
+                    let rounds = usize::from(self.count > 0);
+                    *self.compared.entry(table.relation.clone()).or_default() += rounds;
+                    if !difference.is_none() && equality::moves_by_itself(&table.query).is_none() {
+                        self.found(&table.relation, Fault::Differs(difference));
+                    }
+                }
+                // The query itself fails on these rows, which verifies nothing.
+                Err(pg::Error::Server { .. }) => self.failing_queries += 1,
+                Err(lost) => return Err(lost),
+            }
+        }
+        Ok(())
+    }
+
+    /// The difference after all changes have reached the table; `None` if they do not in time.
+    ///
+    /// pg_trickle skips a refresh that another session runs, and the scheduler waits for its schedule and for old snapshots.
+    /// So the wait consists of short statements, with sleeps between them (docs/pg_trickle.md, "Visibility lag").
+    async fn settled(
+        &mut self,
+        table: &Comparable,
+        deadline: Instant,
+    ) -> Result<Option<Difference>, pg::Error> {
+        if !self.settings.commits() {
+            return self.compared_in_round(table).await;
+        }
+        let scheduled = self.settings.by_scheduler;
+        let patience = Instant::now() + if scheduled { PATIENCE + self.interval(table) } else { PATIENCE };
+        loop {
+            let difference = self.client.compare(table, self.settings.terms.tolerance).await?;
+            let now = Instant::now();
+            if difference.is_none() || !difference.waiting && (now >= patience || !scheduled) {
+                return Ok(Some(difference));
+            }
+            if now >= patience || now >= deadline {
+                self.not_reached(table).await?;
+                return Ok(None);
+            }
+            tokio::time::sleep(PAUSE).await;
+            if !scheduled {
+                self.refresh_one(&table.relation).await?;
+                if self.findings.contains_key(&table.relation) {
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// A table in ERROR is a finding; the changes have not reached any other one yet.
+    async fn not_reached(&mut self, table: &Comparable) -> Result<(), pg::Error> {
+        let relation = &table.relation;
+        let deployed = self.client.catalog().await?;
+        let now = deployed.into_iter().find(|deployed| deployed.table.relation == *relation);
+        if let Some(deployed) = now.filter(|deployed| deployed.health.status == "ERROR") {
+            let said = deployed.health.last_error_message.unwrap_or_default();
+            let message = ServerMessage { message: judge::engine_message(&said), ..ServerMessage::default() };
+            self.failed_to_refresh(relation, message).await?;
+            // Its error ends when the rows are reverted.
+            return not_refused(self.client.resume(relation).await).map(|_| ());
+        }
+        self.unreached.insert(relation.clone());
+        Ok(())
+    }
+
+    /// The time between two refreshes of the scheduler.
+    fn interval(&self, table: &Comparable) -> Duration {
+        let deployed = self.tables.iter().find(|deployed| deployed.table.relation == table.relation);
+        let interval = deployed.and_then(|deployed| {
+            let seconds = deployed.table.settings.schedule()?.seconds()?;
+            Some(Duration::from_secs(seconds) * tier_factor(deployed.health.refresh_tier.as_deref()))
+        });
+        interval.unwrap_or_default()
+    }
+}
+
+/// The answer; `None` if the server refused.
+fn not_refused<T>(answer: Result<T, pg::Error>) -> Result<Option<T>, pg::Error> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(pg::Error::Server { .. }) => Ok(None),
+        Err(lost) => Err(lost),
+    }
+}

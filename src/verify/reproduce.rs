@@ -1,0 +1,246 @@
+//! The script that reproduces a finding, as small as possible.
+
+use super::{
+    RoundSettings,
+    rounds::{Fault, Finding, Rounds, Transaction},
+    scratch::{Expected, ScratchDatabase},
+};
+use crate::{
+    judge::equality::Comparable,
+    model::{Deployed, Relation, Setting, Value},
+    mutate::{Case, Change, Effect, Evidence, Made, Pace, Row, Seen, Source, before, without_database},
+    pg::{self, Client, Limits},
+    sql::quote_literal,
+};
+
+/// A source with more rows is not elapsed into a database of its own.
+const MOST_ROWS: usize = 20_000;
+/// The tries for all findings together, and at least for each. Counted and not timed, so that a seed leads to the same
+/// script on any machine.
+const TRIES: usize = 1200;
+const LEAST_TRIES: usize = 200;
+/// The tries if each waits seconds for the scheduler.
+const SLOW_TRIES: usize = 12;
+
+/// All that is needed to reproduce a finding.
+pub(super) struct Reproduction {
+    pub(super) relation: Relation,
+    table: Comparable,
+    finding: Finding,
+    sources: Vec<Source>,
+    others: Vec<String>,
+    tables: Vec<Made>,
+    /// The rows before the first round.
+    before_first: Vec<Vec<Row>>,
+    /// The rows before the round of the finding.
+    before_last: Vec<Vec<Row>>,
+    rounds: Vec<Vec<Vec<Change>>>,
+    pace: Pace,
+}
+
+impl Reproduction {
+    /// Reads the rows of the sources, which contain the changes of the rounds.
+    pub(super) async fn of(rounds: &Rounds<'_>, relation: &Relation) -> Result<Option<Self>, pg::Error> {
+        let (Some(finding), Some(table)) = (rounds.findings.get(relation), rounds.comparables.get(relation))
+        else {
+            return Ok(None);
+        };
+        let involved = involved(rounds, relation);
+        let is_involved = |deployed: &&&Deployed| involved.contains(&deployed.table.relation);
+        let database = &rounds.client.endpoint().database;
+        let deployed = rounds.tables.iter().filter(is_involved);
+        let mut tables: Vec<Made> = deployed.map(|deployed| scratch_table(deployed, database)).collect();
+        tables.sort_by_key(|table| table.relation == *relation);
+        let reads = |source: &&Source| source.readers.iter().any(|reader| involved.contains(reader));
+        let numbers: Vec<usize> = (0..rounds.sources().len())
+            .filter(|at| reads(&&rounds.sources()[*at]) && rounds.sources()[*at].view.is_none())
+            .collect();
+        let last = rounds.history.len().saturating_sub(1);
+        let (all, last) = (effects(&rounds.history), effects(&rounds.history[last..]));
+        let (mut before_first, mut before_last, mut sources) = (Vec::new(), Vec::new(), Vec::new());
+        for at in &numbers {
+            let source = rounds.sources()[*at].clone();
+            let now = rounds.client.all_rows(&source, MOST_ROWS).await?.unwrap_or_default();
+            before_first.push(before(&now, *at, &all));
+            before_last.push(before(&now, *at, &last));
+            sources.push(source);
+        }
+        let from_log = sources.iter().any(|source| source.from_log);
+        Ok(Some(Self {
+            relation: relation.clone(),
+            table: Comparable {
+                query: without_database(&table.query, database),
+                with_ties: table.with_ties.as_ref().map(|query| without_database(query, database)),
+                ..table.clone()
+            },
+            finding: finding.clone(),
+            others: rounds.sources().iter().filter(reads).filter_map(create_view).collect(),
+            sources,
+            tables,
+            before_first,
+            before_last,
+            rounds: renumbered(&rounds.history, &numbers),
+            pace: Pace { from_log, by_scheduler: rounds.settings.by_scheduler },
+        }))
+    }
+
+    /// The script, reduced as far as the tries allow.
+    pub(super) async fn script(
+        &self,
+        verified: &Client,
+        limits: Limits,
+        findings: usize,
+        settings: &RoundSettings,
+        engine: &str,
+    ) -> Result<String, pg::Error> {
+        let tries = LEAST_TRIES.max(TRIES / findings.max(1));
+        let expected =
+            Expected { table: &self.table, fault: &self.finding.fault, tolerance: settings.terms.tolerance };
+        let (case, seen) = if settings.commits() {
+            match ScratchDatabase::open(verified, limits, tries).await {
+                Ok(mut scratch) => {
+                    let smallest = self.smallest(&mut scratch, &expected, verified).await?;
+                    scratch.close(verified).await?;
+                    smallest
+                }
+                Err(pg::Error::Server { .. } | pg::Error::Connect { .. }) => {
+                    (Case { pace: self.pace, ..self.all_rounds() }, Seen::Once)
+                }
+                Err(lost) => return Err(lost),
+            }
+        } else {
+            // A killed verification would leave a scratch database on the named server.
+            (self.all_rounds(), if self.finding.round == 0 { Seen::Stale } else { Seen::RolledBack })
+        };
+        let (wrong, details) = match &self.finding.fault {
+            Fault::Differs(difference) => (difference.sentence(), difference.lines(&self.table.columns)),
+            Fault::RefreshFails(message) => {
+                (format!("its refresh fails: {}", message.message), message.details())
+            }
+        };
+        let engine = engine.to_owned();
+        let by = if settings.by_scheduler { ", refreshed by the scheduler" } else { "" };
+        let found = format!("seed {}, round {}{by}", settings.seed, self.finding.round);
+        Ok(case.script(&Evidence { wrong, details, engine, found, seen, table: &self.table }))
+    }
+
+    /// The smallest case that reproduces the fault with committed statements.
+    async fn smallest(
+        &self,
+        scratch: &mut ScratchDatabase,
+        expected: &Expected<'_>,
+        verified: &Client,
+    ) -> Result<(Case, Seen), pg::Error> {
+        let mut whole = vec![self.last_round(), self.all_rounds()];
+        whole.dedup();
+        for case in &whole {
+            if scratch.reproduces(case, expected, verified).await? {
+                let smallest = scratch.smallest(case.clone(), expected, verified).await?;
+                if scratch.reproduces_committed(&smallest, expected, verified).await? {
+                    return Ok((smallest, Seen::Reduced));
+                }
+            }
+        }
+        // Some faults need commits, or the scheduler.
+        for case in &whole {
+            if scratch.reproduces_committed(case, expected, verified).await? {
+                return Ok((case.clone(), Seen::Again));
+            }
+        }
+        if self.pace.by_scheduler && !self.pace.from_log {
+            for case in whole.into_iter().map(|case| Case { pace: self.pace, ..case }) {
+                if scratch.reproduces_committed(&case, expected, verified).await? {
+                    scratch.allow(SLOW_TRIES);
+                    return Ok((scratch.smallest(case, expected, verified).await?, Seen::Reduced));
+                }
+            }
+        }
+        let seen = match self.pace {
+            _ if self.finding.round == 0 => Seen::Stale,
+            Pace { from_log: true, .. } => Seen::FromLog,
+            _ => Seen::Once,
+        };
+        Ok((Case { pace: self.pace, ..self.all_rounds() }, seen))
+    }
+
+    fn case(&self, rows: &[Vec<Row>], rounds: &[Vec<Vec<Change>>]) -> Case {
+        Case {
+            sources: self.sources.clone(),
+            rows: rows.to_vec(),
+            others: self.others.clone(),
+            tables: self.tables.clone(),
+            rounds: rounds.to_vec(),
+            pace: Pace::default(),
+        }
+    }
+
+    fn last_round(&self) -> Case {
+        self.case(&self.before_last, &self.rounds[self.rounds.len().saturating_sub(1)..])
+    }
+
+    fn all_rounds(&self) -> Case {
+        self.case(&self.before_first, &self.rounds)
+    }
+}
+
+/// The effects of all changes of these rounds, in their order.
+fn effects(rounds: &[Vec<Transaction>]) -> Vec<&Effect> {
+    rounds.iter().flatten().flatten().map(|(_, effect)| effect).collect()
+}
+
+/// The changes of these sources, with their positions in `sources` as their numbers.
+fn renumbered(rounds: &[Vec<Transaction>], sources: &[usize]) -> Vec<Vec<Vec<Change>>> {
+    let change = |(change, _): &(Change, Effect)| {
+        let position = sources.iter().position(|at| *at == change.source())?;
+        Some(change.clone().of_source(position))
+    };
+    let transaction = |transaction: &Transaction| transaction.iter().filter_map(change).collect();
+    rounds.iter().map(|round| round.iter().map(transaction).collect()).collect()
+}
+
+/// The statement that creates a source that is a view.
+fn create_view(source: &Source) -> Option<String> {
+    let query = source.view.as_ref()?.trim_end_matches([' ', ';', '\n']);
+    Some(format!("create view {} as {query}", source.relation.quoted()))
+}
+
+/// The table, its upstream stream tables, and the other readers of a source that is captured from the log, which decide
+/// what is captured (docs/pg_trickle.md, "Change capture").
+fn involved(rounds: &Rounds<'_>, relation: &Relation) -> Vec<Relation> {
+    let below = upstream(rounds, vec![relation.clone()]);
+    let is_read = |source: &&Source| source.readers.iter().any(|reader| below.contains(reader));
+    let logged = rounds.sources().iter().filter(|source| source.from_log).filter(is_read);
+    upstream(rounds, logged.flat_map(|source| &source.readers).chain(&below).cloned().collect())
+}
+
+/// The tables and their upstream stream tables.
+fn upstream(rounds: &Rounds<'_>, mut involved: Vec<Relation>) -> Vec<Relation> {
+    let mut next = 0;
+    while let Some(relation) = involved.get(next).cloned() {
+        let table = rounds.tables.iter().find(|deployed| deployed.table.relation == relation);
+        for up in table.into_iter().flat_map(|deployed| &deployed.table.upstream) {
+            if !involved.contains(up) {
+                involved.push(up.clone());
+            }
+        }
+        next += 1;
+    }
+    involved
+}
+
+fn scratch_table(deployed: &Deployed, database: &str) -> Made {
+    let table = &deployed.table;
+    let mode = table.settings.refresh_mode().unwrap_or("DIFFERENTIAL");
+    let partition = match table.settings.get(Setting::PartitionBy) {
+        Some(Value::Text(by)) if !by.is_empty() => Some(("partition_by", quote_literal(by))),
+        _ => None,
+    };
+    let is_appended = table.settings.get(Setting::AppendOnly) == Some(&Value::Bool(true));
+    let append_only = is_appended.then(|| ("append_only", "true".to_owned()));
+    Made {
+        relation: table.relation.clone(),
+        query: without_database(&table.query, database),
+        mode: mode.to_owned(),
+        arguments: partition.into_iter().chain(append_only).collect(),
+    }
+}

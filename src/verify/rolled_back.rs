@@ -1,0 +1,223 @@
+//! Rounds on a named server: each is one transaction that changes rows, refreshes, compares, and is rolled back.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use super::rounds::{Rounds, Transaction};
+use crate::{
+    judge::equality::{self, Comparable, Difference},
+    model::{Relation, Stage},
+    mutate::{Mutator, Source},
+    pg::{self, Client, Exclusive, Refreshed},
+};
+
+/// The most rounds in one transaction. Some faults need several.
+const STEPS: usize = 8;
+/// No further step begins after this time: other sessions wait for the transaction's locks.
+const SHORT: Duration = Duration::from_secs(2);
+/// No further table is refreshed or compared after this time.
+const LONG: Duration = Duration::from_secs(20);
+/// The interval of asking which sessions block a running statement.
+const WAITING: Duration = Duration::from_millis(500);
+
+/// Leaves out the sources whose changes a rollback would not revert, or a transaction would not show.
+pub(super) async fn leave_out(client: &Client, sources: &mut [Source]) -> Result<(), pg::Error> {
+    let reach = client.reach().await?;
+    for source in sources.iter_mut().filter(|source| source.out_of_reach.is_none()) {
+        let escape = reach.escapes.iter().find(|escape| escape.source == source.relation);
+        source.out_of_reach = if source.from_log {
+            Some("is captured from the log, which reproduces committed changes only".to_owned())
+        } else {
+            escape.map(|escape| format!("may have effects that no rollback reverts: {}", escape.why))
+        };
+    }
+    Ok(())
+}
+
+impl Rounds<'_> {
+    /// Rolls back rounds until the budget ends, and calls `record` after each transaction.
+    pub(super) async fn run_rolled_back(
+        &mut self,
+        exclusive: &Exclusive,
+        mut record: impl FnMut(&Self),
+    ) -> Result<(), pg::Error> {
+        let started = Instant::now();
+        let deadline = started + self.settings.budget;
+        self.compare_first(exclusive, started + self.settings.budget / 4).await?;
+        while self.continues(deadline) {
+            self.transaction(exclusive, async |rounds| rounds.steps(deadline).await).await?;
+            self.elapsed = started.elapsed();
+            record(self);
+        }
+        Ok(())
+    }
+
+    /// Compares the tables before the first change, one at a time. Refreshes only those that differ, because a refresh may
+    /// block readers.
+    async fn compare_first(&mut self, exclusive: &Exclusive, deadline: Instant) -> Result<(), pg::Error> {
+        let is_due = |table: &&Comparable| {
+            equality::not_comparable(table).is_none()
+                && self.settings.terms.left_out(Stage::Verify, &table.relation).is_none()
+                && !self.reads_wal(&table.relation)
+        };
+        let due: Vec<Comparable> = self.comparables.values().filter(is_due).cloned().collect();
+        for table in due {
+            if Instant::now() >= deadline {
+                break;
+            }
+            let compare = async |rounds: &mut Self| match rounds
+                .client
+                .compare_here(&table, rounds.settings.terms.tolerance)
+                .await
+            {
+                Ok(difference) if difference.is_none() => Ok(()),
+                Ok(_) | Err(pg::Error::Server { .. }) => {
+                    rounds.refresh_and_compare(&BTreeSet::from([table.relation.clone()]), deadline).await
+                }
+                Err(lost) => Err(lost),
+            };
+            self.transaction(exclusive, compare).await?;
+        }
+        Ok(())
+    }
+
+    /// Works in a transaction, and always rolls it back.
+    async fn transaction(
+        &mut self,
+        exclusive: &Exclusive,
+        work: impl AsyncFnOnce(&mut Self) -> Result<(), pg::Error>,
+    ) -> Result<(), pg::Error> {
+        let process = self.client.begin_round().await?;
+        self.process = process;
+        self.timed(Mutator::begin);
+        let worked = {
+            let mut blockers = BTreeSet::new();
+            let worked = watched(exclusive, process, &mut blockers, work(self)).await;
+            self.blockers.append(&mut blockers);
+            worked
+        };
+        let worked = match worked {
+            Ok(()) => self.record_findings().await,
+            failed => failed,
+        };
+        let ended = self.client.end_round().await;
+        self.history.clear();
+        self.timed(Mutator::rolled_back);
+        worked.and(ended)
+    }
+
+    /// Rounds of the mutator, each on top of the earlier ones.
+    async fn steps(&mut self, deadline: Instant) -> Result<(), pg::Error> {
+        let started = Instant::now();
+        let (blocked, failing_queries, findings) = (self.blocked, self.failing_queries, self.findings.len());
+        let deadline = deadline.min(started + LONG);
+        for step in 0..STEPS {
+            // A step after a blocked statement or a finding would only repeat it.
+            let is_disturbed = self.blocked > blocked
+                || self.failing_queries > failing_queries
+                || self.findings.len() > findings;
+            if step > 0 && (is_disturbed || started.elapsed() >= SHORT) || Instant::now() >= deadline {
+                break;
+            }
+            for size in self.begin_round(&self.sources_by_priority()) {
+                self.client.run("savepoint step").await?;
+                let done = self.change((0..size).map(|_| Mutator::change)).await?;
+                self.as_committed(done).await?;
+            }
+            let affected = self.verifiable(self.affected());
+            self.refresh_and_compare(&affected, deadline).await?;
+        }
+        Ok(())
+    }
+
+    /// Reverts changes that a commit would refuse.
+    async fn as_committed(&mut self, done: Transaction) -> Result<(), pg::Error> {
+        match self.client.check_deferred().await {
+            Ok(()) => self.keep(done),
+            Err(pg::Error::Server { message, .. }) => {
+                self.client.run("rollback to savepoint step").await?;
+                self.refuse(done, &message);
+            }
+            Err(lost) => return Err(lost),
+        }
+        self.client.run("release savepoint step").await
+    }
+
+    async fn refresh_and_compare(
+        &mut self,
+        affected: &BTreeSet<Relation>,
+        deadline: Instant,
+    ) -> Result<(), pg::Error> {
+        self.unreached.retain(|relation| !affected.contains(relation));
+        self.refresh(affected, deadline).await?;
+        self.compare(affected, deadline).await
+    }
+
+    /// Without the tables whose changes a transaction does not show.
+    fn verifiable(&self, mut tables: BTreeSet<Relation>) -> BTreeSet<Relation> {
+        tables.retain(|relation| !self.reads_wal(relation));
+        tables
+    }
+
+    /// On a named server, whether the table reads a source that is captured from the log.
+    pub(super) fn reads_wal(&self, relation: &Relation) -> bool {
+        let reads = |source: &Source| source.from_log && source.readers.contains(relation);
+        !self.settings.commits() && self.sources().iter().any(reads)
+    }
+
+    /// Refreshes a table in the transaction. A refresh that other sessions block is no fault of the table.
+    pub(super) async fn refresh_in_round(&mut self, relation: &Relation) -> Result<(), pg::Error> {
+        match self.client.refresh_in_round(relation).await {
+            Ok(Refreshed::Done) => Ok(()),
+            Ok(Refreshed::Skipped) => {
+                self.not_refreshed(relation);
+                Ok(())
+            }
+            Err(pg::Error::Server { message, .. })
+                if pg::is_in_the_way(&message.code) || pg::is_too_slow(&message.code) =>
+            {
+                self.not_refreshed(relation);
+                Ok(())
+            }
+            Err(pg::Error::Server { message, .. }) => self.failed_to_refresh(relation, message).await,
+            Err(lost) => Err(lost),
+        }
+    }
+
+    fn not_refreshed(&mut self, relation: &Relation) {
+        self.blocked += 1;
+        self.unreached.insert(relation.clone());
+    }
+
+    /// The difference after the refresh; `None` if it was blocked.
+    pub(super) async fn compared_in_round(
+        &mut self,
+        table: &Comparable,
+    ) -> Result<Option<Difference>, pg::Error> {
+        if self.unreached.contains(&table.relation) {
+            return Ok(None);
+        }
+        self.client.compare_here(table, self.settings.terms.tolerance).await.map(Some)
+    }
+}
+
+/// Waits for the work, and collects the sessions that block it.
+async fn watched<T>(
+    exclusive: &Exclusive,
+    process: i32,
+    blockers: &mut BTreeSet<String>,
+    work: impl Future<Output = T>,
+) -> T {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = tokio::time::sleep(WAITING) => {
+                blockers.extend(exclusive.blocking(process).await.unwrap_or_default());
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! A scratch database on the same server, in which cases are tried and reduced.
+
+use super::rounds::Fault;
+use crate::{
+    judge::equality::Comparable,
+    mutate::{Case, Pace, Part},
+    output,
+    pg::{self, Client, Endpoint, Limits},
+    sql::quote_identifier,
+};
+
+/// The fault that a case has to reproduce.
+pub(super) struct Expected<'a> {
+    pub(super) table: &'a Comparable,
+    pub(super) fault: &'a Fault,
+    pub(super) tolerance: f64,
+}
+
+impl Expected<'_> {
+    /// Whether the statements had the same fault. `compare` runs if the server accepted them.
+    async fn matches(
+        &self,
+        ran: Result<(), pg::Error>,
+        compare: impl AsyncFnOnce() -> Result<bool, pg::Error>,
+    ) -> Result<bool, pg::Error> {
+        match (ran, self.fault) {
+            (Err(pg::Error::Server { message, .. }), Fault::RefreshFails(expected)) => {
+                Ok(expected.code.is_empty() || message.code == expected.code)
+            }
+            (Ok(()), Fault::Differs(_)) => compare().await,
+            (Ok(()), Fault::RefreshFails(_)) => Ok(false),
+            (Err(error), Fault::Differs(_) | Fault::RefreshFails(_)) => Err(error),
+        }
+    }
+}
+
+pub(super) struct ScratchDatabase {
+    /// `None` while the database is created.
+    client: Option<Client>,
+    verified: Endpoint,
+    limits: Limits,
+    name: String,
+    /// The remaining tries.
+    tries: usize,
+    /// The setup in the open transaction, before its savepoint.
+    prepared: Option<Vec<String>>,
+}
+
+impl ScratchDatabase {
+    pub(super) async fn open(verified: &Client, limits: Limits, tries: usize) -> Result<Self, pg::Error> {
+        let mut scratch = Self {
+            client: None,
+            verified: verified.endpoint().clone(),
+            limits,
+            name: format!("pgtrickle_ci_case_{}", std::process::id()),
+            tries,
+            prepared: None,
+        };
+        scratch.clean(verified).await?;
+        Ok(scratch)
+    }
+
+    /// Drops and creates the database.
+    async fn clean(&mut self, verified: &Client) -> Result<(), pg::Error> {
+        self.client = None;
+        self.prepared = None;
+        let name = quote_identifier(&self.name);
+        verified.run_script(&format!("drop database if exists {name} with (force)")).await?;
+        verified.run_script(&format!("create database {name}")).await?;
+        let client = Client::connect(&self.verified.with_database(&self.name), self.limits).await?;
+        client.run_script("create extension if not exists pg_trickle").await?;
+        client.limit(self.limits.statement).await?;
+        self.client = Some(client);
+        Ok(())
+    }
+
+    pub(super) async fn close(mut self, verified: &Client) -> Result<(), pg::Error> {
+        self.client = None;
+        let dropped = format!("drop database if exists {} with (force)", quote_identifier(&self.name));
+        verified.run_script(&dropped).await?;
+        self.name.clear();
+        Ok(())
+    }
+
+    /// Removes parts of the case as long as the rest reproduces the fault.
+    pub(super) async fn smallest(
+        &mut self,
+        case: Case,
+        expected: &Expected<'_>,
+        verified: &Client,
+    ) -> Result<Case, pg::Error> {
+        let mut case = match case.without_unread_columns() {
+            Some(less) if self.reproduces(&less, expected, verified).await? => less,
+            _ => case,
+        };
+        let mut again = false;
+        loop {
+            let before = case.clone();
+            for part in Part::ALL {
+                // Large pieces first. In later passes single parts may be removable, because others are gone.
+                let mut size = if again { 1 } else { case.count(part) };
+                while size > 0 {
+                    let mut from = 0;
+                    while from < case.count(part) {
+                        match case.without(part, &(from..from + size)) {
+                            Some(less) if self.reproduces(&less, expected, verified).await? => case = less,
+                            _ => from += size,
+                        }
+                    }
+                    size = if size == 1 { 0 } else { size.div_ceil(2) };
+                }
+            }
+            if case == before {
+                return Ok(case);
+            }
+            again = true;
+        }
+    }
+
+    /// Whether the case reproduces the fault; `false` without tries left.
+    pub(super) async fn reproduces(
+        &mut self,
+        case: &Case,
+        expected: &Expected<'_>,
+        verified: &Client,
+    ) -> Result<bool, pg::Error> {
+        if self.tries == 0 {
+            return Ok(false);
+        }
+        self.tries -= 1;
+        if case.pace == Pace::default() {
+            self.reproduces_in_transaction(case, expected).await
+        } else {
+            self.reproduces_committed(case, expected, verified).await
+        }
+    }
+
+    /// Sets the remaining tries.
+    pub(super) fn allow(&mut self, tries: usize) {
+        self.tries = tries;
+    }
+
+    /// Tries the case in one transaction, and rolls it back: only to a savepoint if the next case has the same setup.
+    async fn reproduces_in_transaction(
+        &mut self,
+        case: &Case,
+        expected: &Expected<'_>,
+    ) -> Result<bool, pg::Error> {
+        let (Some(client), setup) = (&self.client, case.setup()) else { return Ok(false) };
+        if self.prepared.as_ref() == Some(&setup) {
+            client.run_script("rollback to savepoint prepared").await?;
+        } else {
+            self.prepared = None;
+            let script = format!("rollback; begin; {}; savepoint prepared", setup.join(";\n"));
+            match client.run_script(&script).await {
+                Ok(()) => self.prepared = Some(setup),
+                Err(pg::Error::Server { .. }) => return Ok(false),
+                Err(lost) => return Err(lost),
+            }
+        }
+        let statements = case.rounds.iter().flat_map(|round| case.round(round));
+        let inside: Vec<String> =
+            statements.filter(|statement| statement != "begin" && statement != "commit").collect();
+        let ran = client.run_script(&inside.join(";\n")).await;
+        let compare = async || Ok(!client.compare_here(expected.table, expected.tolerance).await?.is_none());
+        false_if_refused(expected.matches(ran, compare).await)
+    }
+
+    /// Tries the case with every statement committed, as in the script.
+    pub(super) async fn reproduces_committed(
+        &mut self,
+        case: &Case,
+        expected: &Expected<'_>,
+        verified: &Client,
+    ) -> Result<bool, pg::Error> {
+        self.clean(verified).await?;
+        let Some(client) = &self.client else { return Ok(false) };
+        if let Err(error) = client.run_each(&case.setup()).await {
+            return false_if_refused(Err(error));
+        }
+        let statements: Vec<String> = case.rounds.iter().flat_map(|round| case.round(round)).collect();
+        let ran = client.run_each(&statements).await;
+        let compare = async || Ok(!client.compare(expected.table, expected.tolerance).await?.is_none());
+        false_if_refused(expected.matches(ran, compare).await)
+    }
+}
+
+/// A case that the server refuses does not reproduce the fault.
+fn false_if_refused(shown: Result<bool, pg::Error>) -> Result<bool, pg::Error> {
+    match shown {
+        Err(pg::Error::Server { .. } | pg::Error::Answer { .. }) => Ok(false),
+        shown => shown,
+    }
+}
+
+/// Drops the database after an interruption or a panic.
+impl Drop for ScratchDatabase {
+    fn drop(&mut self) {
+        if self.name.is_empty() {
+            return;
+        }
+        let dropped = format!("drop database if exists {} with (force)", quote_identifier(&self.name));
+        let gone = finish(async || {
+            let client = Client::connect(&self.verified, self.limits).await.ok()?;
+            client.run_script(&dropped).await.ok()
+        });
+        if gone.is_none() {
+            output::to_stderr(&format!("cannot drop the database {}", self.name));
+        }
+    }
+}
+
+/// Runs async work to its end on a thread of its own: a dropped value cannot wait in the runtime.
+fn finish<T: Send>(work: impl AsyncFnOnce() -> Option<T> + Send) -> Option<T> {
+    std::thread::scope(|scope| {
+        let work = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+            runtime.block_on(work())
+        });
+        work.join().ok().flatten()
+    })
+}
