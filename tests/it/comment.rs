@@ -401,7 +401,7 @@ async fn a_read_only_token_warns_with_the_missing_permissions() {
     // With the flag the exit code is an error.
     let hub = refuse().await;
     Ran::of(workflow(&hub, "pull_request", 1, &file).args(["--when", "always"]))
-        .expect_error("403 Resource not accessible by integration", "give the job this");
+        .expect_error("403 Resource not accessible by integration", "add this to the job");
 }
 
 #[tokio::test]
