@@ -10,11 +10,11 @@ use crate::{
     options::ApplyOptions,
     output::Ui,
     pg::{self, Client},
-    plan::{self, Action, moved::Now, saved::Saved},
+    plan::{self, Action, moved::CurrentState, saved::Saved},
     report::Report,
     stages::{
         plan::plan_against,
-        project::{Selected, load, owner},
+        project::{SelectedProject, load, owner},
     },
 };
 
@@ -47,7 +47,7 @@ async fn read_saved(
     client.lock().await?;
     let mut snapshot = client.snapshot(&[]).await?;
     report.engine = Some((&snapshot.server).into());
-    let now = Now {
+    let now = CurrentState {
         server: client.endpoint().to_string(),
         definitions: client.definitions(saved.views.iter().map(|view| &view.relation)).await?,
         lost_views: client.lost_views(&saved.lost()).await?,
@@ -76,7 +76,7 @@ async fn plan_now(
 ) -> Result<Option<(Client, Vec<Action>)>, Error> {
     let selected = load(&options.models, Some(&options.server)).await?.compared(&options.models, None)?;
     describe_selected(report, &selected);
-    let Selected { project, ids, .. } = selected;
+    let SelectedProject { project, ids, .. } = selected;
     let endpoint = options.server.endpoint(&options.models.project)?;
     let client = connect(&endpoint, options.server.limits, report).await?;
     client.lock().await?;

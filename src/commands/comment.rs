@@ -13,7 +13,7 @@ use crate::{
     output::{self, Ui},
     report::{
         self, Report,
-        legs::{Composed, Posting},
+        legs::{ComposedComment, Posting},
         markdown,
     },
 };
@@ -126,8 +126,8 @@ async fn post(options: &CommentOptions, report: &Report, key: github::Key) -> Re
     })
 }
 
-fn verdict(composed: Composed) -> github::IssueUpdate {
-    let Composed { text, passed, is_news } = composed;
+fn verdict(composed: ComposedComment) -> github::IssueUpdate {
+    let ComposedComment { text, passed, is_news } = composed;
     github::IssueUpdate { text, passed, is_news }
 }
 

@@ -16,7 +16,7 @@ pub use crate::sql::Relation;
 pub use age_limits::AgeLimits;
 pub use manifest_source::{ManifestSource, ProjectSource};
 pub use outcome::{Outcome, Stage, Subject, Verdict};
-pub use owner::{Mark, Owner, TargetName, Whose};
+pub use owner::{Mark, Owner, Ownership, TargetName};
 pub use schedule::Schedule;
 pub use secret::Secret;
 pub use settings::{Setting, Settings, Value};

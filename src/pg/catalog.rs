@@ -13,7 +13,7 @@ use crate::{
         scheduler::EngineState,
     },
     model::{Column, Deployed, Health, Mark, Origin, Relation, Setting, Settings, Storage, StreamTable},
-    plan::Between,
+    plan::UpstreamRelations,
     sql::quote_literal,
 };
 
@@ -71,7 +71,7 @@ pub struct Snapshot {
     /// The requested names that other relations have, with SQL's word for their kind.
     pub occupied: BTreeMap<Relation, String>,
     /// The views and ephemeral models between sources and stream tables, if requested.
-    pub between: Between,
+    pub between: UpstreamRelations,
 }
 
 /// A catalog row with facts from other catalogs.
@@ -111,7 +111,7 @@ impl Client {
         );
         let (rows, occupied): (Vec<Map<String, Json>>, Vec<Occupied>) = self.ask(READING, &sql).await?;
         let (tables, occupied) = (read(rows)?, by_name(occupied));
-        Ok(Snapshot { server, tables, occupied, between: Between::default() })
+        Ok(Snapshot { server, tables, occupied, between: UpstreamRelations::default() })
     }
 
     /// Every stream table of the database.

@@ -11,7 +11,7 @@ use tokio_postgres::SimpleQueryMessage;
 use super::{Client, Error, about, settings::Purpose};
 use crate::{
     model::Relation,
-    plan::{Between, Cost, LostObject, LostView, Needs},
+    plan::{Cost, LostObject, LostView, RequiredRights, UpstreamRelations},
     project::Intermediate,
     sql::{query, quote_literal},
 };
@@ -19,9 +19,9 @@ use crate::{
 impl Client {
     /// The views between sources and stream tables on the server. Comparing them takes a read-write transaction, which
     /// is rolled back.
-    pub async fn between(&self, wanted: &[Intermediate]) -> Result<Between, Error> {
+    pub async fn between(&self, wanted: &[Intermediate]) -> Result<UpstreamRelations, Error> {
         if wanted.is_empty() {
-            return Ok(Between::default());
+            return Ok(UpstreamRelations::default());
         }
         let names: Vec<serde_json::Value> = wanted
             .iter()
@@ -91,7 +91,7 @@ impl Client {
     ///
     /// # Errors
     /// With every missing privilege.
-    pub async fn check_rights(&self, needs: &Needs) -> Result<(), Error> {
+    pub async fn check_rights(&self, needs: &RequiredRights) -> Result<(), Error> {
         let needs = quote_literal(&serde_json::json!(needs).to_string());
         let sql = include_str!("sql/rights.sql").replace("$needs", &needs);
         let lacking: Vec<(String, String)> = self.ask("checking privileges", &sql).await?;

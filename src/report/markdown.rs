@@ -50,13 +50,13 @@ pub fn render_news(report: &Report) -> String {
 
 /// Renders the body in at most `limit` bytes. The part that cannot be cut takes a few thousand bytes.
 pub fn render_within(report: &Report, limit: usize) -> String {
-    let Body { brief, rest } = body(report, limit);
+    let CommentBody { brief, rest } = body(report, limit);
     brief + &rest
 }
 
 /// A body in two parts; the second may be dropped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Body {
+pub(super) struct CommentBody {
     /// The verdict and the problems.
     pub brief: String,
     /// Everything else.
@@ -64,7 +64,7 @@ pub(super) struct Body {
 }
 
 /// The body, in at most `limit` bytes.
-pub(super) fn body(report: &Report, limit: usize) -> Body {
+pub(super) fn body(report: &Report, limit: usize) -> CommentBody {
     let (head, foot) = (head(report), foot(report));
     let mut sections = sections(report);
     let mut note = String::new();
@@ -78,7 +78,7 @@ pub(super) fn body(report: &Report, limit: usize) -> Body {
     let mut sections = sections.iter().map(Section::to_markdown);
     let brief = head + &sections.next().unwrap_or_default();
     let rest: String = sections.chain([note, foot]).collect();
-    Body { brief, rest }
+    CommentBody { brief, rest }
 }
 
 /// A part of the body that can drop entries, the last ones first. Without entries it is empty.

@@ -12,8 +12,8 @@ use crate::{
 };
 
 /// Plans the changes between two manifests, without a server.
-pub fn plan_between(before: Before, project: &Project, policy: &Policy) -> Result<Plan, Error> {
-    let Before { tables, between, notes, .. } = before;
+pub fn plan_between(before: EarlierState, project: &Project, policy: &Policy) -> Result<Plan, Error> {
+    let EarlierState { tables, between, notes, .. } = before;
     // Accept all schemas: both manifests are for the same target.
     let schemas = tables.iter().map(|deployed| deployed.table.relation.schema.clone());
     let owner = policy.owner.clone();
@@ -28,7 +28,7 @@ pub fn plan_between(before: Before, project: &Project, policy: &Policy) -> Resul
 
 /// An earlier state of a project, as if it had been deployed.
 #[derive(Default)]
-pub struct Before {
+pub struct EarlierState {
     pub file: PathBuf,
     pub project: String,
     pub tables: Vec<Deployed>,
@@ -37,7 +37,7 @@ pub struct Before {
     pub notes: Vec<String>,
 }
 
-impl Before {
+impl EarlierState {
     pub fn read(file: &Path, name: &str) -> Result<Self, Error> {
         let (project, wrong) = ManifestFile::open(file)?.project()?.into_valid_part()?;
         let note = |problem: String| format!("{name} cannot be deployed completely: {problem}");

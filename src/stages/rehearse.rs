@@ -77,7 +77,7 @@ impl Base {
         };
         let models = selected.as_ref();
         let limits = options.server.limits;
-        let wanted = sources::Wanted { options: &options.sources, limits, readers: models };
+        let wanted = sources::RequiredSources { options: &options.sources, limits, readers: models };
         sources::provide(&options.project, &wanted, &dbt, workspace.own, workspace.client).await?;
         let (_, results) = dbt.build().await?;
         let (project, wrong) = dbt.compiled_project().await?.into_valid_part()?;
@@ -114,7 +114,7 @@ pub struct Rehearsing<'a> {
     before: Vec<Deployed>,
     after: Vec<Deployed>,
     left: Plan,
-    watch: Watch,
+    watch: ReadabilityWatch,
     options: RehearsalOptions,
 }
 
@@ -128,7 +128,7 @@ impl<'a> Rehearsing<'a> {
         let names = before.iter().map(|there| there.table.relation.clone()).collect();
         let watcher = Client::connect(client.endpoint(), options.server.limits).await?;
         options.ui.say(&format!("deploying the project on top of {base}"));
-        let watch = Watch::start(watcher, names);
+        let watch = ReadabilityWatch::start(watcher, names);
         Ok(Self {
             client,
             base,
@@ -197,12 +197,12 @@ impl<'a> Rehearsing<'a> {
 }
 
 /// A task that records how long tables cannot be read.
-struct Watch {
+struct ReadabilityWatch {
     end: oneshot::Sender<()>,
     task: JoinHandle<Result<BTreeMap<Relation, Duration>, pg::Error>>,
 }
 
-impl Watch {
+impl ReadabilityWatch {
     fn start(client: Client, names: BTreeSet<Relation>) -> Self {
         let (end, ended) = oneshot::channel();
         Self { end, task: tokio::spawn(watch(client, names, ended)) }

@@ -12,7 +12,7 @@ use pgtrickle_ci::{
     project::Selector,
     report::{
         self,
-        legs::{Posting, Turn},
+        legs::{Posting, RunOrder},
     },
     sql::{query, tokens},
 };
@@ -169,7 +169,7 @@ fn shown_report(text: &str, _: &Path) {
 /// The comment of an earlier job, which this one reads back and joins.
 fn comment(text: &str, _: &Path) {
     static REPORT: LazyLock<report::Report> = LazyLock::new(corpus::report);
-    let posting = Posting { report: &REPORT, leg: "gate (dbt: 1.6)", turn: Turn { run: 7, attempt: 1 } };
+    let posting = Posting { report: &REPORT, leg: "gate (dbt: 1.6)", turn: RunOrder { run: 7, attempt: 1 } };
     let Some(composed) = posting.compose(&[text], report::markdown::COMMENT_LIMIT) else { return };
     assert!(composed.text.chars().count() <= report::markdown::COMMENT_LIMIT);
     let again = posting.compose(&[&composed.text], report::markdown::COMMENT_LIMIT);
