@@ -8,7 +8,7 @@
     {%- call statement('_pgtrickle_drop_ordinary_relation') -%}
       drop {{ existing.type | replace('_', ' ') }} if exists {{ existing }}
     {%- endcall -%}
-    {#- Nothing is left to drop: this is how dbt's cache learns it. -#}
+    {#- The relation is already dropped: this updates dbt's cache. -#}
     {%- do adapter.drop_relation(existing) -%}
   {%- endif -%}
 {% endmacro %}

@@ -44,12 +44,12 @@ async fn against_server(options: &PlanOptions, report: &mut Report) -> Result<Pl
     let policy = options.permissions.policy(owner(&options.models, &project)?);
     let endpoint = options.server.endpoint(&options.models.project)?;
     let client = connect(&endpoint, options.server.limits, report).await?;
-    let (plan, standing) = plan_against(&client, &project, &policy).await?;
+    let (plan, snapshot) = plan_against(&client, &project, &policy).await?;
     let plan = plan.narrowed(ids.as_ref(), &project.tables);
-    report.engine = Some((&standing.server).into());
+    report.engine = Some((&snapshot.server).into());
     if let Some(file) = &options.out {
         let server = client.endpoint().to_string();
-        let saved = Saved::new(&project, &policy.owner, server, (&standing.tables, &standing.between), &plan);
+        let saved = Saved::new(&project, &policy.owner, server, (&snapshot.tables, &snapshot.between), &plan);
         output::to_file(file, &saved.to_text())?;
         options.ui.say(&format!("wrote {}", file.display()));
     }

@@ -212,7 +212,7 @@ impl Gate<'_> {
     /// Whether another relation has the name of a stream table and would be dropped.
     async fn is_occupied(&self) -> Result<bool, Error> {
         let wanted: Vec<Relation> = self.dbt.manifest()?.graph()?.stream_tables().cloned().collect();
-        Ok(!self.workspace.client.standing(&wanted).await?.occupied.is_empty())
+        Ok(!self.workspace.client.snapshot(&wanted).await?.occupied.is_empty())
     }
 
     /// Plans before the first change, so that refused steps can stop the deployment.

@@ -1,4 +1,4 @@
-//! `run_results.json`, and the outcomes in it.
+//! `run_results.json` and its outcomes.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -7,21 +7,17 @@ use serde::Deserialize;
 use super::Error;
 use crate::model::{Origin, Outcome, Relation, Stage, Subject, Verdict};
 
-/// What became of the nodes of one dbt command.
+/// The results of one dbt command.
 #[derive(Clone, Debug, PartialEq, Deserialize, Default)]
 pub struct RunResults {
-    /// Node by node.
     pub results: Vec<NodeResult>,
 }
 
-/// What became of one node.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct NodeResult {
-    /// The node.
     pub unique_id: String,
     /// `success`, `error`, `skipped`, `pass`, `fail` or `warn`.
     pub status: String,
-    /// dbt's words.
     #[serde(default)]
     pub message: Option<String>,
     /// Seconds.
@@ -30,9 +26,7 @@ pub struct NodeResult {
 }
 
 impl RunResults {
-    /// Reads the file that dbt left.
-    ///
-    /// In the order of the names: dbt's own is that in which its threads came to an end, another one each time.
+    /// Reads the file, sorted by unique_id: dbt's own order depends on its threads.
     pub fn read(file: &Path) -> Result<Self, Error> {
         let bytes = std::fs::read(file).map_err(Error::unreadable(file))?;
         let mut read: Self = serde_json::from_slice(&bytes).map_err(Error::unreadable(file))?;
@@ -43,17 +37,17 @@ impl RunResults {
 
 impl NodeResult {
     fn outcome(&self, stage: Stage, subject: impl Into<Subject>, verdict: Verdict) -> Outcome {
-        let (message, details) = words(self.message.as_deref().unwrap_or(&self.status));
+        let (message, details) = message_and_details(self.message.as_deref().unwrap_or(&self.status));
         let outcome = Outcome::new(stage, subject, verdict, &*message);
-        let is_trouble = matches!(verdict, Verdict::Failed | Verdict::Errored | Verdict::Warned);
-        let outcome = if is_trouble { outcome.quoting(&message, None) } else { outcome };
+        let has_problem = matches!(verdict, Verdict::Failed | Verdict::Errored | Verdict::Warned);
+        let outcome = if has_problem { outcome.quoting(&message, None) } else { outcome };
         outcome
             .with_rows(details)
             .taking(Duration::try_from_secs_f64(self.execution_time).unwrap_or_default())
     }
 }
 
-/// The making of each stream table, and of everything else that went wrong. `tables` are the project's stream tables.
+/// The outcome of each stream table, and of any other node that failed. `tables` are the project's stream tables.
 pub fn deploy_outcomes(results: &RunResults, tables: &[(Relation, Origin)]) -> Vec<Outcome> {
     let by_id: BTreeMap<&str, &(Relation, Origin)> =
         tables.iter().map(|t| (t.1.unique_id.as_str(), t)).collect();
@@ -70,21 +64,21 @@ pub fn deploy_outcomes(results: &RunResults, tables: &[(Relation, Origin)]) -> V
                 Some((relation, origin)) => {
                     Some(node.outcome(Stage::Deploy, relation, verdict).about(Some(origin)))
                 }
-                // Seeds, views and tables that are well are no news.
+                // Other nodes are only reported if they fail.
                 None => (verdict == Verdict::Errored)
                     .then(|| node.outcome(Stage::Deploy, &node.unique_id, verdict)),
             }
         })
         .map(|outcome| match outcome.verdict {
             Verdict::Skipped => {
-                Outcome { message: "skipped by dbt: something that it reads was not made".into(), ..outcome }
+                Outcome { message: "skipped by dbt: an upstream node failed".into(), ..outcome }
             }
             Verdict::Passed | Verdict::Warned | Verdict::Failed | Verdict::Errored => outcome,
         })
         .collect()
 }
 
-/// dbt's own tests. `origins` says where each is written.
+/// The outcomes of dbt's tests. `origins` are the files of their definitions.
 pub fn test_outcomes(results: &RunResults, origins: &BTreeMap<String, Origin>) -> Vec<Outcome> {
     results
         .results
@@ -111,14 +105,14 @@ fn test_name(unique_id: &str) -> &str {
         let hash = name
             .rsplit_once('.')
             .filter(|(_, hash)| hash.len() == 10 && hash.bytes().all(|b| b.is_ascii_hexdigit()));
-        // Two tests of one model may differ in the hash alone: then it has to stay, and the file decides that better.
+        // Two tests of one model may differ only in the hash; the file distinguishes them.
         hash.map_or(name, |(name, _)| name)
     })
 }
 
-/// dbt's message of an error: its first line says where, the second what, and the rest how. PostgreSQL's own lines
-/// (`DETAIL:`, `HINT:`) stay as they are; where the compiled file lies is of no use, it is in a folder that goes.
-fn words(message: &str) -> (String, Vec<String>) {
+/// The message of a dbt error and its details. The first line is the place and the second the message. PostgreSQL's
+/// lines (`DETAIL:`, `HINT:`) stay. The path of the compiled file is left out, because its folder is temporary.
+fn message_and_details(message: &str) -> (String, Vec<String>) {
     let lines: Vec<&str> = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let headed = lines.first().is_some_and(|line| line.contains(" Error in ")) && lines.len() > 1;
     let mut lines = lines.into_iter().skip(usize::from(headed));
@@ -149,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_model_keeps_postgresqls_words_and_loses_dbts_wrapping() {
+    fn a_failed_model_has_postgresqls_message_without_dbts_prefix() {
         let message = "Database Error in model a (models/a.sql)\n  column \"nope\" does not exist\n  DETAIL:  SQLSTATE: 42703\n  HINT:  Perhaps.\n  CONTEXT:  PL/pgSQL function inline_code_block line 14 at RAISE\n  compiled code at target/run/a.sql";
         let results = RunResults { results: vec![node("model.s.a", "error", message)] };
         let [outcome] = &deploy_outcomes(&results, &[(Relation::new("s", "a"), origin("model.s.a"))])[..]
@@ -165,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn other_nodes_are_news_only_when_they_fail() {
+    fn other_nodes_are_only_reported_if_they_fail() {
         let results = RunResults {
             results: vec![
                 node("seed.s.ok", "success", "INSERT 10"),

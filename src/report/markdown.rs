@@ -11,7 +11,7 @@ use super::{
     mermaid, text, words,
 };
 use crate::{
-    judge::rehearsal::{Rehearsal, Rehearsed},
+    judge::rehearsal::{Rehearsal, RehearsedTable},
     model::{Origin, Outcome, Relation, Verdict},
     plan::{NeedsDbt, Plan, Step},
 };
@@ -315,7 +315,7 @@ fn problem(outcome: &Outcome) -> String {
 
 /// What was planned and observed for each table: failures first, then the tables whose rows changed.
 fn rehearsal(rehearsal: &Rehearsal) -> Section {
-    let (quiet, mut loud): (Vec<_>, Vec<_>) = rehearsal.tables.iter().partition(|table| table.is_quiet());
+    let (quiet, mut loud): (Vec<_>, Vec<_>) = rehearsal.tables.iter().partition(|table| table.is_unchanged());
     loud.sort_by_key(|table| (!table.outcome().verdict.is_bad(), !table.has_other_rows()));
     let untouched = match quiet.len() {
         0 => String::new(),
@@ -329,7 +329,7 @@ fn rehearsal(rehearsal: &Rehearsal) -> Section {
     Section::new("rehearsed table", 2, before, loud.into_iter().map(rehearsed_row).collect(), "\n")
 }
 
-fn rehearsed_row(table: &Rehearsed) -> String {
+fn rehearsed_row(table: &RehearsedTable) -> String {
     let verdict = table.outcome().verdict;
     let notes =
         words::observations(table).into_iter().map(|(word, fact)| format!("{word}: {}", prose(&fact)));

@@ -6,7 +6,7 @@ use crate::{
     Error,
     dbt::ManifestFile,
     model::{Deployed, Health, Mark, Owner, Relation, Storage},
-    pg::{Client, ServerMessage, Standing},
+    pg::{Client, ServerMessage, Snapshot},
     plan::{self, Answers, Plan, Policy, Refusal},
     project::{Intermediate, Project},
 };
@@ -56,28 +56,28 @@ pub async fn plan_against(
     client: &Client,
     project: &Project,
     policy: &Policy,
-) -> Result<(Plan, Standing), Error> {
+) -> Result<(Plan, Snapshot), Error> {
     let wanted: Vec<Relation> = project.tables.iter().map(|table| table.relation.clone()).collect();
-    let mut standing = client.standing(&wanted).await?;
-    standing.between = client.between(&project.between).await?;
+    let mut snapshot = client.snapshot(&wanted).await?;
+    snapshot.between = client.between(&project.between).await?;
     let mut answers = Answers {
-        unseen: standing.server.unseen(),
-        occupied: standing.occupied.clone(),
-        ..Answers::of_views(project, &standing.between)
+        unseen: snapshot.server.unreadable_settings(),
+        occupied: snapshot.occupied.clone(),
+        ..Answers::of_views(project, &snapshot.between)
     };
-    let questions = plan::questions(project, &standing.tables, &answers.views);
+    let questions = plan::questions(project, &snapshot.tables, &answers.views);
     let queries: Vec<String> = questions.iter().map(|question| question.sql.clone()).collect();
     for (question, answer) in questions.into_iter().zip(client.describe(&queries).await?) {
         let refusal = |error: ServerMessage| Refusal { code: error.code, message: error.message };
         answers.note(project, question.relation, answer.map_err(refusal));
     }
-    let plan = Plan::between(&project.tables, &standing.tables, &answers, policy)?;
-    let lost = client.lost_views(&plan.views_to_restore(&standing.tables)).await?;
+    let plan = Plan::between(&project.tables, &snapshot.tables, &answers, policy)?;
+    let lost = client.lost_views(&plan.views_to_restore(&snapshot.tables)).await?;
     let objects = client.lost_objects(&plan.dropped()).await?;
     // Best effort: without it, the plan says that the costs are unknown.
     let costs = client.costs(&plan.refilled()).await.unwrap_or_default();
-    let plan = plan.with_lost_views(lost).with_lost_objects(objects, &standing.tables);
-    Ok((plan.with_costs(&costs).with_readers(project), standing))
+    let plan = plan.with_lost_views(lost).with_lost_objects(objects, &snapshot.tables);
+    Ok((plan.with_costs(&costs).with_readers(project), snapshot))
 }
 
 /// The stream tables of a project, as if it had been deployed.

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     Error,
     dbt::{self, Checkout, Dbt, Revision, Target},
-    judge::rehearsal::{self, Rehearsal, Seen},
+    judge::rehearsal::{self, Observations, Rehearsal},
     model::{Deployed, Outcome, Relation, Stage, Verdict},
     options::{RehearsalOptions, RunOptions},
     pg::{self, Client},
@@ -142,9 +142,9 @@ impl<'a> Rehearsing<'a> {
 
     /// Records the state right after the deployment, and what the project would still change.
     pub async fn observe(&mut self, project: &Project, policy: &Policy) -> Result<(), Error> {
-        let (left, standing) = plan_against(self.client, project, policy).await?;
+        let (left, snapshot) = plan_against(self.client, project, policy).await?;
         self.left = left;
-        self.after = standing.tables;
+        self.after = snapshot.tables;
         Ok(())
     }
 
@@ -152,12 +152,12 @@ impl<'a> Rehearsing<'a> {
     /// if the rows cannot be compared.
     pub async fn finish(self, project: &Project, plan: &Plan) -> Result<(Rehearsal, Vec<Outcome>), Error> {
         let without_rows = self.watch.end().await?;
-        let seen = Seen {
+        let seen = Observations {
             before: &self.before,
             after: &self.after,
             left: &self.left,
             without_rows: &without_rows,
-            remade: &crate::project::recreated_by_dbt(&project.between),
+            recreated: &crate::project::recreated_by_dbt(&project.between),
         };
         let mut tables = rehearsal::rehearsed(plan, &seen);
         let mut outcomes = Vec::new();
@@ -189,7 +189,7 @@ impl<'a> Rehearsing<'a> {
             }
             Err(lost) => return Err(lost.into()),
         }
-        outcomes.extend(tables.iter().map(rehearsal::Rehearsed::outcome));
+        outcomes.extend(tables.iter().map(rehearsal::RehearsedTable::outcome));
         self.client.drop_copies().await?;
         self.client.set_scheduler(true).await?;
         Ok((Rehearsal { base: self.base, tables }, outcomes))

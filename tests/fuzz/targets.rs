@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path, sync::LazyLock};
 
 use pgtrickle_ci::{
     dbt,
-    dbt::{Context, ManifestFile, WantedProfile},
+    dbt::{Context, ManifestFile, RequestedProfile},
     github::{Event, Repository},
     options,
     pg::Endpoint,
@@ -94,8 +94,12 @@ fn profile(text: &str, dir: &Path) {
     let context = Context { variables: variables(), ..Context::default() };
     for profile in ["shop", "coverage", "integration_tests", "tpch"] {
         for without_server in [false, true] {
-            let wanted =
-                WantedProfile { dir: dir.to_owned(), profile: profile.into(), target: None, without_server };
+            let wanted = RequestedProfile {
+                dir: dir.to_owned(),
+                profile: profile.into(),
+                target: None,
+                without_server,
+            };
             let Ok(target) = dbt::Target::find(&wanted, &context) else { continue };
             if let Ok(written) = target.to_profiles_yml() {
                 let read: serde_yaml::Value =
