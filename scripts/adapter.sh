@@ -67,15 +67,7 @@ build() {
 # On a server: the one that is named, or an ephemeral one.
 on_server() {
   if [[ -n "${PGTRICKLE_CI_TEST_DSN:-}" ]]; then
-    python3 - "$@" <<'PYTHON'
-import os, sys
-from urllib.parse import unquote, urlsplit
-
-url = urlsplit(os.environ["PGTRICKLE_CI_TEST_DSN"])
-os.environ |= {"PGHOST": url.hostname or "", "PGPORT": str(url.port or 5432), "PGUSER": unquote(url.username or ""),
-               "PGPASSWORD": unquote(url.password or ""), "PGDATABASE": unquote(url.path[1:])}
-os.execvp(sys.argv[1], sys.argv[1:])
-PYTHON
+    python3 "$root/scripts/on_named_server.py" "$@"
   else
     pgtrickle-ci ephemeral --engine "${PGTRICKLE_CI_ENGINE:-emulator}" -- "$@"
   fi
@@ -135,7 +127,7 @@ action() {
   touch "$out/action/project/dbt_project.yml"
   echo 'shop: {target: dev, outputs: {dev: {type: pgtrickle, host: db}}}' >"$out/action/project/profiles.yml"
   RUNNER_TEMP=$out/action WORKING_DIRECTORY=$out/action MODE=plan INPUT_PROJECT_DIR=project INPUT_PROFILES_DIR='' \
-    INPUT_DBT_VERSION=1.11.16 INPUT_ENGINE=auto INPUT_DATABASE_URL='' scripts/action.sh environment
+    INPUT_DBT_VERSION=1.11.16 INPUT_ENGINE=auto INPUT_DATABASE_URL='' action/steps.sh environment
   "$out/action/pgtrickle-ci/python/bin/dbt" --version | tee "$out/action/versions"
   grep -q 'pgtrickle: ' "$out/action/versions"
 }

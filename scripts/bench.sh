@@ -26,8 +26,8 @@ for section; do
   printf 'packages:\n  - local: %s\n' "$root" >"$project/packages.yml"
   case $section in
     plan | deployed | emulator | waiting | checks)
-      "$BENCHED" ephemeral --engine emulator -- python scripts/bench.py "$section"
+      "$BENCHED" ephemeral --engine emulator -- python scripts/bench "$section"
       ;;
-    *) python scripts/bench.py "$section" ;;
+    *) python scripts/bench "$section" ;;
   esac
 done

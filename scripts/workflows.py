@@ -1,14 +1,17 @@
 """Writes the workflows of docs/workflows.md and docs/action.md into a folder, so that they are linted as what they are."""
 
-import pathlib, re, shutil, sys
+import pathlib
+import re
+import shutil
+import sys
 
 folder = pathlib.Path(sys.argv[1])
 shutil.rmtree(folder, ignore_errors=True)
 folder.mkdir(parents=True)
 count = 0
 for page in ["docs/workflows.md", "docs/action.md"]:
-    for block in re.findall(r"^```yaml\n(.*?)^```$", pathlib.Path(page).read_text(), re.S | re.M):
-        if re.search(r"^jobs:$", block, re.M):
+    for block in re.findall(r"^```yaml\n(.*?)^```$", pathlib.Path(page).read_text(), re.DOTALL | re.MULTILINE):
+        if re.search(r"^jobs:$", block, re.MULTILINE):
             count += 1
             (folder / f"{pathlib.Path(page).stem}-{count}.yml").write_text(block)
 if count < 5:

@@ -24,7 +24,7 @@ pub enum Error {
     #[error(transparent)]
     DbtNeeded(#[from] plan::dbt::DbtNeeded),
     #[error(transparent)]
-    WouldLose(#[from] plan::lost_objects::WouldLose),
+    LossError(#[from] plan::lost_objects::LossError),
     #[error(transparent)]
     Saved(#[from] plan::saved::Error),
     #[error(transparent)]
@@ -64,7 +64,7 @@ impl Error {
             Self::Pg(error) => error.hint(),
             Self::Plan(error) => Some(error.hint()),
             Self::DbtNeeded(error) => Some(error.hint()),
-            Self::WouldLose(error) => Some(error.hint()),
+            Self::LossError(error) => Some(error.hint()),
             Self::Saved(error) => Some(error.hint()),
             Self::Project(error) => Some(error.hint()),
             Self::Refusal(error) => Some(error.hint()),

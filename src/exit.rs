@@ -1,4 +1,4 @@
-//! The exit codes, the same for every subcommand.
+//! The exit codes of all subcommands.
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -6,7 +6,7 @@ pub enum Exit {
     Passed,
     /// 1: the gate failed.
     Refused,
-    /// 2: the command could not do its work.
+    /// 2: the command failed.
     Unable,
     /// 128 plus the number of the signal that ended it.
     Signal(u8),

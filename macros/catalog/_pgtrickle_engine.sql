@@ -1,6 +1,6 @@
 {#
-  What the server's pg_trickle can do: its `version`, and the `parameters` of its functions by name. Asked when there is
-  something to change, once an invocation: dbt 1.x hands the same `graph` to all models.
+  The server's pg_trickle: its `version`, and the `parameters` of its functions by name. Queried before the first change,
+  once an invocation: dbt 1.x passes the same `graph` to all models.
 #}
 {% macro _pgtrickle_engine() %}
   {%- set kept = graph.setdefault('dbt_pgtrickle', {}) if graph.setdefault is defined else {} -%}

@@ -1,6 +1,6 @@
 {#
-  Sentences about what is asked of an engine that does not have it: `arguments` of one of its functions. The version that
-  is named has everything that this package knows.
+  Sentences about `arguments` of one of the engine's functions that the engine does not have. The named version has
+  everything that this package uses.
 #}
 {% macro _pgtrickle_lacking(engine, function, arguments) %}
   {%- set lacking = [] -%}

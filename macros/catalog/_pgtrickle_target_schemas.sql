@@ -1,4 +1,4 @@
-{# The schemas that this target puts models of the project into. #}
+{# The schemas of the project's models for this target. #}
 {% macro _pgtrickle_target_schemas() %}
   {%- set schemas = [target.schema] -%}
   {%- for node in graph.nodes.values() if node.resource_type == 'model' -%}

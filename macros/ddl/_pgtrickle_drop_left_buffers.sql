@@ -1,4 +1,4 @@
-{# Drops the change buffers that nobody reads any more: a new stream table would capture other columns into them (docs/pg_trickle.md, Drop). #}
+{# Drops the change buffers without readers: a new stream table would capture other columns into them (docs/pg_trickle.md, Drop). #}
 {% macro _pgtrickle_drop_left_buffers() %}
   {%- set body %}
 declare

@@ -1,6 +1,6 @@
 {#
-  Fails with the rows in which the stream table is not what its defining query gives at this moment, both taken as
-  multisets. A table that is due for a refresh differs rightly: for quiet sources, and for IMMEDIATE tables.
+  Fails with the rows in which the stream table and its defining query currently differ, both compared as multisets. A table
+  with pending changes differs correctly, so this is for quiet sources and for IMMEDIATE tables.
 #}
 {% test pgtrickle_matches_query(model) %}
   {%- if execute -%}

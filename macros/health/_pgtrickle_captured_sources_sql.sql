@@ -85,7 +85,7 @@ captured_sources as (
       select 'pg_trickle_cdc_' || operation || '_' || tracked.stable_name as tgname
       from unnest(array['ins', 'upd', 'del', 'truncate']) as operation
     ) as expected
-    -- Where the engine captures row by row, one trigger does it all.
+    -- In row mode the engine has a single trigger.
     where not exists (
       select from pg_catalog.pg_trigger as g
       join pg_catalog.pg_proc as p on p.oid = g.tgfoid

@@ -24,7 +24,7 @@ into_immediate as (
           select 'pgt_ivm_' || moment.name || '_' || event || '_' || s.pgt_id as tgname
           from (values ('before', '{insert,update,delete,trunc}'::text[]), ('after', '{ins,upd,del,trunc}')) as moment (name, events)
           cross join unnest(moment.events) as event
-          -- The emulator has none before the write.
+          -- The emulator has no `before` triggers.
           where moment.name = 'after' or not exists (select from pg_catalog.pg_extension where extname = 'pg_trickle' and extversion like '%-emulator')
         ) as expected
         left join pg_catalog.pg_trigger as g on g.tgrelid = c.oid and g.tgname = expected.tgname

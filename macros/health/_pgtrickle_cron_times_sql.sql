@@ -60,7 +60,7 @@
         ) as is_named
         where (select count(*) from meant) = 5
           and (select extract(month from day)::int = any (numbers) from meant where nth = 4)
-          -- A day is in both fields, unless both name days: then it is in either.
+          -- If both fields restrict the day, either may match; otherwise both must.
           and case when fields[3] ~ '^[*?]' or fields[5] ~ '^[*?]' then in_days and in_weekdays else in_days or in_weekdays end
         order by day desc
         limit 3

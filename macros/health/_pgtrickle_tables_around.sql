@@ -1,6 +1,6 @@
 {#
-  These tables for _pgtrickle_health_sql, with the project's other models that say something of their tables: one that its
-  model pauses is no reason to fail what reads it.
+  These tables for _pgtrickle_health_sql, with the project's other models that configure their tables: a table that its
+  model pauses does not fail its readers.
 #}
 {% macro _pgtrickle_tables_around(tables) %}
   {%- set all = tables | list -%}

@@ -13,12 +13,12 @@
     {%- do reasons.append('query') -%}
     {%- do alter.update({'query': query}) -%}
   {%- elif deployed.lost_source -%}
-    {#- dbt replaces views, tables and full-refreshed seeds by new relations. The engine goes on looking for the old
-        one and stops; given its query anew, it finds the new one (docs/pg_trickle.md, Source DDL). -#}
+    {#- dbt replaces views, tables and full-refreshed seeds by new relations. The engine still looks for the old one
+    and stops; after its query is set again, it finds the new one (docs/pg_trickle.md, Source DDL). -#}
     {%- do reasons.append('a source was replaced') -%}
     {%- do alter.update({'query': query}) -%}
   {%- elif deployed.get('needs_reinit') -%}
-    {#- The engine would fill it again when it is due, as after CREATE OR REPLACE of a view that it reads. -#}
+    {#- The engine would refill it when it is due, as after CREATE OR REPLACE of a view that it reads. -#}
     {%- do reasons.append('a source was changed') -%}
     {%- do alter.update({'query': query}) -%}
   {%- endif -%}

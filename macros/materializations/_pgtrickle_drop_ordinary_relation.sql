@@ -7,7 +7,7 @@
   {%- if existing is not none -%}
     {%- set kind = existing.type | string | replace('_', ' ') -%}
     {%- do dbt_pgtrickle._pgtrickle_ddl('_pgtrickle_drop_ordinary_relation', 'drop ' ~ kind ~ ' if exists ' ~ existing) -%}
-    {#- Nothing is left to drop: this is how dbt's cache learns it. -#}
+    {#- The relation is already dropped: this updates dbt's cache. -#}
     {%- do adapter.drop_relation(existing) -%}
   {%- endif -%}
 {% endmacro %}

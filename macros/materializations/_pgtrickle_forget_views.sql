@@ -1,5 +1,5 @@
 {#
-  The engine drops the views on a stream table with its storage. This tells dbt's cache of it, or the views' own models,
+  The engine drops the views on a stream table with its storage. This removes them from dbt's cache; otherwise their models,
   later in this run, would look for them.
 #}
 {% macro _pgtrickle_forget_views(target, dependants) %}

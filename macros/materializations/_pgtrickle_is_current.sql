@@ -1,4 +1,4 @@
-{# Whether a stream table is all that its model says. Reads nothing but what it is given. #}
+{# Whether a stream table matches its model. Sends no query. #}
 {% macro _pgtrickle_is_current(deployed, query, settings, mark) %}
   {{- return(
     deployed is not none

@@ -12,7 +12,7 @@
 
   {%- for column in given if column.name in stored_names -%}
     {%- set stored = deployed.columns[stored_names.index(column.name)] -%}
-    {#- The two texts without a length are one. -#}
+    {#- `text` and `varchar` without a length are one type. -#}
     {%- if stored.type | replace('character varying', 'text') != column.type | replace('character varying', 'text') -%}
       {%- do obstacles.append('type of ' ~ column.name) -%}
     {%- endif -%}

@@ -1,4 +1,4 @@
-{# The differing settings, unless `on_configuration_change` says that they are not to be applied: as in dbt's own materialized views. #}
+{# The differing settings, unless `on_configuration_change` forbids applying them, as in dbt's own materialized views. #}
 {% macro _pgtrickle_settings_to_apply(deployed, settings) %}
   {%- set differing = dbt_pgtrickle._pgtrickle_differing_settings(deployed, settings) -%}
   {%- set policy = config.get('on_configuration_change', 'apply') | string | lower -%}

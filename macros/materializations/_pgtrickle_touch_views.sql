@@ -1,7 +1,7 @@
 {#
-  Tells the engine of the views that read a replaced one. It knows only the view that a stream table names, and fills the
-  table again when that is altered; of a view below it hears nothing, and the table would keep its old rows
-  (docs/pg_trickle.md, Source DDL).
+  Alters the views that read a replaced one, so that the engine notices. It only tracks the view in the query of a stream
+  table, and refills the table after that is altered; it does not notice a change of a view below, and the table would keep
+  its old rows (docs/pg_trickle.md, Source DDL).
 #}
 {% macro _pgtrickle_touch_views(view) %}
   {%- set body %}

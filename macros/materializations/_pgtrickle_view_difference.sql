@@ -1,7 +1,7 @@
 {#
-  How the view that is there differs from what its model says, as PostgreSQL stores both: `none`; `query`, which CREATE OR
-  REPLACE VIEW takes, because its columns stay and others come behind them; `columns`. The model's query is made a view
-  beside it, with dbt's own check of the contract, and taken back. No change of a stream table runs meanwhile: see
+  How the existing view differs from its model, as PostgreSQL stores both: `none`; `query`, for which CREATE OR REPLACE VIEW
+  works, because its columns stay and new ones come after them; `columns`. The model's query becomes a second view, with
+  dbt's own check of the contract, and is rolled back. No change of a stream table runs meanwhile: see
   _pgtrickle_assert_contract.
 #}
 {% macro _pgtrickle_view_difference(view, sql) %}

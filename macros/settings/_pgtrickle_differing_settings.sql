@@ -1,4 +1,4 @@
-{# The settings in which the deployed stream table is not what the model asks for, with the value to give to the engine. #}
+{# The settings in which the deployed stream table differs from the model, with the value for the engine. #}
 {% macro _pgtrickle_differing_settings(deployed, settings) %}
   {%- set differing = {} -%}
   {%- for name, wanted in settings.items() if 'column' in dbt_pgtrickle._pgtrickle_known_settings()[name] -%}
@@ -10,7 +10,7 @@
       {%- endif -%}
 
     {%- elif name == 'refresh_mode' and wanted == 'AUTO' -%}
-      {#- AUTO is a wish at creation. The engine keeps what it chose, and refuses AUTO for a table that exists
+      {#- AUTO only applies at creation. The engine stores the mode that it chose, and rejects AUTO for an existing table
           (docs/pg_trickle.md, Refresh modes). -#}
       {%- if current == 'IMMEDIATE' -%}
         {%- do differing.update({name: 'DIFFERENTIAL'}) -%}
@@ -20,7 +20,7 @@
       {#- The engine turns this on by itself after insert-only refreshes: not a difference (docs/pg_trickle.md, Refresh modes). -#}
 
     {%- elif name == 'status' -%}
-      {#- ERROR and INITIALIZING are how a table fares, not what it was set to (docs/pg_trickle.md, Status). -#}
+      {#- ERROR and INITIALIZING are states of a table, not settings (docs/pg_trickle.md, Status). -#}
       {%- if (wanted == 'SUSPENDED') != (current == 'SUSPENDED') -%}
         {%- do differing.update({name: wanted}) -%}
       {%- endif -%}

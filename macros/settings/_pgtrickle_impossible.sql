@@ -1,4 +1,4 @@
-{# What is wrong with settings that are each right: the engine would refuse them together (docs/pg_trickle.md, Refresh modes and Alter). #}
+{# Errors in combinations of valid settings, which the engine would reject (docs/pg_trickle.md, Refresh modes and Alter). #}
 {% macro _pgtrickle_impossible(settings, configured) %}
   {%- set problems = [] -%}
   {%- set mode = settings.get('refresh_mode') -%}

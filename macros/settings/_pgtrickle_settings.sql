@@ -6,7 +6,7 @@
   {%- set configured = dbt_pgtrickle._pgtrickle_configured(node) -%}
   {%- set settings = {} -%}
   {%- set problems = [] -%}
-  {#- A misspelled setting must not pass for a default. -#}
+  {#- A misspelled setting must not become a default. -#}
   {%- for key in (node.config.get('meta') or {}).get('pgtrickle') or {} if key not in dbt_pgtrickle._pgtrickle_known_keys() -%}
     {%- do problems.append('`' ~ key ~ '` is not a setting') -%}
   {%- endfor -%}

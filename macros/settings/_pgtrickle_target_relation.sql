@@ -1,4 +1,4 @@
-{# The relation that a model's stream table is. A name that the engine cannot hold is refused before anything is executed. #}
+{# The relation of a model's stream table. A name that the engine does not support is an error before the first change. #}
 {% macro _pgtrickle_target_relation(node) %}
   {%- set relation = dbt_pgtrickle._pgtrickle_relation_of(node) -%}
   {#- docs/pg_trickle.md, Names: cut at the first dot, never quoted. -#}

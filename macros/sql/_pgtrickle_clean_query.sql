@@ -1,6 +1,6 @@
 {#
-  The model's query as the engine takes it: without the semicolons and comments at its end, which are common in models. The
-  engine refuses a semicolon, and a comment that no line break follows (docs/pg_trickle.md, Query text).
+  The model's query as the engine accepts it: without the semicolons and comments at its end, which are common in models.
+  The engine rejects a semicolon, and a comment without a line break after it (docs/pg_trickle.md, Query text).
 #}
 {% macro _pgtrickle_clean_query(sql) %}
   {%- set read = dbt_pgtrickle._pgtrickle_query_parts(sql) -%}

@@ -4,7 +4,7 @@
   {%- for name in get_columns_in_query(query) -%}
     {%- do columns.append({'name': name, 'type': 'pg_typeof(query.' ~ adapter.quote(name) ~ ')::text'}) -%}
   {%- endfor -%}
-  {#- The join finds nothing; the types are known all the same. -#}
+  {#- The join returns no rows, but it has the types. -#}
   {%- set sql %}
     select unnest(array[{{ columns | map(attribute='type') | join(', ') }}])
     from (select 1) as nothing

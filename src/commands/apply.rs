@@ -10,11 +10,11 @@ use crate::{
     options::ApplyOptions,
     output::Ui,
     pg::{self, Client},
-    plan::{self, Action, moved::Now, saved::Saved},
+    plan::{self, Action, moved::CurrentState, saved::Saved},
     report::Report,
     stages::{
         plan::plan_against,
-        project::{Selected, load, owner},
+        project::{SelectedProject, load, owner},
     },
 };
 
@@ -45,14 +45,14 @@ async fn read_saved(
     let endpoint = options.server.endpoint(&options.models.project)?;
     let client = connect(&endpoint, options.server.limits, report).await?;
     client.lock().await?;
-    let mut standing = client.standing(&[]).await?;
-    report.engine = Some((&standing.server).into());
-    let now = Now {
+    let mut snapshot = client.snapshot(&[]).await?;
+    report.engine = Some((&snapshot.server).into());
+    let now = CurrentState {
         server: client.endpoint().to_string(),
         definitions: client.definitions(saved.views.iter().map(|view| &view.relation)).await?,
         lost_views: client.lost_views(&saved.lost()).await?,
         lost_objects: client.lost_objects(&saved.dropped).await?,
-        tables: std::mem::take(&mut standing.tables),
+        tables: std::mem::take(&mut snapshot.tables),
     };
     saved.check(&name, &now)?;
     let stopped = saved.stopped.iter();
@@ -76,18 +76,18 @@ async fn plan_now(
 ) -> Result<Option<(Client, Vec<Action>)>, Error> {
     let selected = load(&options.models, Some(&options.server)).await?.compared(&options.models, None)?;
     describe_selected(report, &selected);
-    let Selected { project, ids, .. } = selected;
+    let SelectedProject { project, ids, .. } = selected;
     let endpoint = options.server.endpoint(&options.models.project)?;
     let client = connect(&endpoint, options.server.limits, report).await?;
     client.lock().await?;
     let policy = options.permissions.policy(owner(&options.models, &project)?);
-    let (plan, standing) = plan_against(&client, &project, &policy).await?;
+    let (plan, snapshot) = plan_against(&client, &project, &policy).await?;
     let plan = plan.narrowed(ids.as_ref(), &project.tables);
-    report.engine = Some((&standing.server).into());
+    report.engine = Some((&snapshot.server).into());
     report.outcomes.extend(plan.stop_outcomes());
     let is_stopped = !plan.stopped_by().is_empty();
     let without_dbt = plan.check_without_dbt();
-    let actions = plan::actions(&plan, &project.tables, &standing.tables, &policy.owner);
+    let actions = plan::actions(&plan, &project.tables, &snapshot.tables, &policy.owner);
     let would_lose = plan::lost_objects::check(&plan.lost_by_rebuilds());
     let rights = plan.rights(&project.tables);
     report.plan = Some(plan);
@@ -110,7 +110,7 @@ async fn execute(client: &Client, actions: &[Action], ui: Ui) -> Vec<Outcome> {
     let outcome = |action: &Action, verdict, message: &str| {
         Outcome::new(Stage::Deploy, &action.relation, verdict, message).about(action.origin.as_ref())
     };
-    match client.carry_out(&statements, announce).await {
+    match client.apply(&statements, announce).await {
         Ok(took) => {
             let done = actions.iter().zip(took);
             done.map(|(action, took)| outcome(action, Verdict::Passed, &action.does).taking(took)).collect()

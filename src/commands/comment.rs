@@ -8,12 +8,12 @@ use crate::{
     Error,
     commands::runner,
     exit::Exit,
-    github::{self, Client, Marker, Night, Patience, Posted, Subject, What},
+    github::{self, Client, EventSubject, Marker, NightlyIssue, PostOutcome, Posted, RetryPolicy},
     options::{CommentOptions, When, Workflow},
     output::{self, Ui},
     report::{
         self, Report,
-        legs::{Composed, Posting},
+        legs::{ComposedComment, Posting},
         markdown,
     },
 };
@@ -96,13 +96,13 @@ async fn post(options: &CommentOptions, report: &Report, key: github::Key) -> Re
         return Err(Refusal::WrongCommit { report: report.commit.clone(), event: commit.clone() }.into());
     }
     let token = token.ok_or(Refusal::NoToken)?;
-    let client = Client::new(&api, &token, repository, Patience::default())?;
+    let client = Client::new(&api, &token, repository, RetryPolicy::default())?;
     let marker = Marker { key, run: turn.map(|turn| turn.run) };
     // Reports of older versions do not name their job.
     let leg = report.leg.clone().or_else(|| options.environment.leg()).unwrap_or_default();
     let posting = Posting { report, leg: &leg, turn: turn.unwrap_or_default() };
     let compose = |bodies: &[&str]| posting.compose(bodies, markdown::COMMENT_LIMIT);
-    let (what, posted) = if event.subject == Subject::Schedule {
+    let (what, posted) = if event.subject == EventSubject::Schedule {
         (
             "issue",
             github::keep_issue(&client, &marker, &night(report), |bodies| compose(bodies).map(verdict))
@@ -119,21 +119,21 @@ async fn post(options: &CommentOptions, report: &Report, key: github::Key) -> Re
     let line = format!("comment-url={}\n", report::text::line(&url));
     runner::append(options.ui, options.runner.output.as_deref(), &line);
     Ok(match result {
-        What::Created => format!("created the {what} {url}"),
-        What::Updated => format!("updated the {what} {url}"),
-        What::Unchanged => format!("the {what} {url} is up to date"),
-        What::Later => format!("a later run already updated the {what} {url}"),
+        PostOutcome::Created => format!("created the {what} {url}"),
+        PostOutcome::Updated => format!("updated the {what} {url}"),
+        PostOutcome::Unchanged => format!("the {what} {url} is up to date"),
+        PostOutcome::Later => format!("a later run already updated the {what} {url}"),
     })
 }
 
-fn verdict(composed: Composed) -> github::Verdict {
-    let Composed { text, passed, is_news } = composed;
-    github::Verdict { text, passed, is_news }
+fn verdict(composed: ComposedComment) -> github::IssueUpdate {
+    let ComposedComment { text, passed, is_news } = composed;
+    github::IssueUpdate { text, passed, is_news }
 }
 
-fn night(report: &Report) -> Night {
+fn night(report: &Report) -> NightlyIssue {
     let project = report.project.as_deref().or(report.target.as_deref()).unwrap_or_default();
-    Night {
+    NightlyIssue {
         title: format!("pgtrickle-ci: nightly {} of {} fails", report.command, report::text::line(project)),
         news: markdown::render_news(report),
     }

@@ -22,15 +22,15 @@ pub(super) async fn connect_and_identify(
     endpoint: &pg::Endpoint,
     limits: pg::Limits,
     report: &mut Report,
-) -> Result<(Client, pg::Server), Error> {
+) -> Result<(Client, pg::ServerInfo), Error> {
     let client = connect(endpoint, limits, report).await?;
     let server = client.server().await?;
     report.engine = Some((&server).into());
     Ok((client, server))
 }
 
-impl From<&pg::Server> for Engine {
-    fn from(server: &pg::Server) -> Self {
+impl From<&pg::ServerInfo> for Engine {
+    fn from(server: &pg::ServerInfo) -> Self {
         Self { postgres: server.postgres.clone(), pg_trickle: server.pg_trickle.clone().unwrap_or_default() }
     }
 }

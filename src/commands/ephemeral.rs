@@ -59,7 +59,7 @@ fn start(endpoint: &Endpoint, command: &[OsString]) -> Result<Child, Error> {
 
 /// Sets the variables that point libpq, dbt and readers of `DATABASE_URL` to the server.
 fn set_address(command: &mut std::process::Command, endpoint: &Endpoint) {
-    endpoint.lead(command);
+    endpoint.set_environment(command);
     command.env("DATABASE_URL", endpoint.url().reveal());
 }
 

@@ -12,8 +12,8 @@ use crate::{
     report::Report,
     stages::{
         compile::revision,
-        plan::{Before, plan_against, plan_between},
-        project::{Selected, load, owner},
+        plan::{EarlierState, plan_against, plan_between},
+        project::{SelectedProject, load, owner},
     },
 };
 
@@ -40,16 +40,16 @@ pub(super) async fn plan(options: &PlanOptions, report: &mut Report) -> Result<E
 async fn against_server(options: &PlanOptions, report: &mut Report) -> Result<Plan, Error> {
     let selected = load(&options.models, Some(&options.server)).await?.compared(&options.models, None)?;
     describe_selected(report, &selected);
-    let Selected { project, ids, .. } = selected;
+    let SelectedProject { project, ids, .. } = selected;
     let policy = options.permissions.policy(owner(&options.models, &project)?);
     let endpoint = options.server.endpoint(&options.models.project)?;
     let client = connect(&endpoint, options.server.limits, report).await?;
-    let (plan, standing) = plan_against(&client, &project, &policy).await?;
+    let (plan, snapshot) = plan_against(&client, &project, &policy).await?;
     let plan = plan.narrowed(ids.as_ref(), &project.tables);
-    report.engine = Some((&standing.server).into());
+    report.engine = Some((&snapshot.server).into());
     if let Some(file) = &options.out {
         let server = client.endpoint().to_string();
-        let saved = Saved::new(&project, &policy.owner, server, (&standing.tables, &standing.between), &plan);
+        let saved = Saved::new(&project, &policy.owner, server, (&snapshot.tables, &snapshot.between), &plan);
         output::to_file(file, &saved.to_text())?;
         options.ui.say(&format!("wrote {}", file.display()));
     }
@@ -64,11 +64,11 @@ async fn against_manifest(
     report: &mut Report,
 ) -> Result<Plan, Error> {
     // Read it before the project, so that only one manifest is in memory at a time.
-    let before = manifest.map(|file| Before::read(file, &name)).transpose()?;
+    let before = manifest.map(|file| EarlierState::read(file, &name)).transpose()?;
     let selected = load(&options.models, None).await?.compared(&options.models, before.as_ref())?;
     describe_selected(report, &selected);
     report.target = Some(name);
-    let Selected { project, ids, .. } = selected;
+    let SelectedProject { project, ids, .. } = selected;
     let policy: Policy = options.permissions.policy(owner(&options.models, &project)?);
     let plan = plan_between(before.unwrap_or_default(), &project, &policy)?;
     Ok(plan.narrowed(ids.as_ref(), &project.tables))

@@ -16,7 +16,7 @@ use crate::{
         self, Report,
         terminal::{Detail, Style},
     },
-    stages::project::Selected,
+    stages::project::SelectedProject,
 };
 
 enum Ending {
@@ -73,7 +73,7 @@ pub(super) fn describe(report: &mut Report, project: &Project, manifest: Manifes
 }
 
 /// Adds the project to the report, and dbt's default selector, if it selected the models.
-pub(super) fn describe_selected(report: &mut Report, selected: &Selected) {
+pub(super) fn describe_selected(report: &mut Report, selected: &SelectedProject) {
     describe(report, &selected.project, selected.source.clone());
     report.selection = selected.default.clone().or(report.selection.take());
 }

@@ -14,15 +14,16 @@ use crate::{
     report::Report,
     stages::{
         check::check_tables,
+        compile::prepare_dbt,
         deploy::{created_tables, drop_tables, run_fixtures, skipped_outcomes, with_names, with_origins},
         plan::plan_against,
         project::{owner_for, target, warn_of_misspelled},
         rehearse::{Base, Rehearsing},
-        selection::{self, Chosen, narrow},
+        selection::{self, SelectedModels, narrow},
         sources,
         verify::{Verifying, writes},
         wait::Waiting,
-        workspace::{Server, Workspace},
+        workspace::{RunServer, Workspace},
     },
 };
 
@@ -40,18 +41,15 @@ pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exi
     };
     let mut stopwatch = Stopwatch(Instant::now());
     let limits = options.server.limits;
-    let server = Server::open(options).await?;
+    let server = RunServer::open(options).await?;
     let (client, software) = connect_and_identify(server.endpoint(), limits, report).await?;
     let writes = writes(&client, &options.rounds, server.own().is_some()).await?;
     stopwatch.lap("server", report);
     let workspace = Workspace { client: &client, own: server.own() };
     let target = Target { endpoint: server.endpoint().clone(), ..target };
-    let shell = options.project.environment.shell()?;
-    let vars = options.project.vars.clone();
-    let dbt = Dbt::new(shell, &options.project.dir, target.clone(), vars, options.ui)?;
+    let dbt = prepare_dbt(&options.project, &options.project.dir, &file, target.clone()).await?;
     let mut gate = Gate { options, workspace, dbt, target: &target, selected: None };
 
-    gate.dbt.install_packages(&file).await?;
     // A named server has its own sources.
     if server.own().is_some() {
         run_fixtures(&client, &options.fixtures, options.ui).await?;
@@ -69,7 +67,7 @@ pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exi
     let Some(deployed) = gate.deploy(rehearsing.as_mut(), report).await? else {
         return Ok(Exit::Refused);
     };
-    let Deployed { project, created, changed } = deployed;
+    let Deployment { project, created, changed } = deployed;
     let created = with_names(&project, &created);
     stopwatch.lap("deployment", report);
 
@@ -111,7 +109,7 @@ impl Stopwatch {
 }
 
 /// A deployed project.
-struct Deployed {
+struct Deployment {
     project: Project,
     /// The tables that dbt created or kept.
     created: BTreeSet<Relation>,
@@ -140,7 +138,7 @@ impl Gate<'_> {
         let baseline = base.as_ref().and_then(|base| base.manifest());
         let default = dbt.default_selector().await?;
         let manifest = dbt.manifest()?;
-        let Chosen { ids, default } =
+        let SelectedModels { ids, default } =
             selection::selected(options.ui, &options.selection, &manifest, baseline.as_deref(), default)?;
         let is_default = default.is_some();
         report.selection = default.or(report.selection.take());
@@ -156,7 +154,7 @@ impl Gate<'_> {
             readers = Some(&ids | &needed);
             *selected = Some(needed);
         }
-        let wanted = sources::Wanted {
+        let wanted = sources::RequiredSources {
             options: &options.sources,
             limits: options.server.limits,
             readers: readers.as_ref(),
@@ -171,7 +169,7 @@ impl Gate<'_> {
         &self,
         rehearsing: Option<&mut Rehearsing<'_>>,
         report: &mut Report,
-    ) -> Result<Option<Deployed>, Error> {
+    ) -> Result<Option<Deployment>, Error> {
         let client = self.workspace.client;
         let before = client.catalog().await?;
         let is_empty = before.is_empty() && (self.workspace.own.is_some() || !self.is_occupied().await?);
@@ -208,13 +206,13 @@ impl Gate<'_> {
         if let Some(rehearsing) = rehearsing {
             rehearsing.observe(&whole, &self.policy(&whole)).await?;
         }
-        Ok(Some(Deployed { project, created, changed }))
+        Ok(Some(Deployment { project, created, changed }))
     }
 
     /// Whether another relation has the name of a stream table and would be dropped.
     async fn is_occupied(&self) -> Result<bool, Error> {
         let wanted: Vec<Relation> = self.dbt.manifest()?.graph()?.stream_tables().cloned().collect();
-        Ok(!self.workspace.client.standing(&wanted).await?.occupied.is_empty())
+        Ok(!self.workspace.client.snapshot(&wanted).await?.occupied.is_empty())
     }
 
     /// Plans before the first change, so that refused steps can stop the deployment.

@@ -1,7 +1,7 @@
-//! `.env`: the file of variables that dbt adds to those of the shell, which win.
+//! `.env`: a file of variables that dbt adds to those of the shell. The shell takes precedence.
 //!
-//! dbt 1.12 reads the nearest one, in the folder that it is started in or above, as python-dotenv 1.2 does. dbt 2 reads the
-//! one of the folder that it is started in, as the crate dotenvy does. Earlier versions read none.
+//! dbt 1.12 reads the nearest one, in its working directory or above, as python-dotenv 1.2 does. dbt 2 reads the one of
+//! its working directory, as the crate dotenvy does. Earlier versions read none.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use std::{
 
 use super::{Error, packages_of};
 
-/// Which `.env` a dbt reads, and how.
+/// Which `.env` a version of dbt reads, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dotenv {
     /// None: dbt 1.11 and earlier.
@@ -23,15 +23,14 @@ pub(super) enum Dotenv {
     Here,
 }
 
-/// The variables that dbt, if it is started in the folder `here`, takes from a `.env`. Without a dbt, those that dbt 1.12
-/// takes.
+/// The variables that dbt takes from a `.env` if its working directory is `here`. Without a dbt, those of dbt 1.12.
 pub fn variables(
     program: Option<&Path>,
     here: &Path,
     shell: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, Error> {
     let Some(nearest) = here.ancestors().map(|dir| dir.join(".env")).find(|file| is_readable(file)) else {
-        // Then dbt is not asked for its version.
+        // Without a file the version of dbt does not matter.
         return Ok(BTreeMap::new());
     };
     let read = match program.map_or(Dotenv::Nearest, Dotenv::of) {
@@ -42,29 +41,29 @@ pub fn variables(
         Dotenv::Here => by_dotenvy(&here.join(".env"))?,
         Dotenv::Unread | Dotenv::Nearest => BTreeMap::new(),
     };
-    // The system takes no others.
+    // The system rejects any other variable.
     let is_possible = |name: &str, value: &str| {
         !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0') && !shell.contains_key(name)
     };
     Ok(read.into_iter().filter(|(name, value)| is_possible(name, value)).collect())
 }
 
-/// A file, or a pipe as password managers make one.
+/// Whether it is a file, or a pipe as of a password manager.
 fn is_readable(file: &Path) -> bool {
     std::fs::metadata(file).is_ok_and(|data| !data.is_dir())
 }
 
-/// python-dotenv's own switch.
+/// Whether python-dotenv is switched off.
 fn is_disabled(shell: &BTreeMap<String, String>) -> bool {
     let word = shell.get(DISABLED).map(|word| word.to_lowercase());
     word.is_some_and(|word| ["1", "true", "t", "yes", "y"].contains(&word.as_str()))
 }
 
-/// The variable that keeps python-dotenv from reading any file.
+/// The variable that switches python-dotenv off.
 pub(super) const DISABLED: &str = "PYTHON_DOTENV_DISABLED";
 
 impl Dotenv {
-    /// What this installation of dbt does.
+    /// The behavior of this installation of dbt.
     pub(super) fn of(program: &Path) -> Self {
         match version(program) {
             Some((2.., _)) => Self::Here,
@@ -74,7 +73,7 @@ impl Dotenv {
     }
 }
 
-/// dbt's version: from the packages beside it, and where there are none from itself.
+/// dbt's version, from the installed packages, or else from `dbt --version`.
 fn version(program: &Path) -> Option<(u32, u32)> {
     let program = program.canonicalize().unwrap_or_else(|_| program.to_owned());
     let beside = packages_of(&program).into_iter().find_map(|packages| {
@@ -95,7 +94,7 @@ fn numbers(text: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// dbt 2 takes what is before the first line that it cannot read, and says nothing of it.
+/// dbt 2 silently stops at the first line that it cannot read.
 fn by_dotenvy(file: &Path) -> Result<BTreeMap<String, String>, Error> {
     let opened = match dotenvy::from_path_iter(file) {
         Ok(opened) => opened,
@@ -104,26 +103,26 @@ fn by_dotenvy(file: &Path) -> Result<BTreeMap<String, String>, Error> {
     };
     let mut read = BTreeMap::new();
     for (name, value) in opened.map_while(Result::ok) {
-        // The first of two counts: it is set by then.
+        // The first value counts: dbt 2 does not override a variable that is set.
         read.entry(name).or_insert(value);
     }
     Ok(read)
 }
 
-/// What python-dotenv makes of a file; lines that it cannot read count for nothing.
+/// Reads a file as python-dotenv does. It ignores invalid lines.
 fn by_python(text: &str, shell: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     // Python translates line ends when it opens a file.
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let mut rest = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut read: BTreeMap<String, Option<String>> = BTreeMap::new();
     while !rest.is_empty() {
-        let mut reader = Reader(rest);
+        let mut reader = DotenvReader(rest);
         match reader.line() {
-            Some(Line::Binding(name, value)) => {
+            Some(DotenvLine::Binding(name, value)) => {
                 let value = value.map(|value| resolved(&value, &read, shell));
                 read.insert(name, value);
             }
-            Some(Line::Nothing) => {}
+            Some(DotenvLine::Nothing) => {}
             None => reader.skip_line(),
         }
         rest = reader.0;
@@ -160,22 +159,21 @@ fn resolved(
     whole + rest
 }
 
-/// What is still to be read of a file. Each part is that of python-dotenv's grammar; `None` is a line that it cannot read.
-struct Reader<'a>(&'a str);
+/// The rest of a file. Each method is a part of python-dotenv's grammar; `None` is an invalid line.
+struct DotenvReader<'a>(&'a str);
 
-/// What a line says.
-enum Line {
+enum DotenvLine {
     /// The end of the file, an empty line or a comment.
     Nothing,
-    /// A name, and its value where there is one.
+    /// A name, and its value if it has one.
     Binding(String, Option<String>),
 }
 
-impl<'a> Reader<'a> {
-    fn line(&mut self) -> Option<Line> {
+impl<'a> DotenvReader<'a> {
+    fn line(&mut self) -> Option<DotenvLine> {
         self.take_while(is_space);
         if self.0.is_empty() {
-            return Some(Line::Nothing);
+            return Some(DotenvLine::Nothing);
         }
         if let Some(after) = self.0.strip_prefix("export")
             && after.starts_with(is_blank)
@@ -197,7 +195,7 @@ impl<'a> Reader<'a> {
         }
         self.take_while(is_blank);
         self.0 = self.0.strip_prefix('\n').or_else(|| self.0.is_empty().then_some(""))?;
-        Some(if name.is_empty() { Line::Nothing } else { Line::Binding(name, value) })
+        Some(if name.is_empty() { DotenvLine::Nothing } else { DotenvLine::Binding(name, value) })
     }
 
     /// A name; empty before a comment.
@@ -260,7 +258,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What a backslash and this character stand for in Python.
+/// The meaning of a backslash and this character in Python.
 fn unescaped(character: char) -> Option<char> {
     let known = [
         ('\\', '\\'),
@@ -277,7 +275,7 @@ fn unescaped(character: char) -> Option<char> {
     known.iter().find(|(letter, _)| *letter == character).map(|(_, meant)| *meant)
 }
 
-/// White space as Python understands it.
+/// White space as Python defines it.
 fn is_space(character: char) -> bool {
     character.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&character)
 }
@@ -287,10 +285,10 @@ fn is_blank(character: char) -> bool {
     is_space(character) && character != '\n'
 }
 
-/// The part of the environment that it takes to start dbt.
+/// The part of the environment that is needed to start dbt.
 #[derive(Clone, Debug, Default)]
 pub struct Shell {
-    /// The folders in which programs are looked for.
+    /// The folders of the PATH.
     pub path: Vec<PathBuf>,
     /// The variables that dbt takes from its `.env`.
     pub dotenv: BTreeMap<String, String>,

@@ -6,9 +6,10 @@ fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-/// Recorded with python-dotenv 1.2.4 (`load_dotenv`, as dbt 1.12 calls it), under the shell variables `S=shell` and `E=`.
+/// Recorded with python-dotenv 1.2.4 (`load_dotenv`, as dbt 1.12 calls it), under the shell variables `S=shell` and
+/// `E=`.
 #[test]
-fn a_file_is_read_as_python_dotenv_reads_it() {
+fn a_file_is_read_as_by_python_dotenv() {
     let shell = map(&[("S", "shell"), ("E", "")]);
     for (text, want) in [
         ("A=1\nB = 2 \n\texport C=3", map(&[("A", "1"), ("B", "2"), ("C", "3")])),
@@ -56,7 +57,7 @@ fn installed(root: &Path, version: &str) -> PathBuf {
 }
 
 #[test]
-fn each_dbt_reads_its_own_file() {
+fn each_version_of_dbt_reads_its_own_file() {
     let dir = tempfile::tempdir().unwrap();
     let inner = dir.path().join("a/b");
     fs::create_dir_all(&inner).unwrap();
@@ -64,7 +65,7 @@ fn each_dbt_reads_its_own_file() {
     let read =
         |program: &Path, shell: &[(&str, &str)]| variables(Some(program), &inner, &map(shell)).unwrap();
     assert_eq!(read(&dbt("1.12.0"), &[]), map(&[]), "there is none");
-    // A folder of this name is none, either.
+    // A folder of this name does not count.
     fs::create_dir(inner.join(".env")).unwrap();
     fs::write(dir.path().join(".env"), "A=above\nB=${X}\n").unwrap();
     assert_eq!(read(&dbt("1.12.0"), &[]), map(&[("A", "above"), ("B", "")]));
@@ -78,11 +79,11 @@ fn each_dbt_reads_its_own_file() {
     for version in ["1.6.19", "1.11.16"] {
         assert_eq!(read(&dbt(version), &[]), map(&[]), "{version}");
     }
-    // The shell wins, also with nothing.
+    // The shell takes precedence, even with an empty value.
     assert_eq!(read(&dbt("1.12.0"), &[("A", ""), ("D", "x")]), map(&[("C", "2"), ("F", "3")]));
     assert_eq!(read(&dbt("1.12.0"), &[(DISABLED, "True")]), map(&[]));
     assert_eq!(read(&dbt("2.0.0a4"), &[(DISABLED, "1"), ("A", "")]), map(&[("C", "$A")]));
-    // What the system cannot have as a variable is left out.
+    // Variables that the system rejects are left out.
     fs::write(inner.join(".env"), "'a=b'=1\nA=\0\nB=2\n").unwrap();
     assert_eq!(read(&dbt("1.12.0"), &[]), map(&[("B", "2")]));
     fs::write(inner.join(".env"), [b'A', b'=', 0xff]).unwrap();

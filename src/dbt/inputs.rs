@@ -1,7 +1,7 @@
-//! What dbt reads when it compiles a project: its files, and the environment variables that they ask for.
+//! What dbt reads when it compiles a project: its files, and the environment variables that they use.
 //!
-//! A file is read again only when its size, times or inode differ from the last look, so that a project of thousands of
-//! files costs thousands of `stat` calls and nothing more.
+//! A file is only read again if its size, times or inode have changed, so that a project of thousands of files costs
+//! thousands of `stat` calls and no reads.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Error, ProjectFile};
 
-/// The folders that dbt reads, by their keys in `dbt_project.yml`, and where they are when the key is missing.
+/// The folders that dbt reads: the key in `dbt_project.yml` and its default.
 const FOLDERS: [(&str, &str); 8] = [
     ("model-paths", "models"),
     ("seed-paths", "seeds"),
@@ -29,30 +29,30 @@ const FOLDERS: [(&str, &str); 8] = [
     ("docs-paths", ""),
 ];
 
-/// Files at the top that dbt does not read: of the profile only the target counts, which is part of the key itself.
+/// Files in the project's folder that dbt does not compile. The target of the profile is part of the key.
 const NOT_READ: [&str; 2] = ["pgtrickle-ci.yml", "profiles.yml"];
 
-/// A file that was written this recently may be written again without a change of its times.
+/// A file that was written this recently may change again within the resolution of its times.
 const TOO_RECENT: Duration = Duration::from_secs(2);
 
-/// The files of a project with a digest of each, and what they ask of the environment.
+/// The files of a project with their digests, and the variables that they use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inputs {
     /// Digests by path, relative to the project's folder.
     pub files: BTreeMap<String, String>,
     /// The names in `env_var('NAME')`.
     pub variables: BTreeSet<String>,
-    /// Some `env_var` takes a computed name: any variable may matter.
+    /// A call of `env_var` has a computed name, so any variable may matter.
     pub asks_for_any: bool,
 }
 
 impl Inputs {
-    /// Looks at every file that dbt reads of the project in this folder and of its installed packages.
+    /// Reads the state of every file that dbt reads in this project and its installed packages.
     ///
-    /// `index` remembers digests from one look to the next.
+    /// `index` caches digests.
     ///
     /// # Errors
-    /// When a file cannot be read.
+    /// If a file cannot be read.
     pub fn of(
         project_dir: &Path,
         file: &ProjectFile,
@@ -80,9 +80,9 @@ impl Inputs {
     }
 }
 
-/// What the index remembers of a file.
+/// A file in the index.
 #[derive(Clone, Serialize, Deserialize)]
-struct Seen {
+struct IndexEntry {
     stamp: Stamp,
     digest: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -93,7 +93,7 @@ struct Seen {
 
 /// Size, inode, and the times of the last change of the contents and of the inode, in nanoseconds.
 ///
-/// The inode's time cannot be set by a program: a file that was changed and given its old time back is noticed.
+/// A program cannot set the inode's time, so that a change with a restored modification time is noticed.
 type Stamp = (u64, u64, i128, i128);
 
 fn stamp(data: &Metadata) -> Stamp {
@@ -101,7 +101,7 @@ fn stamp(data: &Metadata) -> Stamp {
     (data.size(), data.ino(), nanos(data.mtime(), data.mtime_nsec()), nanos(data.ctime(), data.ctime_nsec()))
 }
 
-/// What tells a folder from another, by whatever path each is reached: its device and inode.
+/// Device and inode, which identify a folder whatever its path.
 type Identity = (u64, u64);
 
 fn identity(dir: &Path) -> Option<Identity> {
@@ -112,20 +112,20 @@ struct Walk<'a> {
     root: &'a Path,
     index: &'a Path,
     skip: Vec<Identity>,
-    known: BTreeMap<String, Seen>,
-    seen: BTreeMap<String, Seen>,
+    known: BTreeMap<String, IndexEntry>,
+    seen: BTreeMap<String, IndexEntry>,
     read_one: bool,
 }
 
 impl<'a> Walk<'a> {
     fn new(root: &'a Path, index: &'a Path) -> Self {
-        // An index that cannot be read costs time, nothing else.
+        // Without a readable index all files are read again.
         let known = std::fs::read(index).ok().and_then(|text| serde_json::from_slice(&text).ok());
         let known = known.unwrap_or_default();
         Self { root, index, skip: Vec::new(), known, seen: BTreeMap::new(), read_one: false }
     }
 
-    /// A project or an installed package: the YAML files at its top, and the folders that its `dbt_project.yml` names.
+    /// Walks a project or an installed package: the YAML files in its folder, and the folders of its `dbt_project.yml`.
     fn project(&mut self, dir: &Path) -> Result<(), Error> {
         for entry in entries(dir) {
             let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -156,7 +156,7 @@ impl<'a> Walk<'a> {
         file.map_or(Ok(()), |file| self.file(&file))
     }
 
-    /// All files below a folder. `above` are the folders that lead to it: a link back to one of them ends there.
+    /// Walks all files below a folder. `above` are the folders on its path: links back to them are not followed.
     fn folder(&mut self, dir: &Path, above: &mut Vec<Identity>) -> Result<(), Error> {
         let Some(identity) = identity(dir) else { return Ok(()) };
         if above.contains(&identity) || self.skip.contains(&identity) {
@@ -165,7 +165,7 @@ impl<'a> Walk<'a> {
         above.push(identity);
         for entry in entries(dir) {
             let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            // dbt leaves out hidden files, and reads what is in hidden folders.
+            // dbt ignores hidden files, but not hidden folders.
             if entry.is_dir() {
                 if name != ".git" && name != "__pycache__" {
                     self.folder(&entry, above)?;
@@ -179,7 +179,7 @@ impl<'a> Walk<'a> {
     }
 
     fn file(&mut self, file: &Path) -> Result<(), Error> {
-        // A link that leads nowhere is none of dbt's files.
+        // A broken link does not count.
         let Ok(data) = std::fs::metadata(file) else { return Ok(()) };
         let name = file.strip_prefix(self.root).unwrap_or(file).to_string_lossy().into_owned();
         let stamp = stamp(&data);
@@ -189,8 +189,8 @@ impl<'a> Walk<'a> {
         } else {
             self.read_one = true;
             let bytes = std::fs::read(file).map_err(Error::unreadable(file))?;
-            let (variables, asks_for_any) = asked_variables(&String::from_utf8_lossy(&bytes));
-            Seen { stamp, digest: digest(&bytes), variables, asks_for_any }
+            let (variables, asks_for_any) = used_variables(&String::from_utf8_lossy(&bytes));
+            IndexEntry { stamp, digest: digest(&bytes), variables, asks_for_any }
         };
         self.seen.insert(name, seen);
         Ok(())
@@ -203,14 +203,14 @@ impl<'a> Walk<'a> {
             files: self.seen.iter().map(|(name, seen)| (name.clone(), seen.digest.clone())).collect(),
         };
         if self.read_one || !self.known.is_empty() {
-            remember(self.index, self.seen);
+            write_index(self.index, self.seen);
         }
         inputs
     }
 }
 
-/// Writes the index without the files that may still be written within the resolution of their times.
-fn remember(index: &Path, mut seen: BTreeMap<String, Seen>) {
+/// Writes the index without the files that may change again within the resolution of their times.
+fn write_index(index: &Path, mut seen: BTreeMap<String, IndexEntry>) {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let settled = i128::try_from(now.saturating_sub(TOO_RECENT).as_nanos()).unwrap_or(i128::MAX);
     seen.retain(|_, seen| seen.stamp.2 < settled && seen.stamp.3 < settled);
@@ -224,8 +224,8 @@ fn remember(index: &Path, mut seen: BTreeMap<String, Seen>) {
     }
 }
 
-/// The folders that a project's `dbt_project.yml` names; `None` when only dbt can tell, because a name is computed or dbt
-/// reads YAML here that is none by the standard, as a key that is there twice.
+/// The folders of a project's `dbt_project.yml`; `None` if only dbt can tell, because a name is computed or dbt accepts
+/// invalid YAML, such as a duplicate key.
 fn folders(dir: &Path) -> Option<BTreeSet<String>> {
     let text = std::fs::read_to_string(dir.join("dbt_project.yml")).unwrap_or_default();
     let yaml: Yaml = crate::model::yaml::read(&text).ok()?;
@@ -243,7 +243,7 @@ fn folders(dir: &Path) -> Option<BTreeSet<String>> {
     (!folders.iter().any(|folder| folder.contains("{{"))).then_some(folders)
 }
 
-/// What a folder holds, in order; nothing where it cannot be listed.
+/// The sorted entries of a folder; empty if it cannot be listed.
 fn entries(dir: &Path) -> Vec<PathBuf> {
     let listed = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let mut entries: Vec<PathBuf> = listed.map(|entry| entry.path()).collect();
@@ -255,9 +255,9 @@ pub(super) fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The literal names in `env_var('NAME')`, and whether some other expression is in the place of a name, or the function is
-/// called by another name: `{% set e = env_var %}`.
-pub(super) fn asked_variables(text: &str) -> (Vec<String>, bool) {
+/// The literal names in `env_var('NAME')`, and whether a name is another expression, or the function has another name:
+/// `{% set e = env_var %}`.
+pub(super) fn used_variables(text: &str) -> (Vec<String>, bool) {
     let mut names = BTreeSet::new();
     let mut asks_for_any = false;
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
@@ -274,7 +274,7 @@ pub(super) fn asked_variables(text: &str) -> (Vec<String>, bool) {
         let quote = argument.chars().next().filter(|c| ['\'', '"'].contains(c));
         let name = quote.and_then(|quote| {
             let (name, behind) = argument[1..].split_once(quote)?;
-            // `'A' ~ suffix` is no literal.
+            // `'A' ~ suffix` is not a literal.
             behind.trim_start().starts_with([',', ')']).then_some(name)
         });
         match name {
@@ -291,9 +291,9 @@ mod tests {
 
     use super::*;
 
-    struct Project(tempfile::TempDir);
+    struct TestProject(tempfile::TempDir);
 
-    impl Project {
+    impl TestProject {
         fn new() -> Self {
             let project = Self(tempfile::tempdir().unwrap());
             project.write("dbt_project.yml", "name: shop\nmodel-paths: [models, more]\n");
@@ -321,8 +321,8 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_file_that_dbt_reads_counts_and_no_other() {
-        let project = Project::new();
+    fn only_files_that_dbt_reads_count() {
+        let project = TestProject::new();
         for file in [
             "models/a.sql",
             "more/b.yml",
@@ -362,19 +362,19 @@ mod tests {
 
     #[test]
     fn a_change_that_keeps_size_and_time_is_noticed() {
-        let project = Project::new();
+        let project = TestProject::new();
         let file = project.write("models/a.sql", "select 1");
-        Project::settle(&file);
+        TestProject::settle(&file);
         let before = project.inputs();
         assert_eq!(before, project.inputs());
         project.write("models/a.sql", "select 2");
-        Project::settle(&file);
+        TestProject::settle(&file);
         assert_ne!(before, project.inputs());
     }
 
     #[test]
-    fn links_are_followed_and_a_circle_ends() {
-        let project = Project::new();
+    fn links_are_followed_and_a_cycle_terminates() {
+        let project = TestProject::new();
         project.write("shared/c.sql", "one");
         fs::create_dir(project.0.path().join("models")).unwrap();
         std::os::unix::fs::symlink("../shared", project.0.path().join("models/linked")).unwrap();
@@ -384,18 +384,18 @@ mod tests {
 
     #[test]
     fn computed_folders_mean_the_whole_project() {
-        let project = Project::new();
+        let project = TestProject::new();
         project.write("dbt_project.yml", "name: shop\nmodel-paths: [\"{{ var('where') }}\"]\n");
         project.write("anywhere/a.sql", "one");
         assert!(project.inputs().files.contains_key("anywhere/a.sql"));
-        // dbt takes the last of two keys, our parser neither.
+        // dbt takes the last of duplicate keys; our parser rejects them.
         project.write("dbt_project.yml", "name: shop\nvars: {a: 1}\nvars: {b: 1}\nmodel-paths: [anywhere]\n");
         assert!(project.inputs().files.contains_key("anywhere/a.sql"));
     }
 
     #[test]
-    fn the_target_folder_is_left_out_by_whatever_path_it_is_named() {
-        let project = Project::new();
+    fn the_target_folder_is_ignored_whatever_its_path() {
+        let project = TestProject::new();
         project.write("dbt_project.yml", "name: shop\nmodel-paths: [\".\"]\n");
         project.write("target/manifest.json", "one");
         let dir = project.0.path();
@@ -410,8 +410,8 @@ mod tests {
     }
 
     #[test]
-    fn the_variables_that_files_ask_for_are_known() {
-        let ask = |text: &str| asked_variables(text);
+    fn finds_the_variables_that_files_use() {
+        let ask = |text: &str| used_variables(text);
         let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(ask("{{ env_var('A') }} {{ env_var( \"B_2\" , 'x') }}"), (names(&["A", "B_2"]), false));
         assert_eq!(ask("{{ env_var('A' ~ name) }}"), (names(&[]), true));

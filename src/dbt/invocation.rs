@@ -1,4 +1,4 @@
-//! Running dbt against a server of our choice, without touching the user's files.
+//! Runs dbt against a given server, without changing the user's files.
 
 use std::{
     collections::BTreeMap,
@@ -23,37 +23,36 @@ use crate::{
     project::Reading,
 };
 
-/// dbt, pointed at one server. What it writes goes to a folder that is removed with this value.
+/// dbt with one target. Its output goes to a temporary folder, which is removed with this value.
 pub struct Dbt {
     program: PathBuf,
-    /// The project's folder as the user typed it: the files in reports are relative to where the user is.
+    /// The project's folder as the user wrote it, for the paths in reports.
     project_dir: PathBuf,
-    /// The same from the root, for dbt.
+    /// The absolute path of the same folder, for dbt.
     absolute_dir: PathBuf,
     target: Target,
     vars: Option<String>,
     /// The variables of its `.env`.
     dotenv: BTreeMap<String, String>,
-    /// The nodes that are made and tested; all of them where nobody chose.
+    /// The nodes to build and test; `None` for all.
     selected: Option<Vec<String>>,
-    /// dbt itself chooses the tests.
+    /// Whether dbt's default selector chooses the tests.
     tests_by_default: bool,
     /// Holds the generated profiles.yml, dbt's target folder and its logs.
     scratch: tempfile::TempDir,
     ui: Ui,
 }
 
-/// A run of dbt that ended.
+/// A finished dbt command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invocation {
-    /// dbt's exit code: 0 all is well, 1 some nodes failed, 2 dbt could not do its work.
+    /// dbt's exit code: 0 for success, 1 if nodes failed, 2 if dbt failed.
     pub code: i32,
-    /// How long it took.
     pub elapsed: Duration,
 }
 
 impl Dbt {
-    /// Finds dbt on the path and writes its profile.
+    /// Finds dbt on the PATH and writes its profile.
     pub fn new(
         shell: Shell,
         project_dir: &Path,
@@ -82,43 +81,43 @@ impl Dbt {
         })
     }
 
-    /// From now on makes and tests these nodes alone, each named by a selector.
+    /// Builds and tests only these nodes from now on, each a selector.
     pub fn select(&mut self, selected: Vec<String>) {
         self.selected = Some(selected);
     }
 
-    /// From now on tests what dbt's default selector means, which may be less or more than the tests of the selected nodes.
+    /// Runs the tests of dbt's default selector from now on, which can differ from the tests of the selected nodes.
     pub fn keep_default_tests(&mut self) {
         self.tests_by_default = true;
     }
 
-    /// Where this dbt leaves its artifacts.
+    /// The folder of dbt's artifacts.
     pub fn target_dir(&self) -> PathBuf {
         self.scratch.path().join("target")
     }
 
-    /// Installs the project's packages where they are lacking.
+    /// Installs the project's packages if they are missing.
     pub async fn install_packages(&self, file: &ProjectFile) -> Result<(), Error> {
         if file.lacks_packages(&self.project_dir) {
-            self.must("deps", &[]).await?;
+            self.run("deps", &[]).await?;
         }
         Ok(())
     }
 
     /// Parses the project; its manifest then has everything but compiled SQL.
     pub async fn parse(&self) -> Result<Invocation, Error> {
-        self.must("parse", &[]).await
+        self.run("parse", &[]).await
     }
 
-    /// Compiles every model, and makes nothing on the server.
+    /// Compiles every model, without changes on the server.
     pub async fn compile(&self) -> Result<Invocation, Error> {
-        // Nobody wants the tests' SQL, and those of our own dbt package ask a server for it.
-        self.must("compile", &["--exclude", "resource_type:test"]).await
+        // The SQL of tests is not needed, and the tests of the package dbt_pgtrickle query a server when they compile.
+        self.run("compile", &["--exclude", "resource_type:test"]).await
     }
 
-    /// What dbt selects when nothing is selected; `None` where that is everything.
+    /// dbt's default selector with the nodes that it selects; `None` if the project has none.
     ///
-    /// dbt has parsed or compiled the project.
+    /// dbt must have parsed or compiled the project.
     pub async fn default_selector(&self) -> Result<Option<DefaultSelector>, crate::Error> {
         #[derive(serde::Deserialize)]
         struct Listed {
@@ -126,17 +125,17 @@ impl Dbt {
         }
         let Some(name) = self.manifest()?.default_selector()? else { return Ok(None) };
         let arguments = ["--quiet", "--output", "json", "--output-keys", "unique_id"];
-        let (invocation, said) = self.invoke("ls", &arguments).await?;
+        let (invocation, lines) = self.invoke("ls", &arguments).await?;
         if invocation.code != 0 {
-            return Err(self.failed("ls", &invocation, &said).into());
+            return Err(self.failed("ls", &invocation, &lines).into());
         }
-        let listed = said.iter().filter_map(|line| serde_json::from_str::<Listed>(line).ok());
+        let listed = lines.iter().filter_map(|line| serde_json::from_str::<Listed>(line).ok());
         Ok(Some(DefaultSelector { name, ids: listed.map(|listed| listed.unique_id).collect() }))
     }
 
-    /// Makes everything but tests.
+    /// Builds everything except tests.
     pub async fn build(&self) -> Result<(Invocation, RunResults), Error> {
-        // Named one by one: the flag that excludes types came with dbt 1.8.
+        // A list of types, because the flag that excludes types is new in dbt 1.8.
         self.nodes(
             "build",
             &["--resource-type", "model", "--resource-type", "seed", "--resource-type", "snapshot"],
@@ -147,29 +146,27 @@ impl Dbt {
 
     /// Runs the project's own tests.
     pub async fn test(&self) -> Result<(Invocation, RunResults), Error> {
-        // A test that also looks at something that is not selected runs when that is there all the same.
+        // A test that also reads a node that is not selected runs if that node is already built.
         match self.selected.as_deref().filter(|_| !self.tests_by_default) {
             None => self.nodes("test", &[], None).await,
             selected => self.nodes("test", &["--indirect-selection", "buildable"], selected).await,
         }
     }
 
-    /// Where the manifest of the last invocation lies.
     pub fn manifest_file(&self) -> PathBuf {
         self.target_dir().join("manifest.json")
     }
 
-    /// The manifest that the last invocation left.
+    /// The manifest of the last command.
     pub fn manifest(&self) -> Result<ManifestFile, Error> {
         ManifestFile::open(&self.manifest_file())
     }
 
-    /// The project in it.
     pub fn project(&self) -> Result<Reading, crate::Error> {
         Ok(self.manifest()?.project()?.with_files_below(&self.project_dir.to_string_lossy()))
     }
 
-    /// The project with compiled SQL for every model: dbt leaves out what it skipped behind a failure.
+    /// The project with compiled SQL for every model. dbt does not compile models that it skips after a failure.
     pub async fn compiled_project(&self) -> Result<Reading, crate::Error> {
         let project = self.project()?;
         if project.is_compiled() {
@@ -179,7 +176,7 @@ impl Dbt {
         self.project()
     }
 
-    /// A command that works on nodes, of which some may fail: that is a result, no error.
+    /// Runs a command on nodes. A failed node is a result and not an error.
     async fn nodes(
         &self,
         command: &str,
@@ -187,7 +184,7 @@ impl Dbt {
         selected: Option<&[String]>,
     ) -> Result<(Invocation, RunResults), Error> {
         let file = self.target_dir().join("run_results.json");
-        // A result of an earlier command would be taken for this one's.
+        // Otherwise a result of an earlier command could look like this one's.
         let _ = std::fs::remove_file(&file);
         let mut arguments = arguments.to_vec();
         if let Some(selected) = selected {
@@ -197,25 +194,25 @@ impl Dbt {
             arguments.push("--select");
             arguments.extend(selected.iter().map(String::as_str));
         }
-        let (invocation, said) = self.invoke(command, &arguments).await?;
+        let (invocation, lines) = self.invoke(command, &arguments).await?;
         match RunResults::read(&file) {
             // A node that dbt v2 loses, as a unit test in which it panics, is only in the exit code.
             Ok(results) if invocation.code == 0 || invocation.code == 1 && results.has_failures() => {
                 Ok((invocation, results))
             }
-            _ => Err(self.failed(command, &invocation, &said)),
+            _ => Err(self.failed(command, &invocation, &lines)),
         }
     }
 
-    async fn must(&self, command: &str, arguments: &[&str]) -> Result<Invocation, Error> {
-        let (invocation, said) = self.invoke(command, arguments).await?;
-        if invocation.code == 0 { Ok(invocation) } else { Err(self.failed(command, &invocation, &said)) }
+    async fn run(&self, command: &str, arguments: &[&str]) -> Result<Invocation, Error> {
+        let (invocation, lines) = self.invoke(command, arguments).await?;
+        if invocation.code == 0 { Ok(invocation) } else { Err(self.failed(command, &invocation, &lines)) }
     }
 
-    /// dbt's own words are shown, unless they have been already.
-    fn failed(&self, command: &str, invocation: &Invocation, said: &[String]) -> Error {
+    /// Prints dbt's output, unless that has been done already.
+    fn failed(&self, command: &str, invocation: &Invocation, lines: &[String]) -> Error {
         if !self.ui.passes_output_on() {
-            for line in said {
+            for line in lines {
                 output::to_stderr(line);
             }
         }
@@ -242,7 +239,7 @@ impl Dbt {
         if self.ui.verbose {
             self.ui.say(&format!("dbt {command} took {:.1}s", started.elapsed().as_secs_f64()));
         }
-        // No code is a signal: whatever it was, the work is not done.
+        // A process without a code was ended by a signal.
         Ok((Invocation { code: status.code().unwrap_or(2), elapsed: started.elapsed() }, kept))
     }
 
@@ -260,28 +257,28 @@ impl Dbt {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        self.read_dotenv_for(&mut process);
-        self.target.endpoint.rule_out_others(process.as_std_mut());
-        for (_, name) in names_of(&LEFT_OUT) {
+        self.set_dotenv(&mut process);
+        self.target.endpoint.override_environment(process.as_std_mut());
+        for (_, name) in names_of(&REMOVED) {
             process.env_remove(name);
         }
         let scratch = self.scratch.path();
         for (setting, name) in names_of(&["TARGET_PATH", "LOG_PATH"]) {
             process.env(name, scratch.join(if setting == "LOG_PATH" { "logs" } else { "target" }));
         }
-        for (setting, value) in OVERRULED {
+        for (setting, value) in OVERRIDDEN {
             for (_, name) in names_of(&[setting]) {
                 process.env(name, value);
             }
         }
         if command == "compile" {
-            // Then dbt asks a server for nothing but what a model asks for.
+            // Then dbt only sends the queries of models to the server.
             for (_, name) in names_of(&["POPULATE_CACHE"]) {
                 process.env(name, "false");
             }
         }
         if command == "ls" {
-            // It would write a manifest without compiled SQL over the last one.
+            // Otherwise it would overwrite the last manifest with one without compiled SQL.
             for (_, name) in names_of(&["WRITE_JSON"]) {
                 process.env(name, "false");
             }
@@ -292,23 +289,23 @@ impl Dbt {
         process
     }
 
-    /// dbt gets the variables of its `.env` from us and does not read it: else it would set again what must not reach it.
-    fn read_dotenv_for(&self, process: &mut Command) {
+    /// Sets the variables of dbt's `.env` and keeps dbt from reading it, which would set removed variables again.
+    fn set_dotenv(&self, process: &mut Command) {
         process.env(DISABLED, "true");
         if self.dotenv.is_empty() {
             return;
         }
         process.envs(&self.dotenv);
-        // dbt 2 has no switch, and reads the file of the folder that it is started in.
+        // dbt 2 has no switch, and reads the file of its working directory.
         if Dotenv::of(&self.program) == Dotenv::Here {
             process.current_dir(self.scratch.path());
         }
     }
 }
 
-/// Settings of dbt that this program decides, whatever the environment and the project's `flags` say: what is read of dbt
-/// has to be written, and nothing may be sent away.
-const OVERRULED: [(&str, &str); 5] = [
+/// Settings of dbt that override the environment and the project's `flags`: this program reads dbt's artifacts, and no
+/// data may be sent elsewhere.
+const OVERRIDDEN: [(&str, &str); 5] = [
     ("WRITE_JSON", "true"),
     ("LOG_FORMAT", "text"),
     ("USE_COLORS", "false"),
@@ -316,9 +313,8 @@ const OVERRULED: [(&str, &str); 5] = [
     ("UPLOAD_TO_ARTIFACTS_INGEST_API", "false"),
 ];
 
-/// Settings that are not for dbt's work here: which nodes and how many rows of them it makes, which other project's
-/// relations it takes for them, and whether it works at all or plays back what was recorded.
-const LEFT_OUT: [&str; 16] = [
+/// Settings that dbt must not get: they choose nodes and rows, defer to other relations, or replay a recording.
+const REMOVED: [&str; 16] = [
     "ARTIFACT_STATE_PATH",
     "DEFER",
     "DEFER_STATE",
@@ -337,19 +333,19 @@ const LEFT_OUT: [&str; 16] = [
     "STATE",
 ];
 
-/// The settings, each with the two names of its variable: dbt 1.11 knows `DBT_ENGINE_STATE` and `DBT_STATE`.
+/// The settings, each with both names of its variable: dbt 1.11 reads `DBT_ENGINE_STATE` and `DBT_STATE`.
 fn names_of<'a>(settings: &'a [&'a str]) -> impl Iterator<Item = (&'a str, String)> {
     settings.iter().flat_map(|setting| {
         [(*setting, format!("DBT_ENGINE_{setting}")), (*setting, format!("DBT_{setting}"))]
     })
 }
 
-/// dbt, on the path.
+/// The program `dbt` on the PATH.
 pub fn program(path: &[PathBuf]) -> Option<PathBuf> {
     path.iter().map(|dir| dir.join("dbt")).find(|program| program.is_file())
 }
 
-/// The folders of Python packages that lie beside a program of a Python environment.
+/// The folders of Python packages of the environment with this program.
 pub fn packages_of(program: &Path) -> Vec<PathBuf> {
     let lib = program.parent().and_then(Path::parent).map(|root| root.join("lib"));
     let pythons = lib.and_then(|lib| std::fs::read_dir(lib).ok()).into_iter().flatten().flatten();
@@ -377,7 +373,7 @@ mod tests {
     use crate::pg::Endpoint;
 
     #[test]
-    fn dbt_works_for_us_whatever_the_shell_says() {
+    fn the_shell_does_not_change_what_dbt_does() {
         let scratch = tempfile::tempdir().unwrap();
         let target = Target {
             profile: "shop".into(),
@@ -422,7 +418,7 @@ mod tests {
             assert_eq!(set[name], None, "{name} reaches dbt");
         }
         for name in ["PGHOST", "DBT_TARGET", "DBT_WARN_ERROR", "PGTZ"] {
-            assert!(!set.contains_key(name), "{name} is the project's own matter");
+            assert!(!set.contains_key(name), "{name} belongs to the project");
         }
         assert_eq!((set["SHOP"], set["PYTHON_DOTENV_DISABLED"]), (Some("7"), Some("true")));
         for name in ["DBT_WRITE_JSON", "DBT_ENGINE_WRITE_JSON"] {

@@ -1,4 +1,4 @@
-//! dbt's Jinja as far as `profiles.yml` and `dbt_project.yml` use it: values are rendered one by one, keys never.
+//! dbt's Jinja for `profiles.yml` and `dbt_project.yml`: renders single values, never keys.
 
 use std::collections::BTreeMap;
 
@@ -7,25 +7,23 @@ use minijinja::{
 };
 use serde_yaml::Value as Yaml;
 
-/// dbt gives variables of this name only to profiles and packages.
+/// dbt provides variables with this prefix only to profiles and packages.
 const SECRET: &str = "DBT_ENV_SECRET";
 
-/// A longer template is refused, in bytes: the renderer counts the columns of a line in 16 bits.
-const LONGEST: usize = 65_000;
+/// The maximum length of a template in bytes: the renderer counts the columns of a line in 16 bits.
+const MAX_LENGTH: usize = 65_000;
 
-/// What the two files may ask for.
+/// The values that the two files may use.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
-    /// The environment.
     pub variables: BTreeMap<String, String>,
-    /// What `--vars` says, as YAML.
+    /// `--vars`, as YAML.
     pub vars: BTreeMap<String, Yaml>,
-    /// Whether a variable that is not set is an empty text: where the answer does not matter, as a laptop's secrets do
-    /// not in CI.
+    /// Whether an unset variable is an empty text, for uses in which the value does not matter: CI has no secrets of a
+    /// developer.
     pub missing_is_empty: bool,
 }
 
-/// Renders values.
 pub(super) struct Renderer(Environment<'static>);
 
 impl Renderer {
@@ -34,7 +32,7 @@ impl Renderer {
         Self::new(context, true)
     }
 
-    /// For `dbt_project.yml`, in which dbt refuses secrets.
+    /// For `dbt_project.yml`, in which dbt rejects secrets.
     pub(super) fn of_project(context: &Context) -> Self {
         Self::new(context, false)
     }
@@ -61,7 +59,7 @@ impl Renderer {
             let is_number = value.as_str().is_none_or(|text| text.trim().parse::<f64>().is_ok());
             if is_number { Ok(value) } else { Err(failed(format!("`{value}` is not a number"))) }
         });
-        // Python's words, and no others.
+        // Only Python's literals.
         environment.add_filter("as_bool", |value: Jinja| match value.as_str() {
             None | Some("True" | "False") => Ok(value),
             Some(other) => Err(failed(format!("`{other}` is neither `True` nor `False`"))),
@@ -72,7 +70,7 @@ impl Renderer {
         Self(environment)
     }
 
-    /// A scalar as text, with its Jinja carried out; `None` for nothing.
+    /// A scalar as text with its Jinja rendered; `None` for null.
     pub(super) fn text(&self, value: &Yaml) -> Result<Option<String>, String> {
         Ok(match value {
             Yaml::String(text) => Some(self.rendered(text)?),
@@ -89,8 +87,11 @@ impl Renderer {
         if !["{{", "{%", "{#"].iter().any(|mark| text.contains(mark)) {
             return Ok(text.to_owned());
         }
-        if text.len() > LONGEST {
-            return Err(format!("a value with Jinja has {} bytes, expected at most {LONGEST}", text.len()));
+        if text.len() > MAX_LENGTH {
+            return Err(format!(
+                "a value with Jinja has {} bytes, expected at most {MAX_LENGTH}",
+                text.len()
+            ));
         }
         let rendered = self.0.render_str(text, ());
         rendered.map_err(|error| error.detail().map_or_else(|| error.to_string(), ToOwned::to_owned))
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_rendered_as_dbt_renders_them() {
+    fn values_are_rendered_as_by_dbt() {
         for (text, value) in [
             ("plain {{", None),
             ("plain", Some("plain")),
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_the_renderer_cannot_count_is_refused() {
+    fn a_template_that_is_too_long_is_an_error() {
         for end in ["{{ 1a }}", "{{ 99e }}", "{{ ' }}", "{{ 'x' }}"] {
             let said = rendered(&format!("{}{end}", "x".repeat(70_000))).unwrap_err();
             assert!(said.contains("expected at most 65000"), "{said}");
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_rendered_is_named() {
+    fn a_rendering_error_names_its_cause() {
         for (text, said) in [
             ("{{ env_var('NO') }}", "the environment variable `NO` is not set"),
             ("{{ var('none') }}", "the variable `none` is not in `--vars`"),

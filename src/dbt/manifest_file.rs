@@ -1,4 +1,4 @@
-//! The manifest that dbt leaves behind, read from its file once.
+//! dbt's manifest, whose file is read once.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,15 +14,14 @@ use crate::{
     project::{self, Declared, Graph, Naming, Project, Reading, Selection, Selector},
 };
 
-/// A manifest's bytes, and where they lie.
 pub struct ManifestFile {
     file: PathBuf,
     name: String,
     bytes: Vec<u8>,
 }
 
-/// The memory of the manifest that was read last. A plan reads two, one after the other, and asking the system for the
-/// pages of a large one takes as long as reading it.
+/// The buffer of the last manifest. A plan reads two manifests in turn, and allocating memory for a large one takes as
+/// long as reading it.
 static SPARE: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 impl Drop for ManifestFile {
@@ -31,7 +30,7 @@ impl Drop for ManifestFile {
     }
 }
 
-/// Python writes numbers that JSON does not have, as `NaN`; each is a null here. `None` where there are none.
+/// Replaces numbers that Python writes and JSON does not allow, such as `NaN`, by null. `None` if there are none.
 fn without_non_finite(bytes: &[u8]) -> Option<Vec<u8>> {
     const WORDS: [&str; 3] = ["NaN", "-Infinity", "Infinity"];
     let text = std::str::from_utf8(bytes).ok()?;
@@ -59,7 +58,6 @@ fn without_non_finite(bytes: &[u8]) -> Option<Vec<u8>> {
 }
 
 impl ManifestFile {
-    /// Reads the file.
     pub fn open(file: &Path) -> Result<Self, Error> {
         let mut bytes = std::mem::take(&mut *SPARE.lock().unwrap_or_else(PoisonError::into_inner));
         bytes.clear();
@@ -76,21 +74,22 @@ impl ManifestFile {
         Ok(Self { file: file.to_owned(), name: file.display().to_string(), bytes })
     }
 
-    /// The project in it, with the compiled SQL that lies beside it for models whose own copy is lost.
+    /// The project in it. If the manifest has lost the SQL of a model, the compiled file in the target folder replaces
+    /// it.
     pub fn project(&self) -> Result<Reading, project::Error> {
         let target_dir = self.file.parent().unwrap_or(Path::new("."));
         let compiled = |package: &str, model: &str| compiled_sql(target_dir, package, model);
         Reading::of(&self.name, &self.bytes, compiled)
     }
 
-    /// What a selector means in it, where `baseline` is the manifest that states are told from.
+    /// The nodes that a selector selects. `baseline` is the manifest for `state:` selectors.
     pub fn selection(&self, selector: &Selector, baseline: Option<&Path>) -> Result<Selection, crate::Error> {
         let baseline = baseline.filter(|_| selector.asks_for_state()).map(Self::open).transpose()?;
         let baseline = baseline.as_ref().map(|baseline| (baseline.name.as_str(), baseline.bytes.as_slice()));
         Ok(selector.find((&self.name, &self.bytes), baseline)?)
     }
 
-    /// The sources that these models and tests read, or all of them; known before anything is compiled.
+    /// The sources that these models and tests read, or all sources. Does not need compiled SQL.
     pub fn sources(
         &self,
         readers: Option<&BTreeSet<String>>,
@@ -98,12 +97,12 @@ impl ManifestFile {
         Project::read_sources(&self.name, &self.bytes, readers)
     }
 
-    /// The sources as the project's YAML declares them; known before anything is compiled.
+    /// The sources as the project's YAML declares them. Does not need compiled SQL.
     pub fn declared_sources(&self) -> Result<BTreeMap<Relation, Declared>, project::Error> {
         project::declared(&self.name, &self.bytes)
     }
 
-    /// Who reads whom; known before anything is compiled.
+    /// The dependencies of its nodes. Does not need compiled SQL.
     pub fn graph(&self) -> Result<Graph, project::Error> {
         Project::read_graph(&self.name, &self.bytes)
     }
@@ -113,17 +112,16 @@ impl ManifestFile {
         project::unstable_models(&self.name, &self.bytes)
     }
 
-    /// The selector of `selectors.yml` that counts when nothing is selected.
+    /// The name of the default selector of `selectors.yml`.
     pub fn default_selector(&self) -> Result<Option<String>, project::Error> {
         project::default_selector(&self.name, &self.bytes)
     }
 
-    /// Where its stream tables are.
     pub fn naming(&self) -> Result<Naming, project::Error> {
         Naming::read(&self.name, &self.bytes)
     }
 
-    /// For each model, seed and snapshot a selector that means it alone.
+    /// For each model, seed and snapshot a selector that selects only it.
     pub fn exact_names(&self) -> Result<BTreeMap<String, String>, project::Error> {
         project::exact_names(&self.name, &self.bytes)
     }
@@ -134,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_that_json_does_not_have_are_nulls_and_texts_stay() {
+    fn numbers_that_json_does_not_allow_become_null() {
         let text = r#"{"a": NaN, "b": [-Infinity, Infinity], "c": "NaN \" Infinity"}"#;
         let finite = without_non_finite(text.as_bytes()).unwrap();
         assert_eq!(

@@ -1,4 +1,4 @@
-//! `profiles.yml`: reading the user's target, and writing one that leads elsewhere.
+//! `profiles.yml`: reads the user's target and writes profiles for other servers.
 
 use std::path::{Path, PathBuf};
 
@@ -8,47 +8,41 @@ use serde_yaml::Value as Yaml;
 use super::{Context, Error, jinja::Renderer};
 use crate::pg::{BadAddress, Conninfo, Endpoint};
 
-/// Which profile is looked for, and where.
+/// The requested profile and target.
 #[derive(Clone, Debug)]
-pub struct WantedProfile {
-    /// The folder with profiles.yml.
+pub struct RequestedProfile {
     pub dir: PathBuf,
-    /// The profile's name.
     pub profile: String,
-    /// The target's name and what chose it; the profile's own choice without.
+    /// The target's name and what chose it; `None` for the profile's default.
     pub target: Option<(String, &'static str)>,
-    /// Whether only the target's schema and threads are asked for, and not its server.
+    /// Whether only the target's schema, database and threads are needed, and not its server.
     pub without_server: bool,
 }
 
-/// A target of a profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The profile's name.
     pub profile: String,
-    /// The target's name.
     pub name: String,
-    /// What chose the target, as `DBT_TARGET`.
+    /// What chose the target, such as `DBT_TARGET`.
     pub chosen_by: &'static str,
-    /// The server.
     pub endpoint: Endpoint,
     /// dbt's adapter, one of [`ADAPTERS`].
     pub adapter: String,
-    /// The schema that models go to.
+    /// The default schema of models.
     pub schema: String,
     /// How many models dbt runs at once.
     pub threads: u32,
-    /// What else the profile says of dbt's connections, whatever the server.
+    /// The fields of the profile that configure dbt's connections to any server.
     pub manner: Map<String, Json>,
 }
 
-/// The variable that carries the password to dbt, which masks variables of this name in its logs.
+/// The variable with the password for dbt, which masks variables with this prefix in its logs.
 pub(super) const PASSWORD_VARIABLE: &str = "DBT_ENV_SECRET_PGTRICKLE_CI_PASSWORD";
 
 /// The adapters whose targets can have stream tables. Their profiles have the same fields.
 const ADAPTERS: [&str; 2] = ["postgres", "pgtrickle"];
 
-/// Fields of a profile that are no matter of one server: with which of them are numbers.
+/// Fields of a profile that apply to any server, and whether each is a number.
 const MANNER: [(&str, bool); 6] = [
     ("application_name", false),
     ("autocommit", false),
@@ -59,26 +53,26 @@ const MANNER: [(&str, bool); 6] = [
 ];
 
 impl Target {
-    /// Reads the wanted target. Its server's address is completed by the environment, as libpq completes dbt's.
-    pub fn find(wanted: &WantedProfile, context: &Context) -> Result<Self, Error> {
+    /// Reads the requested target. The environment completes the server's address, as libpq does for dbt.
+    pub fn find(wanted: &RequestedProfile, context: &Context) -> Result<Self, Error> {
         let file = wanted.dir.join("profiles.yml");
         let text = std::fs::read_to_string(&file).map_err(Error::unreadable(&file))?;
         let context = Context { missing_is_empty: wanted.without_server, ..context.clone() };
         let wrong = |reason: String| Error::Profile { file: file.clone(), reason };
-        let output = Output::find(&text, wanted, &context).map_err(wrong)?;
+        let output = TargetOutput::find(&text, wanted, &context).map_err(wrong)?;
         let mut target = output.target().map_err(wrong)?;
         let endpoint = || -> Result<Endpoint, Error> {
             let address = output.address().map_err(wrong)?.map_err(|error| wrong(error.to_string()))?;
             Ok(Endpoint {
                 role: output.role().map_err(wrong)?,
-                // One, as in dbt-postgres.
+                // The default of dbt-postgres is one.
                 retries: output.number("retries", 1).map_err(wrong)?,
                 dbt_target: Some(target.describe()),
                 ..Endpoint::resolve(address, &context.variables)?
             })
         };
         target.endpoint = match endpoint() {
-            // Compiled names carry the database, and nothing else of the server.
+            // Compiled SQL contains the name of the database, and nothing else of the server.
             Err(_) if wanted.without_server => {
                 let database =
                     output.text("dbname").ok().flatten().or(output.text("database").ok().flatten());
@@ -89,7 +83,7 @@ impl Target {
         Ok(target)
     }
 
-    /// Its name, and what chose it.
+    /// As `prod (from DBT_TARGET)`.
     pub fn describe(&self) -> String {
         format!("{} (from {})", self.name, self.chosen_by)
     }
@@ -135,7 +129,7 @@ impl Target {
     }
 }
 
-/// What was rendered once is not rendered again: braces in a value are text. The password stays Jinja.
+/// Escapes braces in rendered values, so that dbt does not render them again. The password stays Jinja.
 fn escaped(output: Map<String, Json>) -> Map<String, Json> {
     let is_jinja = |text: &str| ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark));
     let escape = |(name, value): (String, Json)| {
@@ -146,8 +140,8 @@ fn escaped(output: Map<String, Json>) -> Map<String, Json> {
     output.into_iter().map(escape).collect()
 }
 
-/// One target as it is written, and what renders it.
-struct Output<'a> {
+/// One target as written, with its renderer.
+struct TargetOutput<'a> {
     profile: &'a str,
     name: String,
     chosen_by: &'static str,
@@ -155,8 +149,8 @@ struct Output<'a> {
     renderer: Renderer,
 }
 
-impl<'a> Output<'a> {
-    fn find(text: &str, wanted: &'a WantedProfile, context: &Context) -> Result<Self, String> {
+impl<'a> TargetOutput<'a> {
+    fn find(text: &str, wanted: &'a RequestedProfile, context: &Context) -> Result<Self, String> {
         let mut yaml: Yaml = crate::model::yaml::read(text).map_err(|error| error.to_string())?;
         yaml.apply_merge().map_err(|error| error.to_string())?;
         let renderer = Renderer::of_profiles(context);
@@ -179,7 +173,7 @@ impl<'a> Output<'a> {
     fn text(&self, field: &str) -> Result<Option<String>, String> {
         let Some(value) = self.fields.get(field) else { return Ok(None) };
         match self.renderer.text(value) {
-            // dbt takes a password that is no Jinja as it is.
+            // dbt uses a password that is not valid Jinja unchanged.
             Err(_) if field == "password" => Ok(value.as_str().map(ToOwned::to_owned)),
             Err(reason) => Err(format!("the {field} of the target `{}`: {reason}", self.name)),
             text => text,
@@ -232,7 +226,7 @@ impl<'a> Output<'a> {
         })
     }
 
-    /// What dbt-postgres hands to libpq.
+    /// The connection parameters that dbt-postgres passes to libpq.
     fn address(&self) -> Result<Result<Conninfo, BadAddress>, String> {
         let mut given = vec![
             ("host", self.needed(&["host"])?),
@@ -256,7 +250,7 @@ impl<'a> Output<'a> {
         Ok(set.map(|()| conninfo))
     }
 
-    /// dbt writes the role into `set role` as it is; here it has to be one name.
+    /// dbt writes the role unquoted into `set role`, so it must be a single name.
     fn role(&self) -> Result<Option<String>, String> {
         let Some(role) = self.text("role")?.filter(|role| !role.is_empty()) else { return Ok(None) };
         let is_word = |text: &str| {
@@ -282,7 +276,7 @@ impl<'a> Output<'a> {
     }
 }
 
-/// The names in a mapping, for an error that misses one.
+/// The names in a mapping, for an error about a missing one.
 fn list(mapping: Option<&Yaml>) -> String {
     let names: Vec<&str> = mapping
         .and_then(Yaml::as_mapping)

@@ -40,7 +40,7 @@ fn find_in(
 ) -> Result<Target, String> {
     let variables: BTreeMap<_, _> =
         variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let wanted = WantedProfile {
+    let wanted = RequestedProfile {
         dir: dir.to_owned(),
         profile: "shop".into(),
         target: target.map(|name| (name.to_owned(), "--target")),
@@ -67,7 +67,7 @@ fn jinja_anchors_and_defaults_are_understood() {
 }
 
 #[test]
-fn every_field_that_dbt_postgres_knows_counts() {
+fn every_field_of_dbt_postgres_is_read() {
     let Target { endpoint, manner, .. } = find(Some("whole"), &[], false).unwrap();
     assert_eq!((endpoint.role.as_deref(), endpoint.retries), (Some("\"My Role\""), 4));
     assert_eq!(endpoint.password.reveal(), "{{ odd");
@@ -87,7 +87,7 @@ fn every_field_that_dbt_postgres_knows_counts() {
 }
 
 #[test]
-fn the_environment_completes_a_profile_as_it_completes_dbts() {
+fn the_environment_completes_a_profile_as_for_dbt() {
     let target =
         find(Some("prod"), &[("PGOPTIONS", "-c a=b"), ("PGUSER", "no"), ("PGSSLMODE", "disable")], false)
             .unwrap();
@@ -96,7 +96,7 @@ fn the_environment_completes_a_profile_as_it_completes_dbts() {
 }
 
 #[test]
-fn what_is_wrong_is_named() {
+fn errors_name_the_wrong_value() {
     let said = |target, variables: &[(&str, &str)]| find(target, variables, false).unwrap_err();
     assert_eq!(
         said(Some("nope"), &[]),
@@ -115,13 +115,13 @@ fn what_is_wrong_is_named() {
 }
 
 #[test]
-fn without_a_server_a_secret_that_is_not_set_hides_neither_schema_nor_database() {
+fn without_a_server_unset_variables_do_not_matter() {
     let target = find(Some("broken"), &[], true).unwrap();
     assert_eq!((target.schema.as_str(), target.endpoint.database.as_str()), ("s", "d"));
 }
 
 #[test]
-fn a_written_profile_reads_back_and_has_no_password_in_it() {
+fn a_written_profile_reads_back_and_has_no_password() {
     let dir = tempfile::tempdir().unwrap();
     let target = find(Some("whole"), &[], false).unwrap();
     let endpoint = Endpoint {
@@ -149,7 +149,7 @@ fn a_profile_keeps_its_adapter() {
 }
 
 #[test]
-fn dbt_takes_one_port_for_all_hosts() {
+fn several_ports_are_an_error() {
     let target = find(Some("prod"), &[], false).unwrap();
     let endpoint = Endpoint { others: vec![("db2".into(), 1)], ..target.endpoint.clone() };
     let error = Target { endpoint, ..target }.write(Path::new("/nowhere")).unwrap_err();

@@ -1,4 +1,4 @@
-//! `dbt_project.yml` and what lies around it.
+//! `dbt_project.yml` and the files beside it.
 
 use std::path::{Path, PathBuf};
 
@@ -7,17 +7,15 @@ use serde::Deserialize;
 use super::{Context, Error, jinja::Renderer};
 use crate::model::yaml;
 
-/// The part of `dbt_project.yml` that it takes to run dbt, as it is written: with Jinja in it where there is some.
+/// The part of `dbt_project.yml` that is needed to run dbt. Values may contain Jinja.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ProjectFile {
-    /// The project's name.
     pub name: String,
-    /// The profile it uses.
     pub profile: Option<String>,
-    /// Where dbt writes, relative to the project.
+    /// dbt's target folder, relative to the project.
     target_path: Option<PathBuf>,
-    /// Where packages are installed, relative to the project.
+    /// The folder of installed packages, relative to the project.
     packages_install_path: Option<PathBuf>,
 }
 
@@ -35,7 +33,7 @@ impl ProjectFile {
         yaml::read(&text).map_err(Error::unreadable(&file))
     }
 
-    /// The same with its Jinja carried out.
+    /// The same with its Jinja rendered.
     pub fn rendered(self, project_dir: &Path, context: &Context) -> Result<Self, Error> {
         let file = project_dir.join("dbt_project.yml");
         let renderer = Renderer::of_project(context);
@@ -54,7 +52,7 @@ impl ProjectFile {
         })
     }
 
-    /// Whether no file that names packages names ours.
+    /// Whether the project does not use the package dbt_pgtrickle.
     pub fn lacks_our_package(&self, project_dir: &Path) -> bool {
         let names_it = |file| {
             std::fs::read_to_string(project_dir.join(file)).is_ok_and(|text| text.contains("pgtrickle"))
@@ -62,13 +60,13 @@ impl ProjectFile {
         self.name != "dbt_pgtrickle" && !["packages.yml", "dependencies.yml"].into_iter().any(names_it)
     }
 
-    /// The folder with the manifest.
+    /// dbt's target folder, with the manifest.
     pub fn target_dir(&self, project_dir: &Path, from_environment: Option<&str>) -> PathBuf {
         let path = from_environment.map(PathBuf::from).or_else(|| self.target_path.clone());
         project_dir.join(path.unwrap_or_else(|| "target".into()))
     }
 
-    /// Whether the project names packages that are not installed.
+    /// Whether the project has packages and none is installed.
     pub fn lacks_packages(&self, project_dir: &Path) -> bool {
         let names_packages =
             ["packages.yml", "dependencies.yml"].iter().any(|file| project_dir.join(file).exists());
@@ -77,7 +75,6 @@ impl ProjectFile {
                 .map_or(true, |mut entries| entries.next().is_none())
     }
 
-    /// Where packages are installed.
     pub fn packages_dir(&self, project_dir: &Path) -> PathBuf {
         project_dir.join(self.packages_install_path.clone().unwrap_or_else(|| "dbt_packages".into()))
     }
@@ -88,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_projects_own_target_path_is_respected_and_the_environment_wins() {
+    fn the_environment_overrides_the_projects_target_path() {
         let read = |text: &str| serde_yaml::from_str::<ProjectFile>(text).unwrap();
         let dir = Path::new("shop");
         assert_eq!(read("name: shop").target_dir(dir, None), Path::new("shop/target"));
@@ -100,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn jinja_is_carried_out_as_dbt_carries_it_out() {
+    fn jinja_is_rendered_as_by_dbt() {
         let file = "name: shop\nprofile: \"{{ env_var('P', 'shop') }}\"\ntarget-path: \"t/{{ var('v', 'x') | as_text }}\"";
         let file = serde_yaml::from_str::<ProjectFile>(file).unwrap();
         let context =
@@ -116,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn packages_are_lacking_until_their_folder_has_something() {
+    fn packages_are_missing_if_their_folder_is_empty() {
         let dir = tempfile::tempdir().unwrap();
         let file = serde_yaml::from_str::<ProjectFile>("name: shop").unwrap();
         assert!(!file.lacks_packages(dir.path()));

@@ -1,4 +1,4 @@
-//! `run_results.json`, and the outcomes in it.
+//! `run_results.json` and its outcomes.
 
 use std::{borrow::Cow, collections::BTreeMap, path::Path, time::Duration};
 
@@ -7,21 +7,17 @@ use serde::Deserialize;
 use super::{Error, messages::message_and_details};
 use crate::model::{Origin, Outcome, Relation, Stage, Subject, Verdict};
 
-/// What became of the nodes of one dbt command.
+/// The results of one dbt command.
 #[derive(Clone, Debug, PartialEq, Deserialize, Default)]
 pub struct RunResults {
-    /// Node by node.
     pub results: Vec<NodeResult>,
 }
 
-/// What became of one node.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct NodeResult {
-    /// The node.
     pub unique_id: String,
     /// `success`, `error`, `skipped`, `pass`, `fail` or `warn`; on dbt v2 also `reused`.
     pub status: String,
-    /// dbt's words.
     #[serde(default)]
     pub message: Option<String>,
     /// Seconds.
@@ -33,9 +29,7 @@ pub struct NodeResult {
 }
 
 impl RunResults {
-    /// Reads the file that dbt left.
-    ///
-    /// In the order of the names: dbt's own is that in which its threads came to an end, another one each time.
+    /// Reads the file, sorted by unique_id: dbt's own order depends on its threads.
     pub fn read(file: &Path) -> Result<Self, Error> {
         let bytes = std::fs::read(file).map_err(Error::unreadable(file))?;
         let mut read: Self = serde_json::from_slice(&bytes).map_err(Error::unreadable(file))?;
@@ -52,7 +46,7 @@ impl RunResults {
 
 impl NodeResult {
     /// dbt's message. That of dbt v2 about a test is only `Error` or `Warn`.
-    fn words(&self) -> Cow<'_, str> {
+    fn text(&self) -> Cow<'_, str> {
         match (self.message.as_deref(), self.failures) {
             // docs/dbt.md, "dbt v2": a test that cannot run is a test that fails with one row.
             (Some("Error" | "Fail" | "Warn"), Some(1)) => {
@@ -64,17 +58,17 @@ impl NodeResult {
     }
 
     fn outcome(&self, stage: Stage, subject: impl Into<Subject>, verdict: Verdict) -> Outcome {
-        let (message, details) = message_and_details(&self.words());
+        let (message, details) = message_and_details(&self.text());
         let outcome = Outcome::new(stage, subject, verdict, &*message);
-        let is_trouble = matches!(verdict, Verdict::Failed | Verdict::Errored | Verdict::Warned);
-        let outcome = if is_trouble { outcome.quoting(&message, None) } else { outcome };
+        let has_problem = matches!(verdict, Verdict::Failed | Verdict::Errored | Verdict::Warned);
+        let outcome = if has_problem { outcome.quoting(&message, None) } else { outcome };
         outcome
             .with_rows(details)
             .taking(Duration::try_from_secs_f64(self.execution_time).unwrap_or_default())
     }
 }
 
-/// The making of each stream table, and of everything else that went wrong. `tables` are the project's stream tables.
+/// The outcome of each stream table, and of any other node that failed. `tables` are the project's stream tables.
 pub fn deploy_outcomes(results: &RunResults, tables: &[(Relation, Origin)]) -> Vec<Outcome> {
     let by_id: BTreeMap<&str, &(Relation, Origin)> =
         tables.iter().map(|t| (t.1.unique_id.as_str(), t)).collect();
@@ -92,21 +86,21 @@ pub fn deploy_outcomes(results: &RunResults, tables: &[(Relation, Origin)]) -> V
                 Some((relation, origin)) => {
                     Some(node.outcome(Stage::Deploy, relation, verdict).about(Some(origin)))
                 }
-                // Seeds, views and tables that are well are no news.
+                // Other nodes are only reported if they fail.
                 None => (verdict == Verdict::Errored)
                     .then(|| node.outcome(Stage::Deploy, &node.unique_id, verdict)),
             }
         })
         .map(|outcome| match outcome.verdict {
             Verdict::Skipped => {
-                Outcome { message: "skipped by dbt: something that it reads was not made".into(), ..outcome }
+                Outcome { message: "skipped by dbt: an upstream node failed".into(), ..outcome }
             }
             Verdict::Passed | Verdict::Warned | Verdict::Failed | Verdict::Errored => outcome,
         })
         .collect()
 }
 
-/// dbt's own tests. `origins` says where each is written.
+/// The outcomes of dbt's tests. `origins` are the files of their definitions.
 pub fn test_outcomes(results: &RunResults, origins: &BTreeMap<String, Origin>) -> Vec<Outcome> {
     results
         .results
@@ -133,7 +127,7 @@ fn test_name(unique_id: &str) -> &str {
         let hash = name
             .rsplit_once('.')
             .filter(|(_, hash)| hash.len() == 10 && hash.bytes().all(|b| b.is_ascii_hexdigit()));
-        // Two tests of one model may differ in the hash alone: then it has to stay, and the file decides that better.
+        // Two tests of one model may differ only in the hash; the file distinguishes them.
         hash.map_or(name, |(name, _)| name)
     })
 }
@@ -157,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_model_keeps_postgresqls_words_and_loses_dbts_wrapping() {
+    fn a_failed_model_has_postgresqls_message_without_dbts_prefix() {
         let message = "Database Error in model a (models/a.sql)\n  column \"nope\" does not exist\n  DETAIL:  SQLSTATE: 42703\n  HINT:  Perhaps.\n  CONTEXT:  PL/pgSQL function inline_code_block line 14 at RAISE\n  compiled code at target/run/a.sql";
         let results = RunResults { results: vec![node("model.s.a", "error", message)] };
         let [outcome] = &deploy_outcomes(&results, &[(Relation::new("s", "a"), origin("model.s.a"))])[..]
@@ -173,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn other_nodes_are_news_only_when_they_fail() {
+    fn other_nodes_are_only_reported_if_they_fail() {
         let results = RunResults {
             results: vec![
                 node("seed.s.ok", "success", "INSERT 10"),

@@ -1,4 +1,4 @@
-//! A revision of the repository that a dbt project is in: checked out for as long as it takes to compile it.
+//! A revision of the git repository of a dbt project, checked out temporarily to compile it.
 
 use std::{
     fmt, io,
@@ -10,17 +10,16 @@ use std::{
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::{Error, ProjectFile, inputs::asked_variables};
+use super::{Error, ProjectFile, inputs::used_variables};
 
-/// A commit, and where in it the project is.
+/// A commit, and the place of the project in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revision {
-    /// As it was named.
     pub name: String,
-    /// The commit's full number.
+    /// The full commit hash.
     pub commit: String,
     repository: PathBuf,
-    /// The project's folder from the top of the repository; empty, or with a slash at its end.
+    /// The project's folder relative to the repository's root; empty, or with a slash at its end.
     inside: String,
 }
 
@@ -30,38 +29,26 @@ impl fmt::Display for Revision {
     }
 }
 
-/// Why a revision could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
-    /// No `git` among the programs.
-    #[error("git cannot be run: {0}")]
+    #[error("cannot run git: {0}")]
     NotRun(io::Error),
-    /// The project is in no repository, or in one that git does not open for us.
-    #[error("`{}` is in no git repository: {said}", dir.display())]
+    /// The project is not in a repository, or in one that git refuses to open.
+    #[error("`{}` is not in a git repository: {said}", dir.display())]
     NoRepository {
-        /// The project's folder.
         dir: PathBuf,
-        /// git's words.
         said: String,
-        /// Whether the repository belongs to another user, for whom git does not open it.
+        /// Whether the repository belongs to another user, so that git refuses to open it.
         is_of_another: bool,
     },
-    /// There is no such revision here.
     #[error("there is no revision `{name}`{}", if *is_shallow { " in this shallow clone" } else { "" })]
     Unknown {
-        /// As it was named.
         name: String,
-        /// Whether the repository has a part of its history only.
+        /// Whether the repository is a shallow clone.
         is_shallow: bool,
     },
-    /// git could not do its work.
     #[error("`git {command}` failed: {said}")]
-    Failed {
-        /// The subcommand.
-        command: String,
-        /// git's words.
-        said: String,
-    },
+    Failed { command: String, said: String },
 }
 
 impl GitError {
@@ -82,7 +69,7 @@ impl GitError {
                     name.strip_prefix("origin/").or(name.strip_prefix("refs/heads/")).unwrap_or(name);
                 if branch.is_empty() {
                     return Some(
-                        "it names no branch: GITHUB_BASE_REF is empty but on pull requests; leave `--base-ref` out there"
+                        "the name of the branch is empty: GITHUB_BASE_REF is only set for pull requests; omit `--base-ref` for other events"
                             .into(),
                     );
                 }
@@ -97,20 +84,20 @@ impl GitError {
 }
 
 impl GitError {
-    /// Another error, where it was git that said no.
-    fn failing_with(self, other: impl FnOnce(String) -> Self) -> Self {
+    /// Replaces the error if git itself failed.
+    fn or_failed(self, other: impl FnOnce(String) -> Self) -> Self {
         if let Self::Failed { said, .. } = self { other(said) } else { self }
     }
 }
 
-/// The folder above with a `.git`, whoever may open it.
+/// The folder above with a `.git`, whoever owns it.
 fn top_of(dir: &Path) -> Option<PathBuf> {
     let dir = dir.canonicalize().ok()?;
     dir.ancestors().find(|dir| dir.join(".git").exists()).map(Path::to_owned)
 }
 
 impl Revision {
-    /// Looks up what `name` means in the project's repository.
+    /// Resolves `name` in the project's repository.
     pub async fn find(project_dir: &Path, name: &str) -> Result<Self, GitError> {
         let no_repository = |said: String| {
             let owner =
@@ -119,7 +106,7 @@ impl Revision {
             GitError::NoRepository { dir: project_dir.to_owned(), said, is_of_another }
         };
         let top = git(project_dir, &["rev-parse", "--show-toplevel"]).await;
-        let top = top.map_err(|error| error.failing_with(no_repository))?;
+        let top = top.map_err(|error| error.or_failed(no_repository))?;
         let inside = git(project_dir, &["rev-parse", "--show-prefix"]).await?;
         let wanted = format!("{name}^{{commit}}");
         let found =
@@ -128,39 +115,39 @@ impl Revision {
             Err(error @ GitError::Failed { .. }) => {
                 let shallow = git(project_dir, &["rev-parse", "--is-shallow-repository"]).await?;
                 let is_shallow = shallow == "true";
-                return Err(error.failing_with(|_| GitError::Unknown { name: name.to_owned(), is_shallow }));
+                return Err(error.or_failed(|_| GitError::Unknown { name: name.to_owned(), is_shallow }));
             }
             found => found?,
         };
         Ok(Self { name: name.to_owned(), commit, repository: top.into(), inside })
     }
 
-    /// Whether the revision has a dbt project where today's is.
+    /// Whether the revision has a dbt project in the same place.
     pub async fn has_project(&self) -> bool {
         let file = format!("{}:{}dbt_project.yml", self.commit, self.inside);
         git(&self.repository, &["cat-file", "-e", &file]).await.is_ok()
     }
 
-    /// The environment variables that the project's files in this revision ask for by name, and whether they ask for others
-    /// as well.
-    pub async fn asks_for(&self) -> Result<(Vec<String>, bool), GitError> {
+    /// The environment variables that the project's files in this revision use by name, and whether they use computed
+    /// names.
+    pub async fn used_variables(&self) -> Result<(Vec<String>, bool), GitError> {
         let place = format!("{}:{}", self.commit, self.inside);
         match git(&self.repository, &["grep", "-h", "-I", "-F", "-e", "env_var", &place]).await {
-            // A call whose name is on the next line counts as one of a computed name.
-            Ok(found) => Ok(asked_variables(&found)),
-            // That is how git says that it found nothing.
+            // A call with its name on the next line counts as one with a computed name.
+            Ok(found) => Ok(used_variables(&found)),
+            // git grep fails without a message if it finds nothing.
             Err(GitError::Failed { said, .. }) if said.is_empty() => Ok((Vec::new(), false)),
             Err(error) => Err(error),
         }
     }
 
-    /// Checks the revision out in a folder of its own, which is gone with the answer. What is not committed, and what
-    /// others have checked out, is left alone.
+    /// Checks the revision out in a temporary folder, which is removed with the returned value. Uncommitted changes and
+    /// other work trees stay unchanged.
     pub async fn check_out(&self) -> Result<Checkout, GitError> {
         let place =
             tempfile::Builder::new().prefix("pgtrickle-ci-base-").tempdir().map_err(GitError::NotRun)?;
         let work_tree = place.path().join("work-tree");
-        // From here on it is removed, also when this is interrupted.
+        // Created before the checkout, so that it is also removed after an interruption.
         let checkout = Checkout {
             repository: self.repository.clone(),
             project_dir: work_tree.join(&self.inside),
@@ -168,7 +155,7 @@ impl Revision {
             _place: place,
         };
         let folder = checkout.work_tree.to_string_lossy().into_owned();
-        // A hook of the user's is for folders that they work in.
+        // The user's hooks are for their own work trees.
         let add = [
             "-c",
             "core.hooksPath=/dev/null",
@@ -184,7 +171,7 @@ impl Revision {
     }
 }
 
-/// A revision's files. They are gone, and git knows of no work tree any more, when this value is dropped.
+/// A temporary git work tree, which is removed when this value is dropped.
 #[derive(Debug)]
 pub struct Checkout {
     repository: PathBuf,
@@ -194,13 +181,12 @@ pub struct Checkout {
 }
 
 impl Checkout {
-    /// The dbt project in it.
     pub fn project_dir(&self) -> &Path {
         &self.project_dir
     }
 
-    /// Lends it the packages that are installed in today's project, when both name the same ones. A package that lies in
-    /// the repository is of the revision, and has to be installed.
+    /// Links the packages that are installed in the current project, if both have the same ones. A package inside of
+    /// the repository belongs to the revision and has to be installed.
     pub fn borrow_packages(&self, project_dir: &Path) -> Result<(), Error> {
         let read = |dir: &Path| {
             ["packages.yml", "dependencies.yml", "package-lock.yml"]
@@ -215,7 +201,7 @@ impl Checkout {
         if let Ok(installed) = installed.canonicalize()
             && !wanted.exists()
         {
-            // Where it cannot be lent, dbt installs them.
+            // If the link fails, dbt installs them.
             let _ = std::os::unix::fs::symlink(installed, wanted);
         }
         Ok(())
@@ -224,14 +210,14 @@ impl Checkout {
 
 impl Drop for Checkout {
     fn drop(&mut self) {
-        // Twice forced: it may be half made, and locked by the git that was making it.
+        // Forced twice: an interrupted checkout may be incomplete and locked.
         let remove = command(&self.repository)
             .args(["worktree", "remove", "--force", "--force"])
             .arg(&self.work_tree)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status();
-        // The folder itself is removed in any case, and git forgets what has no folder.
+        // The folder itself is removed in any case, and git prunes work trees without a folder.
         drop(remove);
     }
 }
@@ -246,7 +232,7 @@ async fn git(dir: &Path, arguments: &[&str]) -> Result<String, GitError> {
     Err(GitError::Failed { command: arguments.join(" "), said: text(&output.stderr) })
 }
 
-/// git as it is at home in a folder, whatever repository a hook or a runner has set for it.
+/// git in this folder, whatever repository the environment names.
 fn command(dir: &Path) -> std::process::Command {
     let mut command = std::process::Command::new("git");
     command.arg("-C").arg(dir).stdin(Stdio::null()).env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0");
@@ -285,7 +271,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_revision_is_checked_out_apart_and_leaves_no_trace() {
+    async fn a_checkout_is_separate_and_leaves_no_trace() {
         let repository = repository();
         let project = repository.path().join("dbt");
         let revision = Revision::find(&project, "first").await.unwrap();
@@ -304,24 +290,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_variables_that_a_revision_asks_for_are_found() {
+    async fn finds_the_variables_that_a_revision_uses() {
         let repository = repository();
         let project = repository.path().join("dbt");
         let first = Revision::find(&project, "first").await.unwrap();
-        assert_eq!(first.asks_for().await.unwrap(), (Vec::new(), false));
+        assert_eq!(first.used_variables().await.unwrap(), (Vec::new(), false));
         run(
             &project,
             "printf \"{{ env_var('ONE') }} {{ env_var( \\\"TWO_2\\\", 'x') }}\" > a.sql; git add a.sql; git commit -q -m variables",
         );
         let head = Revision::find(&project, "HEAD").await.unwrap();
-        assert_eq!(head.asks_for().await.unwrap(), (vec!["ONE".to_owned(), "TWO_2".to_owned()], false));
+        assert_eq!(head.used_variables().await.unwrap(), (vec!["ONE".to_owned(), "TWO_2".to_owned()], false));
         run(&project, "printf '{{ env_var(name) }}' > b.sql; git add b.sql; git commit -q -m computed");
         let head = Revision::find(&project, "HEAD").await.unwrap();
-        assert!(head.asks_for().await.unwrap().1);
+        assert!(head.used_variables().await.unwrap().1);
     }
 
     #[tokio::test]
-    async fn what_is_not_there_is_told_with_the_way_to_get_it() {
+    async fn an_unknown_revision_has_a_hint_to_fetch_it() {
         let repository = repository();
         let clone = tempfile::tempdir().unwrap();
         let from = format!("git clone -q --depth 1 --branch main 'file://{}' .", repository.path().display());
@@ -333,11 +319,11 @@ mod tests {
         assert_eq!(error.to_string(), "there is no revision `--upload-pack=x`");
         let nowhere = tempfile::tempdir().unwrap();
         let error = Revision::find(nowhere.path(), "main").await.unwrap_err();
-        assert!(error.to_string().contains("is in no git repository"), "{error}");
+        assert!(error.to_string().contains("is not in a git repository"), "{error}");
     }
 
     #[tokio::test]
-    async fn packages_are_borrowed_when_both_name_the_same() {
+    async fn packages_are_borrowed_if_both_have_the_same() {
         let repository = repository();
         let project = repository.path().join("dbt");
         run(
@@ -348,7 +334,7 @@ mod tests {
         checkout.borrow_packages(&project).unwrap();
         assert!(checkout.project_dir().join("dbt_packages/utils").is_dir());
         drop(checkout);
-        assert!(project.join("dbt_packages/utils").is_dir(), "what was lent was removed");
+        assert!(project.join("dbt_packages/utils").is_dir(), "the borrowed packages were removed");
         let checkout = Revision::find(&project, "first").await.unwrap().check_out().await.unwrap();
         checkout.borrow_packages(&project).unwrap();
         assert!(!checkout.project_dir().join("dbt_packages").exists());

@@ -1,4 +1,4 @@
-//! Requests to GitHub's API: each has an end, and what may help is tried again.
+//! Requests to GitHub's API, with a time limit and retries for temporary failures.
 
 use std::time::Duration;
 
@@ -8,26 +8,26 @@ use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 use url::Url;
 
-use super::{Error, Event, Repository, Subject};
+use super::{Error, Event, EventSubject, Repository};
 use crate::model::Secret;
 
-/// How many entries GitHub gives at once, at most.
+/// The maximum page size of GitHub's API.
 const PAGE: usize = 100;
 
-/// How long GitHub is waited for.
+/// How long to wait for GitHub.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// For one answer.
+pub struct RetryPolicy {
+    /// For one response.
     pub answer: Duration,
-    /// For all of it, pauses included: what it asks for beyond is not waited for.
+    /// For an operation with its retries and pauses. A longer wait that GitHub requests is an error.
     pub whole: Duration,
     /// The pause after the first failure; each further one is twice as long.
     pub pause: Duration,
-    /// Before what was written is read again: longer than another job takes between its reading and its writing.
+    /// The pause before a write is read again: longer than another job takes between its read and its write.
     pub settle: Duration,
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             answer: Duration::from_secs(15),
@@ -38,36 +38,35 @@ impl Default for Patience {
     }
 }
 
-/// How often something is tried.
+/// How often an operation is tried.
 const TRIES: u32 = 5;
 
-/// How often one request is sent on to another address.
+/// How many redirects one request follows.
 const REDIRECTS: usize = 3;
 
-/// How long GitHub wants to be left alone by who asks too often, where it does not say.
-const UNTOLD: Duration = Duration::from_mins(1);
+/// The wait after a rate limit if GitHub does not say how long.
+const DEFAULT_WAIT: Duration = Duration::from_mins(1);
 
-/// A repository on GitHub, with what a token may do there.
+/// A client for one repository, with one token.
 pub struct Client {
     octocrab: Octocrab,
-    /// The address of the API: the token is for no other host.
+    /// The address of the API: the token is sent to no other host.
     api: Url,
-    /// What REST has before its paths where GitHub is somebody's own; GraphQL stands beside it.
+    /// The prefix of REST paths on GitHub Enterprise Server. GraphQL is outside of it.
     rest: &'static str,
     repository: Repository,
-    pub(super) patience: Patience,
+    pub(super) retry_policy: RetryPolicy,
 }
 
-/// Whoever wrote something.
 #[derive(Debug, Deserialize)]
 pub(super) struct User {
     pub(super) login: String,
 }
 
-/// A comment, or an issue, as far as it matters here.
+/// A comment or an issue.
 #[derive(Debug, Deserialize)]
 pub(super) struct Entry {
-    /// A comment is changed by its id, an issue by its number.
+    /// Updates name a comment by its id, and an issue by its number.
     pub(super) id: u64,
     #[serde(default)]
     pub(super) number: u64,
@@ -76,7 +75,7 @@ pub(super) struct Entry {
     #[serde(default)]
     pub(super) user: Option<User>,
     pub(super) html_url: String,
-    /// GitHub lists pull requests among the issues.
+    /// Set for pull requests, which GitHub lists as issues.
     #[serde(default)]
     pub(super) pull_request: Option<Json>,
 }
@@ -94,8 +93,13 @@ struct Head {
 }
 
 impl Client {
-    /// A client of the API at `api`, as `https://api.github.com`.
-    pub fn new(api: &str, token: &Secret, repository: Repository, patience: Patience) -> Result<Self, Error> {
+    /// A client for the API at `api`, as `https://api.github.com`.
+    pub fn new(
+        api: &str,
+        token: &Secret,
+        repository: Repository,
+        retry_policy: RetryPolicy,
+    ) -> Result<Self, Error> {
         let wrong = |_| Error::Address(api.to_owned());
         let api = api.trim_end_matches('/');
         let address = Url::parse(api).map_err(|_| Error::Address(api.to_owned()))?;
@@ -104,25 +108,27 @@ impl Client {
             .base_uri(base)
             .map_err(wrong)?
             .personal_token(token.reveal())
-            .set_connect_timeout(Some(patience.answer))
+            .set_connect_timeout(Some(retry_policy.answer))
             .build()
             .map_err(wrong)?;
-        Ok(Self { octocrab, api: address, rest, repository, patience })
+        Ok(Self { octocrab, api: address, rest, repository, retry_policy })
     }
 
-    /// The pull request that the event is about, if there is one.
+    /// The number of the event's open pull request, if there is one.
     pub async fn pull_request(&self, event: &Event) -> Result<Option<u64>, Error> {
         let route = match (&event.subject, &event.commit) {
-            (Subject::PullRequest(number), _) => return Ok(Some(*number)),
-            (Subject::Branch(head), _) => {
+            (EventSubject::PullRequest(number), _) => return Ok(Some(*number)),
+            (EventSubject::Branch(head), _) => {
                 let query: String = url::form_urlencoded::byte_serialize(head.as_bytes()).collect();
                 self.route(&format!("pulls?state=open&head={query}&per_page={PAGE}"))
             }
-            (Subject::Commit, Some(commit)) => self.route(&format!("commits/{commit}/pulls?per_page={PAGE}")),
-            (Subject::Commit, None) | (Subject::Schedule, _) => return Ok(None),
+            (EventSubject::Commit, Some(commit)) => {
+                self.route(&format!("commits/{commit}/pulls?per_page={PAGE}"))
+            }
+            (EventSubject::Commit, None) | (EventSubject::Schedule, _) => return Ok(None),
         };
         let found: Vec<PullRequest> = self
-            .patiently(async || self.get("looking for the pull request of the commit", &route).await)
+            .with_retries(async || self.get("looking for the pull request of the commit", &route).await)
             .await?;
         let is_it = |pull: &&PullRequest| {
             pull.state == "open" && event.commit.as_ref().is_none_or(|commit| pull.head.sha == *commit)
@@ -132,21 +138,21 @@ impl Client {
 
     /// The login that this token writes as.
     pub(super) async fn viewer(&self) -> Result<String, Error> {
-        let doing = "asking who we are";
+        let doing = "reading the login of the token";
         let question = json!({"query": "query { viewer { login } }"});
-        let answer = self.send(doing, Method::Post, "/graphql", Some(&question)).await;
+        let answer = self.send(doing, HttpMethod::Post, "/graphql", Some(&question)).await;
         let login = |answer: Json| Some(answer.pointer("/data/viewer/login")?.as_str()?.to_owned());
         match answer.map(login) {
             Ok(Some(login)) => Ok(login),
             Err(busy @ Error::Busy { .. }) => Err(busy),
-            // GraphQL knows it for every kind of token, this one for those of people alone.
+            // GraphQL answers for every kind of token, REST only for those of people.
             Ok(None) | Err(_) => {
                 self.get::<User>(doing, &format!("{}/user", self.rest)).await.map(|user| user.login)
             }
         }
     }
 
-    /// All entries of a list, page by page.
+    /// All entries of a list, from all pages.
     pub(super) async fn all(&self, doing: &'static str, route: &str) -> Result<Vec<Entry>, Error> {
         let mut all = Vec::new();
         let more = if route.contains('?') { '&' } else { '?' };
@@ -163,38 +169,38 @@ impl Client {
     }
 
     pub(super) async fn create(&self, doing: &'static str, route: &str, body: &Json) -> Result<Entry, Error> {
-        self.send(doing, Method::Post, &self.route(route), Some(body)).await
+        self.send(doing, HttpMethod::Post, &self.route(route), Some(body)).await
     }
 
-    /// Changes something. What is not there any more may come back: who asks again creates it.
+    /// Updates an entry. A missing one is [`Error::Gone`], after which the caller may create it again.
     pub(super) async fn update(&self, doing: &'static str, route: &str, body: &Json) -> Result<Entry, Error> {
-        let updated = self.send(doing, Method::Patch, &self.route(route), Some(body)).await;
+        let updated = self.send(doing, HttpMethod::Patch, &self.route(route), Some(body)).await;
         match updated {
             Err(Error::Refused { status: 404 | 410, .. }) => Err(Error::Gone { doing }),
             updated => updated,
         }
     }
 
-    /// Removes something; that somebody else was quicker is as good.
+    /// Deletes an entry. A missing one is not an error.
     pub(super) async fn delete(&self, doing: &'static str, route: &str) -> Result<(), Error> {
-        match self.send::<Json>(doing, Method::Delete, &self.route(route), None).await {
+        match self.send::<Json>(doing, HttpMethod::Delete, &self.route(route), None).await {
             Ok(_) | Err(Error::Refused { status: 404 | 410, .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Does the work until it is done, fails for good or takes too long. The work has to be one that can be begun again.
-    pub(super) async fn patiently<T>(&self, work: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
+    /// Retries the work until it succeeds, fails permanently or takes too long. The work must be repeatable.
+    pub(super) async fn with_retries<T>(&self, work: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
         let begin = Instant::now();
-        let mut pause = self.patience.pause;
+        let mut pause = self.retry_policy.pause;
         for _ in 1..TRIES {
             let error = match work().await {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
-            let Some(asked) = error.passes_after() else { return Err(error) };
-            let pause_now = pause.max(asked);
-            if begin.elapsed() + pause_now > self.patience.whole {
+            let Some(wait) = error.retry_after() else { return Err(error) };
+            let pause_now = pause.max(wait);
+            if begin.elapsed() + pause_now > self.retry_policy.whole {
                 return Err(error);
             }
             tokio::time::sleep(pause_now).await;
@@ -204,18 +210,18 @@ impl Client {
     }
 
     async fn get<T: DeserializeOwned>(&self, doing: &'static str, route: &str) -> Result<T, Error> {
-        self.send(doing, Method::Get, route, None).await
+        self.send(doing, HttpMethod::Get, route, None).await
     }
 
     fn route(&self, below: &str) -> String {
         format!("{}/repos/{}/{}/{below}", self.rest, self.repository.owner, self.repository.name)
     }
 
-    /// Sends a request, and again where GitHub says that the repository has moved to: it wants the same request there.
+    /// Sends a request and follows redirects with the same method: GitHub redirects requests for a moved repository.
     async fn send<T: DeserializeOwned>(
         &self,
         doing: &'static str,
-        method: Method,
+        method: HttpMethod,
         route: &str,
         body: Option<&Json>,
     ) -> Result<T, Error> {
@@ -227,8 +233,8 @@ impl Client {
         answer.read(doing)
     }
 
-    /// Where an answer sends the request, if that is on the same host: the token is for no other one.
-    fn redirection(&self, answer: &Answer) -> Option<String> {
+    /// The target of a redirect, if it is on the same host: the token is sent to no other one.
+    fn redirection(&self, answer: &Response) -> Option<String> {
         if !matches!(answer.status, 301 | 302 | 307 | 308) {
             return None;
         }
@@ -243,27 +249,27 @@ impl Client {
     async fn exchange(
         &self,
         doing: &'static str,
-        method: Method,
+        method: HttpMethod,
         route: &str,
         body: Option<&Json>,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Response, Error> {
         let busy = |reason: String| Error::Busy { doing, reason, wait: None };
         let exchange = async {
             let response = match method {
-                Method::Get => self.octocrab._get(route).await,
-                Method::Post => self.octocrab._post(route, body).await,
-                Method::Patch => self.octocrab._patch(route, body).await,
-                Method::Delete => self.octocrab._delete(route, body).await,
+                HttpMethod::Get => self.octocrab._get(route).await,
+                HttpMethod::Post => self.octocrab._post(route, body).await,
+                HttpMethod::Patch => self.octocrab._patch(route, body).await,
+                HttpMethod::Delete => self.octocrab._delete(route, body).await,
             }?;
             let header = |name: &str| response.headers().get(name)?.to_str().ok().map(ToOwned::to_owned);
-            Ok::<_, octocrab::Error>(Answer {
+            Ok::<_, octocrab::Error>(Response {
                 status: response.status().as_u16(),
-                wait: wait_asked(|name| header(name)?.parse().ok()),
+                wait: requested_wait(|name| header(name)?.parse().ok()),
                 location: header("location"),
                 text: self.octocrab.body_to_string(response).await?,
             })
         };
-        match tokio::time::timeout(self.patience.answer, exchange).await {
+        match tokio::time::timeout(self.retry_policy.answer, exchange).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(busy(innermost(&error))),
             Err(_) => Err(busy("no answer in time".into())),
@@ -271,17 +277,16 @@ impl Client {
     }
 }
 
-/// What came back, of which only the beginning is known to be HTTP.
-struct Answer {
+struct Response {
     status: u16,
-    /// How long GitHub wants to be left alone.
+    /// How long to wait before the next request.
     wait: Option<Duration>,
-    /// Where the request should go instead.
+    /// The target of a redirect.
     location: Option<String>,
     text: String,
 }
 
-impl Answer {
+impl Response {
     fn read<T: DeserializeOwned>(self, doing: &'static str) -> Result<T, Error> {
         let Self { status, wait, location, text } = self;
         if (200..300).contains(&status) {
@@ -290,11 +295,11 @@ impl Answer {
         }
         let busy = |reason: String, wait| Error::Busy { doing, reason, wait };
         let message = message(&text);
-        // A limit on requests, and not one of rights, says so, or when it ends.
+        // A rate limit, unlike a missing permission, has that text or says when it ends.
         let is_limit = wait.is_some() || message.to_ascii_lowercase().contains("rate limit");
         match (status, location) {
-            (429, _) => Err(busy(format!("{status} {message}"), wait.or(Some(UNTOLD)))),
-            (403, _) if is_limit => Err(busy(format!("{status} {message}"), wait.or(Some(UNTOLD)))),
+            (429, _) => Err(busy(format!("{status} {message}"), wait.or(Some(DEFAULT_WAIT)))),
+            (403, _) if is_limit => Err(busy(format!("{status} {message}"), wait.or(Some(DEFAULT_WAIT)))),
             (500.., _) => Err(busy(format!("{status} {message}"), wait)),
             (300..=399, Some(location)) => {
                 Err(Error::Refused { doing, status, message: format!("{message}, to {location}") })
@@ -305,15 +310,15 @@ impl Answer {
 }
 
 #[derive(Clone, Copy)]
-enum Method {
+enum HttpMethod {
     Get,
     Post,
     Patch,
     Delete,
 }
 
-/// How long GitHub wants to be left alone: until then every further request makes it longer.
-fn wait_asked(number: impl Fn(&str) -> Option<u64>) -> Option<Duration> {
+/// How long GitHub wants the client to wait. Earlier requests prolong a rate limit.
+fn requested_wait(number: impl Fn(&str) -> Option<u64>) -> Option<Duration> {
     if let Some(seconds) = number("retry-after") {
         return Some(Duration::from_secs(seconds));
     }
@@ -324,14 +329,14 @@ fn wait_asked(number: impl Fn(&str) -> Option<u64>) -> Option<Duration> {
     Some(Duration::from_secs(number("x-ratelimit-reset")?).saturating_sub(now))
 }
 
-/// GitHub's sentence, or the beginning of what somebody in between sent.
+/// GitHub's message, or the beginning of what a proxy sent.
 fn message(text: &str) -> String {
-    let said = serde_json::from_str::<Json>(text).ok();
-    let said = said.as_ref().and_then(|json| json.get("message")).and_then(Json::as_str);
-    said.map_or_else(|| text.chars().take(200).collect(), ToOwned::to_owned)
+    let json = serde_json::from_str::<Json>(text).ok();
+    let message = json.as_ref().and_then(|json| json.get("message")).and_then(Json::as_str);
+    message.map_or_else(|| text.chars().take(200).collect(), ToOwned::to_owned)
 }
 
-/// The library wraps what happened in several layers with the same words.
+/// The cause of the error: the library wraps it in several layers with the same text.
 fn innermost(error: &octocrab::Error) -> String {
     let mut error: &dyn std::error::Error = error;
     while let Some(source) = error.source() {

@@ -1,81 +1,56 @@
-//! Why GitHub did not do what it was asked.
-
 use std::time::Duration;
 
-/// Why GitHub did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The workflow's event cannot be understood.
-    #[error("the event `{event}` of this workflow cannot be read: {reason}")]
-    Event {
-        /// Its name.
-        event: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// `owner/name` is how a repository is written.
-    #[error("`{0}` is no repository")]
+    #[error("cannot read the event `{event}` of this workflow: {reason}")]
+    Event { event: String, reason: String },
+    #[error("`{0}` is not a repository (owner/name)")]
     Repository(String),
-    /// A key that could leave the hidden marker.
-    #[error(
-        "the comment key `{0}` has other characters than letters, digits, `.`, `_` and `-`, or more than 64"
-    )]
+    /// Other characters could end the HTML comment of the marker.
+    #[error("the comment key `{0}` is not 1 to 64 letters, digits, `.`, `_` and single `-`")]
     Key(String),
-    /// The address of the API is none.
-    #[error("`{0}` is no address of GitHub's API")]
+    #[error("`{0}` is not a URL of GitHub's API")]
     Address(String),
-    /// An answer that stays the same however often one asks.
-    #[error("GitHub refused {doing}: {status} {message}")]
+    /// A refusal that a retry does not change.
+    #[error("{doing} failed: GitHub answered {status} {message}")]
     Refused {
-        /// What was asked.
         doing: &'static str,
-        /// HTTP's number for it.
+        /// The HTTP status.
         status: u16,
-        /// GitHub's words.
         message: String,
     },
-    /// What was to be changed went away in the meantime.
-    #[error("GitHub has nothing to change any more, {doing}")]
-    Gone {
-        /// What was asked.
-        doing: &'static str,
-    },
-    /// It may answer later.
-    #[error("GitHub did not answer, {doing}: {reason}")]
+    /// The comment or issue was deleted in the meantime.
+    #[error("{doing} failed: it was deleted in the meantime")]
+    Gone { doing: &'static str },
+    /// A temporary failure.
+    #[error("{doing} failed: GitHub did not answer: {reason}")]
     Busy {
-        /// What was asked.
         doing: &'static str,
-        /// What came instead of an answer.
         reason: String,
-        /// How long it wants to be left alone, where it says so.
+        /// How long GitHub asks to wait, if it says so.
         wait: Option<Duration>,
     },
-    /// Other jobs write at the same time, again and again.
+    /// Other jobs kept writing at the same time.
     #[error("other jobs keep overwriting what this one posts")]
     Overwritten,
-    /// An answer in another language.
-    #[error("GitHub's answer is not understood, {doing}: {source}")]
-    Answer {
-        /// What was asked.
-        doing: &'static str,
-        /// What the parser met.
-        source: serde_json::Error,
-    },
+    /// The response does not have the expected shape.
+    #[error("{doing} failed: cannot read GitHub's answer: {source}")]
+    Answer { doing: &'static str, source: serde_json::Error },
 }
 
-/// What the token lacks, to be copied.
+/// The permissions for a workflow file.
 const PERMISSIONS: &str = "\
-if the token may not write, give the job this:
+if the token has no write permission, add this to the job:
 
     permissions:
       contents: read
       pull-requests: write # for the comment of a pull request
       issues: write # for the issue of a scheduled run
 
-The token of a pull request from a fork only reads, whatever is written there: post its report from a workflow_run";
+The token of a pull request from a fork is always read-only: post its report from a workflow_run";
 
 impl Error {
-    /// The next thing to do.
+    /// What to do next.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Event { .. } | Self::Repository(_) => {
@@ -83,22 +58,22 @@ impl Error {
                     .into()
             }
             Self::Key(_) => "name it as `--comment-key staging`".into(),
-            Self::Address(_) => "a runner sets GITHUB_API_URL to it, as `https://api.github.com`".into(),
-            Self::Refused { status: 401, .. } => "give a token that is valid in GITHUB_TOKEN".into(),
+            Self::Address(_) => "set GITHUB_API_URL as a runner does, for example to `https://api.github.com`".into(),
+            Self::Refused { status: 401, .. } => "set GITHUB_TOKEN to a valid token".into(),
             Self::Refused { status: 300..=399, .. } => {
-                "the repository was renamed or moved: start the workflow again, which then knows its new name; the token is sent to no other host".into()
+                "the repository was renamed or moved: start a new run of the workflow, which has the new name. The token is not sent to another host".into()
             }
             Self::Refused { status: 403, message, .. } if message.to_ascii_lowercase().contains("locked") => {
                 "the conversation is locked: unlock it, or use a token with write access to the repository".into()
             }
             Self::Refused { status: 403 | 404, .. } => PERMISSIONS.into(),
-            Self::Overwritten => "tell the comments of the jobs apart with `--comment-key`".into(),
+            Self::Overwritten => "give each job its own `--comment-key`".into(),
             Self::Refused { .. } | Self::Gone { .. } | Self::Busy { .. } | Self::Answer { .. } => return None,
         })
     }
 
-    /// Whether asking again may help, and after how long at the earliest.
-    pub(super) fn passes_after(&self) -> Option<Duration> {
+    /// How long to wait before a retry; `None` if a retry does not help.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Busy { wait, .. } => Some(wait.unwrap_or_default()),
             Self::Gone { .. } => Some(Duration::ZERO),

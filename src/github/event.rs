@@ -1,15 +1,12 @@
-//! What a workflow was started by: the commit it is about, and where to look for the pull request.
+//! The event of a workflow: its commit, and where to find the pull request.
 
 use serde_json::Value as Json;
 
 use super::Error;
 
-/// A repository by its two names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repository {
-    /// The user or organisation.
     pub owner: String,
-    /// Its own name.
     pub name: String,
 }
 
@@ -29,34 +26,30 @@ impl Repository {
     }
 }
 
-/// What a report is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject {
-    /// A pull request.
+pub enum EventSubject {
     PullRequest(u64),
-    /// The pull request of a branch, as `owner:branch`: GitHub does not say the number for those of forks.
+    /// The pull request of a branch, as `owner:branch`. The event of a fork has no number.
     Branch(String),
     /// The pull request of the commit, if it has one.
     Commit,
-    /// What runs, at an hour and for nobody in particular.
+    /// A scheduled run, which has no pull request.
     Schedule,
 }
 
-/// A workflow's event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// What the report is about.
-    pub subject: Subject,
-    /// The commit that the report has to belong to; `None` where the event does not tell it.
+    pub subject: EventSubject,
+    /// The commit that the report must belong to; `None` if the event does not have it.
     pub commit: Option<String>,
-    /// The pull request comes from a fork, whose token may write nothing.
+    /// The pull request comes from a fork, whose token is read-only.
     pub from_fork: bool,
-    /// The number and the attempt of the run that made the report, where that was another than this one.
+    /// The number and the attempt of the run that wrote the report, if that was another run.
     pub run: Option<(u64, u64)>,
 }
 
 impl Event {
-    /// Reads the payload of the event `name`; `sha` is the runner's own idea of the commit.
+    /// Reads the payload of the event `name`; `sha` is the runner's GITHUB_SHA.
     pub fn read(name: &str, payload: &str, sha: Option<&str>) -> Result<Self, Error> {
         let wrong = |reason: String| Error::Event { event: name.to_owned(), reason };
         let payload: Json = serde_json::from_str(payload).map_err(|error| wrong(error.to_string()))?;
@@ -69,20 +62,20 @@ impl Event {
             "pull_request" | "pull_request_target" | "pull_request_review" => {
                 let (head, base) =
                     (text("/pull_request/head/repo/full_name"), text("/pull_request/base/repo/full_name"));
-                // The runner's commit is the merge with the base branch, which nobody else knows.
+                // GITHUB_SHA is the merge with the base branch, which no other job has.
                 let commit = text("/pull_request/head/sha");
-                let subject = Subject::PullRequest(number("/pull_request/number")?);
+                let subject = EventSubject::PullRequest(number("/pull_request/number")?);
                 Self { from_fork: head != base, ..event(subject, commit) }
             }
-            // On an issue it is none of ours; the commit is that of the default branch and says nothing.
+            // An issue has no report. GITHUB_SHA is that of the default branch, not of the pull request.
             "issue_comment" if payload.pointer("/issue/pull_request").is_some() => {
-                event(Subject::PullRequest(number("/issue/number")?), None)
+                event(EventSubject::PullRequest(number("/issue/number")?), None)
             }
             "workflow_run" => {
                 let commit =
                     text("/workflow_run/head_sha").ok_or_else(|| missing("/workflow_run/head_sha"))?;
                 let subject = match number("/workflow_run/pull_requests/0/number") {
-                    Ok(number) => Subject::PullRequest(number),
+                    Ok(number) => EventSubject::PullRequest(number),
                     Err(_) => branch_of_run(&text),
                 };
                 let run = (number("/workflow_run/id")?, number("/workflow_run/run_attempt").unwrap_or(1));
@@ -92,18 +85,18 @@ impl Event {
                 let commit = text("/merge_group/head_sha");
                 let head = text("/merge_group/head_ref");
                 let queued = head.as_deref().and_then(number_in_queue);
-                event(queued.map_or(Subject::Commit, Subject::PullRequest), commit)
+                event(queued.map_or(EventSubject::Commit, EventSubject::PullRequest), commit)
             }
-            "schedule" => event(Subject::Schedule, sha.map(ToOwned::to_owned)),
-            _ => event(Subject::Commit, sha.map(ToOwned::to_owned)),
+            "schedule" => event(EventSubject::Schedule, sha.map(ToOwned::to_owned)),
+            _ => event(EventSubject::Commit, sha.map(ToOwned::to_owned)),
         })
     }
 }
 
-fn branch_of_run(text: &impl Fn(&str) -> Option<String>) -> Subject {
+fn branch_of_run(text: &impl Fn(&str) -> Option<String>) -> EventSubject {
     match (text("/workflow_run/head_repository/owner/login"), text("/workflow_run/head_branch")) {
-        (Some(owner), Some(branch)) => Subject::Branch(format!("{owner}:{branch}")),
-        _ => Subject::Commit,
+        (Some(owner), Some(branch)) => EventSubject::Branch(format!("{owner}:{branch}")),
+        _ => EventSubject::Commit,
     }
 }
 
@@ -126,8 +119,8 @@ mod tests {
     }
 
     #[test]
-    fn every_event_tells_where_the_pull_request_is() {
-        use Subject::{Branch, Commit, PullRequest, Schedule};
+    fn every_event_has_its_pull_request() {
+        use EventSubject::{Branch, Commit, PullRequest, Schedule};
         let head = "ec26c3e57ca3a959ca5aad62de7213c562f8c821";
         for (name, subject, commit, from_fork) in [
             ("pull_request", PullRequest(42), Some(head), false),
@@ -148,11 +141,11 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_its_number_is_told() {
+    fn an_event_without_its_number_is_an_error() {
         let error = Event::read("pull_request", "{}", None).unwrap_err().to_string();
         assert_eq!(
             error,
-            "the event `pull_request` of this workflow cannot be read: it has no `pull_request.number`"
+            "cannot read the event `pull_request` of this workflow: it has no `pull_request.number`"
         );
         assert!(Event::read("push", "{", None).is_err());
     }

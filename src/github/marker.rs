@@ -1,18 +1,17 @@
-//! The hidden last line by which a comment or an issue is found again.
+//! The hidden last line that identifies a comment or an issue.
 //!
-//! Nobody else can have it in a body of ours: text from outside loses the beginning of every HTML comment.
+//! Text from outside cannot contain it: reports escape the beginning of every HTML comment.
 
 use super::Error;
 
-/// What tells the comments of several workflows on one pull request apart.
+/// Distinguishes the comments of several workflows on one pull request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key(String);
 
 impl Key {
-    /// A key of plain characters.
     pub fn new(text: &str) -> Result<Self, Error> {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        // Two dashes side by side could end the HTML comment that the key stands in.
+        // Two adjacent dashes could end the HTML comment around the key.
         if text.is_empty() || text.len() > 64 || !text.chars().all(is_plain) || text.contains("--") {
             return Err(Error::Key(text.to_owned()));
         }
@@ -20,10 +19,9 @@ impl Key {
     }
 }
 
-/// What the hidden line says.
+/// The content of the hidden line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Marker {
-    /// Whose it is.
     pub key: Key,
     /// The number of the workflow's run, which grows from run to run.
     pub run: Option<u64>,
@@ -36,7 +34,7 @@ impl Marker {
         format!("{}\n\n<!-- pgtrickle-ci:{}{run} -->", body.trim_end(), self.key.0)
     }
 
-    /// The text before the marker and the marker itself, where the body's last line is one with this key.
+    /// The text before the marker, and the marker, if the last line of the body is one with this key.
     pub(super) fn find<'a>(key: &Key, body: &'a str) -> Option<(&'a str, Self)> {
         let body = body.trim_end();
         let (text, last) = body.rsplit_once('\n').unwrap_or(("", body));
@@ -59,12 +57,12 @@ mod tests {
     }
 
     #[test]
-    fn a_signed_body_is_found_by_its_key_alone() {
+    fn only_the_own_key_finds_a_signed_body() {
         let marker = Marker { key: key("default"), run: Some(7) };
         let signed = marker.sign("text\n");
         assert_eq!(signed, "text\n\n<!-- pgtrickle-ci:default run=7 -->");
         assert_eq!(Marker::find(&key("default"), &signed), Some(("text", marker.clone())));
-        // As GitHub may give it back.
+        // GitHub may return other line ends.
         assert_eq!(Marker::find(&key("default"), &signed.replace('\n', "\r\n")).unwrap().1, marker);
         for other in ["defaul", "default2", "x"] {
             assert_eq!(Marker::find(&key(other), &signed), None);

@@ -1,4 +1,4 @@
-//! GitHub: what a workflow was started by, the one comment of a pull request, and the one issue of the nights.
+//! GitHub: the event of a workflow, the comment on a pull request, and the issue of scheduled runs.
 
 mod client;
 mod error;
@@ -7,9 +7,9 @@ mod issue;
 mod marker;
 mod sticky;
 
-pub use client::{Client, Patience};
+pub use client::{Client, RetryPolicy};
 pub use error::Error;
-pub use event::{Event, Repository, Subject};
-pub use issue::{Night, Verdict, keep as keep_issue};
+pub use event::{Event, EventSubject, Repository};
+pub use issue::{IssueUpdate, NightlyIssue, keep as keep_issue};
 pub use marker::{Key, Marker};
-pub use sticky::{Posted, What, post};
+pub use sticky::{PostOutcome, Posted, post};

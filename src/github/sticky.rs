@@ -1,8 +1,8 @@
-//! The one comment of a pull request: found again by its marker and its author, and brought up to date.
+//! The comment on a pull request, which is found by its marker and its author and updated.
 //!
-//! GitHub has no way to change a comment only if it is still as it was read, so that of two jobs that write at once one
-//! may overwrite the other. A write therefore counts only when the comment still says so after a pause that is longer
-//! than another job takes between reading and writing.
+//! GitHub cannot update a comment only if it is unchanged, so one of two concurrent jobs may overwrite the other. A
+//! write therefore only counts if the comment is unchanged after a pause that is longer than a job takes between its
+//! read and its write.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -14,30 +14,24 @@ use super::{
     client::{Entry, User},
 };
 
-/// What became of the comment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
-    /// There was none.
+pub enum PostOutcome {
     Created,
-    /// It says something else now.
     Updated,
-    /// It said so already.
     Unchanged,
-    /// A later run has said its word already, and that stays.
+    /// A later run has already written, and its text stays.
     Later,
 }
 
-/// The comment as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Posted {
-    /// What became of it.
-    pub what: What,
-    /// Where a person reads it.
+    pub what: PostOutcome,
+    /// The URL for people.
     pub url: String,
 }
 
-/// Brings the one comment with this marker up to date. `compose` makes its text of those of the same run that are there,
-/// and has to return a text that holds all it wants unchanged; `None` where a later text is there already.
+/// Updates the comment with this marker. `compose` makes the text from the existing texts of the same run, and must
+/// return a complete text unchanged; `None` if a later text exists.
 pub async fn post(
     client: &Client,
     number: u64,
@@ -45,14 +39,14 @@ pub async fn post(
     compose: impl Fn(&[&str]) -> Option<String>,
 ) -> Result<Posted, Error> {
     let list = format!("issues/{number}/comments");
-    let me = client.patiently(async || client.viewer().await).await?;
+    let me = client.with_retries(async || client.viewer().await).await?;
     let begin = Instant::now();
     let mut first = None;
     loop {
-        // Whatever happened to a request without an answer, the next round sees it: nothing is ever created twice.
+        // The next round reads the result of a request without an answer, so no comment is created twice.
         let Posted { what, url } =
-            client.patiently(async || once(client, &list, &me, marker, &compose).await).await?;
-        if matches!(what, What::Unchanged | What::Later) {
+            client.with_retries(async || once(client, &list, &me, marker, &compose).await).await?;
+        if matches!(what, PostOutcome::Unchanged | PostOutcome::Later) {
             return Ok(Posted { what: first.unwrap_or(what), url });
         }
         first.get_or_insert(what);
@@ -60,19 +54,19 @@ pub async fn post(
     }
 }
 
-/// Waits until what was written can be overwritten only by a job that read it. The pause is up to twice as long, so that
-/// jobs that wrote at once do not do so again.
+/// Waits until only a job that has read the write can overwrite it. The pause is randomly up to twice as long, so that
+/// concurrent jobs do not collide again.
 pub(super) async fn settle(client: &Client, begin: Instant) -> Result<(), Error> {
-    if begin.elapsed() > client.patience.whole {
+    if begin.elapsed() > client.retry_policy.whole {
         return Err(Error::Overwritten);
     }
-    let pause = client.patience.settle;
+    let pause = client.retry_policy.settle;
     let random = u32::try_from(RandomState::new().hash_one(()) % 1_000).unwrap_or_default();
     tokio::time::sleep(pause + pause * random / 1_000).await;
     Ok(())
 }
 
-/// Reads, and writes if that changes anything.
+/// Reads the comment, and writes it if that changes it.
 async fn once(
     client: &Client,
     list: &str,
@@ -87,33 +81,33 @@ async fn once(
     let of_this_run = found.iter().filter(|(_, other)| marker.run.is_some() && other.run == marker.run);
     let texts: Vec<_> = of_this_run.map(|(text, _)| *text).collect();
     let text = compose(&texts).filter(|_| !is_later);
-    let Some((oldest, there)) = ours.first() else {
+    let Some((oldest, existing)) = ours.first() else {
         let body = json!({"body": marker.sign(&text.unwrap_or_default())});
         let created = client.create("creating the comment", list, &body).await?;
-        return Ok(Posted { what: What::Created, url: created.html_url });
+        return Ok(Posted { what: PostOutcome::Created, url: created.html_url });
     };
     let url = oldest.html_url.clone();
-    let Some(text) = text else { return Ok(Posted { what: What::Later, url }) };
+    let Some(text) = text else { return Ok(Posted { what: PostOutcome::Later, url }) };
     let signed = marker.sign(&text);
-    let is_there = lines(there) == lines(&signed);
-    if !is_there {
+    let is_current = lines(existing) == lines(&signed);
+    if !is_current {
         let body = json!({"body": signed});
         client.update("updating the comment", &format!("issues/comments/{}", oldest.id), &body).await?;
     }
-    // What they said is in the oldest now.
+    // The oldest comment now has their texts.
     for (duplicate, _) in ours.iter().skip(1) {
         let route = format!("issues/comments/{}", duplicate.id);
         client.delete("removing the second of two comments", &route).await?;
     }
-    Ok(Posted { what: if is_there { What::Unchanged } else { What::Updated }, url })
+    Ok(Posted { what: if is_current { PostOutcome::Unchanged } else { PostOutcome::Updated }, url })
 }
 
-/// A text line by line, whatever its line ends have become.
+/// The lines of a text, whatever its line ends.
 pub(super) fn lines(text: &str) -> Vec<&str> {
     text.trim_end().lines().map(str::trim_end).collect()
 }
 
-/// Ours and their bodies, the oldest first. The marker alone proves nothing: anybody can write it.
+/// Our comments with their bodies, the oldest first. The marker without our login proves nothing: anyone can write it.
 fn ours<'a>(comments: &'a [Entry], me: &str, marker: &Marker) -> Vec<(&'a Entry, &'a str)> {
     let mut ours: Vec<_> = comments
         .iter()

@@ -1,4 +1,4 @@
-//! Whether the changes of the sources still reach the stream tables that read them.
+//! Whether changes of the sources still reach the stream tables that read them.
 //!
 //! The engine notices neither a missing nor a disabled capture trigger (docs/pg_trickle.md, "Capture health"), so
 //! the triggers themselves are the evidence.
@@ -9,76 +9,66 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::scheduler::Engine;
+use super::scheduler::EngineState;
 use crate::model::{Outcome, Stage, Verdict};
 
-pub use source::{Capture, Quiet, Slot};
+pub use source::{Capture, IdleReader, ReplicationSlot};
 
-/// Every way on which changes travel.
+/// How changes travel: from source tables, into IMMEDIATE tables, and between stream tables.
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct Captures {
-    /// From source tables.
     pub sources: Vec<Capture>,
-    /// Into IMMEDIATE tables.
-    pub immediate: Vec<Immediate>,
-    /// From one stream table to another.
-    pub between: Vec<Between>,
+    pub immediate: Vec<ImmediateCapture>,
+    pub between: Vec<StreamTableCapture>,
 }
 
-/// One trigger on a source table.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Trigger {
-    /// Its name.
     pub name: String,
     /// Whether it fires for ordinary sessions.
     pub enabled: bool,
-    /// Whether its function writes to the buffer of the source.
+    /// Whether its function writes to the change buffer of the source.
     pub writes: bool,
 }
 
-/// How an IMMEDIATE table follows one of its sources.
+/// The triggers through which an IMMEDIATE table follows one of its sources.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Immediate {
-    /// The IMMEDIATE table.
+pub struct ImmediateCapture {
     pub table: String,
-    /// Its number, in which the triggers' names end.
+    /// The suffix of the triggers' names.
     pub pgt_id: i64,
-    /// The source, `schema.name`; its old number where it is gone.
+    /// `schema.name`, or the OID of a dropped table.
     pub source: String,
-    /// Whether it is still there.
     pub source_exists: bool,
     /// `TABLE` or `STREAM_TABLE`.
     pub source_type: String,
-    /// The triggers on the source that belong to the table.
+    /// The triggers of this table on the source.
     pub triggers: Vec<Trigger>,
 }
 
-/// How a stream table learns of the changes of another.
+/// The change buffer between a stream table and one that reads it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Between {
-    /// The table that reads.
+pub struct StreamTableCapture {
     pub reader: String,
-    /// The table that is read; `None` when the one that the reader knows is gone.
+    /// `None` if the table that the reader knows was dropped.
     pub read: Option<String>,
-    /// The number by which the reader knows it.
+    /// The OID by which the reader knows it.
     pub read_as: i64,
-    /// The table in between.
     pub buffer: Option<String>,
-    /// Whether it is there.
     pub buffer_exists: bool,
 }
 
-/// Judges every way that ends at one of these tables. Without the engine's settings only the ways themselves are
-/// looked at.
-pub fn judge(captures: &Captures, names: &BTreeSet<String>, engine: Option<&Engine>) -> Vec<Outcome> {
+/// Judges every capture that ends at one of these tables. Without the engine's settings, checks only the triggers,
+/// buffers and slots.
+pub fn judge(captures: &Captures, names: &BTreeSet<String>, engine: Option<&EngineState>) -> Vec<Outcome> {
     let sources = captures.sources.iter().filter(|c| c.readers.iter().any(|reader| names.contains(reader)));
     let immediate = captures.immediate.iter().filter(|way| names.contains(&way.table));
     let between = captures.between.iter().filter(|way| names.contains(&way.reader));
     let paused = engine.filter(|engine| engine.capture_paused).map(|_| {
-        let message = "pg_trickle.cdc_paused is on: all changes are thrown away";
+        let message = "pg_trickle.cdc_paused is on: changes are discarded";
         Outcome::new(Stage::Capture, "capture", Verdict::Failed, message).with_details([
             "ALTER SYSTEM SET pg_trickle.cdc_paused = off; SELECT pg_reload_conf()".into(),
-            "then fill every table again: what was written meanwhile is lost to them".into(),
+            "then refresh every table in full: the changes made while it was on are lost".into(),
         ])
     });
     let mut outcomes: Vec<Outcome> = paused.into_iter().collect();
@@ -88,8 +78,9 @@ pub fn judge(captures: &Captures, names: &BTreeSet<String>, engine: Option<&Engi
     outcomes
 }
 
-/// docs/pg_trickle.md, "Change capture": the triggers of an IMMEDIATE table are its own. The emulator has no `before`.
-fn follows(way: &Immediate, engine: Option<&Engine>) -> Outcome {
+/// docs/pg_trickle.md, "Change capture": an IMMEDIATE table has its own triggers. The emulator has no `before`
+/// triggers.
+fn follows(way: &ImmediateCapture, engine: Option<&EngineState>) -> Outcome {
     let subject = format!("{} for {}", way.source, way.table);
     let emulator = engine.is_some_and(|engine| engine.emulator);
     let before = ["insert", "update", "delete", "trunc"].map(|event| format!("before_{event}"));
@@ -105,24 +96,24 @@ fn follows(way: &Immediate, engine: Option<&Engine>) -> Outcome {
     };
     outcome(&subject, format!("{} follows every write", way.table), problems, || {
         vec![
-            format!("writes to it do not reach {}", way.table),
-            format!("set it up again: select pgtrickle.repair_stream_table('{}')", way.table),
+            format!("its changes do not reach {}", way.table),
+            format!("repair the capture: select pgtrickle.repair_stream_table('{}')", way.table),
         ]
     })
 }
 
-/// docs/pg_trickle.md, "Dependencies": the reader of a table that was rebuilt still looks for the old one.
-fn hands_over(way: &Between) -> Outcome {
+/// docs/pg_trickle.md, "Dependencies": the reader of a recreated table still looks for the old one.
+fn hands_over(way: &StreamTableCapture) -> Outcome {
     let read = way.read.clone().unwrap_or_else(|| way.read_as.to_string());
     let problems = match (&way.read, &way.buffer) {
-        (None, _) => vec!["the stream table that it reads was dropped or rebuilt".to_owned()],
+        (None, _) => vec!["the stream table that it reads was dropped or recreated".to_owned()],
         (Some(_), Some(buffer)) if !way.buffer_exists => {
             vec![format!("the change buffer pgtrickle_changes.{buffer} is gone")]
         }
         _ => vec![],
     };
-    outcome(&format!("{read} for {}", way.reader), format!("handed on to {}", way.reader), problems, || {
-        vec![format!("make {} again: dbt run --full-refresh", way.reader)]
+    outcome(&format!("{read} for {}", way.reader), format!("changes reach {}", way.reader), problems, || {
+        vec![format!("recreate {}: dbt run --full-refresh", way.reader)]
     })
 }
 
@@ -157,12 +148,12 @@ mod tests {
     use super::*;
     use crate::judge::sample;
 
-    fn immediate() -> Immediate {
+    fn immediate() -> ImmediateCapture {
         let events = ["before_insert", "before_update", "before_delete", "before_trunc"];
         let after = ["after_ins", "after_upd", "after_del", "after_trunc"];
         let trigger =
             |event: &&str| Trigger { name: format!("pgt_ivm_{event}_3"), enabled: true, writes: true };
-        Immediate {
+        ImmediateCapture {
             table: "s.now".into(),
             pgt_id: 3,
             source: "raw.orders".into(),
@@ -172,7 +163,7 @@ mod tests {
         }
     }
 
-    fn judged(captures: &Captures, engine: &Engine) -> Vec<(Verdict, String)> {
+    fn judged(captures: &Captures, engine: &EngineState) -> Vec<(Verdict, String)> {
         let names = ["s.now", "s.reader"].map(ToOwned::to_owned).into();
         judge(captures, &names, Some(engine)).into_iter().map(|o| (o.verdict, o.message)).collect()
     }
@@ -180,7 +171,7 @@ mod tests {
     #[test]
     fn an_immediate_table_needs_all_of_its_triggers() {
         let engine = sample::engine();
-        let with = |change: fn(&mut Immediate)| {
+        let with = |change: fn(&mut ImmediateCapture)| {
             let mut way = immediate();
             change(&mut way);
             judged(&Captures { immediate: vec![way], ..Captures::default() }, &engine).remove(0)
@@ -194,34 +185,40 @@ mod tests {
         );
         assert_eq!(with(|way| way.source_exists = false).1, "the source table is gone");
         assert!(with(|way| way.source_type = "STREAM_TABLE".into()).1.contains("does not follow"));
-        // The emulator has no triggers before the write.
+        // The emulator has no `before` triggers.
         let mut way = immediate();
         way.triggers.drain(..4);
         let captures = Captures { immediate: vec![way], ..Captures::default() };
-        let emulator = Engine { emulator: true, ..engine };
+        let emulator = EngineState { emulator: true, ..engine };
         assert_eq!(judged(&captures, &emulator)[0].0, Verdict::Passed);
     }
 
     #[test]
-    fn what_one_stream_table_hands_to_another_has_to_be_there() {
-        let way = Between {
+    fn a_lost_buffer_or_table_between_stream_tables_fails() {
+        let way = StreamTableCapture {
             reader: "s.reader".into(),
             read: Some("s.base".into()),
             read_as: 4711,
             buffer: Some("changes_pgt_1".into()),
             buffer_exists: true,
         };
-        let judged = |way: Between| {
+        let judged = |way: StreamTableCapture| {
             judged(&Captures { between: vec![way], ..Captures::default() }, &sample::engine()).remove(0)
         };
         assert_eq!(judged(way.clone()).0, Verdict::Passed);
-        assert!(judged(Between { buffer_exists: false, ..way.clone() }).1.contains("changes_pgt_1 is gone"));
-        assert!(judged(Between { read: None, buffer: None, ..way }).1.contains("dropped or rebuilt"));
+        assert!(
+            judged(StreamTableCapture { buffer_exists: false, ..way.clone() })
+                .1
+                .contains("changes_pgt_1 is gone")
+        );
+        assert!(
+            judged(StreamTableCapture { read: None, buffer: None, ..way }).1.contains("dropped or recreated")
+        );
     }
 
     #[test]
-    fn paused_capture_fails_once_and_for_all() {
-        let engine = Engine { capture_paused: true, ..sample::engine() };
+    fn paused_capture_fails_once() {
+        let engine = EngineState { capture_paused: true, ..sample::engine() };
         let outcomes = judged(&Captures::default(), &engine);
         assert_eq!(outcomes.len(), 1);
         assert!(outcomes[0].1.contains("cdc_paused"));

@@ -1,16 +1,15 @@
-//! When a cron expression last wanted something: five fields, or six with seconds in front, in UTC.
+//! When a cron expression was last due: five fields, or six with seconds in front, in UTC.
 
 use time::{Duration, OffsetDateTime, Weekday};
 
-/// How far back is looked.
-const YEARS: i64 = 5;
+const SEARCHED_YEARS: i64 = 5;
 
-/// The last two times that the expression named before `now`, the latest first. `None` for an expression that is not
-/// understood or names no time.
+/// The last two times before `now` at which the expression was due, the latest first. `None` if the expression is
+/// invalid or never due.
 pub(super) fn last_two(expression: &str, now: OffsetDateTime) -> Option<[OffsetDateTime; 2]> {
-    let times = Times::read(expression)?;
+    let times = CronFields::read(expression)?;
     let mut time = now.replace_second(0).ok()?.replace_nanosecond(0).ok()?;
-    let oldest = time - Duration::days(YEARS * 366);
+    let oldest = time - Duration::days(SEARCHED_YEARS * 366);
     let mut found = Vec::new();
     while time > oldest {
         if !times.has_day(time) {
@@ -30,14 +29,14 @@ pub(super) fn last_two(expression: &str, now: OffsetDateTime) -> Option<[OffsetD
     None
 }
 
-/// Which values each field names. Seconds are left out: a minute more or less is within any grace of a cron schedule.
-struct Times {
+/// The values of each field. Seconds are ignored: the grace of a cron schedule is longer than a minute.
+struct CronFields {
     minutes: Vec<bool>,
     hours: Vec<bool>,
     days: Vec<bool>,
     months: Vec<bool>,
     weekdays: Vec<bool>,
-    /// A day has to be in both, unless both name days: then in either, as cron has it.
+    /// As in cron: if both the day and the weekday are restricted, either may match; otherwise both must.
     either_day: bool,
 }
 
@@ -45,7 +44,7 @@ const MONTHS: [&str; 12] =
     ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
-impl Times {
+impl CronFields {
     fn read(expression: &str) -> Option<Self> {
         let expression = match expression {
             "@yearly" | "@annually" => "0 0 1 1 *",
@@ -81,7 +80,7 @@ impl Times {
     }
 }
 
-/// `*`, `1,2`, `1-5`, `*/10`, `1-20/5` and names, as a table of what is meant.
+/// Parses `*`, `1,2`, `1-5`, `*/10`, `1-20/5` and names into one flag per value.
 fn values(field: &str, least: usize, most: usize, names: &[&str], first: usize) -> Option<Vec<bool>> {
     let number = |text: &str| {
         let by_name = names.iter().position(|name| *name == text).map(|at| at + first);
@@ -111,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_two_times_are_those_that_a_person_would_name() {
+    fn finds_the_last_two_due_times() {
         // A Saturday.
         let now = datetime!(2026-11-21 05:13:41 UTC);
         for (expression, last, before) in [
@@ -127,7 +126,7 @@ mod tests {
         ] {
             let found = last_two(expression, now);
             if expression == "0 0 29 2 *" {
-                assert_eq!(found, None, "the one before is further back than is looked");
+                assert_eq!(found, None, "the one before is out of the searched range");
                 continue;
             }
             assert_eq!(found, Some([last, before]), "{expression}");
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_expression_has_no_times() {
+    fn an_invalid_expression_is_never_due() {
         for wrong in ["", "* * *", "61 * * * *", "*/0 * * * *", "a * * * *", "@reboot", "0 0 31 2 *"] {
             assert_eq!(last_two(wrong, datetime!(2026-11-21 05:13:41 UTC)), None, "{wrong}");
         }

@@ -1,4 +1,4 @@
-//! One cause is reported once: what is wrong because of something else points there.
+//! Reports each cause once: tables that fail because of another one point to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use crate::model::{Outcome, Relation, Stage, StreamTable, Verdict};
 type Judged<'a> = BTreeMap<&'a Relation, TableOutcomes>;
 type Reads<'a> = BTreeMap<&'a Relation, BTreeSet<&'a Relation>>;
 
-/// What each table reads, by its model and by the server.
+/// What each table reads, according to its model and to the server.
 pub(super) fn reads<'a>(tables: &[&'a StreamTable], catalog: &Catalog<'a>) -> Reads<'a> {
     tables.iter().map(|table| (&table.relation, upstream(table, catalog))).collect()
 }
@@ -18,7 +18,7 @@ fn upstream<'a>(table: &'a StreamTable, catalog: &Catalog<'a>) -> BTreeSet<&'a R
     table.upstream.iter().chain(deployed.into_iter().flat_map(|deployed| &deployed.upstream)).collect()
 }
 
-/// These tables and everything that they read, as far as it is known: as its model says, or else as it is deployed.
+/// These tables and all stream tables upstream, each as its model defines it, or else as it is deployed.
 pub(super) fn with_upstream<'a>(
     tables: &[&'a StreamTable],
     unselected: &'a [StreamTable],
@@ -42,7 +42,8 @@ pub(super) fn with_upstream<'a>(
     all.into_values().collect()
 }
 
-/// Joins the outcomes of single tables: `own` are reported, `others` belong to tables that those read.
+/// Combines the outcomes of single tables: `own` are reported, `others` belong to upstream tables that were not
+/// selected.
 pub(super) fn settle<'a>(
     concerned: &[&'a StreamTable],
     reads: &Reads<'a>,
@@ -58,7 +59,7 @@ pub(super) fn settle<'a>(
         let Some(outcomes) = own.get_mut(&table.relation) else { continue };
         let roots = roots(&table.relation, reads, &causes);
         if !roots.is_empty() {
-            outcomes.excuse(&joined(&roots));
+            outcomes.blame_upstream(&joined(&roots));
         }
         for root in &roots {
             affected.entry(root).or_default().push(table.relation.to_string());
@@ -66,7 +67,7 @@ pub(super) fn settle<'a>(
         dependencies.extend(depends(table, &reads[&table.relation], &roots));
     }
     for (root, tables) in affected {
-        let also = format!("it takes down {}", tables.join(", "));
+        let also = format!("affects {}", tables.join(", "));
         match own.get_mut(root) {
             Some(outcomes) => outcomes.add_to_cause(also),
             None => dependencies.extend(outside(root, &others[root], also)),
@@ -76,7 +77,7 @@ pub(super) fn settle<'a>(
     own.flat_map(TableOutcomes::into_outcomes).chain(dependencies).collect()
 }
 
-/// The tables at the far end of what this one reads that are not good themselves.
+/// The unhealthy upstream tables whose own upstream is healthy.
 fn roots<'a>(
     table: &'a Relation,
     reads: &Reads<'a>,
@@ -120,13 +121,13 @@ fn depends(
         Outcome::new(Stage::Dependencies, &table.relation, verdict, message).about(table.origin.as_ref())
     };
     Some(if roots.is_empty() {
-        outcome(Verdict::Passed, format!("what it reads is good: {}", joined(upstream)))
+        outcome(Verdict::Passed, format!("upstream tables are healthy: {}", joined(upstream)))
     } else {
-        outcome(Verdict::Skipped, format!("taken down by {}", joined(roots)))
+        outcome(Verdict::Skipped, format!("affected by {}", joined(roots)))
     })
 }
 
-/// A cause that is none of the tables that were asked for.
+/// A cause among the tables that were not selected.
 fn outside(root: &Relation, outcomes: &TableOutcomes, also: String) -> Option<Outcome> {
     let cause = outcomes.cause()?;
     let details = cause.details.iter().cloned().chain([also]);
@@ -142,7 +143,7 @@ fn joined(relations: &BTreeSet<&Relation>) -> String {
 mod tests {
     use super::*;
     use crate::{
-        judge::{self, Terms, sample},
+        judge::{self, Criteria, sample},
         model::{Deployed, Setting, Value},
     };
 
@@ -154,7 +155,7 @@ mod tests {
     }
 
     fn judged(tables: &[&StreamTable], deployed: Vec<Deployed>) -> Vec<Outcome> {
-        judge::judge(tables, &sample::evidence(deployed), &Terms::default())
+        judge::judge(tables, &sample::evidence(deployed), &Criteria::default())
     }
 
     fn bad(outcomes: &[Outcome]) -> Vec<(Stage, String)> {
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn one_cause_is_reported_once_with_what_it_takes_down() {
+    fn one_cause_is_reported_once_with_the_tables_it_affects() {
         let (tables, mut deployed) = chain();
         for at in [0, 1] {
             deployed[at].health.status = "ERROR".into();
@@ -171,15 +172,15 @@ mod tests {
         let outcomes = judged(&tables.iter().collect::<Vec<_>>(), deployed);
         assert_eq!(bad(&outcomes), [(Stage::Status, "s.base".to_owned())]);
         let cause = outcomes.iter().find(|o| o.verdict.is_bad()).unwrap();
-        assert_eq!(cause.details.last().unwrap(), "it takes down s.mid, s.top");
+        assert_eq!(cause.details.last().unwrap(), "affects s.mid, s.top");
         let top = Some(&tables[2].relation);
         let is_of_top = |o: &&Outcome| o.stage == Stage::Dependencies && o.subject.relation() == top;
         let top = outcomes.iter().find(is_of_top).unwrap();
-        assert_eq!((top.verdict, &*top.message), (Verdict::Skipped, "taken down by s.base"));
+        assert_eq!((top.verdict, &*top.message), (Verdict::Skipped, "affected by s.base"));
     }
 
     #[test]
-    fn a_cause_outside_of_the_project_fails_as_a_dependency() {
+    fn a_cause_outside_the_project_fails_as_a_dependency() {
         let (tables, mut deployed) = chain();
         deployed[0].health.status = "SUSPENDED".into();
         let outcomes = judged(&[&tables[1], &tables[2]], deployed);
@@ -187,15 +188,15 @@ mod tests {
     }
 
     #[test]
-    fn a_table_outside_of_the_selection_is_held_to_its_own_model() {
+    fn a_table_outside_the_selection_is_judged_by_its_model() {
         let (mut tables, mut deployed) = chain();
         deployed[0].health.status = "SUSPENDED".into();
         tables[0].origin = sample::model("base", &[]).origin;
         tables[0].settings.set(Setting::Status, Value::Text("SUSPENDED".into()));
         let judged = |unselected: &[StreamTable], deployed: &[Deployed]| {
-            let terms = Terms { unselected: unselected.to_vec(), ..Terms::default() };
+            let criteria = Criteria { unselected: unselected.to_vec(), ..Criteria::default() };
             let outcomes =
-                judge::judge(&[&tables[1], &tables[2]], &sample::evidence(deployed.to_vec()), &terms);
+                judge::judge(&[&tables[1], &tables[2]], &sample::evidence(deployed.to_vec()), &criteria);
             bad(&outcomes).len()
         };
         assert_eq!(judged(&tables[..1], &deployed), 0, "its model pauses it");
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_that_read_each_other_in_a_circle_come_to_an_end() {
+    fn a_dependency_cycle_terminates() {
         let tables = [sample::table("a", &["b"]), sample::table("b", &["a"])];
         let mut deployed: Vec<Deployed> = tables.iter().cloned().map(sample::deployed).collect();
         deployed[0].health.status = "ERROR".into();

@@ -1,4 +1,4 @@
-//! Whether a stream table holds what its query gives.
+//! Whether a stream table has the rows that its query returns.
 
 use serde::Deserialize;
 
@@ -7,111 +7,100 @@ use crate::{
     sql,
 };
 
-/// What counts as equal, and what is left out.
+/// What counts as equal, and which tables are skipped.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Terms {
-    /// How far apart two floating point numbers may be, relative to the greater.
+    /// How far two floating point numbers may differ, relative to the greater.
     pub tolerance: f64,
-    /// The tables that are left out, by name or schema.name.
+    /// Tables to skip, as `name` or `schema.name`.
     pub skip: Vec<String>,
 }
 
 impl Terms {
-    /// The judgement of a table that is left out, if it is one.
+    /// The outcome of a skipped table; `None` for any other.
     pub fn left_out(&self, stage: Stage, table: &Relation) -> Option<Outcome> {
-        let is_meant = self.skip.iter().any(|name| table.is_named(name));
-        is_meant.then(|| Outcome::new(stage, table, Verdict::Skipped, "left out, as was asked"))
+        let is_skipped = self.skip.iter().any(|name| table.is_named(name));
+        is_skipped.then(|| Outcome::new(stage, table, Verdict::Skipped, "skipped by configuration"))
     }
 }
 
-/// A stream table with what it takes to compare it with its query.
+/// A stream table and the facts needed to compare it with its query.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Comparable {
-    /// The table.
     pub relation: Relation,
-    /// Its query, as its author wrote it.
     pub query: String,
-    /// For a query that ends in ORDER BY and LIMIT: the same with every row that ties with the last.
+    /// For a query that ends in ORDER BY and LIMIT: the query WITH TIES.
     pub with_ties: Option<String>,
-    /// Whether it was ever filled.
     pub is_populated: bool,
-    /// Where changes of what it reads wait for its next refresh.
-    pub waiting: Vec<Buffer>,
-    /// What the query gives, without the engine's own columns.
-    pub columns: Vec<Column>,
+    /// The buffers in which changes of its sources wait for its next refresh.
+    pub waiting: Vec<ChangeBuffer>,
+    /// The columns of the query, without the engine's hidden columns.
+    pub columns: Vec<ComparedColumn>,
 }
 
-/// Where the changes of one source wait.
+/// The change buffer of one source.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Buffer {
+pub struct ChangeBuffer {
     /// The table in `pgtrickle_changes`.
     pub buffer: String,
     /// The source, as the frontier of a stream table names it.
     pub source: String,
 }
 
-/// A column of a stream table.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Column {
-    /// Its name.
+pub struct ComparedColumn {
     pub name: String,
-    /// How its values are compared.
-    pub kind: Kind,
+    pub kind: ValueKind,
 }
 
-/// How values are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// By the type's own equality.
+pub enum ValueKind {
+    /// With the `=` of the type.
     Exact,
-    /// The same; what is written in characters.
+    /// With the `=` of the type, for character types.
     Text,
-    /// By its own equality first, and what is left over within a tolerance.
+    /// With `=` first, then the remaining rows within a tolerance.
     Float,
-    /// By the equality of its elements.
+    /// With the `=` of its elements.
     Array,
-    /// As jsonb, which knows no white space and no order of keys.
+    /// As jsonb, which ignores white space and the order of keys.
     Json,
-    /// By its text, for want of an equality.
+    /// As text: the type has no `=`.
     Opaque,
 }
 
-/// What a comparison found. Rows count as often as they are there.
+/// The result of a comparison. Duplicate rows count separately.
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct Difference {
-    /// The rows of the table.
     pub stored: u64,
-    /// The rows that the query gives.
     pub expected: u64,
-    /// Rows of the table that the query does not give.
+    /// Rows of the table that the query does not return.
     pub surplus: u64,
-    /// Rows that the query gives and the table lacks.
+    /// Rows that the query returns and the table lacks.
     pub lacking: u64,
-    /// Pairs of rows that differ by no more than the tolerance, or by an order that the query leaves open.
+    /// Pairs of rows that differ within the tolerance, or only in an order that the query does not define.
     pub near: u64,
-    /// Whether changes of a source waited for the next refresh in the same moment: then the difference proves nothing.
+    /// Whether changes of a source were pending at the same time: then the difference proves nothing.
     pub waiting: bool,
-    /// Some of the rows that differ, in the order of their values.
-    pub examples: Vec<Example>,
+    /// Some of the rows that differ, sorted by their values.
+    pub examples: Vec<ExampleRow>,
 }
 
-/// A row that is on one side alone.
+/// A row that only one side has.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Example {
-    /// Whether the table has it, and the query does not give it.
+pub struct ExampleRow {
+    /// Whether the table has it, and not the query.
     pub stored: bool,
     /// Its values as text.
     pub values: Vec<Option<String>>,
 }
 
 impl Difference {
-    /// Whether both sides hold the same.
     pub fn is_none(&self) -> bool {
         self.surplus == 0 && self.lacking == 0
     }
 
-    /// What was found, in one sentence.
     pub fn sentence(&self) -> String {
         if self.is_none() {
             return format!("equal to its query: {}", rows(self.stored));
@@ -125,10 +114,10 @@ impl Difference {
         format!("not equal to its query: {}", parts.join(", "))
     }
 
-    /// The examples, a line each: `-` for what the table lacks, `+` for what it has too many.
-    pub fn lines(&self, columns: &[Column]) -> Vec<String> {
+    /// The examples, a line each: `-` for a row that the table lacks, `+` for one that it has too many.
+    pub fn lines(&self, columns: &[ComparedColumn]) -> Vec<String> {
         let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "NULL".into());
-        let line = |example: &Example| {
+        let line = |example: &ExampleRow| {
             let values: Vec<String> = columns
                 .iter()
                 .zip(&example.values)
@@ -155,25 +144,25 @@ fn shortened(value: &str) -> String {
     }
 }
 
-/// The judgement of one comparison.
 pub fn judge(table: &Comparable, difference: &Difference) -> Outcome {
     let subject = &table.relation;
     let mut details = Vec::new();
     if difference.near > 0 {
-        details
-            .push(format!("{} of near values: floating point, or an order left open", rows(difference.near)));
+        details.push(format!(
+            "{} equal within tolerance: floating point, or an undefined order",
+            rows(difference.near)
+        ));
     }
     let opaque: Vec<&str> =
-        table.columns.iter().filter(|c| c.kind == Kind::Opaque).map(|c| c.name.as_str()).collect();
+        table.columns.iter().filter(|c| c.kind == ValueKind::Opaque).map(|c| c.name.as_str()).collect();
     if !opaque.is_empty() {
-        details.push(format!("compared by their text, for want of an equality: {}", opaque.join(", ")));
+        details.push(format!("compared as text (the type has no `=`): {}", opaque.join(", ")));
     }
     let sentence = difference.sentence();
     let excuse = if difference.waiting {
-        Some("changes of its sources wait for its next refresh".to_owned())
+        Some("changes of its sources are pending".to_owned())
     } else {
-        moves_by_itself(&table.query)
-            .map(|word| format!("its query asks `{word}`, whose answer changes by itself"))
+        moves_by_itself(&table.query).map(|word| format!("its query uses `{word}`, which changes over time"))
     };
     let (verdict, message) = match (difference.is_none(), excuse) {
         (true, _) => (Verdict::Passed, sentence),
@@ -185,21 +174,21 @@ pub fn judge(table: &Comparable, difference: &Difference) -> Outcome {
         .with_details(details)
 }
 
-/// The judgement of a table that cannot be compared, if it is one: it is named, and does not pass.
+/// The outcome of a table that cannot be compared, which does not pass; `None` for any other.
 pub fn not_comparable(table: &Comparable) -> Option<Outcome> {
     let skipped =
         |message: String| Some(Outcome::new(Stage::Equality, &table.relation, Verdict::Skipped, message));
     if !table.is_populated {
-        return skipped("not comparable: it was never filled".into());
+        return skipped("not comparable: it was never populated".into());
     }
     if table.columns.is_empty() {
-        return skipped("not comparable: it has no columns that a query gave".into());
+        return skipped("not comparable: it has no columns of a query".into());
     }
     let word = first_of(&table.query, &RANDOM)?;
-    skipped(format!("not comparable: `{word}` gives something else each time"))
+    skipped(format!("not comparable: `{word}` returns something else each time"))
 }
 
-/// What gives another answer each time it is asked.
+/// Words of queries that return something else each time they run.
 const RANDOM: [&str; 9] = [
     "random",
     "random_normal",
@@ -212,7 +201,7 @@ const RANDOM: [&str; 9] = [
     "tablesample",
 ];
 
-/// What gives another answer as time goes by.
+/// Words of queries whose result depends on the current time.
 const CLOCKS: [&str; 8] = [
     "now",
     "current_date",
@@ -224,7 +213,7 @@ const CLOCKS: [&str; 8] = [
     "transaction_timestamp",
 ];
 
-/// The word of a query that makes its result change while no source does.
+/// The word that makes the result of the query change although no source does.
 pub fn moves_by_itself(query: &str) -> Option<String> {
     first_of(query, &CLOCKS)
 }
@@ -233,13 +222,15 @@ fn first_of(sql: &str, words: &[&str]) -> Option<String> {
     sql::tokens(sql).find(|token| words.contains(&token.as_ref())).map(std::borrow::Cow::into_owned)
 }
 
-/// Whether a query gathers values without saying in which order, so that another order is as right.
-pub fn leaves_order_open(sql: &str) -> bool {
-    const GATHERING: [&str; 7] =
+/// Whether a query aggregates values in an undefined order, so that any order is correct.
+pub fn has_undefined_order(sql: &str) -> bool {
+    const AGGREGATES: [&str; 7] =
         ["array_agg", "string_agg", "json_agg", "jsonb_agg", "json_object_agg", "jsonb_object_agg", "xmlagg"];
     let tokens: Vec<_> = sql::tokens(sql).collect();
-    let gathers = |at: &usize| GATHERING.contains(&tokens[*at].as_ref());
-    (0..tokens.len()).filter(gathers).any(|at| !arguments(&tokens[at + 1..]).any(|token| token == "order"))
+    let is_aggregate = |at: &usize| AGGREGATES.contains(&tokens[*at].as_ref());
+    (0..tokens.len())
+        .filter(is_aggregate)
+        .any(|at| !arguments(&tokens[at + 1..]).any(|token| token == "order"))
 }
 
 /// The tokens between the parentheses that begin here.
@@ -260,19 +251,19 @@ mod tests {
     use super::*;
 
     fn table(query: &str) -> Comparable {
-        let column = |name: &str, kind| Column { name: name.into(), kind };
+        let column = |name: &str, kind| ComparedColumn { name: name.into(), kind };
         Comparable {
             relation: Relation::new("s", "t"),
             query: query.into(),
             with_ties: None,
             is_populated: true,
             waiting: vec![],
-            columns: vec![column("id", Kind::Exact), column("place", Kind::Opaque)],
+            columns: vec![column("id", ValueKind::Exact), column("place", ValueKind::Opaque)],
         }
     }
 
     fn difference() -> Difference {
-        let example = |stored, place: Option<&str>| Example {
+        let example = |stored, place: Option<&str>| ExampleRow {
             stored,
             values: vec![Some("1".into()), place.map(Into::into)],
         };
@@ -288,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_is_counted_and_shown() {
+    fn differing_rows_are_counted_and_shown() {
         let mut outcome = judge(&table("select id, place from places"), &difference());
         outcome.show_rows();
         assert_eq!(
@@ -301,40 +292,40 @@ mod tests {
                 "+ id = 1, place = (1,2)",
                 "- id = 1, place = NULL",
                 "and 2 rows more",
-                "compared by their text, for want of an equality: place"
+                "compared as text (the type has no `=`): place"
             ]
         );
     }
 
     #[test]
-    fn a_query_that_asks_the_clock_is_only_warned_about() {
+    fn a_query_that_uses_the_clock_only_warns() {
         let outcome = judge(&table("select id from t where day < CURRENT_DATE"), &difference());
         assert_eq!(outcome.verdict, Verdict::Warned);
         assert!(outcome.message.contains("`current_date`"), "{}", outcome.message);
     }
 
     #[test]
-    fn a_table_whose_changes_wait_is_only_warned_about() {
+    fn a_table_with_pending_changes_only_warns() {
         let waiting = Difference { waiting: true, ..difference() };
         let outcome = judge(&table("select id, place from places"), &waiting);
         assert_eq!(outcome.verdict, Verdict::Warned);
-        assert!(outcome.message.contains("wait for its next refresh"), "{}", outcome.message);
+        assert!(outcome.message.contains("are pending"), "{}", outcome.message);
     }
 
     #[test]
-    fn what_cannot_be_compared_is_named_and_does_not_pass() {
+    fn an_incomparable_table_is_skipped_with_the_reason() {
         for query in ["select random() from t", "select id from t tablesample bernoulli (5)"] {
             assert_eq!(not_comparable(&table(query)).unwrap().verdict, Verdict::Skipped, "{query}");
         }
         assert_eq!(not_comparable(&table("select 'random' as \"now\" from t")), None);
         let empty = Comparable { is_populated: false, ..table("select 1") };
-        assert!(not_comparable(&empty).unwrap().message.contains("never filled"));
+        assert!(not_comparable(&empty).unwrap().message.contains("never populated"));
     }
 
     #[test]
-    fn an_order_is_open_where_a_gathering_does_not_name_one() {
-        assert!(leaves_order_open("select array_agg(a) from t order by 1"));
-        assert!(leaves_order_open("select string_agg(a, ',' order by b), jsonb_agg(x.y) from t"));
-        assert!(!leaves_order_open("select array_agg(a order by lower(b)), 'array_agg(x)' from t"));
+    fn an_aggregate_without_order_by_has_an_undefined_order() {
+        assert!(has_undefined_order("select array_agg(a) from t order by 1"));
+        assert!(has_undefined_order("select string_agg(a, ',' order by b), jsonb_agg(x.y) from t"));
+        assert!(!has_undefined_order("select array_agg(a order by lower(b)), 'array_agg(x)' from t"));
     }
 }

@@ -1,27 +1,29 @@
-//! How old the contents of a table may be.
+//! How old the rows of a table may be.
 //!
-//! The evidence is `last_refresh_at`, which moves at every refresh, also at one that finds nothing to do; the
-//! engine's own `stale` flickers on healthy tables (docs/pg_trickle.md, "Freshness").
+//! The evidence is `last_refresh_at`, which every refresh updates, even one without changes; the engine's own `stale`
+//! flickers on healthy tables (docs/pg_trickle.md, "Freshness").
 
 use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::{Catalog, Evidence, Terms, cron, shown};
-use crate::model::{AgeLimits, Deployed, Outcome, Relation, Schedule, Stage, StreamTable, Verdict};
+use super::{Catalog, Criteria, Evidence, cron, shown};
+use crate::model::{
+    AgeLimits, Deployed, Outcome, Relation, Schedule, Stage, StreamTable, Verdict, tier_factor,
+};
 
-/// A few rounds of the scheduler, which looks about once a second and works when an age is *over* the schedule.
+/// A few rounds of the scheduler, which runs about once a second and refreshes a table when its age is *over* the
+/// schedule.
 pub const GRACE: Duration = Duration::from_secs(10);
 
-/// A table without a schedule of its own follows what it reads in a few rounds, and one of them may take a while.
+/// A table with `calculated` as schedule follows its upstream tables in a few rounds, and one of them may take a while.
 const FOLLOWS_WITHIN: Duration = Duration::from_mins(1);
 
-/// How old a table is, and what it is held to.
+/// The age of a table and its limits.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Age {
-    /// The table.
+pub struct TableAge {
     pub relation: Relation,
-    /// dbt's name for its model, or its own where no model made it.
+    /// The unique_id of its model; its own name without a model.
     pub unique_id: String,
     /// Its last refresh, in seconds since the epoch.
     pub refreshed_at: Option<f64>,
@@ -31,13 +33,13 @@ pub struct Age {
     pub limits: Option<AgeLimits>,
 }
 
-/// The ages of these tables; none where the server did not tell its clock.
-pub fn ages(tables: &[&StreamTable], evidence: &Evidence, terms: &Terms) -> Vec<Age> {
+/// The ages of these tables; empty if the server's clock is not known.
+pub fn ages(tables: &[&StreamTable], evidence: &Evidence, criteria: &Criteria) -> Vec<TableAge> {
     let catalog = super::catalog(&evidence.deployed);
     let Ok(engine) = &evidence.engine else { return vec![] };
     let age = |table: &&StreamTable| {
         let deployed = catalog.get(&table.relation);
-        Age {
+        TableAge {
             relation: table.relation.clone(),
             unique_id: table
                 .origin
@@ -45,24 +47,22 @@ pub fn ages(tables: &[&StreamTable], evidence: &Evidence, terms: &Terms) -> Vec<
                 .map_or_else(|| table.relation.to_string(), |origin| origin.unique_id.clone()),
             refreshed_at: deployed.and_then(|deployed| deployed.health.last_refresh_at),
             now: engine.now,
-            limits: terms.age(&table.relation).or_else(|| by_schedule(deployed?)),
+            limits: criteria.age(&table.relation).or_else(|| by_schedule(deployed?)),
         }
     };
     tables.iter().map(age).collect()
 }
 
-/// The limits that a table's schedule implies, where it is a duration.
+/// The limits that a table's schedule implies, if that is a duration.
 pub(super) fn by_schedule(deployed: &Deployed) -> Option<AgeLimits> {
     match deployed.table.settings.schedule()? {
-        Schedule::Every(seconds) => {
-            Some(derived(*seconds, deployed.health.refresh_tier.as_deref().unwrap_or("hot")))
-        }
+        Schedule::Every(seconds) => Some(derived(*seconds, deployed.health.refresh_tier.as_deref())),
         Schedule::Cron(_) | Schedule::Calculated => None,
     }
 }
 
-/// Judges one table that is there. `now` is the server's clock in seconds since the epoch; `limits` are those that
-/// somebody set, and override what schedule and tier say.
+/// Judges one deployed table. `now` is the server's clock in seconds since the epoch; `limits` override those of the
+/// schedule and tier.
 pub fn judge(
     table: &StreamTable,
     deployed: &Deployed,
@@ -75,7 +75,10 @@ pub fn judge(
         None => (Verdict::Failed, "was never refreshed".into()),
     };
     let next = verdict.is_bad().then(|| {
-        format!("see what it did last: select * from pgtrickle.get_refresh_history('{}', 5)", table.relation)
+        format!(
+            "see its last refreshes: select * from pgtrickle.get_refresh_history('{}', 5)",
+            table.relation
+        )
     });
     Outcome::new(Stage::Freshness, &table.relation, verdict, message)
         .with_details(next)
@@ -104,18 +107,18 @@ fn by_age(
     clock: Clock,
     limits: Option<AgeLimits>,
 ) -> (Verdict, String) {
-    // What is deployed decides, not what the model asks for: this is about the server.
+    // The deployed settings decide, not those of the model: this is about the server.
     let settings = &deployed.table.settings;
     let refreshed = format!("refreshed {} ago", shown(clock.age()));
     if settings.refresh_mode() == Some("IMMEDIATE") {
-        return (Verdict::Passed, format!("{refreshed}; maintained with every write"));
+        return (Verdict::Passed, format!("{refreshed}; updated with every write"));
     }
     match (settings.schedule(), limits) {
         (Some(Schedule::Calculated) | None, limits) => by_upstream(deployed, catalog, clock, limits),
         (_, Some(limits)) => within(limits, clock.age()),
         (Some(Schedule::Cron(expression)), None) => by_cron(expression, clock),
         (Some(Schedule::Every(seconds)), None) => {
-            within(derived(*seconds, deployed.health.refresh_tier.as_deref().unwrap_or("hot")), clock.age())
+            within(derived(*seconds, deployed.health.refresh_tier.as_deref()), clock.age())
         }
     }
 }
@@ -124,47 +127,42 @@ fn within(limits: AgeLimits, age: Duration) -> (Verdict, String) {
     let exceeded = |limit: Option<Duration>| limit.filter(|limit| age > *limit);
     let refreshed = format!("refreshed {} ago", shown(age));
     if let Some(limit) = exceeded(limits.error_after) {
-        (Verdict::Failed, format!("{refreshed}, more than {} is too old", shown(limit)))
+        (Verdict::Failed, format!("{refreshed}, the limit is {}", shown(limit)))
     } else if let Some(limit) = exceeded(limits.warn_after) {
-        (Verdict::Warned, format!("{refreshed}, more than {} is late", shown(limit)))
+        (Verdict::Warned, format!("{refreshed}, late after {}", shown(limit)))
     } else {
         (Verdict::Passed, refreshed)
     }
 }
 
 /// The limits that a schedule implies: late after one interval and the grace, too old after three.
-fn derived(seconds: u64, tier: &str) -> AgeLimits {
-    let factor = match tier {
-        "warm" => 2,
-        "cold" => 10,
-        _ => 1,
-    };
-    let interval = Duration::from_secs(seconds) * factor;
+fn derived(seconds: u64, tier: Option<&str>) -> AgeLimits {
+    let interval = Duration::from_secs(seconds) * tier_factor(tier);
     AgeLimits { warn_after: Some(interval + GRACE), error_after: Some(interval * 3 + GRACE) }
 }
 
-/// Late when the last time of the expression was missed, too old when the one before was missed as well.
+/// Late if the last time of the expression was missed, too old if the one before was missed as well.
 fn by_cron(expression: &str, clock: Clock) -> (Verdict, String) {
     let refreshed = format!("refreshed {} ago", shown(clock.age()));
     let now = OffsetDateTime::UNIX_EPOCH + time::Duration::seconds_f64(clock.now);
     let Some([last, before]) = cron::last_two(expression, now) else {
-        return (Verdict::Warned, format!("{refreshed}; nobody can say when `{expression}` wants it"));
+        return (Verdict::Warned, format!("{refreshed}; cannot tell when `{expression}` is due"));
     };
     let missed = |time: OffsetDateTime| {
         let time = (time - OffsetDateTime::UNIX_EPOCH).as_seconds_f64();
         clock.last_refresh < time && since(clock.now, time) > GRACE
     };
     if missed(before) {
-        (Verdict::Failed, format!("{refreshed}, `{expression}` wanted it twice since"))
+        (Verdict::Failed, format!("{refreshed}, `{expression}` was due twice since"))
     } else if missed(last) {
-        (Verdict::Warned, format!("{refreshed}, `{expression}` wanted it since"))
+        (Verdict::Warned, format!("{refreshed}, `{expression}` was due since"))
     } else {
-        (Verdict::Passed, format!("{refreshed}, as `{expression}` says"))
+        (Verdict::Passed, format!("{refreshed}, on schedule (`{expression}`)"))
     }
 }
 
-/// docs/pg_trickle.md, "Freshness": a calculated table is refreshed when something that it reads has changed, and on a
-/// quiet source not at all. Of the stream tables among its sources the last change is known.
+/// docs/pg_trickle.md, "Freshness": a calculated table is refreshed only when an upstream table has changed. The time
+/// of the last change is only known of upstream stream tables.
 fn by_upstream(
     deployed: &Deployed,
     catalog: &Catalog,
@@ -185,7 +183,7 @@ fn by_upstream(
             (Verdict::Passed, format!("{refreshed}; it is refreshed when its sources change"))
         }
         Some((verdict, waiting, upstream)) => {
-            (verdict, format!("{refreshed}, though {upstream} changed {} ago", shown(waiting)))
+            (verdict, format!("{refreshed}, but {upstream} changed {} ago", shown(waiting)))
         }
     }
 }
@@ -220,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_tiers_are_given_their_time() {
+    fn slower_tiers_have_longer_limits() {
         assert_eq!(judged("1m", "warm", Some(125.0), None), Verdict::Passed);
         assert_eq!(judged("1m", "cold", Some(600.0), None), Verdict::Passed);
         assert_eq!(judged("1m", "cold", Some(2_000.0), None), Verdict::Failed);
@@ -237,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_calculated_table_is_as_fresh_as_what_it_reads() {
+    fn a_calculated_table_is_late_if_upstream_changed_since() {
         let mut table = sample::table("reader", &["base"]);
         table.settings.set(Setting::Schedule, Value::Schedule(Schedule::Calculated));
         let mut there = sample::deployed(table.clone());
@@ -254,11 +252,11 @@ mod tests {
         let limits = AgeLimits { warn_after: None, error_after: Some(Duration::from_mins(5)) };
         base.health.data_timestamp = Some(NOW - 61.0);
         let outcome = judge(&table, &there, &catalog(std::slice::from_ref(&base)), NOW, Some(limits));
-        assert_eq!(outcome.verdict, Verdict::Passed, "limits are of how long it waits");
+        assert_eq!(outcome.verdict, Verdict::Passed, "limits apply to how long changes wait");
     }
 
     #[test]
-    fn limits_that_were_set_win() {
+    fn configured_limits_override_the_schedule() {
         let limits = AgeLimits { warn_after: None, error_after: Some(Duration::from_secs(5)) };
         assert_eq!(judged("1h", "hot", Some(6.0), Some(limits)), Verdict::Failed);
         assert_eq!(judged("1h", "hot", Some(4.0), Some(limits)), Verdict::Passed);

@@ -1,4 +1,4 @@
-//! What evidence means: rows in, outcomes out. No clock and no server; a judgement without evidence fails.
+//! Turns evidence into outcomes, without a clock or a server. Missing evidence fails.
 
 pub mod capture;
 mod cron;
@@ -28,15 +28,15 @@ use crate::{
 
 pub use hazards::Silence;
 
-/// The deployed tables by their names.
+/// The deployed tables by name.
 pub type Catalog<'a> = BTreeMap<&'a Relation, &'a Deployed>;
 
-/// The deployed tables by their names.
+/// The deployed tables by name.
 pub fn catalog(deployed: &[Deployed]) -> Catalog<'_> {
     deployed.iter().map(|d| (&d.table.relation, d)).collect()
 }
 
-/// The tables to judge: the project's, or without a project all that are there.
+/// The tables to judge: the project's, or without a project all deployed ones.
 pub fn subjects<'a>(project: Option<&'a [StreamTable]>, deployed: &'a [Deployed]) -> Vec<&'a StreamTable> {
     match project {
         Some(tables) => tables.iter().collect(),
@@ -44,34 +44,29 @@ pub fn subjects<'a>(project: Option<&'a [StreamTable]>, deployed: &'a [Deployed]
     }
 }
 
-/// What a server says of its stream tables.
+/// What a server reports about its stream tables.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
-    /// The catalog.
     pub deployed: Vec<Deployed>,
-    /// What else is worth knowing of each table.
     pub facts: Answer<Vec<Facts>>,
-    /// How changes reach the tables.
     pub captures: Answer<capture::Captures>,
-    /// What the engine says of itself.
-    pub engine: Answer<scheduler::Engine>,
-    /// The extension's version.
+    pub engine: Answer<scheduler::EngineState>,
     pub version: String,
 }
 
-/// An answer, or why there is none.
-pub type Answer<T> = Result<T, Unanswered>;
+/// The result of a query for evidence.
+pub type Answer<T> = Result<T, MissingEvidence>;
 
-/// Why a question has no answer.
+/// Why a query for evidence failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unanswered {
-    /// In the server's words.
+pub struct MissingEvidence {
+    /// The server's message.
     pub why: String,
     /// The next command to type.
     pub hint: Option<String>,
 }
 
-impl Unanswered {
+impl MissingEvidence {
     fn outcome(&self, stage: Stage) -> Outcome {
         Outcome::new(stage, stage.name(), Verdict::Errored, &self.why)
             .quoting(&self.why, None)
@@ -79,106 +74,90 @@ impl Unanswered {
     }
 }
 
-/// What is worth knowing of a table beyond its catalog row.
+/// Facts about a table beyond its catalog row.
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct Facts {
-    /// Its schema.
     pub schema: String,
-    /// Its name.
     pub name: String,
-    /// Those of its sources that are gated.
+    /// Its gated sources.
     pub gated_by: Vec<String>,
-    /// What it reads.
-    pub sources: Vec<Source>,
-    /// How many of its last refreshes fell back to FULL.
+    pub sources: Vec<SourceFacts>,
+    /// How many of the examined refreshes fell back to FULL.
     pub fallbacks: u32,
-    /// How many of its last refreshes were looked at.
+    /// How many of its last refreshes were examined.
     pub refreshes: u32,
     /// Why the last refresh was FULL, in the engine's words.
     pub why_full: Option<String>,
-    /// Who asked for the last refresh that found something: `SCHEDULER`, `MANUAL` or `INITIAL`.
+    /// What started the last refresh with changes: `SCHEDULER`, `MANUAL` or `INITIAL`.
     pub last_by: Option<String>,
-    /// Its floating point columns.
     pub float_columns: Vec<String>,
 }
 
-/// Something that a stream table reads.
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
-pub struct Source {
-    /// Its schema.
+pub struct SourceFacts {
     pub schema: String,
-    /// Its name.
     pub name: String,
     /// `TABLE`, `STREAM_TABLE`, `VIEW`, …
     pub source_type: String,
     /// `TRIGGER`, `TRANSITIONING` or `WAL`.
     pub cdc_mode: String,
-    /// The columns of its primary key.
     pub primary_key: Vec<String>,
-    /// Its columns, where its changes are read from the log.
     pub logged_columns: Vec<LoggedColumn>,
 }
 
-/// A column whose changes are read from the log.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
 pub struct LoggedColumn {
-    /// Its name.
     pub name: String,
-    /// Its type, as `double precision`.
     pub r#type: String,
-    /// It holds text.
     pub is_text: bool,
-    /// It may be NULL.
     pub nullable: bool,
-    /// A stream table reads it.
     pub read: bool,
 }
 
-/// What the tables are held to.
+/// What the tables are judged by.
 #[derive(Clone, Debug, Default)]
-pub struct Terms {
-    /// What turns the deployed tables into the project's, where there is a project.
+pub struct Criteria {
+    /// The plan from the deployed tables to the project's, if there is a project.
     pub drift: Option<Plan>,
-    /// Ages that a model or a dbt source sets for its table.
+    /// Limits that a model or a dbt source sets for its table.
     pub ages: BTreeMap<Relation, AgeLimits>,
-    /// Ages for all other tables.
+    /// Limits for all other tables.
     pub common_age: Option<AgeLimits>,
-    /// A table that is refreshed in full though it should not be fails.
+    /// Whether a table fails that is refreshed in full although its mode is DIFFERENTIAL or AUTO.
     pub fail_on_fallback: bool,
-    /// The project's tables that are not judged: what is judged may read them.
+    /// The project's tables that are not judged, which judged ones may read.
     pub unselected: Vec<StreamTable>,
-    /// Hazards that somebody has looked at.
     pub silences: Vec<Silence>,
-    /// What stands under the names of tables that are no stream tables.
+    /// The kinds of other relations with the names of missing stream tables.
     pub impostors: BTreeMap<Relation, String>,
 }
 
-impl Terms {
+impl Criteria {
     fn age(&self, relation: &Relation) -> Option<AgeLimits> {
         self.ages.get(relation).copied().or(self.common_age)
     }
 }
 
-/// Judges these tables, what they read, and the engine below them.
-pub fn judge(tables: &[&StreamTable], evidence: &Evidence, terms: &Terms) -> Vec<Outcome> {
+/// Judges these tables, their upstream tables, and the engine.
+pub fn judge(tables: &[&StreamTable], evidence: &Evidence, criteria: &Criteria) -> Vec<Outcome> {
     let catalog = catalog(&evidence.deployed);
     let own: BTreeMap<&Relation, table::TableOutcomes> = tables
         .iter()
-        .map(|table| (&table.relation, table::judge(table, evidence, &catalog, terms)))
+        .map(|table| (&table.relation, table::judge(table, evidence, &catalog, criteria)))
         .collect();
-    let concerned = dependencies::with_upstream(tables, &terms.unselected, &catalog);
+    let concerned = dependencies::with_upstream(tables, &criteria.unselected, &catalog);
     let names: BTreeSet<String> = concerned.iter().map(|table| table.relation.to_string()).collect();
     let others = concerned
         .iter()
         .filter(|table| !own.contains_key(&table.relation))
-        .map(|table| (&table.relation, table::judge(table, evidence, &catalog, terms)))
+        .map(|table| (&table.relation, table::judge(table, evidence, &catalog, criteria)))
         .collect();
 
     let reads = dependencies::reads(&concerned, &catalog);
     let mut outcomes = dependencies::settle(&concerned, &reads, own, others);
     outcomes.extend(evidence.facts.as_ref().err().map(|unanswered| unanswered.outcome(Stage::Mode)));
     outcomes.extend(match &evidence.engine {
-        Ok(engine) => scheduler::judge(engine, &concerned, &catalog, terms),
+        Ok(engine) => scheduler::judge(engine, &concerned, &catalog, criteria),
         Err(unanswered) => vec![unanswered.outcome(Stage::Scheduler)],
     });
     outcomes.extend(match &evidence.captures {
@@ -188,7 +167,7 @@ pub fn judge(tables: &[&StreamTable], evidence: &Evidence, terms: &Terms) -> Vec
     outcomes
 }
 
-/// The sentence in the engine's error text, which can be kilobytes of a Rust value and its backtrace
+/// The message within the engine's error text, which can be kilobytes of a Rust value with its backtrace
 /// (docs/pg_trickle.md, "Status").
 pub fn engine_message(raw: &str) -> String {
     let message = raw.split_once("message: \"").map_or(raw, |(_, rest)| quoted(rest));
@@ -196,7 +175,7 @@ pub fn engine_message(raw: &str) -> String {
     if line.is_empty() { "the engine gives no reason".into() } else { line.chars().take(300).collect() }
 }
 
-/// Up to the closing quote of a Rust string literal.
+/// The text up to the closing quote of a Rust string literal.
 fn quoted(text: &str) -> &str {
     let mut escaped = false;
     let end = text.find(|c| {
@@ -207,7 +186,7 @@ fn quoted(text: &str) -> &str {
     &text[..end.unwrap_or(text.len())]
 }
 
-/// An age as people say it.
+/// An age for people.
 fn shown(age: Duration) -> String {
     if age < Duration::from_secs(1) {
         format!("{} ms", age.as_millis())
@@ -218,15 +197,14 @@ fn shown(age: Duration) -> String {
 
 #[cfg(test)]
 mod sample {
-    //! One healthy table and its surroundings, for the tests of every judgement.
+    //! A healthy table and server, for the tests of this module.
 
     use super::*;
     use crate::model::{Column, Health, Origin, Schedule, Setting, Settings, Storage, Value};
 
-    /// The server's clock in all tests.
     pub(super) const NOW: f64 = 1_000_000.0;
 
-    /// A table in the schema `s` that reads these.
+    /// A table in the schema `s` with these upstream tables.
     pub(super) fn table(name: &str, upstream: &[&str]) -> StreamTable {
         let settings = [
             (Setting::Schedule, Value::Schedule(Schedule::Every(60))),
@@ -242,18 +220,16 @@ mod sample {
         }
     }
 
-    /// The same, from a model.
     pub(super) fn model(name: &str, upstream: &[&str]) -> StreamTable {
         let origin = Origin { unique_id: format!("model.shop.{name}"), file: format!("models/{name}.sql") };
         StreamTable { origin: Some(origin), ..table(name, upstream) }
     }
 
-    /// Columns with these names.
     pub(super) fn columns(names: &[&str]) -> Vec<Column> {
         names.iter().map(|name| Column { name: (*name).into(), r#type: "int4".into() }).collect()
     }
 
-    /// The same table as it stands in a healthy server.
+    /// The table as a healthy server has it.
     pub(super) fn deployed(table: StreamTable) -> Deployed {
         let health = Health {
             status: "ACTIVE".into(),
@@ -269,7 +245,6 @@ mod sample {
         Deployed { table, mark: None, health, storage: Storage::default() }
     }
 
-    /// A healthy server with these tables.
     pub(super) fn evidence(deployed: Vec<Deployed>) -> Evidence {
         let facts = deployed.iter().map(|d| Facts {
             schema: d.table.relation.schema.clone(),
@@ -285,9 +260,8 @@ mod sample {
         }
     }
 
-    /// A healthy engine.
-    pub(super) fn engine() -> scheduler::Engine {
-        scheduler::Engine {
+    pub(super) fn engine() -> scheduler::EngineState {
+        scheduler::EngineState {
             now: NOW,
             emulator: false,
             checks: vec![],
@@ -299,7 +273,7 @@ mod sample {
             wal_level: "logical".into(),
             slot_lag_warning: Some("100".into()),
             slot_lag_critical: Some("1024".into()),
-            schedulers: vec![scheduler::Scheduler { pid: 7, age: 3_600.0 }],
+            schedulers: vec![scheduler::SchedulerProcess { pid: 7, age: 3_600.0 }],
             holders: vec![],
         }
     }
@@ -310,7 +284,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_debug_dump_is_reduced_to_its_sentence() {
+    fn a_debug_dump_is_reduced_to_its_message() {
         let dump = "ErrorReportWithLevel { level: ERROR, inner: ErrorReport { sqlerrcode: ERRCODE_DIVISION_BY_ZERO, message: \"division by zero\", hint: None, detail: Some(\"0: std::backtrace\") } }";
         assert_eq!(engine_message(dump), "division by zero");
         assert_eq!(engine_message("message: \"column \\\"a\\\" is gone\", x"), "column \\\"a\\\" is gone");
@@ -319,16 +293,17 @@ mod tests {
     }
 
     #[test]
-    fn healthy_tables_are_green_and_a_question_without_an_answer_is_errored() {
+    fn healthy_tables_pass_and_missing_evidence_is_errored() {
         let (base, reader) = (sample::table("base", &[]), sample::table("reader", &["base"]));
         let mut evidence =
             sample::evidence(vec![sample::deployed(base.clone()), sample::deployed(reader.clone())]);
         let bad = |evidence: &Evidence| -> Vec<(Stage, Verdict)> {
-            let outcomes = judge(&[&base, &reader], evidence, &Terms::default());
+            let outcomes = judge(&[&base, &reader], evidence, &Criteria::default());
             outcomes.iter().filter(|o| o.verdict.is_bad()).map(|o| (o.stage, o.verdict)).collect()
         };
         assert_eq!(bad(&evidence), []);
-        let timeout = Unanswered { why: "canceling statement due to statement timeout".into(), hint: None };
+        let timeout =
+            MissingEvidence { why: "canceling statement due to statement timeout".into(), hint: None };
         evidence.captures = Err(timeout.clone());
         assert_eq!(bad(&evidence), [(Stage::Capture, Verdict::Errored)]);
         evidence.facts = Err(timeout.clone());

@@ -1,12 +1,12 @@
-//! Whether tables are refreshed in the mode that was asked for.
+//! Whether tables are refreshed in the configured mode.
 
 use super::Facts;
 use crate::model::{Deployed, Outcome, Stage, StreamTable, Verdict};
 
-/// So many of the last refreshes may fall back without a word: a large load is no habit.
+/// This many of the last refreshes may fall back without a warning: one large load is not a habit.
 const TOLERATED: u32 = 2;
 
-/// Judges one table that is there.
+/// Judges one deployed table.
 pub fn judge(table: &StreamTable, deployed: &Deployed, facts: &Facts, fail_on_fallback: bool) -> Outcome {
     let outcome = |verdict, message: String| {
         Outcome::new(Stage::Mode, &table.relation, verdict, message).about(table.origin.as_ref())
@@ -14,33 +14,37 @@ pub fn judge(table: &StreamTable, deployed: &Deployed, facts: &Facts, fail_on_fa
     let deployed_mode = deployed.table.settings.refresh_mode().unwrap_or("unknown");
     let asked = table.settings.refresh_mode().unwrap_or(deployed_mode);
     let Some(why) = fallback(asked, deployed_mode, deployed, facts) else {
-        return outcome(Verdict::Passed, format!("{deployed_mode}, as asked for"));
+        return outcome(Verdict::Passed, format!("{deployed_mode}, as configured"));
     };
     let verdict = if fail_on_fallback { Verdict::Failed } else { Verdict::Warned };
-    outcome(verdict, format!("{asked} was asked for, and it is refreshed in full: {why}")).with_details([
+    outcome(verdict, format!("configured as {asked}, but refreshed in full: {why}")).with_details([
         "see why: select * from pgtrickle.explain_refresh_mode('".to_owned()
             + &table.relation.to_string()
             + "')",
     ])
 }
 
-/// Why it runs FULL though it should not. What a person refreshed, or the creation filled, says nothing of the mode.
+/// Why it is refreshed in full although it should not be. Only refreshes by the scheduler count as evidence of the
+/// mode.
 fn fallback(asked: &str, deployed_mode: &str, deployed: &Deployed, facts: &Facts) -> Option<String> {
     if !matches!(asked, "DIFFERENTIAL" | "AUTO") {
         return None;
     }
     if deployed_mode == "FULL" {
         // docs/pg_trickle.md, "Refresh modes": AUTO is resolved at creation.
-        return Some("its query cannot be maintained otherwise".into());
+        return Some("its query does not support differential refresh".into());
     }
     if facts.fallbacks > TOLERATED {
-        return Some(format!("{} of its last {} refreshes fell back", facts.fallbacks, facts.refreshes));
+        return Some(format!(
+            "{} of its last {} refreshes fell back to FULL",
+            facts.fallbacks, facts.refreshes
+        ));
     }
     let full = deployed.health.effective_refresh_mode.as_deref() == Some("FULL");
     let by_itself = facts.last_by.as_deref() == Some("SCHEDULER");
     (full && by_itself).then(|| {
         let why = facts.why_full.as_deref().and_then(|why| why.split(". ").next());
-        why.unwrap_or("the engine does not say why").to_owned()
+        why.unwrap_or("pg_trickle gives no reason").to_owned()
     })
 }
 
@@ -62,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_in_full_by_itself_is_told() {
+    fn unrequested_full_refreshes_are_reported() {
         let by = |who: &str| Facts { last_by: Some(who.into()), ..Facts::default() };
         let scheduler = by("SCHEDULER");
         assert_eq!(judged("DIFFERENTIAL", "DIFFERENTIAL", "DIFFERENTIAL", &scheduler, true), Verdict::Passed);

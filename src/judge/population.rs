@@ -1,25 +1,22 @@
-//! Whether the tables were ever filled, and whether waiting for it makes sense.
+//! Whether the tables were ever populated, and whether to keep waiting.
 
 use super::{Catalog, engine_message};
 use crate::model::{Health, Outcome, Relation, Stage, StreamTable, Verdict};
 
-/// What stands before the engine's words.
 const IN_ERROR: &str = "is in status ERROR: ";
 
-/// Where a table stands on its way to its first contents.
+/// How far a table is with its first population.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// It has been filled.
     Populated,
-    /// It may still be: why it is not yet.
+    /// It may still be populated: why it is not yet.
     Waiting(String),
-    /// It will never be filled by itself: created with `initialize: false`.
+    /// The scheduler does not populate it: it was created with `initialize: false`.
     NeverByItself,
-    /// It will not be filled: what is wrong.
+    /// It will not be populated: what is wrong.
     Failed(String),
 }
 
-/// Where one table stands.
 pub fn progress(health: Option<&Health>) -> Progress {
     let Some(health) = health else {
         return Progress::Waiting("does not exist as a stream table".into());
@@ -29,10 +26,12 @@ pub fn progress(health: Option<&Health>) -> Progress {
             "{IN_ERROR}{}",
             engine_message(health.last_error_message.as_deref().unwrap_or_default())
         )),
-        "SUSPENDED" if !health.is_populated => Progress::Failed("is suspended and was never filled".into()),
+        "SUSPENDED" if !health.is_populated => {
+            Progress::Failed("is suspended and was never populated".into())
+        }
         _ if health.is_populated => Progress::Populated,
-        // docs/pg_trickle.md, "Creation and population": the creation fills the table before it commits, so a table
-        // that is seen in this state was created without, and the scheduler passes it by.
+        // docs/pg_trickle.md, "Creation and population": the creation populates the table before it commits, so a table
+        // in this state was created without, and the scheduler skips it.
         "INITIALIZING" => Progress::NeverByItself,
         status => Progress::Waiting(format!("is {status} and not populated yet")),
     }
@@ -45,15 +44,15 @@ pub fn outcome(relation: &Relation, progress: &Progress) -> Outcome {
         Progress::Waiting(why) | Progress::Failed(why) => (Verdict::Failed, why.clone(), vec![]),
         Progress::NeverByItself => (
             Verdict::Failed,
-            "was created with initialize: false, and nothing has filled it since".to_owned(),
-            vec![format!("fill it: select pgtrickle.refresh_stream_table('{relation}')")],
+            "was created with initialize: false and not populated since".to_owned(),
+            vec![format!("populate it: select pgtrickle.refresh_stream_table('{relation}')")],
         ),
     };
     let said = message.strip_prefix(IN_ERROR).unwrap_or_default().to_owned();
     Outcome::new(Stage::Population, relation, verdict, message).quoting(&said, None).with_details(details)
 }
 
-/// Judges one table by whether it was ever filled. How it fares since is its status.
+/// Judges whether one table was ever populated. What happened since is its status.
 pub fn judge(table: &StreamTable, catalog: &Catalog) -> Outcome {
     let health = catalog.get(&table.relation).map(|deployed| &deployed.health);
     let progress = match health {
@@ -78,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_ends_where_nothing_will_come() {
+    fn waiting_ends_if_the_table_cannot_become_populated() {
         let progress = |status, populated, error| progress(Some(&health(status, populated, error)));
         assert_eq!(progress("ACTIVE", true, None), Progress::Populated);
         assert!(matches!(progress("ACTIVE", false, None), Progress::Waiting(_)));
@@ -91,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_without_contents_fails_with_what_to_do() {
+    fn an_unpopulated_table_fails_with_the_next_command() {
         let table = sample::table("t", &[]);
         let mut there = sample::deployed(table.clone());
         let judged = |there| judge(&table, &catalog(&[there]));
@@ -99,7 +98,7 @@ mod tests {
         there.health = health("INITIALIZING", false, None);
         let outcome = judged(there);
         assert_eq!(outcome.verdict, Verdict::Failed);
-        assert_eq!(outcome.details, ["fill it: select pgtrickle.refresh_stream_table('s.t')"]);
+        assert_eq!(outcome.details, ["populate it: select pgtrickle.refresh_stream_table('s.t')"]);
         assert_eq!(judge(&table, &catalog(&[])).message, "does not exist as a stream table");
     }
 }

@@ -1,4 +1,4 @@
-//! What a change did to the tables of the base revision, beside what the plan had said.
+//! Compares what a change did to the tables of the base revision with what the plan predicted.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,113 +13,99 @@ use crate::{
     plan::{Change, ColumnChange, Plan, Step, ViewStep},
 };
 
-/// A change that was carried out on top of the base revision.
+/// A change that was applied on top of the base revision.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Rehearsal {
-    /// The revision, as a person calls it.
+    /// The base revision, as the user named it.
     pub base: String,
-    /// Every table of the plan, in its order.
-    pub tables: Vec<Rehearsed>,
+    /// Every table of the plan, in the order of the plan.
+    pub tables: Vec<RehearsedTable>,
 }
 
-/// One table of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rehearsed {
-    /// The table.
+pub struct RehearsedTable {
     pub relation: Relation,
-    /// The model behind it.
     pub origin: Option<Origin>,
-    /// What the plan said.
-    pub planned: Happening,
-    /// What happened.
-    pub observed: Happening,
-    /// Why it was planned, where the plan itself does not say it; a sentence each.
+    pub planned: TableEffect,
+    pub observed: TableEffect,
+    /// Reasons that the plan itself does not have, a sentence each.
     pub reasons: Vec<String>,
-    /// Everything that is not as planned, a sentence each.
+    /// Every difference from the plan, a sentence each.
     pub surprises: Vec<String>,
-    /// What is as planned and worth a look all the same, a sentence each.
+    /// What is as planned and still a reason to warn, a sentence each.
     pub warnings: Vec<String>,
-    /// How long nobody could read its rows: it was locked, missing or not filled.
+    /// How long its rows were unreadable: it was locked, missing or not populated.
     pub without_rows: Duration,
-    /// Its columns before, without the engine's own; none where it was not there.
+    /// Without the engine's hidden columns; empty if the table did not exist.
     pub columns_before: Vec<Column>,
-    /// Its columns afterwards.
     pub columns_after: Vec<Column>,
-    /// What it held and holds; `None` where that could not be asked.
-    pub contents: Option<Contents>,
+    /// `None` if the rows could not be compared.
+    pub contents: Option<RowComparison>,
 }
 
 /// What can happen to a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Happening {
-    /// It was not there before.
+pub enum TableEffect {
     Created,
-    /// Its storage stays, and so do the rows, but for what their sources bring.
+    /// Its storage and rows stay, apart from changes of its sources.
     Kept,
-    /// Its storage stays, and all rows are written anew.
+    /// Its storage stays, and all rows are written again.
     Refilled,
-    /// Its storage is another one.
+    /// Dropped and recreated: it has a new storage table.
     Rebuilt,
-    /// It is not there any more.
     Dropped,
-    /// It is not there, and was not before.
+    /// It exists neither before nor after.
     Absent,
 }
 
-/// What a table held and holds. A row counts as often as it is there.
+/// The rows of a table before and after. Duplicate rows count separately.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
-pub struct Contents {
-    /// The number of rows before; `None` where the table was not there.
+pub struct RowComparison {
+    /// The number of rows; `None` if the table did not exist.
     pub before: Option<u64>,
-    /// The number of rows afterwards.
+    /// The number of rows; `None` if the table does not exist.
     pub after: Option<u64>,
-    /// What differs; `None` where there is nothing to compare.
-    pub difference: Option<Difference>,
+    /// `None` without two sides to compare.
+    pub difference: Option<RowChanges>,
 }
 
-/// How the rows differ, in the columns that were there before and are there now.
+/// How the rows differ, in the columns that exist before and after.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
-pub struct Difference {
-    /// The columns that are compared.
+pub struct RowChanges {
     pub columns: Vec<String>,
-    /// How many of them, the first ones, tell the rows apart; `None` where a few do not.
+    /// How many of the columns, from the first, identify a row; `None` if no few columns do.
     pub key: Option<usize>,
-    /// Rows that were not there.
     pub added: u64,
-    /// Rows that are not there any more.
     pub removed: u64,
-    /// Rows of the same key with other values.
+    /// Rows with the same key and other values.
     pub changed: u64,
-    /// A few of each.
-    pub examples: Vec<Example>,
+    pub examples: Vec<RowChange>,
 }
 
-/// A row before and after; one of them is missing where it was added or removed.
+/// A row before and after; one side is missing if it was added or removed.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
-pub struct Example {
-    /// Its values as they were, as text.
+pub struct RowChange {
+    /// The values as text.
     pub before: Option<Vec<Option<String>>>,
-    /// Its values as they are.
     pub after: Option<Vec<Option<String>>>,
 }
 
-/// What was seen of the tables.
+/// What was observed of the tables.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
-    /// Before the change.
+pub struct Observations<'a> {
     pub before: &'a [Deployed],
-    /// Behind it, with nothing but the change between the two.
+    /// After the change, and before any other.
     pub after: &'a [Deployed],
-    /// What a plan made afterwards would still change.
+    /// The plan after the change: what is still to do.
     pub left: &'a Plan,
-    /// How long the rows of each table could not be read.
+    /// How long the rows of each table were unreadable.
     pub without_rows: &'a BTreeMap<Relation, Duration>,
-    /// What each table reads that dbt makes anew whenever it runs.
-    pub remade: &'a BTreeMap<Relation, Vec<Relation>>,
+    /// The upstream relations of each table that dbt recreates at every run.
+    pub recreated: &'a BTreeMap<Relation, Vec<Relation>>,
 }
 
-/// Compares what a plan said with what was seen.
-pub fn rehearsed(plan: &Plan, seen: &Seen<'_>) -> Vec<Rehearsed> {
+/// Compares what a plan predicted with what was observed.
+pub fn rehearsed(plan: &Plan, seen: &Observations<'_>) -> Vec<RehearsedTable> {
     let (before, after) = (super::catalog(seen.before), super::catalog(seen.after));
     plan.steps.iter().map(|step| table(step, &plan.views, &before, &after, seen)).collect()
 }
@@ -129,27 +115,27 @@ fn table(
     views: &[ViewStep],
     before: &Catalog<'_>,
     after: &Catalog<'_>,
-    seen: &Seen<'_>,
-) -> Rehearsed {
+    seen: &Observations<'_>,
+) -> RehearsedTable {
     let (was, is) = (before.get(&step.relation).copied(), after.get(&step.relation).copied());
-    let mut planned = Happening::planned(&step.change);
+    let mut planned = TableEffect::planned(&step.change);
     let mut reasons = Vec::new();
     let mut changed = views.iter().filter(|view| view.refills() && view.readers.contains(&step.relation));
-    if let Some(view) = changed.next().filter(|_| planned == Happening::Kept) {
-        planned = Happening::Refilled;
+    if let Some(view) = changed.next().filter(|_| planned == TableEffect::Kept) {
+        planned = TableEffect::Refilled;
         reasons.push(format!("the view {} changes", view.relation));
     }
-    // docs/pg_trickle.md, "Source DDL": what was replaced has to be found again.
-    if let Some(remade) = seen.remade.get(&step.relation).filter(|_| planned == Happening::Kept) {
-        planned = Happening::Refilled;
-        let names = remade.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        reasons.push(format!("dbt makes {names} anew at every run"));
+    // docs/pg_trickle.md, "Source DDL": a replaced source makes its readers refill.
+    if let Some(recreated) = seen.recreated.get(&step.relation).filter(|_| planned == TableEffect::Kept) {
+        planned = TableEffect::Refilled;
+        let names = recreated.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        reasons.push(format!("dbt recreates {names} at every run"));
     }
-    let mut rehearsed = Rehearsed {
+    let mut rehearsed = RehearsedTable {
         relation: step.relation.clone(),
         origin: step.origin.clone(),
         planned,
-        observed: Happening::observed(was, is),
+        observed: TableEffect::observed(was, is),
         reasons,
         surprises: Vec::new(),
         warnings: Vec::new(),
@@ -162,8 +148,7 @@ fn table(
     rehearsed
 }
 
-impl Happening {
-    /// Every one of them.
+impl TableEffect {
     pub const ALL: [Self; 6] =
         [Self::Created, Self::Kept, Self::Refilled, Self::Rebuilt, Self::Dropped, Self::Absent];
 
@@ -190,19 +175,19 @@ impl Happening {
         }
     }
 
-    /// It in a few words.
+    /// The words for people.
     pub fn words(self) -> &'static str {
         match self {
             Self::Created => "created",
-            Self::Kept => "kept, and not filled again",
-            Self::Refilled => "filled again in place",
-            Self::Rebuilt => "dropped and built again",
+            Self::Kept => "kept, not refilled",
+            Self::Refilled => "refilled in place",
+            Self::Rebuilt => "dropped and recreated",
             Self::Dropped => "dropped",
-            Self::Absent => "not there",
+            Self::Absent => "absent",
         }
     }
 
-    /// It in one word, for machines.
+    /// The word in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -215,31 +200,31 @@ impl Happening {
     }
 }
 
-impl Rehearsed {
-    /// Whether it was there before and is there now.
-    pub fn stayed(&self) -> bool {
+impl RehearsedTable {
+    /// Whether the table exists before and after.
+    pub fn exists_before_and_after(&self) -> bool {
         !self.columns_before.is_empty() && !self.columns_after.is_empty()
     }
 
-    /// Whether nothing happened to it, and nothing in it is another.
-    pub fn is_quiet(&self) -> bool {
-        let is_same = |contents: &Contents| contents.difference.as_ref().is_none_or(Difference::is_none);
-        self.observed == Happening::Kept
+    /// Whether the table was kept as planned and has the same rows.
+    pub fn is_unchanged(&self) -> bool {
+        let is_same = |contents: &RowComparison| contents.difference.as_ref().is_none_or(RowChanges::is_none);
+        self.observed == TableEffect::Kept
             && self.surprises.is_empty()
             && self.contents.as_ref().is_some_and(is_same)
     }
 
-    /// Whether its rows are others than before.
+    /// Whether its rows differ from those before.
     pub fn has_other_rows(&self) -> bool {
         let difference = self.contents.as_ref().and_then(|contents| contents.difference.as_ref());
         difference.is_some_and(|difference| !difference.is_none())
     }
 
-    /// Warns where the rows that differ are more than this share of those before, in percent.
+    /// Adds a warning if more than this share of the rows differ, in percent of those before.
     pub fn limit_changes(&mut self, most: f64) {
-        let share = self.contents.as_ref().and_then(Contents::share_changed);
+        let share = self.contents.as_ref().and_then(RowComparison::share_changed);
         if let Some(share) = share.filter(|share| *share > most) {
-            // Rounded up, so that it never reads as the limit itself.
+            // Rounded up, so that it never equals the limit.
             let share = (share * 10.0).ceil() / 10.0;
             self.warnings.push(format!(
                 "{share}% of its rows differ, more than the {most}% of rehearsal.rows_changed_over"
@@ -252,33 +237,30 @@ impl Rehearsed {
         if self.planned != self.observed {
             surprises.push(format!("planned: {}; observed: {}", self.planned.words(), self.observed.words()));
         }
-        let stays = !matches!(self.planned, Happening::Created | Happening::Dropped);
+        let stays = !matches!(self.planned, TableEffect::Created | TableEffect::Dropped);
         if stays && !self.columns_after.is_empty() && step.knows_columns() {
-            let planned = columns_of(&planned_columns(&self.columns_before, &step.columns));
-            let observed = columns_of(&self.columns_after);
+            let planned = names_and_types(&planned_columns(&self.columns_before, &step.columns));
+            let observed = names_and_types(&self.columns_after);
             let names = |columns: Vec<&(String, String)>| {
                 columns.iter().map(|(name, kind)| format!("{name} {kind}")).collect::<Vec<_>>().join(", ")
             };
             let missing: Vec<_> = planned.difference(&observed).collect();
             let unplanned: Vec<_> = observed.difference(&planned).collect();
             if !missing.is_empty() {
-                surprises.push(format!("planned columns that are not there: {}", names(missing)));
+                surprises.push(format!("missing columns: {}", names(missing)));
             }
             if !unplanned.is_empty() {
-                surprises.push(format!("columns that were not planned: {}", names(unplanned)));
+                surprises.push(format!("unplanned columns: {}", names(unplanned)));
             }
         }
         let still = left.steps.iter().find(|step| step.relation == self.relation);
         if let Some(still) = still.filter(|step| step.change != Change::Keep) {
-            surprises.push(format!(
-                "it is still not what the project wants; left to do: {}",
-                still.change.words()
-            ));
+            surprises
+                .push(format!("it still differs from the project; left to do: {}", still.change.words()));
         }
         surprises
     }
 
-    /// The judgement of it.
     pub fn outcome(&self) -> Outcome {
         let (verdict, message) = if let Some(contents) = &self.contents {
             let rows = contents.sentence().map(|rows| format!("; rows: {rows}")).unwrap_or_default();
@@ -296,8 +278,8 @@ impl Rehearsed {
     }
 }
 
-impl Contents {
-    /// How many rows differ, in percent of those before; all of them where there were none.
+impl RowComparison {
+    /// How many rows differ, in percent of those before; 100 if there were none before.
     fn share_changed(&self) -> Option<f64> {
         let number = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
         let difference = self.difference.as_ref().filter(|difference| !difference.is_none())?;
@@ -308,11 +290,11 @@ impl Contents {
         }
     }
 
-    /// The numbers of rows, and how many differ.
+    /// The row counts, and how many rows differ.
     pub fn sentence(&self) -> Option<String> {
         Some(match (self.before, self.after) {
             (Some(before), Some(after)) => {
-                let difference = self.difference.as_ref().map(Difference::sentence);
+                let difference = self.difference.as_ref().map(RowChanges::sentence);
                 format!("{before} -> {after}, {}", difference.unwrap_or_default())
             }
             (Some(before), None) => format!("{before} before"),
@@ -322,8 +304,7 @@ impl Contents {
     }
 }
 
-impl Difference {
-    /// Whether the rows are the same.
+impl RowChanges {
     pub fn is_none(&self) -> bool {
         self.added + self.removed + self.changed == 0
     }
@@ -335,16 +316,16 @@ impl Difference {
             .filter(|(count, _)| *count > 0)
             .map(|(count, what)| format!("{count} {what}"))
             .collect();
-        if parts.is_empty() { "all the same".into() } else { parts.join(", ") }
+        if parts.is_empty() { "unchanged".into() } else { parts.join(", ") }
     }
 
-    /// The examples, each as what became of the row and its values; of a changed row only those that tell it apart, and
-    /// those that changed.
+    /// The examples, each with what happened to the row. A changed row is shown with its key and its changed values
+    /// only.
     pub fn lines(&self) -> Vec<(&'static str, String)> {
         self.examples.iter().map(|example| self.line(example)).collect()
     }
 
-    fn line(&self, example: &Example) -> (&'static str, String) {
+    fn line(&self, example: &RowChange) -> (&'static str, String) {
         let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "NULL".into());
         let row = |values: &[Option<String>]| {
             let values = self.columns.iter().zip(values);
@@ -367,10 +348,10 @@ impl Difference {
     }
 }
 
-/// The columns without the engine's own.
+/// The columns without the engine's hidden ones.
 fn visible(deployed: &Deployed) -> Vec<Column> {
     let columns = deployed.table.columns.iter().flatten();
-    columns.filter(|column| !column.name.starts_with("__pgt_")).cloned().collect()
+    columns.filter(|column| !column.is_internal()).cloned().collect()
 }
 
 fn planned_columns(before: &[Column], changes: &[ColumnChange]) -> Vec<Column> {
@@ -388,8 +369,8 @@ fn planned_columns(before: &[Column], changes: &[ColumnChange]) -> Vec<Column> {
     columns
 }
 
-/// Their names and types, in which the two texts without a length are one.
-fn columns_of(columns: &[Column]) -> BTreeSet<(String, String)> {
+/// The names and types of the columns. `varchar` and `text` count as one type.
+fn names_and_types(columns: &[Column]) -> BTreeSet<(String, String)> {
     let family = |kind: &str| if kind == "varchar" { "text" } else { kind }.to_owned();
     columns.iter().map(|column| (column.name.clone(), family(&column.r#type))).collect()
 }
@@ -446,15 +427,15 @@ mod tests {
         Change::AlterQuery { query, settings: Vec::new() }
     }
 
-    /// What is told of a table for which one thing was planned, when another may have happened.
-    fn told(step: Step, before: Option<Deployed>, after: Option<Deployed>, left: Change) -> Vec<String> {
+    /// The surprises of a table with this step, before and after, and what is left to do.
+    fn surprises(step: Step, before: Option<Deployed>, after: Option<Deployed>, left: Change) -> Vec<String> {
         let left = Plan { steps: vec![self::step(left, Vec::new())], ..Plan::default() };
-        let seen = Seen {
+        let seen = Observations {
             before: &Vec::from_iter(before),
             after: &Vec::from_iter(after),
             left: &left,
             without_rows: &BTreeMap::new(),
-            remade: &BTreeMap::new(),
+            recreated: &BTreeMap::new(),
         };
         let plan = Plan { steps: vec![step], ..Plan::default() };
         let [table] = &rehearsed(&plan, &seen)[..] else { panic!() };
@@ -462,29 +443,29 @@ mod tests {
     }
 
     #[test]
-    fn what_happened_is_told_from_the_storage_and_the_last_refresh() {
+    fn storage_and_last_refresh_show_what_happened() {
         let table = |oid, refreshed| Some(deployed(oid, refreshed, &["id"]));
         let plain = |change| step(change, Vec::new());
         let none: [String; 0] = [];
-        assert_eq!(told(plain(Change::Keep), table(1, 1.0), table(1, 1.0), Change::Keep), none);
-        assert_eq!(told(plain(altered()), table(1, 1.0), table(1, 2.0), Change::Keep), none);
-        assert_eq!(told(plain(Change::Drop), table(1, 1.0), None, Change::Keep), none);
+        assert_eq!(surprises(plain(Change::Keep), table(1, 1.0), table(1, 1.0), Change::Keep), none);
+        assert_eq!(surprises(plain(altered()), table(1, 1.0), table(1, 2.0), Change::Keep), none);
+        assert_eq!(surprises(plain(Change::Drop), table(1, 1.0), None, Change::Keep), none);
         assert_eq!(
-            told(plain(altered()), table(1, 1.0), table(2, 2.0), Change::Keep),
-            ["planned: filled again in place; observed: dropped and built again"]
+            surprises(plain(altered()), table(1, 1.0), table(2, 2.0), Change::Keep),
+            ["planned: refilled in place; observed: dropped and recreated"]
         );
         assert_eq!(
-            told(plain(Change::Keep), table(1, 1.0), table(1, 2.0), Change::Keep),
-            ["planned: kept, and not filled again; observed: filled again in place"]
+            surprises(plain(Change::Keep), table(1, 1.0), table(1, 2.0), Change::Keep),
+            ["planned: kept, not refilled; observed: refilled in place"]
         );
         assert_eq!(
-            told(plain(Change::Drop), None, None, Change::Keep),
-            ["planned: dropped; observed: not there"]
+            surprises(plain(Change::Drop), None, None, Change::Keep),
+            ["planned: dropped; observed: absent"]
         );
     }
 
     #[test]
-    fn columns_have_to_be_those_that_were_planned() {
+    fn unplanned_columns_are_surprises() {
         let table = |columns: &[&str]| {
             let refreshed = if columns.len() == 1 { 1.0 } else { 2.0 };
             Some(deployed(1, refreshed, columns))
@@ -492,24 +473,24 @@ mod tests {
         let added = vec![ColumnChange::Added(column("b"))];
         let none: [String; 0] = [];
         assert_eq!(
-            told(step(altered(), added.clone()), table(&["a"]), table(&["a", "b"]), Change::Keep),
+            surprises(step(altered(), added.clone()), table(&["a"]), table(&["a", "b"]), Change::Keep),
             none
         );
         assert_eq!(
-            told(step(altered(), added), table(&["a"]), table(&["a", "c"]), Change::Keep),
-            ["planned columns that are not there: b int4", "columns that were not planned: c int4"]
+            surprises(step(altered(), added), table(&["a"]), table(&["a", "c"]), Change::Keep),
+            ["missing columns: b int4", "unplanned columns: c int4"]
         );
     }
 
-    /// The verdict and the message for that many rows before and that many that differ, with a limit of 5%.
+    /// The verdict and the message for this many rows and changed rows, with a limit of 5%.
     fn judged(before: u64, changed: u64) -> (Verdict, String) {
-        let difference = Some(Difference { changed, ..Difference::default() });
-        let contents = Contents { before: Some(before), after: Some(before), difference };
-        let mut table = Rehearsed {
+        let difference = Some(RowChanges { changed, ..RowChanges::default() });
+        let contents = RowComparison { before: Some(before), after: Some(before), difference };
+        let mut table = RehearsedTable {
             relation: Relation::new("s", "t"),
             origin: None,
-            planned: Happening::Kept,
-            observed: Happening::Kept,
+            planned: TableEffect::Kept,
+            observed: TableEffect::Kept,
             reasons: Vec::new(),
             surprises: Vec::new(),
             warnings: Vec::new(),
@@ -524,7 +505,7 @@ mod tests {
     }
 
     #[test]
-    fn more_changed_rows_than_the_limit_are_a_warning() {
+    fn more_changed_rows_than_the_limit_warn() {
         assert_eq!(judged(100, 5).0, Verdict::Passed);
         assert_eq!(judged(0, 0).0, Verdict::Passed);
         assert_eq!(judged(0, 1).0, Verdict::Warned);
@@ -537,11 +518,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_to_do_is_a_surprise() {
+    fn an_incomplete_change_is_a_surprise() {
         let table = |refreshed| Some(deployed(1, refreshed, &["id"]));
         assert_eq!(
-            told(step(altered(), Vec::new()), table(1.0), table(2.0), altered()),
-            ["it is still not what the project wants; left to do: alter query, refilled in place"]
+            surprises(step(altered(), Vec::new()), table(1.0), table(2.0), altered()),
+            ["it still differs from the project; left to do: alter query, refilled in place"]
         );
     }
 }

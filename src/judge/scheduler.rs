@@ -1,89 +1,78 @@
-//! Whether the scheduler of this database runs, and whether what it does becomes visible.
+//! Whether the scheduler of this database runs, and whether old snapshots hold its work back.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Catalog, Terms, freshness, shown, status};
+use super::{Catalog, Criteria, freshness, shown, status};
 use crate::model::{AgeLimits, Outcome, Stage, StreamTable, Verdict};
 
-/// What the engine says of itself, and what surrounds it.
+/// The engine's state and that of its server.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-pub struct Engine {
+#[expect(clippy::struct_excessive_bools, reason = "each is an independent fact")]
+pub struct EngineState {
     /// The server's clock, in seconds since the epoch.
     pub now: f64,
-    /// It is the emulator, whose scheduler is no process of the server.
+    /// The emulator's scheduler is not a process of the server.
     pub emulator: bool,
-    /// The engine's own checks.
     pub checks: Vec<EngineCheck>,
-    /// Who asks.
     pub role: String,
-    /// Whether the role may see what other sessions do.
+    /// Whether the role may see the activity of other sessions.
     pub sees_activity: bool,
-    /// The server is a standby.
     pub standby: bool,
-    /// `pg_trickle.enabled`.
     pub enabled: bool,
-    /// `pg_trickle.cdc_paused`.
     pub capture_paused: bool,
-    /// `wal_level`.
     pub wal_level: String,
-    /// Megabytes from which a slot's lag is worth a look.
+    /// A slot's lag in megabytes from which to warn.
     pub slot_lag_warning: Option<String>,
-    /// Megabytes from which a slot's lag is a failure.
+    /// A slot's lag in megabytes from which to fail.
     pub slot_lag_critical: Option<String>,
-    /// The schedulers of this database.
-    pub schedulers: Vec<Scheduler>,
+    pub schedulers: Vec<SchedulerProcess>,
     /// Sessions that hold a snapshot, the oldest first.
-    pub holders: Vec<Holder>,
+    pub holders: Vec<SnapshotHolder>,
 }
 
 /// One row of the engine's `health_check()` (docs/pg_trickle.md, "Health views").
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct EngineCheck {
-    /// What was looked at.
     pub check_name: String,
     /// `OK`, `WARN`, `WARNING` or `ERROR`.
     pub severity: String,
-    /// A sentence.
     pub detail: String,
 }
 
-/// A scheduler's process.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Scheduler {
-    /// Its process.
+pub struct SchedulerProcess {
     pub pid: i32,
-    /// For how many seconds it has been there.
+    /// In seconds.
     pub age: f64,
 }
 
-/// A session that holds a snapshot.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Holder {
-    /// Its process.
+pub struct SnapshotHolder {
     pub id: String,
-    /// What it calls itself.
     pub application: String,
-    /// Where it is connected to.
     pub database: String,
-    /// For how many seconds it has held it.
+    /// How long it has held the snapshot, in seconds.
     pub age: f64,
 }
 
-/// Those of the engine's checks that this gate answers itself, table by table and without their false alarms.
+/// The engine's checks that this module replaces: per table, and without their false alarms.
 const ANSWERED_HERE: [&str; 5] =
     ["scheduler_running", "error_tables", "stale_tables", "needs_reinit", "consecutive_errors"];
 
-/// A scheduler that is younger has not had its chance.
+/// In seconds. A younger scheduler beside late tables may be in a crash loop.
 const YOUNG: f64 = 60.0;
 
-/// Judges the engine below these tables.
-pub fn judge(engine: &Engine, tables: &[&StreamTable], catalog: &Catalog, terms: &Terms) -> Vec<Outcome> {
-    let mut outcomes = vec![running(engine, tables, catalog, terms)];
+pub fn judge(
+    engine: &EngineState,
+    tables: &[&StreamTable],
+    catalog: &Catalog,
+    criteria: &Criteria,
+) -> Vec<Outcome> {
+    let mut outcomes = vec![running(engine, tables, catalog, criteria)];
     if engine.sees_activity {
-        outcomes.push(snapshots(engine, tables, catalog, terms));
+        outcomes.push(snapshots(engine, tables, catalog, criteria));
     }
     outcomes.extend(
         engine
@@ -104,7 +93,7 @@ fn own_check(check: &EngineCheck) -> Outcome {
     Outcome::new(Stage::Scheduler, &check.check_name, verdict, &check.detail)
 }
 
-fn running(engine: &Engine, tables: &[&StreamTable], catalog: &Catalog, terms: &Terms) -> Outcome {
+fn running(engine: &EngineState, tables: &[&StreamTable], catalog: &Catalog, criteria: &Criteria) -> Outcome {
     let outcome = |verdict, message: String, next: Option<String>| {
         Outcome::new(Stage::Scheduler, "scheduler", verdict, message).with_details(next)
     };
@@ -112,7 +101,7 @@ fn running(engine: &Engine, tables: &[&StreamTable], catalog: &Catalog, terms: &
         let next = "check the primary: --database-url".into();
         return outcome(
             Verdict::Errored,
-            "this server is a standby, nothing is scheduled here".into(),
+            "this server is a standby, where no scheduler runs".into(),
             Some(next),
         );
     }
@@ -121,7 +110,7 @@ fn running(engine: &Engine, tables: &[&StreamTable], catalog: &Catalog, terms: &
         return outcome(
             Verdict::Errored,
             format!(
-                "the role {} may not see other sessions: whether the scheduler runs, and what holds it back, is not known",
+                "the role {} may not see other sessions: cannot tell whether the scheduler runs and what holds it back",
                 engine.role
             ),
             Some(format!("GRANT pg_monitor TO \"{role}\"")),
@@ -131,23 +120,23 @@ fn running(engine: &Engine, tables: &[&StreamTable], catalog: &Catalog, terms: &
         let next = "ALTER SYSTEM SET pg_trickle.enabled = on; SELECT pg_reload_conf()".into();
         return outcome(
             Verdict::Failed,
-            "pg_trickle.enabled is off: nothing is refreshed".into(),
+            "pg_trickle.enabled is off: no table is refreshed".into(),
             Some(next),
         );
     }
-    let said = engine.checks.iter().find(|check| check.check_name == "scheduler_running");
-    let says_yes = said.is_some_and(|check| check.severity == "OK");
-    let log = Some("read the server's log: it says why the scheduler ended".to_owned());
+    let own_check = engine.checks.iter().find(|check| check.check_name == "scheduler_running");
+    let own_check_passes = own_check.is_some_and(|check| check.severity == "OK");
+    let log = Some("see the server's log for why the scheduler ended".to_owned());
     match engine.schedulers.first() {
-        None if says_yes && engine.emulator => outcome(Verdict::Passed, "it runs".into(), None),
+        None if own_check_passes && engine.emulator => outcome(Verdict::Passed, "running".into(), None),
         None => {
-            let detail = said.map(|check| format!(": {}", check.detail)).unwrap_or_default();
+            let detail = own_check.map(|check| format!(": {}", check.detail)).unwrap_or_default();
             outcome(Verdict::Failed, format!("no scheduler runs for this database{detail}"), log)
         }
-        Some(scheduler) if scheduler.age < YOUNG && is_overdue(engine, tables, catalog, terms) => outcome(
+        Some(scheduler) if scheduler.age < YOUNG && is_overdue(engine, tables, catalog, criteria) => outcome(
             Verdict::Failed,
             format!(
-                "it has run for {} only, and tables are late: it may be crashing again and again",
+                "running for only {}, and tables are late: it may be in a crash loop",
                 shown(Duration::from_secs_f64(scheduler.age.max(0.0)))
             ),
             log,
@@ -155,7 +144,7 @@ fn running(engine: &Engine, tables: &[&StreamTable], catalog: &Catalog, terms: &
         Some(scheduler) => outcome(
             Verdict::Passed,
             format!(
-                "it has run for {} with pid {}",
+                "running for {} with pid {}",
                 shown(Duration::from_secs_f64(scheduler.age.max(0.0))),
                 scheduler.pid
             ),
@@ -164,22 +153,27 @@ fn running(engine: &Engine, tables: &[&StreamTable], catalog: &Catalog, terms: &
     }
 }
 
-fn is_overdue(engine: &Engine, tables: &[&StreamTable], catalog: &Catalog, terms: &Terms) -> bool {
+fn is_overdue(engine: &EngineState, tables: &[&StreamTable], catalog: &Catalog, criteria: &Criteria) -> bool {
     tables.iter().filter_map(|table| catalog.get(&table.relation).map(|deployed| (table, deployed))).any(
         |(table, deployed)| {
-            let age = terms.age(&table.relation);
+            let age = criteria.age(&table.relation);
             deployed.health.status == "ACTIVE"
-                && !status::rests(&deployed.health)
+                && !status::is_paused(&deployed.health)
                 && freshness::judge(table, deployed, catalog, engine.now, age).verdict != Verdict::Passed
         },
     )
 }
 
-/// docs/pg_trickle.md, "Visibility lag": the oldest snapshot in the cluster holds back what the scheduler takes up,
-/// while every table looks fresh. How old one may be is what the most impatient table allows.
-fn snapshots(engine: &Engine, tables: &[&StreamTable], catalog: &Catalog, terms: &Terms) -> Outcome {
+/// docs/pg_trickle.md, "Visibility lag": the oldest snapshot in the cluster holds back the changes that the scheduler
+/// reads, while every table looks fresh. The table with the shortest limits decides how old a snapshot may be.
+fn snapshots(
+    engine: &EngineState,
+    tables: &[&StreamTable],
+    catalog: &Catalog,
+    criteria: &Criteria,
+) -> Outcome {
     let outcome = |verdict, message| Outcome::new(Stage::Scheduler, "snapshots", verdict, message);
-    let limits = strictest(tables, catalog, terms);
+    let limits = strictest(tables, catalog, criteria);
     let Some(holder) = engine.holders.first() else {
         return outcome(Verdict::Passed, "no old snapshot holds changes back".to_owned());
     };
@@ -193,7 +187,7 @@ fn snapshots(engine: &Engine, tables: &[&StreamTable], catalog: &Catalog, terms:
         return outcome(Verdict::Passed, "no old snapshot holds changes back".to_owned());
     };
     let message = format!(
-        "changes since {} are held back by a snapshot of {} with pid {} in the database {}",
+        "changes of the last {} are held back by a snapshot of {} with pid {} in the database {}",
         shown(age),
         holder.application,
         holder.id,
@@ -202,11 +196,11 @@ fn snapshots(engine: &Engine, tables: &[&StreamTable], catalog: &Catalog, terms:
     outcome(verdict, message).with_details([format!("end it: select pg_terminate_backend({})", holder.id)])
 }
 
-/// The shortest ages of all tables. Without any, a minute is worth a look and ten are too many.
-fn strictest(tables: &[&StreamTable], catalog: &Catalog, terms: &Terms) -> AgeLimits {
+/// The shortest limits of all tables; one and ten minutes if no table has any.
+fn strictest(tables: &[&StreamTable], catalog: &Catalog, criteria: &Criteria) -> AgeLimits {
     let of = |table: &StreamTable| {
         let deployed = catalog.get(&table.relation)?;
-        terms.age(&table.relation).or_else(|| freshness::by_schedule(deployed))
+        criteria.age(&table.relation).or_else(|| freshness::by_schedule(deployed))
     };
     let all: Vec<AgeLimits> = tables.iter().filter_map(|table| of(table)).collect();
     let least = |pick: fn(&AgeLimits) -> Option<Duration>| all.iter().filter_map(pick).min();
@@ -224,15 +218,15 @@ mod tests {
         sample::{self, NOW},
     };
 
-    fn judged(engine: &Engine) -> Outcome {
+    fn judged(engine: &EngineState) -> Outcome {
         let table = sample::table("t", &[]);
         let mut there = sample::deployed(table.clone());
         there.health.last_refresh_at = Some(NOW - 500.0);
-        judge(engine, &[&table], &catalog(&[there]), &Terms::default()).remove(0)
+        judge(engine, &[&table], &catalog(&[there]), &Criteria::default()).remove(0)
     }
 
     #[test]
-    fn a_scheduler_has_to_be_seen() {
+    fn only_a_visible_scheduler_passes() {
         let check = |severity: &str| EngineCheck {
             check_name: "scheduler_running".into(),
             severity: severity.into(),
@@ -240,41 +234,46 @@ mod tests {
         };
         let healthy = sample::engine();
         assert_eq!(judged(&healthy).verdict, Verdict::Passed);
-        let none = Engine { schedulers: vec![], checks: vec![check("OK")], ..healthy.clone() };
-        assert_eq!(judged(&none).verdict, Verdict::Failed, "another database's scheduler is none of ours");
-        assert_eq!(judged(&Engine { emulator: true, ..none.clone() }).verdict, Verdict::Passed);
-        let emulator = Engine { emulator: true, checks: vec![check("ERROR")], ..none };
+        let none = EngineState { schedulers: vec![], checks: vec![check("OK")], ..healthy.clone() };
+        assert_eq!(judged(&none).verdict, Verdict::Failed, "another database's scheduler does not count");
+        assert_eq!(judged(&EngineState { emulator: true, ..none.clone() }).verdict, Verdict::Passed);
+        let emulator = EngineState { emulator: true, checks: vec![check("ERROR")], ..none };
         assert_eq!(judged(&emulator).message, "no scheduler runs for this database: words");
-        assert_eq!(judged(&Engine { enabled: false, ..healthy }).verdict, Verdict::Failed);
+        assert_eq!(judged(&EngineState { enabled: false, ..healthy }).verdict, Verdict::Failed);
     }
 
     #[test]
-    fn a_young_scheduler_beside_late_tables_is_crashing() {
-        let young = Engine { schedulers: vec![Scheduler { pid: 7, age: 4.0 }], ..sample::engine() };
-        assert!(judged(&young).message.contains("crashing"), "{:?}", judged(&young));
+    fn a_young_scheduler_beside_late_tables_may_be_in_a_crash_loop() {
+        let young =
+            EngineState { schedulers: vec![SchedulerProcess { pid: 7, age: 4.0 }], ..sample::engine() };
+        assert!(judged(&young).message.contains("crash loop"), "{:?}", judged(&young));
         let fresh = sample::table("t", &[]);
         let there = [sample::deployed(fresh.clone())];
-        let outcome = judge(&young, &[&fresh], &catalog(&there), &Terms::default()).remove(0);
+        let outcome = judge(&young, &[&fresh], &catalog(&there), &Criteria::default()).remove(0);
         assert_eq!(outcome.verdict, Verdict::Passed);
     }
 
     #[test]
-    fn without_the_privilege_to_see_there_is_no_answer() {
-        let outcome = judged(&Engine { sees_activity: false, ..sample::engine() });
+    fn a_role_that_cannot_see_other_sessions_is_errored() {
+        let outcome = judged(&EngineState { sees_activity: false, ..sample::engine() });
         assert_eq!(outcome.verdict, Verdict::Errored);
         assert_eq!(outcome.details, ["GRANT pg_monitor TO \"night\""]);
-        assert_eq!(judged(&Engine { standby: true, ..sample::engine() }).verdict, Verdict::Errored);
+        assert_eq!(judged(&EngineState { standby: true, ..sample::engine() }).verdict, Verdict::Errored);
     }
 
     #[test]
-    fn an_old_snapshot_is_named_when_it_is_older_than_a_table_may_be() {
+    fn a_snapshot_older_than_the_limits_of_a_table_is_reported() {
         let table = sample::table("t", &[]);
         let there = [sample::deployed(table.clone())];
         let held = |age: f64| {
-            let holder =
-                Holder { id: "41".into(), application: "report".into(), database: "shop".into(), age };
-            let engine = Engine { holders: vec![holder], ..sample::engine() };
-            judge(&engine, &[&table], &catalog(&there), &Terms::default()).remove(1)
+            let holder = SnapshotHolder {
+                id: "41".into(),
+                application: "report".into(),
+                database: "shop".into(),
+                age,
+            };
+            let engine = EngineState { holders: vec![holder], ..sample::engine() };
+            judge(&engine, &[&table], &catalog(&there), &Criteria::default()).remove(1)
         };
         assert_eq!(held(60.0).verdict, Verdict::Passed);
         assert_eq!(held(100.0).verdict, Verdict::Warned);
@@ -282,19 +281,20 @@ mod tests {
         assert_eq!(outcome.verdict, Verdict::Failed);
         assert_eq!(
             outcome.message,
-            "changes since 1h are held back by a snapshot of report with pid 41 in the database shop"
+            "changes of the last 1h are held back by a snapshot of report with pid 41 in the database shop"
         );
     }
 
     #[test]
-    fn the_engines_flickering_checks_are_left_out() {
+    fn the_engines_flickering_checks_are_ignored() {
         let check = |name: &str| EngineCheck {
             check_name: name.into(),
             severity: "WARN".into(),
             detail: "words".into(),
         };
-        let engine = Engine { checks: vec![check("stale_tables"), check("job_queue")], ..sample::engine() };
-        let outcomes = judge(&engine, &[], &catalog(&[]), &Terms::default());
+        let engine =
+            EngineState { checks: vec![check("stale_tables"), check("job_queue")], ..sample::engine() };
+        let outcomes = judge(&engine, &[], &catalog(&[]), &Criteria::default());
         let subjects: Vec<String> = outcomes.iter().map(|outcome| outcome.subject.to_string()).collect();
         assert_eq!(subjects, ["scheduler", "snapshots", "job_queue"]);
     }

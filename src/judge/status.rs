@@ -1,42 +1,43 @@
-//! Whether a table is refreshed at all. The status decides; the engine's error counter stays at zero
+//! Whether a table is refreshed at all. The status decides, because the engine's error counter stays at zero
 //! (docs/pg_trickle.md, "Status").
 
 use super::{Facts, engine_message, freshness::GRACE};
 use crate::model::{Deployed, Health, Outcome, Setting, Stage, StreamTable, Value, Verdict};
 
-/// Judges one table that is there. `now` is the server's clock.
+/// Judges one deployed table. `now` is the server's clock in seconds since the epoch.
 pub fn judge(table: &StreamTable, deployed: &Deployed, facts: Option<&Facts>, now: Option<f64>) -> Outcome {
-    let (verdict, message, next) = Seen { table, deployed, facts, now }.standing();
-    let said = [&deployed.health.last_error_message, &deployed.health.blow_reason];
-    let said = said.into_iter().flatten().map(|raw| engine_message(raw));
+    let (verdict, message, next) = StatusCheck { table, deployed, facts, now }.verdict();
+    let errors = [&deployed.health.last_error_message, &deployed.health.blow_reason];
+    let errors = errors.into_iter().flatten().map(|raw| engine_message(raw));
     let outcome = Outcome::new(Stage::Status, &table.relation, verdict, message);
-    said.fold(outcome, |outcome, said| outcome.quoting(&said, None))
+    errors
+        .fold(outcome, |outcome, error| outcome.quoting(&error, None))
         .with_details(next)
         .about(table.origin.as_ref())
 }
 
-/// Whether the scheduler leaves the table alone. Where its status is good nevertheless, its model says so, and its age
-/// means nothing.
-pub(super) fn rests(health: &Health) -> bool {
+/// Whether the scheduler skips the table. If its status passes nevertheless, its model wants that, and its age means
+/// nothing.
+pub(super) fn is_paused(health: &Health) -> bool {
     health.status == "SUSPENDED" || health.refresh_tier.as_deref() == Some("frozen")
 }
 
-/// All that there is to judge one table by.
-struct Seen<'a> {
+/// The evidence about one table.
+struct StatusCheck<'a> {
     table: &'a StreamTable,
     deployed: &'a Deployed,
     facts: Option<&'a Facts>,
     now: Option<f64>,
 }
 
-impl Seen<'_> {
-    fn standing(&self) -> (Verdict, String, Option<String>) {
+impl StatusCheck<'_> {
+    fn verdict(&self) -> (Verdict, String, Option<String>) {
         let health = &self.deployed.health;
         let name = &self.table.relation;
         let failed = |message: String, next: String| (Verdict::Failed, message, Some(next));
         if health.fuse_state.as_deref() == Some("blown") {
             let why = health.blow_reason.as_deref().unwrap_or("no reason given");
-            // The other ways of resetting it let it blow again while the changes are still there.
+            // Any other reset lets it blow again while the changes are still pending.
             let next = format!("raise fuse_ceiling, then: select pgtrickle.reset_fuse('{name}', 'apply')");
             return failed(format!("its fuse has blown: {why}"), next);
         }
@@ -45,19 +46,19 @@ impl Seen<'_> {
             "ACTIVE" => self.active(),
             "ERROR" => {
                 let why = engine_message(health.last_error_message.as_deref().unwrap_or_default());
-                failed(format!("in status ERROR: {why}"), format!("when that is mended: {resume}"))
+                failed(format!("in status ERROR: {why}"), format!("after fixing that: {resume}"))
             }
             "SUSPENDED" if self.wants(Setting::Status, "SUSPENDED") => {
                 (Verdict::Passed, "SUSPENDED, as its model says".into(), None)
             }
             "SUSPENDED" => failed("SUSPENDED: it is not refreshed".into(), resume),
             "INITIALIZING" => failed(
-                "INITIALIZING: the scheduler leaves it alone".into(),
+                "INITIALIZING: the scheduler skips it".into(),
                 format!("select pgtrickle.refresh_stream_table('{name}')"),
             ),
             status => failed(
                 format!("in the unknown status {status}"),
-                format!("look at it: select * from pgtrickle.explain_st('{name}')"),
+                format!("see its state: select * from pgtrickle.explain_st('{name}')"),
             ),
         }
     }
@@ -65,17 +66,17 @@ impl Seen<'_> {
     fn active(&self) -> (Verdict, String, Option<String>) {
         let health = &self.deployed.health;
         if self.deployed.storage.lost_source {
-            let next = "make it again: dbt run --full-refresh".to_owned();
-            let message = "ACTIVE, but something that it reads was dropped or rebuilt".to_owned();
+            let next = "recreate it: dbt run --full-refresh".to_owned();
+            let message = "ACTIVE, but a table that it reads was dropped or recreated".to_owned();
             return (Verdict::Failed, message, Some(next));
         }
         if health.needs_reinit {
-            // A tick fills it again; one that waits longer is stuck.
+            // The next tick refills it; a table that waits longer is stuck.
             let since = self.now.zip(health.updated_at).map(|(now, updated)| now - updated);
             let stuck = since.is_none_or(|since| since > GRACE.as_secs_f64());
             let verdict = if stuck { Verdict::Failed } else { Verdict::Warned };
             let next = format!("select pgtrickle.refresh_stream_table('{}')", self.table.relation);
-            return (verdict, "ACTIVE, but due to be filled again from scratch".into(), Some(next));
+            return (verdict, "ACTIVE, but waiting to be refilled".into(), Some(next));
         }
         if health.refresh_tier.as_deref() == Some("frozen") {
             if self.wants(Setting::Tier, "frozen") {
@@ -83,12 +84,12 @@ impl Seen<'_> {
             }
             let next =
                 format!("select pgtrickle.alter_stream_table('{}', tier => 'hot')", self.table.relation);
-            return (Verdict::Failed, "ACTIVE, but frozen: the scheduler passes it by".into(), Some(next));
+            return (Verdict::Failed, "ACTIVE, but frozen: the scheduler skips it".into(), Some(next));
         }
         match self.facts.and_then(|facts| facts.gated_by.first()) {
             Some(source) => (
                 Verdict::Failed,
-                format!("ACTIVE, but its source {source} is gated: the scheduler passes it by"),
+                format!("ACTIVE, but its source {source} is gated: the scheduler skips it"),
                 Some(format!("select pgtrickle.ungate_source('{source}')")),
             ),
             None if health.consecutive_errors > 0 => {
@@ -101,7 +102,7 @@ impl Seen<'_> {
         }
     }
 
-    /// Whether the table's model asks for it. A table without a model asks for nothing.
+    /// Whether the table's model sets it. A table without a model sets nothing.
     fn wants(&self, setting: Setting, word: &str) -> bool {
         self.table.origin.is_some() && self.table.settings.get(setting) == Some(&Value::Text(word.into()))
     }
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn active_alone_passes_and_every_other_state_says_its_own_sentence() {
+    fn only_active_passes_and_every_other_state_has_its_own_message() {
         assert_eq!(judged(|_| ()).verdict, Verdict::Passed);
         let cases: [(Break, &str); 8] = [
             (|h| h.status = "SUSPENDED".into(), "SUSPENDED: it is not refreshed"),
@@ -150,7 +151,7 @@ mod tests {
                     h.needs_reinit = true;
                     h.updated_at = Some(NOW - 60.0);
                 },
-                "filled again from scratch",
+                "waiting to be refilled",
             ),
         ];
         for (change, sentence) in cases {
@@ -162,12 +163,12 @@ mod tests {
     }
 
     #[test]
-    fn a_reinitialization_of_this_moment_is_no_failure() {
+    fn a_recent_reinitialization_only_warns() {
         assert_eq!(judged(|h| h.needs_reinit = true).verdict, Verdict::Warned);
     }
 
     #[test]
-    fn failures_that_are_tried_again_are_a_warning_and_a_lost_source_is_none() {
+    fn retried_failures_warn_and_a_lost_source_fails() {
         assert_eq!(judged(|h| h.consecutive_errors = 2).verdict, Verdict::Warned);
         let table = sample::table("t", &[]);
         let mut deployed = sample::deployed(table.clone());
@@ -185,17 +186,13 @@ mod tests {
     }
 
     #[test]
-    fn what_the_model_asks_for_is_no_failure() {
+    fn a_state_that_the_model_sets_passes() {
         let mut table = sample::model("t", &[]);
         table.settings.set(Setting::Tier, Value::Text("frozen".into()));
         let mut deployed = sample::deployed(table.clone());
         deployed.health.refresh_tier = Some("frozen".into());
         assert_eq!(judge(&table, &deployed, None, Some(NOW)).verdict, Verdict::Passed);
         table.origin = None;
-        assert_eq!(
-            judge(&table, &deployed, None, Some(NOW)).verdict,
-            Verdict::Failed,
-            "no model asks for it"
-        );
+        assert_eq!(judge(&table, &deployed, None, Some(NOW)).verdict, Verdict::Failed, "no model sets it");
     }
 }

@@ -41,7 +41,7 @@ pub struct Owner {
 
 /// The owner of a stream table, relative to this project and target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Whose {
+pub enum Ownership {
     /// This project created it for this target.
     Ours,
     /// This project created it for another target, described by this text.
@@ -58,10 +58,10 @@ impl Owner {
     ///
     /// A mark with another target schema belongs to another target, wherever the table is. If only the target's name
     /// differs, or a target is unknown, the table is ours if it is in a schema into which this target puts models.
-    pub fn whose(&self, relation: &Relation, mark: Option<&Mark>) -> Whose {
-        let Some(mark) = mark else { return Whose::Unmarked };
+    pub fn whose(&self, relation: &Relation, mark: Option<&Mark>) -> Ownership {
+        let Some(mark) = mark else { return Ownership::Unmarked };
         if mark.dbt_project != self.project {
-            return Whose::OtherProject(mark.dbt_project.clone());
+            return Ownership::OtherProject(mark.dbt_project.clone());
         }
         let is_here = self.schemas.contains(&relation.schema);
         let is_ours = match (&mark.target, &self.target) {
@@ -71,9 +71,9 @@ impl Owner {
             (None, _) | (_, None) => is_here,
         };
         if is_ours {
-            return Whose::Ours;
+            return Ownership::Ours;
         }
-        Whose::OtherTarget(match &mark.target {
+        Ownership::OtherTarget(match &mark.target {
             Some(target) => format!("{} (schema {})", target.name, target.schema),
             None => format!("of schema {}", relation.schema),
         })
@@ -101,7 +101,7 @@ mod tests {
         Owner { project: "shop".into(), target, schemas: ["dev_alice", "marts"].map(String::from).into() }
     }
 
-    fn whose(owner: &Owner, schema: &str, made_for: Option<TargetName>) -> Whose {
+    fn whose(owner: &Owner, schema: &str, made_for: Option<TargetName>) -> Ownership {
         let mark = Mark { dbt_project: "shop".into(), unique_id: "model.shop.t".into(), target: made_for };
         owner.whose(&Relation::new(schema, "t"), Some(&mark))
     }
@@ -110,7 +110,7 @@ mod tests {
     fn a_table_is_ours_only_if_it_was_created_for_this_target() {
         let alice = owner(Some(target("dev", "dev_alice")));
         let is_ours = |schema: &str, name: &str, made_for: &str| {
-            whose(&alice, schema, Some(target(name, made_for))) == Whose::Ours
+            whose(&alice, schema, Some(target(name, made_for))) == Ownership::Ours
         };
         assert!(is_ours("dev_alice", "dev", "dev_alice"));
         assert!(is_ours("dev_alice_gone", "dev", "dev_alice"), "the last model of a custom schema is gone");
@@ -130,8 +130,8 @@ mod tests {
             (owner(None), Some(target("dev", "dev_bob"))),
             (owner(None), None),
         ] {
-            assert_eq!(whose(&owner, "marts", made_for.clone()), Whose::Ours);
-            assert!(matches!(whose(&owner, "dev_bob", made_for), Whose::OtherTarget(_)));
+            assert_eq!(whose(&owner, "marts", made_for.clone()), Ownership::Ours);
+            assert!(matches!(whose(&owner, "dev_bob", made_for), Ownership::OtherTarget(_)));
         }
     }
 
@@ -139,11 +139,11 @@ mod tests {
     fn tables_of_other_owners_name_the_owner() {
         let alice = owner(Some(target("dev", "dev_alice")));
         let bobs = whose(&alice, "marts", Some(target("dev", "dev_bob")));
-        assert_eq!(bobs, Whose::OtherTarget("dev (schema dev_bob)".into()));
+        assert_eq!(bobs, Ownership::OtherTarget("dev (schema dev_bob)".into()));
         let mark = Mark { dbt_project: "finance".into(), unique_id: String::new(), target: None };
         let table = Relation::new("marts", "t");
-        assert_eq!(alice.whose(&table, Some(&mark)), Whose::OtherProject("finance".into()));
-        assert_eq!(alice.whose(&table, None), Whose::Unmarked);
+        assert_eq!(alice.whose(&table, Some(&mark)), Ownership::OtherProject("finance".into()));
+        assert_eq!(alice.whose(&table, None), Ownership::Unmarked);
     }
 
     #[test]

@@ -4,10 +4,12 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use strum::VariantArray as _;
+
 use super::Schedule;
 
 /// A key that a stream table model can set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::VariantArray)]
 pub enum Setting {
     Schedule,
     RefreshMode,
@@ -65,27 +67,7 @@ struct Spec {
 
 impl Setting {
     /// Every setting, in the order of the configuration reference.
-    pub const ALL: [Self; 19] = [
-        Self::Schedule,
-        Self::RefreshMode,
-        Self::Initialize,
-        Self::Status,
-        Self::CdcMode,
-        Self::PartitionBy,
-        Self::AppendOnly,
-        Self::Fuse,
-        Self::FuseCeiling,
-        Self::FuseSensitivity,
-        Self::DiamondConsistency,
-        Self::DiamondSchedulePolicy,
-        Self::PoolerCompatibilityMode,
-        Self::MaxDifferentialJoins,
-        Self::MaxDeltaFraction,
-        Self::OutputDistributionColumn,
-        Self::Temporal,
-        Self::StorageBackend,
-        Self::Tier,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     #[rustfmt::skip]
     fn spec(self) -> Spec {
@@ -121,7 +103,7 @@ impl Setting {
     }
 
     pub fn named(key: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|setting| setting.name() == key)
+        Self::ALL.iter().copied().find(|setting| setting.name() == key)
     }
 
     /// The column of `pgtrickle.pgt_stream_tables` with its value, if there is one.

@@ -28,6 +28,22 @@ pub struct Column {
     pub r#type: String,
 }
 
+impl Column {
+    /// Whether pg_trickle added it (docs/pg_trickle.md, "Storage table").
+    pub fn is_internal(&self) -> bool {
+        self.name.starts_with("__pgt_")
+    }
+}
+
+/// How many intervals of its schedule the scheduler waits for a table of this tier (docs/pg_trickle.md, "Scheduler").
+pub fn tier_factor(tier: Option<&str>) -> u32 {
+    match tier {
+        Some("warm") => 2,
+        Some("cold") => 10,
+        Some(_) | None => 1,
+    }
+}
+
 /// The dbt model behind a stream table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Origin {

@@ -1,4 +1,4 @@
-//! A finding as a case of its own: what it takes to see it again on an empty database, and how it gets smaller.
+//! A finding as a case of its own: everything needed to reproduce it in an empty database, and how to reduce it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,53 +12,43 @@ use crate::{
     sql::{self, quote_identifier, quote_literal},
 };
 
-/// All that it takes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Case {
-    /// The base tables.
     pub sources: Vec<Source>,
-    /// What each of them holds at the beginning.
+    /// The initial rows of each source.
     pub rows: Vec<Vec<Row>>,
-    /// Statements that make what else the queries read: views.
+    /// Statements that create the other relations that the queries read: views.
     pub others: Vec<String>,
-    /// The stream tables, each behind those it reads; the last is the one that goes wrong.
+    /// The stream tables, each after those it reads; the last one is the wrong one.
     pub tables: Vec<Made>,
-    /// Rounds of transactions of statements; after each round everything is refreshed.
+    /// Rounds of transactions of statements. After each round all tables are refreshed.
     pub rounds: Vec<Vec<Vec<Change>>>,
-    /// How changes come to the tables.
+    /// How changes reach the tables.
     pub pace: Pace,
 }
 
-/// A stream table, as it is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
-    /// Its name.
     pub relation: Relation,
-    /// Its query.
     pub query: String,
-    /// Its refresh mode.
     pub mode: String,
-    /// More arguments of create_stream_table, by their names.
+    /// Further named arguments of `create_stream_table`.
     pub arguments: Vec<(&'static str, String)>,
 }
 
-/// What a case can be without.
+/// The kinds of parts that can be removed from a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// A round.
     Round,
-    /// A statement.
     Change,
-    /// A row at the beginning.
     Row,
-    /// A row of a statement, or a value that it sets.
+    /// A row of a statement, or a value that an UPDATE sets.
     Item,
-    /// A column.
     Column,
 }
 
 impl Part {
-    /// All of them, what takes most away first.
+    /// All kinds, the largest reduction first.
     pub const ALL: [Self; 5] = [Self::Round, Self::Change, Self::Row, Self::Item, Self::Column];
 }
 
@@ -67,7 +57,6 @@ impl Made {
         self.mode == "IMMEDIATE"
     }
 
-    /// The statement that makes it.
     fn sql(&self, schedule: &str) -> String {
         let more: String =
             self.arguments.iter().map(|(name, value)| format!(", {name} => {value}")).collect();
@@ -79,7 +68,7 @@ impl Made {
         )
     }
 
-    /// The statement that refreshes it, where that does not go by itself.
+    /// The statement that refreshes it; `None` for an IMMEDIATE table.
     pub(super) fn refresh(&self) -> Option<String> {
         let name = quote_literal(&self.relation.to_string());
         (!self.is_immediate()).then(|| format!("select pgtrickle.refresh_stream_table({name})"))
@@ -87,7 +76,6 @@ impl Made {
 }
 
 impl Case {
-    /// The statements before the first round.
     pub fn setup(&self) -> Vec<String> {
         let mut schemas: Vec<&str> =
             self.sources.iter().map(|source| source.relation.schema.as_str()).collect();
@@ -114,21 +102,21 @@ impl Case {
         statements
     }
 
-    /// The statements of one round, its refreshes too.
+    /// The statements of one round, with its refreshes.
     pub fn round(&self, round: &[Vec<Change>]) -> Vec<String> {
         let mut statements = Vec::new();
         for transaction in round.iter().filter(|transaction| !transaction.is_empty()) {
-            let alone = transaction.len() == 1;
+            let is_single = transaction.len() == 1;
             let changes = transaction.iter().map(|change| change.sql(&self.sources));
-            statements.extend((!alone).then(|| "begin".to_owned()));
+            statements.extend((!is_single).then(|| "begin".to_owned()));
             statements.extend(changes);
-            statements.extend((!alone).then(|| "commit".to_owned()));
+            statements.extend((!is_single).then(|| "commit".to_owned()));
         }
         statements.extend(self.pace.after_changes(&self.tables));
         statements
     }
 
-    /// Each source behind those that it refers to.
+    /// The sources, each after those that it references.
     fn sources_in_order(&self) -> Vec<(usize, &Vec<Row>)> {
         let place: BTreeMap<&Relation, usize> =
             self.sources.iter().enumerate().map(|(at, source)| (&source.relation, at)).collect();
@@ -141,7 +129,7 @@ impl Case {
                     && targets.filter(|target| *target != at).all(|target| sorted.contains(target))
             };
             let left = |at: &usize| !sorted.contains(at);
-            // A circle of foreign keys: any will do, and the case is as it is.
+            // A cycle of foreign keys: continue with any source.
             let Some(next) =
                 (0..self.sources.len()).find(is_ready).or_else(|| (0..self.sources.len()).find(left))
             else {
@@ -154,7 +142,7 @@ impl Case {
 
     fn create(&self, at: usize) -> Vec<String> {
         let source = &self.sources[at];
-        let column = |(at, column): (usize, &super::Column)| {
+        let column = |(at, column): (usize, &super::SourceColumn)| {
             let mut text = format!("{} {}", source.quoted(at), column.type_name);
             match &column.generated {
                 Some(expression) => drop(write!(text, " generated always as ({expression}) stored")),
@@ -196,7 +184,7 @@ impl Case {
         statements
     }
 
-    /// How many of such parts it has.
+    /// The number of parts of this kind.
     pub fn count(&self, part: Part) -> usize {
         match part {
             Part::Round => self.rounds.len(),
@@ -207,12 +195,12 @@ impl Case {
         }
     }
 
-    /// The same case without some of its parts, numbered from its beginning; `None` where it cannot be without them.
+    /// The same case without some of its parts, numbered from its beginning; `None` if they cannot be removed.
     #[must_use]
-    pub fn without(&self, part: Part, gone: &Range<usize>) -> Option<Self> {
+    pub fn without(&self, part: Part, removed: &Range<usize>) -> Option<Self> {
         let mut case = self.clone();
         let mut number = 0..;
-        let mut keeps = || !number.next().is_some_and(|number: usize| gone.contains(&number));
+        let mut keeps = || !number.next().is_some_and(|number: usize| removed.contains(&number));
         match part {
             Part::Round => case.rounds.retain(|_| keeps()),
             Part::Change => case.rounds.iter_mut().flatten().for_each(|changes| changes.retain(|_| keeps())),
@@ -235,7 +223,7 @@ impl Case {
         (case != *self).then_some(case)
     }
 
-    /// The same case without the columns that no query, no view and no key mentions.
+    /// The same case without the columns that no query, view or key mentions; `None` if there are none.
     #[must_use]
     pub fn without_unread_columns(&self) -> Option<Self> {
         let queries = self.tables.iter().map(|table| &table.query).chain(&self.others);
@@ -255,7 +243,7 @@ impl Case {
         (case != *self).then_some(case)
     }
 
-    /// Without what does nothing any more.
+    /// Removes empty statements and transactions.
     fn tidy(&mut self) {
         for round in &mut self.rounds {
             for transaction in &mut *round {
@@ -265,7 +253,8 @@ impl Case {
         }
     }
 
-    /// Takes columns away from a source, its rows and its statements; not from its key.
+    /// Removes columns from a source, its rows and its statements. False if that would remove a key column or all
+    /// columns.
     fn keep_columns(&mut self, at: usize, kept: &[bool]) -> bool {
         if kept.iter().all(|kept| *kept) {
             return true;
@@ -336,13 +325,13 @@ impl Change {
     }
 }
 
-/// A text between dollar signs, easier to read and to change than one with doubled quotes.
+/// A dollar-quoted text, which is easier to read and to edit than one with doubled quotes.
 fn dollar_quoted(text: &str) -> String {
     let tags = ["$$", "$query$", "$stream_table$"];
     let Some(tag) = tags.into_iter().find(|tag| !text.contains(tag)) else {
         return quote_literal(text);
     };
-    // A dollar sign at the end would run into the tag.
+    // A dollar sign at the end would merge with the tag.
     if text.ends_with('$') { quote_literal(text) } else { format!("{tag}{text}{tag}") }
 }
 
@@ -379,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_made_behind_those_that_it_refers_to() {
+    fn a_table_is_created_after_those_that_it_references() {
         let setup = case().setup().join(";\n");
         let place = |text: &str| setup.find(text).unwrap_or_else(|| panic!("{text} is not in {setup}"));
         assert!(place(r#"create table "shop"."customers""#) < place(r#"create table "shop"."orders""#));
@@ -402,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_but_a_key_can_go() {
+    fn every_part_except_a_key_can_be_removed() {
         let whole = case();
         for part in Part::ALL {
             match whole.without(part, &(0..1)) {
@@ -420,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_goes_from_the_table_its_rows_and_its_statements() {
+    fn a_column_is_removed_from_the_table_its_rows_and_its_statements() {
         let less = case().without_unread_columns().unwrap();
         let setup = less.setup().join(";\n");
         assert!(!setup.contains("note") && !setup.contains("name"), "{setup}");
@@ -431,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_is_quoted_so_that_it_can_be_read() {
+    fn a_query_is_quoted_readably() {
         assert_eq!(dollar_quoted("select 'a'"), "$$select 'a'$$");
         assert_eq!(dollar_quoted("select '$$'"), "$query$select '$$'$query$");
         assert_eq!(dollar_quoted("select 1 as a$"), "'select 1 as a$'");

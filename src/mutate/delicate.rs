@@ -1,8 +1,8 @@
-//! Which queries are worth the most attention.
+//! Which queries to verify most.
 
 use crate::sql;
 
-/// How many of the operators that are known to go wrong a query has, weighed by how often they do.
+/// A weight for a query: its operators with known bugs, weighted by how often those occur.
 pub fn delicacy(sql: &str) -> usize {
     let tokens: Vec<_> = sql::tokens(sql).collect();
     let weight = |at: usize| match tokens[at].as_ref() {
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn delicate_queries_come_before_plain_ones() {
+    fn delicate_queries_weigh_more_than_plain_ones() {
         let plain = delicacy("select id, amount from orders where amount > 5");
         let sums = delicacy("select k, sum(v) from t group by k");
         let outer = delicacy("select a.k, max(b.v) from a left join b using (k) group by a.k");

@@ -1,23 +1,23 @@
-//! Drawing values: mostly ones that rows hold, else edges of what a column takes and new ones; and together what belongs
-//! together.
+//! Draws values: mostly ones that rows have, sometimes edges of the column's domain and new ones. Columns that a
+//! constraint connects are drawn together.
 
 use super::{Mutator, Reference, Row, Source, value};
 
-/// Fewer rows do not hold enough values to draw from.
+/// With fewer rows than this, more values are drawn from the edges of the domains.
 pub(super) const FEW: usize = 8;
 
-/// A column with a value for it.
-pub(super) type Set = (usize, Option<String>);
+/// A column, by its position, and its new value.
+pub(super) type Assignment = (usize, Option<String>);
 
 impl Mutator {
-    /// Values for a column and for those that a foreign key or a condition binds to it.
-    pub(super) fn draw(&mut self, source: usize, at: usize) -> Vec<Set> {
+    /// Values for a column and for those that a foreign key or a condition connects with it.
+    pub(super) fn draw(&mut self, source: usize, at: usize) -> Vec<Assignment> {
         let sources = self.sources.clone();
         let table = &sources[source];
         let reference = table.references.iter().find(|reference| reference.columns.contains(&at));
         let group = table.groups.iter().position(|group| group.columns.contains(&at));
         let group_columns = group.map(|group| table.groups[group].columns.clone()).unwrap_or_default();
-        if !self.lessons[source].dares(at, &mut self.random) {
+        if !self.history[source].tries_new_value(at, &mut self.random) {
             let mut together = group_columns;
             together.extend(reference.iter().flat_map(|reference| &reference.columns));
             together.push(at);
@@ -30,13 +30,13 @@ impl Mutator {
         }
         self.drawn.push(at);
         if let Some(reference) = reference {
-            let found = self.referred(reference);
+            let found = self.referenced_values(reference);
             return found
                 .or_else(|| self.held(source, &reference.columns))
                 .unwrap_or_else(|| vec![(at, None)]);
         }
         if let Some(group) = group {
-            // What satisfies the condition, or what a row has.
+            // Values that satisfy the condition, or those of a row.
             let drawn = if self.random.percent(60) {
                 self.random.one(&table.groups[group].rows).cloned()
             } else {
@@ -50,15 +50,15 @@ impl Mutator {
         vec![(at, self.value(source, at))]
     }
 
-    /// What one row has in these columns.
-    fn held(&mut self, source: usize, columns: &[usize]) -> Option<Vec<Set>> {
+    /// The values of one known row in these columns.
+    fn held(&mut self, source: usize, columns: &[usize]) -> Option<Vec<Assignment>> {
         let known = &self.known[source];
-        let row = self.random.one(&known.rows).or_else(|| known.gone.first())?;
+        let row = self.random.one(&known.rows).or_else(|| known.deleted.first())?;
         Some(columns.iter().map(|at| (*at, row[*at].clone())).collect())
     }
 
-    /// Values that a foreign key finds, all of one row.
-    pub(super) fn referred(&mut self, reference: &Reference) -> Option<Vec<Set>> {
+    /// Values for a foreign key, from a known row of its target.
+    pub(super) fn referenced_values(&mut self, reference: &Reference) -> Option<Vec<Assignment>> {
         let target = self.sources.iter().position(|other| other.relation == reference.target)?;
         let columns = &self.sources[target].columns;
         let place = |name: &String| columns.iter().position(|column| column.name == *name);
@@ -67,11 +67,11 @@ impl Mutator {
         Some(reference.columns.iter().copied().zip(places.iter().map(|at| row[*at].clone())).collect())
     }
 
-    /// A value for a column: mostly one that some row holds, else NULL, an edge, or a new one.
+    /// A value for a column: mostly one of a known row, else NULL, an edge, or a new one.
     fn value(&mut self, source: usize, at: usize) -> Option<String> {
         let sources = self.sources.clone();
         let column = &sources[source].columns[at];
-        // A few rows show little.
+        // A few rows have too few values.
         let from = if self.known[source].rows.len() < FEW { 40 } else { 0 };
         match from + self.random.below(100 - from) {
             0..62 => {
@@ -84,8 +84,8 @@ impl Mutator {
         }
     }
 
-    /// A value for a column that refuses NULL.
-    pub(super) fn must_be(&mut self, source: usize, at: usize) -> Option<String> {
+    /// A value for a NOT NULL column; `None` for any other.
+    pub(super) fn not_null_value(&mut self, source: usize, at: usize) -> Option<String> {
         let sources = self.sources.clone();
         let column = &sources[source].columns[at];
         if !column.not_null {
@@ -95,8 +95,8 @@ impl Mutator {
         edge.or_else(|| self.held(source, &[at])?.remove(0).1)
     }
 
-    /// A value that no row holds in the column, with what a condition binds to it.
-    pub(super) fn fresh_with(&mut self, source: usize, at: usize) -> Vec<Set> {
+    /// A value that no row has in the column, with values for the columns that a condition connects with it.
+    pub(super) fn fresh_with(&mut self, source: usize, at: usize) -> Vec<Assignment> {
         self.drawn.push(at);
         let sources = self.sources.clone();
         for group in sources[source].groups.iter().filter(|group| group.columns.contains(&at)) {
@@ -110,7 +110,7 @@ impl Mutator {
         vec![(at, self.fresh(source, at))]
     }
 
-    /// A value that no row holds in the column.
+    /// A value that no known row has in the column.
     pub(super) fn fresh(&mut self, source: usize, at: usize) -> Option<String> {
         self.next_number += 1;
         let sources = self.sources.clone();
@@ -130,14 +130,14 @@ impl Mutator {
 }
 
 impl Source {
-    /// The columns that refuse NULL and take no value that a client writes: rows with them cannot be added.
+    /// NOT NULL columns for which no value can be written: no row can be added.
     pub(super) fn unwritable(&self) -> impl Iterator<Item = usize> {
         (0..self.columns.len()).filter(|at| {
             let column = &self.columns[*at];
             column.not_null
                 && column.generated.is_none()
                 && column.values.is_empty()
-                && column.kind == super::Kind::Other
+                && column.kind == super::ColumnKind::Other
         })
     }
 }

@@ -1,7 +1,7 @@
-//! Which rows to change, deterministically: a seed and what the tables hold in, statements out.
+//! Draws changes deterministically: from a seed and the rows of the tables to statements.
 //!
-//! Values are drawn from what a column holds and from the edges of its domain, so that most statements are ones that the
-//! schema takes. What it refuses is undone and counted by the hands.
+//! Values come from the rows of a column and from the edges of its domain, so that constraints accept most statements.
+//! The caller undoes and counts the rejected ones.
 
 mod case;
 mod delicate;
@@ -29,85 +29,71 @@ pub use delicate::delicacy;
 pub use mutator::Mutator;
 pub use pace::Pace;
 pub use script::{Evidence, Seen, without_database};
-pub use supply::Group;
-pub use types::{Part as TypePart, Types, candidates};
+pub use supply::ConnectedColumns;
+pub use types::{TypePart, Types, candidates};
 
 /// The values of a row as text, in the order of the source's columns.
 pub type Row = Vec<Option<String>>;
 
-/// A base table that stream tables read.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Source {
-    /// Its name.
     pub relation: Relation,
-    /// Its columns.
-    pub columns: Vec<Column>,
-    /// The positions of its primary key.
+    pub columns: Vec<SourceColumn>,
+    /// The positions of its primary key columns.
     pub key: Vec<usize>,
-    /// Its foreign keys.
     pub references: Vec<Reference>,
-    /// Its constraints and unique indexes, and which columns each is about.
+    /// Its constraints and unique indexes with their columns.
     #[serde(default)]
     pub constraints: Vec<Constraint>,
-    /// Columns that conditions bind together, with values that satisfy them.
+    /// Columns that conditions connect, with values that satisfy those.
     #[serde(skip)]
-    pub groups: Vec<Group>,
-    /// Its other constraints and its unique indexes, as statements or clauses that the server wrote.
+    pub groups: Vec<ConnectedColumns>,
+    /// Its other constraints and its unique indexes, as the server writes them: statements or clauses.
     pub rules: Vec<String>,
-    /// How it is partitioned, as `RANGE (day)`.
+    /// Its partition key, as `RANGE (day)`.
     pub partitioned: Option<String>,
-    /// Statements that make the types of its columns.
+    /// Statements that create the types of its columns.
     pub types: Vec<String>,
-    /// Why it is out of reach, if it is.
+    /// Why its rows cannot be changed, if they cannot.
     pub out_of_reach: Option<String>,
-    /// The query of a view.
     pub view: Option<String>,
-    /// The stream tables that read it.
     pub readers: Vec<Relation>,
-    /// Its changes are captured from the log.
     pub from_log: bool,
-    /// Rows are only ever added.
+    /// Whether rows may only be added.
     #[serde(default)]
     pub only_inserts: bool,
 }
 
-/// A column of a source.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Column {
-    /// Its name.
+pub struct SourceColumn {
     pub name: String,
-    /// Its type, as it is written in a CREATE TABLE.
+    /// Its type as in CREATE TABLE.
     pub type_name: String,
-    /// Its type in the catalog.
+    /// Its type by OID.
     #[serde(default, rename = "type")]
     pub of: TypePart,
-    /// What its values are like.
-    pub kind: Kind,
-    /// A domain or a condition says which of them it takes.
+    pub kind: ColumnKind,
+    /// Whether a domain or a condition restricts its values.
     #[serde(default)]
     pub bounded: bool,
-    /// Values that the server takes, where the kind does not say enough.
+    /// Values that the server accepts, if the kind does not say enough.
     #[serde(skip)]
     pub values: Vec<String>,
-    /// NULL is refused.
     pub not_null: bool,
-    /// The server works it out: nobody writes it.
+    /// The expression of a generated column, which no statement writes.
     pub generated: Option<String>,
     /// GENERATED ALWAYS AS IDENTITY.
     pub always: bool,
-    /// What an enum may be.
     #[serde(default)]
     pub labels: Vec<String>,
-    /// The most characters, or the digits of a number.
+    /// The maximum length of a text, or the precision of a number.
     pub size: Option<u32>,
-    /// The digits of a number behind the point.
     pub scale: Option<u32>,
 }
 
-/// What values are like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum ColumnKind {
     Integer,
     Numeric,
     Float,
@@ -123,33 +109,29 @@ pub enum Kind {
     Other,
 }
 
-/// A constraint or a unique index.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Constraint {
-    /// Its name.
     pub name: String,
-    /// `pg_constraint.contype`; a unique index is `u`, or `i` where it is about expressions or some rows only.
+    /// `pg_constraint.contype`; a unique index is `u`, or `i` if it has expressions or a predicate.
     pub kind: char,
     /// The positions of its columns.
     pub columns: Vec<usize>,
-    /// The expression of a check.
+    /// The expression of a check constraint.
     pub condition: Option<String>,
 }
 
-/// A foreign key.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Reference {
     /// The positions of its columns.
     pub columns: Vec<usize>,
-    /// What it refers to.
     pub target: Relation,
-    /// The names of the columns there.
+    /// The names of the referenced columns.
     pub target_columns: Vec<String>,
-    /// The clause of a CREATE TABLE.
+    /// The clause of CREATE TABLE.
     pub clause: String,
 }
 
-/// A statement that changes rows of one source, named by its place in the list of sources.
+/// A statement that changes rows of one source, by its position in the list of sources.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     Insert { source: usize, rows: Vec<Row> },
@@ -158,29 +140,27 @@ pub enum Change {
     Truncate { source: usize },
 }
 
-/// What a statement did to each row: before and after.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effect {
-    /// The source.
     pub source: usize,
-    /// Without a before the row is new, without an after it is gone.
+    /// Each row before and after. Without a before it was inserted, without an after deleted.
     pub rows: Vec<(Option<Row>, Option<Row>)>,
 }
 
 impl Effect {
-    /// The changes that take it back, the last row first. Rows that are gone come back in one statement, and rows that
-    /// came go in one: they may refer to each other, and keys are looked at when a statement ends.
+    /// The changes that undo it, the last row first. One statement inserts all deleted rows, and one deletes all
+    /// inserted rows: they may reference each other, and foreign keys are checked at the end of a statement.
     pub fn inverse(&self) -> Vec<Change> {
         let source = self.source;
-        let gone = self.rows.iter().filter(|(_, after)| after.is_none());
-        let gone: Vec<Row> = gone.filter_map(|(before, _)| before.clone()).collect();
-        // Of equal rows, in a table without a key, a statement finds one.
-        let (mut come, mut equal): (Vec<Row>, Vec<Row>) = (Vec::new(), Vec::new());
+        let deleted = self.rows.iter().filter(|(_, after)| after.is_none());
+        let deleted: Vec<Row> = deleted.filter_map(|(before, _)| before.clone()).collect();
+        // In a table without a key, a statement finds only one of several equal rows.
+        let (mut inserted, mut equal): (Vec<Row>, Vec<Row>) = (Vec::new(), Vec::new());
         for (_, after) in self.rows.iter().filter(|(before, _)| before.is_none()) {
             let Some(row) = after else { continue };
-            if come.contains(row) { equal.push(row.clone()) } else { come.push(row.clone()) }
+            if inserted.contains(row) { equal.push(row.clone()) } else { inserted.push(row.clone()) }
         }
-        let back = |(before, after): &(Option<Row>, Option<Row>)| match (before, after) {
+        let update = |(before, after): &(Option<Row>, Option<Row>)| match (before, after) {
             (_, None) | (None, _) => None,
             (Some(old), Some(new)) => {
                 let differs = |(at, value): (usize, &Option<String>)| {
@@ -190,15 +170,15 @@ impl Effect {
                 (!set.is_empty()).then(|| Change::Update { source, set, of: vec![new.clone()] })
             }
         };
-        let again = (!gone.is_empty()).then_some(Change::Insert { source, rows: gone });
-        let away = (!come.is_empty()).then_some(Change::Delete { source, of: come });
-        let away =
-            away.into_iter().chain(equal.into_iter().map(|row| Change::Delete { source, of: vec![row] }));
-        again.into_iter().chain(self.rows.iter().rev().filter_map(back)).chain(away).collect()
+        let insert = (!deleted.is_empty()).then_some(Change::Insert { source, rows: deleted });
+        let delete = (!inserted.is_empty()).then_some(Change::Delete { source, of: inserted });
+        let deletes =
+            delete.into_iter().chain(equal.into_iter().map(|row| Change::Delete { source, of: vec![row] }));
+        insert.into_iter().chain(self.rows.iter().rev().filter_map(update)).chain(deletes).collect()
     }
 }
 
-/// What the rows of a source were before these effects; `rows` is what they are now.
+/// The rows of a source before these effects; `rows` are those after.
 pub fn before(rows: &[Row], source: usize, effects: &[&Effect]) -> Vec<Row> {
     let mut rows = rows.to_vec();
     for effect in effects.iter().rev().filter(|effect| effect.source == source) {
@@ -214,7 +194,6 @@ pub fn before(rows: &[Row], source: usize, effects: &[&Effect]) -> Vec<Row> {
 }
 
 impl Change {
-    /// The source that it changes.
     pub fn source(&self) -> usize {
         match self {
             Self::Insert { source, .. }
@@ -224,7 +203,7 @@ impl Change {
         }
     }
 
-    /// The same change of the source at another place in the list.
+    /// The same change with another position of its source.
     #[must_use]
     pub fn of_source(mut self, place: usize) -> Self {
         match &mut self {
@@ -236,7 +215,6 @@ impl Change {
         self
     }
 
-    /// The statement.
     pub fn sql(&self, sources: &[Source]) -> String {
         let table = &sources[self.source()];
         let name = table.relation.quoted();
@@ -257,7 +235,7 @@ impl Change {
         }
     }
 
-    /// The statement that also says what it did: `before` and `after` as JSON arrays of texts.
+    /// The statement with a RETURNING clause for its effect: `before` and `after` as JSON arrays of texts.
     pub fn telling_sql(&self, sources: &[Source]) -> String {
         let table = &sources[self.source()];
         let row = |of: &str| {
@@ -265,24 +243,24 @@ impl Change {
                 (0..table.columns.len()).map(|at| format!("{of}.{}::text", table.quoted(at))).collect();
             format!("to_jsonb(array[{}])", texts.join(", "))
         };
-        let told = match self {
+        let returning = match self {
             Self::Insert { .. } => format!("null, {}", row("new")),
             Self::Update { .. } => format!("{}, {}", row("old"), row("new")),
             Self::Delete { .. } => format!("{}, null", row("old")),
             Self::Truncate { .. } => return self.sql(sources),
         };
-        format!("{} returning {told}", self.sql(sources))
+        format!("{} returning {returning}", self.sql(sources))
     }
 }
 
 impl Source {
-    /// What tells its rows apart: its primary key, unique and exclusion constraints.
+    /// Its primary key, unique and exclusion constraints.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &Constraint> {
         self.constraints.iter().filter(|constraint| matches!(constraint.kind, 'p' | 'u' | 'x' | 'i'))
     }
 
-    /// The columns that conditions bind together. One that a condition is about without others only has its values.
-    pub fn take_groups(&mut self, groups: Vec<Group>) {
+    /// Sets the columns that conditions connect. A group of one column becomes the values of that column.
+    pub fn take_groups(&mut self, groups: Vec<ConnectedColumns>) {
         for group in groups {
             match group.columns[..] {
                 [at] => {
@@ -294,17 +272,17 @@ impl Source {
         }
     }
 
-    /// The name of a column as an SQL identifier.
+    /// The quoted name of a column.
     pub fn quoted(&self, at: usize) -> String {
         quote_identifier(&self.columns[at].name)
     }
 
-    /// A value for a column; numbers stand there without quotes.
+    /// A literal for a column. Numbers have no quotes.
     fn literal(&self, at: usize, value: Option<&str>) -> String {
         let Some(value) = value else { return "null".into() };
-        let is_number = matches!(self.columns[at].kind, Kind::Integer | Kind::Numeric | Kind::Float)
+        let is_number = matches!(self.columns[at].kind, ColumnKind::Integer | ColumnKind::Numeric | ColumnKind::Float)
             && value.len() < 19
-            // As a number it would be the integer 0 with a minus before it.
+            // As a number it would be a negated integer 0.
             && value != "-0"
             && value.strip_prefix('-').unwrap_or(value).split('.').count() <= 2
             && value.strip_prefix('-').unwrap_or(value).starts_with(|c: char| c.is_ascii_digit())
@@ -312,22 +290,22 @@ impl Source {
         if is_number { value.to_owned() } else { quote_literal(value) }
     }
 
-    /// A value to compare a column with. Of a type with operators of another one the literal has to say the type.
+    /// A literal to compare a column with. It has a cast if the type may use the operators of another type.
     fn typed_literal(&self, at: usize, value: Option<&str>) -> String {
         let column = &self.columns[at];
         let literal = self.literal(at, value);
-        let says_its_type = column.kind == Kind::Other && value.is_some();
+        let says_its_type = column.kind == ColumnKind::Other && value.is_some();
         if says_its_type { format!("{literal}::{}", column.type_name) } else { literal }
     }
 
-    /// The side of the column in a comparison. No operator takes a domain over an enum.
+    /// The column's side of a comparison. A domain over an enum has no operators, so it is cast to text.
     fn compared(&self, at: usize) -> String {
         let column = &self.columns[at];
         let name = self.quoted(at);
-        if column.kind == Kind::Enum && column.bounded { format!("{name}::text") } else { name }
+        if column.kind == ColumnKind::Enum && column.bounded { format!("{name}::text") } else { name }
     }
 
-    /// The statement that adds rows; what the server works out is left to it.
+    /// The INSERT for these rows, without generated columns.
     pub fn insert(&self, rows: &[Row]) -> String {
         let written: Vec<usize> =
             (0..self.columns.len()).filter(|at| self.columns[*at].generated.is_none()).collect();
@@ -348,7 +326,7 @@ impl Source {
         )
     }
 
-    /// What holds for these rows alone: their key, or without one the first row with all their values.
+    /// A condition that only these rows meet: their keys, or without a key the first row with the same values.
     fn condition(&self, of: &[Row]) -> String {
         if let [key] = self.key[..] {
             let values: Vec<String> =
@@ -381,17 +359,17 @@ impl Source {
     }
 }
 
-/// Two sources, the first of which refers to the second.
+/// Two sources; the first references the second.
 #[cfg(test)]
 fn sample() -> Vec<Source> {
-    let column = |name: &str, kind, type_name: &str| Column {
+    let column = |name: &str, kind, type_name: &str| SourceColumn {
         name: name.into(),
         type_name: type_name.into(),
         of: TypePart::default(),
         kind,
         bounded: false,
         values: vec![],
-        not_null: kind == Kind::Integer,
+        not_null: kind == ColumnKind::Integer,
         generated: None,
         always: false,
         labels: vec![],
@@ -420,15 +398,15 @@ fn sample() -> Vec<Source> {
         only_inserts: false,
     };
     let (id, customer) =
-        (column("id", Kind::Integer, "integer"), column("customer", Kind::Integer, "integer"));
-    let customers = source("customers", vec![id.clone(), column("name", Kind::Text, "text")]);
+        (column("id", ColumnKind::Integer, "integer"), column("customer", ColumnKind::Integer, "integer"));
+    let customers = source("customers", vec![id.clone(), column("name", ColumnKind::Text, "text")]);
     let reference = Reference {
         columns: vec![1],
         target: customers.relation.clone(),
         target_columns: vec!["id".into()],
         clause: "FOREIGN KEY (customer) REFERENCES shop.customers(id)".into(),
     };
-    let orders = source("orders", vec![id, customer, column("note", Kind::Text, "text")]);
+    let orders = source("orders", vec![id, customer, column("note", ColumnKind::Text, "text")]);
     vec![Source { references: vec![reference], ..orders }, customers]
 }
 
@@ -442,7 +420,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_that_went_together_come_back_together() {
+    fn rows_deleted_together_are_inserted_together() {
         let (chief, member) = (row(&["1", "2"]), row(&["2", "1"]));
         let rows = vec![(Some(chief.clone()), None), (Some(member.clone()), None)];
         let effect = Effect { source: 0, rows };
@@ -450,16 +428,16 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_came_together_go_together_and_equal_ones_one_by_one() {
+    fn rows_inserted_together_are_deleted_together_and_equal_ones_one_by_one() {
         let (chief, member) = (row(&["1", "2"]), row(&["2", "1"]));
-        let came = [&chief, &member, &chief].map(|row| (None, Some(row.clone())));
+        let inserted = [&chief, &member, &chief].map(|row| (None, Some(row.clone())));
         let delete = |of| Change::Delete { source: 0, of };
-        let effect = Effect { source: 0, rows: came.to_vec() };
+        let effect = Effect { source: 0, rows: inserted.to_vec() };
         assert_eq!(effect.inverse(), [delete(vec![chief.clone(), member]), delete(vec![chief])]);
     }
 
     #[test]
-    fn an_update_gives_back_only_what_it_took_and_an_insert_goes_again() {
+    fn undoing_an_update_restores_only_its_columns() {
         let (old, new) = (row(&["1", "a"]), row(&["1", "b"]));
         let updated = Effect { source: 0, rows: vec![(Some(old), Some(new.clone()))] };
         let set = vec![(1, Some("a".to_owned()))];

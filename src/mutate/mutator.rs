@@ -4,59 +4,60 @@ use std::sync::Arc;
 
 use super::{
     Change, Effect, Row, Source,
-    lessons::{Kind, Lessons},
+    lessons::{ChangeKind, RejectionHistory},
     random::Random,
     rows::GROUP,
 };
 
-/// Above this many known rows a source is not emptied, and more rows go than come.
+/// Above this many known rows a source is not truncated, and more rows are deleted than inserted.
 const MANY: usize = 1000;
-/// So many rows that are gone are remembered.
+/// How many deleted rows are remembered.
 const REMEMBERED: usize = 200;
 
-/// What is known of the rows of a source.
+/// The known rows of a source.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Known {
+pub(super) struct KnownRows {
     pub(super) rows: Vec<Row>,
-    /// They are all that there are.
-    pub(super) whole: bool,
-    /// Those that were touched last, which are touched again.
+    /// Whether `rows` are all rows of the source.
+    pub(super) is_complete: bool,
+    /// Rows of recent changes, which are likely to change again.
     pub(super) recent: Vec<Row>,
-    /// The last ones that are gone.
-    pub(super) gone: Vec<Row>,
-    /// How often rows that are gone were to fill the empty source again.
+    /// The last deleted rows.
+    pub(super) deleted: Vec<Row>,
+    /// How often deleted rows were inserted again into the empty source.
     pub(super) returns: usize,
 }
 
-/// Draws changes. The same seed over the same data draws the same.
+/// Draws changes. The same seed and rows give the same changes.
 #[derive(Clone, Debug)]
 pub struct Mutator {
     pub(super) random: Random,
     pub(super) sources: Arc<[Source]>,
-    pub(super) known: Vec<Known>,
-    pub(super) lessons: Vec<Lessons>,
+    pub(super) known: Vec<KnownRows>,
+    pub(super) history: Vec<RejectionHistory>,
     pub(super) next_number: u64,
     turn: usize,
-    /// The sources of this round.
     chosen: Vec<usize>,
-    /// What an earlier change of this round will be taken back with.
-    pub(super) echo: Vec<Change>,
+    /// Changes that undo earlier ones of this round.
+    pub(super) undo: Vec<Change>,
     /// The columns that the last change drew values for.
     pub(super) drawn: Vec<usize>,
-    /// Sources may be emptied.
-    empties: bool,
-    /// How often no change was to be thought of, for each source.
+    /// Whether TRUNCATE is allowed.
+    may_truncate: bool,
+    /// How often no change was found, for each source.
     stuck: Vec<usize>,
-    /// What was known before everything that is going to be rolled back.
-    before: Option<Vec<Known>>,
+    /// The known rows before the transaction that will be rolled back.
+    before: Option<Vec<KnownRows>>,
 }
 
 impl Mutator {
-    /// A mutator for these sources; with each the rows that are known, and whether they are all. A source is only emptied
-    /// where that is allowed: TRUNCATE locks every reader out until the transaction ends.
-    pub fn new(seed: u64, sources: Vec<Source>, known: Vec<(Vec<Row>, bool)>, empties: bool) -> Self {
-        let known: Vec<Known> =
-            known.into_iter().map(|(rows, whole)| Known { rows, whole, ..Known::default() }).collect();
+    /// A mutator for these sources with their known rows, and whether those are all. TRUNCATE is optional, because it
+    /// locks every reader out until the transaction ends.
+    pub fn new(seed: u64, sources: Vec<Source>, known: Vec<(Vec<Row>, bool)>, may_truncate: bool) -> Self {
+        let known: Vec<KnownRows> = known
+            .into_iter()
+            .map(|(rows, is_complete)| KnownRows { rows, is_complete, ..KnownRows::default() })
+            .collect();
         let greatest = known
             .iter()
             .flat_map(|known| known.rows.iter().flatten().flatten())
@@ -65,26 +66,25 @@ impl Mutator {
             .max();
         Self {
             random: Random::new(seed),
-            lessons: sources.iter().map(|source| Lessons::of(source.columns.len())).collect(),
+            history: sources.iter().map(|source| RejectionHistory::of(source.columns.len())).collect(),
             stuck: vec![0; sources.len()],
             sources: sources.into(),
             known,
             next_number: greatest.unwrap_or(0) + 1,
             turn: 0,
             chosen: Vec::new(),
-            echo: Vec::new(),
+            undo: Vec::new(),
             drawn: Vec::new(),
-            empties,
+            may_truncate,
             before: None,
         }
     }
 
-    /// The sources.
     pub fn sources(&self) -> &[Source] {
         &self.sources
     }
 
-    /// Why a source is hard to change, as far as it is the mutator's fault.
+    /// Why few changes of a source are drawn, if the reason is the mutator.
     pub fn trouble(&self, source: usize) -> Option<String> {
         let table = &self.sources[source];
         let unwritable: Vec<String> = table
@@ -92,20 +92,17 @@ impl Mutator {
             .map(|at| format!("`{}` ({})", table.columns[at].name, table.columns[at].type_name))
             .collect();
         if !unwritable.is_empty() {
-            return Some(format!(
-                "no row can be added: no value can be written for {}",
-                unwritable.join(", ")
-            ));
+            return Some(format!("cannot insert rows: no value can be written to {}", unwritable.join(", ")));
         }
         let stuck = self.stuck[source];
-        (stuck > 0).then(|| format!("{stuck} times no change could be thought of"))
+        (stuck > 0).then(|| format!("found no change to make {stuck} times"))
     }
 
-    /// Begins a round on some of `of`; earlier ones are likelier. The answer is how many statements each of its
-    /// transactions has.
+    /// Begins a round on some of the sources `of`, more likely on earlier ones. Returns the number of statements of
+    /// each transaction.
     pub fn begin_round(&mut self, of: &[usize]) -> Vec<usize> {
         self.chosen.clear();
-        self.echo.clear();
+        self.undo.clear();
         for known in &mut self.known {
             known.recent.clear();
         }
@@ -120,13 +117,13 @@ impl Mutator {
         (0..transactions).map(|_| 1 + self.random.below(5)).collect()
     }
 
-    /// The next change of the round; `None` where nothing can be thought of.
+    /// The next change of the round; `None` if none is found.
     pub fn change(&mut self) -> Option<Change> {
         self.drawn.clear();
         if self.random.percent(20)
-            && let Some(echo) = self.echo.pop()
+            && let Some(undo) = self.undo.pop()
         {
-            return Some(echo);
+            return Some(undo);
         }
         let source = *self.random.one(&self.chosen)?;
         let change = self.change_of(source);
@@ -135,75 +132,75 @@ impl Mutator {
     }
 
     fn change_of(&mut self, source: usize) -> Option<Change> {
-        let held = self.known[source].rows.len();
+        let count = self.known[source].rows.len();
         if self.sources[source].unwritable().next().is_some() {
-            // A row that goes cannot come back.
-            return if held > 0 { self.update(source) } else { None };
+            // A deleted row could not be inserted again.
+            return if count > 0 { self.update(source) } else { None };
         }
-        if self.sources[source].only_inserts || held == 0 {
+        if self.sources[source].only_inserts || count == 0 {
             return self.insert(source);
         }
-        let (inserts, updates, deletes) = match held {
+        let (inserts, updates, deletes) = match count {
             0..4 => (70, 20, 10),
             4..MANY => (30, 45, 25),
             _ => (15, 45, 40),
         };
-        let lessons = &self.lessons[source];
-        let may_empty = self.empties && self.known[source].whole && held <= MANY;
-        let empties = if may_empty { lessons.share(Kind::Truncate, 100) } else { 0 };
-        let inserts = 100 * lessons.share(Kind::Insert, inserts);
-        let updates = 100 * lessons.share(Kind::Update, updates);
-        let deletes = 100 * lessons.share(Kind::Delete, deletes);
-        match self.random.below(empties + inserts + deletes + updates) {
-            n if n < empties => Some(self.truncate(source)),
-            n if n < empties + inserts => self.insert(source).or_else(|| self.update(source)),
-            n if n < empties + inserts + deletes => {
+        let history = &self.history[source];
+        let may_truncate = self.may_truncate && self.known[source].is_complete && count <= MANY;
+        let truncates = if may_truncate { history.share(ChangeKind::Truncate, 100) } else { 0 };
+        let inserts = 100 * history.share(ChangeKind::Insert, inserts);
+        let updates = 100 * history.share(ChangeKind::Update, updates);
+        let deletes = 100 * history.share(ChangeKind::Delete, deletes);
+        match self.random.below(truncates + inserts + deletes + updates) {
+            n if n < truncates => Some(self.truncate(source)),
+            n if n < truncates + inserts => self.insert(source).or_else(|| self.update(source)),
+            n if n < truncates + inserts + deletes => {
                 Some(Change::Delete { source, of: self.deleted_rows(source) })
             }
             _ => self.update(source).or_else(|| self.insert(source)),
         }
     }
 
-    /// Takes note of what a change did.
+    /// Records the effect of a change.
     pub fn saw(&mut self, effect: &Effect) {
         let known = &mut self.known[effect.source];
         for (before, after) in &effect.rows {
             let at = before.as_ref().and_then(|before| known.rows.iter().position(|row| row == before));
             match (at, after) {
                 (Some(at), Some(after)) => known.rows[at].clone_from(after),
-                (Some(at), None) => known.gone.push(known.rows.remove(at)),
+                (Some(at), None) => known.deleted.push(known.rows.remove(at)),
                 (None, Some(after)) => known.rows.push(after.clone()),
                 (None, None) => {}
             }
             known.recent.extend(after.clone());
         }
-        let forgotten = known.gone.len().saturating_sub(REMEMBERED);
-        known.gone.drain(..forgotten);
+        let forgotten = known.deleted.len().saturating_sub(REMEMBERED);
+        known.deleted.drain(..forgotten);
         if !known.rows.is_empty() {
             known.returns = 0;
         }
         if self.random.percent(30) && !self.sources[effect.source].only_inserts {
-            self.echo.extend(effect.inverse());
-            self.echo.truncate(GROUP);
+            self.undo.extend(effect.inverse());
+            self.undo.truncate(GROUP);
         }
     }
 
-    /// Takes note that the server took a change.
+    /// Records that the server accepted a change.
     pub fn taken(&mut self, change: &Change) {
         let drawn = std::mem::take(&mut self.drawn);
-        self.lessons[change.source()].taken(Kind::of(change), &drawn);
+        self.history[change.source()].accept(ChangeKind::of(change), &drawn);
     }
 
-    /// Takes note that the server refused a change, by this constraint.
+    /// Records that the server rejected a change, because of this constraint.
     pub fn refused(&mut self, change: &Change, constraint: Option<&str>) {
         let (source, drawn) = (change.source(), std::mem::take(&mut self.drawn));
         let by = self.sources[source].constraints.iter().find(|by| Some(by.name.as_str()) == constraint);
-        let lessons = &mut self.lessons[source];
+        let history = &mut self.history[source];
         match by {
-            // Values of other rows are what it refuses.
+            // The key rejects values that other rows have.
             Some(by) if matches!(by.kind, 'p' | 'u' | 'x' | 'i') => {
-                lessons.is_strict(&by.name);
-                lessons.refused(Kind::of(change), &[]);
+                history.add_violated_key(&by.name);
+                history.reject(ChangeKind::of(change), &[]);
             }
             by => {
                 let concerned = |at: &usize| by.is_none_or(|by| by.columns.contains(at));
@@ -211,12 +208,12 @@ impl Mutator {
                 if blamed.is_empty() {
                     blamed = drawn;
                 }
-                lessons.refused(Kind::of(change), &blamed);
+                history.reject(ChangeKind::of(change), &blamed);
             }
         }
     }
 
-    /// Takes note that the rows are what they were before a change.
+    /// Records that a change was undone.
     pub fn unsee(&mut self, effect: &Effect) {
         let known = &mut self.known[effect.source];
         for (before, after) in effect.rows.iter().rev() {
@@ -229,22 +226,22 @@ impl Mutator {
         known.recent.clear();
     }
 
-    /// A transaction begins that is going to be rolled back.
+    /// Records the start of a transaction that will be rolled back.
     pub fn begin(&mut self) {
         self.before = Some(self.known.clone());
     }
 
-    /// It was rolled back: the rows are what they were when it began.
+    /// Records that it was rolled back: the rows are those from its start.
     pub fn rolled_back(&mut self) {
         self.known = self.before.take().unwrap_or_else(|| std::mem::take(&mut self.known));
     }
 
-    /// What a statement that empties this source did.
+    /// The effect of truncating this source.
     pub fn emptied(&self, source: usize) -> Effect {
         Effect { source, rows: self.known[source].rows.iter().map(|row| (Some(row.clone()), None)).collect() }
     }
 
-    /// A row that a statement did not find is not known any more.
+    /// Forgets the rows of a statement that did not find them.
     pub fn forget(&mut self, change: &Change) {
         if let Change::Update { source, of, .. } | Change::Delete { source, of } = change {
             let known = &mut self.known[*source];
@@ -253,11 +250,11 @@ impl Mutator {
         }
     }
 
-    /// Empties a source, and has most of its rows come back.
+    /// Truncates a source and plans to insert its rows again.
     fn truncate(&mut self, source: usize) -> Change {
         let rows = self.known[source].rows.clone();
         if !rows.is_empty() {
-            self.echo.push(Change::Insert { source, rows });
+            self.undo.push(Change::Insert { source, rows });
         }
         Change::Truncate { source }
     }
@@ -270,7 +267,7 @@ impl Mutator {
         let written: Vec<usize> = (0..table.columns.len()).filter(is_writable).collect();
         let mut of = self.some_rows(source);
         let plain: Vec<usize> = written.iter().filter(|at| !table.key.contains(at)).copied().collect();
-        // Another key, now and then, and always where there is nothing else.
+        // Sometimes another key, and always if there is no other column.
         if let Some(at) = table.key.first().copied().filter(|at| written.contains(at))
             && (plain.is_empty() || self.random.percent(12))
         {
@@ -280,12 +277,12 @@ impl Mutator {
             set.retain(|(at, _)| is_written(at));
             return Some(Change::Update { source, set, of });
         }
-        // Every column that may is NULL in its turn.
+        // Set the nullable columns to NULL in turn.
         let nullable: Vec<usize> = plain.iter().filter(|at| !table.columns[**at].not_null).copied().collect();
         if !nullable.is_empty() && self.random.percent(20) {
             self.turn += 1;
             let at = nullable[self.turn % nullable.len()];
-            if self.lessons[source].dares(at, &mut self.random) {
+            if self.history[source].tries_new_value(at, &mut self.random) {
                 self.drawn.push(at);
                 return Some(Change::Update { source, set: vec![(at, None)], of });
             }
@@ -303,23 +300,23 @@ impl Mutator {
         set.retain(|(at, _)| is_written(at));
         for (at, value) in &mut set {
             if value.is_none() && table.columns[*at].not_null {
-                *value = self.must_be(source, *at);
+                *value = self.not_null_value(source, *at);
             }
         }
-        let refused = |(at, value): &(usize, Option<String>)| value.is_none() && table.columns[*at].not_null;
-        (!set.is_empty() && !set.iter().any(refused)).then_some(Change::Update { source, set, of })
+        let violates = |(at, value): &(usize, Option<String>)| value.is_none() && table.columns[*at].not_null;
+        (!set.is_empty() && !set.iter().any(violates)).then_some(Change::Update { source, set, of })
     }
 
-    /// Values for a column of these rows. One that tells rows apart has a new value, in one row.
+    /// Values for a column of these rows. A key column mostly has a new value, and only in one row.
     fn drawn_or_new(&mut self, source: usize, at: usize, of: &mut Vec<Row>) -> Vec<(usize, Option<String>)> {
         let is_key = self.sources[source].keys().any(|key| key.columns.contains(&at));
         if is_key && self.random.percent(80) {
             of.truncate(1);
-            let refers =
+            let is_reference =
                 self.sources[source].references.iter().any(|reference| reference.columns.contains(&at));
-            if !refers {
+            if !is_reference {
                 let new = self.fresh_with(source, at);
-                // Every value that the server takes is held by some row.
+                // Without a value, rows already have every value that the server accepts.
                 return if new.iter().any(|(_, value)| value.is_some()) { new } else { Vec::new() };
             }
         }
@@ -344,7 +341,7 @@ mod tests {
         Mutator::new(seed, sources, vec![(orders, true), (customers, true)], true)
     }
 
-    /// What a server that takes everything would answer.
+    /// The effect of a change on a server without constraints.
     fn effect(mutator: &Mutator, change: &Change) -> Effect {
         let source = change.source();
         let rows = match change {
@@ -387,7 +384,7 @@ mod tests {
     #[test]
     fn every_kind_of_change_comes_up() {
         let changes = changes(mutator(1, false), &[0, 1], 2000);
-        let some = |what: fn(&Change) -> bool| assert!(changes.iter().any(what));
+        let some = |is_it: fn(&Change) -> bool| assert!(changes.iter().any(is_it));
         some(|change| matches!(change, Change::Truncate { .. }));
         some(|change| matches!(change, Change::Insert { rows, .. } if rows.len() > 1));
         some(|change| matches!(change, Change::Delete { of, .. } if of.len() > 1));
@@ -397,13 +394,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_only_appended_to_gets_inserts_alone() {
+    fn an_append_only_source_only_gets_inserts() {
         let changes = changes(mutator(3, true), &[0], 300);
         assert!(changes.iter().all(|change| matches!(change, Change::Insert { .. })));
     }
 
     #[test]
-    fn new_rows_refer_to_rows_that_are_there_under_keys_of_their_own() {
+    fn new_rows_reference_existing_rows_and_have_new_keys() {
         let changes = changes(mutator(4, true), &[0], 300);
         let inserted = |change: &Change| match change {
             Change::Insert { rows, .. } => rows.clone(),

@@ -1,15 +1,14 @@
-//! What a script waits for where changes do not come to its tables by a refresh at once. Statements that commit while
-//! they wait: a long one would hold back what the scheduler sees (docs/pg_trickle.md, "Visibility lag").
+//! What a script waits for if its tables do not follow a refresh immediately. The statements commit while they wait: a
+//! long transaction would hold back the changes that the scheduler sees (docs/pg_trickle.md, "Visibility lag").
 
 use super::Made;
 use crate::sql::quote_literal;
 
-/// How changes come to the tables of a case; by hand and by triggers where neither holds.
+/// How changes reach the tables of a case; by default through triggers and manual refreshes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Pace {
-    /// Sources are captured from the log.
     pub from_log: bool,
-    /// Nobody refreshes but the scheduler.
+    /// Whether only the scheduler refreshes.
     pub by_scheduler: bool,
 }
 
@@ -19,7 +18,7 @@ impl Pace {
         if self.by_scheduler { "1s" } else { "1h" }
     }
 
-    /// What comes behind the making of these tables; the scheduler has had them once where it found something.
+    /// The waits after the creation of these tables, until the scheduler has refreshed them once.
     pub(super) fn after_setup(self, tables: &[Made]) -> Vec<String> {
         let captured = self.from_log.then(|| {
             wait(
@@ -32,7 +31,7 @@ impl Pace {
         captured.into_iter().chain(self.by_scheduler.then(|| scheduled(tables, 1))).collect()
     }
 
-    /// What comes behind the changes of a round: until they are read, and then the refreshes of these tables.
+    /// The waits after the changes of a round, until they are read, and then the refreshes of these tables.
     pub(super) fn after_changes(self, tables: &[Made]) -> Vec<String> {
         let read = self.from_log.then(|| {
             wait(
@@ -51,7 +50,7 @@ impl Pace {
     }
 }
 
-/// What a refresh has done to one table the next one may see, or the one after that.
+/// Waits for this many refreshes of each table: the changes of one may only be visible to a later one.
 fn scheduled(tables: &[Made], times: usize) -> String {
     let names: Vec<String> = tables
         .iter()
@@ -91,7 +90,7 @@ mod tests {
     use crate::model::Relation;
 
     fn case(pace: Pace) -> Case {
-        let made = |name: &str, mode: &str| Made {
+        let definition = |name: &str, mode: &str| Made {
             relation: Relation::new("marts", name),
             query: "select id, name from shop.customers".into(),
             mode: mode.into(),
@@ -103,14 +102,14 @@ mod tests {
             sources,
             rows: vec![vec![]],
             others: vec![],
-            tables: vec![made("names", "DIFFERENTIAL"), made("at_once", "IMMEDIATE")],
+            tables: vec![definition("names", "DIFFERENTIAL"), definition("at_once", "IMMEDIATE")],
             rounds: vec![vec![vec![Change::Insert { source: 0, rows: vec![row(&["1", "Ada"])] }]]],
             pace,
         }
     }
 
     #[test]
-    fn where_the_scheduler_refreshes_nobody_does_by_hand_and_it_is_waited_for() {
+    fn a_script_waits_for_the_scheduler_and_does_not_refresh() {
         let case = case(Pace { by_scheduler: true, ..Pace::default() });
         assert!(
             case.setup()
@@ -124,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_captured_from_the_log_is_read_before_a_refresh() {
+    fn a_script_waits_for_the_log_before_a_refresh() {
         let case = case(Pace { from_log: true, ..Pace::default() });
         let setup = case.setup();
         assert!(

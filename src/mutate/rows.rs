@@ -1,64 +1,64 @@
-//! Choosing rows: new ones, ones that come back, and ones to change.
+//! Chooses rows: new ones, deleted ones to insert again, and ones to change.
 
 use super::{Change, Mutator, Row, drawing::FEW};
 
 /// The most rows that one statement changes.
 pub(super) const GROUP: usize = 40;
-/// How often a new row is thought of until its keys are new.
+/// How many new rows are drawn until one has new keys.
 const ATTEMPTS: usize = 8;
-/// How often an emptied source is filled with rows that it held, before one is made of its types.
+/// How often an empty source gets its deleted rows again, before a row is made up.
 const RETURNS: usize = 6;
 
 impl Mutator {
     pub(super) fn insert(&mut self, source: usize) -> Option<Change> {
-        if let Some(gone) = self.come_back(source) {
-            return Some(gone);
+        if let Some(insert) = self.reinsert(source) {
+            return Some(insert);
         }
         let count = if self.random.percent(20) { 2 + self.random.below(3) } else { 1 };
         let rows: Vec<Row> = (0..count).map(|_| self.new_row(source)).collect::<Option<_>>()?;
         Some(Change::Insert { source, rows })
     }
 
-    /// What was emptied comes back before anything else, for an empty source shows little; and a row that is gone does
-    /// now and then.
-    fn come_back(&mut self, source: usize) -> Option<Change> {
+    /// Inserts deleted rows again: into an empty source always, because that shows little, otherwise sometimes.
+    fn reinsert(&mut self, source: usize) -> Option<Change> {
         let known = &self.known[source];
         if !known.rows.is_empty() {
-            let row = if self.random.percent(8) { self.random.one(&known.gone).cloned() } else { None };
+            let row = if self.random.percent(8) { self.random.one(&known.deleted).cloned() } else { None };
             let row = row.filter(|row| !known.rows.contains(row) && !self.collides(source, row))?;
             return Some(Change::Insert { source, rows: vec![row] });
         }
-        let comes_back =
+        let fills_source =
             |change: &Change| matches!(change, Change::Insert { source: of, .. } if *of == source);
-        if let Some(at) = self.echo.iter().position(comes_back) {
-            return Some(self.echo.remove(at));
+        if let Some(at) = self.undo.iter().position(fills_source) {
+            return Some(self.undo.remove(at));
         }
-        // Fewer and other rows each time: one that refers to what is gone is in the way of the rest.
-        let (gone, tried) = (known.gone.len(), known.returns);
-        if gone == 0 || tried >= RETURNS {
+        // Fewer and other rows each time: a row with a lost reference makes the whole statement fail.
+        let (deleted, tried) = (known.deleted.len(), known.returns);
+        if deleted == 0 || tried >= RETURNS {
             self.known[source].returns = 0;
             return None;
         }
         self.known[source].returns += 1;
-        let count = (GROUP >> (2 * tried)).clamp(1, gone);
-        let start = if count == gone { 0 } else { self.random.below(gone) };
-        let rows: Vec<Row> = (0..count).map(|nth| known_row(&self.known[source].gone, start + nth)).collect();
-        let rows = rows.into_iter().map(|row| self.referring(source, row)).collect();
+        let count = (GROUP >> (2 * tried)).clamp(1, deleted);
+        let start = if count == deleted { 0 } else { self.random.below(deleted) };
+        let rows: Vec<Row> =
+            (0..count).map(|nth| known_row(&self.known[source].deleted, start + nth)).collect();
+        let rows = rows.into_iter().map(|row| self.with_valid_references(source, row)).collect();
         Some(Change::Insert { source, rows })
     }
 
-    /// The row, with references to rows that are there now.
-    fn referring(&mut self, source: usize, mut row: Row) -> Row {
+    /// The row with references to existing rows.
+    fn with_valid_references(&mut self, source: usize, mut row: Row) -> Row {
         let sources = self.sources.clone();
         for reference in &sources[source].references {
             let Some(target) = sources.iter().position(|other| other.relation == reference.target) else {
                 continue;
             };
-            let is_lost = self.known[target].whole
+            let is_lost = self.known[target].is_complete
                 && target != source
                 && reference.columns.iter().all(|at| row[*at].is_some())
                 && !self.finds(target, reference, &row);
-            if is_lost && let Some(found) = self.referred(reference) {
+            if is_lost && let Some(found) = self.referenced_values(reference) {
                 for (at, value) in found {
                     row[at] = value;
                 }
@@ -67,7 +67,7 @@ impl Mutator {
         row
     }
 
-    /// A row like one that is there, under keys of its own; where none is, or was, one made of its types.
+    /// A row like an existing or deleted one, with new keys; if there is none, made up from the types of its columns.
     fn new_row(&mut self, source: usize) -> Option<Row> {
         for _ in 0..ATTEMPTS {
             let row = self.some_row(source)?;
@@ -81,7 +81,7 @@ impl Mutator {
     fn some_row(&mut self, source: usize) -> Option<Row> {
         let known = &self.known[source];
         let drawn = if known.rows.len() < FEW { 60 } else { 30 };
-        let like = self.random.one(&known.rows).or_else(|| self.random.one(&known.gone)).cloned();
+        let like = self.random.one(&known.rows).or_else(|| self.random.one(&known.deleted)).cloned();
         let sources = self.sources.clone();
         let table = &sources[source];
         if table.keys().next().is_none()
@@ -98,14 +98,14 @@ impl Mutator {
                 }
             }
         }
-        for at in self.made_new(source) {
+        for at in self.renewed_key_columns(source) {
             for (at, value) in self.fresh_with(source, at).into_iter().filter(|(_, value)| value.is_some()) {
                 row[at] = value;
             }
         }
         for (at, value) in row.iter_mut().enumerate() {
             if value.is_none() {
-                *value = self.must_be(source, at);
+                *value = self.not_null_value(source, at);
             }
         }
         let complete = (0..row.len()).all(|at| {
@@ -114,9 +114,9 @@ impl Mutator {
         complete.then_some(row)
     }
 
-    /// The columns that make the keys of a new row new: one of each key that refers to nothing, or all of one that found a
-    /// value twice.
-    fn made_new(&mut self, source: usize) -> Vec<usize> {
+    /// The columns that get new values so that the keys of a new row are new: one column of each key, or all of a key
+    /// that rejected a duplicate. Foreign keys are left out.
+    fn renewed_key_columns(&mut self, source: usize) -> Vec<usize> {
         let sources = self.sources.clone();
         let table = &sources[source];
         let is_own = |at: &&usize| {
@@ -126,7 +126,7 @@ impl Mutator {
         let mut new: Vec<usize> = Vec::new();
         for key in table.keys() {
             let own: Vec<usize> = key.columns.iter().filter(is_own).copied().collect();
-            if self.lessons[source].knows_strict(&key.name) {
+            if self.history[source].is_violated_key(&key.name) {
                 new.extend(own);
             } else if !own.iter().any(|at| new.contains(at)) {
                 new.extend(self.random.one(&own));
@@ -137,7 +137,7 @@ impl Mutator {
         new
     }
 
-    /// Whether a known row has a key of this one.
+    /// Whether a known row has the same primary or unique key.
     fn collides(&self, source: usize, row: &Row) -> bool {
         let table = &self.sources[source];
         let mut keys = table.keys().filter(|key| matches!(key.kind, 'p' | 'u'));
@@ -150,36 +150,36 @@ impl Mutator {
         })
     }
 
-    /// Whether a known row of the target is what the row refers to.
+    /// Whether a known row of the target is the one that the row references.
     fn finds(&self, target: usize, reference: &super::Reference, row: &Row) -> bool {
         let place =
             |name: &String| self.sources[target].columns.iter().position(|column| column.name == *name);
         let places: Vec<Option<usize>> = reference.target_columns.iter().map(place).collect();
-        self.known[target].rows.iter().any(|there| {
+        self.known[target].rows.iter().any(|other| {
             reference
                 .columns
                 .iter()
                 .zip(&places)
-                .all(|(at, place)| place.is_some_and(|place| there[place] == row[*at]))
+                .all(|(at, place)| place.is_some_and(|place| other[place] == row[*at]))
         })
     }
 
-    /// Rows to delete. Where deletes are refused, one that no known row refers to.
+    /// Rows to delete. If deletes were rejected, one that no known row references.
     pub(super) fn deleted_rows(&mut self, source: usize) -> Vec<Row> {
         let rows = self.some_rows(source);
-        if !self.lessons[source].is_refused(super::lessons::Kind::Delete) {
+        if !self.history[source].was_rejected(super::lessons::ChangeKind::Delete) {
             return rows;
         }
         for _ in 0..ATTEMPTS {
             let Some(row) = self.random.one(&self.known[source].rows).cloned() else { break };
-            if !self.is_referred(source, &row) {
+            if !self.is_referenced(source, &row) {
                 return vec![row];
             }
         }
         rows
     }
 
-    fn is_referred(&self, source: usize, row: &Row) -> bool {
+    fn is_referenced(&self, source: usize, row: &Row) -> bool {
         let target = &self.sources[source];
         self.sources.iter().zip(&self.known).any(|(other, known)| {
             other.references.iter().filter(|reference| reference.target == target.relation).any(|reference| {
@@ -188,14 +188,14 @@ impl Mutator {
                     row[place].as_ref()
                 };
                 let values: Vec<Option<&String>> = reference.target_columns.iter().map(value).collect();
-                known.rows.iter().any(|there| {
-                    reference.columns.iter().zip(&values).all(|(at, value)| there[*at].as_ref() == *value)
+                known.rows.iter().any(|other| {
+                    reference.columns.iter().zip(&values).all(|(at, value)| other[*at].as_ref() == *value)
                 })
             })
         })
     }
 
-    /// One row, a few, or all that share a value; often ones that were touched just now.
+    /// One row, a few, or all that share a value; often recently changed ones.
     pub(super) fn some_rows(&mut self, source: usize) -> Vec<Row> {
         if self.random.percent(35)
             && let Some(row) = self.random.one(&self.known[source].recent).cloned()
@@ -225,7 +225,7 @@ impl Mutator {
     }
 }
 
-/// A row of a list that begins again at its end.
+/// A row of the list, which repeats after its end.
 fn known_row(rows: &[Row], nth: usize) -> Row {
     rows[nth % rows.len()].clone()
 }

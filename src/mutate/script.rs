@@ -1,49 +1,47 @@
-//! A case as a script that psql runs on an empty database, and the bug report around it.
+//! A case as a script for psql and an empty database, with the bug report in its comments.
 
 use std::fmt::Write as _;
 
 use super::Case;
 use crate::{
-    judge::equality::{Comparable, Kind},
+    judge::equality::{Comparable, ValueKind},
     sql::quote_identifier,
 };
 
-/// What the script says of where its case comes from.
+/// The comments of a script about its case.
 #[derive(Clone, Debug)]
 pub struct Evidence<'a> {
-    /// What goes wrong, in one sentence.
+    /// The finding in one sentence.
     pub wrong: String,
-    /// More lines: the rows that differ, or what the server says.
+    /// Further lines: the differing rows, or the server's error.
     pub details: Vec<String>,
     /// The engine and PostgreSQL, with their versions.
     pub engine: String,
-    /// The seed and the round in which it was found.
+    /// The seed and the round that found it.
     pub found: String,
-    /// How often it was seen.
     pub seen: Seen,
-    /// The table that goes wrong; its query as the script has it.
+    /// The wrong table, with the query of the script.
     pub table: &'a Comparable,
 }
 
-/// How often a finding was seen.
+/// Where a finding was reproduced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// Only where it was found.
+    /// Nowhere else.
     Once,
-    /// Only where it was found, and before anything was changed there.
+    /// Nowhere else, and it was there before the first change.
     Stale,
-    /// Only where it was found: from the log, whose slots a database beside it cannot have.
+    /// Nowhere else: it takes capture from the WAL, and a scratch database cannot have slots of the same names.
     FromLog,
-    /// In a transaction on a named server, which was rolled back.
+    /// Nowhere else: it was found in a transaction on a named server, which was rolled back.
     RolledBack,
-    /// Again in a database of its own, with all that had happened.
+    /// In a scratch database, with all changes.
     Again,
-    /// Again there, with as little as it takes.
+    /// In a scratch database, with the fewest changes.
     Reduced,
 }
 
 impl Case {
-    /// The script.
     pub fn script(&self, evidence: &Evidence) -> String {
         let mut script =
             format!("-- {}: {}\n", comment(&evidence.table.relation.to_string()), comment(&evidence.wrong));
@@ -53,22 +51,22 @@ impl Case {
         let _ = writeln!(script, "-- {}; {}", comment(&evidence.engine), comment(&evidence.found));
         script += match evidence.seen {
             Seen::Reduced => {
-                "-- Reduced, and seen again in an empty database. Run it with: psql -X -f THIS_FILE\n\n"
+                "-- Reduced, and reproduced in an empty database. Run it with: psql -X -f THIS_FILE\n\n"
             }
             Seen::Again => {
-                "-- Not reduced, but seen again in an empty database. Run it with: psql -X -f THIS_FILE\n\n"
+                "-- Not reduced, but reproduced in an empty database. Run it with: psql -X -f THIS_FILE\n\n"
             }
             Seen::FromLog => {
-                "-- Its sources are captured from the log. Not reduced, and not seen again, for that takes a server without slots of\n-- the same names. Run it on one, in an empty database, with: psql -X -f THIS_FILE\n\n"
+                "-- Its sources are captured from the log. Not reduced and not reproduced: that takes a server without slots of the\n-- same names. Run it on one, in an empty database, with: psql -X -f THIS_FILE\n\n"
             }
             Seen::RolledBack => {
-                "-- Seen in a transaction that was rolled back. Not reduced: that takes a database of its own, and none is made on a\n-- named server. Run it in an empty database with: psql -X -f THIS_FILE\n\n"
+                "-- Found in a transaction that was rolled back. Not reduced: that takes a scratch database, which is not created on a\n-- named server. Run it in an empty database with: psql -X -f THIS_FILE\n\n"
             }
             Seen::Stale => {
-                "-- It was so before anything was changed: an earlier refresh went wrong. Tables that are made new may be right.\n\n"
+                "-- The table was wrong before the first change: an earlier refresh went wrong. A new table may be right.\n\n"
             }
             Seen::Once => {
-                "-- It was not seen again in a database of its own: this is all that happened before it was found.\n\n"
+                "-- Not reproduced in a scratch database: these are all changes before it was found.\n\n"
             }
         };
         script += "create extension if not exists pg_trickle;\n";
@@ -81,13 +79,13 @@ impl Case {
                 let _ = writeln!(script, "{statement};");
             }
         }
-        script += "\n-- What differs: no row when all is well.\n";
+        script += "\n-- The rows that differ; none if the table is right.\n";
         script += &difference(evidence.table);
         script
     }
 }
 
-/// A query that shows the rows that differ.
+/// A query for the rows that differ.
 fn difference(table: &Comparable) -> String {
     let columns: Vec<String> = table
         .columns
@@ -95,8 +93,8 @@ fn difference(table: &Comparable) -> String {
         .map(|column| {
             let name = quote_identifier(&column.name);
             match column.kind {
-                Kind::Json | Kind::Opaque => format!("{name}::text as {name}"),
-                Kind::Exact | Kind::Text | Kind::Float | Kind::Array => name,
+                ValueKind::Json | ValueKind::Opaque => format!("{name}::text as {name}"),
+                ValueKind::Exact | ValueKind::Text | ValueKind::Float | ValueKind::Array => name,
             }
         })
         .collect();
@@ -108,12 +106,12 @@ fn difference(table: &Comparable) -> String {
     )
 }
 
-/// Text that a line of comment can hold.
+/// The text as part of one comment line.
 fn comment(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// A query without the name of the database that dbt writes before every relation: elsewhere it has another name.
+/// The query without the database name that dbt writes before every relation: elsewhere the database has another name.
 pub fn without_database(query: &str, database: &str) -> String {
     query.replace(&format!("{}.\"", quote_identifier(database)), "\"")
 }
@@ -124,20 +122,20 @@ mod tests {
         super::{Change, Made, Pace, row, sample},
         *,
     };
-    use crate::{judge::equality::Column, model::Relation};
+    use crate::{judge::equality::ComparedColumn, model::Relation};
 
     #[test]
     fn a_script_says_what_is_wrong_and_shows_it() {
         let relation = Relation::new("marts", "names");
         let query = "select id, name from shop.customers";
-        let column = |name: &str, kind| Column { name: name.into(), kind };
+        let column = |name: &str, kind| ComparedColumn { name: name.into(), kind };
         let table = Comparable {
             relation: relation.clone(),
             query: query.into(),
             with_ties: None,
             is_populated: true,
             waiting: vec![],
-            columns: vec![column("id", Kind::Exact), column("name", Kind::Json)],
+            columns: vec![column("id", ValueKind::Exact), column("name", ValueKind::Json)],
         };
         let made = Made { relation, query: query.into(), mode: "DIFFERENTIAL".into(), arguments: vec![] };
         let ada = vec![row(&["1", "Ada"])];
@@ -161,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_the_database_is_left_out_of_a_query() {
+    fn a_query_loses_the_database_name() {
         let query = without_database(r#"select * from "shop_ci"."marts"."a""#, "shop_ci");
         assert_eq!(query, r#"select * from "marts"."a""#);
     }

@@ -1,43 +1,42 @@
-//! Which values the server is asked about before the first change, so that it takes most of what is drawn later.
+//! The values that the server tests before the first change, so that it accepts most changes later.
 
 use std::collections::BTreeSet;
 
-use super::{Kind, Row, Source, candidates, random::Random, types, types::Types};
+use super::{ColumnKind, Row, Source, candidates, random::Random, types, types::Types};
 
-/// So many values of a column that tells rows apart, and of any other, beside those that its type is known for.
+/// How many values of a key column are tested, besides the edges of its type.
 const OF_A_KEY: u64 = 400;
+/// The same for any other column.
 const OF_A_COLUMN: u64 = 40;
-/// So many of the values that rows hold are varied.
+/// How many values of known rows are varied.
 const VARIED: usize = 20;
-/// So many rows of values are tried on conditions.
+/// How many combinations of values are tested against conditions.
 const TRIED: usize = 600;
 
-/// Columns that a condition binds together, and rows of values that satisfy it.
+/// Columns that a condition connects, and combinations of values that satisfy it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Group {
-    /// The positions of the columns.
+pub struct ConnectedColumns {
     pub columns: Vec<usize>,
-    /// Values in their order.
     pub rows: Vec<Row>,
 }
 
 impl Source {
-    /// The columns whose kind does not say what they take, each with values that they may take; `rows` are known.
+    /// The columns whose kind does not determine the accepted values, each with values to test. `rows` are known rows.
     pub fn candidates(&self, types: &Types, rows: &[Row]) -> Vec<(usize, Vec<String>)> {
-        let is_wanting = |at: &usize| {
+        let is_undetermined = |at: &usize| {
             let column = &self.columns[*at];
-            let is_open = matches!(column.kind, Kind::Other | Kind::Array);
+            let is_open = matches!(column.kind, ColumnKind::Other | ColumnKind::Array);
             column.generated.is_none() && (column.bounded || is_open)
         };
         (0..self.columns.len())
-            .filter(is_wanting)
+            .filter(is_undetermined)
             .map(|at| (at, self.candidates_of(at, types, rows)))
             .collect()
     }
 
     fn candidates_of(&self, at: usize, types: &Types, rows: &[Row]) -> Vec<String> {
-        let is_told_apart = self.keys().any(|key| key.columns.contains(&at));
-        let count = if is_told_apart { OF_A_KEY } else { OF_A_COLUMN };
+        let is_key = self.keys().any(|key| key.columns.contains(&at));
+        let count = if is_key { OF_A_KEY } else { OF_A_COLUMN };
         let mut all: Vec<String> = self
             .constraints
             .iter()
@@ -54,7 +53,7 @@ impl Source {
         all
     }
 
-    /// The columns that conditions bind together, each time with the conditions.
+    /// The groups of columns that conditions connect, with those conditions.
     pub fn bound(&self) -> Vec<(Vec<usize>, Vec<&str>)> {
         let mut bound: Vec<(BTreeSet<usize>, Vec<&str>)> = Vec::new();
         for constraint in &self.constraints {
@@ -74,7 +73,8 @@ impl Source {
         bound.into_iter().map(|(columns, conditions)| (columns.into_iter().collect(), conditions)).collect()
     }
 
-    /// Rows of values for these columns, to be tried on their conditions. Some vary a row that is known in one column.
+    /// Combinations of values of these columns to test against their conditions. Some are a known row with one other
+    /// value.
     pub fn combinations(&self, columns: &[usize], rows: &[Row]) -> Vec<Row> {
         if let [at] = columns {
             return self.columns[*at].values.iter().map(|value| vec![Some(value.clone())]).collect();
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_with_a_condition_is_tried_with_what_the_condition_mentions_and_what_rows_hold() {
+    fn a_column_with_a_condition_is_tested_with_values_of_the_condition_and_of_rows() {
         let mut source = sample()[0].clone();
         source.constraints = vec![check("a", &[2])];
         source.columns[2].bounded = true;

@@ -1,6 +1,6 @@
-//! Texts that the input functions of PostgreSQL's own types read, and guesses for types that it does not come with.
+//! Texts that the input functions of PostgreSQL's built-in types accept, and guesses for other types.
 
-/// Texts in shapes that patterns ask for.
+/// Texts that common patterns accept.
 pub(super) const SHAPED: &[&str] = &[
     "12345",
     "123456789",
@@ -25,7 +25,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("int4", &["0", "1", "-1", "2", "7", "32767", "2147483647"]),
     ("int8", &["0", "1", "-1", "2", "7", "32767", "9007199254740993"]),
     ("numeric", &["0", "1", "-1", "0.01", "0.5", "9.99", "12345678901234567890.5"]),
-    // No great negative number: the sum of it and a great positive one depends on the order of the rows.
+    // No large negative number: its sum with a large positive one depends on the order of the rows.
     ("float4", &["0", "1", "-1", "0.1", "1e-9", "1e17"]),
     ("float8", &["0", "1", "-1", "0.1", "1e-9", "1e17"]),
     ("money", &["0", "1", "-0.01", "1234.56"]),
@@ -102,7 +102,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("aclitem", &["=r/pg_monitor", "pg_monitor=rw/pg_monitor"]),
 ];
 
-/// Types that are written like another.
+/// Types with the same input as another one.
 const ALIKE: &[(&str, &str)] = &[
     ("varchar", "text"),
     ("bpchar", "text"),
@@ -113,7 +113,7 @@ const ALIKE: &[(&str, &str)] = &[
     ("txid_snapshot", "pg_snapshot"),
 ];
 
-/// The values that a type is known for; for one that is not known those of all others.
+/// The edges of a type; for an unknown type those of all others.
 pub(super) fn edges(name: &str, typmod: i32) -> Vec<String> {
     if matches!(name, "bit" | "varbit") {
         let width = usize::try_from(typmod).unwrap_or(4).max(1);
@@ -130,7 +130,7 @@ pub(super) fn edges(name: &str, typmod: i32) -> Vec<String> {
     guesses.map(|text| (*text).to_owned()).collect()
 }
 
-/// A value that differs with the number; for a type that is not known several guesses.
+/// A value for this number; for an unknown type several guesses.
 pub(super) fn numbered(name: &str, typmod: i32, n: u64) -> Vec<String> {
     let (seconds, minutes, hours) = (n % 60, n / 60 % 60, n / 3600 % 24);
     let day = format!("2{:03}-{:02}-{:02}", n / 336 % 1000, n / 28 % 12 + 1, n % 28 + 1);
@@ -141,7 +141,7 @@ pub(super) fn numbered(name: &str, typmod: i32, n: u64) -> Vec<String> {
         _ if name.starts_with("reg") => n.to_string(),
         "float4" | "float8" => format!("{n}.5"),
         "money" => format!("{n}.25"),
-        "text" | "varchar" | "bpchar" => texted(n, typmod),
+        "text" | "varchar" | "bpchar" => fitting_word(n, typmod),
         "name" | "refcursor" => format!("v{n}"),
         "char" => char::from(b'!' + u8::try_from(n % 94).unwrap_or_default()).to_string(),
         "bytea" => format!("\\x{n:016x}"),
@@ -188,8 +188,8 @@ pub(super) fn numbered(name: &str, typmod: i32, n: u64) -> Vec<String> {
     vec![one]
 }
 
-/// A word no longer than the column is wide.
-fn texted(n: u64, typmod: i32) -> String {
+/// A word that fits the length of the column.
+fn fitting_word(n: u64, typmod: i32) -> String {
     let word = format!("v{n}");
     match usize::try_from(typmod - 4) {
         Ok(width) if width < word.len() => word[word.len() - width..].to_owned(),

@@ -1,4 +1,4 @@
-//! Values of every type, as text: what a type is made of in, candidates out. The server says which of them it takes.
+//! Candidate values of every type, as text. The server decides which of them it accepts.
 
 use std::collections::BTreeMap;
 
@@ -7,27 +7,23 @@ use serde::Deserialize;
 use super::texts;
 use crate::sql;
 
-/// The types of the columns of sources, and what those are made of, by their numbers in `pg_type`.
+/// The types of the columns of sources and the types that those consist of, by OID.
 pub type Types = BTreeMap<u32, Type>;
 
-/// A type.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Type {
-    /// `pg_type.typname` of a type that comes with the server, else empty.
+    /// `pg_type.typname` of a built-in type, else empty.
     pub name: String,
-    /// How its values are put together.
     pub shape: Shape,
     /// A domain's base, an array's element, a range's bounds, a multirange's range, a composite's columns.
-    pub parts: Vec<Part>,
-    /// What an enum may be.
+    pub parts: Vec<TypePart>,
     pub labels: Vec<String>,
-    /// What stands between the elements of an array.
+    /// The separator of the elements of an array.
     pub delimiter: String,
-    /// The constraints of a domain.
     pub conditions: Vec<String>,
 }
 
-/// How the values of a type are put together.
+/// How the values of a type are composed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Shape {
@@ -43,26 +39,26 @@ pub enum Shape {
 
 /// A type with its modifier, such as a length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub struct Part {
+pub struct TypePart {
     /// `pg_type.oid`
     pub oid: u32,
     /// `pg_attribute.atttypmod`
     pub typmod: i32,
 }
 
-/// A type within types within types ends here: a row type may hold an array of itself.
-const DEEPEST: usize = 6;
+/// The limit of nested types: a row type may contain an array of itself.
+const MAX_DEPTH: usize = 6;
 
-/// Values that a column of this type may take: the edges of the type, and so many more that differ from each other.
-pub fn candidates(types: &Types, of: Part, count: u64) -> Vec<String> {
-    let mut all = edges(types, of, DEEPEST);
+/// Values that a column of this type may accept: the edges of the type, and `count` more distinct ones.
+pub fn candidates(types: &Types, of: TypePart, count: u64) -> Vec<String> {
+    let mut all = edges(types, of, MAX_DEPTH);
     for number in 1..=count {
-        all.extend(numbered(types, of, number, DEEPEST));
+        all.extend(numbered(types, of, number, MAX_DEPTH));
     }
     without_repeats(all)
 }
 
-/// Candidates that a condition mentions: its literals, and the numbers next to them.
+/// Candidates from a condition: its literals, and the adjacent whole numbers.
 pub(super) fn constants(condition: &str) -> Vec<String> {
     let tokens: Vec<_> = sql::tokens(condition).collect();
     let mut found = Vec::new();
@@ -81,7 +77,7 @@ pub(super) fn constants(condition: &str) -> Vec<String> {
     without_repeats(found)
 }
 
-/// Values that differ from one that is there in a number or in a letter of it.
+/// Values that differ from an existing one in their last number or letter.
 pub(super) fn variations(value: &str) -> Vec<String> {
     let is_digit = |c: char| c.is_ascii_digit();
     let Some(end) = value.rfind(is_digit).map(|at| at + 1) else {
@@ -105,7 +101,6 @@ pub(super) fn variations(value: &str) -> Vec<String> {
         .collect()
 }
 
-/// The whole numbers on both sides of a number.
 fn beside(text: &str) -> Vec<String> {
     text.parse::<i64>().map_or_else(
         |_| Vec::new(),
@@ -118,8 +113,7 @@ fn without_repeats(all: Vec<String>) -> Vec<String> {
     all.into_iter().filter(|value| seen.insert(value.clone())).collect()
 }
 
-/// The values that a type is known for.
-fn edges(types: &Types, of: Part, depth: usize) -> Vec<String> {
+fn edges(types: &Types, of: TypePart, depth: usize) -> Vec<String> {
     let Some(kind) = types.get(&of.oid).filter(|_| depth > 0) else { return Vec::new() };
     let part =
         |nth: usize| kind.parts.get(nth).map(|part| edges(types, *part, depth - 1)).unwrap_or_default();
@@ -129,30 +123,28 @@ fn edges(types: &Types, of: Part, depth: usize) -> Vec<String> {
         Shape::Domain => {
             let mut all: Vec<String> = kind.conditions.iter().flat_map(|text| constants(text)).collect();
             all.extend(part(0));
-            // What a pattern may ask for.
+            // The condition may be a pattern.
             all.extend(texts::SHAPED.iter().map(|text| (*text).to_owned()));
             all
         }
         Shape::Array => {
             let of = part(0);
             let mut all = vec!["{}".to_owned(), "{NULL}".to_owned()];
-            all.extend(of.iter().map(|value| format!("{{{}}}", within(value))));
-            all.extend(
-                of.iter()
-                    .zip(of.iter().skip(1))
-                    .map(|(one, other)| format!("{{{}{}{}}}", within(one), kind.delimiter, within(other))),
-            );
+            all.extend(of.iter().map(|value| format!("{{{}}}", quoted_element(value))));
+            all.extend(of.iter().zip(of.iter().skip(1)).map(|(one, other)| {
+                format!("{{{}{}{}}}", quoted_element(one), kind.delimiter, quoted_element(other))
+            }));
             all
         }
         Shape::Range => {
             let of = part(0);
             let mut all = vec!["empty".to_owned(), "(,)".to_owned()];
             for (at, one) in of.iter().enumerate() {
-                all.push(format!("[{},)", within(one)));
+                all.push(format!("[{},)", quoted_element(one)));
                 let others = of.iter().skip(at + 1).take(3);
                 all.extend(others.flat_map(|other| {
                     [(one, other), (other, one)]
-                        .map(|(from, to)| format!("[{},{})", within(from), within(to)))
+                        .map(|(from, to)| format!("[{},{})", quoted_element(from), quoted_element(to)))
                 }));
             }
             all
@@ -170,7 +162,7 @@ fn edges(types: &Types, of: Part, depth: usize) -> Vec<String> {
             let row = |nth: usize| {
                 let values = members.iter().map(|of| match of.len() {
                     0 => String::new(),
-                    length => within(&of[nth % length]),
+                    length => quoted_element(&of[nth % length]),
                 });
                 format!("({})", values.collect::<Vec<_>>().join(","))
             };
@@ -179,8 +171,8 @@ fn edges(types: &Types, of: Part, depth: usize) -> Vec<String> {
     }
 }
 
-/// A value that differs with the number. Those of ranges do not overlap.
-fn numbered(types: &Types, of: Part, number: u64, depth: usize) -> Vec<String> {
+/// A value for this number. Values of ranges do not overlap.
+fn numbered(types: &Types, of: TypePart, number: u64, depth: usize) -> Vec<String> {
     let Some(kind) = types.get(&of.oid).filter(|_| depth > 0) else { return Vec::new() };
     let part = |nth: usize| {
         kind.parts.get(nth).map(|part| numbered(types, *part, number, depth - 1)).unwrap_or_default()
@@ -189,9 +181,9 @@ fn numbered(types: &Types, of: Part, number: u64, depth: usize) -> Vec<String> {
         Shape::Base => texts::numbered(&kind.name, of.typmod, number),
         Shape::Enum => Vec::new(),
         Shape::Domain => part(0),
-        Shape::Array => part(0).iter().map(|value| format!("{{{}}}", within(value))).collect(),
+        Shape::Array => part(0).iter().map(|value| format!("{{{}}}", quoted_element(value))).collect(),
         Shape::Range => {
-            part(0).iter().map(|value| format!("[{value},{value}]", value = within(value))).collect()
+            part(0).iter().map(|value| format!("[{value},{value}]", value = quoted_element(value))).collect()
         }
         Shape::Multirange => part(0).iter().map(|range| format!("{{{range}}}")).collect(),
         Shape::Composite => {
@@ -200,15 +192,15 @@ fn numbered(types: &Types, of: Part, number: u64, depth: usize) -> Vec<String> {
                 own.or_else(|| edges(types, kind.parts[nth], depth - 1).into_iter().next())
             };
             let values: Vec<String> = (0..kind.parts.len())
-                .map(|nth| value(nth).map(|text| within(&text)).unwrap_or_default())
+                .map(|nth| value(nth).map(|text| quoted_element(&text)).unwrap_or_default())
                 .collect();
             vec![format!("({})", values.join(","))]
         }
     }
 }
 
-/// A value inside of an array, a range or a row.
-fn within(value: &str) -> String {
+/// A value quoted as an element of an array, a range or a row.
+fn quoted_element(value: &str) -> String {
     format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
@@ -216,8 +208,8 @@ fn within(value: &str) -> String {
 mod tests {
     use super::*;
 
-    fn part(oid: u32) -> Part {
-        Part { oid, typmod: -1 }
+    fn part(oid: u32) -> TypePart {
+        TypePart { oid, typmod: -1 }
     }
 
     fn types() -> Types {
@@ -269,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_over_a_domain_knows_what_the_inner_condition_mentions() {
+    fn a_domain_over_a_domain_uses_the_literals_of_the_inner_condition() {
         let some = candidates(&types(), part(7), 0);
         for value in ["99", "100", "101", "it's"] {
             assert!(some.iter().any(|candidate| candidate == value), "{value}: {some:?}");
@@ -277,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_type_that_holds_itself_ends() {
+    fn a_type_that_contains_itself_terminates() {
         assert!(candidates(&types(), part(10), 3).len() <= 4);
     }
 

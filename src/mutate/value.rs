@@ -1,22 +1,22 @@
-//! Values that no row holds yet: the edges of a column's domain, and keys that are new.
+//! New values for a column: the edges of its domain, and numbered ones.
 
-use super::{Column, Kind, random::Random};
+use super::{ColumnKind, SourceColumn, random::Random};
 
-/// A value from the edges of what the column may hold.
-pub(super) fn edge(column: &Column, random: &mut Random) -> Option<String> {
+/// A value from the edges of the column's domain.
+pub(super) fn edge(column: &SourceColumn, random: &mut Random) -> Option<String> {
     if !column.values.is_empty() {
         return random.one(&column.values).cloned();
     }
     let pick = |values: &[&str], random: &mut Random| random.one(values).map(|value| (*value).to_owned());
     let value = match column.kind {
-        Kind::Integer => pick(&["0", "1", "-1", "2", "7", "32767"], random)?,
-        Kind::Numeric => match column.scale {
+        ColumnKind::Integer => pick(&["0", "1", "-1", "2", "7", "32767"], random)?,
+        ColumnKind::Numeric => match column.scale {
             Some(0) => pick(&["0", "1", "-1", "9"], random)?,
             _ => pick(&["0", "1", "-1", "0.01", "0.5", "9.99"], random)?,
         },
-        // No great negative number: the sum of it and a great positive one depends on the order of the rows.
-        Kind::Float => pick(&["0", "1", "-1", "0.1", "1e-9", "1e17"], random)?,
-        Kind::Text => pick(
+        // No large negative number: its sum with a large positive one depends on the order of the rows.
+        ColumnKind::Float => pick(&["0", "1", "-1", "0.1", "1e-9", "1e17"], random)?,
+        ColumnKind::Text => pick(
             &[
                 "",
                 " ",
@@ -31,49 +31,49 @@ pub(super) fn edge(column: &Column, random: &mut Random) -> Option<String> {
             ],
             random,
         )?,
-        Kind::Boolean => pick(&["t", "f"], random)?,
-        Kind::Date => pick(&["1970-01-01", "2000-02-29", "1995-03-15", "9999-12-31"], random)?,
-        Kind::Timestamp => {
+        ColumnKind::Boolean => pick(&["t", "f"], random)?,
+        ColumnKind::Date => pick(&["1970-01-01", "2000-02-29", "1995-03-15", "9999-12-31"], random)?,
+        ColumnKind::Timestamp => {
             pick(&["1970-01-01 00:00:00", "2000-02-29 23:59:59.999999", "1995-03-15 12:00:00"], random)?
         }
-        Kind::Uuid => fresh(column, 0)?,
-        Kind::Json => pick(&["{}", "[]", "null", "{\"a\": 1}", "{\"a\": null}"], random)?,
-        Kind::Enum => random.one(&column.labels)?.clone(),
-        Kind::Bytes => pick(&["\\x", "\\x00ff"], random)?,
-        Kind::Array => "{}".to_owned(),
-        Kind::Other => return None,
+        ColumnKind::Uuid => fresh(column, 0)?,
+        ColumnKind::Json => pick(&["{}", "[]", "null", "{\"a\": 1}", "{\"a\": null}"], random)?,
+        ColumnKind::Enum => random.one(&column.labels)?.clone(),
+        ColumnKind::Bytes => pick(&["\\x", "\\x00ff"], random)?,
+        ColumnKind::Array => "{}".to_owned(),
+        ColumnKind::Other => return None,
     };
     Some(fitting(column, value))
 }
 
-/// A value that differs with the number.
-pub(super) fn fresh(column: &Column, number: u64) -> Option<String> {
+/// A value for this number.
+pub(super) fn fresh(column: &SourceColumn, number: u64) -> Option<String> {
     let value = match column.kind {
-        Kind::Integer | Kind::Numeric => number.to_string(),
-        Kind::Float => format!("{number}.5"),
-        Kind::Text => format!("v{number}"),
-        Kind::Date => {
+        ColumnKind::Integer | ColumnKind::Numeric => number.to_string(),
+        ColumnKind::Float => format!("{number}.5"),
+        ColumnKind::Text => format!("v{number}"),
+        ColumnKind::Date => {
             format!("2{:03}-{:02}-{:02}", number / 336 % 1000, number / 28 % 12 + 1, number % 28 + 1)
         }
-        Kind::Timestamp => format!(
+        ColumnKind::Timestamp => format!(
             "2001-01-{:02} {:02}:{:02}:{:02}",
             number / 86_400 % 28 + 1,
             number / 3600 % 24,
             number / 60 % 60,
             number % 60
         ),
-        Kind::Uuid => format!("00000000-0000-4000-8000-{number:012x}"),
-        Kind::Json => format!("{{\"n\": {number}}}"),
-        Kind::Bytes => format!("\\x{number:016x}"),
-        Kind::Boolean | Kind::Enum | Kind::Array | Kind::Other => return None,
+        ColumnKind::Uuid => format!("00000000-0000-4000-8000-{number:012x}"),
+        ColumnKind::Json => format!("{{\"n\": {number}}}"),
+        ColumnKind::Bytes => format!("\\x{number:016x}"),
+        ColumnKind::Boolean | ColumnKind::Enum | ColumnKind::Array | ColumnKind::Other => return None,
     };
     Some(fitting(column, value))
 }
 
-/// Cut to what the column takes.
-fn fitting(column: &Column, value: String) -> String {
+/// Cuts the value to the length of the column.
+fn fitting(column: &SourceColumn, value: String) -> String {
     match (column.kind, column.size) {
-        (Kind::Text, Some(size)) => {
+        (ColumnKind::Text, Some(size)) => {
             let size = usize::try_from(size).unwrap_or(usize::MAX);
             let skipped = if value.starts_with('v') { value.chars().count().saturating_sub(size) } else { 0 };
             value.chars().skip(skipped).take(size).collect()

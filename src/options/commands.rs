@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use super::{Environment, ProjectOptions, RunnerFiles, ServerOptions, SourceOptions};
 use crate::{
     cli::When,
-    judge::{Terms, equality},
+    judge::{Criteria, equality},
     model::Owner,
     output::Ui,
     plan::Policy,
@@ -127,7 +127,7 @@ pub struct RunOptions {
     pub permissions: Permissions,
     pub wait: WaitLimits,
     pub rounds: RoundOptions,
-    pub terms: Terms,
+    pub terms: Criteria,
     pub rehearsal: RehearsalOptions,
     /// Rows may be real data: do not report values.
     pub hides_rows: bool,
@@ -176,7 +176,7 @@ pub struct CheckOptions {
     pub ui: Ui,
     pub models: ModelsOptions,
     pub server: ServerOptions,
-    pub terms: Terms,
+    pub terms: Criteria,
     /// The time for comparing tables with their queries; `None` does not compare.
     pub equality: Option<Duration>,
     pub equality_terms: equality::Terms,

@@ -12,12 +12,12 @@ use crate::dbt;
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
-    of_dbt: OnceLock<OfDbt>,
+    of_dbt: OnceLock<DbtEnvironment>,
 }
 
 /// The environment that dbt sees.
 #[derive(Clone, Debug)]
-struct OfDbt {
+struct DbtEnvironment {
     /// The variables of its `.env` that the shell does not set.
     dotenv: BTreeMap<String, String>,
     /// All variables.
@@ -36,14 +36,14 @@ impl Environment {
     }
 
     /// The environment with dbt's `.env`, read on the first question about dbt.
-    fn seen_by_dbt(&self) -> Result<&OfDbt, dbt::Error> {
+    fn seen_by_dbt(&self) -> Result<&DbtEnvironment, dbt::Error> {
         if let Some(seen) = self.of_dbt.get() {
             return Ok(seen);
         }
         let here = std::env::current_dir().unwrap_or_default();
         let dotenv = dbt::dotenv(dbt::program(&self.path()).as_deref(), &here, &self.variables)?;
         let variables = self.variables.clone().into_iter().chain(dotenv.clone()).collect();
-        Ok(self.of_dbt.get_or_init(|| OfDbt { dotenv, variables }))
+        Ok(self.of_dbt.get_or_init(|| DbtEnvironment { dotenv, variables }))
     }
 
     /// Whether a variable comes from dbt's `.env`.

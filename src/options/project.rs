@@ -62,7 +62,7 @@ impl ProjectOptions {
         let (Some(profile), Some(dir)) = (self.profile_name(&file)?, self.profiles_dir()?) else {
             return Ok(None);
         };
-        let wanted = dbt::WantedProfile { dir, profile, target: self.target_name()?, without_server };
+        let wanted = dbt::RequestedProfile { dir, profile, target: self.target_name()?, without_server };
         dbt::Target::find(&wanted, &self.jinja_context()?).map(Some)
     }
 

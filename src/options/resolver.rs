@@ -17,7 +17,7 @@ use crate::{
         GlobalArgs, InitArgs, ModelsArgs, PlanArgs, PolicyArgs, ReportArgs, RunArgs, SelectArgs, VerifyArgs,
         VerifyingArgs, WaitArgs, WaitingArgs,
     },
-    judge::{Terms, equality},
+    judge::{Criteria, equality},
     output::{self, Ui},
     server::EphemeralSpec,
 };
@@ -215,12 +215,12 @@ impl Resolver {
         WaitLimits { timeout, models: self.file.wait.models.clone() }
     }
 
-    fn terms(&self, args: &CheckingArgs) -> Terms {
-        Terms {
+    fn terms(&self, args: &CheckingArgs) -> Criteria {
+        Criteria {
             common_age: self.file.freshness,
             fail_on_fallback: args.fail_on_fallback || self.file.checks.fail_on_fallback,
             silences: self.file.checks.silence.iter().map(Into::into).collect(),
-            ..Terms::default()
+            ..Criteria::default()
         }
     }
 

@@ -6,7 +6,7 @@ use super::Environment;
 use crate::{
     github,
     model::Secret,
-    report::legs::{self, Turn},
+    report::legs::{self, RunOrder},
 };
 
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub struct Workflow {
     pub repository: github::Repository,
     pub event: github::Event,
     /// The run that wrote the report.
-    pub turn: Option<Turn>,
+    pub turn: Option<RunOrder>,
 }
 
 impl Environment {
@@ -40,7 +40,7 @@ impl Environment {
             api: self.get("GITHUB_API_URL").unwrap_or("https://api.github.com").to_owned(),
             token: self.get("GITHUB_TOKEN").map(Secret::new),
             repository: github::Repository::parse(repository)?,
-            turn: event.run.or(own).map(|(run, attempt)| Turn { run, attempt }),
+            turn: event.run.or(own).map(|(run, attempt)| RunOrder { run, attempt }),
             event,
         }))
     }

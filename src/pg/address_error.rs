@@ -1,84 +1,46 @@
-//! What is wrong with an address.
+//! Errors of database addresses.
 
 use super::conninfo::Given;
 
-/// Why no server can be reached by what was said of it. No password is in it.
+/// Why an address is invalid. Contains no password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadAddress {
-    /// It is neither a URL nor a `key=value` string.
+    /// Neither a URL nor a `key=value` string.
     #[error("{by} cannot be read: {reason}")]
-    Shape {
-        /// What said it.
-        by: String,
-        /// Where reading stopped.
-        reason: String,
-    },
+    Shape { by: String, reason: String },
     /// libpq does not know the parameter.
     #[error("{by} has the unknown parameter `{parameter}`")]
-    Parameter {
-        /// What said it.
-        by: String,
-        /// The parameter.
-        parameter: String,
-    },
-    /// The value means nothing to libpq.
+    Parameter { by: String, parameter: String },
+    /// libpq does not know the value.
     #[error("{by} has the {parameter} `{value}`: {expected}")]
     Value {
-        /// What said it.
         by: String,
-        /// The parameter.
         parameter: String,
-        /// Its value.
         value: String,
-        /// What would have been good.
+        /// The valid values.
         expected: String,
     },
-    /// libpq knows it, this program does not do it.
+    /// libpq knows the parameter, but this program does not support it.
     #[error("{by} has the {parameter} `{value}`, which pgtrickle-ci does not support")]
     Unsupported {
-        /// What said it.
         by: String,
-        /// The parameter.
         parameter: String,
-        /// Its value; `***` where it is a secret.
+        /// `***` for a secret.
         value: String,
     },
-    /// The service is in no file.
-    #[error("{by} names the service `{service}`, which is in no service file")]
-    NoService {
-        /// What named it.
-        by: String,
-        /// The service.
-        service: String,
-    },
-    /// A file that was named.
+    #[error("{by} names the service `{service}`, which no service file defines")]
+    NoService { by: String, service: String },
     #[error("cannot read `{}`: {reason}", file.display())]
-    Unreadable {
-        /// The file.
-        file: std::path::PathBuf,
-        /// What the system says.
-        reason: String,
-    },
-    /// Nothing says which authority to trust.
+    Unreadable { file: std::path::PathBuf, reason: String },
     #[error(
         "sslmode `{sslmode}` needs a root certificate: there is neither an sslrootcert nor a ~/.postgresql/root.crt"
     )]
-    NoRootCertificate {
-        /// The mode.
-        sslmode: &'static str,
-    },
-    /// A certificate of one of the system's authorities is worth nothing when any name will do.
-    #[error("sslmode `{sslmode}` is too weak for sslrootcert `system`, which takes only verify-full")]
-    WeakMode {
-        /// The mode.
-        sslmode: &'static str,
-    },
-    /// Nothing says whom to log in as.
-    #[error("no user is named to log in as, and the system's user {id} has no name")]
-    NoUser {
-        /// The number.
-        id: u32,
-    },
+    NoRootCertificate { sslmode: &'static str },
+    /// Anyone can get a certificate of a system authority for some name, so the name must be verified.
+    #[error("sslmode `{sslmode}` is too weak for sslrootcert `system`, which requires verify-full")]
+    WeakMode { sslmode: &'static str },
+    #[error("no user name is given, and the operating system's user {id} has no name")]
+    NoUser { id: u32 },
 }
 
 impl BadAddress {
@@ -101,7 +63,7 @@ impl BadAddress {
                 "name the file with `sslrootcert`, or take the system's authorities: `sslrootcert=system`"
                     .into()
             }
-            Self::WeakMode { .. } => "say `sslmode=verify-full`, or leave sslmode out".into(),
+            Self::WeakMode { .. } => "use `sslmode=verify-full`, or leave sslmode out".into(),
             Self::NoUser { .. } => "name one: `postgresql://USER@host:5432/database`, or PGUSER".into(),
         }
     }

@@ -1,4 +1,4 @@
-//! The catalog of stream tables, read in a number of questions that does not grow with the number of tables.
+//! The catalog of stream tables. The number of queries does not depend on the number of tables.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +9,17 @@ use super::{Client, Endpoint, Error, about};
 use crate::{
     judge::{
         Facts,
-        capture::{Captures, Quiet},
-        scheduler::Engine,
+        capture::{Captures, IdleReader},
+        scheduler::EngineState,
     },
     model::{Column, Deployed, Health, Mark, Origin, Relation, Setting, Settings, Storage, StreamTable},
-    plan::Between,
+    plan::UpstreamRelations,
     sql::quote_literal,
 };
 
 const READING: &str = "reading the catalog of stream tables";
 
-/// The columns without which a stream table cannot be read; `original_query` is in every version that rewrites.
+/// The columns that are needed to read a stream table. Every version that rewrites queries has `original_query`.
 const NEEDED_COLUMNS: [&str; 9] = [
     "pgt_name",
     "pgt_schema",
@@ -32,23 +32,22 @@ const NEEDED_COLUMNS: [&str; 9] = [
     "last_refresh_at",
 ];
 
-/// The server's software.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Server {
+pub struct ServerInfo {
     /// As `18.4`.
     pub postgres: String,
-    /// The extension's version, where the database has the extension.
+    /// The version of the extension, if it is installed in the database.
     pub pg_trickle: Option<String>,
     /// The columns of the extension's main table.
     columns: Vec<String>,
 }
 
-impl Server {
-    /// The settings that this version's catalog does not keep.
-    pub fn unseen(&self) -> Vec<Setting> {
-        let kept = |column: &str| self.columns.iter().any(|there| there == column);
-        let unseen = |setting: &Setting| setting.column().is_some_and(|column| !kept(column));
-        Setting::ALL.into_iter().filter(unseen).collect()
+impl ServerInfo {
+    /// The settings for which this version's catalog has no column.
+    pub fn unreadable_settings(&self) -> Vec<Setting> {
+        let has = |column: &str| self.columns.iter().any(|existing| existing == column);
+        let is_unreadable = |setting: &Setting| setting.column().is_some_and(|column| !has(column));
+        Setting::ALL.iter().copied().filter(is_unreadable).collect()
     }
 
     fn check(&self, endpoint: &Endpoint) -> Result<(), Error> {
@@ -57,32 +56,27 @@ impl Server {
         };
         let missing: Vec<String> = NEEDED_COLUMNS
             .iter()
-            .filter(|column| !self.columns.iter().any(|there| there == *column))
+            .filter(|column| !self.columns.iter().any(|existing| existing == *column))
             .map(|column| format!("pgt_stream_tables.{column}"))
             .collect();
         if missing.is_empty() { Ok(()) } else { Err(Error::TooOld { version: version.clone(), missing }) }
     }
 }
 
-/// What a plan is made against, read in one transaction.
+/// What a plan compares with, read in one transaction.
 #[derive(Clone, Debug)]
-pub struct Standing {
-    /// What runs there.
-    pub server: Server,
-    /// Every stream table.
-    pub tables: Catalog,
-    /// What has a name that was asked for and is no stream table, in SQL's word for its kind.
+pub struct Snapshot {
+    pub server: ServerInfo,
+    pub tables: Vec<Deployed>,
+    /// The requested names that other relations have, with SQL's word for their kind.
     pub occupied: BTreeMap<Relation, String>,
-    /// What is between the sources and the stream tables, where that was asked.
-    pub between: Between,
+    /// The views and ephemeral models between sources and stream tables, if requested.
+    pub between: UpstreamRelations,
 }
 
-/// Every stream table of a database.
-pub type Catalog = Vec<Deployed>;
-
-/// A catalog row with what was looked up beside it.
+/// A catalog row with facts from other catalogs.
 #[derive(Deserialize)]
-struct Row {
+struct CatalogRow {
     pgt_schema: String,
     pgt_name: String,
     defining_query: String,
@@ -99,17 +93,16 @@ impl Client {
     /// What runs there.
     ///
     /// # Errors
-    /// Also when the database lacks the extension, or has one that is too old.
-    pub async fn server(&self) -> Result<Server, Error> {
-        let server: Server =
-            self.ask("asking for the server's version", include_str!("sql/server.sql")).await?;
+    /// Also if the database does not have the extension, or an old version.
+    pub async fn server(&self) -> Result<ServerInfo, Error> {
+        let server: ServerInfo =
+            self.ask("reading the server's version", include_str!("sql/server.sql")).await?;
         server.check(self.endpoint())?;
         Ok(server)
     }
 
-    /// What a plan for these names is made against, whatever the number of tables: all in one statement, and so as of one
-    /// moment.
-    pub async fn standing(&self, wanted: &[Relation]) -> Result<Standing, Error> {
+    /// What a plan for these names compares with. One statement reads it all, so it is consistent.
+    pub async fn snapshot(&self, wanted: &[Relation]) -> Result<Snapshot, Error> {
         let server = self.server().await?;
         let sql = format!(
             "select jsonb_build_array(({})::jsonb, ({})::jsonb)::text",
@@ -118,39 +111,38 @@ impl Client {
         );
         let (rows, occupied): (Vec<Map<String, Json>>, Vec<Occupied>) = self.ask(READING, &sql).await?;
         let (tables, occupied) = (read(rows)?, by_name(occupied));
-        Ok(Standing { server, tables, occupied, between: Between::default() })
+        Ok(Snapshot { server, tables, occupied, between: UpstreamRelations::default() })
     }
 
     /// Every stream table of the database.
-    pub async fn catalog(&self) -> Result<Catalog, Error> {
+    pub async fn catalog(&self) -> Result<Vec<Deployed>, Error> {
         read(self.ask(READING, include_str!("sql/stream_tables.sql")).await?)
     }
 
-    /// How far every stream table is: of its life, only what says whether it is filled.
+    /// The health of every stream table, with only the fields that decide whether it is populated.
     pub async fn progress(&self) -> Result<BTreeMap<Relation, Health>, Error> {
         #[derive(Deserialize)]
-        struct Row {
+        struct ProgressRow {
             #[serde(flatten)]
             relation: Relation,
             #[serde(flatten)]
             health: Health,
         }
-        let rows: Vec<Row> =
-            self.ask("looking how far the stream tables are", include_str!("sql/progress.sql")).await?;
+        let rows: Vec<ProgressRow> =
+            self.ask("reading the progress of stream tables", include_str!("sql/progress.sql")).await?;
         Ok(rows.into_iter().map(|row| (row.relation, row.health)).collect())
     }
 
-    /// What is worth knowing of every stream table beyond its catalog row.
+    /// Facts about every stream table beyond its catalog row.
     pub async fn facts(&self) -> Result<Vec<Facts>, Error> {
-        self.ask("looking at the stream tables", include_str!("sql/facts.sql")).await
+        self.ask("reading the health of stream tables", include_str!("sql/facts.sql")).await
     }
 
-    /// How changes reach the stream tables.
     pub async fn captures(&self) -> Result<Captures, Error> {
-        const DOING: &str = "looking at the capture of changes";
+        const DOING: &str = "reading the capture of changes";
         let mut captures: Captures = self.ask(DOING, include_str!("sql/captures.sql")).await?;
         let waiting: Vec<String> =
-            captures.sources.iter().flat_map(|source| &source.quiet).map(waiting_for).collect();
+            captures.sources.iter().flat_map(|source| &source.quiet).map(missed_changes).collect();
         if waiting.is_empty() {
             return Ok(captures);
         }
@@ -159,7 +151,7 @@ impl Client {
             waiting.join(" union all ")
         );
         for (buffer, reader) in self.ask::<Vec<(String, String)>>(DOING, &sql).await? {
-            let is_its = |quiet: &Quiet| quiet.buffer == buffer && quiet.reader == reader;
+            let is_its = |idle: &IdleReader| idle.buffer == buffer && idle.reader == reader;
             for source in captures.sources.iter_mut().filter(|source| source.quiet.iter().any(is_its)) {
                 source.passed_by.push(reader.clone());
             }
@@ -167,35 +159,35 @@ impl Client {
         Ok(captures)
     }
 
-    /// What the engine says of itself.
-    pub async fn engine(&self) -> Result<Engine, Error> {
-        self.ask("asking for the engine's health", include_str!("sql/engine.sql")).await
+    /// The state of the engine and of its server.
+    pub async fn engine(&self) -> Result<EngineState, Error> {
+        self.ask("reading the engine's health", include_str!("sql/engine.sql")).await
     }
 
-    /// Which of these names belong to something that is no stream table, and to what.
+    /// The names that relations other than stream tables have, with SQL's word for their kind.
     pub async fn occupied(&self, names: &[Relation]) -> Result<BTreeMap<Relation, String>, Error> {
         if names.is_empty() {
             return Ok(BTreeMap::new());
         }
         let sql = about(include_str!("sql/occupied.sql"), names);
-        Ok(by_name(self.ask("looking for the missing tables", &sql).await?))
+        Ok(by_name(self.ask("looking up the missing tables", &sql).await?))
     }
 }
 
-/// A row when a change waits that was there before the reader's refreshes found nothing.
-fn waiting_for(quiet: &Quiet) -> String {
+/// A query that returns a row if a pending change is older than the refreshes of the reader that found no changes.
+fn missed_changes(idle: &IdleReader) -> String {
     format!(
         "select {buffer}, {reader} where exists (select from {name} as b where b.lsn > {frontier}::pg_lsn \
          and pg_catalog.age(b.xmin) > pg_catalog.age({first}::xid))",
-        buffer = quote_literal(&quiet.buffer),
-        reader = quote_literal(&quiet.reader),
-        name = Relation::new("pgtrickle_changes", &quiet.buffer).quoted(),
-        frontier = quote_literal(quiet.frontier.as_deref().unwrap_or("0/0")),
-        first = quote_literal(&quiet.first_xid),
+        buffer = quote_literal(&idle.buffer),
+        reader = quote_literal(&idle.reader),
+        name = Relation::new("pgtrickle_changes", &idle.buffer).quoted(),
+        frontier = quote_literal(idle.frontier.as_deref().unwrap_or("0/0")),
+        first = quote_literal(&idle.first_xid),
     )
 }
 
-/// A relation in the way of a stream table.
+/// A relation with the name of a stream table.
 #[derive(Deserialize)]
 struct Occupied {
     #[serde(flatten)]
@@ -207,21 +199,21 @@ fn by_name(occupied: Vec<Occupied>) -> BTreeMap<Relation, String> {
     occupied.into_iter().map(|one| (one.relation, one.kind)).collect()
 }
 
-fn read(rows: Vec<Map<String, Json>>) -> Result<Catalog, Error> {
+fn read(rows: Vec<Map<String, Json>>) -> Result<Vec<Deployed>, Error> {
     let failed = |source| Error::Answer { doing: READING, source };
     rows.into_iter().map(|row| deployed(row).map_err(failed)).collect()
 }
 
 fn deployed(row: Map<String, Json>) -> Result<Deployed, serde_json::Error> {
     let health = Health::deserialize(&Json::Object(row.clone()))?;
-    let row = Row::deserialize(Json::Object(row))?;
-    // Another comment in the mark's place is no mark, and no error.
+    let row = CatalogRow::deserialize(Json::Object(row))?;
+    // Any other comment in the place of the mark is the user's.
     let mark: Option<Mark> = row.mark.and_then(|mark| serde_json::from_value(mark).ok());
     let origin = mark.as_ref().map(|mark| Origin { unique_id: mark.unique_id.clone(), file: String::new() });
     Ok(Deployed {
         table: StreamTable {
             relation: Relation::new(row.pgt_schema, row.pgt_name),
-            // docs/pg_trickle.md, "Query text": what was written, where the engine stored a rewritten query.
+            // docs/pg_trickle.md, "Query text": if the engine stored a rewritten query, this is the original.
             query: row.original_query.unwrap_or(row.defining_query),
             settings: settings(&row.columns),
             upstream: row.upstream,
@@ -234,10 +226,11 @@ fn deployed(row: Map<String, Json>) -> Result<Deployed, serde_json::Error> {
     })
 }
 
-/// A value that the table of settings does not know was set by a newer engine; it is no reason to read nothing.
+/// Ignores unknown values, which a newer engine may have.
 fn settings(columns: &Map<String, Json>) -> Settings {
     Setting::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .filter_map(|setting| Some((setting, setting.read(columns.get(setting.column()?)?).ok()??)))
         .collect()
 }

@@ -1,4 +1,4 @@
-//! Changing the rows of sources, and saying what was done to each.
+//! Changes rows of sources and reports the effect on each row.
 
 use std::time::Duration;
 
@@ -10,40 +10,39 @@ use super::{
 };
 use crate::mutate::{Change, Effect, Row, Source};
 
-/// Up to so many rows a source is known as a whole.
-const WHOLE: usize = 3000;
-/// So many are known of a greater one.
+/// All rows of a source are read if there are at most this many.
+const ALL_ROWS: usize = 3000;
+/// How many rows of a larger source are read.
 const SAMPLE: usize = 400;
 
-/// How a statement ended.
+/// The result of a change.
 #[derive(Debug)]
 pub enum Changed {
-    /// It did this.
     Done(Effect),
-    /// The server does not take it; nothing happened.
+    /// The server rejected it, and it was rolled back.
     Refused(ServerMessage),
 }
 
 impl Client {
-    /// The sources of all stream tables, views and what is out of reach too.
+    /// The sources of all stream tables, including views and sources that cannot be changed.
     pub async fn sources(&self) -> Result<Vec<Source>, Error> {
-        self.ask("looking at the sources", include_str!("sql/sources.sql")).await
+        self.ask("reading the sources", include_str!("sql/sources.sql")).await
     }
 
-    /// Rows of a source, and whether they are all.
+    /// Rows of a source, and whether those are all.
     pub async fn known_rows(&self, source: &Source) -> Result<(Vec<Row>, bool), Error> {
-        let (mut rows, whole) = self.some_rows(source, "", WHOLE + 1).await.map(|rows| {
-            let whole = rows.len() <= WHOLE;
-            (rows, whole)
+        let (mut rows, is_complete) = self.some_rows(source, "", ALL_ROWS + 1).await.map(|rows| {
+            let is_complete = rows.len() <= ALL_ROWS;
+            (rows, is_complete)
         })?;
-        if !whole {
+        if !is_complete {
             rows = self.some_rows(source, "order by hashtextextended(row::text, 0)", SAMPLE).await?;
         }
         rows.sort();
-        Ok((rows, whole))
+        Ok((rows, is_complete))
     }
 
-    /// Every row of a source that has no more than `most`.
+    /// All rows of a source; `None` if there are more than `most`.
     pub async fn all_rows(&self, source: &Source, most: usize) -> Result<Option<Vec<Row>>, Error> {
         let mut rows = self.some_rows(source, "", most + 1).await?;
         rows.sort();
@@ -61,7 +60,7 @@ impl Client {
         self.ask_for(Purpose::Values, "reading rows of a source", &sql).await
     }
 
-    /// Sets how long a statement and a lock may take from now on.
+    /// Sets the session's timeouts for statements and locks.
     pub async fn limit(&self, statement: Duration) -> Result<(), Error> {
         let sql = format!(
             "set statement_timeout = {}; set lock_timeout = {}",
@@ -71,14 +70,14 @@ impl Client {
         self.run(&sql).await
     }
 
-    /// Carries one change out in the open transaction, under a savepoint of its own.
+    /// Executes one change in the open transaction, under its own savepoint.
     pub async fn change(&self, change: &Change, sources: &[Source]) -> Result<Changed, Error> {
         const DOING: &str = "changing rows of a source";
         let sql = format!(
             "savepoint change; {}{}; {}release savepoint change",
             settings::local(Purpose::Values),
             change.telling_sql(sources),
-            settings::back(Purpose::Values)
+            settings::reset(Purpose::Values)
         );
         match self.within_time(DOING, self.wire.simple_query(&sql)).await {
             Ok(messages) => Ok(Changed::Done(effect(change, &messages))),
@@ -90,7 +89,7 @@ impl Client {
         }
     }
 
-    /// Runs statements one after the other, each by itself.
+    /// Runs statements in order, each in its own transaction.
     pub async fn run_each(&self, statements: &[String]) -> Result<(), Error> {
         for statement in statements {
             self.run_script(statement).await?;
@@ -98,25 +97,25 @@ impl Client {
         Ok(())
     }
 
-    /// Whether the server is thrown away afterwards, as it says of itself: rows may be changed for good.
+    /// Whether this is an ephemeral server, on which rows may be changed permanently.
     pub async fn is_ephemeral(&self) -> Result<bool, Error> {
         let sql =
             "select to_jsonb(coalesce(current_setting('pgtrickle_ci.ephemeral', true), '') = 'on')::text";
-        self.ask("asking what kind of server it is", sql).await
+        self.ask("reading the kind of the server", sql).await
     }
 
-    /// Fails where nothing can be changed.
+    /// Fails on a read-only server.
     pub async fn check_takes_writes(&self) -> Result<(), Error> {
         let sql = "select to_jsonb(pg_is_in_recovery() or current_setting('default_transaction_read_only') = 'on')::text";
-        if self.ask("asking whether the server takes writes", sql).await? {
+        if self.ask("checking whether the server is read-only", sql).await? {
             return Err(Error::ReadOnly { endpoint: self.endpoint().to_string() });
         }
         Ok(())
     }
 }
 
-/// Whether a schema says no with this SQLSTATE: its constraints, values that a type or a function does not take, what
-/// triggers raise, and locks. An error of any other class is nobody's intention.
+/// Whether this SQLSTATE means that the schema rejects a change: by constraints, types, functions, triggers or locks.
+/// Any other error is a bug.
 pub fn is_refusal(code: &str) -> bool {
     ["22", "23", "40", "44", "55", "57", "0A"].iter().any(|class| code.starts_with(class))
         || [SqlState::RAISE_EXCEPTION, SqlState::INSUFFICIENT_PRIVILEGE]
@@ -127,13 +126,13 @@ pub fn is_refusal(code: &str) -> bool {
             .any(|state| state.code() == code)
 }
 
-/// Whether an error with this SQLSTATE only says that others were at it: a deadlock, or a lock that was not to be had.
+/// Whether this SQLSTATE means that other sessions were in the way: a deadlock or a lock timeout.
 pub fn is_in_the_way(code: &str) -> bool {
     code.starts_with("40")
         || [SqlState::LOCK_NOT_AVAILABLE, SqlState::OBJECT_IN_USE].iter().any(|state| state.code() == code)
 }
 
-/// Whether an error with this SQLSTATE says that the statement took longer than its limit.
+/// Whether this SQLSTATE means that the statement took longer than its timeout.
 pub fn is_too_slow(code: &str) -> bool {
     code == SqlState::QUERY_CANCELED.code()
 }

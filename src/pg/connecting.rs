@@ -1,4 +1,4 @@
-//! From an endpoint to a connection: which hosts are tried, with how much TLS, and how often.
+//! Opens connections: which hosts are tried, with which TLS modes, and how often.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -16,17 +16,17 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{Endpoint, Error, Limits, SslMode, tls};
 
-/// A connection, and the work that keeps it going.
+/// A client, and the connection that has to be polled.
 type Connected =
     (tokio_postgres::Client, Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>);
 
-/// Connects and logs in, and tries again as often as the endpoint says, as dbt does.
+/// Connects and logs in, with the endpoint's number of retries, as dbt does.
 pub(super) async fn open(endpoint: &Endpoint, limits: Limits) -> Result<Connected, Error> {
     let tls = tls::connector(endpoint)?;
     let mut attempt = 0;
     loop {
         match try_hosts(endpoint, limits, &tls).await {
-            Err(error) if attempt < endpoint.retries && error.may_pass() => {
+            Err(error) if attempt < endpoint.retries && error.is_temporary() => {
                 tokio::time::sleep(Duration::from_secs(u64::from(attempt) * u64::from(attempt))).await;
                 attempt += 1;
             }
@@ -35,7 +35,7 @@ pub(super) async fn open(endpoint: &Endpoint, limits: Limits) -> Result<Connecte
     }
 }
 
-/// The first host that is there. One that is there and refuses us ends the search, as in libpq.
+/// Connects to the first host that answers. One that rejects the login ends the search, as in libpq.
 async fn try_hosts(endpoint: &Endpoint, limits: Limits, tls: &MakeRustlsConnect) -> Result<Connected, Error> {
     let mut hosts: Vec<usize> = (0..endpoint.hosts().count()).collect();
     if endpoint.parameters.get("load_balance_hosts").is_some_and(|word| word == "random") {
@@ -45,14 +45,14 @@ async fn try_hosts(endpoint: &Endpoint, limits: Limits, tls: &MakeRustlsConnect)
     let mut failed = None;
     for index in hosts {
         match try_modes(endpoint, index, limits, tls).await {
-            Err(error) if error.leaves_other_hosts() => failed = Some(error),
+            Err(error) if error.allows_other_hosts() => failed = Some(error),
             ended => return ended,
         }
     }
     Err(failed.expect("an endpoint has a host"))
 }
 
-/// `prefer` and `allow` have a second way, for a server that does not take the first.
+/// `prefer` and `allow` have a second mode, for a server that rejects the first.
 async fn try_modes(
     endpoint: &Endpoint,
     host: usize,
@@ -61,7 +61,7 @@ async fn try_modes(
 ) -> Result<Connected, Error> {
     let is_socket = endpoint.hosts().nth(host).is_some_and(|(host, _)| host.starts_with('/'));
     let (first, second) = match endpoint.sslmode {
-        // As in libpq there is no TLS on a socket, whatever was asked for.
+        // As in libpq there is no TLS on a socket, whatever the sslmode.
         _ if is_socket => (WireSslMode::Disable, None),
         SslMode::Disable => (WireSslMode::Disable, None),
         SslMode::Allow => (WireSslMode::Disable, Some(WireSslMode::Require)),
@@ -71,7 +71,7 @@ async fn try_modes(
     let mut config = of_host(endpoint, host, limits);
     let first = try_once(endpoint, config.ssl_mode(first), limits, tls).await;
     match (first, second) {
-        (Err(error), Some(second)) if error.leaves_other_modes() => {
+        (Err(error), Some(second)) if error.allows_other_modes() => {
             try_once(endpoint, config.ssl_mode(second), limits, tls).await.map_err(|_| error)
         }
         (first, _) => first,
@@ -84,7 +84,7 @@ async fn try_once(
     limits: Limits,
     tls: &MakeRustlsConnect,
 ) -> Result<Connected, Error> {
-    // Its own limit is for the network; what listens there may still never say a word.
+    // The driver's own timeout is only for the network: a process that listens may still never answer.
     let limit = config.get_connect_timeout().copied().unwrap_or(limits.connect);
     match tokio::time::timeout(limit * 2, config.connect(tls.clone())).await {
         Ok(connected) => connected.map_err(|source| Error::connecting(endpoint, &source)),
@@ -112,24 +112,23 @@ fn of_host(endpoint: &Endpoint, index: usize, limits: Limits) -> Config {
             "hostaddr" => value.split(',').nth(index).unwrap_or_default(),
             _ => value,
         };
-        // What is refused was refused when the endpoint was read.
+        // Invalid values were rejected when the endpoint was read.
         let _ = follow(&mut config, name, value);
     }
     config
 }
 
-/// Why a parameter is not followed.
 pub(super) enum Refused {
-    /// Its value means nothing; what would have been good.
+    /// An invalid value, with the valid ones.
     Wrong(&'static str),
-    /// The library does not do it.
+    /// The driver does not support it.
     Unsupported,
 }
 
-/// Has the library follow one of libpq's parameters.
+/// Applies one of libpq's parameters to the driver's configuration.
 pub(super) fn follow(config: &mut Config, name: &str, value: &str) -> Result<(), Refused> {
     let number = || value.parse::<i64>().map_err(|_| Refused::Wrong("expected a number"));
-    // Zero and less mean the system's own.
+    // Zero and less mean the system's default.
     let time = |unit: fn(u64) -> Duration| {
         number().map(|number| u64::try_from(number).ok().filter(|number| *number > 0).map(unit))
     };
@@ -140,7 +139,7 @@ pub(super) fn follow(config: &mut Config, name: &str, value: &str) -> Result<(),
             config.hostaddr(value.parse::<IpAddr>().map_err(|_| Refused::Wrong("expected an IP address"))?);
         }
         "connect_timeout" => {
-            // Zero and less wait for as long as it takes; an hour does.
+            // Zero and less wait forever, for which an hour is enough.
             config.connect_timeout(time(Duration::from_secs)?.unwrap_or(Duration::from_hours(1)));
         }
         "keepalives" => drop(config.keepalives(number()? != 0)),
@@ -191,8 +190,8 @@ pub(super) fn follow(config: &mut Config, name: &str, value: &str) -> Result<(),
 }
 
 impl Error {
-    /// Whether it can be another way when it is tried again: no server answered, or one that is starting or full.
-    fn may_pass(&self) -> bool {
+    /// Whether a retry can help: no server answered, or it is starting or has too many connections.
+    fn is_temporary(&self) -> bool {
         let Self::Connect { code, in_tls, .. } = self else { return false };
         match code {
             Some(code) => ["08", "53", "57"].iter().any(|class| code.starts_with(class)),
@@ -200,12 +199,12 @@ impl Error {
         }
     }
 
-    fn leaves_other_hosts(&self) -> bool {
+    fn allows_other_hosts(&self) -> bool {
         let Self::Connect { code, .. } = self else { return false };
         code.as_deref().is_none_or(|code| code == SqlState::CANNOT_CONNECT_NOW.code())
     }
 
-    fn leaves_other_modes(&self) -> bool {
+    fn allows_other_modes(&self) -> bool {
         let Self::Connect { code, in_tls, .. } = self else { return false };
         *in_tls || code.as_ref().is_some_and(|code| code.starts_with("28"))
     }
@@ -216,7 +215,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn it_is_tried_again_as_often_as_the_profile_says() {
+    async fn connecting_is_retried_as_often_as_the_profile_says() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let refusing = tokio::spawn(async move {
@@ -232,7 +231,7 @@ mod tests {
         let limit = Duration::from_secs(5);
         let failed =
             open(&endpoint, Limits { connect: limit, statement: limit, lock: limit }).await.err().unwrap();
-        assert!(failed.may_pass(), "{failed}");
+        assert!(failed.is_temporary(), "{failed}");
         assert_eq!(refusing.await.unwrap(), 3);
     }
 }

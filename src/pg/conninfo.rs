@@ -1,6 +1,7 @@
 //! libpq's connection parameters: read from a URL or a `key=value` string, then completed as libpq completes them.
 //!
-//! Source: PostgreSQL 18's manual, chapter "libpq - C Library", sections "Connection Strings" and "Environment Variables".
+//! Source: PostgreSQL 18's manual, chapter "libpq - C Library", sections "Connection Strings" and "Environment
+//! Variables".
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use percent_encoding::percent_decode_str;
 
 use super::{BadAddress, libpq_files};
 
-/// Every parameter, and the variable that sets it where nothing else does.
+/// Every parameter with its environment variable, which has the lowest precedence.
 const PARAMETERS: &[(&str, &str)] = &[
     ("service", "PGSERVICE"),
     ("servicefile", "PGSERVICEFILE"),
@@ -63,34 +64,33 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("oauth_scope", ""),
 ];
 
-/// The variables of libpq that say where a server is and how to reach it. Those that set up a session, as PGTZ, are not
-/// among them.
+/// libpq's variables that choose a server and the way to it, without those that configure a session, such as PGTZ.
 pub(super) fn variables() -> impl Iterator<Item = &'static str> {
     let named = PARAMETERS.iter().map(|(_, variable)| *variable).filter(|variable| !variable.is_empty());
     named.chain(["PGREQUIRESSL", "PGSYSCONFDIR"])
 }
 
-/// The variable that sets a parameter.
+/// The environment variable of a parameter.
 pub(super) fn variable_of(parameter: &str) -> Option<&'static str> {
     let found = PARAMETERS.iter().find(|(name, _)| *name == parameter);
     found.map(|(_, variable)| *variable).filter(|variable| !variable.is_empty())
 }
 
-/// A parameter's value, and what set it: errors name both.
+/// A parameter's value and what set it, for errors.
 #[derive(Clone, Debug)]
 pub(super) struct Given {
     pub(super) value: String,
     pub(super) by: String,
 }
 
-/// What is said of a connection so far. What is said first counts.
+/// Connection parameters. The first value of each counts.
 #[derive(Clone, Debug, Default)]
 pub struct Conninfo {
     given: BTreeMap<&'static str, Given>,
 }
 
 impl Conninfo {
-    /// Reads a URL or a `key=value` string. `by` is what errors call it; its text is in no error: it has a password.
+    /// Reads a URL or a `key=value` string. Errors call it `by` and never quote it, because it may have a password.
     pub fn parse(text: &str, by: &str) -> Result<Self, BadAddress> {
         let mut conninfo = Self::default();
         let url = ["postgresql://", "postgres://"].iter().find_map(|scheme| text.strip_prefix(scheme));
@@ -104,10 +104,10 @@ impl Conninfo {
         Ok(conninfo)
     }
 
-    /// Sets a parameter, whatever it was.
+    /// Sets a parameter, even if it has a value.
     pub fn set(&mut self, name: &str, value: impl Into<String>, by: &str) -> Result<(), BadAddress> {
         let value = value.into();
-        // libpq's own shorthand, for JDBC's sake.
+        // libpq accepts this for compatibility with JDBC.
         let (name, value) =
             if name == "ssl" && value == "true" { ("sslmode", "require".into()) } else { (name, value) };
         let Some((name, _)) = PARAMETERS.iter().find(|(known, _)| *known == name) else {
@@ -124,22 +124,20 @@ impl Conninfo {
         if self.given.contains_key(name) { Ok(()) } else { self.set(name, value, by) }
     }
 
-    /// Whether this parameter has a value.
     pub(super) fn has(&self, name: &str) -> bool {
         self.given.get(name).is_some_and(|given| !given.value.is_empty())
     }
 
-    /// A parameter's value; an empty one is none.
+    /// Removes and returns a parameter's value; `None` if it is empty.
     pub(super) fn take(&mut self, name: &str) -> Option<Given> {
         self.given.remove(name).filter(|given| !given.value.is_empty())
     }
 
-    /// What was not taken yet.
     pub(super) fn rest(self) -> impl Iterator<Item = (&'static str, Given)> {
         self.given.into_iter().filter(|(_, given)| !given.value.is_empty())
     }
 
-    /// Adds what the service says, and then what the environment says, of what is still unset.
+    /// Completes unset parameters from the service, and then from the environment.
     pub fn complete(&mut self, variables: &BTreeMap<String, String>) -> Result<(), BadAddress> {
         for name in ["service", "servicefile"] {
             self.add_variable(name, variables)?;
@@ -168,7 +166,7 @@ impl Conninfo {
         }
     }
 
-    /// What comes behind `postgresql://`.
+    /// Reads the part after `postgresql://`.
     fn read_url(&mut self, rest: &str, by: &str) -> Result<(), BadAddress> {
         let decoded = |text: &str| decoded(text, by);
         let login_ends = rest.find(['@', '/']).filter(|at| rest[*at..].starts_with('@'));
@@ -216,7 +214,7 @@ impl Conninfo {
     }
 }
 
-/// `a:1,[::1]:2` → `a,::1` and `1,2`; no ports where none is named.
+/// `a:1,[::1]:2` → `a,::1` and `1,2`; an empty text if there is no port.
 fn hosts_and_ports(text: &str, by: &str) -> Result<(String, String), BadAddress> {
     let mut hosts = Vec::new();
     let mut ports = Vec::new();
@@ -282,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_read_as_libpq_reads_them() {
+    fn urls_are_read_as_by_libpq() {
         assert_eq!(
             read(
                 "postgresql://al%40ice:p%3Aw+x@[::1]:5433,db2,db3:1/sh%2Fop?options=-c%20a%3Db&sslmode=require"
@@ -303,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn pairs_are_read_as_libpq_reads_them() {
+    fn pairs_are_read_as_by_libpq() {
         assert_eq!(
             read(r"host = db  password='it\'s \\ = x' dbname=a\ b user=''"),
             pairs(&[("dbname", "a b"), ("host", "db"), ("password", r"it's \ = x"), ("user", "")])
@@ -311,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_an_error_without_its_text() {
+    fn an_error_does_not_quote_the_connection_string() {
         for text in [
             "h:5432",
             "mysql://u:secret@h/d",

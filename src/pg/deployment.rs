@@ -1,4 +1,4 @@
-//! What a plan asks beyond the catalog of stream tables, and how it is carried out.
+//! What a plan needs beyond the catalog of stream tables, and how it is applied.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,17 +11,17 @@ use tokio_postgres::SimpleQueryMessage;
 use super::{Client, Error, about, settings::Purpose};
 use crate::{
     model::Relation,
-    plan::{Between, Cost, LostObject, LostView, Needs},
+    plan::{Cost, LostObject, LostView, RequiredRights, UpstreamRelations},
     project::Intermediate,
     sql::{query, quote_literal},
 };
 
 impl Client {
-    /// What the server has between the sources and the stream tables, as of one moment. It takes a transaction that may
-    /// write, which is rolled back.
-    pub async fn between(&self, wanted: &[Intermediate]) -> Result<Between, Error> {
+    /// The views between sources and stream tables on the server. Comparing them takes a read-write transaction, which
+    /// is rolled back.
+    pub async fn between(&self, wanted: &[Intermediate]) -> Result<UpstreamRelations, Error> {
         if wanted.is_empty() {
-            return Ok(Between::default());
+            return Ok(UpstreamRelations::default());
         }
         let names: Vec<serde_json::Value> = wanted
             .iter()
@@ -35,7 +35,7 @@ impl Client {
         self.ask_in("begin", Purpose::Query, "comparing the views that stream tables read", &sql).await
     }
 
-    /// The definitions of these views, `None` where there is no view of the name.
+    /// The definitions of these views; `None` if there is no view of that name.
     pub async fn definitions(
         &self,
         views: impl Iterator<Item = &Relation>,
@@ -51,7 +51,7 @@ impl Client {
         Ok(found.into_iter().collect())
     }
 
-    /// How these views are created again after they were dropped.
+    /// What is needed to recreate these views after they are dropped.
     pub async fn lost_views(&self, views: &[Relation]) -> Result<Vec<LostView>, Error> {
         if views.is_empty() {
             return Ok(Vec::new());
@@ -60,7 +60,7 @@ impl Client {
         self.ask("reading the views that are dropped with stream tables", &sql).await
     }
 
-    /// What is dropped along with these stream tables, beside their own parts.
+    /// The objects that are dropped together with these stream tables, besides their own parts.
     pub async fn lost_objects(&self, tables: &[Relation]) -> Result<Vec<LostObject>, Error> {
         if tables.is_empty() {
             return Ok(Vec::new());
@@ -69,10 +69,10 @@ impl Client {
         self.ask("reading what is dropped with stream tables", &sql).await
     }
 
-    /// The size of stream tables, and how long their last full refreshes took. The number of rows is in the catalog.
+    /// The size of stream tables and the duration of their last full refreshes. The number of rows is in the catalog.
     pub async fn costs(&self, tables: &[Relation]) -> Result<BTreeMap<Relation, Cost>, Error> {
         #[derive(Deserialize)]
-        struct Row {
+        struct CostRow {
             #[serde(flatten)]
             relation: Relation,
             bytes: Option<i64>,
@@ -81,20 +81,20 @@ impl Client {
         if tables.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let rows: Vec<Row> =
-            self.ask("asking what a refill costs", &about(include_str!("sql/costs.sql"), tables)).await?;
-        let cost = |row: Row| (row.relation, Cost { rows: None, bytes: row.bytes, full_ms: row.full_ms });
+        let rows: Vec<CostRow> =
+            self.ask("reading the cost of refills", &about(include_str!("sql/costs.sql"), tables)).await?;
+        let cost = |row: CostRow| (row.relation, Cost { rows: None, bytes: row.bytes, full_ms: row.full_ms });
         Ok(rows.into_iter().map(cost).collect())
     }
 
-    /// Looks for every right that is missing to carry out a plan.
+    /// Checks all privileges that a plan needs.
     ///
     /// # Errors
-    /// With all that is missing.
-    pub async fn check_rights(&self, needs: &Needs) -> Result<(), Error> {
+    /// With every missing privilege.
+    pub async fn check_rights(&self, needs: &RequiredRights) -> Result<(), Error> {
         let needs = quote_literal(&serde_json::json!(needs).to_string());
         let sql = include_str!("sql/rights.sql").replace("$needs", &needs);
-        let lacking: Vec<(String, String)> = self.ask("looking for missing rights", &sql).await?;
+        let lacking: Vec<(String, String)> = self.ask("checking privileges", &sql).await?;
         if lacking.is_empty() {
             return Ok(());
         }
@@ -102,19 +102,19 @@ impl Client {
         Err(Error::Rights { user: self.endpoint().user.clone(), lacking })
     }
 
-    /// Executes the statements of all steps in one transaction: all of them, or none. `begin` is called with the number
-    /// of each step. Returns how long each took.
+    /// Executes the statements of all steps in one transaction. `begin` is called with the number of each step. Returns
+    /// the duration of each step.
     ///
     /// # Errors
-    /// With the step that failed, and the sessions that it last waited for.
-    pub async fn carry_out(
+    /// With the failed step and the sessions that it last waited for.
+    pub async fn apply(
         &self,
         steps: &[&[String]],
         mut begin: impl FnMut(usize),
     ) -> Result<Vec<Duration>, StepFailed> {
         let failed = |step, source: tokio_postgres::Error, waited_for| StepFailed {
             step,
-            error: Error::asking("carrying out the plan", &source),
+            error: Error::asking("applying the plan", &source),
             waited_for,
         };
         let settings = format!("begin; {}", self.settings());
@@ -125,9 +125,9 @@ impl Client {
             begin(number);
             let started = Instant::now();
             for statement in *statements {
-                let (done, waited_for) = waiting(watch.as_ref(), self.wire.batch_execute(statement)).await;
+                let (done, waited_for) = watched(watch.as_ref(), self.wire.batch_execute(statement)).await;
                 if let Err(source) = done {
-                    // What the server says about the rollback is not what went wrong.
+                    // An error of the rollback is not the cause.
                     let _ = self.wire.batch_execute("rollback").await;
                     return Err(failed(number, source, waited_for));
                 }
@@ -139,40 +139,38 @@ impl Client {
         Ok(took)
     }
 
-    /// A second connection that sees what the open transaction of this one waits for. Best effort: without it an error
-    /// only names no session.
-    async fn watch(&self) -> Option<Watch> {
+    /// A second connection that sees which sessions the open transaction of this one waits for. Best effort: without it
+    /// an error names no sessions.
+    async fn watch(&self) -> Option<LockWatch> {
         let messages = self.wire.simple_query("select pg_catalog.pg_backend_pid()").await.ok()?;
         let process = messages.iter().find_map(|message| {
             let SimpleQueryMessage::Row(row) = message else { return None };
             row.get(0)?.parse().ok()
         })?;
-        Some(Watch { client: Self::connect(&self.endpoint, self.limits).await.ok()?, process })
+        Some(LockWatch { client: Self::connect(&self.endpoint, self.limits).await.ok()?, process })
     }
 }
 
 /// A step of a plan that failed.
 #[derive(Debug)]
 pub struct StepFailed {
-    /// Its number.
     pub step: usize,
-    /// Why.
     pub error: Error,
-    /// The sessions that it waited for when it was last looked at.
+    /// The sessions that it last waited for.
     pub waited_for: BTreeSet<String>,
 }
 
-/// A connection beside the one that works.
-struct Watch {
+/// A connection that watches the locks of another one.
+struct LockWatch {
     client: Client,
     process: i32,
 }
 
-/// How often the watch looks.
+/// How often the locks are read.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Waits for some work, and for the sessions that it waited for at the last look.
-async fn waiting<T>(watch: Option<&Watch>, work: impl Future<Output = T>) -> (T, BTreeSet<String>) {
+/// Awaits some work; also returns the sessions that it last waited for.
+async fn watched<T>(watch: Option<&LockWatch>, work: impl Future<Output = T>) -> (T, BTreeSet<String>) {
     let mut waited_for = BTreeSet::new();
     let mut work = std::pin::pin!(work);
     loop {
@@ -181,7 +179,7 @@ async fn waiting<T>(watch: Option<&Watch>, work: impl Future<Output = T>) -> (T,
             () = tokio::time::sleep(PAUSE) => {}
         }
         if let Some(watch) = watch {
-            // Between the end of the lock's time and the answer nothing is waited for any more.
+            // After the lock timeout, and before the error arrives, the session waits for none.
             let now = watch.client.blocking(watch.process).await.unwrap_or_default();
             if !now.is_empty() {
                 waited_for = now;

@@ -1,4 +1,4 @@
-//! Where a server is, who we are there, and how to get to it.
+//! The address of a server, the login, and the parameters of connections to it.
 
 use std::{collections::BTreeMap, fmt, fmt::Write as _, net::Ipv6Addr, path::Path, process::Command};
 
@@ -12,21 +12,20 @@ use super::{
 };
 use crate::model::Secret;
 
-/// How much TLS a connection asks for; the words are libpq's.
+/// libpq's `sslmode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum SslMode {
-    /// Never.
     Disable,
-    /// When the server takes nothing else.
+    /// Only if the server rejects connections without TLS.
     Allow,
-    /// When the server offers it.
+    /// If the server supports it.
     #[default]
     Prefer,
-    /// Always, whoever the server is.
+    /// Always, without verifying the server.
     Require,
-    /// Always, with a certificate that a known authority signed.
+    /// Always, with a certificate that a trusted authority signed.
     VerifyCa,
-    /// The same, for the very name that was asked for.
+    /// The same, and the certificate must be for the host name.
     VerifyFull,
 }
 
@@ -51,36 +50,33 @@ impl SslMode {
     }
 }
 
-/// Everything that a connection needs. `Display` is what may be printed: `host:port/database`.
+/// Everything that a connection needs. `Display` has no secrets: `host:port/database`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoint {
     /// A host name, an address, or the directory of a Unix socket.
     pub host: String,
     /// The TCP port, also part of the socket's name.
     pub port: u16,
-    /// Further hosts and their ports, tried in this order when the first is not to be had.
+    /// Further hosts and their ports, tried in this order if the first cannot be reached.
     pub others: Vec<(String, u16)>,
-    /// The role to log in as.
     pub user: String,
     /// Its password; empty when there is none.
     pub password: Secret,
-    /// The database.
     pub database: String,
-    /// How much TLS.
     pub sslmode: SslMode,
-    /// A file with the authorities to trust, or `system` for those of the system.
+    /// A file with the trusted authorities, or `system` for those of the system.
     pub sslrootcert: Option<String>,
-    /// The role to become after the login, as SQL: dbt's `role`.
+    /// The role to set after the login, as SQL: dbt's `role`.
     pub role: Option<String>,
-    /// How often to try again to connect: dbt's `retries`.
+    /// How often to retry connecting: dbt's `retries`.
     pub retries: u32,
     /// libpq's other parameters, by its names for them.
     pub parameters: BTreeMap<&'static str, String>,
-    /// The dbt target that this is of, and what chose it, as `prod (from DBT_TARGET)`.
+    /// The dbt target of this endpoint and what chose it, as `prod (from DBT_TARGET)`.
     pub dbt_target: Option<String>,
 }
 
-/// The parameters that a connection of ours follows.
+/// The supported parameters.
 const FOLLOWED: [&str; 15] = [
     "application_name",
     "channel_binding",
@@ -99,8 +95,7 @@ const FOLLOWED: [&str; 15] = [
     "tcp_user_timeout",
 ];
 
-/// Parameters that change nothing here, whatever they say: how this program is encoded, and what only another way of
-/// logging in asks for.
+/// Parameters without effect on this program: its encoding, and those of unsupported login methods.
 const WITHOUT_EFFECT: [&str; 6] = [
     "client_encoding",
     "fallback_application_name",
@@ -110,7 +105,7 @@ const WITHOUT_EFFECT: [&str; 6] = [
     "sslcompression",
 ];
 
-/// The values of other parameters that ask for nothing that a connection of ours does not do.
+/// Other parameters, with the values that match how this program connects.
 const FULFILLED: [(&str, &[&str]); 9] = [
     ("gssencmode", &["disable", "prefer"]),
     ("max_protocol_version", &["3.0", "3.2", "latest"]),
@@ -124,13 +119,12 @@ const FULFILLED: [(&str, &[&str]); 9] = [
 ];
 
 impl Endpoint {
-    /// Reads a URL or a `key=value` string; what it leaves open has libpq's defaults.
+    /// Reads a URL or a `key=value` string, with libpq's defaults for the rest.
     pub fn parse(text: &str) -> Result<Self, BadAddress> {
         Self::resolve(Conninfo::parse(text, "the database URL")?, &BTreeMap::new())
     }
 
-    /// Completes what was said of a connection from these environment variables and the files that they name, as libpq
-    /// does.
+    /// Completes connection parameters from these environment variables and the files that they name, as libpq does.
     pub fn resolve(mut conninfo: Conninfo, variables: &BTreeMap<String, String>) -> Result<Self, BadAddress> {
         conninfo.complete(variables)?;
         let user = match conninfo.take("user") {
@@ -150,7 +144,7 @@ impl Endpoint {
         for (name, given) in conninfo.rest() {
             endpoint.take_parameter(name, given)?;
         }
-        // Without a name to look up, the address is the name.
+        // Without a host name the address is the host.
         if endpoint.parameters.get("hostaddr") == Some(&endpoint.host) {
             endpoint.parameters.remove("hostaddr");
         }
@@ -233,22 +227,22 @@ impl Endpoint {
             .chain(self.others.iter().map(|(host, port)| (host.as_str(), *port)))
     }
 
-    /// Leads whatever a process does with libpq to this server: no variable of the user's leads elsewhere.
-    pub fn lead(&self, command: &mut Command) {
-        self.rule_out_others(command);
+    /// Makes libpq in a process connect to this server, whatever variables the user has set.
+    pub fn set_environment(&self, command: &mut Command) {
+        self.override_environment(command);
         command.envs(self.environment());
     }
 
-    /// For a process that names host, port, user, password and database itself: whatever else libpq takes from the
-    /// environment leads to this server.
-    pub fn rule_out_others(&self, command: &mut Command) {
+    /// The same for a process that sets host, port, user, password and database itself: sets only the other variables
+    /// of libpq.
+    pub fn override_environment(&self, command: &mut Command) {
         for variable in variables().filter(|variable| !NAMED.contains(variable)) {
             command.env_remove(variable);
         }
         command.envs(self.environment().into_iter().filter(|(variable, _)| !NAMED.contains(variable)));
     }
 
-    /// How libpq finds it, by its variables.
+    /// libpq's variables for this server.
     fn environment(&self) -> Vec<(&'static str, String)> {
         let mut variables = vec![
             ("PGHOST", self.host_list()),
@@ -275,12 +269,12 @@ impl Endpoint {
         Self { database: database.to_owned(), ..self.clone() }
     }
 
-    /// The whole address as a URL, password and all: for a child process's environment, never for print.
+    /// The address as a URL with its password: for the environment of a child process, never for output.
     pub fn url(&self) -> Secret {
         let encoded = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
         let is_socket = self.host.starts_with('/');
         let host = |(host, port): (&str, u16)| {
-            // Other words may have colons, too: brackets are for addresses.
+            // Socket names may have colons, too: brackets are only for addresses.
             let is_address = host.parse::<Ipv6Addr>().is_ok();
             let host = if is_address { format!("[{host}]") } else { encoded(host) };
             format!("{host}:{port}")
@@ -304,13 +298,13 @@ impl Endpoint {
     }
 }
 
-/// The variables that a dbt profile overrules by itself; models may read them.
+/// The variables that a dbt profile overrides; models may read them.
 const NAMED: [&str; 5] = ["PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE"];
 
-/// What has a meaning of its own in a URL.
+/// Characters that are percent-encoded in a URL.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Where a server's socket is when nothing says so: as PostgreSQL and as Debian have it.
+/// The default socket directories of Debian and of PostgreSQL.
 fn default_sockets() -> [&'static str; 2] {
     ["/var/run/postgresql", "/tmp"]
 }
@@ -357,7 +351,7 @@ fn hosts(conninfo: &mut Conninfo) -> Result<Vec<(String, u16)>, BadAddress> {
     Ok(hosts.into_iter().zip(ports).map(named).collect())
 }
 
-/// The name of the operating system's user, who logs in where no user is named.
+/// The name of the operating system's user, libpq's default for the user.
 fn own_name() -> Result<String, BadAddress> {
     let id = nix::unistd::geteuid();
     let user = nix::unistd::User::from_uid(id).ok().flatten();

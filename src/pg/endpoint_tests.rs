@@ -43,7 +43,7 @@ fn every_kind_of_host_survives_the_url() {
 }
 
 #[test]
-fn what_is_printed_has_no_user_and_no_password() {
+fn output_has_no_user_and_no_password() {
     let endpoint = endpoint("alice", "hunter22", "shop");
     assert_eq!(endpoint.to_string(), "127.0.0.1:54321/shop");
     assert!(!format!("{endpoint:?}").contains("hunter22"));
@@ -52,7 +52,7 @@ fn what_is_printed_has_no_user_and_no_password() {
 }
 
 #[test]
-fn what_the_url_leaves_open_is_the_environments() {
+fn the_environment_completes_the_url() {
     let variables = [
         ("PGUSER", "bob"),
         ("PGPORT", "6543"),
@@ -73,7 +73,7 @@ fn an_address_without_a_name_is_the_host() {
 }
 
 #[test]
-fn unknown_words_are_errors_that_name_what_said_them() {
+fn an_unknown_value_is_an_error_that_names_its_origin() {
     for (text, variables, said) in [
         ("postgres://u@h/d?sslmode=maybe", ("A", ""), "the URL has the sslmode `maybe`: expected disable,"),
         ("postgres://u@h/d", ("PGSSLMODE", "maybe"), "PGSSLMODE has the sslmode `maybe`"),
@@ -108,18 +108,18 @@ fn unknown_words_are_errors_that_name_what_said_them() {
 }
 
 #[test]
-fn the_systems_authorities_are_trusted_for_the_very_name() {
+fn the_systems_authorities_require_verify_full() {
     let endpoint = resolve("postgres://u@h/d?sslrootcert=system", &[]).unwrap();
     assert_eq!((endpoint.sslmode, endpoint.sslrootcert.as_deref()), (SslMode::VerifyFull, Some("system")));
 }
 
 #[test]
-fn a_process_is_led_here_and_nowhere_else() {
+fn a_process_gets_the_variables_of_this_server_only() {
     let endpoint =
         Endpoint { parameters: [("options", "-c a=b".to_owned())].into(), ..endpoint("u", "p", "d") };
     let mut command = Command::new("psql");
     command.env("PGSERVICE", "other").env("PGHOSTADDR", "10.0.0.1").env("PGTZ", "UTC");
-    endpoint.lead(&mut command);
+    endpoint.set_environment(&mut command);
     let set: BTreeMap<String, Option<String>> = command
         .get_envs()
         .map(|(name, value)| {

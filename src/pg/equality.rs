@@ -1,4 +1,4 @@
-//! Comparing a stream table with its query, on the server: one scan of each side, and no row leaves unless it differs.
+//! Compares a stream table with its query on the server: one scan of each side, and only differing rows are returned.
 
 use std::collections::BTreeSet;
 
@@ -6,63 +6,62 @@ use serde::Deserialize;
 
 use super::{Client, Error, about, only_json, settings::Purpose};
 use crate::{
-    judge::equality::{Column, Comparable, Difference, Kind, leaves_order_open},
+    judge::equality::{Comparable, ComparedColumn, Difference, ValueKind, has_undefined_order},
     model::Relation,
     sql::{quote_identifier, quote_literal},
 };
 
-/// How many of the rows that differ are shown.
+/// How many differing rows are returned.
 const EXAMPLES: usize = 10;
-/// How far the log has been read.
+/// How far the engine has read the WAL.
 #[derive(Debug, Deserialize)]
-pub struct Unread {
-    /// A position in the log.
+pub struct UnreadLog {
+    /// A position in the WAL.
     pub position: String,
-    /// Who reads a source that has not been read up to there; `None` where nothing is captured from the log.
+    /// The readers of sources that were not read up to there; `None` if no source is captured from the WAL.
     pub tables: Option<BTreeSet<Relation>>,
 }
 
 const DOING: &str = "comparing the stream table with its query";
 
 impl Client {
-    /// Every stream table with what it takes to compare it.
+    /// Every stream table with the facts needed to compare it.
     pub async fn comparables(&self) -> Result<Vec<Comparable>, Error> {
         self.ask("reading the columns of the stream tables", include_str!("sql/comparables.sql")).await
     }
 
-    /// Up to where the log is written, or was at `position`, and which of these tables read what has not been read from it
-    /// up to there.
-    pub async fn unread(&self, tables: &[Relation], position: Option<&str>) -> Result<Unread, Error> {
+    /// The end of the WAL, or `position`, and which of these tables have sources that were not read up to there.
+    pub async fn unread(&self, tables: &[Relation], position: Option<&str>) -> Result<UnreadLog, Error> {
         let position = position.map_or_else(|| "null".to_owned(), quote_literal);
         let sql = about(include_str!("sql/unread.sql"), tables)
             .replace("$position", &format!("{position}::pg_lsn"));
-        self.ask("looking at what is captured from the log", &sql).await
+        self.ask("reading the progress of capture from the log", &sql).await
     }
 
     /// Compares a table with its query as multisets, both in the snapshot of one statement.
     ///
-    /// What differs is looked at again, now with the changes that wait for the table's next refresh.
+    /// If they differ, a second comparison also reads the pending changes.
     pub async fn compare(&self, table: &Comparable, tolerance: f64) -> Result<Difference, Error> {
         let first = self.ask_difference(table, &table.query, "false", tolerance).await?;
         if first.is_none() {
             return Ok(first);
         }
-        let second = self.ask_difference(table, &table.query, &waits(table), tolerance).await?;
+        let second = self.ask_difference(table, &table.query, &has_pending(table), tolerance).await?;
         let Some(with_ties) = table.with_ties.as_deref().filter(|_| !second.is_none()) else {
             return Ok(second);
         };
         let tied = self.ask_difference(table, with_ties, "false", tolerance).await?;
-        Ok(or_tied(second, &tied))
+        Ok(unless_tied(second, &tied))
     }
 
-    /// The same comparison inside the open transaction, whose refreshes have just been made.
+    /// The same comparison in the open transaction, right after its refreshes.
     pub async fn compare_here(&self, table: &Comparable, tolerance: f64) -> Result<Difference, Error> {
         let found = self.difference_here(&comparison(table, &table.query, "false", tolerance)).await?;
         let Some(with_ties) = table.with_ties.as_deref().filter(|_| !found.is_none()) else {
             return Ok(found);
         };
         let tied = self.difference_here(&comparison(table, with_ties, "false", tolerance)).await?;
-        Ok(or_tied(found, &tied))
+        Ok(unless_tied(found, &tied))
     }
 
     async fn difference_here(&self, sql: &str) -> Result<Difference, Error> {
@@ -73,50 +72,52 @@ impl Client {
         &self,
         table: &Comparable,
         query: &str,
-        waits: &str,
+        pending: &str,
         tolerance: f64,
     ) -> Result<Difference, Error> {
-        self.ask_for(Purpose::Query, DOING, &comparison(table, query, waits, tolerance)).await
+        self.ask_for(Purpose::Query, DOING, &comparison(table, query, pending, tolerance)).await
     }
 }
 
-/// Which of the rows that tie with the last one are in is left open: as many as the query gives, each of them one that
-/// might be.
-fn or_tied(found: Difference, with_ties: &Difference) -> Difference {
+/// LIMIT may return any of the rows that tie with the last one. If all rows of the table are in the query WITH TIES and
+/// the number is right, there is no difference.
+fn unless_tied(found: Difference, with_ties: &Difference) -> Difference {
     if with_ties.surplus == 0 && found.stored == found.expected {
         return Difference { near: found.surplus, stored: found.stored, ..Difference::default() };
     }
     found
 }
 
-/// Whether something waits for the table's next refresh, asked in the same snapshot as the comparison
+/// An expression for whether changes are pending for the table, in the snapshot of the comparison
 /// (docs/pg_trickle.md, "Change capture").
-fn waits(table: &Comparable) -> String {
+fn has_pending(table: &Comparable) -> String {
     let frontier = format!(
         "(select frontier -> 'sources' from pgtrickle.pgt_stream_tables where pgt_schema = {} and pgt_name = {})",
         quote_literal(&table.relation.schema),
         quote_literal(&table.relation.name)
     );
-    let waits = table.waiting.iter().map(|buffer| {
+    let pending = table.waiting.iter().map(|buffer| {
         let name = Relation::new("pgtrickle_changes", &buffer.buffer).quoted();
         let source = quote_literal(&buffer.source);
         format!("exists (select from {name} where lsn > coalesce(({frontier} -> {source} ->> 'lsn')::pg_lsn, '0/0'))")
     });
-    let waits: Vec<String> = waits.collect();
-    if waits.is_empty() { "false".into() } else { waits.join(" or ") }
+    let pending: Vec<String> = pending.collect();
+    if pending.is_empty() { "false".into() } else { pending.join(" or ") }
 }
 
-/// The statement that compares. Both sides are scanned once, as one list in which a row of the table counts 1 and a row
-/// of the query -1: what does not add up to nothing differs.
-fn comparison(table: &Comparable, query: &str, waits: &str, tolerance: f64) -> String {
+/// The SQL of the comparison. Both sides are scanned once, as one list in which a row of the table counts 1 and a row
+/// of the query -1: rows with a sum other than 0 differ.
+fn comparison(table: &Comparable, query: &str, pending: &str, tolerance: f64) -> String {
     let columns = &table.columns;
     let names = list(columns, |nth, _| format!("v{nth}"));
     let values = list(columns, |nth, column| {
         let name = quote_identifier(&column.name);
         match column.kind {
-            Kind::Json => format!("{name}::jsonb as v{nth}"),
-            Kind::Opaque => format!("{name}::text as v{nth}"),
-            Kind::Exact | Kind::Text | Kind::Float | Kind::Array => format!("{name} as v{nth}"),
+            ValueKind::Json => format!("{name}::jsonb as v{nth}"),
+            ValueKind::Opaque => format!("{name}::text as v{nth}"),
+            ValueKind::Exact | ValueKind::Text | ValueKind::Float | ValueKind::Array => {
+                format!("{name} as v{nth}")
+            }
         }
     });
     let texts = list(columns, |nth, _| format!("v{nth}::text"));
@@ -143,7 +144,7 @@ select jsonb_build_object(
   'expected', (select expected from grouped where whole = 1),
   'surplus', (select count(*) from different where side > 0),
   'lacking', (select count(*) from different where side < 0),
-  'waiting', {waits},
+  'waiting', {pending},
   'near', (select count(*) / 2 from paired where is_near) + (select count(*) / 2 from paired_again where is_near),
   'examples', (
     select coalesce(jsonb_agg(jsonb_build_object('stored', side > 0, 'values', shown) order by shown, side), '[]')
@@ -151,19 +152,19 @@ select jsonb_build_object(
   )
 )::text",
         storage = table.relation.quoted(),
-        // By their leading digits first, so that one row too many does not part all others; then those that rounding
-        // has parted.
+        // By their leading digits first, so that one extra row does not shift all other pairs; then the rows that
+        // rounding has separated.
         paired = pairing(&table.query, columns, tolerance, "single", true),
         paired_again = pairing(&table.query, columns, tolerance, "paired where not is_near", false),
     )
 }
 
-/// Finds for the rows that are left over a partner on the other side, equal but for the last bits of floating point and
-/// for an order that the query leaves open.
-fn pairing(query: &str, columns: &[Column], tolerance: f64, rows: &str, by_digits: bool) -> String {
-    let open = leaves_order_open(query);
+/// Pairs the remaining rows of both sides that are equal except for the last bits of floating point or an order that
+/// the query does not define.
+fn pairing(query: &str, columns: &[ComparedColumn], tolerance: f64, rows: &str, by_digits: bool) -> String {
+    let open = has_undefined_order(query);
     let names = list(columns, |nth, _| format!("v{nth}"));
-    let is_float = |(_, column): &(usize, &Column)| column.kind == Kind::Float;
+    let is_float = |(_, column): &(usize, &ComparedColumn)| column.kind == ValueKind::Float;
     let floats: Vec<usize> = numbered(columns).filter(is_float).map(|(nth, _)| nth).collect();
     if floats.is_empty() && !open {
         return format!("select {names}, side, false as is_near from {rows}");
@@ -187,18 +188,19 @@ fn pairing(query: &str, columns: &[Column], tolerance: f64, rows: &str, by_digit
     )
 }
 
-/// A value in a form that its order does not change.
-fn without_order(nth: usize, kind: Kind) -> String {
+/// An expression for a value in a canonical order.
+fn without_order(nth: usize, kind: ValueKind) -> String {
     match kind {
-        Kind::Array => format!("(select array_agg(e::text order by e::text) from unnest(v{nth}) as e)"),
-        Kind::Json | Kind::Text | Kind::Opaque => {
+        ValueKind::Array => format!("(select array_agg(e::text order by e::text) from unnest(v{nth}) as e)"),
+        ValueKind::Json | ValueKind::Text | ValueKind::Opaque => {
             format!("(select string_agg(c, '' order by c) from regexp_split_to_table(v{nth}::text, '') as c)")
         }
-        Kind::Exact | Kind::Float => format!("v{nth}"),
+        ValueKind::Exact | ValueKind::Float => format!("v{nth}"),
     }
 }
 
-/// Whether both values of a pair are null, the same, or finite and near. A real has no more than seven digits.
+/// An expression for whether both values of a pair are null, equal, or finite and near. A real has at most seven
+/// digits.
 fn is_close(nth: usize, tolerance: f64) -> String {
     let most = format!("max(v{nth}::float8) over pair");
     let least = format!("min(v{nth}::float8) over pair");
@@ -210,10 +212,10 @@ fn is_close(nth: usize, tolerance: f64) -> String {
     )
 }
 
-fn numbered(columns: &[Column]) -> impl Iterator<Item = (usize, &Column)> {
+fn numbered(columns: &[ComparedColumn]) -> impl Iterator<Item = (usize, &ComparedColumn)> {
     (1..).zip(columns)
 }
 
-fn list(columns: &[Column], of: impl Fn(usize, &Column) -> String) -> String {
+fn list(columns: &[ComparedColumn], of: impl Fn(usize, &ComparedColumn) -> String) -> String {
     numbered(columns).map(|(nth, column)| of(nth, column)).collect::<Vec<_>>().join(", ")
 }

@@ -1,122 +1,87 @@
-//! What a server can refuse, with everything that it says about it.
+//! Errors of connections and statements, with the server's full message.
 
 use std::{collections::BTreeSet, error::Error as _, fmt};
 
 use super::Endpoint;
-use crate::model::values::without_values;
+use crate::model::{Outcome, Stage, Subject, Verdict, values::without_values};
 
-/// Why a server could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no connection.
     #[error("cannot connect to {endpoint}: {reason}")]
     Connect {
-        /// The server.
         endpoint: String,
-        /// Why not, in the server's or the system's words.
+        /// The message of the server or the system.
         reason: String,
-        /// The SQLSTATE, where a server answered at all.
+        /// The SQLSTATE, if a server answered.
         code: Option<String>,
-        /// Whether the TLS handshake failed, and not what comes before or behind it.
+        /// Whether the TLS handshake failed, and not a step before or after it.
         in_tls: bool,
     },
-    /// A file with certificates or keys is of no use.
+    /// An unusable file with certificates or keys.
     #[error("cannot use {file} as {parameter}: {reason}")]
-    TlsFile {
-        /// What names it.
-        parameter: &'static str,
-        /// The file.
-        file: String,
-        /// Why not.
-        reason: String,
-    },
-    /// The server refused a statement.
+    TlsFile { parameter: &'static str, file: String, reason: String },
+    /// The server rejected a statement.
     #[error("{doing} failed: {message}")]
-    Server {
-        /// What was being done.
-        doing: &'static str,
-        /// What the server says.
-        message: ServerMessage,
-    },
-    /// The connection broke.
+    Server { doing: &'static str, message: ServerMessage },
     #[error("{doing} failed: the connection to the server was lost: {reason}")]
-    Lost {
-        /// What was being done.
-        doing: &'static str,
-        /// What the system says.
-        reason: String,
-    },
-    /// The server's answer is not what the catalog of a known version looks like.
-    #[error("{doing} failed: the answer cannot be read: {source}")]
-    Answer {
-        /// What was being done.
-        doing: &'static str,
-        /// What the parser met.
-        source: serde_json::Error,
-    },
-    /// The database does not have the extension.
+    Lost { doing: &'static str, reason: String },
+    /// The answer does not match the catalog of a known version.
+    #[error("{doing} failed: cannot read the server's answer: {source}")]
+    Answer { doing: &'static str, source: serde_json::Error },
     #[error("the database {endpoint} does not have the extension pg_trickle")]
-    NoExtension {
-        /// The database.
-        endpoint: String,
-    },
-    /// Nothing can be changed there.
-    #[error("{endpoint} takes no writes: it is a standby, or this role only reads")]
-    ReadOnly {
-        /// The database.
-        endpoint: String,
-    },
-    /// Another verification is under way.
-    #[error("another verification of {endpoint} runs: pid {pid}")]
-    Busy {
-        /// The database.
-        endpoint: String,
-        /// Its server process.
-        pid: i32,
-    },
-    /// Another session changes stream tables, for longer than the lock timeout.
-    #[error("another session changes stream tables of this database{}", named(holders))]
+    NoExtension { endpoint: String },
+    #[error("{endpoint} is read-only: it is a standby, or default_transaction_read_only is on")]
+    ReadOnly { endpoint: String },
+    #[error("another verification of {endpoint} is running: pid {pid}")]
+    Busy { endpoint: String, pid: i32 },
+    /// The lock was not available within the lock timeout.
+    #[error("another session is changing stream tables of this database{}", named(holders))]
     Locked {
-        /// The sessions; empty where they cannot be seen.
+        /// The sessions; empty if they are not visible.
         holders: BTreeSet<String>,
     },
-    /// The role may not do what a plan takes.
-    #[error("the role `{user}` cannot carry out the plan, and nothing was changed; it lacks\n  {}", lacking.join("\n  "))]
+    #[error("the role `{user}` cannot apply the plan, and nothing was changed. It lacks\n  {}", lacking.join("\n  "))]
     Rights {
-        /// The role.
         user: String,
-        /// Each right, and what it is about.
+        /// Each missing privilege with its object.
         lacking: Vec<String>,
     },
-    /// The extension lacks what is needed.
     #[error("pg_trickle {version} is too old: its catalog has no {}", missing.join(", "))]
     TooOld {
-        /// The extension's version.
         version: String,
-        /// The columns that are needed and missing.
+        /// The missing columns.
         missing: Vec<String>,
     },
 }
 
-/// A server's error, whole.
+/// A server's error with all its fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerMessage {
-    /// The sentence.
     pub message: String,
-    /// Its DETAIL.
     pub detail: Option<Box<str>>,
-    /// Its HINT.
     pub hint: Option<Box<str>>,
-    /// Its SQLSTATE.
     pub code: String,
-    /// The constraint that it is about.
+    /// The violated constraint.
     pub constraint: Option<Box<str>>,
 }
 
 impl ServerMessage {
-    /// All but the sentence, a line each.
+    /// The outcome of a statement that the server rejected. `what` begins its sentence, which quotes the server.
+    pub fn outcome(
+        &self,
+        stage: Stage,
+        subject: impl Into<Subject>,
+        verdict: Verdict,
+        what: &str,
+    ) -> Outcome {
+        Outcome::new(stage, subject, verdict, format!("{what}: {}", self.message))
+            .quoting(&self.message, Some(&self.code))
+            .with_rows(self.details())
+    }
+
+    /// All fields except the message, a line each.
     pub fn details(&self) -> Vec<String> {
-        // The engine puts a backtrace behind the first line of some details (docs/pg_trickle.md, "Errors").
+        // The engine adds a backtrace after the first line of some details (docs/pg_trickle.md, "Errors").
         let detail = self.detail.as_deref().and_then(|detail| detail.lines().next());
         let line = |what: &str, text: Option<&str>| {
             text.filter(|t| !t.is_empty()).map(|text| format!("{what}: {text}"))
@@ -157,7 +122,7 @@ impl Error {
         }
     }
 
-    /// The error without the values of rows that a server may quote.
+    /// The error without the values of rows that the server may quote.
     #[must_use]
     pub fn without_values(self) -> Self {
         if let Self::Server { doing, message } = self {
@@ -172,20 +137,20 @@ impl Error {
             Self::Connect { code: Some(code), .. } if code.starts_with("28") => {
                 "check the user and the password, in `--database-url` or in the dbt profile".into()
             }
-            Self::Connect { code: Some(code), .. } if code == "3D000" => "list what is there: `psql -l`".into(),
+            Self::Connect { code: Some(code), .. } if code == "3D000" => "list the databases: `psql -l`".into(),
             Self::Connect { in_tls: true, .. } => {
-                "see `sslmode` and `sslrootcert`: the server's certificate has to be signed by a certificate in that file and, for verify-full, be for that host; `require` takes any".into()
+                "see `sslmode` and `sslrootcert`: the server's certificate must be signed by a certificate in that file and, for verify-full, be for that host; `require` accepts any".into()
             }
             Self::Connect { .. } => {
-                "see whether PostgreSQL runs there: `pg_isready -h HOST -p PORT`; or let the gate start one: `pgtrickle-ci run`".into()
+                "check that PostgreSQL is running: `pg_isready -h HOST -p PORT`; or start an ephemeral server: `pgtrickle-ci run`".into()
             }
             Self::TlsFile { parameter, .. } => format!("name a PEM file with `{parameter}`; encrypted keys are not supported"),
             Self::NoExtension { .. } => "create it: `psql -c 'CREATE EXTENSION pg_trickle'`".into(),
-            Self::ReadOnly { .. } => "name the primary, or compare the tables as they are: `--static`".into(),
+            Self::ReadOnly { .. } => "connect to the primary, or compare the tables without changing rows: `--static`".into(),
             Self::Busy { pid, .. } => {
-                format!("wait until it has ended, or end it: `psql -c 'SELECT pg_terminate_backend({pid})'`")
+                format!("wait until it ends, or end it: `psql -c 'SELECT pg_terminate_backend({pid})'`")
             }
-            Self::Locked { .. } => "wait until it has ended, or wait longer for it: `--lock-timeout 1m`".into(),
+            Self::Locked { .. } => "try again later, or wait longer: `--lock-timeout 1m`".into(),
             Self::Rights { .. } => "grant them, or apply the plan as the role that owns the stream tables".into(),
             Self::TooOld { .. } => "update it: `psql -c 'ALTER EXTENSION pg_trickle UPDATE'`".into(),
             Self::Server { message, .. } if message.code == "42501" => {
@@ -196,7 +161,7 @@ impl Error {
     }
 }
 
-/// The sessions behind a colon, if any are known.
+/// A colon and the sessions, if any are known.
 fn named(sessions: &BTreeSet<String>) -> String {
     if sessions.is_empty() {
         return String::new();
@@ -204,7 +169,7 @@ fn named(sessions: &BTreeSet<String>) -> String {
     format!(": {}", sessions.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
 }
 
-/// Whether TLS is what failed.
+/// Whether the cause is an error of TLS.
 fn is_tls(source: &tokio_postgres::Error) -> bool {
     let mut cause = source.source();
     while let Some(error) = cause {
@@ -229,7 +194,7 @@ pub(super) fn server_message(source: &tokio_postgres::Error) -> Option<ServerMes
     })
 }
 
-/// The library's own text is "db error" or "error connecting to server"; the reason is behind it.
+/// The cause of the driver's error, whose own text is only "db error" or "error connecting to server".
 fn reason(source: &tokio_postgres::Error) -> String {
     if let Some(message) = server_message(source) {
         return message.message;

@@ -1,4 +1,4 @@
-//! One verification of a database at a time, and who is in the way of it.
+//! Allows one verification of a database at a time, and finds the sessions that block it.
 
 use std::collections::BTreeSet;
 
@@ -6,21 +6,20 @@ use serde::Deserialize;
 
 use super::{Client, Error};
 
-/// A second connection that keeps other verifications of the database away, as long as it lives. It is idle in a
-/// transaction that has no snapshot and no number, so it holds nothing else up.
+/// A second connection that prevents other verifications of the database while it exists. Its idle transaction has no
+/// snapshot and no ID, so it blocks nothing else.
 pub struct Exclusive {
     client: Client,
 }
 
-/// The lock of a transaction and not of a session: behind a pooler that one would outlive us.
+/// A lock of the transaction: behind a pooler, one of the session would outlive this program.
 const LOCK: &str = "pg_catalog.hashtextextended('pgtrickle-ci verify', 0)";
 
-/// Inside of a transaction the statistics stay as they were when they were first read.
+/// Without this, a transaction keeps the statistics that it has read first.
 const FRESH: &str = "do $$ begin perform pg_catalog.pg_stat_clear_snapshot(); end $$";
 
-/// Another session.
 #[derive(Debug, Deserialize)]
-struct Other {
+struct BlockingSession {
     pid: i32,
     application: String,
     state: String,
@@ -30,7 +29,7 @@ impl Client {
     /// Keeps other verifications away.
     ///
     /// # Errors
-    /// Another one is under way, which is named by its server process.
+    /// If another one is running, with its server process.
     pub async fn exclusively(&self) -> Result<Exclusive, Error> {
         let client = Self::connect(&self.endpoint, self.limits).await?;
         let sql = "begin; set local idle_in_transaction_session_timeout = 0; set local statement_timeout = '10s';
@@ -38,20 +37,20 @@ impl Client {
         client.run(sql).await?;
         client.inside.store(true, std::sync::atomic::Ordering::SeqCst);
         let lock = format!("select pg_catalog.to_jsonb(pg_catalog.pg_try_advisory_xact_lock({LOCK}))::text");
-        // Not under a savepoint: the lock would go with it.
+        // Not under a savepoint, whose rollback would release the lock.
         let is_ours: bool = client.first_answer("locking the verification", &lock).await?;
         if is_ours {
             return Ok(Exclusive { client });
         }
         let sql =
             format!("select pg_catalog.to_jsonb(coalesce(min(pid), 0))::text from ({}) as held", held(LOCK));
-        let pid = client.ask("looking who verifies", &sql).await?;
+        let pid = client.ask("finding the other verification", &sql).await?;
         Err(Error::Busy { endpoint: self.endpoint.to_string(), pid })
     }
 }
 
 impl Client {
-    /// The other sessions that hold up this server process at the moment.
+    /// The sessions that currently block this server process.
     pub(super) async fn blocking(&self, process: i32) -> Result<BTreeSet<String>, Error> {
         self.sessions(&format!("pid = any (pg_blocking_pids({process}))")).await
     }
@@ -67,8 +66,8 @@ impl Client {
                'pid', pid, 'application', coalesce(application_name, ''), 'state', coalesce(state, ''))), '[]')::text
              from pg_stat_activity where {which}"
         );
-        let others: Vec<Other> = self.ask("looking who is in the way", &sql).await?;
-        Ok(others.into_iter().map(|other| other.to_string()).collect())
+        let sessions: Vec<BlockingSession> = self.ask("finding blocking sessions", &sql).await?;
+        Ok(sessions.into_iter().map(|session| session.to_string()).collect())
     }
 }
 
@@ -83,22 +82,22 @@ fn held(lock: &str) -> String {
 }
 
 impl Exclusive {
-    /// Who holds up this server process at the moment.
+    /// The sessions that currently block this server process.
     pub async fn blocking(&self, process: i32) -> Result<BTreeSet<String>, Error> {
         self.client.blocking(process).await
     }
 
-    /// Whether this server process has a transaction open that changed something.
+    /// Whether this server process has an open transaction with changes.
     pub async fn is_open(&self, process: i32) -> Result<bool, Error> {
         let sql = format!(
             "{FRESH}; select to_jsonb(exists (select from pg_stat_activity where pid = {process}
                and application_name = 'pgtrickle-ci' and backend_xid is not null))::text"
         );
-        self.client.ask("looking whether the transaction is over", &sql).await
+        self.client.ask("checking whether the transaction has ended", &sql).await
     }
 }
 
-impl std::fmt::Display for Other {
+impl std::fmt::Display for BlockingSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let application = if self.application.is_empty() { "no application name" } else { &self.application };
         write!(f, "pid {} ({application}, {})", self.pid, self.state)

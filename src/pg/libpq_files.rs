@@ -1,7 +1,7 @@
-//! The files that complete a connection: services, and passwords.
+//! libpq's files: services and passwords.
 //!
-//! Source: PostgreSQL 18's manual, chapter "libpq - C Library", sections "The Password File" and "The Connection Service
-//! File".
+//! Source: PostgreSQL 18's manual, chapter "libpq - C Library", sections "The Password File" and "The Connection
+//! Service File".
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use std::{
 
 use super::{BadAddress, conninfo::Given};
 
-/// What a service says: parameter, value, and what errors call it.
+/// The parameters of a service, each with its value and the name of their origin for errors.
 pub(super) fn service(
     service: &Given,
     file: Option<&str>,
@@ -20,7 +20,7 @@ pub(super) fn service(
 ) -> Result<Vec<(String, String, String)>, BadAddress> {
     let of_system = variables.get("PGSYSCONFDIR").map(|dir| Path::new(dir).join("pg_service.conf"));
     let of_user = file.map(PathBuf::from).or_else(|| in_home(variables, ".pg_service.conf"));
-    // A file that was named has to be there.
+    // A named file must exist.
     if let Some(file) = file.filter(|file| !Path::new(file).is_file()) {
         return Err(BadAddress::Unreadable {
             file: file.into(),
@@ -41,11 +41,11 @@ pub(super) fn service(
 
 fn section(text: &str, service: &str, by: &str) -> Result<Option<Vec<(String, String)>>, BadAddress> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let mut behind = lines.skip_while(|line| *line != format!("[{service}]"));
-    if behind.next().is_none() {
+    let mut section = lines.skip_while(|line| *line != format!("[{service}]"));
+    if section.next().is_none() {
         return Ok(None);
     }
-    let own = behind.take_while(|line| !line.starts_with('['));
+    let own = section.take_while(|line| !line.starts_with('['));
     let pair = |line: &str| match line.split_once('=') {
         Some(("service" | "servicefile", _)) => {
             Err(BadAddress::shape(by, "a service cannot name another service"))
@@ -56,7 +56,7 @@ fn section(text: &str, service: &str, by: &str) -> Result<Option<Vec<(String, St
     own.map(pair).collect::<Result<_, _>>().map(Some)
 }
 
-/// Whom a password is for.
+/// The login that a password is for.
 pub(super) struct Login<'a> {
     pub(super) host: &'a str,
     pub(super) port: u16,
@@ -64,8 +64,8 @@ pub(super) struct Login<'a> {
     pub(super) user: &'a str,
 }
 
-/// The password that the file, or `~/.pgpass`, has for the first of these logins that it knows. As with libpq, a file that
-/// others may read does not count.
+/// The password for the first of these logins that the file, or `~/.pgpass`, has. As in libpq, a file that others may
+/// read is ignored.
 pub(super) fn password(
     file: Option<&str>,
     variables: &BTreeMap<String, String>,
@@ -88,7 +88,7 @@ fn password_in(line: &[String], login: &Login) -> Option<String> {
     pairs.iter().all(|(said, own)| *said == "*" || said == own).then(|| password.clone())
 }
 
-/// A line of five fields; `\:` and `\\` stand for themselves. What follows the fifth colon belongs to no field.
+/// The five fields of a line. `\:` and `\\` are escapes. Text after a fifth colon is ignored.
 fn fields(line: &str) -> Vec<String> {
     let mut fields = vec![String::new()];
     let mut characters = line.chars();
@@ -105,7 +105,6 @@ fn fields(line: &str) -> Vec<String> {
     fields
 }
 
-/// A file in the user's home.
 pub(super) fn in_home(variables: &BTreeMap<String, String>, file: &str) -> Option<PathBuf> {
     variables.get("HOME").filter(|home| !home.is_empty()).map(|home| Path::new(home).join(file))
 }
@@ -115,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_file_counts_when_only_its_owner_may_read_it() {
+    fn a_password_file_must_be_private() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("pass");
         fs::write(&file, "# a comment\nother:*:*:*:no\ndb:5432:shop:al\\:ice:p\\:w\\\\\n*:*:*:bob:any\n")

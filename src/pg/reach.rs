@@ -1,47 +1,44 @@
-//! What the changes of a round reach beyond the rows that they name, and whether all of it is unchanged afterwards.
+//! Which tables the changes of a round can affect, and whether those are unchanged afterwards.
 
 use serde::Deserialize;
 
 use super::{Client, Error, settings::Purpose};
 use crate::model::Relation;
 
-/// What changes of the sources reach.
 #[derive(Debug, Default, Deserialize)]
 pub struct Reach {
-    /// What of it a rollback would not take back.
+    /// Effects that a rollback does not undo.
     pub escapes: Vec<Escape>,
-    /// Every table that holds rows: sources, their partitions and children, tables whose foreign keys act, stream tables.
-    /// Small ones come first.
+    /// Every affected table with rows: sources, their partitions and children, tables with foreign key actions, and
+    /// stream tables. Small ones come first.
     pub tables: Vec<Relation>,
 }
 
-/// An effect of a changed row that no rollback reverts.
+/// An effect of a changed row that a rollback does not undo.
 #[derive(Debug, Deserialize)]
 pub struct Escape {
-    /// The source.
     pub source: Relation,
-    /// What it is, as a sentence.
+    /// A sentence.
     pub why: String,
 }
 
-/// The rows of a table, as a number.
+/// A checksum of the rows of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contents {
     sum: String,
-    /// Over the rows as text, because a type in them has no binary form.
+    /// Computed over the rows as text, because one of their types has no binary form.
     pub as_text: bool,
 }
 
 impl Client {
-    /// What changes of the sources reach.
     pub async fn reach(&self) -> Result<Reach, Error> {
-        self.ask("looking what the sources reach", include_str!("sql/reach.sql")).await
+        self.ask("reading what the sources affect", include_str!("sql/reach.sql")).await
     }
 
-    /// A number that differs when any row of this table differs in any bit; rows of its children do not count.
+    /// A checksum that differs if any bit of the table's rows differs; without the rows of its children.
     ///
     /// # Errors
-    /// The role cannot read all of it.
+    /// If the role cannot read all rows.
     pub async fn contents(&self, table: &Relation) -> Result<Contents, Error> {
         match self
             .sum_of_rows(table, "pg_catalog.encode(pg_catalog.record_send(pgtrickle_ci_row.*), 'hex')")
@@ -56,7 +53,7 @@ impl Client {
         }
     }
 
-    /// `alias.*` is the row whatever the columns are called; the alias by itself could be one of them.
+    /// `alias.*` is always the row; the alias alone could also be a column.
     async fn sum_of_rows(&self, table: &Relation, row: &str) -> Result<String, Error> {
         let sql = format!(
             "select pg_catalog.to_jsonb(pg_catalog.concat(pg_catalog.count(*), ':',
@@ -64,9 +61,9 @@ impl Client {
              from only {} as pgtrickle_ci_row",
             table.quoted()
         );
-        self.ask_for(Purpose::Values, "adding up the rows", &sql).await
+        self.ask_for(Purpose::Values, "computing the checksum of the rows", &sql).await
     }
 }
 
-/// undefined_function: what `record_send` says of a type without a send function.
+/// undefined_function, which `record_send` raises for a type without a send function.
 const NO_BINARY_FORM: &str = "42883";

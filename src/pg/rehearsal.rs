@@ -1,4 +1,4 @@
-//! What a rehearsed change does to the rows of tables: copies from before, and how the rows of now differ from them.
+//! What a rehearsed change does to the rows of tables: copies the rows before, and compares those after.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -6,20 +6,20 @@ use tokio_postgres::SimpleQueryMessage;
 
 use super::{Client, Error};
 use crate::{
-    judge::rehearsal::Contents,
+    judge::rehearsal::RowComparison,
     model::{Column, Deployed, Relation},
     sql::{quote_identifier, quote_literal},
 };
 
-/// Where the copies are. Nothing of a project is in there.
+/// The schema of the copies. No project uses it.
 const COPIES: &str = "pgtrickle_ci_base";
-/// How many of the first columns are tried as what tells rows apart.
+/// How many leading columns are tried as a key.
 const LONGEST_KEY: usize = 4;
 
 impl Client {
-    /// The stream tables whose rows anybody could read at this moment.
+    /// The stream tables whose rows can currently be read.
     pub async fn readable(&self) -> Result<BTreeSet<Relation>, Error> {
-        self.ask("looking which stream tables can be read", include_str!("sql/readable.sql")).await
+        self.ask("checking which stream tables can be read", include_str!("sql/readable.sql")).await
     }
 
     /// Switches the engine's scheduler on or off, for the whole server.
@@ -29,7 +29,7 @@ impl Client {
         self.run_script("select pg_catalog.pg_reload_conf()").await
     }
 
-    /// Copies the rows of these tables, as they are now.
+    /// Copies the current rows of these tables.
     pub async fn copy_rows(&self, tables: &[Deployed]) -> Result<(), Error> {
         let mut script = format!("drop schema if exists {COPIES} cascade; create schema {COPIES}");
         for (nth, table) in tables.iter().enumerate() {
@@ -46,18 +46,18 @@ impl Client {
         self.run_script(&script).await
     }
 
-    /// Compares the copies of `before` with the tables of `after`, for each of these names, and brings up to `examples`
-    /// rows of each kind of difference. It is asked in one message, however many there are.
+    /// Compares the copies of `before` with the tables of `after`, for each of these names, with up to `examples` rows
+    /// of each kind of difference. All comparisons are one message.
     pub async fn compare_rows(
         &self,
         names: &[Relation],
         before: &[Deployed],
         after: &[Deployed],
         examples: u32,
-    ) -> Result<Vec<Contents>, Error> {
+    ) -> Result<Vec<RowComparison>, Error> {
         const DOING: &str = "comparing the rows with those of the base";
         let find = |tables: &[Deployed], name: &Relation| {
-            tables.iter().position(|there| there.table.relation == *name)
+            tables.iter().position(|table| table.table.relation == *name)
         };
         let mut script = "begin read only".to_owned();
         for name in names {
@@ -81,21 +81,20 @@ impl Client {
             .collect()
     }
 
-    /// Removes the copies.
     pub async fn drop_copies(&self) -> Result<(), Error> {
         self.run_script(&format!("drop schema if exists {COPIES} cascade")).await
     }
 }
 
 fn visible(table: &Deployed) -> impl Iterator<Item = &Column> {
-    table.table.columns.iter().flatten().filter(|column| !column.name.starts_with("__pgt_"))
+    table.table.columns.iter().flatten().filter(|column| !column.is_internal())
 }
 
 fn copy(nth: usize) -> String {
     format!("{COPIES}.t{nth}")
 }
 
-/// The number of rows of a table that is there on one side alone.
+/// The number of rows of a table that exists only before or only after.
 fn counts(was: Option<usize>, is: Option<&Deployed>) -> String {
     let count = |from: Option<String>| {
         from.map_or_else(|| "null".to_owned(), |from| format!("(select count(*) from {from})"))
@@ -107,13 +106,13 @@ fn counts(was: Option<usize>, is: Option<&Deployed>) -> String {
     )
 }
 
-/// How a table differs from its copy, in the columns that both have. What tells rows apart is the fewest of the first
-/// columns that no two rows of a side share: two rows that have it in common are one that changed.
+/// How a table differs from its copy, in the columns that both have. The key is the shortest list of leading columns
+/// that is unique on both sides: two rows with the same key are one changed row.
 fn difference(before: &Deployed, was: usize, is: &Deployed, examples: u32) -> String {
-    let common = |column: &&Column| visible(is).any(|there| there.name == column.name);
+    let common = |column: &&Column| visible(is).any(|other| other.name == column.name);
     let columns: Vec<&Column> = visible(before).filter(common).collect();
     let kept: Vec<&Column> =
-        columns.iter().filter_map(|column| visible(is).find(|there| there.name == column.name)).collect();
+        columns.iter().filter_map(|column| visible(is).find(|other| other.name == column.name)).collect();
     let values = |columns: &[&Column]| columns.iter().map(|c| shown(c)).collect::<Vec<_>>().join(", ");
     let names: Vec<String> = columns.iter().map(|column| quote_literal(&column.name)).collect();
     format!(
@@ -162,8 +161,8 @@ select jsonb_build_object(
     )
 }
 
-/// A value as text that is the same where the value is: floating point to the digits that two ways of adding up agree
-/// on, a number without the zeros at its end.
+/// A value as canonical text: floating point rounded to the digits on which different orders of addition agree, a
+/// numeric without trailing zeros.
 fn shown(column: &Column) -> String {
     let name = quote_identifier(&column.name);
     match column.r#type.as_str() {

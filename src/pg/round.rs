@@ -1,7 +1,8 @@
-//! Transactions that are never committed: rows change, stream tables refresh and are compared, and all of it is rolled back.
+//! Transactions that are never committed: rows change, stream tables are refreshed and compared, and all of it is
+//! rolled back.
 //!
-//! Whatever ends the program or the connection, the server rolls back by itself. Each statement in here that writes begins
-//! with a SAVEPOINT, which PostgreSQL refuses outside of a transaction block: none of them can commit by itself.
+//! If the program or the connection ends, the server rolls back. Each writing statement here begins with a SAVEPOINT,
+//! which PostgreSQL rejects outside of a transaction block, so none of them can commit.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -13,31 +14,29 @@ use super::{
 };
 use crate::{model::Relation, sql::quote_literal};
 
-/// How long a round waits for a lock that others hold. They wait for its locks in the same way.
+/// How long a round waits for a lock. Other sessions may have to wait for its locks.
 const LOCK: Duration = Duration::from_secs(1);
 
-/// What PostgreSQL ends by itself: a client that is frozen in the middle of a round, and a round without an end. The
-/// second came with PostgreSQL 17.
+/// After these PostgreSQL ends the round of a frozen client, and any round (since PostgreSQL 17).
 const IDLE: Duration = Duration::from_secs(10);
 const WHOLE: Duration = Duration::from_mins(2);
 
-/// How often a busy server looks whether its client is still there.
+/// How often a busy server checks the connection of its client.
 const ATTENTION: Duration = Duration::from_secs(1);
 
-/// What a refresh in a round came to.
+/// The result of a refresh in a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refreshed {
-    /// It took in what the round changed.
     Done,
-    /// Another refresh of the table was under way (docs/pg_trickle.md, "Refresh in a transaction").
+    /// Another refresh of the table was running (docs/pg_trickle.md, "Refresh in a transaction").
     Skipped,
 }
 
 impl Client {
-    /// Begins a round. Its answer is the server process that holds the round's locks.
+    /// Begins a round. Returns the server process that holds its locks.
     ///
-    /// REPEATABLE READ: what others commit meanwhile is neither seen by a refresh nor by a comparison, so that it cannot
-    /// pass for a difference.
+    /// REPEATABLE READ: neither a refresh nor a comparison sees concurrent commits, so they cannot look like a
+    /// difference.
     pub async fn begin_round(&self) -> Result<i32, Error> {
         let statement = self.limits.statement.as_millis();
         let limits = [
@@ -57,17 +56,16 @@ impl Client {
         );
         self.run(&sql).await?;
         self.inside.store(true, Ordering::SeqCst);
-        self.ask("asking for the backend", "select to_jsonb(pg_backend_pid())::text").await
+        self.ask("reading the process ID", "select to_jsonb(pg_backend_pid())::text").await
     }
 
-    /// Rolls everything of the round back.
     pub async fn end_round(&self) -> Result<(), Error> {
         let ended = self.run("rollback").await;
         self.inside.store(false, Ordering::SeqCst);
         ended
     }
 
-    /// Has the constraints looked at that a commit would look at; what they say is the error. They stay deferred.
+    /// Checks deferred constraints as a commit would; a violation is the error. They stay deferred.
     pub async fn check_deferred(&self) -> Result<(), Error> {
         let sql = "savepoint deferred; set constraints all immediate; rollback to savepoint deferred; release savepoint deferred";
         self.or_back_to("deferred", self.run(sql).await).await
@@ -75,8 +73,8 @@ impl Client {
 
     /// Refreshes a stream table in the open round.
     ///
-    /// A refresh that is skipped only leaves a notice. One that is done leaves a row in the history, whose time is the
-    /// beginning of the transaction (docs/pg_trickle.md, "Refresh and history").
+    /// A skipped refresh only raises a notice. A completed one adds a row to the history, whose time is the beginning
+    /// of the transaction (docs/pg_trickle.md, "Refresh and history").
     pub async fn refresh_in_round(&self, table: &Relation) -> Result<Refreshed, Error> {
         const DOING: &str = "refreshing the stream table";
         let (schema, name) = (quote_literal(&table.schema), quote_literal(&table.name));
@@ -100,7 +98,7 @@ impl Client {
         Ok(if counts.first() == counts.last() { Refreshed::Skipped } else { Refreshed::Done })
     }
 
-    /// After an error of the server the transaction goes on from this savepoint.
+    /// After an error of the server, rolls back to this savepoint, so that the transaction can continue.
     async fn or_back_to<T>(&self, savepoint: &str, done: Result<T, Error>) -> Result<T, Error> {
         if let Err(Error::Server { .. }) = &done {
             self.run(&format!("rollback to savepoint {savepoint}; release savepoint {savepoint}")).await?;
@@ -108,7 +106,7 @@ impl Client {
         done
     }
 
-    /// A question inside of the open transaction. What it sets and does is gone afterwards.
+    /// Runs a query in the open transaction and rolls back its settings and effects.
     pub(super) async fn ask_inside(
         &self,
         doing: &'static str,

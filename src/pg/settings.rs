@@ -1,56 +1,56 @@
-//! The settings of our own transactions: one table, with the reason for each.
+//! The settings of this program's transactions, with the reason for each.
 //!
-//! They are set with SET LOCAL at the beginning of a transaction and never for a session: behind a pooler another
-//! transaction of ours may get another session, and another client ours. `client_encoding` is not in the table, because the
-//! driver asks for UTF8 when it connects. `TimeZone` is not either: ISO dates carry their offset.
+//! They are set with SET LOCAL at the beginning of a transaction and never for a session: behind a pooler each
+//! transaction may get another session, and another client may get this one. `client_encoding` is not in the table,
+//! because the driver sets UTF8 when it connects. `TimeZone` is not either, because ISO dates have an offset.
 
 use std::fmt::Write as _;
 
-/// What a statement of ours is for.
+/// The purpose of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// A question about the catalogs.
+    /// A query on the catalogs.
     Catalog,
     /// Rows of sources, read or written as text.
     Values,
-    /// The query of a stream table. It means what it means under the settings of the database: the engine ran it so.
+    /// The query of a stream table, which needs the settings of the database, because the engine uses those.
     Query,
 }
 
 use Purpose::{Catalog, Query, Values};
 
-struct Setting {
+struct SessionSetting {
     name: &'static str,
     value: &'static str,
     purposes: &'static [Purpose],
 }
 
-const fn set(name: &'static str, value: &'static str, purposes: &'static [Purpose]) -> Setting {
-    Setting { name, value, purposes }
+const fn set(name: &'static str, value: &'static str, purposes: &'static [Purpose]) -> SessionSetting {
+    SessionSetting { name, value, purposes }
 }
 
-const SETTINGS: [Setting; 9] = [
-    // Less than 1 rounds floating point numbers when they are written as text.
+const SETTINGS: [SessionSetting; 9] = [
+    // Less than 1 rounds floating point numbers in text.
     set("extra_float_digits", "1", &[Catalog, Values]),
-    // Other styles read 01/02 in two ways, and have no time zone offset. The order of day and month stays the database's.
+    // Other styles are ambiguous (01/02) and have no time zone offset. The order of day and month stays the database's.
     set("datestyle", "iso", &[Catalog, Values]),
-    // sql_standard has no sign for each field: a mixed interval comes back as another one.
+    // sql_standard has no sign for each field, so a mixed interval changes its value.
     set("intervalstyle", "postgres", &[Catalog, Values]),
-    // escape depends on how backslashes are read.
+    // escape depends on standard_conforming_strings.
     set("bytea_output", "hex", &[Catalog, Values]),
-    // Off, a backslash in a plain literal begins an escape.
+    // If it is off, a backslash in a plain literal is an escape.
     set("standard_conforming_strings", "on", &[Catalog, Values]),
-    // Money is written and read with the symbol and the separators of this locale.
+    // The symbol and the separators of money depend on this locale.
     set("lc_monetary", "'C'", &[Values]),
-    // document refuses fragments of XML that a column holds.
+    // document rejects XML fragments, which a column may contain.
     set("xmloption", "content", &[Values]),
-    // A policy raises an error instead of hiding rows from the role, which would pass for loss.
+    // A policy must raise an error and not hide rows, which would look like missing rows.
     set("row_security", "off", &[Catalog, Values, Query]),
-    // Nobody's function or operator takes the place of PostgreSQL's, and names in answers carry their schema.
+    // No user's function or operator replaces PostgreSQL's, and names in answers have their schema.
     set("search_path", "pg_catalog", &[Catalog]),
 ];
 
-/// The statements that set what this purpose wants until the transaction ends, each with a semicolon behind it.
+/// The SET LOCAL statements for this purpose, each with a semicolon at its end.
 pub(super) fn local(purpose: Purpose) -> String {
     of(purpose).fold(String::new(), |mut sql, setting| {
         let _ = write!(sql, "set local {} = {}; ", setting.name, setting.value);
@@ -58,15 +58,15 @@ pub(super) fn local(purpose: Purpose) -> String {
     })
 }
 
-/// The statements that take them back inside the transaction, each with a semicolon behind it.
-pub(super) fn back(purpose: Purpose) -> String {
+/// The statements that reset them within the transaction, each with a semicolon at its end.
+pub(super) fn reset(purpose: Purpose) -> String {
     of(purpose).fold(String::new(), |mut sql, setting| {
         let _ = write!(sql, "set local {} to default; ", setting.name);
         sql
     })
 }
 
-fn of(purpose: Purpose) -> impl Iterator<Item = &'static Setting> {
+fn of(purpose: Purpose) -> impl Iterator<Item = &'static SessionSetting> {
     SETTINGS.iter().filter(move |setting| setting.purposes.contains(&purpose))
 }
 
@@ -77,6 +77,6 @@ mod tests {
     #[test]
     fn a_query_keeps_the_settings_of_its_database() {
         assert_eq!(local(Query), "set local row_security = off; ");
-        assert_eq!(back(Query), "set local row_security to default; ");
+        assert_eq!(reset(Query), "set local row_security to default; ");
     }
 }

@@ -1,4 +1,4 @@
-//! Copying relations from one server to another: what belongs to them, and rows with the rows that they refer to.
+//! Copies relations from one server to another: their dependencies, and rows with the rows that they reference.
 
 use serde::Deserialize;
 use tokio_postgres::types::ToSql;
@@ -9,42 +9,38 @@ use crate::{
     sql::{quote_identifier, quote_literal},
 };
 
-/// What it takes to have some relations elsewhere.
+/// Everything needed to copy some relations.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct SourceObjects {
     /// The server's version, as `17.2`.
     pub version: String,
-    /// Its first number.
     pub major: u32,
-    /// Who asked.
     pub user: String,
-    /// What was asked for and is not there.
+    /// The requested relations that do not exist.
     pub missing: Vec<Relation>,
-    /// Everything that has to be copied, as the numbers of its catalog and its row there.
+    /// All objects to copy, as the OIDs of their catalog and of their row in it.
     pub objects: Vec<(u32, u32)>,
-    /// The tables, views and sequences among it.
+    /// The tables, views and sequences among them.
     pub relations: Vec<SourceRelation>,
-    /// Everything else in their schemas.
+    /// All other relations in their schemas.
     pub others: Vec<Relation>,
-    /// The schemas of it all.
+    /// The schemas of all objects.
     pub schemas: Vec<String>,
-    /// The extensions that it needs.
+    /// The extensions that they need.
     pub extensions: Vec<Extension>,
-    /// The foreign keys between its tables.
+    /// The foreign keys between the tables.
     pub keys: Vec<ForeignKey>,
 }
 
-/// A table, view or sequence.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct SourceRelation {
-    /// Its name.
     pub relation: Relation,
     /// `pg_class.relkind`.
     pub kind: char,
-    /// Whether its definition can be dumped by who asks.
+    /// Whether the current role can dump its definition.
     pub readable: bool,
     is_partition: bool,
-    /// What a row is made of; generated columns make themselves.
+    /// Without generated columns.
     columns: Vec<String>,
     primary_key: Vec<String>,
 }
@@ -52,43 +48,40 @@ pub struct SourceRelation {
 /// An extension and the schema it is in.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Extension {
-    /// Its name.
     pub name: String,
-    /// Its schema.
     pub schema: String,
 }
 
-/// A foreign key.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct ForeignKey {
     child: Relation,
-    /// The table that it leads to.
+    /// The referenced table.
     pub parent: Relation,
     /// The columns of the child and of the parent, and their type.
     columns: Vec<(String, String, String)>,
 }
 
 impl SourceRelation {
-    /// Whether it has rows of its own; those of a partition are the partitioned table's.
+    /// Whether it has its own rows. Those of a partition count for the partitioned table.
     pub fn holds_rows(&self) -> bool {
         matches!(self.kind, 'r' | 'p') && !self.is_partition
     }
 }
 
 impl Client {
-    /// What it takes to have these relations elsewhere; with `families` also the tables that they refer to.
+    /// Everything needed to copy these relations; with `families` also the tables that they reference.
     pub async fn source_objects(
         &self,
         relations: &[Relation],
         families: bool,
     ) -> Result<SourceObjects, Error> {
         let sql = include_str!("sql/source_objects.sql").replace("$families", &families.to_string());
-        self.ask("looking at the sources", &about(&sql, relations)).await
+        self.ask("reading the sources", &about(&sql, relations)).await
     }
 
-    /// Begins to read: until the connection ends everything is seen as it is now, and texts are written in a way that
-    /// every server reads.
-    pub async fn begin_to_read(&self) -> Result<(), Error> {
+    /// Begins a read-only transaction with one snapshot until the connection ends, in which text has formats that every
+    /// server reads.
+    pub async fn begin_snapshot(&self) -> Result<(), Error> {
         let sql = format!(
             "begin isolation level repeatable read read only; {}; set local datestyle = 'ISO, YMD'; \
              set local intervalstyle = 'postgres'; set local timezone = 'UTC'; set local extra_float_digits = 1; \
@@ -98,7 +91,7 @@ impl Client {
         self.run_script(&sql).await
     }
 
-    /// The first rows of a table by its primary key, as texts.
+    /// The first rows of a table in the order of its primary key, as text.
     pub async fn first_rows(&self, of: &SourceRelation, limit: u32) -> Result<Vec<String>, Error> {
         let order = match of.primary_key.as_slice() {
             [] => String::new(),
@@ -108,7 +101,7 @@ impl Client {
         self.texts("reading rows of a source", &sql, &[]).await
     }
 
-    /// The keys, as a JSON array of arrays, that rows of the child have and no row of the parent.
+    /// The foreign key values of the child without a row of the parent, as a JSON array of arrays.
     pub async fn orphans(&self, key: &ForeignKey) -> Result<String, Error> {
         let each = |form: &dyn Fn(&str, &str) -> String, between: &str| {
             let parts: Vec<String> = key
@@ -128,11 +121,11 @@ impl Client {
             child = key.child.quoted(),
             parent = key.parent.quoted(),
         );
-        let found = self.texts("looking for rows without their parents", &sql, &[]).await?;
+        let found = self.texts("looking for missing referenced rows", &sql, &[]).await?;
         Ok(found.concat())
     }
 
-    /// The rows of the parent with these keys, as texts.
+    /// The rows of the parent with these keys, as text.
     pub async fn parents(&self, key: &ForeignKey, keys: &str) -> Result<Vec<String>, Error> {
         let columns = list(key.columns.iter().map(|(_, parent, _)| parent), "p.");
         let values: Vec<String> = key
@@ -149,7 +142,7 @@ impl Client {
         self.texts("reading rows of a source", &sql, &[&keys]).await
     }
 
-    /// Puts rows that another server wrote as texts into a table of the same definition.
+    /// Inserts rows that another server returned as text into a table with the same definition.
     pub async fn insert(&self, into: &SourceRelation, rows: &[String]) -> Result<(), Error> {
         if into.columns.is_empty() || rows.is_empty() {
             return Ok(());
@@ -164,25 +157,25 @@ impl Client {
             values.join(", ")
         );
         let inserted = self.wire.execute(&sql, &[&rows]).await;
-        inserted.map(drop).map_err(|source| Error::asking("putting rows into a source", &source))
+        inserted.map(drop).map_err(|source| Error::asking("inserting rows into a source", &source))
     }
 
-    /// Lets the sequences behind these tables' columns go on where their rows end.
+    /// Sets the sequences of these tables' columns to the end of their rows.
     pub async fn set_sequences(&self, tables: &[&SourceRelation]) -> Result<(), Error> {
         let names: Vec<String> = tables.iter().map(|table| quote_literal(&table.relation.quoted())).collect();
         let script = include_str!("sql/set_sequences.sql").replace("$tables", &names.join(", "));
         self.run_script(&script).await
     }
 
-    /// Which of these extensions this server could not have.
+    /// The extensions that are not available on this server.
     pub async fn lacks_extensions(&self, names: &[String]) -> Result<Vec<String>, Error> {
         let sql = "select name from unnest($1::text[]) as name where name not in (select name from pg_available_extensions)";
         self.texts("looking for extensions", sql, &[&names]).await
     }
 
-    /// A type as PostgreSQL writes it, when the server has a type of that name.
+    /// PostgreSQL's spelling of a type; `None` if the server has no such type.
     pub async fn type_named(&self, words: &str) -> Option<String> {
-        // Words that are no type's name are an error for some, and NULL for others.
+        // Unknown types are an error for some words, and NULL for others.
         let sql = "select format_type(to_regtype($1), to_regtypemod($1))";
         let row = self.wire.query_one(sql, &[&words]).await.ok()?;
         row.try_get::<_, Option<String>>(0).ok()?

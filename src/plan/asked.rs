@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::views::{self, Between, ViewStep};
+use super::views::{self, UpstreamRelations, ViewStep};
 use crate::{
     model::{Column, Deployed, Relation, Setting, StreamTable},
     project::Project,
@@ -55,12 +55,12 @@ pub struct Answers {
     pub occupied: BTreeMap<Relation, String>,
     /// Changes of the views that stream tables read.
     pub views: Vec<ViewStep>,
-    pub unbuilt: Vec<Unbuilt>,
+    pub unbuilt: Vec<MissingUpstream>,
 }
 
 /// A table, seed or snapshot that stream tables read and that does not exist on the server yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unbuilt {
+pub struct MissingUpstream {
     pub relation: Relation,
     /// Its dbt materialization or resource type.
     pub kind: String,
@@ -69,7 +69,7 @@ pub struct Unbuilt {
 
 impl Answers {
     /// The answers that need no query's columns: changed views and missing relations.
-    pub fn of_views(project: &Project, between: &Between) -> Self {
+    pub fn of_views(project: &Project, between: &UpstreamRelations) -> Self {
         let exists = |relation: &Relation| {
             between.found.iter().any(|found| found.relation == *relation && found.kind.is_some())
         };
@@ -77,7 +77,7 @@ impl Answers {
         Self {
             views: views::against_server(project, between),
             unbuilt: missing
-                .map(|one| Unbuilt {
+                .map(|one| MissingUpstream {
                     relation: one.relation.clone(),
                     kind: one.kind.clone(),
                     readers: one.readers.clone(),

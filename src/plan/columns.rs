@@ -5,7 +5,7 @@ use crate::model::{Column, Storage};
 
 /// The columns that differ between the storage table and the query, without the engine's own columns.
 pub(crate) fn changes(stored: &[Column], given: &[Column]) -> Vec<ColumnChange> {
-    let mine = stored.iter().filter(|column| !is_hidden(column));
+    let mine = stored.iter().filter(|column| !column.is_internal());
     let mut changes: Vec<ColumnChange> = mine
         .filter_map(|from| match given.iter().find(|to| to.name == from.name) {
             None => Some(ColumnChange::Removed(from.clone())),
@@ -41,12 +41,12 @@ pub(super) fn obstacles(stored: &[Column], given: &[Column], is_read: bool) -> V
 /// The first column that would not have its place in the query's order.
 fn misplaced(stored: &[Column], given: &[Column]) -> Option<String> {
     let kept =
-        stored.iter().filter(|column| is_hidden(column) || given.iter().any(|to| to.name == column.name));
+        stored.iter().filter(|column| column.is_internal() || given.iter().any(|to| to.name == column.name));
     let result: Vec<&Column> = kept.chain(added(stored, given)).collect();
     let at = given.iter().zip(&result).position(|(wanted, is)| wanted.name != is.name)?;
     let (wanted, is) = (&given[at], result[at]);
     let is_new = added(stored, given).any(|new| new.name == wanted.name);
-    Some(match (is_new, is_hidden(is)) {
+    Some(match (is_new, is.is_internal()) {
         (true, true) => {
             format!("the column `{}` is new, and pg_trickle would add it after its own columns", wanted.name)
         }
@@ -69,10 +69,6 @@ pub(super) fn lost(storage: &Storage, is_rebuilt: bool) -> Vec<String> {
     let publications =
         storage.publications.iter().map(|name| format!("its membership in the publication {name}"));
     views.chain(grants).chain(indexes).chain(publications).collect()
-}
-
-fn is_hidden(column: &Column) -> bool {
-    column.name.starts_with("__pgt_")
 }
 
 /// `text` and `varchar` without a length are the same to the engine and to PostgreSQL.

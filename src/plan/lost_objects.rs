@@ -21,11 +21,11 @@ pub struct LostObject {
 /// A plan that replaces tables and would lose objects with them.
 #[derive(Debug, thiserror::Error)]
 #[error("this plan replaces tables and would drop objects that cannot be restored; nothing was changed:\n  {}", losses.join("\n  "))]
-pub struct WouldLose {
+pub struct LossError {
     losses: Vec<String>,
 }
 
-impl WouldLose {
+impl LossError {
     pub fn hint(&self) -> String {
         "save their definitions, drop them by hand, apply, and create them again; `dbt build` restores only what its own models and hooks create"
             .into()
@@ -34,11 +34,11 @@ impl WouldLose {
 
 /// # Errors
 /// If there are objects to lose.
-pub fn check(objects: &[LostObject]) -> Result<(), WouldLose> {
+pub fn check(objects: &[LostObject]) -> Result<(), LossError> {
     if objects.is_empty() {
         return Ok(());
     }
-    Err(WouldLose { losses: objects.iter().map(|lost| format!("{}: {}", lost.table, lost.what)).collect() })
+    Err(LossError { losses: objects.iter().map(|lost| format!("{}: {}", lost.table, lost.what)).collect() })
 }
 
 impl Plan {

@@ -28,15 +28,15 @@ use crate::{
 };
 
 pub use actions::{Action, actions};
-pub use asked::{Answers, Question, Refusal, Unbuilt, questions};
+pub use asked::{Answers, MissingUpstream, Question, Refusal, questions};
 pub use cost::Cost;
 pub use dbt::NeedsDbt;
 pub use lost_objects::LostObject;
 pub use lost_views::LostView;
 pub use policy::{Permission, Policy};
-pub use rights::Needs;
+pub use rights::RequiredRights;
 pub use summary::Counts;
-pub use views::{Between, ViewChange, ViewStep};
+pub use views::{UpstreamRelations, ViewChange, ViewStep};
 
 /// A step for every stream table, in the order of execution.
 #[derive(Clone, Debug, PartialEq, Default)]

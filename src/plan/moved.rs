@@ -10,7 +10,7 @@ use crate::model::{Deployed, Relation, Setting};
 
 /// The state of the server to which a saved plan is applied.
 #[derive(Debug)]
-pub struct Now {
+pub struct CurrentState {
     /// `host:port/database`.
     pub server: String,
     pub tables: Vec<Deployed>,
@@ -24,7 +24,7 @@ pub struct Now {
 
 impl Saved {
     /// Refuses another server, and one that has changed.
-    pub fn check(&self, file: &str, server: &Now) -> Result<(), Error> {
+    pub fn check(&self, file: &str, server: &CurrentState) -> Result<(), Error> {
         let file = file.to_owned();
         if self.target != server.server {
             let planned = self.target.clone();
@@ -47,12 +47,12 @@ impl Saved {
 
     /// Objects that would be dropped now and did not exist when the plan was saved. [`Self::changed_views`] compares
     /// views.
-    fn new_losses<'a>(&'a self, now: &'a Now) -> impl Iterator<Item = String> + 'a {
+    fn new_losses<'a>(&'a self, now: &'a CurrentState) -> impl Iterator<Item = String> + 'a {
         let is_new = |lost: &&LostObject| lost.view.is_none() && !self.lost_objects.contains(lost);
         now.lost_objects.iter().filter(is_new).map(|lost| format!("{} depends on {}", lost.what, lost.table))
     }
 
-    fn changed_views<'a>(&'a self, now: &'a Now) -> impl Iterator<Item = String> + 'a {
+    fn changed_views<'a>(&'a self, now: &'a CurrentState) -> impl Iterator<Item = String> + 'a {
         let changed = self.views.iter().filter(|view| {
             let definition = now.definitions.get(&view.relation.quoted()).cloned().flatten();
             definition.map(|text| digest(text.as_bytes())) != view.definition

@@ -12,7 +12,7 @@ use crate::{
 
 /// What the role needs that applies a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Needs {
+pub struct RequiredRights {
     /// Relations that the role, or a role of which it is a member, must own.
     pub own: BTreeSet<Relation>,
     /// Schemas in which the role creates; they may not exist yet.
@@ -23,8 +23,8 @@ pub struct Needs {
 }
 
 impl Plan {
-    pub fn rights(&self, desired: &[StreamTable]) -> Needs {
-        let mut needs = Needs::default();
+    pub fn rights(&self, desired: &[StreamTable]) -> RequiredRights {
+        let mut needs = RequiredRights::default();
         for step in self.steps.iter().filter(|step| step.change != Change::Keep) {
             let relation = || step.relation.clone();
             let writes_query = match &step.change {

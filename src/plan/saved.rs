@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Action, Between, LostObject, LostView, Needs, Plan, actions, moved, views::Found};
+use super::{
+    Action, LostObject, LostView, Plan, RequiredRights, UpstreamRelations, actions, moved,
+    views::UpstreamRelation,
+};
 use crate::{
     model::{Deployed, Owner, Relation, StreamTable},
     project::Project,
@@ -42,7 +45,7 @@ pub struct Saved {
     pub stopped: Vec<(Relation, String)>,
     /// The changes that only dbt can make; `apply` refuses such a plan.
     pub needs_dbt: Vec<String>,
-    pub rights: Needs,
+    pub rights: RequiredRights,
     pub actions: Vec<Action>,
 }
 
@@ -56,7 +59,7 @@ pub struct SavedView {
 
 /// A file: the plan, and a digest of it that detects edits.
 #[derive(Serialize, Deserialize)]
-struct Sealed {
+struct PlanFile {
     seal: String,
     plan: Saved,
 }
@@ -101,11 +104,11 @@ impl Saved {
         project: &Project,
         owner: &Owner,
         target: String,
-        (deployed, between): (&[Deployed], &Between),
+        (deployed, between): (&[Deployed], &UpstreamRelations),
         plan: &Plan,
     ) -> Self {
-        let is_view = |found: &&Found| found.stored.is_some() || found.kind.is_none();
-        let view = |found: &Found| SavedView {
+        let is_view = |found: &&UpstreamRelation| found.stored.is_some() || found.kind.is_none();
+        let view = |found: &UpstreamRelation| SavedView {
             relation: found.relation.clone(),
             definition: found.stored.as_ref().map(|text| digest(text.as_bytes())),
         };
@@ -131,7 +134,7 @@ impl Saved {
 
     /// The content of the file.
     pub fn to_text(&self) -> String {
-        let sealed = Sealed { seal: self.seal(), plan: self.clone() };
+        let sealed = PlanFile { seal: self.seal(), plan: self.clone() };
         // All map keys are strings, so that JSON can represent it.
         serde_json::to_string_pretty(&sealed).expect("a saved plan is plain data") + "\n"
     }
@@ -139,7 +142,7 @@ impl Saved {
     /// Parses the content of a file; `file` is its name in errors.
     pub fn parse(file: &str, text: &str) -> Result<Self, Error> {
         let file = file.to_owned();
-        let sealed: Sealed = match serde_json::from_str(text) {
+        let sealed: PlanFile = match serde_json::from_str(text) {
             Ok(sealed) => sealed,
             Err(source) => return Err(Error::NotAPlan { file, source }),
         };
@@ -176,7 +179,7 @@ fn digest_of_project(project: &Project) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::moved::Now, *};
+    use super::{super::moved::CurrentState, *};
     use crate::model::{Health, Setting, Settings, Storage, Value};
 
     fn deployed(name: &str, query: &str) -> Deployed {
@@ -196,7 +199,7 @@ mod tests {
     }
 
     fn saved(deployed: &[Deployed]) -> Saved {
-        let state = (deployed, &Between::default());
+        let state = (deployed, &UpstreamRelations::default());
         Saved::new(&Project::default(), &Owner::default(), "host:1/db".into(), state, &Plan::default())
     }
 
@@ -221,7 +224,7 @@ mod tests {
             definition: text.map(|text| digest(text.as_bytes())),
         };
         plan.views = vec![saved_view("v", Some("select 1")), saved_view("w", None)];
-        let mut now = Now {
+        let mut now = CurrentState {
             server: "host:1/db".into(),
             tables: vec![deployed("a", "select 2"), deployed("c", "select 1")],
             definitions: BTreeMap::from([view("v", "select 2"), view("w", "select 1")]),

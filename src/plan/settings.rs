@@ -10,7 +10,8 @@ pub(super) fn setting_changes(
     unseen: &[Setting],
 ) -> Vec<SettingChange> {
     Setting::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .filter(|setting| setting.on_change() != OnChange::Nothing && !unseen.contains(setting))
         .map(|setting| SettingChange {
             setting,

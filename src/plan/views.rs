@@ -43,7 +43,7 @@ pub enum ViewChange {
 
 /// The relation on the server that has the name of a dbt model which stream tables read.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Found {
+pub struct UpstreamRelation {
     #[serde(flatten)]
     pub relation: Relation,
     /// Its kind in SQL's words; `None` if no relation has the name.
@@ -66,9 +66,9 @@ pub struct ReadView {
 
 /// The relations on the server between sources and stream tables.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
-pub struct Between {
+pub struct UpstreamRelations {
     /// One for each name in question.
-    pub found: Vec<Found>,
+    pub found: Vec<UpstreamRelation>,
     /// Every view that a stream table reads.
     pub read: Vec<ReadView>,
 }
@@ -179,7 +179,7 @@ pub fn between_projects(
 }
 
 /// The views that differ from the server, which has normalized each compiled query.
-pub fn against_server(project: &Project, server: &Between) -> Vec<ViewStep> {
+pub fn against_server(project: &Project, server: &UpstreamRelations) -> Vec<ViewStep> {
     let below = Readers::of(&project.tables);
     let mut steps = Vec::new();
     for intermediate in &project.between {
@@ -192,7 +192,7 @@ pub fn against_server(project: &Project, server: &Between) -> Vec<ViewStep> {
     steps
 }
 
-fn change(wanted: &Intermediate, found: &Found) -> Option<ViewChange> {
+fn change(wanted: &Intermediate, found: &UpstreamRelation) -> Option<ViewChange> {
     let is_view_now = found.kind.as_deref() == Some("view");
     if !wanted.is_view() {
         return is_view_now.then(|| ViewChange::Remove { becomes: Some(wanted.kind.clone()) });

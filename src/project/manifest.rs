@@ -201,7 +201,7 @@ fn is_known_key(key: &str) -> bool {
 /// A sentence for each known key that is similar to this one. The package uses the same rule (`_pgtrickle_is_close`).
 fn probably_meant(key: &str) -> Vec<String> {
     let max_edits = |known: &str| if known.len() < 6 { 1 } else { 2 };
-    let known_keys = Setting::ALL.into_iter().map(Setting::name).chain(OTHER_KEYS);
+    let known_keys = Setting::ALL.iter().map(|setting| setting.name()).chain(OTHER_KEYS);
     let close = known_keys.filter(|known| strsim::levenshtein(key, known) <= max_edits(known));
     close.map(|known| format!("`{key}` is not a pgtrickle key: did you mean `{known}`?")).collect()
 }

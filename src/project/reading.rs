@@ -302,7 +302,7 @@ impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
         let file = self.manifest.file(node);
         self.misspelled.extend(configured.misspelled.iter().map(|sentence| format!("{file}: {sentence}")));
         let mut settings = default_settings();
-        for setting in Setting::ALL {
+        for setting in Setting::ALL.iter().copied() {
             let Some(json) = configured.keys.get(setting.name()) else {
                 continue;
             };

@@ -5,12 +5,12 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::Report;
 use crate::{
-    judge::freshness::Age,
+    judge::freshness::TableAge,
     model::{AgeLimits, Outcome, Stage, Verdict},
 };
 
 /// Renders the ages, with the verdicts of the report.
-pub fn render(report: &Report, ages: &[Age]) -> String {
+pub fn render(report: &Report, ages: &[TableAge]) -> String {
     let results: Vec<Json> = ages.iter().map(|age| result(age, report)).collect();
     let document = json!({
         "metadata": {
@@ -27,7 +27,7 @@ pub fn render(report: &Report, ages: &[Age]) -> String {
 }
 
 /// A table without an age has dbt's status `runtime error`, with the table's first problem as the message.
-fn result(age: &Age, report: &Report) -> Json {
+fn result(age: &TableAge, report: &Report) -> Json {
     let of_table = |outcome: &&Outcome| outcome.subject.relation() == Some(&age.relation);
     let fresh = report.outcomes.iter().filter(of_table).find(|outcome| outcome.stage == Stage::Freshness);
     let status = match fresh.map(|outcome| outcome.verdict) {
@@ -92,7 +92,7 @@ mod tests {
             outcome(Stage::Status, "broken", Verdict::Failed, "in status ERROR"),
             outcome(Stage::Freshness, "broken", Verdict::Skipped, "skipped"),
         ];
-        let age = |name: &str| Age {
+        let age = |name: &str| TableAge {
             relation: Relation::new("s", name),
             unique_id: format!("model.shop.{name}"),
             refreshed_at: Some(1_795_238_000.0),

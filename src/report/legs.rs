@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 
 use super::{
     Report, json,
-    markdown::{self, Body, code, prose, row},
+    markdown::{self, CommentBody, code, prose, row},
     text, words,
 };
 use crate::model::Outcome;
@@ -36,7 +36,7 @@ const FRAME: usize = 2_000;
 
 /// The order of reports: GitHub counts a workflow's runs, and the attempts of each run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Turn {
+pub struct RunOrder {
     /// The run's ID, which increases from run to run.
     pub run: u64,
     /// The attempt, starting at 1. It increases when a run, or some of its jobs, is rerun.
@@ -69,11 +69,11 @@ pub struct Posting<'a> {
     pub report: &'a Report,
     /// The job that wrote the report, from [`name`].
     pub leg: &'a str,
-    pub turn: Turn,
+    pub turn: RunOrder,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Composed {
+pub struct ComposedComment {
     pub text: String,
     /// Whether all reports in it passed.
     pub passed: bool,
@@ -84,7 +84,7 @@ pub struct Composed {
 impl Posting<'_> {
     /// Combines this report with all reports in `bodies`, in at most `limit` bytes. A report replaces earlier ones of
     /// the same job. `None` if `bodies` already contain a later one.
-    pub fn compose(&self, bodies: &[&str], limit: usize) -> Option<Composed> {
+    pub fn compose(&self, bodies: &[&str], limit: usize) -> Option<ComposedComment> {
         let mine = Label::of(self);
         let mut legs: Vec<Leg> = bodies.iter().flat_map(|body| read(body)).collect();
         if legs.iter().any(|leg| leg.label.replaces(&mine)) {
@@ -107,7 +107,7 @@ impl Posting<'_> {
         while text.len() > limit && shorten(&mut legs, &mut is_full) {
             text = render(&legs, is_full);
         }
-        Some(Composed { text, passed, is_news })
+        Some(ComposedComment { text, passed, is_news })
     }
 }
 
@@ -129,7 +129,7 @@ struct Label {
     leg: String,
     command: String,
     project: Option<String>,
-    turn: Turn,
+    turn: RunOrder,
     /// Separates two reports of one job with the same name.
     digest: u32,
     /// A digest of the failures and errors.
@@ -182,7 +182,7 @@ impl Label {
 
 struct Leg {
     label: Label,
-    body: Body,
+    body: CommentBody,
 }
 
 impl Leg {
@@ -191,7 +191,7 @@ impl Leg {
     }
 
     fn marked(&self) -> String {
-        let Body { brief, rest } = &self.body;
+        let CommentBody { brief, rest } = &self.body;
         if brief.is_empty() {
             return format!("{}\n", self.label.hidden(BARE));
         }
@@ -288,7 +288,7 @@ fn read(body: &str) -> Vec<Leg> {
 }
 
 fn leg(label: &str) -> Option<Leg> {
-    serde_json::from_str(label).ok().map(|label| Leg { label, body: Body::default() })
+    serde_json::from_str(label).ok().map(|label| Leg { label, body: CommentBody::default() })
 }
 
 #[cfg(test)]
@@ -313,9 +313,9 @@ mod tests {
         report
     }
 
-    fn add(text: &str, leg: &str, turn: (u64, u64), report: &Report) -> Option<Composed> {
+    fn add(text: &str, leg: &str, turn: (u64, u64), report: &Report) -> Option<ComposedComment> {
         let (run, attempt) = turn;
-        Posting { report, leg, turn: Turn { run, attempt } }.compose(&[text], LIMIT)
+        Posting { report, leg, turn: RunOrder { run, attempt } }.compose(&[text], LIMIT)
     }
 
     #[test]
@@ -370,7 +370,7 @@ mod tests {
         let one = add("", "a", (1, 1), &report(1)).unwrap().text;
         let other = add("", "a", (1, 2), &report(0)).unwrap().text;
         let report = report(0);
-        let mine = Posting { report: &report, leg: "b", turn: Turn { run: 1, attempt: 1 } };
+        let mine = Posting { report: &report, leg: "b", turn: RunOrder { run: 1, attempt: 1 } };
         let composed = mine.compose(&[&one, &other], LIMIT).unwrap();
         let legs: Vec<_> = read(&composed.text).into_iter().map(|leg| leg.label.leg).collect();
         assert_eq!((legs, composed.passed), (vec!["a".to_owned(), "b".to_owned()], true));
@@ -418,8 +418,8 @@ mod tests {
 
     #[test]
     fn a_hostile_name_cannot_end_or_forge_a_label() {
-        let forged =
-            Label::of(&Posting { report: &report(0), leg: "forged", turn: Turn::default() }).hidden(" -->");
+        let forged = Label::of(&Posting { report: &report(0), leg: "forged", turn: RunOrder::default() })
+            .hidden(" -->");
         for evil in [HOSTILE_NAME, "-->", "\n<!-- pgtrickle-ci-end -->\n", &forged] {
             let mut hostile = report(1);
             hostile.project = Some(evil.to_owned());

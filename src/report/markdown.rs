@@ -11,7 +11,7 @@ use super::{
     mermaid, text, words,
 };
 use crate::{
-    judge::rehearsal::{Rehearsal, Rehearsed},
+    judge::rehearsal::{Rehearsal, RehearsedTable},
     model::{Origin, Outcome, Relation, Verdict},
     plan::{NeedsDbt, Plan, Step},
 };
@@ -50,13 +50,13 @@ pub fn render_news(report: &Report) -> String {
 
 /// Renders the body in at most `limit` bytes. The part that cannot be cut takes a few thousand bytes.
 pub fn render_within(report: &Report, limit: usize) -> String {
-    let Body { brief, rest } = body(report, limit);
+    let CommentBody { brief, rest } = body(report, limit);
     brief + &rest
 }
 
 /// A body in two parts; the second may be dropped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Body {
+pub(super) struct CommentBody {
     /// The verdict and the problems.
     pub brief: String,
     /// Everything else.
@@ -64,7 +64,7 @@ pub(super) struct Body {
 }
 
 /// The body, in at most `limit` bytes.
-pub(super) fn body(report: &Report, limit: usize) -> Body {
+pub(super) fn body(report: &Report, limit: usize) -> CommentBody {
     let (head, foot) = (head(report), foot(report));
     let mut sections = sections(report);
     let mut note = String::new();
@@ -78,7 +78,7 @@ pub(super) fn body(report: &Report, limit: usize) -> Body {
     let mut sections = sections.iter().map(Section::to_markdown);
     let brief = head + &sections.next().unwrap_or_default();
     let rest: String = sections.chain([note, foot]).collect();
-    Body { brief, rest }
+    CommentBody { brief, rest }
 }
 
 /// A part of the body that can drop entries, the last ones first. Without entries it is empty.
@@ -315,7 +315,7 @@ fn problem(outcome: &Outcome) -> String {
 
 /// What was planned and observed for each table: failures first, then the tables whose rows changed.
 fn rehearsal(rehearsal: &Rehearsal) -> Section {
-    let (quiet, mut loud): (Vec<_>, Vec<_>) = rehearsal.tables.iter().partition(|table| table.is_quiet());
+    let (quiet, mut loud): (Vec<_>, Vec<_>) = rehearsal.tables.iter().partition(|table| table.is_unchanged());
     loud.sort_by_key(|table| (!table.outcome().verdict.is_bad(), !table.has_other_rows()));
     let untouched = match quiet.len() {
         0 => String::new(),
@@ -329,7 +329,7 @@ fn rehearsal(rehearsal: &Rehearsal) -> Section {
     Section::new("rehearsed table", 2, before, loud.into_iter().map(rehearsed_row).collect(), "\n")
 }
 
-fn rehearsed_row(table: &Rehearsed) -> String {
+fn rehearsed_row(table: &RehearsedTable) -> String {
     let verdict = table.outcome().verdict;
     let notes =
         words::observations(table).into_iter().map(|(word, fact)| format!("{word}: {}", prose(&fact)));

@@ -175,7 +175,7 @@ fn column(change: V1Column) -> Result<ColumnChange, Unknown> {
 }
 
 fn setting(change: &V1Setting) -> Result<SettingChange, Unknown> {
-    let known = Setting::ALL.into_iter().find(|setting| setting.name() == change.name);
+    let known = Setting::named(&change.name);
     let setting = known.ok_or_else(|| ("setting", change.name.clone()))?;
     let value = |value: &Option<V1Value>| value.as_ref().map(|value| read_value(setting, value)).transpose();
     Ok(SettingChange { setting, from: value(&change.from)?, to: value(&change.to)? })
@@ -192,8 +192,8 @@ fn read_value(setting: Setting, value: &V1Value) -> Result<Value, Unknown> {
 }
 
 fn outcome(outcome: V1Outcome) -> Result<Outcome, Unknown> {
-    let stage = Stage::ALL.into_iter().find(|stage| stage.name() == outcome.stage);
-    let verdict = Verdict::ALL.into_iter().find(|verdict| verdict.name() == outcome.verdict);
+    let stage = outcome.stage.parse::<Stage>().ok();
+    let verdict = outcome.verdict.parse::<Verdict>().ok();
     Ok(Outcome {
         stage: stage.ok_or(("stage", outcome.stage))?,
         verdict: verdict.ok_or(("verdict", outcome.verdict))?,

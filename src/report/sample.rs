@@ -6,7 +6,7 @@ use time::macros::datetime;
 
 use super::{Engine, Report};
 use crate::{
-    judge::rehearsal::{Contents, Difference, Example, Happening, Rehearsal, Rehearsed},
+    judge::rehearsal::{Rehearsal, RehearsedTable, RowChange, RowChanges, RowComparison, TableEffect},
     model::{
         Column, ManifestSource, Origin, Outcome, ProjectSource, Relation, Schedule, Setting, Stage, Value,
         Verdict,
@@ -170,7 +170,7 @@ fn views() -> Vec<ViewStep> {
 /// Two tables as planned, one of them unchanged, and one not as planned.
 fn rehearsal() -> Rehearsal {
     let integer = |name: &str| Column { name: name.into(), r#type: "int4".into() };
-    let rehearsed = |name: &str, planned, observed| Rehearsed {
+    let rehearsed = |name: &str, planned, observed| RehearsedTable {
         relation: relation(name),
         origin: Some(origin(name)),
         planned,
@@ -181,41 +181,47 @@ fn rehearsal() -> Rehearsal {
         without_rows: Duration::ZERO,
         columns_before: vec![integer("order_id"), integer("total")],
         columns_after: vec![integer("order_id"), integer("total")],
-        contents: Some(Contents { before: Some(3), after: Some(3), difference: Some(Difference::default()) }),
+        contents: Some(RowComparison {
+            before: Some(3),
+            after: Some(3),
+            difference: Some(RowChanges::default()),
+        }),
     };
     let row = |total: &str| Some(vec![Some("7".to_owned()), Some(total.to_owned())]);
-    let difference = Difference {
+    let difference = RowChanges {
         columns: vec!["order_id".into(), "total".into()],
         key: Some(1),
         added: 1,
         removed: 1,
         changed: 1,
         examples: vec![
-            Example { before: None, after: row("10") },
-            Example { before: Some(vec![None, Some(HOSTILE_MESSAGE.into())]), after: None },
-            Example { before: row("10"), after: row("12") },
+            RowChange { before: None, after: row("10") },
+            RowChange { before: Some(vec![None, Some(HOSTILE_MESSAGE.into())]), after: None },
+            RowChange { before: row("10"), after: row("12") },
         ],
     };
     Rehearsal {
         base: format!("main{HOSTILE_NAME}"),
         tables: vec![
-            rehearsed("stg_orders", Happening::Kept, Happening::Kept),
-            Rehearsed {
+            rehearsed("stg_orders", TableEffect::Kept, TableEffect::Kept),
+            RehearsedTable {
                 reasons: vec!["dbt recreates analytics.v_orders at every run".into()],
                 warnings: vec![
                     "100% of its rows differ, more than the 5% of rehearsal.rows_changed_over".into(),
                 ],
                 without_rows: Duration::from_millis(120),
                 columns_after: vec![integer("order_id"), integer("total"), integer("lines")],
-                contents: Some(Contents { before: Some(3), after: Some(3), difference: Some(difference) }),
-                ..rehearsed("order_totals", Happening::Refilled, Happening::Refilled)
+                contents: Some(RowComparison {
+                    before: Some(3),
+                    after: Some(3),
+                    difference: Some(difference),
+                }),
+                ..rehearsed("order_totals", TableEffect::Refilled, TableEffect::Refilled)
             },
-            Rehearsed {
-                surprises: vec![
-                    "planned: dropped and built again; observed: kept, and not filled again".into(),
-                ],
+            RehearsedTable {
+                surprises: vec!["planned: dropped and recreated; observed: kept, not refilled".into()],
                 contents: None,
-                ..rehearsed("daily_revenue", Happening::Rebuilt, Happening::Kept)
+                ..rehearsed("daily_revenue", TableEffect::Rebuilt, TableEffect::Kept)
             },
         ],
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Tally;
 use crate::{
-    judge::rehearsal::{Difference, Happening, Rehearsed},
+    judge::rehearsal::{RehearsedTable, RowChanges, TableEffect},
     model::{Column, Setting, Value, Verdict},
     plan::{Change, ColumnChange, Cost, SettingChange, Step, ViewChange, ViewStep, columns},
 };
@@ -144,22 +144,22 @@ fn difference_to_dbt(step: &Step) -> Option<String> {
 }
 
 /// More about a rehearsed table, each as a label and a sentence.
-pub(super) fn observations(table: &Rehearsed) -> Vec<(&'static str, String)> {
+pub(super) fn observations(table: &RehearsedTable) -> Vec<(&'static str, String)> {
     let mut observations: Vec<_> =
         table.surprises.iter().map(|surprise| ("surprise", surprise.clone())).collect();
     observations.extend(table.warnings.iter().map(|warning| ("warning", warning.clone())));
     observations.extend(table.reasons.iter().map(|reason| ("because", reason.clone())));
-    let is_gap = table.without_rows > Duration::ZERO && table.observed != Happening::Dropped;
+    let is_gap = table.without_rows > Duration::ZERO && table.observed != TableEffect::Dropped;
     if is_gap {
         observations.push(("unreadable", format!("for {}", duration(table.without_rows))));
     }
-    if table.stayed() {
+    if table.exists_before_and_after() {
         let changes = columns::changes(&table.columns_before, &table.columns_after);
         observations.extend(changes.iter().map(|change| ("column", column(change))));
     }
     let Some(contents) = &table.contents else { return observations };
     observations.extend(contents.sentence().map(|rows| ("rows", rows)));
-    observations.extend(contents.difference.iter().flat_map(Difference::lines));
+    observations.extend(contents.difference.iter().flat_map(RowChanges::lines));
     observations
 }
 

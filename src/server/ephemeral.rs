@@ -115,7 +115,7 @@ impl Ephemeral {
     async fn from_installation(wanted: &EphemeralSpec) -> Result<Self, Error> {
         let installation = find::find(wanted)?;
         let emulated = wanted.engine == EngineChoice::Emulator || !installation.has_pg_trickle;
-        let site = Site::prepare(&installation, &wanted.temp_dir)?;
+        let site = ServerLocation::prepare(&installation, &wanted.temp_dir)?;
         let password = random_password()?;
         site.initdb(&password).await?;
         let settings = site.write_settings(emulated)?;
@@ -178,14 +178,14 @@ impl Ephemeral {
 }
 
 /// Where a server runs: the account, the folder and the programs.
-struct Site {
+struct ServerLocation {
     account: Account,
     folder: Folder,
     bin: PathBuf,
     data: PathBuf,
 }
 
-impl Site {
+impl ServerLocation {
     fn prepare(installation: &Installation, temp_dir: &Path) -> Result<Self, Error> {
         let account = Account::choose()?;
         let folder = Folder::create(temp_dir, &account)?;

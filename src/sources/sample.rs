@@ -11,7 +11,7 @@ pub(super) async fn copy(
     objects: &SourceObjects,
     limit: u32,
 ) -> Result<usize, Error> {
-    source.begin_to_read().await.map_err(Error::Origin)?;
+    source.begin_snapshot().await.map_err(Error::Origin)?;
     let mut count = 0;
     let tables: Vec<&SourceRelation> = objects.relations.iter().filter(|there| there.holds_rows()).collect();
     for table in &tables {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     Error,
-    judge::{self, Evidence, Terms, Unanswered, freshness::Age},
+    judge::{self, Criteria, Evidence, MissingEvidence, freshness::TableAge},
     model::{Deployed, Outcome, Owner, Relation, StreamTable},
     pg::{self, Client},
     plan::{Answers, Plan, Policy},
@@ -14,17 +14,17 @@ use crate::{
 /// What a check found.
 pub struct Checked {
     pub outcomes: Vec<Outcome>,
-    pub ages: Vec<Age>,
+    pub ages: Vec<TableAge>,
     pub deployed: Vec<Deployed>,
 }
 
 /// Checks the given stream tables, and those that the project reads as sources.
 pub async fn check_tables(
     client: &Client,
-    server: &pg::Server,
+    server: &pg::ServerInfo,
     (project, owner): (&Project, Owner),
     tables: &[&StreamTable],
-    terms: Terms,
+    terms: Criteria,
 ) -> Result<Checked, Error> {
     let evidence = gather(client, server).await?;
     let sources = evidence.deployed.iter().map(|deployed| &deployed.table);
@@ -36,8 +36,8 @@ pub async fn check_tables(
     let wanted: Vec<StreamTable> = tables.iter().map(|table| (*table).clone()).collect();
     let policy = Policy { owner, ..Policy::default() };
     // Settings that this version does not store cannot have drifted.
-    let answers = Answers { unseen: server.unseen(), ..Answers::default() };
-    let terms = Terms {
+    let answers = Answers { unseen: server.unreadable_settings(), ..Answers::default() };
+    let terms = Criteria {
         drift: Some(Plan::between(&wanted, &evidence.deployed, &answers, &policy)?),
         ages: project.ages.clone(),
         unselected: project.tables.iter().chain(&project.unselected).cloned().collect(),
@@ -49,22 +49,26 @@ pub async fn check_tables(
 }
 
 /// Checks all stream tables of the database.
-pub async fn check_database(client: &Client, server: &pg::Server, terms: &Terms) -> Result<Checked, Error> {
+pub async fn check_database(
+    client: &Client,
+    server: &pg::ServerInfo,
+    terms: &Criteria,
+) -> Result<Checked, Error> {
     let evidence = gather(client, server).await?;
     let all = judge::subjects(None, &evidence.deployed);
     let (outcomes, ages) = judged(&all, &evidence, terms);
     Ok(Checked { outcomes, ages, deployed: evidence.deployed })
 }
 
-fn judged(tables: &[&StreamTable], evidence: &Evidence, terms: &Terms) -> (Vec<Outcome>, Vec<Age>) {
+fn judged(tables: &[&StreamTable], evidence: &Evidence, terms: &Criteria) -> (Vec<Outcome>, Vec<TableAge>) {
     (judge::judge(tables, evidence, terms), judge::freshness::ages(tables, evidence, terms))
 }
 
 /// Queries the server; the number of queries does not depend on the number of tables. The check needs the catalog;
 /// every other failed query becomes an outcome.
-async fn gather(client: &Client, server: &pg::Server) -> Result<Evidence, pg::Error> {
+async fn gather(client: &Client, server: &pg::ServerInfo) -> Result<Evidence, pg::Error> {
     let deployed = client.catalog().await?;
-    let unanswered = |error: pg::Error| Unanswered { hint: error.hint(), why: error.to_string() };
+    let unanswered = |error: pg::Error| MissingEvidence { hint: error.hint(), why: error.to_string() };
     Ok(Evidence {
         deployed,
         facts: client.facts().await.map_err(unanswered),

@@ -1,5 +1,5 @@
 //! Compiles the manifest of the project or of a git revision, once, and keeps it under a key of all its inputs
-//! ([`dbt::MadeOf`]).
+//! ([`dbt::CompileInputs`]).
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,8 @@ use super::project::target;
 use crate::{
     Error,
     dbt::{
-        self, Checkout, Dbt, DefaultSelector, Inputs, MadeOf, ProjectFile, Revision, Stale, Store, Target,
+        self, Checkout, CompileInputs, Dbt, DefaultSelector, Inputs, ManifestCache, ProjectFile, Revision,
+        StaleReason, Target,
     },
     model::ManifestSource,
     options::{ModelsOptions, ProjectOptions},
@@ -37,12 +38,12 @@ pub(super) async fn compiled(
     let project = &models.project;
     let program = dbt::program(&project.environment.path()).ok_or(dbt::Error::NotInstalled)?;
     let target_dir = project.target_dir()?;
-    let store = Store::below(&target_dir);
+    let store = ManifestCache::below(&target_dir);
     let target_name = target.name.clone();
-    let made_of = || -> Result<MadeOf, dbt::Error> {
+    let made_of = || -> Result<CompileInputs, dbt::Error> {
         let inputs = Inputs::of(&project.dir, file, &target_dir, &store.index())?;
         let vars = project.vars.as_deref();
-        MadeOf::new(inputs, &target, vars, &program, project.environment.variables_of_dbt()?)
+        CompileInputs::new(inputs, &target, vars, &program, project.environment.variables_of_dbt()?)
     };
     let stale = match store.find(&made_of()?) {
         Ok(kept) => {
@@ -57,14 +58,7 @@ pub(super) async fn compiled(
         return Err(dbt::Error::NotCompiled { target: target_name, reason }.into());
     }
     project.ui.say(&format!("compiling the project for target {target_name}: {reason}"));
-    let dbt = Dbt::new(
-        project.environment.shell()?,
-        &project.dir,
-        target.clone(),
-        project.vars.clone(),
-        project.ui,
-    )?;
-    dbt.install_packages(file).await?;
+    let dbt = prepare_dbt(project, &project.dir, file, target.clone()).await?;
     let made = compile_unchanged(&dbt, made_of).await?;
     let unstable = dbt.manifest()?.unstable_models()?;
     let selector = dbt.default_selector().await?;
@@ -76,8 +70,8 @@ pub(super) async fn compiled(
 /// the key.
 async fn compile_unchanged(
     dbt: &Dbt,
-    made_of: impl Fn() -> Result<MadeOf, dbt::Error>,
-) -> Result<MadeOf, dbt::Error> {
+    made_of: impl Fn() -> Result<CompileInputs, dbt::Error>,
+) -> Result<CompileInputs, dbt::Error> {
     let mut made = made_of()?;
     for _ in 0..TRIES {
         dbt.compile().await?;
@@ -90,17 +84,17 @@ async fn compile_unchanged(
     Err(dbt::Error::KeepsChanging)
 }
 
-fn why(stale: &Stale) -> String {
+fn why(stale: &StaleReason) -> String {
     let first_of = |all: &[String]| {
         let more = all.len().saturating_sub(REASONS);
         let shown = all[..all.len() - more].join(", ");
         if more > 0 { format!("{shown} and {more} more") } else { shown }
     };
     match stale {
-        Stale::Damaged => "the kept manifest is damaged".into(),
-        Stale::Never => "not compiled yet".into(),
-        Stale::Changed(changes) => first_of(changes),
-        Stale::Unstable(files) => {
+        StaleReason::Damaged => "the kept manifest is damaged".into(),
+        StaleReason::Never => "not compiled yet".into(),
+        StaleReason::Changed(changes) => first_of(changes),
+        StaleReason::Unstable(files) => {
             format!("the SQL of {} depends on the server or the time", first_of(files))
         }
     }
@@ -124,7 +118,7 @@ pub async fn revision(project: &ProjectOptions, name: &str) -> Result<RevisionMa
     }
     let file = project.file()?;
     let target = target(project, &file)?;
-    let store = Store::below(&project.target_dir()?);
+    let store = ManifestCache::below(&project.target_dir()?);
     let made_of = revision_made_of(project, &file, &revision, &target, &store.index()).await?;
     let manifest = if let Ok(kept) = store.find(&made_of) {
         kept.manifest
@@ -145,10 +139,21 @@ pub(super) async fn check_out(
 ) -> Result<(Dbt, Checkout), Error> {
     let checkout = revision.check_out().await.map_err(dbt::Error::from)?;
     checkout.borrow_packages(&project.dir)?;
-    let shell = project.environment.shell()?;
-    let dbt = Dbt::new(shell, checkout.project_dir(), target, project.vars.clone(), project.ui)?;
-    dbt.install_packages(&ProjectFile::read(checkout.project_dir())?).await?;
+    let folder = checkout.project_dir();
+    let dbt = prepare_dbt(project, folder, &ProjectFile::read(folder)?, target).await?;
     Ok((dbt, checkout))
+}
+
+/// dbt for the project in `folder`, with its packages installed.
+pub async fn prepare_dbt(
+    project: &ProjectOptions,
+    folder: &Path,
+    file: &ProjectFile,
+    target: Target,
+) -> Result<Dbt, Error> {
+    let dbt = Dbt::new(project.environment.shell()?, folder, target, project.vars.clone(), project.ui)?;
+    dbt.install_packages(file).await?;
+    Ok(dbt)
 }
 
 /// The inputs of a revision's manifest: the commit, the packages, and the environment variables that its files read.
@@ -158,12 +163,12 @@ async fn revision_made_of(
     revision: &Revision,
     target: &Target,
     index: &Path,
-) -> Result<MadeOf, Error> {
+) -> Result<CompileInputs, Error> {
     let mut inputs = Inputs::of_packages(&project.dir, file, &index.with_file_name("packages.json"))?;
-    let (variables, asks_for_any) = revision.asks_for().await.map_err(dbt::Error::from)?;
+    let (variables, asks_for_any) = revision.used_variables().await.map_err(dbt::Error::from)?;
     inputs.variables.extend(variables);
     inputs.asks_for_any |= asks_for_any;
     let program = dbt::program(&project.environment.path()).ok_or(dbt::Error::NotInstalled)?;
     let variables = project.environment.variables_of_dbt()?;
-    Ok(MadeOf::new(inputs, target, project.vars.as_deref(), &program, variables)?.at(&revision.commit))
+    Ok(CompileInputs::new(inputs, target, project.vars.as_deref(), &program, variables)?.at(&revision.commit))
 }

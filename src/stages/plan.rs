@@ -6,14 +6,14 @@ use crate::{
     Error,
     dbt::ManifestFile,
     model::{Deployed, Health, Mark, Owner, Relation, Storage},
-    pg::{Client, ServerMessage, Standing},
+    pg::{Client, ServerMessage, Snapshot},
     plan::{self, Answers, Plan, Policy, Refusal},
     project::{Intermediate, Project},
 };
 
 /// Plans the changes between two manifests, without a server.
-pub fn plan_between(before: Before, project: &Project, policy: &Policy) -> Result<Plan, Error> {
-    let Before { tables, between, notes, .. } = before;
+pub fn plan_between(before: EarlierState, project: &Project, policy: &Policy) -> Result<Plan, Error> {
+    let EarlierState { tables, between, notes, .. } = before;
     // Accept all schemas: both manifests are for the same target.
     let schemas = tables.iter().map(|deployed| deployed.table.relation.schema.clone());
     let owner = policy.owner.clone();
@@ -28,7 +28,7 @@ pub fn plan_between(before: Before, project: &Project, policy: &Policy) -> Resul
 
 /// An earlier state of a project, as if it had been deployed.
 #[derive(Default)]
-pub struct Before {
+pub struct EarlierState {
     pub file: PathBuf,
     pub project: String,
     pub tables: Vec<Deployed>,
@@ -37,7 +37,7 @@ pub struct Before {
     pub notes: Vec<String>,
 }
 
-impl Before {
+impl EarlierState {
     pub fn read(file: &Path, name: &str) -> Result<Self, Error> {
         let (project, wrong) = ManifestFile::open(file)?.project()?.into_valid_part()?;
         let note = |problem: String| format!("{name} cannot be deployed completely: {problem}");
@@ -56,28 +56,28 @@ pub async fn plan_against(
     client: &Client,
     project: &Project,
     policy: &Policy,
-) -> Result<(Plan, Standing), Error> {
+) -> Result<(Plan, Snapshot), Error> {
     let wanted: Vec<Relation> = project.tables.iter().map(|table| table.relation.clone()).collect();
-    let mut standing = client.standing(&wanted).await?;
-    standing.between = client.between(&project.between).await?;
+    let mut snapshot = client.snapshot(&wanted).await?;
+    snapshot.between = client.between(&project.between).await?;
     let mut answers = Answers {
-        unseen: standing.server.unseen(),
-        occupied: standing.occupied.clone(),
-        ..Answers::of_views(project, &standing.between)
+        unseen: snapshot.server.unreadable_settings(),
+        occupied: snapshot.occupied.clone(),
+        ..Answers::of_views(project, &snapshot.between)
     };
-    let questions = plan::questions(project, &standing.tables, &answers.views);
+    let questions = plan::questions(project, &snapshot.tables, &answers.views);
     let queries: Vec<String> = questions.iter().map(|question| question.sql.clone()).collect();
     for (question, answer) in questions.into_iter().zip(client.describe(&queries).await?) {
         let refusal = |error: ServerMessage| Refusal { code: error.code, message: error.message };
         answers.note(project, question.relation, answer.map_err(refusal));
     }
-    let plan = Plan::between(&project.tables, &standing.tables, &answers, policy)?;
-    let lost = client.lost_views(&plan.views_to_restore(&standing.tables)).await?;
+    let plan = Plan::between(&project.tables, &snapshot.tables, &answers, policy)?;
+    let lost = client.lost_views(&plan.views_to_restore(&snapshot.tables)).await?;
     let objects = client.lost_objects(&plan.dropped()).await?;
     // Best effort: without it, the plan says that the costs are unknown.
     let costs = client.costs(&plan.refilled()).await.unwrap_or_default();
-    let plan = plan.with_lost_views(lost).with_lost_objects(objects, &standing.tables);
-    Ok((plan.with_costs(&costs).with_readers(project), standing))
+    let plan = plan.with_lost_views(lost).with_lost_objects(objects, &snapshot.tables);
+    Ok((plan.with_costs(&costs).with_readers(project), snapshot))
 }
 
 /// The stream tables of a project, as if it had been deployed.

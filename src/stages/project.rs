@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use super::{
     compile::{Compiled, compiled},
-    plan::Before,
-    selection::{self, Chosen},
+    plan::EarlierState,
+    selection::{self, SelectedModels},
 };
 use crate::{
     Error,
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The manifest of the project's current files, or a named manifest.
-pub struct Loaded {
+pub struct LoadedProject {
     pub manifest: ManifestFile,
     pub reading: Reading,
     source: ManifestSource,
@@ -29,7 +29,7 @@ pub struct Loaded {
 }
 
 /// A project, and the models to work on.
-pub struct Selected {
+pub struct SelectedProject {
     pub project: Project,
     pub source: ManifestSource,
     /// The IDs of the selected models; `None` if all are selected.
@@ -42,14 +42,14 @@ pub struct Selected {
 ///
 /// # Errors
 /// dbt cannot compile it, `--no-compile` forbids a necessary compilation, or a named manifest is for another target.
-pub async fn load(models: &ModelsOptions, server: Option<&ServerOptions>) -> Result<Loaded, Error> {
+pub async fn load(models: &ModelsOptions, server: Option<&ServerOptions>) -> Result<LoadedProject, Error> {
     if let Some(file) = &models.manifest {
         let manifest = ManifestFile::open(file)?;
         let reading = manifest.project()?;
         warn_of_misspelled(models.project.ui, &reading);
         check_names(models, server, &manifest)?;
         let source = ManifestSource::File(file.display().to_string());
-        return Ok(Loaded { manifest, reading, source, selector: None });
+        return Ok(LoadedProject { manifest, reading, source, selector: None });
     }
     let file = models.project.file()?;
     let target = compile_target(&models.project, &file, server)?;
@@ -57,7 +57,7 @@ pub async fn load(models: &ModelsOptions, server: Option<&ServerOptions>) -> Res
     let manifest = ManifestFile::open(&manifest)?;
     let reading = manifest.project()?.with_files_below(&models.project.dir.to_string_lossy());
     warn_of_misspelled(models.project.ui, &reading);
-    Ok(Loaded { manifest, reading, source, selector })
+    Ok(LoadedProject { manifest, reading, source, selector })
 }
 
 /// Says which keys of models are probably misspelled: dbt takes any key, and a setting would be left at its default.
@@ -67,20 +67,24 @@ pub fn warn_of_misspelled(ui: Ui, reading: &Reading) {
     }
 }
 
-impl Loaded {
+impl LoadedProject {
     /// The selected part of the project; fails if a model is invalid, or none is selected.
-    pub fn selected(self, models: &ModelsOptions) -> Result<Selected, Error> {
+    pub fn selected(self, models: &ModelsOptions) -> Result<SelectedProject, Error> {
         let selected = self.compared(models, None)?;
         let project = selected.project.only(selected.ids.as_ref());
         if project.tables.is_empty() && !models.allow_empty {
             let is_selected = selected.ids.is_some();
             return Err(project::Error::NoStreamTables { name: project.name, is_selected }.into());
         }
-        Ok(Selected { project, ..selected })
+        Ok(SelectedProject { project, ..selected })
     }
 
     /// The project and its selected models, with `before` as the earlier state.
-    pub fn compared(self, models: &ModelsOptions, before: Option<&Before>) -> Result<Selected, Error> {
+    pub fn compared(
+        self,
+        models: &ModelsOptions,
+        before: Option<&EarlierState>,
+    ) -> Result<SelectedProject, Error> {
         let Self { manifest, reading, source, selector } = self;
         let reading = match before {
             Some(before) => reading.compared_with(&before.file, &before.project),
@@ -89,9 +93,9 @@ impl Loaded {
         let project = usable(reading, &source)?;
         let baseline = before.map(|before| before.file.as_path());
         let ui = models.project.ui;
-        let Chosen { ids, default } =
+        let SelectedModels { ids, default } =
             selection::selected(ui, &models.selection, &manifest, baseline, selector)?;
-        Ok(Selected { project, source, ids, default })
+        Ok(SelectedProject { project, source, ids, default })
     }
 }
 
@@ -108,7 +112,10 @@ fn usable(reading: Reading, source: &ManifestSource) -> Result<Project, project:
 
 /// The project of a command that also works without one. `None` if no project is named, none is in the folder, and no
 /// selector needs one.
-pub async fn load_if_any(models: &ModelsOptions, server: &ServerOptions) -> Result<Option<Selected>, Error> {
+pub async fn load_if_any(
+    models: &ModelsOptions,
+    server: &ServerOptions,
+) -> Result<Option<SelectedProject>, Error> {
     let is_named = models.manifest.is_some() || models.project.is_dir_named;
     let is_here = models.project.dir.join("dbt_project.yml").exists();
     // A selector needs a project to select from.

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     Error,
     dbt::{self, Checkout, Dbt, Revision, Target},
-    judge::rehearsal::{self, Rehearsal, Seen},
+    judge::rehearsal::{self, Observations, Rehearsal},
     model::{Deployed, Outcome, Relation, Stage, Verdict},
     options::{RehearsalOptions, RunOptions},
     pg::{self, Client},
@@ -77,7 +77,7 @@ impl Base {
         };
         let models = selected.as_ref();
         let limits = options.server.limits;
-        let wanted = sources::Wanted { options: &options.sources, limits, readers: models };
+        let wanted = sources::RequiredSources { options: &options.sources, limits, readers: models };
         sources::provide(&options.project, &wanted, &dbt, workspace.own, workspace.client).await?;
         let (_, results) = dbt.build().await?;
         let (project, wrong) = dbt.compiled_project().await?.into_valid_part()?;
@@ -114,7 +114,7 @@ pub struct Rehearsing<'a> {
     before: Vec<Deployed>,
     after: Vec<Deployed>,
     left: Plan,
-    watch: Watch,
+    watch: ReadabilityWatch,
     options: RehearsalOptions,
 }
 
@@ -128,7 +128,7 @@ impl<'a> Rehearsing<'a> {
         let names = before.iter().map(|there| there.table.relation.clone()).collect();
         let watcher = Client::connect(client.endpoint(), options.server.limits).await?;
         options.ui.say(&format!("deploying the project on top of {base}"));
-        let watch = Watch::start(watcher, names);
+        let watch = ReadabilityWatch::start(watcher, names);
         Ok(Self {
             client,
             base,
@@ -142,9 +142,9 @@ impl<'a> Rehearsing<'a> {
 
     /// Records the state right after the deployment, and what the project would still change.
     pub async fn observe(&mut self, project: &Project, policy: &Policy) -> Result<(), Error> {
-        let (left, standing) = plan_against(self.client, project, policy).await?;
+        let (left, snapshot) = plan_against(self.client, project, policy).await?;
         self.left = left;
-        self.after = standing.tables;
+        self.after = snapshot.tables;
         Ok(())
     }
 
@@ -152,12 +152,12 @@ impl<'a> Rehearsing<'a> {
     /// if the rows cannot be compared.
     pub async fn finish(self, project: &Project, plan: &Plan) -> Result<(Rehearsal, Vec<Outcome>), Error> {
         let without_rows = self.watch.end().await?;
-        let seen = Seen {
+        let seen = Observations {
             before: &self.before,
             after: &self.after,
             left: &self.left,
             without_rows: &without_rows,
-            remade: &crate::project::recreated_by_dbt(&project.between),
+            recreated: &crate::project::recreated_by_dbt(&project.between),
         };
         let mut tables = rehearsal::rehearsed(plan, &seen);
         let mut outcomes = Vec::new();
@@ -184,14 +184,12 @@ impl<'a> Rehearsing<'a> {
                 }
             }
             Err(pg::Error::Server { message, .. }) => {
-                let sentence = format!("cannot compare the rows: {}", message.message);
-                let outcome = Outcome::new(Stage::Rehearsal, &self.base, Verdict::Errored, sentence);
-                let outcome = outcome.quoting(&message.message, Some(&message.code));
-                outcomes.push(outcome.with_rows(message.details()));
+                let what = "cannot compare the rows";
+                outcomes.push(message.outcome(Stage::Rehearsal, &self.base, Verdict::Errored, what));
             }
             Err(lost) => return Err(lost.into()),
         }
-        outcomes.extend(tables.iter().map(rehearsal::Rehearsed::outcome));
+        outcomes.extend(tables.iter().map(rehearsal::RehearsedTable::outcome));
         self.client.drop_copies().await?;
         self.client.set_scheduler(true).await?;
         Ok((Rehearsal { base: self.base, tables }, outcomes))
@@ -199,12 +197,12 @@ impl<'a> Rehearsing<'a> {
 }
 
 /// A task that records how long tables cannot be read.
-struct Watch {
+struct ReadabilityWatch {
     end: oneshot::Sender<()>,
     task: JoinHandle<Result<BTreeMap<Relation, Duration>, pg::Error>>,
 }
 
-impl Watch {
+impl ReadabilityWatch {
     fn start(client: Client, names: BTreeSet<Relation>) -> Self {
         let (end, ended) = oneshot::channel();
         Self { end, task: tokio::spawn(watch(client, names, ended)) }

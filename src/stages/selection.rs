@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The selected models.
-pub struct Chosen {
+pub struct SelectedModels {
     /// `None` selects all.
     pub ids: Option<BTreeSet<String>>,
     /// dbt's default selector, as flags, if it selected them.
@@ -27,20 +27,20 @@ pub fn selected(
     manifest: &ManifestFile,
     baseline: Option<&Path>,
     default: Option<DefaultSelector>,
-) -> Result<Chosen, Error> {
+) -> Result<SelectedModels, Error> {
     if let Some(selector) = selection.parse()? {
         let selection = manifest.selection(&selector, baseline)?;
         for part in &selection.unmatched {
             ui.say(&format!("warning: selector `{part}` matches nothing"));
         }
-        return Ok(Chosen { ids: Some(selection.ids), default: None });
+        return Ok(SelectedModels { ids: Some(selection.ids), default: None });
     }
-    let Some(default) = default else { return Ok(Chosen { ids: None, default: None }) };
+    let Some(default) = default else { return Ok(SelectedModels { ids: None, default: None }) };
     let flags = format!("--selector {}", default.name);
     if default.ids.is_empty() {
         return Err(project::Error::NothingSelected { words: vec![format!("`{flags}`")] }.into());
     }
-    Ok(Chosen { ids: Some(default.ids), default: Some(flags) })
+    Ok(SelectedModels { ids: Some(default.ids), default: Some(flags) })
 }
 
 /// Restricts dbt to these models and the upstream models that the server lacks, and returns all of them. The project

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Which sources are required, and how to create them.
-pub struct Wanted<'a> {
+pub struct RequiredSources<'a> {
     pub options: &'a SourceOptions,
     pub limits: Limits,
     /// The models and tests that read them; `None` means all.
@@ -24,7 +24,7 @@ pub struct Wanted<'a> {
 /// The project must be parsed.
 pub async fn provide(
     project: &ProjectOptions,
-    wanted: &Wanted<'_>,
+    wanted: &RequiredSources<'_>,
     dbt: &Dbt,
     server: Option<&Ephemeral>,
     client: &Client,

@@ -15,12 +15,12 @@ pub struct Workspace<'a> {
 }
 
 /// An ephemeral or a named server.
-pub enum Server {
+pub enum RunServer {
     Ephemeral(Ephemeral),
     Named(Endpoint),
 }
 
-impl Server {
+impl RunServer {
     pub async fn open(options: &RunOptions) -> Result<Self, Error> {
         if let Some(endpoint) = options.server.named(&options.project)? {
             return Ok(Self::Named(endpoint));

@@ -48,10 +48,8 @@ async fn compared(client: &Client, table: &Comparable, tolerance: f64) -> Result
     match difference(client, table, tolerance).await {
         Ok(difference) => Ok(equality::judge(table, &difference)),
         Err(pg::Error::Server { message, .. }) => {
-            let sentence = format!("cannot be compared with its query: {}", message.message);
-            Ok(Outcome::new(Stage::Equality, &table.relation, Verdict::Errored, sentence)
-                .quoting(&message.message, Some(&message.code))
-                .with_rows(message.details()))
+            let what = "cannot be compared with its query";
+            Ok(message.outcome(Stage::Equality, &table.relation, Verdict::Errored, what))
         }
         Err(lost) => Err(lost),
     }

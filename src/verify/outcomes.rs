@@ -56,9 +56,8 @@ impl Rounds<'_> {
                         .with_rows(difference.lines(columns))
                 }
                 Fault::RefreshFails(message) => {
-                    outcome(Verdict::Failed, format!("its refresh fails, {round}: {}", message.message))
-                        .quoting(&message.message, Some(&message.code))
-                        .with_rows(message.details())
+                    let what = format!("its refresh fails, {round}");
+                    message.outcome(Stage::Verify, relation, Verdict::Failed, &what)
                 }
             };
         }

@@ -14,7 +14,7 @@ use crate::{
         self,
         equality::{self, Comparable, Difference},
     },
-    model::{Relation, Stage},
+    model::{Relation, Stage, tier_factor},
     mutate::delicacy,
     pg::{self, ServerMessage},
 };
@@ -194,15 +194,11 @@ impl Rounds<'_> {
     /// The time between two refreshes of the scheduler.
     fn interval(&self, table: &Comparable) -> Duration {
         let deployed = self.tables.iter().find(|deployed| deployed.table.relation == table.relation);
-        let every = deployed.and_then(|deployed| {
-            let times = match deployed.health.refresh_tier.as_deref() {
-                Some("warm") => 2,
-                Some("cold") => 10,
-                _ => 1,
-            };
-            Some(deployed.table.settings.schedule()?.seconds()? * times)
+        let interval = deployed.and_then(|deployed| {
+            let seconds = deployed.table.settings.schedule()?.seconds()?;
+            Some(Duration::from_secs(seconds) * tier_factor(deployed.health.refresh_tier.as_deref()))
         });
-        Duration::from_secs(every.unwrap_or_default())
+        interval.unwrap_or_default()
     }
 }
 

@@ -11,7 +11,7 @@ use pgtrickle_ci::{
     project::Reading,
     report::{
         Report,
-        legs::{Posting, Turn},
+        legs::{Posting, RunOrder},
         markdown, read,
     },
 };
@@ -98,7 +98,7 @@ pub(crate) fn report() -> Report {
 pub(crate) fn comments() -> Vec<String> {
     let report = report();
     let compose = |leg, attempt, bodies: &[&str]| {
-        let posting = Posting { report: &report, leg, turn: Turn { run: 7, attempt } };
+        let posting = Posting { report: &report, leg, turn: RunOrder { run: 7, attempt } };
         posting.compose(bodies, markdown::COMMENT_LIMIT).map(|composed| composed.text)
     };
     let one = compose("gate (dbt: 1.11)", 1, &[]);

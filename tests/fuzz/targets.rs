@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path, sync::LazyLock};
 
 use pgtrickle_ci::{
     dbt,
-    dbt::{Context, ManifestFile, WantedProfile},
+    dbt::{Context, ManifestFile, RequestedProfile},
     github::{Event, Repository},
     options,
     pg::Endpoint,
@@ -12,7 +12,7 @@ use pgtrickle_ci::{
     project::Selector,
     report::{
         self,
-        legs::{Posting, Turn},
+        legs::{Posting, RunOrder},
     },
     sql::{query, tokens},
 };
@@ -94,8 +94,12 @@ fn profile(text: &str, dir: &Path) {
     let context = Context { variables: variables(), ..Context::default() };
     for profile in ["shop", "coverage", "integration_tests", "tpch"] {
         for without_server in [false, true] {
-            let wanted =
-                WantedProfile { dir: dir.to_owned(), profile: profile.into(), target: None, without_server };
+            let wanted = RequestedProfile {
+                dir: dir.to_owned(),
+                profile: profile.into(),
+                target: None,
+                without_server,
+            };
             let Ok(target) = dbt::Target::find(&wanted, &context) else { continue };
             if let Ok(written) = target.to_profiles_yml() {
                 let read: serde_yaml::Value =
@@ -165,7 +169,7 @@ fn shown_report(text: &str, _: &Path) {
 /// The comment of an earlier job, which this one reads back and joins.
 fn comment(text: &str, _: &Path) {
     static REPORT: LazyLock<report::Report> = LazyLock::new(corpus::report);
-    let posting = Posting { report: &REPORT, leg: "gate (dbt: 1.6)", turn: Turn { run: 7, attempt: 1 } };
+    let posting = Posting { report: &REPORT, leg: "gate (dbt: 1.6)", turn: RunOrder { run: 7, attempt: 1 } };
     let Some(composed) = posting.compose(&[text], report::markdown::COMMENT_LIMIT) else { return };
     assert!(composed.text.chars().count() <= report::markdown::COMMENT_LIMIT);
     let again = posting.compose(&[&composed.text], report::markdown::COMMENT_LIMIT);

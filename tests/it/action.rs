@@ -1,4 +1,4 @@
-//! The Action's steps without GitHub: `scripts/action.sh` with a local release and a program that prints its arguments.
+//! The Action's steps without GitHub: `action/steps.sh` with a local release and a program that prints its arguments.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
@@ -20,9 +20,9 @@ struct Action {
 impl Action {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        fs::create_dir_all(folder.path().join("scripts")).unwrap();
+        fs::create_dir_all(folder.path().join("action")).unwrap();
         fs::create_dir(folder.path().join("temp")).unwrap();
-        for file in ["Cargo.toml", "scripts/action.sh", "scripts/requirements.txt"] {
+        for file in ["Cargo.toml", "action/steps.sh", "action/requirements.txt"] {
             let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
             fs::copy(from, folder.path().join(file)).unwrap();
         }
@@ -32,7 +32,7 @@ impl Action {
     /// Adds the checksums of a release.
     fn released(self, archive: &str, content: &[u8]) -> Self {
         let sum: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
-        self.write("scripts/releases.sha256", &format!("{sum}  {archive}\n"), 0o644);
+        self.write("action/releases.sha256", &format!("{sum}  {archive}\n"), 0o644);
         self
     }
 
@@ -46,7 +46,7 @@ impl Action {
     fn step(&self, step: &str, inputs: &[(&str, &str)]) -> Ran {
         let folder = self.folder.path();
         let mut command = Command::new("bash");
-        command.arg(folder.join("scripts/action.sh")).arg(step).current_dir(folder).env_clear();
+        command.arg(folder.join("action/steps.sh")).arg(step).current_dir(folder).env_clear();
         command.env("PATH", "/usr/local/bin:/usr/bin:/bin").env("RUNNER_TEMP", folder.join("temp"));
         command.env("GITHUB_OUTPUT", folder.join("output")).env("WORKING_DIRECTORY", ".");
         for name in ["BINARY_PATH", "VERSION", "JSON", "JUNIT", "MARKDOWN", "IMAGE", "DATABASE_URL", "ENGINE"]
@@ -263,7 +263,7 @@ fn a_release_has_the_checksums_of_its_archives_and_the_digest_of_its_image() {
         tags.contains(&format!("refs/tags/v{version}\n")) && tags.contains(&format!("refs/tags/v{major}\n")),
         "{tags}"
     );
-    assert!(git(&["show", "v0:scripts/releases.sha256"]).ends_with(&format!("  {}\n", archive_name())));
+    assert!(git(&["show", "v0:action/releases.sha256"]).ends_with(&format!("  {}\n", archive_name())));
     let image = |file: &str| -> serde_yaml::Value {
         serde_yaml::from_str::<serde_yaml::Value>(&git(&["show", file])).unwrap()["inputs"]["image"].clone()
     };

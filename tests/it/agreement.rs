@@ -1,4 +1,4 @@
-//! The dbt package and `check` judge one stream table alike: both look at the same tables in every state, by the rule of
+//! The dbt package and `check` give the same verdicts: both check the same tables in every state, by the rule of
 //! docs/checks.md.
 
 use std::{collections::BTreeMap, fmt::Write, fs};
@@ -38,7 +38,7 @@ fn orders() -> String {
 const ORDERS: &str = "select id, amount from public.orders";
 /// The stages that judge a table.
 const OF_TABLES: [&str; 5] = ["present", "population", "status", "freshness", "dependencies"];
-/// No table on it is meant to be gated or to lose it by accident.
+/// A source of which no table is gated or loses it by accident.
 const OTHERS: &str = "select id, amount from public.others";
 
 fn wanted(cases: &[Case]) -> BTreeMap<String, String> {
@@ -49,7 +49,7 @@ fn wanted(cases: &[Case]) -> BTreeMap<String, String> {
 struct Shop {
     project: DbtProject,
     database: Database,
-    /// Keeps the scheduler from what would end the states.
+    /// Keeps the scheduler from ending the states.
     holder: Option<Database>,
     names: Vec<String>,
 }
@@ -120,7 +120,7 @@ impl Shop {
         panic!("the scheduler is always faster");
     }
 
-    /// What `check` says of each subject in these stages, in the words of the package.
+    /// The verdict of `check` on each subject in these stages, in the terms of the package.
     fn checked(&self, stages: &[&str], more: &[&str]) -> (Option<i32>, BTreeMap<String, String>) {
         let report = self.project.path().join("report.json");
         let mut check = pgtrickle_ci();
@@ -136,11 +136,10 @@ impl Shop {
             if !stages.contains(&&*text("stage")) {
                 continue;
             }
-            let is_taken_down =
-                text("stage") == "dependencies" && text("message").starts_with("taken down by");
+            let is_taken_down = text("stage") == "dependencies" && text("message").starts_with("affected by");
             let rank = match &*text("verdict") {
-                // What differs from its model is told by the plan.
-                "failed" if text("message").starts_with("is not what its model says") => 0,
+                // The plan reports differences from the model.
+                "failed" if text("message").starts_with("differs from its model") => 0,
                 "failed" | "errored" => 2,
                 "skipped" if is_taken_down => 2,
                 "warned" => 1,
@@ -153,7 +152,7 @@ impl Shop {
         (ran.code, verdicts.into_iter().map(word).collect())
     }
 
-    /// What an operation that prints a line for each thing says of it.
+    /// The verdicts of an operation that prints a line for each subject.
     fn operation(&self, name: &str, arguments: &str) -> BTreeMap<String, String> {
         let ran = dbt(&self.project, &["run-operation", name, "--args", arguments]);
         let line = |line: &str| {
@@ -166,7 +165,7 @@ impl Shop {
         verdicts
     }
 
-    /// What dbt's own command leaves in the target folder, by the unique ids of the results.
+    /// The results of a dbt command in the target folder, by unique_id.
     fn results(&self, command: &[&str], file: &str) -> BTreeMap<String, String> {
         let ran = dbt(&self.project, command);
         let file = self.project.path().join("target").join(file);
@@ -177,7 +176,7 @@ impl Shop {
                 "pass" => "ok",
                 "warn" => "warn",
                 "fail" => "error",
-                // A test that cannot be executed is no answer.
+                // A test that cannot be executed has no verdict.
                 "error" | "runtime error" if command[0] == "source" => "error",
                 other => panic!("{other}: {result:#}"),
             };
@@ -187,7 +186,7 @@ impl Shop {
     }
 }
 
-/// Fails with every table of which they do not say the same.
+/// Fails with every table on which they disagree.
 #[track_caller]
 fn expect_same(who: &str, wanted: &BTreeMap<String, String>, said: &BTreeMap<String, String>) {
     let differing: Vec<_> = wanted
@@ -225,7 +224,7 @@ fn the_package_and_check_judge_a_table_alike_in_every_state() {
         tested.iter().filter_map(|(id, verdict)| Some((name(id)?, verdict.clone()))).collect()
     };
     expect_same("stream_table_healthy", &wanted, &of_test("stream_table_healthy"));
-    // Each of the narrower tests looks at a part.
+    // Each narrower test checks a part.
     let (stale, errors) = (of_test("pgtrickle_not_stale"), of_test("pgtrickle_no_errors"));
     for (name, is_stale, has_errors) in [
         ("fresh", "ok", "ok"),
@@ -243,13 +242,13 @@ fn the_package_and_check_judge_a_table_alike_in_every_state() {
         assert_eq!((&*stale[&name], &*errors[&name]), (is_stale, has_errors), "{name}");
     }
 
-    // What is read is judged by its own model also where it is not selected.
+    // An upstream table is judged by its own model, even if it is not selected.
     for name in ["of_paused_by_model", "of_paused_by_hand", "of_failing", "late", "paused_by_model"] {
         let (code, _) = shop.checked(&OF_TABLES, &["--select", name]);
         assert_eq!(code, Some(i32::from(wanted[&format!("public.{name}")] == "error")), "{name}");
     }
 
-    // Limits that are given replace those of the model and of the schedule.
+    // Given limits replace those of the model and of the schedule.
     let given = shop.operation("pgtrickle_check_freshness", "{warn_seconds: 3600, error_seconds: 100000}");
     for (name, verdict) in [
         ("fresh", "ok"),
@@ -262,7 +261,7 @@ fn the_package_and_check_judge_a_table_alike_in_every_state() {
     }
 }
 
-/// The one reads cron expressions in SQL, the other in Rust.
+/// The package reads cron expressions in SQL, the program in Rust.
 #[test]
 fn the_package_and_check_read_cron_expressions_alike() {
     let mut shop = Shop::new();
@@ -294,7 +293,7 @@ fn the_package_and_check_read_cron_expressions_alike() {
         }
     }
     shop.settle(&changes);
-    // A time that is named while the two look makes a difference, once.
+    // A due time between the two checks may make a difference, once.
     let look = || (shop.checked(&OF_TABLES, &[]).1, shop.operation("pgtrickle_check_freshness", "{}"));
     let (checked, said) = Some(look()).filter(|(checked, said)| checked == said).unwrap_or_else(look);
     assert!(
@@ -331,7 +330,7 @@ fn dbt_source_freshness_and_check_judge_a_source_alike() {
     expect_same("dbt source freshness", &wanted, &fresh);
 }
 
-/// Each source has a fault of its own, and the readers that are named.
+/// Each source has its own fault and its own readers.
 #[test]
 fn the_package_and_check_judge_change_capture_alike() {
     let mut shop = Shop::new();
@@ -365,7 +364,7 @@ fn the_package_and_check_judge_change_capture_alike() {
             &json!({"schedule": "1h"}),
         );
     }
-    // pg_trickle's own look at the DDL of a source fails where only IMMEDIATE tables read it.
+    // pg_trickle's own check of the DDL of a source fails if only IMMEDIATE tables read it.
     let trigger = |source: &str, like: &str, what: &str| {
         shop.database.run(&format!(
             "set session_replication_role = replica;

@@ -306,7 +306,7 @@ fn apply_names_the_session_that_holds_its_lock() {
     assert!(ran.stdout.contains(&format!("the lock is held by pid {pid} (")), "{}", ran.stdout);
     database.run("rollback; begin; select pg_advisory_xact_lock(hashtextextended('pgtrickle ddl', 0))");
     apply().expect_error(
-        &format!("another session changes stream tables of this database: pid {pid} ("),
+        &format!("another session is changing stream tables of this database: pid {pid} ("),
         "--lock-timeout",
     );
     database.run("rollback");

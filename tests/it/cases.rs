@@ -1,4 +1,4 @@
-//! The cases of `cases.yml`: planned without a server, and on one planned, carried out and compared with what happened.
+//! The cases of `cases.yml`: planned without a server; and on a server planned, applied and compared with the result.
 
 use std::{
     collections::BTreeMap,
@@ -85,7 +85,7 @@ fn reader_of(name: &str) -> String {
     format!("{name}_reader")
 }
 
-/// No case is about a refresh that happens to fall into it.
+/// Without a scheduler, so that no refresh changes the result.
 fn with_a_long_schedule(settings: &Value) -> Value {
     let mut settings = settings.clone();
     if settings.get("schedule").is_none() {
@@ -98,7 +98,7 @@ fn write(dir: &Path, file: &str, cases: &[(String, Case)], after: impl Fn(&Case)
     manifest(dir, file, cases.iter().flat_map(|(name, case)| case.models(name, after(case))))
 }
 
-/// What a plan says of each table.
+/// The action of a plan for each table.
 fn actions(report: &Path) -> BTreeMap<String, String> {
     let report: Value = serde_json::from_slice(&fs::read(report).unwrap()).unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -106,7 +106,7 @@ fn actions(report: &Path) -> BTreeMap<String, String> {
     steps.iter().map(|step| (text(&step["relation"]["name"]), text(&step["action"]))).collect()
 }
 
-/// Fails with every case that went another way.
+/// Fails with every case that has another result.
 fn compare<'a>(
     cases: impl IntoIterator<Item = &'a (String, Case)>,
     planned: &BTreeMap<String, String>,
@@ -142,7 +142,7 @@ fn every_case_is_planned_without_a_server() {
     compare(&cases, &actions(&json), true);
 }
 
-/// What can be seen of a stream table from outside.
+/// The observable state of a stream table.
 #[derive(Debug, PartialEq, Eq, Clone)]
 struct Seen {
     oid: String,
@@ -161,7 +161,7 @@ fn look(database: &Database) -> BTreeMap<String, Seen> {
         .collect()
 }
 
-/// Whether what happened to a table is what the action means.
+/// Whether the change of a table is the effect of the action.
 fn happened(action: &str, changes_mode: bool, before: Option<&Seen>, after: Option<&Seen>) -> bool {
     match (action, before, after) {
         ("create", None, Some(_)) | ("drop", Some(_), None) => true,
@@ -185,13 +185,13 @@ fn changes_mode(case: &Case) -> bool {
     mode(&case.before) != mode(&case.after)
 }
 
-/// A plan is saved, carried out, and what happened is what it said; afterwards there is nothing left to do, and every
-/// table holds what its query gives.
+/// A plan is saved and applied, and its result is what it predicted. Afterwards the plan is empty, and every table
+/// matches its query.
 #[test]
 fn every_case_happens_on_a_server_as_it_was_planned() {
     let cases: Vec<_> = Case::all().into_iter().filter(|(_, case)| case.unit.is_none()).collect();
     let database = Database::without_extension();
-    // Nothing but the plan moves a table.
+    // Only the plan changes a table.
     database.run(&format!(
         "alter database {} set pg_trickle.enabled = off; create extension pg_trickle; {SOURCES}",
         database.endpoint.database
@@ -259,7 +259,7 @@ fn every_case_happens_on_a_server_as_it_was_planned() {
     }
 }
 
-/// A table that was filled anew with its columns mixed up would be found here.
+/// Finds a table that was refilled with its columns mixed up.
 fn holds_what_the_query_gives(database: &Database, cases: &[(String, Case)]) {
     for (name, case) in cases {
         let is_filled =

@@ -1,4 +1,4 @@
-//! `check`: each fault is put into a healthy project, seen red with its sentence, repaired, and seen green.
+//! `check`: each fault in a healthy project fails with its message and passes after the repair.
 
 mod capture;
 mod equality;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Database, Ran, manifest, model, pgtrickle_ci};
 
-/// A database with sources and healthy stream tables on them, and the manifest of the project that they are.
+/// A database with sources and healthy stream tables, and the manifest of their project.
 struct Shop {
     database: Database,
     dir: tempfile::TempDir,
@@ -33,7 +33,7 @@ impl Shop {
         shop
     }
 
-    /// Deploys a stream table, and has it in the manifest.
+    /// Deploys a stream table and adds it to the manifest.
     fn add(&mut self, name: &str, query: &str, settings: &Value) {
         let text = |key: &str, default: &str| settings[key].as_str().unwrap_or(default).to_owned();
         self.database.run(&format!(
@@ -66,30 +66,30 @@ impl Shop {
     }
 
     #[track_caller]
-    fn expect_red(&self, stage: &str, sentence: &str) {
+    fn expect_failure(&self, stage: &str, sentence: &str) {
         let (ran, report) = self.check(&[]);
         expect_bad(&ran, &report, stage, sentence);
     }
 
     #[track_caller]
-    fn expect_green(&self) {
+    fn expect_pass(&self) {
         let (ran, _) = self.check(&[]);
         ran.expect(0);
     }
 
-    /// Breaks something, sees it red, mends it, and sees it green.
+    /// Adds a fault, which must fail, and repairs it, after which the check must pass.
     #[track_caller]
     fn fault(&self, breaking: &str, stage: &str, sentence: &str, mending: &str) {
         self.database.run(breaking);
-        self.expect_red(stage, sentence);
+        self.expect_failure(stage, sentence);
         self.database.run(mending);
-        // What is owed to a repaired table comes with the next round.
+        // A repaired table is refreshed in the next round.
         self.database.wait_for("select not bool_or(needs_reinit) from pgtrickle.pgt_stream_tables");
-        self.expect_green();
+        self.expect_pass();
     }
 }
 
-/// Whether an outcome of the stage is bad and says the sentence, and the gate says no.
+/// The check fails with an outcome of the stage with this message.
 #[track_caller]
 fn expect_bad(ran: &Ran, report: &Value, stage: &str, sentence: &str) {
     let outcomes = report["outcomes"].as_array().unwrap();
@@ -108,11 +108,11 @@ fn expect_bad(ran: &Ran, report: &Value, stage: &str, sentence: &str) {
 }
 
 #[test]
-fn a_healthy_table_is_green_and_reading_leaves_nothing() {
+fn a_healthy_table_passes_and_a_check_leaves_nothing() {
     let shop = Shop::new();
     let catalog = "select md5(string_agg(s::text, ',')) from pgtrickle.pgt_stream_tables as s";
     let before = shop.database.value(catalog);
-    shop.expect_green();
+    shop.expect_pass();
     assert_eq!(shop.database.value(catalog), before);
 }
 
@@ -132,7 +132,7 @@ fn without_a_project_every_table_of_the_database_is_checked() {
 }
 
 #[test]
-fn an_earlier_report_tells_what_is_new_and_the_ages_are_written_as_dbt_does() {
+fn an_earlier_report_shows_new_failures_and_ages_have_dbts_format() {
     let shop = Shop::new();
     shop.check(&["--compare", "earlier.json"]).0.expect(0);
     std::fs::rename(shop.dir.path().join("report.json"), shop.dir.path().join("earlier.json")).unwrap();

@@ -1,4 +1,4 @@
-//! The gate works on the target that dbt works on, as the role that dbt works as, and whatever the shell says.
+//! The gate uses the same target and the same role as dbt, whatever the shell's variables.
 
 mod dotenv;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Database, DbtProject, Ran, manifest, model, pgtrickle_ci};
 
-/// One database for each target: on a port on which no server is.
+/// One database for each target, on a port without a server.
 fn profiles(prefix: &str) -> String {
     let output = |name: &str| {
         json!({"type": "postgres", "host": "127.0.0.1", "port": 1, "user": "u", "password": "p", "schema": "s",
@@ -40,7 +40,7 @@ fn case<'a>(
 }
 
 #[test]
-fn the_target_is_dbts_and_the_report_says_what_chose_it() {
+fn the_target_is_that_of_dbt_and_the_report_says_what_chose_it() {
     let dir = tempfile::tempdir().unwrap();
     let write = |file: &str, text: &str| {
         let file = dir.path().join(file);
@@ -56,7 +56,7 @@ fn the_target_is_dbts_and_the_report_says_what_chose_it() {
     );
     write("shop/models/.keep", "");
     write("shop/pgtrickle-ci.yml", "allow_empty: true\n");
-    // Then dbt does not have to compile.
+    // So that dbt does not have to compile.
     let empty = manifest(dir.path(), "empty.json", []);
 
     let named = [("DBT_PROFILES_DIR", "../named"), ("DBT_TARGET", "prod")];
@@ -111,7 +111,7 @@ fn the_target_is_dbts_and_the_report_says_what_chose_it() {
 }
 
 #[test]
-fn what_chooses_two_targets_or_no_profile_is_an_error() {
+fn two_targets_or_no_profile_are_an_error() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("shop")).unwrap();
     fs::write(dir.path().join("shop/profiles.yml"), profiles("here")).unwrap();
@@ -123,10 +123,10 @@ fn what_chooses_two_targets_or_no_profile_is_an_error() {
     let mut gate = pgtrickle_ci();
     let gate = gate.arg("check").env("HOME", "/nowhere").current_dir(dir.path());
     Ran::of(gate.args(["--project-dir", "shop"]))
-        .expect_error("`shop/profiles.yml` is none of these places", "--profiles-dir shop");
+        .expect_error("dbt does not read `shop/profiles.yml`", "--profiles-dir shop");
 }
 
-/// The database and the target of a check that met no server.
+/// The database and the target in the report of a check without a server.
 fn ours(ran: &Ran) -> String {
     assert_eq!(ran.code, Some(2), "{}\n{}", ran.stdout, ran.stderr);
     let report: Value = serde_json::from_str(&ran.stdout).unwrap_or_default();
@@ -153,7 +153,7 @@ fn applied(database: &Database, user: &str, password: &str, role: &str) -> Ran {
 const OWNER: &str = "select pg_get_userbyid(relowner) from pg_class where oid = 'public.t'::regclass";
 
 #[test]
-fn what_apply_makes_belongs_to_the_profiles_role() {
+fn tables_from_apply_belong_to_the_profiles_role() {
     let database = Database::new();
     let role = format!("owner of {}", database.endpoint.database);
     database.run(&format!("create role \"{role}\" superuser"));
@@ -164,9 +164,9 @@ fn what_apply_makes_belongs_to_the_profiles_role() {
     database.run(&format!("select pgtrickle.drop_stream_table('public.t'); drop owned by \"{role}\" cascade; drop role \"{role}\""));
 }
 
-/// Its user may do nothing, and be the role.
+/// Its user has no privileges except SET ROLE.
 #[test]
-fn a_user_without_rights_works_as_the_profiles_role() {
+fn a_user_without_privileges_works_as_the_profiles_role() {
     let database = Database::new();
     let name = &database.endpoint.database;
     let (role, user) = (format!("owner_{name}"), format!("user_{name}"));
@@ -184,7 +184,7 @@ fn a_user_without_rights_works_as_the_profiles_role() {
 }
 
 #[test]
-fn a_shell_that_leads_elsewhere_changes_nothing_for_dbt() {
+fn the_shell_does_not_change_dbts_server() {
     let project = DbtProject::new();
     project.write(
         "dbt_project.yml",

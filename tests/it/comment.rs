@@ -1,4 +1,4 @@
-//! The comment and the issue on a GitHub that pages, refuses, stumbles and is slow.
+//! The comment and the issue with a GitHub that has pages, errors and delays.
 
 use std::{
     io::{Read, Write},
@@ -9,7 +9,7 @@ use std::{
 };
 
 use pgtrickle_ci::{
-    github::{Client, Error, Key, Marker, Patience, Repository, What, post},
+    github::{Client, Error, Key, Marker, PostOutcome, Repository, RetryPolicy, post},
     model::{Outcome, Secret, Stage, Verdict},
     report::{Report, json},
 };
@@ -20,14 +20,14 @@ use crate::support::{Hub, ME, Ran, pgtrickle_ci};
 
 const HEAD: &str = "ec26c3e57ca3a959ca5aad62de7213c562f8c821";
 
-fn client(api: &str, patience: Patience) -> Client {
+fn client(api: &str, patience: RetryPolicy) -> Client {
     let repository = Repository::parse("octo-org/shop").unwrap();
     Client::new(api, &Secret::new("a-token-for-tests"), repository, patience).unwrap()
 }
 
-/// Patience for tests, which have none.
-fn quick() -> Patience {
-    Patience {
+/// A policy for tests with short waits.
+fn quick() -> RetryPolicy {
+    RetryPolicy {
         answer: Duration::from_secs(5),
         whole: Duration::from_secs(20),
         pause: Duration::from_millis(1),
@@ -43,33 +43,33 @@ fn signed(body: &str, run: u64) -> String {
     format!("{body}\n\n<!-- pgtrickle-ci:default run={run} -->")
 }
 
-async fn posted(hub: &Hub, run: u64, body: &str) -> What {
+async fn posted(hub: &Hub, run: u64, body: &str) -> PostOutcome {
     post(&client(&hub.address(), quick()), 42, &marker(run), saying(body)).await.unwrap().what
 }
 
-/// A comment that says so, whatever is there.
+/// A comment with this text, whatever exists.
 fn saying(text: &str) -> impl Fn(&[&str]) -> Option<String> {
     move |_| Some(text.to_owned())
 }
 
 #[tokio::test]
-async fn one_comment_is_created_updated_and_left_alone() {
+async fn a_comment_is_created_updated_and_kept() {
     let hub = Hub::new().await;
-    assert_eq!(posted(&hub, 1, "red").await, What::Created);
-    assert_eq!(posted(&hub, 2, "green").await, What::Updated);
+    assert_eq!(posted(&hub, 1, "red").await, PostOutcome::Created);
+    assert_eq!(posted(&hub, 2, "green").await, PostOutcome::Updated);
     hub.requests(&[]);
-    assert_eq!(posted(&hub, 2, "green").await, What::Unchanged);
+    assert_eq!(posted(&hub, 2, "green").await, PostOutcome::Unchanged);
     assert_eq!(hub.requests(&["PATCH", "DELETE", "POST /repos"]), [""; 0]);
     assert_eq!(hub.comments(), [signed("green", 2)]);
-    assert_eq!(posted(&hub, 1, "an earlier run that ended last").await, What::Later);
+    assert_eq!(posted(&hub, 1, "an earlier run that ended last").await, PostOutcome::Later);
     assert_eq!(hub.comments(), [signed("green", 2)]);
-    // The same words of a later run are its own: what is posted in that run joins them.
-    assert_eq!(posted(&hub, 3, "green").await, What::Updated);
+    // The same text of a later run belongs to that run: later posts of that run join it.
+    assert_eq!(posted(&hub, 3, "green").await, PostOutcome::Updated);
     assert_eq!(hub.comments(), [signed("green", 3)]);
 }
 
 #[tokio::test]
-async fn it_is_found_on_the_third_page_and_by_its_author_alone() {
+async fn the_comment_is_found_on_the_third_page_and_only_by_its_author() {
     let hub = Hub::new().await;
     hub.comment("mallory", &signed("forged", 1));
     for number in 0..230 {
@@ -78,7 +78,7 @@ async fn it_is_found_on_the_third_page_and_by_its_author_alone() {
     hub.comment(ME, "<!-- pgtrickle-ci:other run=1 -->");
     hub.comment(ME, &format!("> {}\n\nquoted", signed("red", 1)));
     hub.comment(ME, &signed("red", 1));
-    assert_eq!(posted(&hub, 2, "green").await, What::Updated);
+    assert_eq!(posted(&hub, 2, "green").await, PostOutcome::Updated);
     let comments = hub.comments();
     assert_eq!(comments.len(), 234);
     assert_eq!(comments[0], signed("forged", 1));
@@ -86,7 +86,7 @@ async fn it_is_found_on_the_third_page_and_by_its_author_alone() {
 }
 
 #[tokio::test]
-async fn of_two_runs_at_once_the_older_comment_stays() {
+async fn concurrent_runs_keep_the_older_comment() {
     let hub = Hub::new().await;
     let both = async |body: &str, run| posted(&hub, run, body).await;
     for round in 0..10 {
@@ -97,17 +97,17 @@ async fn of_two_runs_at_once_the_older_comment_stays() {
 }
 
 #[tokio::test]
-async fn duplicates_of_the_past_are_removed() {
+async fn old_duplicates_are_removed() {
     let hub = Hub::new().await;
     for run in [1, 2, 3] {
         hub.comment(ME, &signed("red", run));
     }
-    assert_eq!(posted(&hub, 4, "green").await, What::Updated);
+    assert_eq!(posted(&hub, 4, "green").await, PostOutcome::Updated);
     assert_eq!(hub.comments(), [signed("green", 4)]);
 }
 
 #[tokio::test]
-async fn what_passes_is_waited_for() {
+async fn temporary_failures_are_retried() {
     let busy =
         |status: u16| ResponseTemplate::new(status).set_body_json(serde_json::json!({"message": "later"}));
     for mishap in [
@@ -121,27 +121,27 @@ async fn what_passes_is_waited_for() {
             let hub = Hub::new().await;
             hub.fail(method, mishap.clone());
             hub.fail(method, mishap.clone());
-            assert_eq!(posted(&hub, 1, "red").await, What::Created);
+            assert_eq!(posted(&hub, 1, "red").await, PostOutcome::Created);
             assert_eq!(hub.comments(), [signed("red", 1)]);
         }
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_is_lost_makes_no_second_comment() {
+async fn a_lost_answer_does_not_create_a_second_comment() {
     let hub = Hub::new().await;
     hub.lose("POST", ResponseTemplate::new(504));
-    assert_eq!(posted(&hub, 1, "red").await, What::Unchanged);
+    assert_eq!(posted(&hub, 1, "red").await, PostOutcome::Unchanged);
     assert_eq!(hub.comments(), [signed("red", 1)]);
-    // Somebody deletes it while it is looked at.
+    // It is deleted between the read and the write.
     hub.fail("PATCH", ResponseTemplate::new(404));
-    assert_eq!(posted(&hub, 2, "green").await, What::Updated);
+    assert_eq!(posted(&hub, 2, "green").await, PostOutcome::Updated);
     assert_eq!(hub.comments(), [signed("green", 2)]);
 }
 
 #[tokio::test]
-async fn patience_ends() {
-    let patience = Patience { answer: Duration::from_millis(200), ..quick() };
+async fn retries_end() {
+    let patience = RetryPolicy { answer: Duration::from_millis(200), ..quick() };
     let hub = Hub::new().await;
     for _ in 0..9 {
         hub.fail("GET", ResponseTemplate::new(200).set_delay(Duration::from_secs(30)));
@@ -149,7 +149,7 @@ async fn patience_ends() {
     let error = post(&client(&hub.address(), patience), 42, &marker(1), saying("red")).await.unwrap_err();
     assert!(matches!(&error, Error::Busy { reason, .. } if reason == "no answer in time"), "{error}");
 
-    // A limit that ends too late is not waited for. One that does not say when wants a minute.
+    // A rate limit that ends too late is not waited for. One without a time takes a minute.
     let limit = serde_json::json!({"message": "You have exceeded a secondary rate limit."});
     for (answer, seconds) in [
         (ResponseTemplate::new(429).insert_header("retry-after", "3600"), 3600),
@@ -168,7 +168,7 @@ async fn patience_ends() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut_off_is_an_error_in_words() {
+async fn a_lost_connection_is_a_readable_error() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -184,7 +184,7 @@ async fn a_connection_that_is_cut_off_is_an_error_in_words() {
 }
 
 #[tokio::test]
-async fn what_stays_refused_is_told_at_once() {
+async fn permanent_failures_are_reported_without_a_retry() {
     for (status, message) in [
         (403, "Resource not accessible by integration"),
         (404, "Not Found"),
@@ -197,35 +197,38 @@ async fn what_stays_refused_is_told_at_once() {
             ResponseTemplate::new(status).set_body_json(serde_json::json!({"message": message})),
         );
         let error = post(&client(&hub.address(), quick()), 42, &marker(1), saying("red")).await.unwrap_err();
-        assert_eq!(error.to_string(), format!("GitHub refused creating the comment: {status} {message}"));
+        assert_eq!(
+            error.to_string(),
+            format!("creating the comment failed: GitHub answered {status} {message}")
+        );
         assert_eq!(hub.requests(&["POST /repos"]).len(), 1);
     }
 }
 
-/// GitHub sends requests for a repository that moved on to its new address.
+/// GitHub redirects requests for a moved repository to its new address.
 #[tokio::test]
-async fn a_moved_repository_is_followed() {
+async fn redirects_of_a_moved_repository_are_followed() {
     let list = "/repos/octo-org/shop/issues/42/comments";
     for (below, status) in [("", 301), ("", 302), ("", 307), ("", 308), ("/api/v3", 301)] {
         let hub = Hub::below(below).await;
         let moved = |to: String| ResponseTemplate::new(status).insert_header("location", to);
         hub.fail("GET", moved(format!("{}{below}{list}?per_page=100&page=1", hub.address())));
-        // Sent on once more, and without the host.
+        // A second redirect, without a host.
         hub.fail("GET", moved(format!("{below}{list}?per_page=100&page=1")));
         hub.fail("POST", moved(format!("{}{below}{list}", hub.address())));
         let client = client(&format!("{}{below}", hub.address()), quick());
         let posted = post(&client, 42, &marker(1), saying("red")).await.unwrap();
         assert_eq!(
             (posted.what, hub.comments()),
-            (What::Created, vec![signed("red", 1)]),
+            (PostOutcome::Created, vec![signed("red", 1)]),
             "{below} {status}"
         );
     }
 }
 
-/// The token is for one host: an answer that leads elsewhere, or in a circle, is an error that says where.
+/// The token is for one host: a redirect to another one, or in a loop, is an error with the address.
 #[tokio::test]
-async fn a_request_that_is_sent_to_another_host_is_not_repeated() {
+async fn a_redirect_to_another_host_is_not_followed() {
     let (other, hub) = (Hub::new().await, Hub::new().await);
     let port = other.address().rsplit(':').next().unwrap().to_owned();
     for to in [
@@ -244,7 +247,7 @@ async fn a_request_that_is_sent_to_another_host_is_not_repeated() {
         let error = post(&client(&hub.address(), quick()), 42, &marker(1), saying("red")).await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!("GitHub refused reading the comments: 301 Moved Permanently, to {to}")
+            format!("reading the comments failed: GitHub answered 301 Moved Permanently, to {to}")
         );
         assert!(error.hint().unwrap().contains("renamed or moved"));
     }
@@ -259,7 +262,7 @@ async fn a_request_that_is_sent_to_another_host_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_locked_conversation_has_a_hint_of_its_own() {
+async fn a_locked_conversation_has_its_own_hint() {
     let dir = tempfile::tempdir().unwrap();
     let file = report(dir.path(), "run", HEAD, &[]);
     for message in ["Unable to create comment because issue is locked.", "Conversation is LOCKED"] {
@@ -274,7 +277,7 @@ async fn a_locked_conversation_has_a_hint_of_its_own() {
         let hub = locked().await;
         Ran::of(workflow(&hub, "pull_request", 1, &file).args(["--when", "always"]))
             .expect_error(message, "the conversation is locked: unlock it");
-        // It is no reason to be red, and no reason to talk of permissions.
+        // It neither fails the job nor mentions permissions.
         let hub = locked().await;
         let ran = Ran::of(&mut workflow(&hub, "pull_request", 1, &file)).expect(0);
         assert!(ran.stderr.contains("unlock it") && !ran.stderr.contains("permissions:"), "{}", ran.stderr);
@@ -282,14 +285,14 @@ async fn a_locked_conversation_has_a_hint_of_its_own() {
 }
 
 #[tokio::test]
-async fn enterprise_has_its_api_elsewhere() {
+async fn the_api_url_of_enterprise_server_is_used() {
     let hub = Hub::below("/api/v3").await;
     let client = client(&format!("{}/api/v3/", hub.address()), quick());
-    assert_eq!(post(&client, 42, &marker(1), saying("red")).await.unwrap().what, What::Created);
+    assert_eq!(post(&client, 42, &marker(1), saying("red")).await.unwrap().what, PostOutcome::Created);
     let requests = hub.requests(&["POST"]);
     assert_eq!(requests, ["POST /api/graphql", "POST /api/v3/repos/octo-org/shop/issues/42/comments"]);
     hub.without_graphql();
-    assert_eq!(post(&client, 42, &marker(1), saying("red")).await.unwrap().what, What::Unchanged);
+    assert_eq!(post(&client, 42, &marker(1), saying("red")).await.unwrap().what, PostOutcome::Unchanged);
     assert!(hub.requests(&["GET"]).contains(&"GET /api/v3/user".to_owned()));
 }
 
@@ -337,7 +340,7 @@ fn workflow(hub: &Hub, event: &str, run: u64, report: &Path) -> Command {
 }
 
 #[tokio::test]
-async fn every_event_leads_to_the_pull_request() {
+async fn every_event_finds_its_pull_request() {
     let dir = tempfile::tempdir().unwrap();
     let file = report(dir.path(), "run", HEAD, &["orders"]);
     for event in [
@@ -377,7 +380,7 @@ async fn every_event_leads_to_the_pull_request() {
 }
 
 #[tokio::test]
-async fn a_token_that_may_not_write_is_a_warning_with_what_to_add() {
+async fn a_read_only_token_warns_with_the_missing_permissions() {
     let dir = tempfile::tempdir().unwrap();
     let file = report(dir.path(), "run", HEAD, &[]);
     let refuse = async || {
@@ -395,10 +398,10 @@ async fn a_token_that_may_not_write_is_a_warning_with_what_to_add() {
         warning.contains("%0A    permissions:%0A      contents: read%0A      pull-requests: write"),
         "{warning}"
     );
-    // Who insists on the comment is told by the exit code.
+    // With the flag the exit code is an error.
     let hub = refuse().await;
     Ran::of(workflow(&hub, "pull_request", 1, &file).args(["--when", "always"]))
-        .expect_error("403 Resource not accessible by integration", "give the job this");
+        .expect_error("403 Resource not accessible by integration", "add this to the job");
 }
 
 #[tokio::test]
@@ -427,7 +430,7 @@ async fn without_a_pull_request_nothing_is_posted() {
 }
 
 #[tokio::test]
-async fn the_nights_have_one_issue() {
+async fn scheduled_runs_have_one_issue() {
     let dir = tempfile::tempdir().unwrap();
     let hub = Hub::new().await;
     let night = |run: u64, failures: &[&str]| {
@@ -486,10 +489,10 @@ async fn a_green_leg_leaves_the_red_one_of_its_run() {
     ] {
         assert!(both.contains(part), "{part}\n{both}");
     }
-    // The leg that is run again replaces itself and nothing else.
+    // The leg that is run again only replaces itself.
     post_leg(&hub, (7, 2), old, &[]).await;
     assert!(only_comment(&hub).contains("### ✅ pgtrickle-ci passed: 2 reports\n"), "{}", only_comment(&hub));
-    // What an earlier attempt posts late is not taken.
+    // A late post of an earlier attempt is ignored.
     post_leg(&hub, (7, 1), old, &["late"]).await;
     assert!(!only_comment(&hub).contains("late"));
     // A new run begins with an empty comment.
@@ -521,7 +524,7 @@ async fn the_job_that_made_a_report_counts_and_not_the_one_that_posts_it() {
     );
 }
 
-/// Whoever writes last with what it read first overwrites the others: each of them notices.
+/// A job that writes old text overwrites the others, and each of them notices.
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn legs_that_post_at_once_are_all_there() {
     let hub = Hub::new().await;
@@ -536,7 +539,7 @@ async fn legs_that_post_at_once_are_all_there() {
             lines.dedup();
             Some(lines.join("\n"))
         };
-        let patience = Patience { settle: Duration::from_millis(200), ..quick() };
+        let patience = RetryPolicy { settle: Duration::from_millis(200), ..quick() };
         post(&client(&address, patience), 42, &marker(1), compose).await.unwrap()
     };
     tokio::join!(
@@ -554,21 +557,21 @@ async fn legs_that_post_at_once_are_all_there() {
 }
 
 #[tokio::test]
-async fn a_comment_that_others_keep_overwriting_is_an_error() {
+async fn a_comment_that_others_keep_overwriting_fails() {
     let hub = Hub::new().await;
     let round = std::cell::Cell::new(0);
-    // Each round finds that something else has to be there.
+    // Each round finds another text.
     let compose = |_: &[&str]| {
         round.set(round.get() + 1);
         Some(round.get().to_string())
     };
-    let patience = Patience { whole: Duration::from_millis(100), ..quick() };
+    let patience = RetryPolicy { whole: Duration::from_millis(100), ..quick() };
     let error = post(&client(&hub.address(), patience), 42, &marker(1), compose).await.unwrap_err();
     assert!(matches!(error, Error::Overwritten), "{error}");
 }
 
 #[tokio::test]
-async fn one_job_of_the_night_does_not_close_the_issue_of_another() {
+async fn a_job_does_not_close_the_issue_of_another_one() {
     let dir = tempfile::tempdir().unwrap();
     let hub = Hub::new().await;
     let night = |run: u64, leg: &str, failures: &[&str]| {
@@ -588,7 +591,7 @@ async fn one_job_of_the_night_does_not_close_the_issue_of_another() {
 }
 
 #[test]
-fn outside_of_a_workflow_the_body_can_be_seen() {
+fn outside_of_a_workflow_the_body_is_printed() {
     let dir = tempfile::tempdir().unwrap();
     let file = report(dir.path(), "run", HEAD, &["orders"]);
     let mut shown = pgtrickle_ci();

@@ -1,4 +1,4 @@
-//! The gate's connections lead where those of libpq and dbt-postgres lead: one table of cases for both.
+//! The gate connects to the same server as libpq and dbt-postgres: one table of cases for both.
 
 mod proxy;
 
@@ -13,7 +13,7 @@ use std::{
 };
 
 use pgtrickle_ci::{
-    dbt::{Context, Target, WantedProfile},
+    dbt::{Context, RequestedProfile, Target},
     pg::{Client, Conninfo, Endpoint, Error, Limits},
 };
 use serde::Deserialize;
@@ -38,7 +38,7 @@ struct Case {
 }
 
 #[test]
-fn connections_lead_where_those_of_libpq_and_dbt_lead() {
+fn connections_use_the_same_server_as_libpq_and_dbt() {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
     let database = Database::without_extension();
     let name = &database.endpoint.database;
@@ -115,7 +115,7 @@ fn connections_lead_where_those_of_libpq_and_dbt_lead() {
     assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
 }
 
-/// The ways to the server, each under its word in the table; without a port where the machine has no such address.
+/// The addresses of the server by their names in the table; without a port if the machine has no such address.
 fn ports(proxies: &mut Proxies) -> Vec<(&'static str, Option<u16>)> {
     vec![
         ("$PLAIN", proxies.open("127.0.0.1", None, Rule::Any)),
@@ -129,7 +129,7 @@ fn ports(proxies: &mut Proxies) -> Vec<(&'static str, Option<u16>)> {
     ]
 }
 
-/// A case's own home, with its files; a profile lies there, too.
+/// The home directory of a case with its files and its profile.
 fn prepare(case: &mut Case, home: &Path, user: &str, database: &str, port: u16) {
     let in_home = |text: &str| text.replace("$HOME", home.to_str().unwrap());
     for value in case.env.values_mut() {
@@ -154,16 +154,16 @@ fn prepare(case: &mut Case, home: &Path, user: &str, database: &str, port: u16) 
     }
 }
 
-/// What others say of a case.
+/// The results of the other programs in a case.
 #[derive(Deserialize)]
 struct Theirs {
     /// libpq by psycopg2, or dbt-postgres.
     library: String,
-    /// psql, where this machine has one that can do TLS; for a profile `dbt debug`.
+    /// psql, if this machine has one with TLS; for a profile `dbt debug`.
     program: Option<String>,
 }
 
-/// What libpq, dbt-postgres and their programs say.
+/// The results of libpq, dbt-postgres and their programs.
 fn reference(python: &Path, cases: &[Case]) -> Vec<Theirs> {
     let cases: Vec<Value> = cases
         .iter()
@@ -179,7 +179,7 @@ fn reference(python: &Path, cases: &[Case]) -> Vec<Theirs> {
     serde_json::from_str(text.lines().last().unwrap()).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// What the gate says.
+/// The result of the gate.
 async fn gate(case: &Case, home: &Path) -> String {
     let limit = Duration::from_secs(10);
     let limits = Limits { connect: limit, statement: limit, lock: limit };
@@ -201,7 +201,7 @@ async fn gate(case: &Case, home: &Path) -> String {
 
 fn endpoint(case: &Case, home: &Path) -> Result<Endpoint, String> {
     if case.profile.is_some() {
-        let wanted = WantedProfile {
+        let wanted = RequestedProfile {
             dir: home.to_owned(),
             profile: "shop".into(),
             target: None,
@@ -216,7 +216,7 @@ fn endpoint(case: &Case, home: &Path) -> Result<Endpoint, String> {
     conninfo.and_then(|conninfo| Endpoint::resolve(conninfo, &case.env)).map_err(|error| error.to_string())
 }
 
-/// An authority; a server's certificate of it for `localhost`, and one of X.509 v1; a self-made one; a client's.
+/// An authority; a server certificate for `localhost`, and one of X.509 v1; a self-signed one; a client certificate.
 fn certificates(dir: &Path) {
     let openssl = |arguments: &str| {
         let output = Command::new("openssl").args(arguments.split(' ')).current_dir(dir).output().unwrap();

@@ -1,4 +1,4 @@
-//! What `dbt test` runs, the gate runs.
+//! The gate runs the same tests as `dbt test`.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ fn ran(project: &DbtProject) -> Ran {
     Ran::of(&mut run)
 }
 
-/// The report of a run on a server of its own.
+/// The report of a run on an ephemeral server.
 fn run(project: &DbtProject) -> Value {
     let ran = ran(project);
     serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{}", ran.stderr))
@@ -30,7 +30,7 @@ fn tested(project: &DbtProject) -> Vec<(String, String, String)> {
         .collect()
 }
 
-/// Two sources, of which one has a reader: a view. A stream table reads a seed.
+/// Two sources, one of them read by a view, and a stream table that reads a seed.
 fn project() -> DbtProject {
     let project = DbtProject::new();
     project.write("seeds/codes.csv", "id,code\n1,x\n2,x\n");
@@ -48,7 +48,7 @@ fn project() -> DbtProject {
 
 /// Each of these is all that `dbt test` would run.
 #[test]
-fn the_only_test_of_a_project_is_run_whatever_kind_it_is() {
+fn a_single_test_of_any_kind_is_run() {
     for (file, text, subject, verdict, about) in [
         ("tests/always.sql", "select 1 as wrong", "always", "failed", "tests/always.sql"),
         (
@@ -89,17 +89,17 @@ fn the_only_test_of_a_project_is_run_whatever_kind_it_is() {
     }
 }
 
-/// What the default selector leaves out is neither made, waited for nor tested.
+/// Nodes outside of the default selector are neither built, waited for nor tested.
 #[test]
-fn a_default_selector_chooses_what_is_made_and_what_is_tested() {
+fn a_default_selector_chooses_models_and_tests() {
     for (selectors, made, tests) in [
-        // Which leaves out all tests, though they belong to what is selected.
+        // Excludes all tests, although they belong to selected models.
         (
             "selectors: [{name: half, default: true, definition: {intersection: ['resource_type:model', {exclude: ['b', 'resource_type:test']}]}}]",
             vec!["marts.a"],
             vec![],
         ),
-        // A default of a default, which decides with the target.
+        // A nested default that depends on the target.
         (
             "selectors: [{name: some, definition: 'b'}, {name: half, default: \"{{ target.name == 'dev' }}\", definition: {method: selector, value: some}}]",
             vec!["marts.b"],
@@ -111,7 +111,7 @@ fn a_default_selector_chooses_what_is_made_and_what_is_tested() {
             vec!["marts.a"],
             vec!["on_unread"],
         ),
-        // All but what has a tag.
+        // All nodes without a tag.
         (
             "selectors: [{name: half, default: true, definition: {union: [{method: fqn, value: '*'}, {exclude: ['tag:slow', 'o']}]}}]",
             vec!["marts.a", "marts.b"],
@@ -145,9 +145,9 @@ fn a_default_selector_chooses_what_is_made_and_what_is_tested() {
     }
 }
 
-/// dbt selects nothing and says so; the gate has nothing to make.
+/// dbt warns that it selects no node, and the gate fails.
 #[test]
-fn a_default_selector_that_means_nothing_is_no_green_run() {
+fn a_default_selector_without_matches_is_an_error() {
     let project = project();
     project
         .write("selectors.yml", "selectors: [{name: none_of_it, default: true, definition: 'tag:nowhere'}]");

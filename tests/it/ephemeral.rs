@@ -164,7 +164,7 @@ fn an_ignored_hangup_stays_ignored() {
 }
 
 #[test]
-fn the_exit_code_is_the_commands() {
+fn the_exit_code_is_that_of_the_command() {
     let folder = temp_dir();
     let run = |command: &[&str]| {
         let mut gate = pgtrickle_ci();

@@ -178,7 +178,7 @@ fn a_missing_source_is_named_before_the_deployment() {
 
 /// Without permission they are refused before dbt runs; with permission they are executed.
 #[test]
-fn drops_and_rebuilds_need_permission() {
+fn drops_and_replacements_need_permission() {
     let project = DbtProject::new();
     project.write("seeds/orders.csv", "id,amount\n1,10\n2,20\n");
     project.stream_table("stays", "{'schedule': '1m'}", "select id, amount from {{ ref('orders') }}");

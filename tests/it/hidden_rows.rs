@@ -1,10 +1,10 @@
-//! Where sources are copies of another server's rows, no report quotes a value of them, whoever says it.
+//! If sources are copies of another server's rows, no report quotes a value of them.
 
 use std::fs;
 
 use crate::support::{Database, DbtProject, Ran, pgtrickle_ci};
 
-/// The project on copied rows; what the report's four forms say, and the error, if the command ended in one.
+/// Runs the project on copied rows. Returns the four formats of the report, and the error, if any.
 fn run(project: &DbtProject, url: &str) -> (Vec<String>, String) {
     let files = ["json", "xml", "md"].map(|end| project.path().join(format!("report.{end}")));
     let mut run = pgtrickle_ci();
@@ -34,8 +34,8 @@ fn project() -> DbtProject {
     project
 }
 
-/// Each kind of message that quotes a value: a cast, an enum, a key, a check, and what a user's function raises; of a stream
-/// table, of a table of dbt's, and of dbt's own tests.
+/// Each kind of message that quotes a value: of a cast, an enum, a key, a check, and a user's function; for a stream
+/// table, another dbt table, and dbt tests.
 #[test]
 fn no_message_of_a_server_quotes_a_value() {
     let other = origin();
@@ -87,11 +87,11 @@ fn no_message_of_a_server_quotes_a_value() {
     }
 }
 
-/// An error that ends the command is the report's last line, and the terminal's.
+/// An error that ends the command is the last line of the report and of the terminal.
 #[test]
 fn an_error_that_ends_the_command_quotes_no_value() {
     let other = origin();
-    // The copy has the constraint, of which the server here thinks otherwise.
+    // The copied constraint fails on this server.
     let there = &other.endpoint.database;
     other.run(&format!(
         "create function raw.fits(card text) returns boolean language plpgsql as $$ begin if current_database() = '{there}' then return true; end if; raise exception '% does not fit', card; end $$;

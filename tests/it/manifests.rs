@@ -44,7 +44,7 @@ fn every_dbt_version_gives_the_same_project() {
 /// Versions, a disabled model, an ephemeral parent, a package's model, keys in every supported place, and sources with
 /// and without quotes.
 #[test]
-fn every_part_of_a_manifest_is_read_as_dbt_defines_it() {
+fn every_part_of_a_manifest_is_read_as_by_dbt() {
     for (dbt, manifest) in MANIFESTS {
         let project = read(manifest);
         let line = |table: &pgtrickle_ci::model::StreamTable| {
@@ -107,7 +107,7 @@ fn a_view_without_compiled_sql_counts_as_not_compiled() {
 }
 
 #[test]
-fn a_model_that_was_not_compiled_never_becomes_an_empty_query() {
+fn an_uncompiled_model_never_becomes_an_empty_query() {
     for (dbt, manifest) in MANIFESTS {
         let without = manifest.replace("\"compiled_code\":", "\"other\":");
         let error = Reading::of("manifest.json", without.as_bytes(), |_, _| None)
@@ -155,7 +155,7 @@ fn filled() -> String {
 
 /// Another project's model, as dbt mesh and dbt-loom put it among the nodes; owners; numbers; sections of another year.
 #[test]
-fn what_the_gate_does_not_need_cannot_stop_it() {
+fn an_invalid_part_that_is_not_needed_is_ignored() {
     let filled = &filled();
     let mut edited: Vec<(&str, Value)> = Vec::new();
     let mut edit = |what, change: &dyn Fn(&mut Value)| {
@@ -239,7 +239,7 @@ fn opened(manifest: &Value) -> (tempfile::TempDir, ManifestFile) {
 
 /// The parents of an exposure or a metric are selected by its name or its tag.
 #[test]
-fn a_selector_that_asks_for_an_unreadable_section_is_an_error_with_the_path() {
+fn a_selector_that_needs_an_invalid_section_is_an_error_with_the_path() {
     let filled: Value = serde_json::from_str(&filled()).unwrap();
     for (section, value, words, place) in [
         ("exposures", json!([]), "+exposure:board", Some("exposures")),
@@ -272,7 +272,7 @@ fn a_selector_that_asks_for_an_unreadable_section_is_an_error_with_the_path() {
 
 /// What it needs is named with its place.
 #[test]
-fn what_cannot_be_read_is_named_with_its_path() {
+fn an_invalid_part_is_named_with_its_path() {
     let filled = &filled();
     for (path, value, place) in [
         ("/nodes/model.shop.totals/name", json!(7), "nodes.model.shop.totals.name"),

@@ -1,4 +1,4 @@
-//! Machines that are not as a laptop is: users without a name, repositories of others, variables that are empty.
+//! Unusual machines: users without a name, repositories of other users, empty variables.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use std::{
 
 use crate::support::{Database, DbtProject, Ran, commit, manifest, model, pgtrickle_ci};
 
-/// A user's number that no name belongs to, as OpenShift gives each project one.
+/// A user ID without a name, as in OpenShift.
 const NAMELESS: u32 = 1_000_780_000;
 
 /// Only root can become another user.
@@ -29,7 +29,7 @@ fn open_to_all(dir: &Path) {
 }
 
 #[test]
-fn a_user_without_a_name_works_where_a_role_is_named() {
+fn a_user_without_a_name_works_with_a_named_role() {
     if !is_root() {
         return;
     }
@@ -49,14 +49,14 @@ fn a_user_without_a_name_works_where_a_role_is_named() {
     by_variables.env("PGHOST", &endpoint.host).env("PGPORT", endpoint.port.to_string());
     by_variables.env("PGUSER", &endpoint.user).env("PGPASSWORD", endpoint.password.reveal());
     Ran::of(nameless(by_variables.env("PGDATABASE", &endpoint.database))).expect(0);
-    // libpq says so, too: "local user with ID 1000780000 does not exist".
+    // libpq's message: "local user with ID 1000780000 does not exist".
     let (_, place) = url.split_once('@').unwrap();
     Ran::of(nameless(&mut plan(&["--database-url", &format!("postgresql://{place}")])))
         .expect_error(&format!("the system's user {NAMELESS} has no name"), "PGUSER");
 }
 
 #[test]
-fn a_user_without_a_name_is_told_what_an_ephemeral_server_needs() {
+fn a_user_without_a_name_gets_an_error_for_an_ephemeral_server() {
     if !is_root() {
         return;
     }
@@ -70,9 +70,9 @@ fn a_user_without_a_name_is_told_what_an_ephemeral_server_needs() {
     );
 }
 
-/// git opens a repository for its owner only.
+/// git only opens a repository of the current user.
 #[test]
-fn a_repository_of_another_user_has_the_command_that_trusts_it() {
+fn a_repository_of_another_user_has_a_hint_to_trust_it() {
     if !is_root() {
         return;
     }
@@ -94,7 +94,7 @@ fn a_repository_of_another_user_has_the_command_that_trusts_it() {
     let top = project.path().canonicalize().unwrap();
     let hint = format!("git config --global --add safe.directory {}", top.display());
     let ran = Ran::of(&mut plan()).expect_error("dubious ownership", &hint);
-    // What the hint says is enough.
+    // The command of the hint is enough.
     let line =
         ran.stderr.lines().find_map(|line| line.split_once('`').filter(|_| line.starts_with("hint: ")));
     let typed = line.unwrap().1.trim_end_matches('`');
@@ -106,7 +106,7 @@ fn a_repository_of_another_user_has_the_command_that_trusts_it() {
 
 /// `github.base_ref` and GITHUB_BASE_REF are empty on a push.
 #[test]
-fn a_base_that_is_empty_on_a_push_is_told_so() {
+fn an_empty_base_ref_on_a_push_has_a_hint() {
     let project = DbtProject::new();
     commit(project.path());
     let wanted = manifest(project.path(), "wanted.json", []);

@@ -1,4 +1,4 @@
-//! What is asked of GitHub, against a server that holds every request to GitHub's own description of its API.
+//! Requests to GitHub, against a server that validates them by GitHub's own description of its API.
 //!
 //! `scripts/github.sh` starts that server and runs these tests.
 
@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use pgtrickle_ci::{
     github::{
-        Client, Error, Event, Key, Marker, Night, Patience, Repository, Subject, Verdict, keep_issue, post,
+        Client, Error, Event, EventSubject, IssueUpdate, Key, Marker, NightlyIssue, Repository, RetryPolicy,
+        keep_issue, post,
     },
     model::Secret,
 };
@@ -14,9 +15,9 @@ use pgtrickle_ci::{
 fn client() -> Client {
     let api = std::env::var("PGTRICKLE_CI_TEST_GITHUB").expect("scripts/github.sh starts the server");
     let repository = Repository::parse("octo-org/shop").unwrap();
-    // Nothing that is written stays on this server, so that it is written again until the patience ends.
+    // This server does not store writes, so they are repeated until the time limit.
     let patience =
-        Patience { whole: Duration::ZERO, settle: Duration::from_millis(1), ..Patience::default() };
+        RetryPolicy { whole: Duration::ZERO, settle: Duration::from_millis(1), ..RetryPolicy::default() };
     Client::new(&api, &Secret::new("a-token-for-tests"), repository, patience).unwrap()
 }
 
@@ -26,8 +27,8 @@ fn marker(key: &str) -> Marker {
 
 #[tokio::test]
 #[ignore = "scripts/github.sh runs it"]
-async fn comments_are_listed_created_changed_and_removed_as_described() {
-    // The description's examples hold no comment with the first key, one with the second and two with the third.
+async fn comments_are_listed_created_changed_and_deleted_as_described() {
+    // The description's examples have no comment with the first key, one with the second and two with the third.
     for key in ["none", "one", "two"] {
         let posted = post(&client(), 42, &marker(key), |_| Some("a `text`".into())).await;
         assert!(matches!(posted, Err(Error::Overwritten)), "{key}: {posted:?}");
@@ -37,9 +38,9 @@ async fn comments_are_listed_created_changed_and_removed_as_described() {
 #[tokio::test]
 #[ignore = "scripts/github.sh runs it"]
 async fn issues_are_opened_changed_and_closed_as_described() {
-    let night = Night { title: "a title".into(), news: "something new".into() };
+    let night = NightlyIssue { title: "a title".into(), news: "something new".into() };
     for (key, passed) in [("none", false), ("none", true), ("night", false), ("night", true)] {
-        let compose = |_: &[&str]| Some(Verdict { text: "a body".into(), passed, is_news: true });
+        let compose = |_: &[&str]| Some(IssueUpdate { text: "a body".into(), passed, is_news: true });
         let kept = keep_issue(&client(), &marker(key), &night, compose).await;
         match key {
             "none" if passed => assert_eq!(kept.unwrap(), None),
@@ -50,9 +51,9 @@ async fn issues_are_opened_changed_and_closed_as_described() {
 
 #[tokio::test]
 #[ignore = "scripts/github.sh runs it"]
-async fn pull_requests_are_looked_for_as_described() {
+async fn pull_requests_are_searched_as_described() {
     let example = "6dcb09b5b57875f334f61aebed695e2e4193db5e";
-    for subject in [Subject::Commit, Subject::Branch("octocat:new-topic".into())] {
+    for subject in [EventSubject::Commit, EventSubject::Branch("octocat:new-topic".into())] {
         let event = Event { subject, commit: Some(example.into()), from_fork: false, run: None };
         assert_eq!(client().pull_request(&event).await.unwrap(), Some(1347));
     }

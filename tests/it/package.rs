@@ -1,5 +1,4 @@
-//! The dbt package and the program hold the same opinions. What the package does with dbt is seen by
-//! `scripts/dbt_matrix.sh`.
+//! The dbt package and the program agree. `scripts/dbt_matrix.sh` tests the package with dbt.
 
 use std::{fs, path::Path};
 
@@ -17,7 +16,7 @@ fn read(file: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
 }
 
-/// The dict that the macro returns. Its notation is YAML's as well.
+/// The dict that the macro returns. Its syntax is also valid YAML.
 fn settings_of_the_macros() -> Vec<(String, Json)> {
     let source = read("macros/settings/_pgtrickle_known_settings.sql");
     let (begin, end) = (source.find("return({").unwrap(), source.rfind("})").unwrap());
@@ -34,7 +33,7 @@ fn the_macros_and_the_program_know_the_same_settings() {
     theirs.sort_unstable();
     assert_eq!(names, theirs);
 
-    for setting in Setting::ALL {
+    for setting in Setting::ALL.iter().copied() {
         let (name, spec) = macros.iter().find(|(name, _)| name == setting.name()).unwrap();
         assert_eq!(setting.column(), spec["column"].as_str(), "{name}");
         let on_change = match spec["changed_by"].as_str() {
@@ -51,7 +50,7 @@ fn the_macros_and_the_program_know_the_same_settings() {
 #[test]
 fn the_macros_and_the_program_take_the_same_values() {
     for (name, spec) in settings_of_the_macros() {
-        let setting = Setting::ALL.into_iter().find(|setting| setting.name() == name).unwrap();
+        let setting = Setting::ALL.iter().copied().find(|setting| setting.name() == name).unwrap();
         let takes = |value: Json| setting.read(&value).is_ok();
         if let Some(words) = spec["values"].as_array() {
             for word in words {
@@ -80,7 +79,7 @@ fn the_macros_and_the_program_take_the_same_values() {
 #[test]
 fn the_defaults_of_the_macros_are_values_of_the_program() {
     for (name, spec) in settings_of_the_macros() {
-        let setting = Setting::ALL.into_iter().find(|setting| setting.name() == name).unwrap();
+        let setting = Setting::ALL.iter().copied().find(|setting| setting.name() == name).unwrap();
         if let Some(default) = spec.get("default") {
             let read: Option<Value> = setting.read(default).unwrap();
             assert!(read.is_some(), "{name}: {default}");
@@ -95,9 +94,9 @@ struct Pair {
     other: String,
 }
 
-/// The package is asked about the same pairs by `integration_tests/coverage/drive.py`.
+/// `integration_tests/coverage/drive.py` tests the package with the same pairs.
 #[test]
-fn two_layouts_are_one_query_to_the_program_where_they_are_to_the_package() {
+fn the_program_and_the_package_ignore_the_same_layout() {
     let pairs: Vec<Pair> = serde_yaml::from_str(&read("integration_tests/coverage/query_pairs.yml")).unwrap();
     for Pair { same, one, other } in pairs {
         assert_eq!(query::same(&one, &other), same, "{one} / {other}");
@@ -110,7 +109,7 @@ struct Key {
     meant: Option<String>,
 }
 
-/// The package is asked about the same keys by `integration_tests/coverage/drive.py`.
+/// `integration_tests/coverage/drive.py` tests the package with the same keys.
 #[test]
 fn a_misspelled_key_of_a_config_is_recognized() {
     let keys: Vec<Key> = serde_yaml::from_str(&read("integration_tests/coverage/key_pairs.yml")).unwrap();
@@ -131,7 +130,7 @@ fn a_misspelled_key_of_a_config_is_recognized() {
 }
 
 #[test]
-fn a_command_warns_of_a_misspelled_key_and_goes_on() {
+fn a_command_warns_about_a_misspelled_key_and_continues() {
     let dir = tempfile::tempdir().unwrap();
     let (id, mut node) = model("a", "select 1 as id", &json!({}));
     node["unrendered_config"] = json!({"materialized": "stream_table", "shedule": "1h"});

@@ -1,5 +1,4 @@
-//! One way to have the project: every command reads what dbt compiles of the files that are there, for the target that
-//! was asked for.
+//! Every command reads what dbt compiles from the current files, for the requested target.
 
 use std::fs;
 
@@ -90,9 +89,9 @@ fn dbt_compiles_once_for_each_state_of_the_project() {
     assert!(shop.compiles(&[]), "a model is gone");
 }
 
-/// dbt's own target folder belongs to whatever dbt did last.
+/// dbt's own target folder has the result of its last command.
 #[test]
-fn what_dbt_compiled_for_another_target_is_never_used() {
+fn a_manifest_of_another_target_is_never_used() {
     let shop = Shop::new();
     fs::create_dir(shop.project.path().join("target")).unwrap();
     let mut stale = model("stale", "select 1 as x", &json!({}));
@@ -126,7 +125,7 @@ fn a_named_manifest_of_another_target_is_an_error() {
 }
 
 #[test]
-fn no_compile_refuses_and_says_what_changed() {
+fn no_compile_is_an_error_that_says_what_changed() {
     let shop = Shop::new();
     shop.run("plan", &["--no-compile"]).expect_error("not compiled for target `dev`", "--no-compile");
     shop.plan(&[]);
@@ -137,7 +136,7 @@ fn no_compile_refuses_and_says_what_changed() {
     }
 }
 
-/// The key cannot cover what a model asks of the server while it is compiled.
+/// The key does not cover what a model queries from the server while it is compiled.
 #[test]
 fn sql_that_depends_on_the_server_is_compiled_each_time() {
     let shop = Shop::new();
@@ -157,7 +156,7 @@ fn sql_that_depends_on_the_server_is_compiled_each_time() {
 }
 
 #[test]
-fn a_project_that_is_not_there_or_has_nothing_to_check_is_an_error() {
+fn a_missing_or_empty_project_is_an_error() {
     let shop = Shop::new();
     let url = shop.database.url();
     for command in ["plan", "apply", "wait", "check", "verify", "run"] {
@@ -175,7 +174,7 @@ fn a_project_that_is_not_there_or_has_nothing_to_check_is_an_error() {
 }
 
 #[test]
-fn variables_that_are_no_mapping_are_an_error() {
+fn vars_that_are_not_a_mapping_are_an_error() {
     let shop = Shop::new();
     for (vars, reason) in [("{a: 1", "not YAML"), ("a", "expected a YAML mapping")] {
         let ran = shop.run("check", &["--vars", vars]).expect(2);
@@ -183,9 +182,9 @@ fn variables_that_are_no_mapping_are_an_error() {
     }
 }
 
-/// `selectors.yml` may narrow what dbt does when nothing is selected: the gate looks at the same.
+/// `selectors.yml` may have a default selector, which the gate applies, too.
 #[test]
-fn a_default_selector_counts_where_nothing_is_selected() {
+fn a_default_selector_applies_without_a_selection() {
     let shop = Shop::new();
     shop.project.stream_table("b", "{}", "select id from public.orders");
     let selectors = "selectors: [{name: half, default: true, definition: {method: fqn, value: b}}]";
@@ -200,7 +199,7 @@ fn a_default_selector_counts_where_nothing_is_selected() {
     assert!(!ran.stdout.contains("dev.a"), "{}", ran.stdout);
 }
 
-/// dbt keeps unit tests apart from its nodes.
+/// dbt's manifest has unit tests in their own section.
 #[test]
 fn a_project_whose_only_tests_are_unit_tests_is_tested() {
     let project = DbtProject::new();
@@ -230,7 +229,7 @@ fn a_project_whose_only_tests_are_unit_tests_is_tested() {
 }
 
 #[test]
-fn an_empty_model_is_told_as_that() {
+fn an_empty_model_is_reported_as_empty() {
     let shop = Shop::new();
     shop.project.write("models/b.sql", "{{ config(materialized='stream_table') }}\n");
     shop.run("plan", &[])

@@ -136,7 +136,7 @@ fn a_change_is_deployed_on_top_of_its_base() {
     assert_eq!(contents("large")["difference"]["examples"][0]["after"], json!(["1", "20"]));
     assert_eq!(contents("goes"), json!({"rows_before": 4, "rows_after": null, "difference": null}));
     assert_eq!(contents("comes")["rows_after"], 2);
-    assert_eq!(table(&report, "over_view")["reasons"][0], "dbt makes marts.v anew at every run");
+    assert_eq!(table(&report, "over_view")["reasons"][0], "dbt recreates marts.v at every run");
     assert!(table(&report, "parted")["without_rows_ms"].as_u64().unwrap() > 0, "{}", ran.stdout);
     let said = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
@@ -163,7 +163,7 @@ fn an_unplanned_refill_fails() {
     assert_eq!(report["rehearsal"]["tables"].as_array().unwrap().len(), 2, "{report:#}");
     assert_eq!(
         table(&report, "parted")["surprises"],
-        json!(["planned: kept, and not filled again; observed: filled again in place"])
+        json!(["planned: kept, not refilled; observed: refilled in place"])
     );
     assert_eq!(outcomes(&report, "rehearsal", "failed").len(), 1);
 }
@@ -201,7 +201,7 @@ fn rows_of_another_server_are_counted_but_not_shown() {
     ran.expect(1);
     let difference = &table(&report, "cards")["contents"]["difference"];
     assert_eq!((&difference["changed"], &difference["examples"]), (&json!(3), &json!([])));
-    let message = "marts.cards: as planned: filled again in place; rows: 10 -> 10, 3 changed; 30% of its rows differ, more than the 25% of rehearsal.rows_changed_over";
+    let message = "marts.cards: as planned: refilled in place; rows: 10 -> 10, 3 changed; 30% of its rows differ, more than the 25% of rehearsal.rows_changed_over";
     assert_eq!(outcomes(&report, "rehearsal", "warned"), [message]);
     let comment = fs::read_to_string(markdown).unwrap();
     assert!(!comment.to_lowercase().contains("secret"), "{comment}");

@@ -1,4 +1,4 @@
-//! `plan --base-ref`: against a revision of the repository, compiled by dbt.
+//! `plan --base-ref`: compares with a revision of the repository, compiled by dbt.
 
 use std::{
     process::Stdio,
@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::support::{DbtProject, Ran, git, manifest, model, pgtrickle_ci};
 
-/// A repository whose only commits are nothing and this project.
+/// A repository with two commits: an empty one, and this project.
 fn repository() -> DbtProject {
     let project = DbtProject::new();
     git(project.path(), &["init", "-q", "-b", "main", "."]);
@@ -32,7 +32,7 @@ fn work_trees(project: &DbtProject) -> usize {
     git(project.path(), &["worktree", "list", "--porcelain"]).matches("worktree ").count()
 }
 
-/// The base is what was committed, whatever lies in the folder by now; it is compiled once, and needs no server.
+/// The base is the commit, whatever the working tree has. It is compiled once, without a server.
 #[test]
 fn a_revision_is_compiled_once_and_compared() {
     let project = repository();
@@ -72,7 +72,7 @@ fn a_revision_is_compiled_once_and_compared() {
     plan("origin/main", "select 1").expect_error("there is no revision `origin/main`", "git fetch origin");
     assert_eq!(work_trees(&project), 1);
 
-    // Nothing is started for a revision that is not there.
+    // dbt is not started for an unknown revision.
     let mut run = pgtrickle_ci();
     let run = Ran::of(
         run.args(["run", "--base-ref", "origin/main", "--project-dir"])

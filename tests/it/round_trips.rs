@@ -1,4 +1,4 @@
-//! How often a plan asks, whatever the number of tables.
+//! The number of queries of a plan does not depend on the number of tables.
 
 use std::{
     io::{Read, Write},
@@ -15,8 +15,7 @@ use serde_json::json;
 
 use crate::support::{Database, Ran, manifest, model, pgtrickle_ci};
 
-/// Passes everything on to a server, and counts the server's answers: each ends with one message that the server is
-/// ready for the next question.
+/// Forwards to a server and counts its answers: each ends with one message that the server is ready for the next query.
 struct Counting {
     endpoint: Endpoint,
     answers: Arc<AtomicUsize>,
@@ -48,8 +47,8 @@ fn pass_on(mut from: TcpStream, mut to: TcpStream) {
     to.shutdown(std::net::Shutdown::Write).ok();
 }
 
-/// A message of the server is a letter, its length with these four bytes, and the rest. What is said to a statement that
-/// was only closed (`3`) nobody waits for, and the program may end before.
+/// A message of the server is a letter, its length with these four bytes, and the rest. The program does not wait for
+/// the answer to a closed statement (`3`), and may end before.
 fn count(mut server: TcpStream, mut client: TcpStream, answers: &AtomicUsize) {
     let mut head = [0; 5];
     let mut closed = false;
@@ -67,7 +66,7 @@ fn count(mut server: TcpStream, mut client: TcpStream, answers: &AtomicUsize) {
     }
 }
 
-/// The number of answers that a plan of so many deployed tables takes, one of which has changed.
+/// The number of answers for a plan with this many deployed tables, one of them changed.
 fn answers(tables: usize) -> usize {
     let database = Database::without_extension();
     database.run(&format!(
@@ -97,7 +96,7 @@ fn answers(tables: usize) -> usize {
 }
 
 #[test]
-fn a_plan_asks_as_often_for_many_tables_as_for_few() {
+fn the_queries_of_a_plan_do_not_depend_on_the_number_of_tables() {
     let few = answers(10);
     assert!(few > 3, "only {few} answers were counted");
     assert_eq!(answers(100), few);

@@ -37,7 +37,7 @@ fn find(select: &str, exclude: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_selector_means_what_it_means_to_dbt() {
+fn every_selector_selects_what_dbt_selects() {
     let answers: Vec<Answer> = serde_json::from_str(include_str!("selectors/selected.json")).unwrap();
     assert!(answers.len() > 60);
     let wrong: Vec<String> = answers

@@ -1,4 +1,4 @@
-//! Two targets of one project in one database: whatever is done for the one, nothing of the other changes.
+//! Two targets of one project in one database: commands for one do not change the other.
 
 mod package;
 
@@ -13,15 +13,15 @@ const MARK: &str =
     "select obj_description(oid, 'pg_trigger') from pg_trigger where tgname = 'pgt_dml_guard' and tgrelid = ";
 const TABLES: &str = "select string_agg(pgt_schema || '.' || pgt_name, ' ' order by pgt_schema, pgt_name) from pgtrickle.pgt_stream_tables";
 
-/// A project with the targets alice and bob, each with a schema of its own; the schema `shared` is one for both.
+/// A project with the targets alice and bob, each with its own schema, and both with the schema `shared`.
 struct Two {
     project: DbtProject,
     database: Database,
 }
 
 impl Two {
-    /// Both have `kept` and `gone` in their own schema. Of the two in the shared schema bob deployed one last, alice the
-    /// other.
+    /// Both have `kept` and `gone` in their own schema. Of the two in the shared schema bob deployed one last, alice
+    /// the other.
     fn deployed() -> Self {
         let (project, database) = (DbtProject::new(), Database::new());
         database
@@ -65,7 +65,7 @@ impl Two {
         Ran::of(&mut ran)
     }
 
-    /// Everything of the tables that are not alice's: identity, rows, comments.
+    /// The identity, rows and comments of all tables of other targets.
     fn others(&self) -> Vec<Option<String>> {
         let names = self.database.value(TABLES).unwrap();
         let mine = |name: &&str| !name.starts_with("dev_alice.") && *name != "shared.common";
@@ -98,7 +98,7 @@ fn no_command_touches_the_tables_of_another_target() {
         assert_eq!(two.others(), before, "{command}");
     }
     let checked = two.ran("check", "alice", &models, &[]).expect(0);
-    assert!(!checked.stdout.contains("is not what its model says"), "{}", checked.stdout);
+    assert!(!checked.stdout.contains("differs from its model"), "{}", checked.stdout);
 
     // dbt itself, for the same models.
     let schema = "{% macro generate_schema_name(custom, node) %}{{ custom or target.schema }}{% endmacro %}";
@@ -123,7 +123,7 @@ fn no_command_touches_the_tables_of_another_target() {
 }
 
 #[test]
-fn a_table_that_both_targets_make_is_taken_over_with_a_word() {
+fn taking_over_a_table_of_another_target_is_reported() {
     let two = Two::deployed();
     let plan = |target: &str| two.ran("plan", target, &["shared.common"], &[]).expect(0).stdout;
     assert!(plan("bob").contains("taken over from the target alice (schema dev_alice)"), "{}", plan("bob"));
@@ -137,7 +137,7 @@ fn a_table_that_both_targets_make_is_taken_over_with_a_word() {
     assert!(plan("bob").contains("No changes:"), "{}", plan("bob"));
 }
 
-/// A drop takes along what reads the table, so it must not happen where that is another target's.
+/// A drop also drops the readers, so it must not happen if another target has one.
 #[test]
 fn a_table_that_another_target_reads_is_not_dropped() {
     let two = Two::deployed();
@@ -150,7 +150,7 @@ fn a_table_that_another_target_reads_is_not_dropped() {
     assert_eq!(two.database.value("select id::text from dev_alice.gone").as_deref(), Some("1"));
 }
 
-/// A mark of an earlier version stands on the column, where a user's comment may be, too.
+/// A mark of an earlier version is a comment on the column, which may also be the user's.
 #[test]
 fn an_old_mark_is_read_and_moves_with_the_next_change() {
     let database = Database::new();
@@ -183,9 +183,9 @@ fn an_old_mark_is_read_and_moves_with_the_next_change() {
     assert!(apply("4h").stdout.contains("No changes:"));
 }
 
-/// A table that is built again takes its readers along, which is not done to another target's, by either half.
+/// Replacing a table drops its readers. Neither the program nor the package does that if another target has one.
 #[test]
-fn a_table_that_another_target_reads_is_not_built_again() {
+fn a_table_that_another_target_reads_is_not_replaced() {
     let two = Two::deployed();
     let create = "select pgtrickle.create_stream_table('dev_bob.reader', 'select id from dev_alice.kept', '1h', 'DIFFERENTIAL')";
     two.database.run(create);

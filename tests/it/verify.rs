@@ -1,4 +1,4 @@
-//! `verify`: what is equal passes, and what is not is counted and shown.
+//! `verify`: equal tables pass, and differences are counted and shown.
 
 mod driven;
 mod faulty;
@@ -35,7 +35,7 @@ fn verify_in(dir: &Path, endpoint: &Endpoint, more: &[&str]) -> (Ran, Value) {
     (ran, report)
 }
 
-/// The command for what ends in an error.
+/// The command, for runs that end in an error.
 fn verify_command(database: &Database, more: &[&str]) -> Ran {
     let dir = tempfile::tempdir().unwrap();
     Ran::of(
@@ -63,13 +63,13 @@ fn create(database: &Database, name: &str, query: &str, mode: &str) {
         .run(&format!("select pgtrickle.create_stream_table('public.{name}', '{query}', '1h', '{mode}')"));
 }
 
-/// Past the guards that keep everybody from writing to a stream table.
+/// Bypasses the guards against writing to a stream table.
 fn corrupt(database: &Database, sql: &str) {
     database.run(&format!("set session_replication_role = replica; {sql}; reset session_replication_role"));
 }
 
 #[test]
-fn rows_that_differ_are_counted_both_ways_and_values_of_every_type_compared() {
+fn differing_rows_are_counted_and_values_of_every_type_compared() {
     let database = Database::new();
     database.run(
         "create type mood as enum ('sad', 'glad');
@@ -98,7 +98,7 @@ fn rows_that_differ_are_counted_both_ways_and_values_of_every_type_compared() {
         expect(&report, &format!("public.{table}"), "passed", &format!("equal to its query: {rows}"));
     }
     let every_type = outcome(&report, "equality", "public.every_type");
-    assert!(every_type["details"].to_string().contains("for want of an equality: p"), "{every_type:#}");
+    assert!(every_type["details"].to_string().contains("(the type has no `=`): p"), "{every_type:#}");
 
     corrupt(
         &database,
@@ -116,7 +116,7 @@ fn rows_that_differ_are_counted_both_ways_and_values_of_every_type_compared() {
 }
 
 #[test]
-fn the_last_bits_of_floating_point_are_no_difference_and_more_than_them_is() {
+fn only_the_last_bits_of_floating_point_may_differ() {
     let database = Database::new();
     database.run("create table m (k int, f float8, g float8, r real); insert into m select n, n / 3.0, 1e9 / n, n / 7.0 from generate_series(1, 50) as n");
     create(
@@ -146,7 +146,7 @@ fn the_last_bits_of_floating_point_are_no_difference_and_more_than_them_is() {
 }
 
 #[test]
-fn what_a_query_leaves_open_is_no_difference() {
+fn an_undefined_order_is_not_a_difference() {
     let database = Database::new();
     database.run("create table w (id int primary key, k int, v int); insert into w values (1, 1, 5), (2, 1, 6), (3, 2, 7), (4, 2, 7)");
     create(
@@ -178,7 +178,7 @@ fn what_a_query_leaves_open_is_no_difference() {
 }
 
 #[test]
-fn a_difference_that_proves_nothing_is_no_failure() {
+fn a_difference_without_proof_is_not_a_failure() {
     let database = Database::new();
     database.run("create table o (id int primary key, n int); insert into o values (1, 1)");
     create(&database, "late", "select id, n from public.o", "DIFFERENTIAL");
@@ -188,15 +188,15 @@ fn a_difference_that_proves_nothing_is_no_failure() {
     let (ran, report) = verify(&database, &["--static"]);
     ran.expect(0);
     expect(&report, "public.late", "warned", "changes of its sources wait");
-    expect(&report, "public.dice", "skipped", "`random` gives something else each time");
-    expect(&report, "public.empty", "skipped", "never filled");
+    expect(&report, "public.dice", "skipped", "`random` returns something else each time");
+    expect(&report, "public.empty", "skipped", "never populated");
     database.run("select pgtrickle.refresh_stream_table('public.late')");
     corrupt(&database, "delete from late where id = 1");
     let (_, report) = verify(&database, &["--static"]);
     expect(&report, "public.late", "failed", "1 row missing");
 }
 
-/// A bit of everything that a schema and a query can have.
+/// Many features of schemas and queries.
 fn everything(database: &Database) {
     database.run(
         "create type mood as enum ('sad', 'glad');
@@ -265,7 +265,7 @@ fn everything(database: &Database) {
 }
 
 #[test]
-fn healthy_tables_give_no_finding_whatever_the_seed() {
+fn healthy_tables_have_no_finding_with_any_seed() {
     let database = Database::new();
     everything(&database);
     let emulator =
@@ -298,7 +298,7 @@ fn healthy_tables_give_no_finding_whatever_the_seed() {
 }
 
 #[test]
-fn writes_are_for_the_database_that_was_named_alone() {
+fn only_the_named_database_is_written_to() {
     let database = Database::new();
     database.run(
         "create table o (id int primary key); create view v as select id from o; insert into o values (1)",
@@ -332,5 +332,5 @@ fn writes_are_for_the_database_that_was_named_alone() {
         "--allow-writes",
         &name,
     ]);
-    Ran::of(&mut reader).expect_error("takes no writes", "name the primary");
+    Ran::of(&mut reader).expect_error("is read-only", "connect to the primary");
 }

@@ -1,4 +1,4 @@
-//! A cron expression is not honoured: the table is refreshed at every tick.
+//! A cron expression is ignored: the table is refreshed at every tick.
 
 use super::Rule;
 use crate::{
@@ -11,14 +11,14 @@ pub(super) const RULE: Rule = Rule {
     heading: "Schedules",
     versions: (0, 67)..=(0, 67),
     verdict: Verdict::Warned,
-    looks,
-    way_out: "give it a duration as schedule, or expect a refresh every second",
+    finds,
+    way_out: "set the schedule to a duration, or expect a refresh every second",
 };
 
-fn looks(deployed: &Deployed, _: &Facts) -> Option<String> {
+fn finds(deployed: &Deployed, _: &Facts) -> Option<String> {
     match deployed.table.settings.schedule() {
         Some(Schedule::Cron(expression)) => {
-            Some(format!("`{expression}` is not honoured, it is refreshed at every tick"))
+            Some(format!("`{expression}` is ignored, it is refreshed at every tick"))
         }
         Some(Schedule::Every(_) | Schedule::Calculated) | None => None,
     }
@@ -33,11 +33,11 @@ mod tests {
     };
 
     #[test]
-    fn a_cron_expression_is_told_and_a_duration_is_not() {
+    fn a_cron_expression_is_reported_and_a_duration_is_not() {
         let mut there = sample::deployed(sample::table("t", &[]));
-        assert_eq!(looks(&there, &Facts::default()), None);
+        assert_eq!(finds(&there, &Facts::default()), None);
         let cron = Value::Schedule(Schedule::Cron("@hourly".into()));
         there.table.settings.set(Setting::Schedule, cron);
-        assert!(looks(&there, &Facts::default()).unwrap().contains("@hourly"));
+        assert!(finds(&there, &Facts::default()).unwrap().contains("@hourly"));
     }
 }

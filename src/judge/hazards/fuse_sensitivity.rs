@@ -1,4 +1,4 @@
-//! The sensitivity of the fuse is stored and not looked at.
+//! The sensitivity of the fuse is stored and ignored.
 
 use super::Rule;
 use crate::{
@@ -11,13 +11,13 @@ pub(super) const RULE: Rule = Rule {
     heading: "Status",
     versions: (0, 67)..=(0, 67),
     verdict: Verdict::Warned,
-    looks,
-    way_out: "set fuse_ceiling to what a normal load never reaches",
+    finds,
+    way_out: "set fuse_ceiling above what a normal load reaches",
 };
 
-fn looks(deployed: &Deployed, _: &Facts) -> Option<String> {
+fn finds(deployed: &Deployed, _: &Facts) -> Option<String> {
     let sensitivity = deployed.table.settings.get(Setting::FuseSensitivity)?;
-    Some(format!("fuse_sensitivity {sensitivity} is ignored, the ceiling alone counts"))
+    Some(format!("fuse_sensitivity {sensitivity} is ignored, only fuse_ceiling counts"))
 }
 
 #[cfg(test)]
@@ -26,10 +26,10 @@ mod tests {
     use crate::{judge::sample, model::Value};
 
     #[test]
-    fn a_sensitivity_that_is_set_is_told() {
+    fn a_sensitivity_is_reported() {
         let mut there = sample::deployed(sample::table("t", &[]));
-        assert_eq!(looks(&there, &Facts::default()), None);
+        assert_eq!(finds(&there, &Facts::default()), None);
         there.table.settings.set(Setting::FuseSensitivity, Value::Int(3));
-        assert!(looks(&there, &Facts::default()).unwrap().contains('3'));
+        assert!(finds(&there, &Facts::default()).unwrap().contains('3'));
     }
 }

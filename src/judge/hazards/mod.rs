@@ -1,5 +1,5 @@
-//! What is known to go wrong in the installed version for tables like these. A rule is a row of [`RULES`]; each has a
-//! file with its test, and cites a heading of docs/pg_trickle.md.
+//! Known bugs of the installed version that concern a table. Each rule in [`RULES`] has a file with its test, and cites
+//! a heading of docs/pg_trickle.md.
 
 mod cron_schedule;
 mod float_aggregate;
@@ -13,19 +13,16 @@ use std::ops::RangeInclusive;
 use super::Facts;
 use crate::model::{Deployed, Outcome, Relation, Stage, StreamTable, Verdict};
 
-/// Something that is known to go wrong.
 struct Rule {
-    /// The word by which it is silenced.
+    /// The name for `checks.silence`.
     name: &'static str,
-    /// Where docs/pg_trickle.md shows it.
+    /// The heading in docs/pg_trickle.md that shows it.
     heading: &'static str,
-    /// The versions in which it was seen, major and minor.
+    /// The versions that have the bug, major and minor.
     versions: RangeInclusive<(u32, u32)>,
-    /// What it comes to: wrong contents fail, the rest is worth a look.
+    /// Wrong rows fail, anything else warns.
     verdict: Verdict,
-    /// What it is about this table, where it is concerned.
-    looks: fn(&Deployed, &Facts) -> Option<String>,
-    /// The way out.
+    finds: fn(&Deployed, &Facts) -> Option<String>,
     way_out: &'static str,
 }
 
@@ -38,19 +35,18 @@ const RULES: [Rule; 6] = [
     wal_capture::RULE,
 ];
 
-/// The words by which hazards are silenced.
+/// The rule names that a silence may use.
 pub fn names() -> [&'static str; 6] {
     RULES.map(|rule| rule.name)
 }
 
-/// A hazard that somebody has looked at.
+/// A hazard that the user has accepted for some tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Silence {
-    /// The rule.
     pub hazard: String,
-    /// The table's name, with or without its schema; `*` stands for anything.
+    /// The table's name, with or without its schema; `*` matches any text.
     pub model: String,
-    /// Why it does no harm there.
+    /// Why it is harmless there.
     pub reason: String,
 }
 
@@ -61,7 +57,7 @@ impl Silence {
     }
 }
 
-/// Whether a text is what a pattern with `*` means.
+/// Whether a text matches a pattern with `*`.
 fn matches(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
@@ -71,7 +67,7 @@ fn matches(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// Judges one table that is there.
+/// Judges one deployed table.
 pub(super) fn judge(
     table: &StreamTable,
     deployed: &Deployed,
@@ -83,7 +79,7 @@ pub(super) fn judge(
     let mut messages = Vec::new();
     let mut details = Vec::new();
     for rule in RULES.iter().filter(|rule| number(version).is_some_and(|v| rule.versions.contains(&v))) {
-        let Some(message) = (rule.looks)(deployed, facts) else { continue };
+        let Some(message) = (rule.finds)(deployed, facts) else { continue };
         if let Some(silence) = silences.iter().find(|silence| silence.covers(rule, &table.relation)) {
             details.push(format!("{} is silenced: {}", rule.name, silence.reason));
             continue;
@@ -93,7 +89,7 @@ pub(super) fn judge(
         details.push(format!("{} (see \"{}\" in docs/pg_trickle.md)", rule.way_out, rule.heading));
     }
     let message = if messages.is_empty() {
-        format!("none that is known of pg_trickle {version}")
+        format!("no known bugs of pg_trickle {version} apply")
     } else {
         messages.join("; ")
     };
@@ -127,14 +123,14 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_speaks_of_the_versions_in_which_it_was_seen() {
+    fn a_rule_applies_only_to_its_versions() {
         assert_eq!(judged("0.67.0", &[]).verdict, Verdict::Warned);
         assert_eq!(judged("0.67.3-emulator", &[]).verdict, Verdict::Warned);
         assert_eq!(judged("0.68.0", &[]).verdict, Verdict::Passed);
     }
 
     #[test]
-    fn a_silenced_rule_gives_the_reason_instead() {
+    fn a_silenced_rule_passes_with_its_reason() {
         for model in ["t", "s.t", "s.*", "*"] {
             let outcome = judged("0.67.0", &[silence("fuse-sensitivity", model)]);
             assert_eq!(outcome.verdict, Verdict::Passed, "{model}");

@@ -1,4 +1,4 @@
-//! Names without a schema are looked up at each refresh, in the search_path of whoever refreshes.
+//! Names without a schema are looked up at each refresh, in the search_path of the refreshing session.
 
 use super::Rule;
 use crate::{
@@ -11,11 +11,11 @@ pub(super) const RULE: Rule = Rule {
     heading: "Query text",
     versions: (0, 67)..=(0, 67),
     verdict: Verdict::Warned,
-    looks,
-    way_out: "name it with its schema, as ref() and source() do",
+    finds,
+    way_out: "qualify it with its schema, as ref() and source() do",
 };
 
-fn looks(deployed: &Deployed, facts: &Facts) -> Option<String> {
+fn finds(deployed: &Deployed, facts: &Facts) -> Option<String> {
     let words = words(&deployed.table.query);
     let bare: Vec<&str> = facts
         .sources
@@ -23,18 +23,20 @@ fn looks(deployed: &Deployed, facts: &Facts) -> Option<String> {
         .map(|source| source.name.as_str())
         .filter(|name| is_bare(&words, name))
         .collect();
-    (!bare.is_empty())
-        .then(|| format!("{} is named without a schema: whoever refreshes may mean another", bare.join(", ")))
+    (!bare.is_empty()).then(|| {
+        format!("{} has no schema: each refresh finds it up in its own search_path", bare.join(", "))
+    })
 }
 
-/// Whether a table is read by its name alone. A name that also stands behind a dot is a common table expression of the
-/// same name, as dbt projects have them.
+/// Whether a table is read without its schema. If the name also follows a dot, the bare one is a common table
+/// expression of the same name, which is usual in dbt projects.
 fn is_bare(words: &[String], name: &str) -> bool {
     let follows = |before: &str| words.windows(2).any(|pair| pair[0] == before && pair[1] == name);
     (follows("from") || follows("join")) && !follows(".")
 }
 
-/// The identifiers, keywords in lower case and punctuation of a query. Rough: literals and comments are read as well.
+/// The identifiers, keywords in lower case and punctuation of a query. Rough: includes the words of literals and
+/// comments.
 fn words(query: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = query.trim_start();
@@ -56,27 +58,27 @@ fn words(query: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::{Source, sample};
+    use crate::judge::{SourceFacts, sample};
 
-    fn looked(query: &str) -> bool {
+    fn found(query: &str) -> bool {
         let mut there = sample::deployed(sample::table("t", &[]));
         there.table.query = query.into();
-        let source = Source { name: "orders".into(), ..Source::default() };
-        looks(&there, &Facts { sources: vec![source], ..Facts::default() }).is_some()
+        let source = SourceFacts { name: "orders".into(), ..SourceFacts::default() };
+        finds(&there, &Facts { sources: vec![source], ..Facts::default() }).is_some()
     }
 
     #[test]
-    fn a_source_without_its_schema_is_told() {
-        assert!(looked("select id from orders"));
-        assert!(looked("SELECT id FROM \"orders\" o"));
-        assert!(looked("select 1 from x.customers join Orders using (id)"));
+    fn a_source_without_its_schema_is_reported() {
+        assert!(found("select id from orders"));
+        assert!(found("SELECT id FROM \"orders\" o"));
+        assert!(found("select 1 from x.customers join Orders using (id)"));
     }
 
     #[test]
-    fn a_source_with_its_schema_is_fine_whatever_else_has_its_name() {
-        assert!(!looked("select id from public.orders"));
-        assert!(!looked("select id from \"shop\".\"public\".\"orders\" as orders"));
-        assert!(!looked("with orders as (select * from raw.orders) select id from orders"));
-        assert!(!looked("select count(*) as orders from raw.sales"));
+    fn a_source_with_its_schema_passes_whatever_else_has_its_name() {
+        assert!(!found("select id from public.orders"));
+        assert!(!found("select id from \"shop\".\"public\".\"orders\" as orders"));
+        assert!(!found("with orders as (select * from raw.orders) select id from orders"));
+        assert!(!found("select count(*) as orders from raw.sales"));
     }
 }

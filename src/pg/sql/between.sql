@@ -1,6 +1,6 @@
--- What a server has under the names of what dbt makes and stream tables read; of a view, its definition and that of the
--- compiled query, both as PostgreSQL writes them. For that the query becomes a temporary view. The transaction is rolled
--- back, so that nothing of it stays; a read-only transaction would not take it.
+-- The relations with the names of dbt models that stream tables read. For a view, its definition and that of the compiled
+-- query, both as PostgreSQL writes them: the query becomes a temporary view, which a read-only transaction would reject.
+-- The transaction is rolled back.
 set local pgtrickle_ci.wanted = $wanted;
 do $between$
 declare
@@ -27,7 +27,7 @@ begin
     if there.kind = 'view' and wanted.query is not null then
       begin
         execute format(E'create temporary view %I as\n%s', 'pgtrickle_ci_' || number, wanted.query);
-        -- With no path every name is written with its schema.
+        -- Without a search_path every name has its schema.
         perform set_config('search_path', '', true);
         stored := pg_catalog.pg_get_viewdef(there.oid);
         given := pg_catalog.pg_get_viewdef(format('pg_temp.%I', 'pgtrickle_ci_' || number)::regclass);

@@ -1,4 +1,4 @@
--- How changes reach the stream tables: by way of each source table, of the triggers of IMMEDIATE tables, and of the
+-- How changes reach the stream tables: from source tables, through the triggers of IMMEDIATE tables, and through the
 -- buffers between stream tables.
 select jsonb_build_object('sources', coalesce((
   select jsonb_agg(to_jsonb(c) order by c.source)
@@ -63,8 +63,8 @@ select jsonb_build_object('sources', coalesce((
     left join pgtrickle.check_cdc_health() as h on h.source_relid = d.source_relid::bigint
     left join pg_catalog.pg_class as buffer
       on buffer.oid = pg_catalog.to_regclass('pgtrickle_changes.changes_' || t.source_stable_name)
-    -- The refreshes of the last while, when they all found nothing: the transaction of the first of them. One that is
-    -- held back calls itself DIFFERENTIAL as well, and changes no row.
+    -- The transaction of the first recent refresh, if none of them found changes. A refresh that an old snapshot holds
+    -- back is also DIFFERENTIAL and changes no row.
     left join lateral (
       select (array_agg(recent.xmin order by recent.start_time))[1] as first_xid
       from (

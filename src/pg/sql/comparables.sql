@@ -1,5 +1,5 @@
--- Every stream table with what it takes to compare it with its query: the columns that the query gives, and how the
--- values of each can be compared. A type without an equality of its own is compared by its text.
+-- Every stream table with the facts needed to compare it with its query: the columns of the query, and how to compare the
+-- values of each. A type without `=` is compared as text.
 with types as materialized (
   select t.oid, t.typcategory, t.typelem, t.typtype in ('e', 'r', 'm') or exists (
     select from pg_catalog.pg_opclass as o

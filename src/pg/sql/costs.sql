@@ -1,5 +1,5 @@
--- How large these stream tables are, and how long their last full refreshes took. A refresh by hand begins and ends at
--- one moment in the history, so that it says nothing.
+-- The size of these stream tables and the duration of their last full refreshes. A refresh by hand has the same start and
+-- end time in the history, so it does not count.
 select coalesce(jsonb_agg(jsonb_build_object(
   'schema', wanted.schema,
   'name', wanted.name,

@@ -1,5 +1,5 @@
--- The definitions of these views as PostgreSQL writes them, null where there is no view. With this path every name is
--- written with its schema.
+-- The definitions of these views as PostgreSQL writes them, null without a view. With this search_path every name has its
+-- schema.
 set local search_path = '';
 select coalesce(jsonb_agg(jsonb_build_array(wanted.name, case when c.relkind in ('v', 'm') then pg_catalog.pg_get_viewdef(c.oid) end)), '[]')::text
 from jsonb_array_elements_text($names) as wanted (name)

@@ -1,4 +1,4 @@
--- What the engine says of itself, with the server's clock and what could hold its scheduler back.
+-- The engine's state, with the server's clock and the sessions that could hold its scheduler back.
 select jsonb_build_object(
   'now', extract(epoch from pg_catalog.clock_timestamp()),
   'emulator', (select extversion like '%-emulator' from pg_catalog.pg_extension where extname = 'pg_trickle'),

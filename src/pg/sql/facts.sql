@@ -1,4 +1,4 @@
--- What is worth knowing of each stream table beyond its catalog row.
+-- Facts about each stream table beyond its catalog row.
 select coalesce(jsonb_agg(to_jsonb(f)), '[]')::text
 from (
   select

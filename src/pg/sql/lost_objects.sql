@@ -1,7 +1,7 @@
--- What PostgreSQL drops together with these stream tables beside their own parts, and what of it and of their views nothing
--- restores; a phrase each. `view` is set where it is a view, of which some are restored. Follows pg_depend as DROP ...
--- CASCADE does: what depends on a dropped object goes, and so does the object that it is an internal part of. With this path
--- every name is written with its schema.
+-- The objects that PostgreSQL drops together with these stream tables, besides their own parts, and the parts of their views
+-- that are not restored; a phrase each. `view` is set for views, some of which are restored. Follows pg_depend as DROP ...
+-- CASCADE does: objects that depend on a dropped one are dropped, and the object of which it is an internal part. With this
+-- search_path every name has its schema.
 set local search_path = '';
 with recursive wanted as (
   select c.oid as storage, c.oid
@@ -24,14 +24,14 @@ gone (storage, classid, objid, objsubid) as (
     where d.classid = gone.classid and d.objid = gone.objid and d.objsubid = gone.objsubid and d.deptype = 'i'
   ) as next
 ),
--- The relations whose parts are either made again or told of elsewhere.
+-- The relations whose parts are restored, or reported elsewhere.
 own as (
   select gone.storage, c.oid, c.relkind, c.relkind in ('v', 'm') as is_view
   from gone
   join pg_catalog.pg_class as c on gone.classid = 'pg_catalog.pg_class'::regclass and gone.objid = c.oid and gone.objsubid = 0
   where c.oid in (select oid from wanted) or c.relispartition or c.relkind in ('v', 'm', 't')
 ),
--- Which relation an object is a part of.
+-- The relation that an object is a part of.
 part as (
   select gone.*, coalesce(i.indrelid, r.ev_class, f.adrelid, g.tgrelid, k.conrelid) as relid,
     r.rulename, g.tgname, g.tgisinternal, k.contype, k.conkey, t.typtype, t.typcategory
@@ -49,7 +49,7 @@ lost as (
   left join own on own.storage = part.storage and own.oid = part.relid
   where not (classid = 'pg_catalog.pg_class'::regclass and objid in (select oid from own))
     and classid <> 'pg_catalog.pg_publication_rel'::regclass
-    -- The types of rows, and of arrays of them.
+    -- Row types and their array types.
     and coalesce(typtype <> 'c' and typcategory <> 'A', true)
     and coalesce(rulename <> '_RETURN', true)
     and not coalesce(tgisinternal or contype = 'n', false)

@@ -1,6 +1,5 @@
--- The statements that create these views again as they are: definition, owner, grants, comments, column defaults, rules,
--- triggers and indexes. With this path every name is written with its schema.
--- What the statements do not bring back is found by lost_objects.sql.
+-- The statements that recreate these views: definition, owner, grants, comments, column defaults, rules, triggers and
+-- indexes. With this search_path every name has its schema. lost_objects.sql finds everything that they do not restore.
 set local search_path = '';
 select coalesce(jsonb_agg(jsonb_build_object(
   'relation', jsonb_build_object('schema', n.nspname, 'name', c.relname),
@@ -73,7 +72,7 @@ select coalesce(jsonb_agg(jsonb_build_object(
       select 7, 0, format('alter %sview %I.%I owner to %I', case when c.relkind = 'm' then 'materialized ' else '' end,
         n.nspname, c.relname, pg_catalog.pg_get_userbyid(c.relowner))
       union all
-      -- What default privileges give a new view is taken away first.
+      -- First revoke what default privileges grant on a new view.
       select 8, row_number() over (), format('revoke all on %I.%I from %s', n.nspname, c.relname, r.who)
       from (
         select 'public' as who union select format('%I', pg_catalog.pg_get_userbyid(c.relowner))

@@ -1,4 +1,4 @@
--- Which of these names belong to a relation that is no stream table, and to what.
+-- The names that relations other than stream tables have, with their kind.
 select coalesce(jsonb_agg(jsonb_build_object('schema', n.nspname, 'name', c.relname, 'kind', case c.relkind
   when 'v' then 'view' when 'm' then 'materialized view' when 'f' then 'foreign table' when 'S' then 'sequence' else 'table' end)), '[]')::text
 from jsonb_to_recordset($relations) as wanted (schema text, name text)

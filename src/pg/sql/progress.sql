@@ -1,4 +1,4 @@
--- How far each stream table is: little, because it is asked often.
+-- The progress of each stream table. A small query, because it is polled.
 select coalesce(jsonb_agg(jsonb_build_object(
   'schema', pgt_schema,
   'name', pgt_name,

@@ -1,4 +1,4 @@
--- What a changed row of a source drags along, and what of it a rollback would not take back.
+-- The tables that a changed row of a source can affect, and the effects that a rollback does not undo.
 with recursive acting_functions (relation, what, function) as (
   select g.tgrelid, format('the trigger %I of %s', g.tgname, g.tgrelid::regclass), g.tgfoid
   from pg_trigger as g
@@ -9,7 +9,7 @@ with recursive acting_functions (relation, what, function) as (
   join pg_depend as d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid and d.refclassid = 'pg_proc'::regclass
   where r.rulename <> '_RETURN'
   union all
-  -- What is volatile may do more than work a value out. Functions in C are common here, such as those that make uuids.
+  -- Volatile functions may have side effects. Functions in C are common here, such as those that make uuids.
   select called.relation, format('%s of %s', called.what, called.relation::regclass), p.oid
   from (
     select ad.adrelid, 'a default', 'pg_attrdef'::regclass, ad.oid from pg_attrdef as ad
@@ -27,12 +27,12 @@ with recursive acting_functions (relation, what, function) as (
 ), event_functions (what, function) as (
   select format('the event trigger %I', evtname), evtfoid from pg_event_trigger where evtenabled <> 'D'
 ), engine (function) as materialized (
-  -- what the engine does belongs to the transaction
+  -- the engine's own effects belong to the transaction
   select d.objid from pg_depend as d join pg_extension as e on e.oid = d.refobjid
   where d.classid = 'pg_proc'::regclass and d.refclassid = 'pg_extension'::regclass and d.deptype = 'e'
     and e.extname = 'pg_trickle'
 ), calls (function, called) as (
-  -- each of those functions with the functions whose names stand in its text, and in theirs
+  -- each of those functions with the functions that its source mentions, recursively
   select function, function from (
     select function from acting_functions union select function from event_functions
   ) as first
@@ -47,7 +47,7 @@ with recursive acting_functions (relation, what, function) as (
   ) as word
   join pg_proc as p on p.proname = word[1] and p.pronamespace <> 'pg_catalog'::regnamespace
 ), named (function, relation) as materialized (
-  -- the tables and views whose names stand there, too
+  -- the tables and views that the source mentions
   select distinct calls.function, c.oid
   from calls
   join pg_proc as p on p.oid = calls.called
@@ -66,7 +66,7 @@ with recursive acting_functions (relation, what, function) as (
     -- its partitions and children
     select inhrelid from pg_inherits where inhparent = reach.oid
     union all
-    -- tables whose foreign keys act when it changes
+    -- tables with foreign key actions
     select conrelid from pg_constraint
     where confrelid = reach.oid and contype = 'f'
       and (confdeltype in ('c', 'n', 'd') or confupdtype in ('c', 'n', 'd'))
@@ -75,7 +75,7 @@ with recursive acting_functions (relation, what, function) as (
     select s.pgt_relid from pgtrickle.pgt_dependencies as d join pgtrickle.pgt_stream_tables as s using (pgt_id)
     where d.source_relid = reach.oid
     union all
-    -- what its rules write to, and what it is a view of
+    -- the targets of its rules, and the tables of a view
     select d.refobjid
     from pg_rewrite as r
     join pg_depend as d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid and d.refclassid = 'pg_class'::regclass
@@ -83,7 +83,7 @@ with recursive acting_functions (relation, what, function) as (
       and (c.relkind in ('r', 'p', 'v') or c.relkind = 'f' and r.rulename = '_RETURN')
     where r.ev_class = reach.oid and (r.rulename <> '_RETURN' or reach.oid <> reach.root)
     union all
-    -- what its triggers name
+    -- relations that its triggers mention
     select named.relation from acting_functions as f join named using (function) where f.relation = reach.oid
   ) as dragged (oid)
 ), acting (root, what, function) as (
@@ -92,7 +92,7 @@ with recursive acting_functions (relation, what, function) as (
   select roots.root, e.what, e.function
   from (select distinct root from reach) as roots cross join event_functions as e
 ), escaping (function, why) as (
-  -- what those may do outside of the transaction
+  -- their effects outside of the transaction
   select calls.function, case
     when l.lanname not in ('sql', 'plpgsql', 'internal')
       then format('calls %s, which is written in %s', p.oid::regproc, l.lanname)
@@ -130,7 +130,7 @@ select jsonb_build_object(
     ) order by escapes.why), '[]')
     from escapes join pg_class as c on c.oid = escapes.root join pg_namespace as n on n.oid = c.relnamespace
   ),
-  -- where rows are: a partitioned table has none of its own
+  -- only relations with rows: a partitioned table has none
   'tables', (
     select coalesce(jsonb_agg(
       jsonb_build_object('schema', n.nspname, 'name', c.relname) order by c.relpages, c.oid

@@ -1,4 +1,4 @@
--- The stream tables whose rows can be read at this moment: filled, and locked by nobody who keeps readers out.
+-- The stream tables whose rows can currently be read: populated, and not locked against readers.
 select coalesce(jsonb_agg(jsonb_build_object('schema', s.pgt_schema, 'name', s.pgt_name)), '[]')::text
 from pgtrickle.pgt_stream_tables as s
 where s.is_populated and not exists (

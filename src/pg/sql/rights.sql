@@ -1,4 +1,4 @@
--- Which rights the role lacks to carry out a plan, each with what it is about.
+-- The privileges that the role lacks to apply a plan, each with its object.
 with needs as (select $needs::jsonb as n)
 select coalesce(jsonb_agg(jsonb_build_array(lacks, about) order by lacks, about), '[]')::text
 from (

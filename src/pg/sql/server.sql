@@ -1,4 +1,4 @@
--- What runs here: one row, also where the extension is missing.
+-- The versions of the server: one row, even without the extension.
 select jsonb_build_object(
   'postgres', split_part(current_setting('server_version'), ' ', 1),
   'pg_trickle', (select extversion from pg_catalog.pg_extension where extname = 'pg_trickle'),

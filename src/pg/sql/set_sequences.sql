@@ -1,4 +1,4 @@
--- Where a column of one of the tables takes its values from a sequence, the next value comes behind the last row's.
+-- Sets the sequences of columns of these tables to the value of the last row.
 do $do$
 declare
   one record;
@@ -11,7 +11,7 @@ begin
       and a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
     left join pg_catalog.pg_attrdef as f on f.adrelid = c.oid and f.adnum = a.attnum
     join pg_catalog.pg_depend as d
-      -- A column's own sequence, and one that its default names.
+      -- A sequence that the column owns, or that its default uses.
       on d.classid = 'pg_catalog.pg_class'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
         and d.refobjid = c.oid and d.refobjsubid = a.attnum and d.deptype in ('a', 'i')
       or d.classid = 'pg_catalog.pg_attrdef'::regclass and d.objid = f.oid

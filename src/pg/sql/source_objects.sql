@@ -1,13 +1,13 @@
--- What it takes to have some relations elsewhere, found along pg_depend: types, functions, schemas and extensions
--- that they need, their own indexes, sequences, defaults, constraints and partitions, and what their views read. With
--- $families also the tables that their foreign keys lead to.
+-- Everything needed to copy some relations, from pg_depend: the types, functions, schemas and extensions that they need,
+-- their indexes, sequences, defaults, constraints and partitions, and the relations that views read. With $families also
+-- the tables that their foreign keys reference.
 WITH RECURSIVE wanted AS (
   SELECT w.schema, w.name, c.oid
     FROM jsonb_to_recordset($relations) AS w(schema text, name text)
     LEFT JOIN pg_namespace n ON n.nspname = w.schema
     LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
 ), needs AS (
-  -- To the right, what an object needs to exist; to the left, what is a part of it.
+  -- On the right the objects that an object needs, on the left its parts.
   SELECT d.classid, d.objid, d.refclassid AS to_class, d.refobjid AS to_object
     FROM pg_depend d
    WHERE d.deptype IN ('n', 'a', 'i', 'e', 'P', 'S')
@@ -24,16 +24,16 @@ WITH RECURSIVE wanted AS (
   SELECT needs.to_class, needs.to_object
     FROM objects
     JOIN needs ON needs.classid = objects.class AND needs.objid = objects.object
-   -- What is below came with the server; of that only the schema public can be missing elsewhere.
+   -- Lower OIDs are built in; of those only the schema public can be missing on the other server.
    WHERE (needs.to_object >= 16384 OR needs.to_class = 'pg_namespace'::regclass)
      AND needs.to_class <> 'pg_trigger'::regclass
-     -- What belongs to an extension comes with it, and the extension brings its own needs.
+     -- An extension creates its own objects and everything that they need.
      AND objects.class <> 'pg_extension'::regclass
      AND ($families OR NOT EXISTS (
            SELECT FROM pg_constraint f
             WHERE needs.to_class = 'pg_constraint'::regclass AND f.oid = needs.to_object AND f.contype = 'f'))
 ), families AS (
-  -- The foreign keys between tables that are there anyway.
+  -- The foreign keys between tables that are copied anyway.
   SELECT 'pg_constraint'::regclass::oid AS class, f.oid AS object
     FROM pg_constraint f
    WHERE f.contype = 'f'
@@ -41,7 +41,7 @@ WITH RECURSIVE wanted AS (
      AND EXISTS (SELECT FROM objects o WHERE o.class = 'pg_class'::regclass AND o.object = f.confrelid)
 ), relations AS (
   SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind, c.relispartition,
-         -- A dump locks tables, which takes the right to read them; of all else it reads the definition.
+         -- A dump locks tables, which needs the SELECT privilege; of other relations it only reads the definition.
          c.relkind NOT IN ('r', 'p')
            OR has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS readable
     FROM objects o

@@ -1,12 +1,12 @@
--- Every relation that a stream table reads and that is none itself, with all that it takes to change its rows and to make
--- it again elsewhere.
+-- Every relation that a stream table reads and that is not a stream table, with everything needed to change its rows and to
+-- create it in another database.
 with recursive columns as materialized (
   select attrelid, attnum, row_number() over (partition by attrelid order by attnum) as nth
   from pg_catalog.pg_attribute
   where attrelid in (select source_relid from pgtrickle.pgt_dependencies where source_type <> 'STREAM_TABLE')
     and attnum > 0 and not attisdropped
 ), bases (domain, oid) as (
-  -- what domains over domains are made of in the end
+  -- the base types of domains over domains
   select oid, typbasetype from pg_catalog.pg_type where typtype = 'd'
   union all
   select bases.domain, t.typbasetype
@@ -123,7 +123,7 @@ select coalesce(jsonb_agg(
           ) end || conkey as columns
         from pg_catalog.pg_constraint where conrelid = c.oid and contype in ('c', 'f', 'p', 'u', 'x')
         union all
-        -- of an index on expressions or on some rows only the columns are known
+        -- of an expression or partial index only the columns are known
         select ic.relname, case when i.indexprs is null and i.indpred is null then 'u' else 'i' end, null, array(
           select refobjsubid::int2 from pg_catalog.pg_depend
           where classid = 'pg_catalog.pg_class'::regclass and objid = ic.oid
@@ -151,11 +151,11 @@ select coalesce(jsonb_agg(
     'out_of_reach', case
       when c.relkind = 'f' then 'is a foreign table'
       when c.relkind = 'm' then 'is a materialized view'
-      when c.relkind = 'v' then 'is a view: what lies below it is changed instead'
+      when c.relkind = 'v' then 'is a view: its tables are changed instead'
       when not (
         pg_catalog.has_table_privilege(c.oid, 'insert') and pg_catalog.has_table_privilege(c.oid, 'update')
         and pg_catalog.has_table_privilege(c.oid, 'delete')
-      ) then 'may not be written to by this role'
+      ) then 'is not writable by this role'
       when pg_catalog.row_security_active(c.oid)
         then 'hides rows from this role by row level security: grant it BYPASSRLS'
     end,

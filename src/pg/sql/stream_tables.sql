@@ -1,5 +1,5 @@
--- Every stream table: the whole catalog row as JSON, so that a column which this version lacks is a missing key,
--- with what has to be looked up beside it.
+-- Every stream table: the whole catalog row as JSON, so that a column which this version lacks is a missing key, with facts
+-- from other catalogs.
 select coalesce(jsonb_agg(
   to_jsonb(s) || jsonb_build_object(
     'last_refresh_at', extract(epoch from s.last_refresh_at),
@@ -21,7 +21,7 @@ select coalesce(jsonb_agg(
       join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
       where c.oid <> s.pgt_relid and n.nspname = s.pgt_schema and c.relname = s.pgt_name
     ),
-    -- Earlier versions wrote it as the comment of the column.
+    -- Earlier versions wrote the mark as the comment of the column.
     'mark', (
       select place.comment::jsonb
       from (
@@ -88,7 +88,7 @@ select coalesce(jsonb_agg(
           group by 1
         ) as g
       ),
-      -- Owner, rights and comments. A column may be gone afterwards.
+      -- Owner, grants and comments. A column may not exist afterwards.
       'restore_statements', (
         select coalesce(jsonb_agg(r.statement order by r.place, r.statement), '[]')
         from (
@@ -124,7 +124,7 @@ select coalesce(jsonb_agg(
           where a.attrelid = s.pgt_relid and a.attnum > 0 and not a.attisdropped
         ) as r
       ),
-      -- The engine makes its own together with the table, in one transaction.
+      -- The engine creates its own indexes in the transaction that creates the table.
       'indexes', (
         select coalesce(jsonb_agg(c.relname order by c.relname), '[]')
         from pg_catalog.pg_index as i

@@ -1,4 +1,4 @@
--- Every type that the columns of sources have, and the types that it is made of.
+-- The types of the columns of sources, and the types that those consist of.
 with recursive reached (oid) as (
   select a.atttypid
   from pg_attribute as a
@@ -9,7 +9,7 @@ with recursive reached (oid) as (
 ), parts (type, nth, oid, typmod) as (
   select oid, 1, typbasetype, typtypmod from pg_type where typtype = 'd'
   union all
-  -- oidvector and int2vector have elements and are written in another way
+  -- oidvector and int2vector have elements, but not the syntax of arrays
   select t.oid, 1, t.typelem, -1 from pg_type as t join pg_type as e on e.oid = t.typelem and e.typarray = t.oid
   union all
   select rngtypid, 1, rngsubtype, -1 from pg_range

@@ -1,6 +1,6 @@
--- Up to where the log has been written, and which of these stream tables read a source that is captured from the log and
--- has not been read up to there. What a slot itself says is too early: it moves before what was read can be seen. A
--- source that has just gone over says nothing until it is read for the first time.
+-- The end of the WAL, and which of these stream tables have a source that is captured from the WAL and was not read up to
+-- there. The position of the slot itself is too early: it moves before the changes are visible. A source that has just
+-- changed over has no position until the first read.
 with log as materialized (
   select coalesce($position, case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_replay_lsn()
                                   else pg_catalog.pg_current_wal_insert_lsn() end) as position

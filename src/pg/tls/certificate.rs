@@ -1,5 +1,4 @@
-//! What a certificate says, of every version of X.509: rustls reads version 3 only, and what `openssl x509 -req` makes is
-//! version 1.
+//! Reads certificates of every version of X.509: rustls only reads version 3, and `openssl x509 -req` makes version 1.
 
 use rustls::pki_types::{CertificateDer, ServerName, SignatureVerificationAlgorithm, UnixTime};
 use x509_cert::{
@@ -9,10 +8,9 @@ use x509_cert::{
     spki::AlgorithmIdentifierOwned,
 };
 
-/// A certificate.
-pub(super) struct Parsed(Certificate);
+pub(super) struct ParsedCertificate(Certificate);
 
-impl Parsed {
+impl ParsedCertificate {
     pub(super) fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
         Certificate::from_der(certificate).ok().map(Self)
     }
@@ -32,7 +30,7 @@ impl Parsed {
             .contains(&seconds)
     }
 
-    /// Whether the authority's name and key are those that this certificate was issued with.
+    /// Whether this certificate was issued with the name and the key of the authority.
     pub(super) fn is_signed_by(
         &self,
         authority: &Self,
@@ -69,7 +67,7 @@ impl Parsed {
             && algorithm.verify_signature(key.subject_public_key.raw_bytes(), message, signature).is_ok()
     }
 
-    /// Whether it is for this name: one of its alternative names, or, where it has none, its common name. libpq's rule.
+    /// Whether it is for this name: an alternative name, or without those the common name. libpq's rule.
     pub(super) fn is_for(&self, name: &ServerName<'_>) -> bool {
         let name = name.to_str();
         let name = name.as_ref();
@@ -103,7 +101,7 @@ impl Parsed {
     }
 }
 
-/// The identifier as the library has it: without the header of its sequence.
+/// The identifier as rustls has it: without the header of its sequence.
 fn identifier(algorithm: &AlgorithmIdentifierOwned) -> Option<Vec<u8>> {
     let der = algorithm.to_der().ok()?;
     AnyRef::from_der(&der).ok().map(|any| any.value().to_vec())
@@ -116,7 +114,7 @@ fn address(bytes: &[u8]) -> Option<String> {
     <[u8; 16]>::try_from(bytes).ok().map(|sixteen| std::net::Ipv6Addr::from(sixteen).to_string())
 }
 
-/// `*.example.com` is every name of one more part.
+/// `*.example.com` matches every name with one more part.
 fn matches(pattern: &str, name: &str) -> bool {
     match pattern.strip_prefix("*.") {
         Some(domain) => name.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(domain)),
@@ -129,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_is_one_part_of_a_name() {
+    fn a_star_matches_one_part_of_a_name() {
         assert!(matches("db.example", "DB.example") && matches("*.example", "db.example"));
         assert!(!matches("*.example", "a.b.example") && !matches("*.example", "example"));
         assert!(!matches("db.*", "db.example") && !matches("*", "db"));

@@ -1,4 +1,4 @@
-//! TLS as libpq has it: what `sslmode` promises, and no more.
+//! TLS as in libpq: exactly what each `sslmode` verifies.
 
 mod certificate;
 mod verifier;
@@ -20,14 +20,14 @@ use rustls::{
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{Endpoint, Error, SslMode};
-use verifier::{Trusted, Verifier};
+use verifier::{TrustedRoots, Verifier};
 
-/// What makes the TLS connections to this server.
+/// The TLS connector for this server.
 pub(super) fn connector(endpoint: &Endpoint) -> Result<MakeRustlsConnect, Error> {
     let provider = Arc::new(ring::default_provider());
     let asks = match endpoint.sslmode {
         SslMode::Disable | SslMode::Allow | SslMode::Prefer => false,
-        // A root certificate makes `require` ask who is there, as in libpq.
+        // With a root certificate `require` verifies the server, as in libpq.
         SslMode::Require => endpoint.sslrootcert.is_some(),
         SslMode::VerifyCa | SslMode::VerifyFull => true,
     };
@@ -45,12 +45,12 @@ pub(super) fn connector(endpoint: &Endpoint) -> Result<MakeRustlsConnect, Error>
         Some(own) => config.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own))),
         None => config.with_no_client_auth(),
     };
-    // `sslnegotiation=direct` works only with it.
+    // `sslnegotiation=direct` needs it.
     config.alpn_protocols = vec![b"postgresql".to_vec()];
     Ok(MakeRustlsConnect::new(config))
 }
 
-fn trusted(endpoint: &Endpoint, provider: &Arc<CryptoProvider>) -> Result<Trusted, Error> {
+fn trusted(endpoint: &Endpoint, provider: &Arc<CryptoProvider>) -> Result<TrustedRoots, Error> {
     let mut certificates = Vec::new();
     let mut roots = RootCertStore::empty();
     match endpoint.sslrootcert.as_deref().filter(|file| *file != "system") {
@@ -68,7 +68,7 @@ fn trusted(endpoint: &Endpoint, provider: &Arc<CryptoProvider>) -> Result<Truste
         }
     }
     let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
-    Ok(Trusted { authorities: authorities.map_err(|error| root_error(endpoint)(&error))?, certificates })
+    Ok(TrustedRoots { authorities: authorities.map_err(|error| root_error(endpoint)(&error))?, certificates })
 }
 
 fn root_error(endpoint: &Endpoint) -> impl Fn(&dyn std::fmt::Display) -> Error {
@@ -77,7 +77,7 @@ fn root_error(endpoint: &Endpoint) -> impl Fn(&dyn std::fmt::Display) -> Error {
     move |reason| Error::TlsFile { parameter: "sslrootcert", file: file.clone(), reason: reason.to_string() }
 }
 
-/// Who we are, where the endpoint has a certificate. As in libpq, one whose file is not there is none.
+/// The client certificate of the endpoint. As in libpq, one whose file does not exist is ignored.
 fn client_certificate(endpoint: &Endpoint, provider: &CryptoProvider) -> Result<Option<CertifiedKey>, Error> {
     let file = |name: &str| endpoint.parameters.get(name);
     let Some(certificate) = file("sslcert").filter(|file| Path::new(file).exists()) else { return Ok(None) };
@@ -90,14 +90,14 @@ fn client_certificate(endpoint: &Endpoint, provider: &CryptoProvider) -> Result<
         return Err(bad("sslcert", certificate, &"it has no certificate"));
     }
     check_is_private(key)?;
-    // The library reads no encrypted keys: it finds none.
+    // rustls does not read encrypted keys: it finds no key in the file.
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| bad("sslkey", key, &error))?;
     let signer =
         provider.key_provider.load_private_key(private).map_err(|error| bad("sslkey", key, &error))?;
     Ok(Some(CertifiedKey::new(chain, signer)))
 }
 
-/// As in libpq, others may not read the key; root may share it with a group.
+/// As in libpq, others may not read the key, but a key of root may be readable by a group.
 fn check_is_private(key: &str) -> Result<(), Error> {
     let data = fs::metadata(key).map_err(|error| bad("sslkey", key, &error))?;
     let of_others = if data.uid() == 0 { 0o037 } else { 0o077 };

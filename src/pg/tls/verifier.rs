@@ -1,4 +1,4 @@
-//! Who may answer for a server.
+//! Verifies the certificate of a server.
 
 use std::sync::Arc;
 
@@ -12,30 +12,31 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
-use super::certificate::Parsed;
+use super::certificate::ParsedCertificate;
 
-/// The authorities that are asked.
+/// The trusted authorities.
 #[derive(Debug)]
-pub(super) struct Trusted {
+pub(super) struct TrustedRoots {
     pub(super) authorities: Arc<WebPkiServerVerifier>,
-    /// Those of a file: a server may have one of them itself.
+    /// Those of a file, which may contain the certificate of the server itself.
     pub(super) certificates: Vec<CertificateDer<'static>>,
 }
 
-/// Asks what `sslmode` asks for.
+/// Verifies what `sslmode` requires.
 #[derive(Debug)]
 pub(super) struct Verifier {
     pub(super) provider: Arc<CryptoProvider>,
-    pub(super) trusted: Option<Trusted>,
+    pub(super) trusted: Option<TrustedRoots>,
     pub(super) checks_name: bool,
 }
 
 impl Verifier {
-    /// What the library refuses and OpenSSL takes: a self-made certificate that is its own authority, and X.509 v1.
-    fn is_vouched_for(
+    /// Accepts what rustls rejects and OpenSSL accepts: a self-signed certificate that is its own authority, and X.509
+    /// v1.
+    fn is_trusted(
         &self,
-        trusted: &Trusted,
-        server: &Parsed,
+        trusted: &TrustedRoots,
+        server: &ParsedCertificate,
         der: &CertificateDer,
         now: UnixTime,
     ) -> bool {
@@ -43,7 +44,7 @@ impl Verifier {
         let is_own_authority =
             server.is_self_issued() && trusted.certificates.iter().any(|known| known == der);
         let is_signed = || {
-            let authorities = trusted.certificates.iter().filter_map(Parsed::of);
+            let authorities = trusted.certificates.iter().filter_map(ParsedCertificate::of);
             server.is_v1()
                 && authorities.into_iter().any(|authority| {
                     authority.is_valid_at(now) && server.is_signed_by(&authority, algorithms.all)
@@ -61,11 +62,11 @@ impl Verifier {
     ) -> Result<HandshakeSignatureValid, TlsError> {
         match verdict {
             Err(TlsError::InvalidCertificate(reason)) if reason != CertificateError::BadSignature => {
-                // The library does not read such a certificate; its key is good all the same.
+                // rustls does not read such a certificate, but its key may be valid.
                 let mapping = self.provider.signature_verification_algorithms.mapping;
                 let of_scheme = mapping.iter().filter(|(scheme, _)| *scheme == signature.scheme);
                 let mut algorithms = of_scheme.flat_map(|(_, algorithms)| algorithms.iter().copied());
-                let key = Parsed::of(certificate);
+                let key = ParsedCertificate::of(certificate);
                 let is_good = key.is_some_and(|key| {
                     algorithms.any(|algorithm| key.has_signed(message, signature.signature(), algorithm))
                 });
@@ -99,15 +100,15 @@ impl ServerCertVerifier for Verifier {
             now,
         );
         let Err(reason) = verdict else { return verdict };
-        let Some(server) = Parsed::of(end_entity) else { return Err(reason) };
-        // The name is looked at last: what gets there was signed by an authority.
+        let Some(server) = ParsedCertificate::of(end_entity) else { return Err(reason) };
+        // rustls checks the name last: with this error the certificate was signed by an authority.
         let is_signed = matches!(
             reason,
             TlsError::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
             )
         );
-        if !is_signed && !self.is_vouched_for(trusted, &server, end_entity, now) {
+        if !is_signed && !self.is_trusted(trusted, &server, end_entity, now) {
             return Err(reason);
         }
         if self.checks_name && !server.is_for(server_name) {

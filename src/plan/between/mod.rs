@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     model::{
-        Deployed, Origin, Relation, Setting, StreamTable, Value, Whose,
+        Deployed, Origin, Ownership, Relation, Setting, StreamTable, Value,
         order::{self, Readers},
         settings::OnChange,
     },
@@ -109,7 +109,7 @@ impl<'a> Comparison<'a> {
             notes: self.notes(sorted).into_iter().chain(self.other_targets_note(&unmanaged)).collect(),
             unmanaged: unmanaged
                 .into_iter()
-                .filter(|d| !matches!(self.whose(d), Whose::OtherTarget(_)))
+                .filter(|d| !matches!(self.whose(d), Ownership::OtherTarget(_)))
                 .map(|d| d.table.relation.clone())
                 .collect(),
             unmatched: self.policy.unmatched(&ordered, self.deployed),
@@ -122,12 +122,12 @@ impl<'a> Comparison<'a> {
         plan
     }
 
-    fn whose(&self, deployed: &Deployed) -> Whose {
+    fn whose(&self, deployed: &Deployed) -> Ownership {
         self.policy.owner.whose(&deployed.table.relation, deployed.mark.as_ref())
     }
 
     pub(super) fn is_ours(&self, deployed: &Deployed) -> bool {
-        self.whose(deployed) == Whose::Ours
+        self.whose(deployed) == Ownership::Ours
     }
 
     /// The number of this project's tables under other targets, and those targets.
@@ -135,8 +135,8 @@ impl<'a> Comparison<'a> {
         let targets: Vec<String> = unmanaged
             .iter()
             .filter_map(|deployed| match self.whose(deployed) {
-                Whose::OtherTarget(target) => Some(target),
-                Whose::Ours | Whose::OtherProject(_) | Whose::Unmarked => None,
+                Ownership::OtherTarget(target) => Some(target),
+                Ownership::Ours | Ownership::OtherProject(_) | Ownership::Unmarked => None,
             })
             .collect();
         let names: BTreeSet<&str> = targets.iter().map(String::as_str).collect();
@@ -222,10 +222,10 @@ impl<'a> Comparison<'a> {
     /// From which owner the table is taken over; `None` if it is this project's already.
     fn adoption(&self, now: &Deployed) -> Option<String> {
         match self.whose(now) {
-            Whose::Ours => None,
-            Whose::OtherTarget(target) => Some(format!("taken over from the target {target}")),
-            Whose::OtherProject(project) => Some(format!("taken over from the project {project}")),
-            Whose::Unmarked => Some("taken over: it was not created by dbt".into()),
+            Ownership::Ours => None,
+            Ownership::OtherTarget(target) => Some(format!("taken over from the target {target}")),
+            Ownership::OtherProject(project) => Some(format!("taken over from the project {project}")),
+            Ownership::Unmarked => Some("taken over: it was not created by dbt".into()),
         }
     }
 

@@ -5,7 +5,8 @@ use crate::model::{Column, Health, Mark, Owner, Settings, Storage};
 
 fn table(name: &str, query: &str, settings: &Json) -> StreamTable {
     let settings: Settings = Setting::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .filter_map(|setting| Some((setting, setting.read(settings.get(setting.name())?).unwrap()?)))
         .collect();
     StreamTable {

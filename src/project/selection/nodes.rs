@@ -21,13 +21,13 @@ pub(super) struct Nodes<'a> {
     #[serde(borrow, default)]
     sources: BTreeMap<Text<'a>, Node<'a>>,
     #[serde(skip)]
-    pub(super) others: Others<'a>,
+    pub(super) others: UnbuiltSections<'a>,
 }
 
 /// The sections that dbt builds nothing of. They count for a selector that asks for parents, for what is exposed or for
 /// what changed.
 #[derive(Deserialize, Default)]
-pub(super) struct Others<'a> {
+pub(super) struct UnbuiltSections<'a> {
     #[serde(borrow, default, deserialize_with = "or_default")]
     exposures: BTreeMap<Text<'a>, Node<'a>>,
     #[serde(borrow, default, deserialize_with = "or_default")]

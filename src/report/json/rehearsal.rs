@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{V1Model, V1Relation, milliseconds};
 use crate::{
-    judge::rehearsal::{Contents, Difference, Example, Happening, Rehearsal, Rehearsed},
+    judge::rehearsal::{Rehearsal, RehearsedTable, RowChange, RowChanges, RowComparison, TableEffect},
     model::{Column, Origin, Relation},
 };
 
@@ -93,8 +93,8 @@ impl From<&Rehearsal> for V1Rehearsal {
     }
 }
 
-impl From<&Rehearsed> for V1Rehearsed {
-    fn from(table: &Rehearsed) -> Self {
+impl From<&RehearsedTable> for V1Rehearsed {
+    fn from(table: &RehearsedTable) -> Self {
         Self {
             relation: V1Relation::from(&table.relation),
             planned: table.planned.name().into(),
@@ -117,8 +117,8 @@ impl From<&Column> for V1Typed {
     }
 }
 
-impl From<&Contents> for V1Contents {
-    fn from(contents: &Contents) -> Self {
+impl From<&RowComparison> for V1Contents {
+    fn from(contents: &RowComparison) -> Self {
         let difference = contents.difference.as_ref().map(|difference| V1Difference {
             compared: difference.columns.clone(),
             key: difference.key,
@@ -131,8 +131,8 @@ impl From<&Contents> for V1Contents {
     }
 }
 
-impl From<Example> for V1Example {
-    fn from(example: Example) -> Self {
+impl From<RowChange> for V1Example {
+    fn from(example: RowChange) -> Self {
         Self { before: example.before, after: example.after }
     }
 }
@@ -147,13 +147,14 @@ impl V1Rehearsal {
 }
 
 impl V1Rehearsed {
-    fn read(self) -> Result<Rehearsed, String> {
-        let happening =
-            |word: String| Happening::ALL.into_iter().find(|happening| happening.name() == word).ok_or(word);
+    fn read(self) -> Result<RehearsedTable, String> {
+        let happening = |word: String| {
+            TableEffect::ALL.into_iter().find(|happening| happening.name() == word).ok_or(word)
+        };
         let columns = |columns: Vec<V1Typed>| {
             columns.into_iter().map(|column| Column { name: column.name, r#type: column.r#type }).collect()
         };
-        Ok(Rehearsed {
+        Ok(RehearsedTable {
             relation: Relation::new(self.relation.schema, self.relation.name),
             origin: self.model.map(|model| Origin { unique_id: model.unique_id, file: model.file }),
             planned: happening(self.planned)?,
@@ -170,9 +171,9 @@ impl V1Rehearsed {
 }
 
 impl V1Contents {
-    fn read(self) -> Contents {
-        let example = |example: V1Example| Example { before: example.before, after: example.after };
-        let difference = self.difference.map(|difference| Difference {
+    fn read(self) -> RowComparison {
+        let example = |example: V1Example| RowChange { before: example.before, after: example.after };
+        let difference = self.difference.map(|difference| RowChanges {
             columns: difference.compared,
             key: difference.key,
             added: difference.added,
@@ -180,6 +181,6 @@ impl V1Contents {
             changed: difference.changed,
             examples: difference.examples.into_iter().map(example).collect(),
         });
-        Contents { before: self.rows_before, after: self.rows_after, difference }
+        RowComparison { before: self.rows_before, after: self.rows_after, difference }
     }
 }

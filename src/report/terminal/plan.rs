@@ -148,7 +148,7 @@ fn put_query(page: &mut Page, query: Option<&QueryChange>) {
 /// What was planned and observed for each table. Unchanged tables are only counted.
 pub(super) fn put_rehearsal(page: &mut Page, rehearsal: &Rehearsal) {
     page.put(0, BOLD, &format!("Rehearsed on top of {}:", text::line(&rehearsal.base)));
-    let (quiet, loud): (Vec<_>, Vec<_>) = rehearsal.tables.iter().partition(|table| table.is_quiet());
+    let (quiet, loud): (Vec<_>, Vec<_>) = rehearsal.tables.iter().partition(|table| table.is_unchanged());
     for table in &loud {
         let is_planned = table.surprises.is_empty();
         let (paint, word) = if is_planned { (GREEN, "as planned") } else { (RED, "not as planned") };

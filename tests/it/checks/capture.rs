@@ -1,4 +1,4 @@
-//! Faults on the way from the sources to the tables, which the engine itself does not notice.
+//! Faults of change capture, which the engine itself does not notice.
 
 use serde_json::json;
 
@@ -33,7 +33,7 @@ impl Shop {
 }
 
 #[test]
-fn each_of_the_four_triggers_has_to_be_there_and_to_fire() {
+fn each_missing_or_disabled_trigger_fails() {
     let shop = Shop::new();
     for event in ["ins", "upd", "del", "truncate"] {
         let trigger = shop.trigger("orders", &format!("pg\\_trickle\\_cdc\\_{event}\\_%"));
@@ -55,7 +55,7 @@ fn each_of_the_four_triggers_has_to_be_there_and_to_fire() {
 }
 
 #[test]
-fn a_trigger_has_to_call_what_captures() {
+fn a_trigger_that_calls_another_function_fails() {
     let shop = Shop::new();
     let function =
         "select pg_get_functiondef(tgfoid) from pg_trigger where tgname like 'pg\\_trickle\\_cdc\\_ins\\_%'";
@@ -73,21 +73,20 @@ fn a_trigger_has_to_call_what_captures() {
 }
 
 #[test]
-fn a_buffer_and_the_columns_that_it_takes_have_to_be_there() {
+fn a_missing_buffer_or_captured_column_fails() {
     let shop = Shop::new();
     shop.lose(&shop.buffer("%"));
     shop.fault(
         "alter table orders rename column amount to quantity",
         "capture",
-        "its column amount is gone",
+        "its captured column amount is gone",
         "alter table orders rename column quantity to amount",
     );
 }
 
-/// A change at a place of the WAL that is not written yet. The emulator goes by transactions instead, and takes one of
-/// long ago for seen.
+/// A change at a future position of the WAL. The emulator compares transactions instead, and treats an old one as seen.
 #[test]
-fn a_change_that_refreshes_pass_by_is_red() {
+fn a_change_that_refreshes_do_not_find_fails() {
     let mut shop = Shop::new();
     shop.add("often", "select id from public.orders", &json!({"schedule": "1s"}));
     let buffer = shop.buffer("%");
@@ -99,31 +98,31 @@ fn a_change_that_refreshes_pass_by_is_red() {
     shop.database.wait_for(
         "select count(*) > 3 from begun, pgtrickle.pgt_refresh_history where start_time between at and now() - interval '15 seconds'",
     );
-    shop.expect_red("capture", "changes wait, and the refreshes of public.often find nothing");
+    shop.expect_failure("capture", "changes are pending, and the refreshes of public.often do not find them");
     shop.database.run(&format!("delete from pgtrickle_changes.{buffer}"));
-    shop.expect_green();
+    shop.expect_pass();
 }
 
 #[test]
-fn a_dropped_source_is_red() {
+fn a_dropped_source_fails() {
     let shop = Shop::new();
     shop.database.run("drop table orders");
-    shop.expect_red("capture", "the source table is gone");
+    shop.expect_failure("capture", "the source table is gone");
 }
 
 #[test]
-fn what_one_stream_table_hands_to_another_has_to_be_there() {
+fn a_lost_buffer_or_table_between_stream_tables_fails() {
     let mut shop = Shop::new();
     shop.add("large", "select id, amount from public.totals where amount > 15", &json!({}));
-    shop.expect_green();
+    shop.expect_pass();
     shop.lose(&shop.buffer("changes\\_pgt\\_%"));
 }
 
 #[test]
-fn the_triggers_of_an_immediate_table_are_looked_at() {
+fn the_triggers_of_an_immediate_table_are_checked() {
     let mut shop = Shop::new();
     shop.add("at_once", "select id from public.orders", &json!({"refresh_mode": "IMMEDIATE"}));
-    shop.expect_green();
+    shop.expect_pass();
     for event in ["ins", "upd", "del", "trunc"] {
         let trigger = shop.trigger("orders", &format!("pgt\\_ivm\\_after\\_{event}\\_%"));
         shop.fault(
@@ -136,7 +135,7 @@ fn the_triggers_of_an_immediate_table_are_looked_at() {
 }
 
 #[test]
-fn capture_that_is_paused_or_not_what_was_asked_for_is_red() {
+fn paused_capture_and_a_cdc_mode_without_effect_fail() {
     let mut shop = Shop::new();
     let database = shop.database.endpoint.database.clone();
     shop.fault(
@@ -146,8 +145,8 @@ fn capture_that_is_paused_or_not_what_was_asked_for_is_red() {
         &format!("alter database {database} reset pg_trickle.cdc_paused"),
     );
     shop.add("from_wal", "select id from public.orders", &json!({"cdc_mode": "wal"}));
-    shop.expect_red("capture", "its REPLICA IDENTITY is not FULL");
+    shop.expect_failure("capture", "its REPLICA IDENTITY is not FULL");
     shop.database.run("select pgtrickle.alter_stream_table('public.from_wal', cdc_mode => 'trigger')");
     shop.models.pop();
-    shop.expect_green();
+    shop.expect_pass();
 }

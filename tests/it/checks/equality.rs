@@ -1,4 +1,4 @@
-//! `check --equality`: the only way to see a lost row in a table that says it is well.
+//! `check --equality`: the only way to find a lost row in a table that looks healthy.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ fn outcome(report: &Value) -> &Value {
 }
 
 #[test]
-fn a_ghost_row_is_seen_only_by_comparing() {
+fn only_a_comparison_finds_a_ghost_row() {
     let shop = Shop::new();
     let (ran, report) = shop.check(&["--equality"]);
     ran.expect(0);
@@ -35,14 +35,14 @@ fn a_ghost_row_is_seen_only_by_comparing() {
 }
 
 #[test]
-fn a_model_that_is_not_to_be_verified_is_left_out() {
+fn a_model_with_verify_false_is_skipped() {
     let mut shop = Shop::new();
     shop.models[0].1["config"]["meta"]["pgtrickle"]["verify"] = json!(false);
     shop.database
         .run("set session_replication_role = replica; delete from totals; reset session_replication_role");
     let (ran, report) = shop.check(&["--equality"]);
     ran.expect(0);
-    assert_eq!(outcome(&report)["message"], "left out, as was asked");
+    assert_eq!(outcome(&report)["message"], "skipped by configuration");
 
     shop.models[0].1["config"]["meta"]["pgtrickle"]["verify"] = json!("never");
     let (ran, _) = shop.check(&["--equality"]);

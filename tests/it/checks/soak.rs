@@ -1,4 +1,4 @@
-//! No false alarm: a healthy project is green every time that anybody looks, whatever it is doing.
+//! No false alarms: every check of a healthy project passes, whatever it is doing.
 
 use std::{
     env,
@@ -11,9 +11,9 @@ use tokio_postgres::NoTls;
 
 use super::Shop;
 
-/// Looks for 20 seconds, or for as many as PGTRICKLE_CI_SOAK says.
+/// Checks for 20 seconds, or for PGTRICKLE_CI_SOAK seconds.
 #[test]
-fn a_healthy_project_is_green_while_it_works_and_while_it_rests() {
+fn a_healthy_project_passes_busy_and_idle() {
     let seconds = env::var("PGTRICKLE_CI_SOAK").map_or(20, |seconds| seconds.parse().unwrap());
     let mut shop = Shop::new();
     shop.database.run("create table quiet (id int primary key); insert into quiet values (1)");
@@ -31,7 +31,7 @@ fn a_healthy_project_is_green_while_it_works_and_while_it_rests() {
     shop.add("cold", "select id from public.quiet", &json!({"schedule": "2s", "tier": "cold"}));
     shop.database.run("select pgtrickle.alter_stream_table('public.cold', tier => 'cold')");
     if !shop.database.is_emulator() {
-        // The emulator has triggers alone.
+        // The emulator only has triggers.
         shop.database.run(
             "create table ledger (id int primary key); alter table ledger replica identity full; insert into ledger values (1)",
         );

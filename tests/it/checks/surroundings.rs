@@ -1,4 +1,4 @@
-//! Faults around the tables: the scheduler, privileges, other sessions, and a server that goes away.
+//! Faults around the tables: the scheduler, privileges, other sessions, and a lost server.
 
 use std::{
     io::{Read, Write},
@@ -12,7 +12,7 @@ use super::{Shop, expect_bad};
 use crate::support::{Ran, pgtrickle_ci};
 
 #[test]
-fn a_scheduler_that_is_switched_off_is_red() {
+fn a_disabled_scheduler_fails() {
     let shop = Shop::new();
     let database = shop.database.endpoint.database.clone();
     shop.fault(
@@ -24,7 +24,7 @@ fn a_scheduler_that_is_switched_off_is_red() {
 }
 
 #[test]
-fn an_old_snapshot_is_red_with_its_session() {
+fn an_old_snapshot_fails_with_its_session() {
     let shop = Shop::new();
     let limits = "freshness: {error_after: {count: 2, period: second}}\n";
     std::fs::write(shop.dir.path().join("pgtrickle-ci.yml"), limits).unwrap();
@@ -36,15 +36,15 @@ fn an_old_snapshot_is_red_with_its_session() {
     expect_bad(&ran, &report, "scheduler", &format!("a snapshot of a slow report with pid {pid}"));
     shop.database.run("commit");
     std::fs::remove_file(shop.dir.path().join("pgtrickle-ci.yml")).unwrap();
-    shop.expect_green();
+    shop.expect_pass();
 }
 
-/// The role of scripts/check-role.sql, under a name of its own and with a password for the test's server.
+/// The role of docs/check-role.sql with another name and a password for the test's server.
 #[test]
-fn the_role_of_the_script_may_check_and_a_lesser_one_gets_the_grant_that_it_lacks() {
+fn the_role_of_the_script_may_check_and_a_lesser_one_gets_the_missing_grant() {
     let shop = Shop::new();
     let role = shop.database.endpoint.database.replace("test", "role");
-    let script = include_str!("../../../scripts/check-role.sql").replace("pgtrickle_check", &role);
+    let script = include_str!("../../../docs/check-role.sql").replace("pgtrickle_check", &role);
     shop.database.run(&script);
     shop.database.run(&format!("alter role {role} password 'night'"));
     let endpoint = &shop.database.endpoint;
@@ -70,19 +70,19 @@ fn the_role_of_the_script_may_check_and_a_lesser_one_gets_the_grant_that_it_lack
 }
 
 #[test]
-fn a_question_that_takes_too_long_is_an_outcome_and_the_others_are_answered() {
+fn a_query_that_times_out_fails_one_check_only() {
     let shop = Shop::new();
     shop.database.run("begin; lock table pgtrickle.pgt_source_gates in access exclusive mode");
     let (ran, report) = shop.check(&["--lock-timeout", "200ms"]);
     expect_bad(&ran, &report, "refresh-mode", "canceling statement due to lock timeout");
     assert!(verdicts(&report, "freshness").contains(&"passed".to_owned()), "{}", ran.stdout);
     shop.database.run("rollback");
-    shop.expect_green();
+    shop.expect_pass();
 }
 
-/// Between the program and the server stands something that cuts the line at a question.
+/// A proxy between the program and the server cuts the connection at a query.
 #[test]
-fn a_server_that_goes_away_leaves_a_whole_report() {
+fn a_lost_server_leaves_a_complete_report() {
     let shop = Shop::new();
     let endpoint = &shop.database.endpoint;
     let url_through =
@@ -103,7 +103,7 @@ fn verdicts(report: &Value, stage: &str) -> Vec<String> {
     of_stage.map(|outcome| outcome["verdict"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Passes on to the server until a client says the word. Answers with its port.
+/// Forwards to the server until a client sends the word. Returns its port.
 fn cut_at(word: &'static str, server: &str) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -1,11 +1,11 @@
-//! Faults of single tables, and what follows from them.
+//! Faults of single tables and their consequences.
 
 use serde_json::json;
 
 use super::{Shop, expect_bad};
 
 #[test]
-fn every_status_but_active_is_red_with_its_own_sentence() {
+fn every_status_except_active_fails_with_its_own_message() {
     let shop = Shop::new();
     let alter = |setting: &str| format!("select pgtrickle.alter_stream_table('public.totals', {setting})");
     let active = alter("status => 'ACTIVE'");
@@ -27,11 +27,11 @@ fn every_status_but_active_is_red_with_its_own_sentence() {
 }
 
 #[test]
-fn a_failing_query_is_red_with_its_error_and_takes_down_its_readers() {
+fn a_failing_query_fails_with_its_error_and_affects_its_readers() {
     let mut shop = Shop::new();
     shop.add("shares", "select id, 100 / amount as share from public.orders", &json!({"schedule": "1s"}));
     shop.add("top_shares", "select id, share from public.shares where share > 1", &json!({"schedule": "1s"}));
-    shop.expect_green();
+    shop.expect_pass();
     shop.database.run("insert into orders values (3, 0)");
     shop.database
         .wait_for("select status = 'ERROR' from pgtrickle.pgt_stream_tables where pgt_name = 'shares'");
@@ -40,7 +40,7 @@ fn a_failing_query_is_red_with_its_error_and_takes_down_its_readers() {
     let bad = report["outcomes"].as_array().unwrap().iter().filter(|o| o["verdict"] == "failed");
     let causes: Vec<_> = bad.collect();
     assert_eq!(causes.len(), 1, "one cause is told once: {causes:?}");
-    assert!(causes[0]["details"].to_string().contains("it takes down public.top_shares"), "{causes:?}");
+    assert!(causes[0]["details"].to_string().contains("affects public.top_shares"), "{causes:?}");
 
     shop.database.run("delete from orders where id = 3");
     for table in ["shares", "top_shares"] {
@@ -49,11 +49,11 @@ fn a_failing_query_is_red_with_its_error_and_takes_down_its_readers() {
             shop.database.run(&format!("select pgtrickle.resume_stream_table('public.{table}')"));
         }
     }
-    shop.expect_green();
+    shop.expect_pass();
 }
 
 #[test]
-fn a_blown_fuse_is_red_until_it_is_reset() {
+fn a_blown_fuse_fails_until_it_is_reset() {
     let mut shop = Shop::new();
     let fused = json!({"schedule": "1s", "fuse": "on", "fuse_ceiling": 3});
     shop.add("fused", "select id, amount from public.orders", &fused);
@@ -61,15 +61,15 @@ fn a_blown_fuse_is_red_until_it_is_reset() {
     shop.database.run("insert into orders select n, n from generate_series(10, 30) as n");
     shop.database
         .wait_for("select fuse_state = 'blown' from pgtrickle.pgt_stream_tables where pgt_name = 'fused'");
-    shop.expect_red("status", "its fuse has blown");
+    shop.expect_failure("status", "its fuse has blown");
     shop.database.run("select pgtrickle.alter_stream_table('public.fused', fuse_ceiling => 1000)");
     shop.database.run("select pgtrickle.reset_fuse('public.fused', 'apply')");
     shop.models.pop();
-    shop.expect_green();
+    shop.expect_pass();
 }
 
 #[test]
-fn what_is_missing_renamed_or_replaced_is_red() {
+fn a_missing_renamed_or_replaced_table_fails() {
     let shop = Shop::new();
     shop.fault(
         "alter table totals rename to elsewhere",
@@ -78,30 +78,35 @@ fn what_is_missing_renamed_or_replaced_is_red() {
         "alter table elsewhere rename to totals",
     );
     shop.database.run("alter table totals rename to elsewhere; create table totals (id int)");
-    shop.expect_red("present", "something else has its name");
+    shop.expect_failure("present", "another object has its name");
     shop.database.run("drop table totals; alter table elsewhere rename to totals");
-    shop.expect_green();
+    shop.expect_pass();
     shop.database.run("drop table totals");
-    shop.expect_red("present", "does not exist");
+    shop.expect_failure("present", "does not exist");
     shop.database.run("create view totals as select 1 as id");
-    shop.expect_red("present", "is a view and no stream table");
+    shop.expect_failure("present", "is a view, not a stream table");
 }
 
 #[test]
-fn what_was_changed_by_hand_since_the_deployment_is_red() {
+fn a_change_by_hand_since_the_deployment_fails() {
     let shop = Shop::new();
     let alter = |setting: &str| format!("select pgtrickle.alter_stream_table('public.totals', {setting})");
-    shop.fault(&alter("schedule => '5m'"), "present", "schedule differs", &alter("schedule => '60s'"));
+    shop.fault(
+        &alter("schedule => '5m'"),
+        "present",
+        "differs from its model: schedule",
+        &alter("schedule => '60s'"),
+    );
     shop.fault(
         &alter("query => 'select id, amount + 1 as amount from public.orders'"),
         "present",
-        "query differs",
+        "differs from its model: query",
         &alter("query => 'select id, amount from public.orders'"),
     );
 }
 
 #[test]
-fn a_table_that_was_never_filled_is_red_until_it_is_refreshed() {
+fn an_unpopulated_table_fails_until_it_is_refreshed() {
     let mut shop = Shop::new();
     let query = "select id from public.orders";
     shop.models.push(crate::support::model("empty", query, &json!({"initialize": false})));
@@ -113,35 +118,35 @@ fn a_table_that_was_never_filled_is_red_until_it_is_refreshed() {
     );
 }
 
-/// Another session's lock stops the refreshes without any other trace.
+/// Another session's lock stops the refreshes without any other symptom.
 #[test]
-fn a_table_that_is_active_and_stopped_is_red_by_the_ages_of_its_model() {
+fn an_active_table_that_is_not_refreshed_fails_by_the_limits_of_its_model() {
     let mut shop = Shop::new();
     let limits = json!({"schedule": "1s", "freshness": {"error_after": {"count": 4, "period": "second"}}});
     shop.add("quick", "select id from public.orders", &limits);
     shop.database.wait_for("select now() - last_refresh_at < interval '1 s' from pgtrickle.pgt_stream_tables where pgt_name = 'quick'");
-    shop.expect_green();
+    shop.expect_pass();
     shop.database.run("begin; select from pgtrickle.pgt_stream_tables where pgt_name = 'quick' for update");
     shop.database.wait_for("select clock_timestamp() - last_refresh_at > interval '4500 ms' from pgtrickle.pgt_stream_tables where pgt_name = 'quick'");
-    shop.expect_red("freshness", "more than 4s is too old");
+    shop.expect_failure("freshness", "the limit is 4s");
     shop.database.run("commit");
     shop.database.wait_for("select clock_timestamp() - last_refresh_at < interval '1 s' from pgtrickle.pgt_stream_tables where pgt_name = 'quick'");
-    shop.expect_green();
+    shop.expect_pass();
 }
 
 #[test]
-fn what_is_refreshed_in_full_against_the_wish_is_a_warning_or_red() {
+fn an_unrequested_full_refresh_warns_or_fails() {
     let mut shop = Shop::new();
     let query = "select id from public.orders tablesample bernoulli (50)";
     shop.add("sampled", query, &json!({"refresh_mode": "AUTO"}));
     let (ran, _) = shop.check(&[]);
-    assert!(ran.expect(0).stdout.contains("AUTO was asked for"));
+    assert!(ran.expect(0).stdout.contains("configured as AUTO"));
     let (ran, report) = shop.check(&["--fail-on-fallback"]);
-    expect_bad(&ran, &report, "refresh-mode", "it is refreshed in full");
+    expect_bad(&ran, &report, "refresh-mode", "but refreshed in full");
 }
 
 #[test]
-fn a_known_hazard_is_a_warning_until_it_is_silenced_with_a_reason() {
+fn a_known_hazard_warns_until_it_is_silenced() {
     let mut shop = Shop::new();
     shop.add("nightly", "select id from orders", &json!({"schedule": "0 3 * * *"}));
     let (ran, _) = shop.check(&[]);

@@ -1,6 +1,6 @@
-//! dbt 1.12 and 2 take variables from a `.env`, earlier ones do not: the gate sees what the installed dbt sees.
+//! dbt 1.12 and 2 read variables from a `.env`, earlier versions do not: the gate uses what the installed dbt uses.
 //!
-//! The installed dbts are that of the tests and those that scripts/dbt_matrix.sh has made.
+//! The installed versions are that of the tests and those of scripts/dbt_matrix.sh.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use crate::support::{DbtProject, Ran, manifest, pgtrickle_ci};
 
 use super::{ours, profiles};
 
-/// The folders with a dbt, and what they hold.
+/// The folders with a dbt, and their versions.
 fn installed() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let matrix = fs::read_dir(root.join("target/dbt")).into_iter().flatten().flatten();
@@ -33,7 +33,7 @@ const OF_FILE: &str = "prod (from DBT_TARGET in .env)";
 const OF_SHELL: &str = "dev (from DBT_TARGET)";
 const OF_FLAG: &str = "dev (from --target or PGTRICKLE_CI_TARGET)";
 
-/// The file in the project, where the command is started, the shell, arguments, and the target of dbt 1.11, 1.12 and 2.
+/// The file in the project, the working directory, the shell, arguments, and the target of dbt 1.11, 1.12 and 2.
 const CASES: [[&str; 7]; 10] = [
     [
         "SHOP_TARGET=prod",
@@ -64,7 +64,7 @@ const CASES: [[&str; 7]; 10] = [
 ];
 
 #[test]
-fn a_dotenv_counts_for_the_gate_as_for_dbt() {
+fn a_dotenv_applies_as_for_dbt() {
     let dir = tempfile::tempdir().unwrap();
     let write = |file: &str, text: &str| {
         let file = dir.path().join(file);
@@ -120,7 +120,7 @@ fn a_dotenv_counts_for_the_gate_as_for_dbt() {
     }
 }
 
-/// Started below the project, the gate and dbt find it by the variable.
+/// Below the project, the gate and dbt find it by the variable.
 #[test]
 fn a_dotenv_may_name_the_project() {
     let dir = tempfile::tempdir().unwrap();
@@ -138,9 +138,9 @@ fn a_dotenv_may_name_the_project() {
     }
 }
 
-/// What must not reach dbt does not reach it by the file, either; what the project asks for does.
+/// The file does not set variables that must not reach dbt, but it sets those that the project uses.
 #[test]
-fn a_dotenv_that_leads_elsewhere_changes_nothing_for_dbt() {
+fn a_dotenv_does_not_change_dbts_server() {
     let project = DbtProject::new();
     project.write("seeds/codes.csv", "id,code\n1,a\n");
     project.stream_table(

@@ -1,4 +1,4 @@
-//! Doors to a server that has no TLS of its own: each takes TLS, or only TLS, or only clients with a certificate.
+//! Proxies for a server without TLS: each accepts TLS, or only TLS, or only clients with a certificate.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -24,7 +24,7 @@ use tokio_rustls::TlsAcceptor;
 const SSL_REQUEST: u32 = 80_877_103;
 const GSS_REQUEST: u32 = 80_877_104;
 
-/// Who may come in.
+/// Which clients a proxy accepts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
     Any,
@@ -32,7 +32,7 @@ pub enum Rule {
     OnlyKnown,
 }
 
-/// The doors, and who came in through which: by the port from which the server sees them.
+/// The proxies and their connections, by the port that the server sees.
 pub struct Proxies {
     server: (String, u16),
     dir: PathBuf,
@@ -53,7 +53,7 @@ impl Proxies {
         }
     }
 
-    /// Opens a door; `None` where this machine has no such address.
+    /// Starts a proxy; `None` if this machine has no such address.
     pub fn open(&mut self, host: &str, certificate: Option<&str>, rule: Rule) -> Option<u16> {
         let tls = certificate.map(|name| acceptor(&self.dir, name, rule));
         let listener = self.runtime.block_on(TcpListener::bind((host, 0))).ok()?;
@@ -68,7 +68,7 @@ impl Proxies {
         Some(port)
     }
 
-    /// Opens a door in the file system.
+    /// Starts a proxy on a Unix socket.
     pub fn open_socket(&self, path: &Path) {
         let _inside = self.runtime.enter();
         let listener = UnixListener::bind(path).unwrap();
@@ -84,7 +84,7 @@ impl Proxies {
         self.ports[index]
     }
 
-    /// An answer of database, role and port, with what came over that port instead of its number.
+    /// The database, role and port of an answer, with the connection of that port instead of its number.
     pub fn with_tls(&self, answer: &str) -> String {
         if answer.starts_with("error") || answer == "ok" {
             return answer.to_owned();

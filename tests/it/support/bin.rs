@@ -1,14 +1,14 @@
-//! The built binary, as a user would start it, in an environment that holds nothing of the tests' own.
+//! The built binary, started as by a user, in a clean environment.
 
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
-/// What may come through from the environment of the tests: how programs are found, and where temporary files go.
+/// The inherited variables: how programs are found, and where temporary files go.
 const KEPT: [&str; 5] = ["PATH", "HOME", "TMPDIR", "VIRTUAL_ENV", "LLVM_PROFILE_FILE"];
 
-/// The binary with arguments to come.
+/// The binary without arguments.
 pub fn pgtrickle_ci() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pgtrickle-ci"));
     command.env_clear();
@@ -44,7 +44,7 @@ impl Ran {
         Self { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
     }
 
-    /// Fails with all that was said, unless it ended so.
+    /// Fails with the whole output unless the exit code is this one.
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);

@@ -1,4 +1,4 @@
-//! A database of a test's own, dropped when the test passes and kept when it fails.
+//! A database for one test, which is dropped if the test passes and kept if it fails.
 
 use std::{
     path::{Path, PathBuf},
@@ -38,7 +38,7 @@ fn server() -> &'static Server {
     })
 }
 
-/// A server of the installation that the scripts set up.
+/// A server of the scripts' installation.
 pub fn wanted(temp_dir: &Path) -> EphemeralSpec {
     let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".venv");
     let active = std::env::var_os("VIRTUAL_ENV").map(PathBuf::from);
@@ -55,7 +55,7 @@ pub fn wanted(temp_dir: &Path) -> EphemeralSpec {
 pub struct Database {
     pub endpoint: Endpoint,
     client: Client,
-    /// It was made for this value, and goes with it.
+    /// Whether the database is dropped with this value.
     is_own: bool,
 }
 
@@ -80,7 +80,7 @@ impl Database {
         Self { endpoint, client, is_own: true }
     }
 
-    /// One on which `verify` commits, on a server that may be a named one.
+    /// A database in which `verify` commits, even on a named server.
     pub fn ephemeral() -> Self {
         let database = Self::new();
         database
@@ -148,8 +148,8 @@ impl Drop for Database {
         let name = self.endpoint.database.clone();
         server.runtime.block_on(async {
             let maintenance = connect(&server.endpoint).await;
-            // Forced: the scheduler of the real extension stays connected. Where it captures from the log it is at a slot
-            // now and then, which stands in the way.
+            // Forced: the scheduler of the real extension stays connected. If it captures from the WAL, its use of a
+            // slot can make the first attempts fail.
             let drop = format!("drop database {name} with (force)");
             let mut dropped = maintenance.batch_execute(&drop).await;
             for _ in 0..50 {

@@ -1,4 +1,4 @@
-//! dbt itself, in a project of a test's own.
+//! dbt in a project of a test.
 
 use std::{path::Path, process::Command};
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Database, DbtProject, Ran};
 
-/// The output of a profile that leads to this database.
+/// The output of a profile for this database.
 pub fn output(database: &Database, schema: &str) -> Value {
     let endpoint = &database.endpoint;
     json!({"type": "postgres", "host": endpoint.host, "port": endpoint.port, "user": endpoint.user,

@@ -1,17 +1,17 @@
-//! A GitHub that keeps comments and issues, and that can be told to have a bad moment.
+//! A mock of GitHub with comments and issues, and with configurable failures.
 
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value as Json, json};
 use wiremock::{Match, Mock, MockServer, Request, Respond, ResponseTemplate};
 
-/// Whom the token of these tests writes as.
+/// The login of the token of these tests.
 pub const ME: &str = "github-actions[bot]";
 
 /// What happens to the next request of a method.
 struct Mishap {
     method: &'static str,
-    /// The request is carried out before, as when only the answer is lost.
+    /// Whether the request is executed before, as if only the answer is lost.
     done: bool,
     answer: ResponseTemplate,
 }
@@ -28,7 +28,7 @@ struct State {
     delay: std::time::Duration,
 }
 
-/// The stand-in; it ends with this value.
+/// The mock server; it stops with this value.
 pub struct Hub {
     server: MockServer,
     state: Arc<Mutex<State>>,
@@ -48,7 +48,7 @@ impl Match for All {
 }
 
 impl Hub {
-    /// One whose API begins at `below`, as GitHub Enterprise has it at `/api/v3`.
+    /// A mock whose API begins at `below`, as that of GitHub Enterprise Server at `/api/v3`.
     pub async fn below(below: &str) -> Self {
         let hub = Self { server: MockServer::start().await, state: Arc::default() };
         let answer = Answer { state: hub.state.clone(), below: below.to_owned() };
@@ -65,7 +65,7 @@ impl Hub {
         self.server.uri()
     }
 
-    /// A comment that stands there already.
+    /// An existing comment.
     pub fn comment(&self, login: &str, body: &str) {
         let mut state = self.state.lock().unwrap();
         let comment = state.entry(login, &json!({"body": body}));
@@ -81,22 +81,22 @@ impl Hub {
             .push(json!({"number": number, "state": "open", "head": {"sha": sha}}));
     }
 
-    /// The next request of this method gets this answer and nothing else.
+    /// The next request of this method is not executed and gets this answer.
     pub fn fail(&self, method: &'static str, answer: ResponseTemplate) {
         self.state.lock().unwrap().mishaps.push(Mishap { method, done: false, answer });
     }
 
-    /// The next request of this method is carried out, and then gets this answer.
+    /// The next request of this method is executed and then gets this answer.
     pub fn lose(&self, method: &'static str, answer: ResponseTemplate) {
         self.state.lock().unwrap().mishaps.push(Mishap { method, done: true, answer });
     }
 
-    /// Every answer takes so long.
+    /// Every answer takes this long.
     pub fn slow(&self, delay: std::time::Duration) {
         self.state.lock().unwrap().delay = delay;
     }
 
-    /// It knows no GraphQL.
+    /// Without GraphQL.
     pub fn without_graphql(&self) {
         self.state.lock().unwrap().no_graphql = true;
     }
@@ -199,7 +199,7 @@ impl Respond for Answer {
         state.log.push(format!("{method} {path}"));
         let wanted = "Bearer a-token-for-tests";
         assert!(request.headers.get("authorization").is_some_and(|value| value == wanted), "no token");
-        // GraphQL stands beside REST, the version of which is the last part of its path.
+        // GraphQL is beside REST, whose path ends in its version.
         let path = match path.strip_prefix(&self.below) {
             Some(path) if !self.below.is_empty() => path,
             _ => path.strip_prefix(self.below.trim_end_matches("/v3")).unwrap_or("/outside"),

@@ -1,4 +1,4 @@
-//! What the tests stand on: the built binary in a clean environment, databases of their own, and small dbt projects.
+//! Helpers for the tests: the built binary in a clean environment, databases, and small dbt projects.
 
 mod bin;
 mod database;

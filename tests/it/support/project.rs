@@ -1,4 +1,4 @@
-//! Small dbt projects and manifests for tests that do not need the whole of integration_tests/.
+//! Small dbt projects and manifests for tests that do not need integration_tests/.
 
 use std::{
     fs,
@@ -9,13 +9,13 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A dbt project of a test's own, which uses the package of this repository.
+/// A dbt project of a test, which uses the package of this repository.
 pub struct DbtProject {
     dir: TempDir,
 }
 
 impl DbtProject {
-    /// A project named `shop` with nothing in it.
+    /// An empty project named `shop`.
     pub fn new() -> Self {
         let project = Self { dir: tempfile::tempdir().unwrap() };
         let package = env!("CARGO_MANIFEST_DIR");
@@ -47,7 +47,7 @@ impl DbtProject {
     }
 }
 
-/// git in a folder, whatever its user has set.
+/// git in a folder, whatever the user's settings.
 pub fn git(dir: &Path, arguments: &[&str]) -> String {
     let mut git = Command::new("git");
     git.args(["-c", "user.name=a", "-c", "user.email=a@b"]).args(arguments).current_dir(dir);
@@ -56,7 +56,7 @@ pub fn git(dir: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Makes the folder a repository whose branch `main` is what lies in it.
+/// Makes the folder a repository with its files on the branch `main`.
 pub fn commit(dir: &Path) {
     fs::write(dir.join(".gitignore"), "target/\nlogs/\ndbt_packages/\npackage-lock.yml\n").unwrap();
     git(dir, &["init", "-q", "-b", "main", "."]);
@@ -64,7 +64,7 @@ pub fn commit(dir: &Path) {
     git(dir, &["commit", "-q", "-m", "base"]);
 }
 
-/// A stream table model as it stands in a manifest, in the schema `public`.
+/// A stream table model in a manifest, in the schema `public`.
 pub fn model(name: &str, query: &str, settings: &Value) -> (String, Value) {
     let node = json!({
         "resource_type": "model", "name": name, "alias": name, "schema": "public", "package_name": "shop",

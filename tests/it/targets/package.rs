@@ -1,5 +1,5 @@
-//! Everything that the program and dbt do for one target, in a database that also holds another target of the project and
-//! the tables of another project.
+//! Every command of the program and of dbt for one target, in a database with another target of the project and the
+//! tables of another project.
 
 use std::{fs, path::Path, process::Command};
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::support::{Database, DbtProject, Ran, output, pgtrickle_ci};
 
-/// The operations that change nothing; the arguments are for the model `kept`.
+/// The read-only operations, with their arguments for the model `kept`.
 const READING: [(&str, &str); 9] = [
     ("pgtrickle_check_freshness", "{}"),
     ("pgtrickle_check_cdc_health", "{}"),
@@ -37,7 +37,7 @@ const DROPPING: [(&str, &str); 3] = [
     ("drop_all_stream_tables_force", "{schema: dev_alice}"),
 ];
 
-/// Everything that the catalog, PostgreSQL and the engine's buffers know of the tables that are not alice's.
+/// The state of all tables of other targets in the catalog, PostgreSQL and the engine's buffers.
 const OTHERS: &str = "
     select string_agg(concat_ws('|', to_jsonb(st), (
       select string_agg(d.description, ';' order by d.classoid, d.objoid, d.objsubid) from pg_description as d
@@ -56,11 +56,11 @@ struct Three {
 }
 
 impl Three {
-    /// Bob and alice have the same two models in their own schemas; finance has a table in a schema of its own and one in
-    /// alice's, and somebody has one without a mark.
+    /// Bob and alice have the same two models in their own schemas; finance has a table in a schema of its own and one
+    /// in alice's, and somebody has one without a mark.
     fn deployed() -> Self {
         let three = Self { project: DbtProject::new(), database: Database::new() };
-        // One that is not the gate's own, so that `verify` takes back what it changes.
+        // Not an ephemeral server, so that `verify` rolls its changes back.
         three.database.run(&format!(
             "alter database {} set pgtrickle_ci.ephemeral = off",
             three.database.endpoint.database
@@ -93,7 +93,7 @@ impl Three {
         }
         three.ran("apply", &["--target", "bob"]).expect(0);
         three.ran("apply", &["--target", "alice"]).expect(0);
-        // Changes that the others have not taken in yet.
+        // Pending changes for the tables of the others.
         three.database.run("insert into orders values (2, 20); insert into invoices values (2, 20)");
         three
     }
@@ -105,7 +105,7 @@ impl Three {
         Ran::of(&mut ran)
     }
 
-    /// dbt as alice, command after command in one process. What it says, and whether all succeeded.
+    /// Runs dbt commands as alice in one process. Returns the output, and whether all succeeded.
     fn dbt(&self, commands: &[Vec<&str>]) -> Ran {
         let script = "import json, sys\nfrom dbt.cli.main import dbtRunner\nfor command in json.loads(sys.argv[1]):\n    print('>>>', command, flush=True)\n    print('<<<', dbtRunner().invoke(command).success, flush=True)\n";
         let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv");
@@ -155,7 +155,7 @@ impl Three {
     #[track_caller]
     fn expect_unchanged(&self, before: &[String], what: &str) {
         let after = self.others();
-        // A line is many facts: what is shown begins where they part.
+        // Long lines: show them from the first difference.
         let part = |(before, after): (&String, &String)| {
             let same =
                 before.bytes().zip(after.bytes()).take_while(|(before, after)| before == after).count();
@@ -177,7 +177,7 @@ impl Three {
 }
 
 #[test]
-fn nothing_that_is_done_for_one_target_touches_what_is_not_its() {
+fn operations_for_one_target_do_not_touch_others() {
     let three = Three::deployed();
     let before = three.others();
     let database = three.database.endpoint.database.clone();
@@ -219,7 +219,7 @@ fn nothing_that_is_done_for_one_target_touches_what_is_not_its() {
         Some("1")
     );
 
-    // What was captured for them is all there: one refresh makes them what their queries give.
+    // No captured change is lost: one refresh makes them match their queries.
     for name in ["dev_bob.kept", "dev_bob.gone", "finance.totals", "finance.no_mark", "dev_alice.of_finance"]
     {
         three.database.run(&format!("select pgtrickle.refresh_stream_table('{name}')"));
@@ -233,7 +233,7 @@ fn nothing_that_is_done_for_one_target_touches_what_is_not_its() {
         );
     }
 
-    // By force it drops what it says: everything in the schema that is named, and nothing elsewhere.
+    // With force it drops all tables in the named schema, and no others.
     let ran = three.operations(&DROPPING[2..]);
     assert!(ran.stdout.contains("dropped dev_alice.of_finance"), "{}", ran.stdout);
     let left = "select string_agg(pgt_schema || '.' || pgt_name, ' ' order by pgt_schema, pgt_name) from pgtrickle.pgt_stream_tables where pgt_schema <> 'pgtrickle'";
@@ -243,9 +243,9 @@ fn nothing_that_is_done_for_one_target_touches_what_is_not_its() {
     );
 }
 
-/// An operation that is added is driven here as well.
+/// A new operation must be added here.
 #[test]
-fn every_operation_and_command_is_among_those_that_are_tried() {
+fn every_operation_and_command_is_tried() {
     let operations = Path::new(env!("CARGO_MANIFEST_DIR")).join("macros/operations");
     let tried: Vec<&str> = READING.iter().chain(&WRITING).chain(&DROPPING).map(|(name, _)| *name).collect();
     for file in fs::read_dir(operations).unwrap() {
@@ -261,7 +261,7 @@ fn every_operation_and_command_is_among_those_that_are_tried() {
         .filter(|line| !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    // They reach no server that the user has.
+    // They do not connect to a server of the user.
     let harmless = ["comment", "ephemeral", "init", "completions", "help"];
     let tried = ["plan", "apply", "wait", "check", "verify", "run"];
     let unknown: Vec<_> =

@@ -20,7 +20,7 @@ fn shop() -> Database {
 /// A transaction in another database holds changes back for a while
 /// (docs/pg_trickle.md, "Visibility lag").
 #[test]
-fn the_scheduler_alone_refreshes_and_what_it_is_kept_from_is_no_finding() {
+fn only_the_scheduler_refreshes_and_blocked_tables_are_not_findings() {
     let database = shop();
     let elsewhere = Database::without_extension();
     elsewhere.run("begin isolation level repeatable read; select 1");
@@ -47,7 +47,7 @@ fn the_scheduler_alone_refreshes_and_what_it_is_kept_from_is_no_finding() {
 }
 
 #[test]
-fn a_table_whose_turn_does_not_come_is_not_verified_and_not_wrong() {
+fn a_table_that_is_never_refreshed_is_neither_verified_nor_wrong() {
     let database = shop();
     database.run(
         "select pgtrickle.alter_stream_table('public.sums', schedule => '1h');
@@ -78,7 +78,7 @@ fn a_finding_of_the_scheduler_gets_a_script_that_waits_for_the_scheduler() {
     ran.expect(1);
     let found = outcome(&report, "verify", "public.rich");
     let script = found["script"].as_str().unwrap();
-    assert!(script.contains("-- Reduced, and seen again"), "{script}");
+    assert!(script.contains("-- Reduced, and reproduced"), "{script}");
     assert!(script.contains("waits until the scheduler has refreshed every table"), "{script}");
     assert!(!script.contains("refresh_stream_table"), "{script}");
 }

@@ -4,7 +4,8 @@
 use super::{corrupt, create, expect, outcome, verify};
 use crate::support::Database;
 
-/// A source on which nothing is known to go wrong, and which nobody else captures: slots have names of the whole cluster.
+/// A source on which nothing is known to go wrong, and which nobody else captures: slots have names of the whole
+/// cluster.
 struct Logged {
     database: Database,
     source: String,
@@ -50,7 +51,7 @@ impl Logged {
 }
 
 #[test]
-fn what_comes_from_the_log_is_waited_for_whoever_refreshes() {
+fn refreshes_wait_for_the_log() {
     for (schedule, drive) in [("1h", "manual"), ("1s", "scheduler")] {
         let Some(logged) = Logged::new(schedule) else { return };
         let name = &logged.database.endpoint.database;
@@ -69,7 +70,7 @@ fn what_comes_from_the_log_is_waited_for_whoever_refreshes() {
 }
 
 #[test]
-fn a_wrong_row_is_found_where_the_log_is_read_and_capture_is_left_alone() {
+fn a_wrong_row_is_found_in_a_logged_source_without_changing_capture() {
     let Some(logged) = Logged::new("1h") else { return };
     let name = &logged.database.endpoint.database;
     corrupt(&logged.database, "delete from small where id = 7");
@@ -89,7 +90,7 @@ fn a_wrong_row_is_found_where_the_log_is_read_and_capture_is_left_alone() {
 }
 
 #[test]
-fn what_is_captured_from_the_log_is_not_verified_on_a_named_server() {
+fn logged_sources_are_not_verified_on_a_named_server() {
     let Some(logged) = Logged::on(Database::new(), "1h") else { return };
     let name = &logged.database.endpoint.database;
     let (ran, report) = verify(&logged.database, &["--allow-writes", name, "--budget", "3s"]);

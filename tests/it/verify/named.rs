@@ -1,4 +1,5 @@
-//! A named server: each round is one transaction that is rolled back, so nothing is lost or left behind, whatever ends it.
+//! A named server: each round is one transaction that is rolled back, so nothing is lost or left behind, whatever ends
+//! it.
 
 use std::{
     fs,
@@ -89,7 +90,7 @@ fn nothing_is_committed_and_every_table_is_verified() {
 }
 
 #[test]
-fn what_a_row_change_drags_along_is_rolled_back_too() {
+fn cascading_changes_are_rolled_back_too() {
     let shapes = [
         ("a child", "create table family (id int primary key, n int); create table child () inherits (family);
                      insert into family values (1, 1), (2, 2); insert into child values (3, 3), (4, 4)",
@@ -148,7 +149,7 @@ fn floats_survive_a_database_that_rounds_them() {
 }
 
 #[test]
-fn a_source_whose_changes_a_rollback_might_not_take_back_is_left_alone() {
+fn a_source_with_effects_beyond_a_rollback_is_not_changed() {
     let shapes = [
         ("public.elsewhere, which is written in c",
          "create function elsewhere() returns language_handler language c as '$libdir/plpgsql', 'plpgsql_call_handler';
@@ -206,7 +207,7 @@ fn a_source_whose_changes_a_rollback_might_not_take_back_is_left_alone() {
 }
 
 #[test]
-fn a_source_that_hides_rows_from_the_role_is_left_alone() {
+fn a_source_that_hides_rows_from_the_role_is_not_changed() {
     let database = named();
     let (name, port) = (&database.endpoint.database, database.endpoint.port);
     let role = format!("{name}_role");
@@ -232,7 +233,7 @@ fn a_source_that_hides_rows_from_the_role_is_left_alone() {
 }
 
 #[test]
-fn what_others_commit_meanwhile_stays_and_is_no_finding() {
+fn concurrent_commits_stay_and_are_not_findings() {
     let database = named();
     database.run("create table family (id int primary key, n int not null); insert into family select n, n from generate_series(1, 200) as n");
     create(
@@ -280,7 +281,7 @@ fn two_verifications_exclude_each_other() {
 }
 
 #[test]
-fn who_blocks_a_round_is_named_and_is_no_finding() {
+fn a_session_that_blocks_a_round_is_named_and_is_not_a_finding() {
     let database = named();
     database.run("create table family (id int primary key, n int); insert into family select n, n from generate_series(1, 5) as n");
     create(&database, "reader", "select id, n from public.family", "DIFFERENTIAL");
@@ -302,7 +303,7 @@ fn the_scheduler_cannot_refresh_what_is_rolled_back() {
 }
 
 #[test]
-fn a_stream_table_that_is_wrong_is_found_before_the_first_round_and_left_as_it_is() {
+fn a_wrong_stream_table_is_found_before_the_first_round_and_not_changed() {
     let database = named();
     database.run("create table family (id int primary key, n int); insert into family select n, n from generate_series(1, 5) as n");
     create(&database, "reader", "select id, n from public.family", "DIFFERENTIAL");
@@ -314,7 +315,7 @@ fn a_stream_table_that_is_wrong_is_found_before_the_first_round_and_left_as_it_i
 
 /// How a verification can end in the middle.
 #[test]
-fn nothing_is_lost_however_a_verification_ends() {
+fn no_row_is_lost_however_a_verification_ends() {
     let database = named();
     everything(&database);
     let before = fingerprint(&database);
@@ -345,7 +346,7 @@ fn nothing_is_lost_however_a_verification_ends() {
 }
 
 #[test]
-fn nothing_is_lost_when_the_server_ends_the_session_or_the_network_is_cut() {
+fn no_row_is_lost_if_the_session_or_the_network_ends() {
     for way in ["ended by the server", "cut off from the network"] {
         let database = named();
         everything(&database);
@@ -367,7 +368,7 @@ fn nothing_is_lost_when_the_server_ends_the_session_or_the_network_is_cut() {
 
 /// The server ends it: its locks are free again.
 #[test]
-fn a_frozen_verification_is_ended_by_the_server() {
+fn the_server_ends_a_frozen_verification() {
     let database = named();
     everything(&database);
     let before = fingerprint(&database);
@@ -455,7 +456,7 @@ impl Wire {
 }
 
 #[test]
-fn a_source_that_is_only_appended_to_gets_inserts_that_are_rolled_back() {
+fn an_append_only_source_gets_inserts_that_are_rolled_back() {
     let database = named();
     database.run(
         "create table journal (id int primary key, what text); insert into journal values (1, 'a');
@@ -469,7 +470,7 @@ fn a_source_that_is_only_appended_to_gets_inserts_that_are_rolled_back() {
 }
 
 #[test]
-fn a_budget_that_ends_in_the_middle_of_a_round_says_what_was_not_verified() {
+fn a_budget_that_ends_within_a_round_names_unverified_tables() {
     let database = named();
     everything(&database);
     for budget in ["1ms", "300ms"] {
@@ -487,9 +488,10 @@ fn a_budget_that_ends_in_the_middle_of_a_round_says_what_was_not_verified() {
     }
 }
 
-/// The only engine that makes a mistake by itself is pg_trickle (docs/pg_trickle.md, "Wrong deltas" and "Refresh modes").
+/// The only engine that makes a mistake by itself is pg_trickle (docs/pg_trickle.md, "Wrong deltas" and "Refresh
+/// modes").
 #[test]
-fn what_pg_trickle_gets_wrong_is_found_in_a_transaction_and_not_left_wrong() {
+fn a_bug_of_pg_trickle_is_found_in_a_transaction_and_rolled_back() {
     let database = named();
     if database.is_emulator() {
         return;

@@ -16,37 +16,37 @@ fn forgotten_deletes_are_found() {
 }
 
 #[test]
-fn updates_that_change_a_group_and_count_twice_are_found() {
+fn double_counted_group_changes_are_found() {
     is_found("counts_moves_twice");
 }
 
 #[test]
-fn groups_of_null_that_are_ignored_are_found() {
+fn ignored_null_groups_are_found() {
     is_found("ignores_null_groups");
 }
 
 #[test]
-fn the_second_change_to_one_key_that_is_lost_is_found() {
+fn a_lost_second_change_is_found() {
     is_found("loses_second_change");
 }
 
 #[test]
-fn rows_that_stay_after_their_key_changed_are_found() {
+fn rows_that_remain_after_a_key_change_are_found() {
     is_found("stale_after_key_change");
 }
 
 #[test]
-fn a_source_of_a_join_that_is_skipped_is_found() {
+fn a_skipped_source_of_a_join_is_found() {
     is_found("skips_one_source");
 }
 
 #[test]
-fn the_last_row_of_a_group_that_is_dropped_is_found() {
+fn a_dropped_last_row_of_a_group_is_found() {
     is_found("drops_last_of_group");
 }
 
 #[test]
-fn an_interruption_while_a_script_gets_smaller_leaves_no_database_behind() {
+fn an_interrupted_reduction_leaves_no_database() {
     let database = Faulty::server().database("shop_interrupted", "counts_moves_twice");
     faulty::psql(&database, SHOP);
     let dir = tempfile::tempdir().unwrap();
@@ -137,7 +137,7 @@ fn is_found(fault: &str) {
 
     let file = dir.path().join(format!("pgtrickle-ci-findings/{found}.sql"));
     let script = fs::read_to_string(&file).unwrap();
-    assert!(script.contains("-- Reduced, and seen again"), "{fault} was not seen again:\n{script}");
+    assert!(script.contains("-- Reduced, and reproduced"), "{fault} was not seen again:\n{script}");
     let changes = script
         .lines()
         .filter(|line| ["insert", "update", "delete", "truncate"].iter().any(|word| line.starts_with(word)));

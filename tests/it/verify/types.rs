@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, time::Duration};
 
 use pgtrickle_ci::{
-    mutate::{Change, Column, Mutator, Source},
+    mutate::{Change, Mutator, Source, SourceColumn},
     pg::{Changed, Client, Limits},
 };
 use serde_json::Value;
@@ -128,12 +128,12 @@ async fn changed(
 fn looked_at<'a>(
     source: &'a Source,
     values: &'a [BTreeSet<String>],
-) -> impl Iterator<Item = (&'a Column, &'a BTreeSet<String>)> {
+) -> impl Iterator<Item = (&'a SourceColumn, &'a BTreeSet<String>)> {
     source.columns.iter().zip(values).filter(|(column, _)| column.name.starts_with("c_"))
 }
 
 #[test]
-fn a_column_of_every_type_gets_new_values_and_an_emptied_source_comes_back() {
+fn columns_of_every_type_get_new_values_and_a_truncated_source_is_refilled() {
     let database = Database::new();
     database.run(&TABLES_OF_ALL_TYPES.replace("UNWRITABLE", UNWRITABLE));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -191,7 +191,7 @@ fn rounds(line: &str) -> usize {
 }
 
 #[test]
-fn coverage_counts_the_rounds_of_each_source_and_a_column_that_nothing_generates_is_no_standstill() {
+fn coverage_counts_rounds_per_source_even_with_an_ungenerated_column() {
     let database = Database::ephemeral();
     database.run(
         "create table spans (span interval not null); insert into spans values ('1 day'), ('2 days');
@@ -214,7 +214,7 @@ fn coverage_counts_the_rounds_of_each_source_and_a_column_that_nothing_generates
 }
 
 #[test]
-fn a_table_whose_source_hardly_changes_is_a_warning_and_with_min_rounds_a_failure() {
+fn a_rarely_changed_source_warns_and_fails_with_min_rounds() {
     let database = Database::ephemeral();
     database.run(
         "create table fixed (id int primary key, n int);
@@ -252,7 +252,7 @@ fn a_table_whose_source_hardly_changes_is_a_warning_and_with_min_rounds_a_failur
 
 /// Rows with a value that no client can write are updated and never deleted, for they could not come back.
 #[test]
-fn a_row_that_could_not_come_back_stays() {
+fn a_row_that_cannot_be_inserted_again_is_not_deleted() {
     let database = Database::ephemeral();
     database.run(
         "create table defaulted (n int default 7);
@@ -288,7 +288,7 @@ const CONSTRAINED: &str = "
     insert into stays select n, 1 + n % 8 from generate_series(1, 20) as n;";
 
 #[test]
-fn refusals_are_learnt_from() {
+fn the_mutator_learns_from_rejections() {
     let database = Database::new();
     database.run(CONSTRAINED);
     create(

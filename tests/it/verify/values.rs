@@ -209,7 +209,7 @@ fn a_value_of_every_type_is_written_as_it_was_read() {
 }
 
 #[test]
-fn no_type_of_the_server_is_left_out() {
+fn every_type_of_the_server_is_tested() {
     let database = Database::new();
     let listed = "select string_agg(typname, ',') from pg_type
                   where typnamespace = 'pg_catalog'::regnamespace and typtype = 'b' and typcategory <> 'A' and typisdefined";
@@ -266,7 +266,7 @@ fn random_values_are_written_as_they_were_read() {
 }
 
 #[test]
-fn the_sum_of_a_table_sees_every_bit_of_every_column() {
+fn the_checksum_of_a_table_covers_every_bit_of_every_column() {
     let database = Database::new();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     database.run(

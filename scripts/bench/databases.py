@@ -1,0 +1,40 @@
+"""Databases of the server beside a section."""
+
+import os
+
+
+def session(database):
+    """Executes on a database, each statement for itself."""
+    import psycopg2
+
+    connection = psycopg2.connect(dbname=database)
+    connection.autocommit = True
+    return connection.cursor().execute
+
+
+def quiet_database(name):
+    """A database whose clock stands still but for this session."""
+    session("postgres")(f"create database {name}")
+    session("postgres")(f"alter database {name} set pg_trickle.enabled = off")
+    sql = session(name)
+    sql("set client_min_messages = error; set pg_trickle.enabled = on; create extension pg_trickle")
+    return sql
+
+
+def url(database):
+    return f"postgresql://{os.environ['PGUSER']}:{os.environ['PGPASSWORD']}@{os.environ['PGHOST']}:{os.environ['PGPORT']}/{database}"
+
+
+def thousand():
+    """A database with a source, and 1,000 models over it in the project; the answer is how to execute there, and their queries."""
+    sql = quiet_database("thousand")
+    sql("create table source (id int primary key, v int); insert into source select n, n % 1000 from generate_series(1, 1000) n")
+    sql("create schema analytics")
+    models = "target/bench/project/models/thousand"
+    os.makedirs(models)
+    queries = {f"thousand_{n}": f"select id, v from public.source where v = {n}" for n in range(1000)}
+    for name, query in queries.items():
+        with open(f"{models}/{name}.sql", "w") as model:
+            model.write("{{ config(materialized='stream_table', meta={'pgtrickle': {'schedule': '1h'}}) }}\n" + query + "\n")
+    os.environ["PGDATABASE"] = "thousand"
+    return sql, queries

@@ -1,0 +1,121 @@
+"""Fills the generated blocks of the pages, or with --check compares them."""
+
+import ast
+import difflib
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+out, check = pathlib.Path(sys.argv[1]), "--check" in sys.argv[2:]
+DOCS = pathlib.Path("docs")
+REFERENCE = DOCS / "reference.md"
+
+CHANGES = {"alter": "altered in place", "recreate": "dropped and created", "nothing": "counts at creation only"}
+
+
+def fail(message):
+    sys.exit(f"error: {message}")
+
+
+def run(*arguments):
+    return subprocess.run(["pgtrickle-ci", *arguments], check=False, capture_output=True, text=True)
+
+
+def fixed(text):
+    """The same text on every machine and at every hour."""
+    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:5432", text)
+    text = re.sub(r"(PostgreSQL 18)\.\d+", r"\1", text)
+    text = re.sub(r"(no checks in) [\w.]+s$", r"\1 12ms", text, flags=re.MULTILINE)
+    parts = lambda line: "· 12.3s" + re.sub(r"\d[\w. ]*s(?=,|$)", "1.2s", line[1] or "")
+    return re.sub(r"· \d[\w. ]*s(: .*)?$", parts, text, flags=re.MULTILINE)
+
+
+def fenced(language, text):
+    return f"```{language}\n{fixed(text).rstrip()}\n```"
+
+
+def comment():
+    """The comment as a quotation, without the fold that has a row a check."""
+    text = fixed((out / "comment.md").read_text())
+    text, cut = re.subn(r"<details><summary>\d+ checks by stage</summary>.*?</details>\n\n?", "", text, flags=re.DOTALL)
+    if cut != 1:
+        fail("the comment has no fold with its checks: change scripts/docs/pages.py with it")
+    return "\n".join(f"> {line}".rstrip() for line in text.strip().splitlines())
+
+
+def settings():
+    source = pathlib.Path("macros/settings/_pgtrickle_known_settings.sql").read_text()
+    literal = re.search(r"return\((\{.*\})\)", source, re.DOTALL)
+    known = ast.literal_eval(re.sub(r"(?<=: )(true|false)\b", lambda word: word[0].title(), literal[1]))
+    code = lambda value: f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    rows = ["| key | values | default | a change is | |", "|---|---|---|---|---|"]
+    for key, spec in known.items():
+        values = ", ".join(map(code, spec["values"])) if "values" in spec else {"integer": "whole number"}.get(spec["type"], spec["type"])
+        default = code(spec["default"]) if "default" in spec else ""
+        rows.append(f"| `{key}` | {values} | {default} | {CHANGES[spec.get('changed_by', 'alter')]} | {spec['about']} |")
+    return "\n".join(rows)
+
+
+def commands():
+    top = run("--help").stdout
+    names = re.findall(r"^  (\w+) ", re.search(r"^Commands:\n((?:  .*\n)+)", top, re.MULTILINE)[1], re.MULTILINE)
+    folds = [
+        f"<details><summary><code>pgtrickle-ci {name}</code></summary>\n\n{fenced('text', run(name, '--help').stdout)}\n\n</details>"
+        for name in names
+        if name != "help"
+    ]
+    return "\n\n".join([fenced("text", top), *folds])
+
+
+def check_example(text):
+    """The configuration file that the reference shows is read by the program and has every key that there is."""
+    example = re.search(r"<!-- example:config -->\n```yaml\n(.*?)```\n<!-- /example:config -->", text, re.DOTALL)
+    if not example:
+        fail(f"{REFERENCE} has no example of the configuration file")
+    with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
+        for more in ["", "no_such_key: 1\n"]:
+            file.write(more or example[1])
+            file.flush()
+            said = run("--config", file.name, "plan", "--manifest", "/dev/null").stderr
+            if not more and "configuration file" in said:
+                fail(f"the configuration file of {REFERENCE} is refused: {said}")
+    keys = re.search(r"the keys are (.*)", said)[1].split(", ")
+    missing = [key for key in keys if not all(re.search(rf"\b{part}:", example[1]) for part in key.split("."))]
+    if missing:
+        fail(f"the configuration file of {REFERENCE} lacks {', '.join(missing)}")
+
+
+def filled(page, blocks):
+    """The text of a page with its blocks made anew."""
+    text = page.read_text()
+    for name, make in blocks.items():
+        begin, end = f"<!-- output:{name} -->", f"<!-- /output:{name} -->"
+        if text.count(begin) != 1 or text.count(end) != 1:
+            fail(f"{page} has to have {begin} and {end} once")
+        head, rest = text.split(begin)
+        text = f"{head}{begin}\n{make()}\n{end}{rest.split(end)[1]}"
+    return text
+
+
+check_example(REFERENCE.read_text())
+pages = {
+    pathlib.Path("README.md"): {"plan": lambda: fenced("text", "$ pgtrickle-ci plan\n" + (out / "plan.txt").read_text())},
+    DOCS / "action.md": {"comment": comment},
+    DOCS / "settings.md": {"settings": settings},
+    REFERENCE: {"commands": commands},
+}
+outdated = False
+for page, blocks in pages.items():
+    before, after = page.read_text(), filled(page, blocks)
+    if before == after:
+        print(f"{page} is up to date")
+    elif check:
+        outdated = True
+        sys.stdout.writelines(difflib.unified_diff(before.splitlines(True), after.splitlines(True), str(page), f"{page}, made anew"))
+    else:
+        page.write_text(after)
+        print(f"{page} written")
+if outdated:
+    fail("run scripts/docs.sh")
