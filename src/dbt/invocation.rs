@@ -17,6 +17,7 @@ use super::{
     DefaultSelector, Error, ManifestFile, ProjectFile, RunResults, Shell, Target,
     dotenv::{DISABLED, Dotenv},
     profile::PASSWORD_VARIABLE,
+    watch::{self, Waited, Watch},
 };
 use crate::{
     output::{self, Ui},
@@ -38,6 +39,8 @@ pub struct Dbt {
     selected: Option<Vec<String>>,
     /// Whether dbt's default selector chooses the tests.
     tests_by_default: bool,
+    /// For each command.
+    timeout: Duration,
     /// Holds the generated profiles.yml, dbt's target folder and its logs.
     scratch: tempfile::TempDir,
     ui: Ui,
@@ -58,6 +61,7 @@ impl Dbt {
         project_dir: &Path,
         target: Target,
         vars: Option<String>,
+        timeout: Duration,
         ui: Ui,
     ) -> Result<Self, Error> {
         let absolute = |path: &Path| std::path::absolute(path).map_err(|source| Error::Start { source });
@@ -76,6 +80,7 @@ impl Dbt {
             dotenv,
             selected: None,
             tests_by_default: false,
+            timeout,
             scratch,
             ui,
         })
@@ -209,14 +214,16 @@ impl Dbt {
         if invocation.code == 0 { Ok(invocation) } else { Err(self.failed(command, &invocation, &lines)) }
     }
 
-    /// Prints dbt's output, unless that has been done already.
     fn failed(&self, command: &str, invocation: &Invocation, lines: &[String]) -> Error {
-        if !self.ui.passes_output_on() {
-            for line in lines {
-                output::to_stderr(line);
-            }
-        }
+        self.show(lines);
         Error::Failed { command: command.to_owned(), code: invocation.code }
+    }
+
+    /// Prints dbt's output, unless that has been done already.
+    fn show(&self, lines: &[String]) {
+        if !self.ui.passes_output_on() {
+            lines.iter().for_each(|line| output::to_stderr(line));
+        }
     }
 
     async fn invoke(&self, command: &str, arguments: &[&str]) -> Result<(Invocation, Vec<String>), Error> {
@@ -227,8 +234,28 @@ impl Dbt {
         forward(child.stdout.take(), lines.clone());
         forward(child.stderr.take(), lines);
         let mut kept = Vec::new();
-        while let Some(line) = said.recv().await {
-            let line = self.target.endpoint.password.mask(&line);
+        let mut watch = Watch::new(self.timeout);
+        loop {
+            let line = match watch.until(said.recv()).await {
+                Waited::Done(Some(line)) => self.target.endpoint.password.mask(&line),
+                Waited::Done(None) => break,
+                Waited::Heartbeat => {
+                    let blockers = watch::blockers(&self.target.endpoint).await;
+                    self.ui.say(&watch.heartbeat(command, &blockers));
+                    continue;
+                }
+                Waited::TimedOut => {
+                    let blockers = watch::blockers(&self.target.endpoint).await;
+                    child.kill().await.ok();
+                    self.show(&kept);
+                    self.ui.close_group();
+                    return Err(Error::TimedOut {
+                        command: command.to_owned(),
+                        limit: self.timeout,
+                        blockers,
+                    });
+                }
+            };
             if self.ui.passes_output_on() {
                 output::to_stderr(&line);
             }
@@ -397,6 +424,7 @@ mod tests {
                 .into(),
             selected: None,
             tests_by_default: false,
+            timeout: Duration::from_secs(60),
             scratch,
             ui: Ui { quiet: true, verbose: false, full: false, color: false, width: 80, runner: false },
         };

@@ -151,7 +151,8 @@ pub async fn prepare_dbt(
     file: &ProjectFile,
     target: Target,
 ) -> Result<Dbt, Error> {
-    let dbt = Dbt::new(project.environment.shell()?, folder, target, project.vars.clone(), project.ui)?;
+    let shell = project.environment.shell()?;
+    let dbt = Dbt::new(shell, folder, target, project.vars.clone(), project.dbt_timeout, project.ui)?;
     dbt.install_packages(file).await?;
     Ok(dbt)
 }
