@@ -2,7 +2,7 @@
 # Drives integration_tests/coverage through all that the dbt package does, on each of these dbt versions.
 #   scripts/dbt_matrix.sh [VERSION …]    1.6 … 1.12 and 2.0; all when left out
 # Each version gets an environment of its own below target/dbt/, and an ephemeral server of its own: with the emulator,
-# or with what PGTRICKLE_CI_ENGINE says. What dbt says stands in target/dbt/VERSION.log.
+# or with what PGTRICKLE_CI_ENGINE says. The output is in target/dbt/VERSION.log.
 set -euo pipefail
 # shellcheck source=scripts/setup.sh
 source "$(dirname "$0")/setup.sh"

@@ -37,10 +37,13 @@ fn a_dbt_command_has_a_time_limit_and_the_error_names_the_blocking_session() {
     database.run("begin; select pg_advisory_xact_lock(hashtextextended('pgtrickle ddl', 0))");
     let pid = database.value("select pg_backend_pid()").unwrap();
     let mut run = pgtrickle_ci();
-    run.args(["run", "--dbt-timeout", "25s", "--database-url", &database.url(), "--project-dir"]);
+    run.args(["run", "--dbt-timeout", "60s", "--database-url", &database.url(), "--project-dir"]);
     run.arg(project.path()).arg("--profiles-dir").arg(project.path());
-    let said = format!("`dbt build` did not end within 25s; sessions that block others: pid {pid} (");
-    Ran::of(&mut run).expect_error(&said, "--dbt-timeout");
+    let ran = Ran::of(&mut run);
+    let blocked_by = format!("; sessions that block others: pid {pid} (");
+    let heartbeat = ran.stderr.lines().find(|line| line.starts_with("dbt build has run for 3"));
+    assert!(heartbeat.is_some_and(|line| line.contains(&blocked_by)), "{}", ran.stderr);
+    ran.expect_error(&format!("`dbt build` did not end within 1m{blocked_by}"), "--dbt-timeout");
 }
 
 /// A run with a source, a failing table, a table downstream of it, a healthy table and a failing test. The user's files
