@@ -76,6 +76,8 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
 fn completions(shell: clap_complete::Shell) -> Result<Exit, Error> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut cli::command(), "pgtrickle-ci", &mut script);
-    output::to_file(Path::new("-"), &String::from_utf8_lossy(&script))?;
+    // clap_complete names bash's cases differently from its commands if the program's name has a hyphen.
+    let script = String::from_utf8_lossy(&script).replace("pgtrickle__subcmd__ci", "pgtrickle__ci");
+    output::to_file(Path::new("-"), &script)?;
     Ok(Exit::Passed)
 }

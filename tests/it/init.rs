@@ -68,3 +68,28 @@ fn completions_name_subcommands_and_flags() {
     }
     Ran::of(pgtrickle_ci().args(["completions", "cobol"])).expect(2);
 }
+
+/// What bash offers after `pgtrickle-ci SUBCOMMAND --`, for the script `$1` and the subcommand `$2`.
+const COMPLETE: &str = r#"
+source "$1"
+function=$(complete -p pgtrickle-ci | sed 's/.* -F \([^ ]*\) .*/\1/')
+COMP_WORDS=(pgtrickle-ci "$2" --) COMP_CWORD=2
+"$function" pgtrickle-ci -- "$2"
+printf '%s\n' "${COMPREPLY[@]}"
+"#;
+
+#[test]
+fn bash_completes_the_flags_of_every_subcommand() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("completions.bash");
+    fs::write(&script, Ran::of(pgtrickle_ci().args(["completions", "bash"])).expect(0).stdout).unwrap();
+    for command in pgtrickle_ci::cli::command().get_subcommands() {
+        let name = command.get_name();
+        let mut bash = Command::new("bash");
+        bash.args(["-c", COMPLETE, "bash"]).arg(&script).arg(name);
+        let completed = Ran::of(&mut bash).expect(0).stdout;
+        for flag in command.get_arguments().filter_map(|argument| argument.get_long()) {
+            assert!(completed.lines().any(|line| line == format!("--{flag}")), "{name} {flag}: {completed}");
+        }
+    }
+}
