@@ -24,11 +24,11 @@ use crate::{
     sql::{quote_identifier, quote_literal},
 };
 
-pub use case::{Case, Made, Part};
+pub use case::{Case, CaseTable, Part};
 pub use delicate::delicacy;
 pub use mutator::Mutator;
 pub use pace::Pace;
-pub use script::{Evidence, Seen, without_database};
+pub use script::{Reproducibility, ScriptHeader, without_database};
 pub use supply::ConnectedColumns;
 pub use types::{TypePart, Types, candidates};
 
