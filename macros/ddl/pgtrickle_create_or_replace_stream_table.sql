@@ -4,7 +4,7 @@
   changed query fit the table in place; the materialization does.
 #}
 {% macro pgtrickle_create_or_replace_stream_table(
-    name, query, schedule, refresh_mode, initialize, cdc_mode=none, partition_by=none, append_only=false, temporal=false,
+    name, query, schedule=none, refresh_mode=none, initialize=none, cdc_mode=none, partition_by=none, append_only=false, temporal=false,
     storage_backend=none, diamond_consistency=none, diamond_schedule_policy=none, pooler_compatibility_mode=false,
     max_differential_joins=none, max_delta_fraction=none, output_distribution_column=none
 ) %}

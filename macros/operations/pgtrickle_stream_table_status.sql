@@ -17,6 +17,8 @@
   {%- if not execute -%}
     {{- return(dbt_pgtrickle._pgtrickle_status_of('healthy')) -}}
   {%- endif -%}
+  {#- None is not the whole project here, but a name that no table has. -#}
+  {%- set name = '' if name is none else name -%}
   {%- set health = dbt_pgtrickle._pgtrickle_health_rows(name, warn_seconds) -%}
   {%- if dbt_pgtrickle._pgtrickle_is_operation('pgtrickle_stream_table_status') -%}
     {%- do dbt_pgtrickle._pgtrickle_report('status', health) -%}
