@@ -88,6 +88,12 @@ pub enum Error {
         /// Each right, and what it is about.
         lacking: Vec<String>,
     },
+    /// What the plan does not know would be dropped.
+    #[error("these were created after the plan was made and would be dropped, too: {}", objects.join(", "))]
+    NewDependents {
+        /// Each, and the stream table that it depends on.
+        objects: Vec<String>,
+    },
     /// The extension lacks what is needed.
     #[error("pg_trickle {version} is too old: its catalog has no {}", missing.join(", "))]
     TooOld {
@@ -187,6 +193,7 @@ impl Error {
             }
             Self::Locked { .. } => "wait until it has ended, or wait longer for it: `--lock-timeout 1m`".into(),
             Self::Rights { .. } => "grant them, or apply the plan as the role that owns the stream tables".into(),
+            Self::NewDependents { .. } => "plan again: `pgtrickle-ci plan`".into(),
             Self::TooOld { .. } => "update it: `psql -c 'ALTER EXTENSION pg_trickle UPDATE'`".into(),
             Self::Server { message, .. } if message.code == "42501" => {
                 "grant it: `GRANT USAGE ON SCHEMA pgtrickle` and SELECT on its tables, and `pg_monitor`".into()
