@@ -7,7 +7,7 @@
     name, schedule=none, refresh_mode=none, status=none, current_info=none, query=none, cdc_mode=none, fuse=none, fuse_ceiling=none,
     fuse_sensitivity=none, append_only=none, max_differential_joins=none, max_delta_fraction=none
 ) %}
-  {%- if execute -%}
+  {%- if not dbt_pgtrickle._pgtrickle_only_renders() -%}
     {%- set relation = dbt_pgtrickle._pgtrickle_relation_named(name) -%}
     {%- set deployed = current_info or dbt_pgtrickle.pgtrickle_get_stream_table_info(relation) -%}
     {%- set wanted = dbt_pgtrickle._pgtrickle_engine_settings({

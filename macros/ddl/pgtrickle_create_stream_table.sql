@@ -7,7 +7,7 @@
     storage_backend=none, diamond_consistency=none, diamond_schedule_policy=none, pooler_compatibility_mode=false,
     max_differential_joins=none, max_delta_fraction=none, output_distribution_column=none
 ) %}
-  {%- if execute -%}
+  {%- if not dbt_pgtrickle._pgtrickle_only_renders() -%}
     {%- do dbt_pgtrickle._pgtrickle_create_as('create_stream_table', name, query, {
         'schedule': schedule, 'refresh_mode': refresh_mode, 'initialize': initialize, 'cdc_mode': cdc_mode,
         'partition_by': partition_by, 'append_only': append_only or none, 'temporal': temporal,

@@ -211,6 +211,13 @@ def operations(project, server):
     project.operation("refresh_all_stream_tables", schema="elsewhere", says="refreshed 0 stream tables of .* left 1")
     server("select pgtrickle.resume_stream_table('coverage.taken_reader')")
     project.operation("refresh_all_stream_tables", says="refreshed coverage.taken$.*refreshed coverage.taken_reader$")
+    server("select pgtrickle.alter_stream_table('coverage.taken', status => 'ERROR')")
+    before = count("taken_reader")
+    failed = "cannot refresh coverage.taken: 22023: .*refreshed coverage.taken_reader$.*refreshed 1 stream table of.*1 failed: coverage.taken"
+    project.operation("refresh_all_stream_tables", fails=failed)
+    check(count("taken_reader") == before + 1, "one that fails keeps the others from theirs")
+    server("select pgtrickle.resume_stream_table('coverage.taken')")
+    project.operation("refresh_all_stream_tables", says="refreshed 2 stream tables of")
 
     project.operation("pgtrickle_check_freshness", model_name="taken", warn_seconds=600, error_seconds=1800, says=r"^pg_trickle: OK +coverage\.taken ")
     project.operation("pgtrickle_check_freshness", model_name="taken", warn_seconds=0, error_seconds=1800, says=r"^pg_trickle: WARN +coverage\.taken ")
@@ -295,6 +302,11 @@ def hooked(project, server):
         succeeded, _ = project.dbt("parse", "--no-partial-parse")
         os.environ["PGPORT"] = port
         check(succeeded, f"{place} does not parse without a server:\n{project.said}")
+        # It renders the hooks as well.
+        before = count(), fresh.tables()
+        for command in [["compile"], ["docs", "generate"]]:
+            succeeded, _ = project.dbt(*command)
+            check(succeeded and (count(), fresh.tables()) == before, f"{place}: {command} carried a hook out:\n{project.said}")
         project.edit("dbt_project.yml", json.dumps(calls + never_run), json.dumps(calls))
         before = count()
         project.run("--select", "plain", expect={"plain": "CREATE VIEW|SELECT"})
