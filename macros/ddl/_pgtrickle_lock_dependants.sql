@@ -1,6 +1,6 @@
 {#
-  Locks a stream table and the stream tables that read from it, until the transaction ends: nobody can create what reads from
-  them any more, which a drop would take along. As in a refresh, the catalog's row comes first.
+  Locks a stream table and the stream tables that read from it, until the transaction ends. Other sessions cannot create new
+  readers of them then, which a drop would drop, too. As in a refresh, the catalog's row comes first.
 #}
 {% macro _pgtrickle_lock_dependants(relation) %}
   {%- set body %}

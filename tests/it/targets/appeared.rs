@@ -1,6 +1,6 @@
 //! What begins to read from a stream table after the plan was made is not dropped with it.
 
-use std::{process::Stdio, thread};
+use std::{process::Stdio, thread, time::Duration};
 
 use serde_json::json;
 
@@ -28,10 +28,15 @@ const WAITS: &str = "select exists (select from pg_stat_activity where datname =
 fn expect_kept(database: &Database, drop: impl FnOnce() -> Ran + Send, (name, create): (&str, &str)) {
     let holder = Database::connect(&database.endpoint);
     let before = database.value(IDENTITY);
+    // If this test fails, the lock ends some time later, and with it the wait.
+    holder.run("set idle_in_transaction_session_timeout = '5min'");
     holder.run("begin; select from pgtrickle.pgt_stream_tables where pgt_name = 'gone' for update");
     let ran = thread::scope(|scope| {
         let dropping = scope.spawn(drop);
-        database.wait_for(WAITS);
+        // dbt takes its time to start; the row is locked only so long as it is waited for.
+        while !dropping.is_finished() && database.value(WAITS).as_deref() != Some("t") {
+            thread::sleep(Duration::from_millis(100));
+        }
         holder.run(&format!("{create}; commit"));
         dropping.join().unwrap()
     });

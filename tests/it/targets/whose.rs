@@ -20,7 +20,7 @@ struct Case {
     column: Option<String>,
     /// Whether the target alice (schema dev_alice) created it.
     ours: bool,
-    /// The same for somebody who knows the manifest, and not its target.
+    /// The same if only the manifest is known, and not its target.
     ours_by_schema: bool,
 }
 
