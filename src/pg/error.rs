@@ -46,6 +46,12 @@ pub enum Error {
         /// Each missing privilege with its object.
         lacking: Vec<String>,
     },
+    /// The plan would drop objects that it does not know.
+    #[error("these were created after the plan was made and would be dropped, too: {}", objects.join(", "))]
+    NewDependents {
+        /// Each, and the stream table that it depends on.
+        objects: Vec<String>,
+    },
     #[error("pg_trickle {version} is too old: its catalog has no {}", missing.join(", "))]
     TooOld {
         version: String,
@@ -152,6 +158,7 @@ impl Error {
             }
             Self::Locked { .. } => "try again later, or wait longer: `--lock-timeout 1m`".into(),
             Self::Rights { .. } => "grant them, or apply the plan as the role that owns the stream tables".into(),
+            Self::NewDependents { .. } => "plan again: `pgtrickle-ci plan`".into(),
             Self::TooOld { .. } => "update it: `psql -c 'ALTER EXTENSION pg_trickle UPDATE'`".into(),
             Self::Server { message, .. } if message.code == "42501" => {
                 "grant it: `GRANT USAGE ON SCHEMA pgtrickle` and SELECT on its tables, and `pg_monitor`".into()
