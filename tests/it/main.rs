@@ -9,6 +9,7 @@
 )]
 
 mod action;
+mod adapter;
 mod agreement;
 mod bad_input;
 mod between;
