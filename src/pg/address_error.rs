@@ -73,6 +73,9 @@ pub enum BadAddress {
         /// The mode.
         sslmode: &'static str,
     },
+    /// A certificate is for a name.
+    #[error("sslmode `verify-full` needs a host name: there is only a hostaddr")]
+    NoHostName,
     /// Nothing says whom to log in as.
     #[error("no user is named to log in as, and the system's user {id} has no name")]
     NoUser {
@@ -102,6 +105,7 @@ impl BadAddress {
                     .into()
             }
             Self::WeakMode { .. } => "say `sslmode=verify-full`, or leave sslmode out".into(),
+            Self::NoHostName => "name the host, too: `host=NAME hostaddr=ADDRESS`".into(),
             Self::NoUser { .. } => "name one: `postgresql://USER@host:5432/database`, or PGUSER".into(),
         }
     }
