@@ -8,7 +8,11 @@ use std::{
 use serde::Deserialize;
 use tokio_postgres::SimpleQueryMessage;
 
-use super::{Client, Error, about, settings::Purpose};
+use super::{
+    Client, Error, about,
+    round::ATTENTION,
+    settings::{self, Purpose},
+};
 use crate::{
     model::Relation,
     plan::{Between, Cost, LostObject, LostView, Needs},
@@ -116,8 +120,12 @@ impl Client {
             step,
             error: Error::asking("carrying out the plan", &source),
             waited_for,
+            is_known: true,
         };
-        let settings = format!("begin; {}", self.settings());
+        // A program that is killed leaves no server process that goes on filling a table under the lock of changes.
+        let limits =
+            [("transaction_timeout", 0), ("client_connection_check_interval", ATTENTION.as_millis())];
+        let settings = format!("begin; {}; {}", self.settings(), settings::limits(&limits));
         self.wire.batch_execute(&settings).await.map_err(|source| failed(0, source, BTreeSet::new()))?;
         let watch = self.watch().await;
         let mut took = Vec::new();
@@ -135,7 +143,10 @@ impl Client {
             took.push(started.elapsed());
         }
         let last = steps.len().saturating_sub(1);
-        self.wire.batch_execute("commit").await.map_err(|source| failed(last, source, BTreeSet::new()))?;
+        self.wire.batch_execute("commit").await.map_err(|source| {
+            let failed = failed(last, source, BTreeSet::new());
+            StepFailed { is_known: failed.error.ends_a_transaction(), ..failed }
+        })?;
         Ok(took)
     }
 
@@ -160,6 +171,8 @@ pub struct StepFailed {
     pub error: Error,
     /// The sessions that it waited for when it was last looked at.
     pub waited_for: BTreeSet<String>,
+    /// Whether everything is rolled back for certain. It is not where the answer to COMMIT got lost.
+    pub is_known: bool,
 }
 
 /// A connection beside the one that works.

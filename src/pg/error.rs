@@ -66,6 +66,14 @@ pub enum Error {
         /// The database.
         endpoint: String,
     },
+    /// What this role changes is not captured.
+    #[error(
+        "the triggers that capture changes do not fire for `{user}`: its session_replication_role is not origin"
+    )]
+    Replicates {
+        /// The role.
+        user: String,
+    },
     /// Another verification is under way.
     #[error("another verification of {endpoint} runs: pid {pid}")]
     Busy {
@@ -157,6 +165,12 @@ impl Error {
         }
     }
 
+    /// Whether a server that refuses COMMIT so has rolled the transaction back. One that ends the session may have
+    /// committed before.
+    pub(super) fn ends_a_transaction(&self) -> bool {
+        matches!(self, Self::Server { message, .. } if !message.code.starts_with("57") && !message.code.starts_with("08"))
+    }
+
     /// The error without the values of rows that a server may quote.
     #[must_use]
     pub fn without_values(self) -> Self {
@@ -182,12 +196,18 @@ impl Error {
             Self::TlsFile { parameter, .. } => format!("name a PEM file with `{parameter}`; encrypted keys are not supported"),
             Self::NoExtension { .. } => "create it: `psql -c 'CREATE EXTENSION pg_trickle'`".into(),
             Self::ReadOnly { .. } => "name the primary, or compare the tables as they are: `--static`".into(),
+            Self::Replicates { user } => format!(
+                "verify as another role, or `ALTER ROLE \"{user}\" RESET session_replication_role`; it may be set for the database, too"
+            ),
             Self::Busy { pid, .. } => {
                 format!("wait until it has ended, or end it: `psql -c 'SELECT pg_terminate_backend({pid})'`")
             }
             Self::Locked { .. } => "wait until it has ended, or wait longer for it: `--lock-timeout 1m`".into(),
             Self::Rights { .. } => "grant them, or apply the plan as the role that owns the stream tables".into(),
             Self::TooOld { .. } => "update it: `psql -c 'ALTER EXTENSION pg_trickle UPDATE'`".into(),
+            Self::Server { message, .. } if message.code == "25P04" => {
+                "the server's transaction_timeout ended it; lift it for these connections: `export PGOPTIONS='-c transaction_timeout=0'`".into()
+            }
             Self::Server { message, .. } if message.code == "42501" => {
                 "grant it: `GRANT USAGE ON SCHEMA pgtrickle` and SELECT on its tables, and `pg_monitor`".into()
             }

@@ -29,7 +29,7 @@ const fn set(name: &'static str, value: &'static str, purposes: &'static [Purpos
     Setting { name, value, purposes }
 }
 
-const SETTINGS: [Setting; 9] = [
+const SETTINGS: [Setting; 10] = [
     // Less than 1 rounds floating point numbers when they are written as text.
     set("extra_float_digits", "1", &[Catalog, Values]),
     // Other styles read 01/02 in two ways, and have no time zone offset. The order of day and month stays the database's.
@@ -40,6 +40,8 @@ const SETTINGS: [Setting; 9] = [
     set("bytea_output", "hex", &[Catalog, Values]),
     // Off, a backslash in a plain literal begins an escape.
     set("standard_conforming_strings", "on", &[Catalog, Values]),
+    // Off, NULL in an array is the text "NULL".
+    set("array_nulls", "on", &[Catalog, Values]),
     // Money is written and read with the symbol and the separators of this locale.
     set("lc_monetary", "'C'", &[Values]),
     // document refuses fragments of XML that a column holds.
@@ -64,6 +66,16 @@ pub(super) fn back(purpose: Purpose) -> String {
         let _ = write!(sql, "set local {} to default; ", setting.name);
         sql
     })
+}
+
+/// A statement that sets limits until the transaction ends, in milliseconds. What the server does not know is left out.
+pub(super) fn limits(limits: &[(&str, u128)]) -> String {
+    let values: Vec<String> = limits.iter().map(|(name, value)| format!("('{name}', '{value}ms')")).collect();
+    format!(
+        "select count(pg_catalog.set_config(name, value, true)) from (values {}) as wanted (name, value)
+         join pg_catalog.pg_settings using (name)",
+        values.join(", ")
+    )
 }
 
 fn of(purpose: Purpose) -> impl Iterator<Item = &'static Setting> {
