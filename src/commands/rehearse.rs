@@ -55,7 +55,11 @@ impl Base {
         let project = &options.project;
         checkout.borrow_packages(&project.dir)?;
         let shell = project.environment.shell()?;
-        let dbt = Dbt::new(shell, checkout.project_dir(), target.clone(), project.vars.clone(), options.ui)?;
+        let mut dbt =
+            Dbt::new(shell, checkout.project_dir(), target.clone(), project.vars.clone(), options.ui)?;
+        if options.hides_rows {
+            dbt.hide_rows();
+        }
         dbt.install_packages(&ProjectFile::read(checkout.project_dir())?).await?;
         dbt.parse().await?;
         Ok(Self { name, project: Some((dbt, checkout)) })
@@ -88,9 +92,7 @@ impl Base {
         let project = project.only(models);
         let mut outcomes = dbt::deploy_outcomes(&results, &with_origins(&project));
         let created = created_tables(&project, &outcomes);
-        outcomes.extend(
-            Waiting::new(&options.wait, true, options.ui).populated(workspace.client, &created).await?,
-        );
+        outcomes.extend(Waiting::in_run(options).populated(workspace.client, &created).await?);
         outcomes.retain(|outcome| outcome.verdict != Verdict::Passed);
         let wrong =
             wrong.into_iter().map(|problem| Outcome::new(Stage::Setup, &self.name, Verdict::Warned, problem));

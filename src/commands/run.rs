@@ -47,7 +47,10 @@ pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exi
     let workspace = Workspace { client: &client, own: server.own() };
     let target = Target { endpoint: server.endpoint().clone(), ..target };
     let shell = project.environment.shell()?;
-    let dbt = Dbt::new(shell, &project.dir, target.clone(), project.vars.clone(), options.ui)?;
+    let mut dbt = Dbt::new(shell, &project.dir, target.clone(), project.vars.clone(), options.ui)?;
+    if options.hides_rows {
+        dbt.hide_rows();
+    }
     let mut gate = Gate { options, workspace, dbt, target: &target, selected: None };
 
     gate.dbt.install_packages(&file).await?;
@@ -70,8 +73,7 @@ pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exi
 
     let created = created_tables(&project, &report.outcomes);
     report.outcomes.extend(skipped_outcomes(&project, &created));
-    let waiting = Waiting::new(&options.wait, true, options.ui);
-    report.outcomes.extend(waiting.populated(&client, &created).await?);
+    report.outcomes.extend(Waiting::in_run(options).populated(&client, &created).await?);
     if let Some(rehearsing) = rehearsing {
         rehearsing.finish(&project, report).await?;
     }

@@ -167,7 +167,8 @@ impl While<'_> {
             let script = finding.script(client, self.limits, findings.len(), self.wishes, &engine).await?;
             let file = self.findings.join(format!("{}.sql", finding.relation));
             output::make_folder(self.findings)?;
-            output::to_file(&file, &script)?;
+            // Its rows may be real data, also where reports hide them.
+            output::to_private_file(&file, &script)?;
             if let Some(outcome) = report.outcomes[before..]
                 .iter_mut()
                 .find(|outcome| outcome.subject.relation() == Some(&finding.relation))

@@ -13,7 +13,7 @@ use crate::{
     exit::Exit,
     judge::population::{self, Progress},
     model::{Outcome, Relation, StreamTable},
-    options::{WaitLimits, WaitOptions},
+    options::{RunOptions, WaitLimits, WaitOptions},
     output::Ui,
     pg::{self, Client},
     report::Report,
@@ -40,6 +40,8 @@ pub(super) struct Waiting {
     timeout: Duration,
     /// Limits of single tables, by name.
     models: BTreeMap<String, Duration>,
+    /// What the server says may hold values of rows that are real data.
+    hides_rows: bool,
     ui: Ui,
 }
 
@@ -53,8 +55,12 @@ struct Watched<'a> {
 }
 
 impl Waiting {
-    pub(super) fn new(limits: &WaitLimits, refresh: bool, ui: Ui) -> Self {
-        Self { refresh, timeout: limits.timeout, models: limits.models.clone(), ui }
+    fn new(limits: &WaitLimits, refresh: bool, ui: Ui) -> Self {
+        Self { refresh, timeout: limits.timeout, models: limits.models.clone(), hides_rows: false, ui }
+    }
+
+    pub(super) fn in_run(options: &RunOptions) -> Self {
+        Self { hides_rows: options.hides_rows, ..Self::new(&options.wait, true, options.ui) }
     }
 
     /// Polls until all tables are populated, one cannot be, or one reaches its limit.
@@ -66,7 +72,7 @@ impl Waiting {
         let started = Instant::now();
         let mut watched: Vec<Watched> = tables.iter().map(|table| self.watch(table)).collect();
         let mut refreshed = BTreeSet::new();
-        let mut printer = ProgressPrinter::new(self.ui);
+        let mut printer = ProgressPrinter::new(self.ui, self.hides_rows);
         // Best effort: notifications only make it faster, and a standby or a pooler does not deliver them.
         client.listen().await.ok();
         loop {
