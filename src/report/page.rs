@@ -77,7 +77,8 @@ impl Page {
     fn put_hanging(&mut self, indent: usize, hang: usize, paint: Paint, line: &str) {
         // Wrapping drops leading blanks.
         let lead = line.len() - line.trim_start_matches(' ').len();
-        if wrapped(&line[lead..], self.width() - indent - lead).len() <= 1 {
+        let is_long = line.chars().count() > LONGEST_PART;
+        if !is_long && wrapped(&line[lead..], self.width() - indent - lead).len() <= 1 {
             let painted = self.painted(paint, line);
             self.push_line(&format!("{}{painted}", " ".repeat(indent)));
             return;
@@ -91,9 +92,26 @@ impl Page {
     }
 }
 
-/// Wraps text to lines of at most `width` columns, between words if possible. It uses the wrapping of tables, which
-/// knows the width of each character.
+/// Wraps text to lines of at most `width` columns, between words if possible.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while let Some((end, _)) = rest.char_indices().nth(LONGEST_PART) {
+        let end = rest[..end].rfind(' ').map_or(end, |blank| blank + 1);
+        lines.extend(wrapped_part(&rest[..end], width));
+        rest = &rest[end..];
+    }
+    if !rest.is_empty() || lines.is_empty() {
+        lines.extend(wrapped_part(rest, width));
+    }
+    lines
+}
+
+/// Text is wrapped in parts of this many characters: the time for a long word grows with the square of its length.
+const LONGEST_PART: usize = 2_000;
+
+/// It uses the wrapping of tables, which knows the width of each character.
+fn wrapped_part(text: &str, width: usize) -> Vec<String> {
     let mut table = Table::new();
     table.force_no_tty().load_style(comfy_table::presets::NOTHING);
     table
@@ -104,4 +122,20 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
         column.set_padding((0, 0));
     }
     table.lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_any_length_is_wrapped_and_whole() {
+        for (word, count) in [("x", 50_000), ("表", 9_000), ("ab ", 20_000), (" ", 5_000), ("", 0)] {
+            let text = word.repeat(count);
+            let lines = wrapped(&text, 80);
+            assert!(lines.iter().all(|line| line.chars().count() <= 80), "{word}");
+            let letters = |text: &str| text.replace(' ', "");
+            assert_eq!(letters(&lines.concat()), letters(&text), "{word}");
+        }
+    }
 }

@@ -91,6 +91,8 @@ fn put_header(page: &mut Page, report: &Report) {
 fn put_plan(page: &mut Page, plan: &Plan) {
     let changed: Vec<_> = plan.steps.iter().filter(|step| step.is_shown()).collect();
     let names = changed.iter().map(|step| shown(&step.relation).chars().count()).max().unwrap_or(0);
+    // A name that is wider has its action on the next line.
+    let names = names.min(page.width());
     for step in &changed {
         put_step(page, step, names);
     }
@@ -397,10 +399,12 @@ mod tests {
     }
 
     #[test]
-    fn a_message_of_any_length_has_a_row() {
-        for length in [65_534, 65_535, 200_000] {
+    fn names_and_messages_of_any_length_have_a_row() {
+        for length in [65_535, 70_000] {
             let mut report = sample::report();
             report.outcomes[0].message = "x".repeat(length);
+            let steps = report.plan.iter_mut().flat_map(|plan| &mut plan.steps);
+            steps.last().unwrap().relation.name = "x".repeat(length);
             for width in [40, 80] {
                 assert!(render(&report, &style(width)).contains("xxx"), "{length}");
             }
