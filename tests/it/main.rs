@@ -25,6 +25,7 @@ mod gate;
 mod hidden_rows;
 mod image;
 mod init;
+mod interrupted;
 mod junit;
 mod layers;
 mod manifests;
