@@ -120,7 +120,15 @@ async fn execute(Prepared { client, actions, losses }: &Prepared, ui: Ui) -> Vec
             let done = actions.iter().zip(took);
             done.map(|(action, took)| outcome(action, Verdict::Passed, &action.does).taking(took)).collect()
         }
-        Err(pg::StepFailed { step: failed, error, waited_for }) => {
+        Err(pg::StepFailed { error, is_known: false, .. }) => {
+            let message = format!("unknown whether it is done, {error}");
+            let each = actions.iter().map(|action| {
+                let hint = "the plan is carried out in full or not at all; see which: `pgtrickle-ci plan`";
+                outcome(action, Verdict::Errored, &message).with_details([hint.to_owned()])
+            });
+            each.collect()
+        }
+        Err(pg::StepFailed { step: failed, error, waited_for, is_known: true }) => {
             let undone = format!("rolled back: {} failed", actions[failed].relation);
             let each = actions.iter().enumerate().map(|(number, action)| {
                 if number == failed {

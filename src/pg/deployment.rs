@@ -8,7 +8,11 @@ use std::{
 use serde::Deserialize;
 use tokio_postgres::SimpleQueryMessage;
 
-use super::{Client, Error, about, settings::Purpose};
+use super::{
+    Client, Error, about,
+    round::ATTENTION,
+    settings::{self, Purpose},
+};
 use crate::{
     model::Relation,
     plan::{Action, Cost, KnownLosses, LostObject, LostView, RequiredRights, UpstreamRelations},
@@ -117,8 +121,12 @@ impl Client {
             step,
             error: Error::asking("applying the plan", &source),
             waited_for,
+            is_known: true,
         };
-        let settings = format!("begin; {}", self.settings());
+        // If this program is killed, its server process must not go on populating a table under the lock.
+        let limits =
+            [("transaction_timeout", 0), ("client_connection_check_interval", ATTENTION.as_millis())];
+        let settings = format!("begin; {}; {}", self.settings(), settings::limits(&limits));
         self.wire.batch_execute(&settings).await.map_err(|source| failed(0, source, BTreeSet::new()))?;
         let watch = self.watch().await;
         let mut took = Vec::new();
@@ -129,12 +137,15 @@ impl Client {
             if let Err(error) = done {
                 // An error of the rollback is not the cause.
                 let _ = self.wire.batch_execute("rollback").await;
-                return Err(StepFailed { step: number, error, waited_for });
+                return Err(StepFailed { step: number, error, waited_for, is_known: true });
             }
             took.push(started.elapsed());
         }
         let last = actions.len().saturating_sub(1);
-        self.wire.batch_execute("commit").await.map_err(|source| failed(last, source, BTreeSet::new()))?;
+        self.wire.batch_execute("commit").await.map_err(|source| {
+            let failed = failed(last, source, BTreeSet::new());
+            StepFailed { is_known: failed.error.ends_a_transaction(), ..failed }
+        })?;
         Ok(took)
     }
 
@@ -197,6 +208,8 @@ pub struct StepFailed {
     pub error: Error,
     /// The sessions that it last waited for.
     pub waited_for: BTreeSet<String>,
+    /// Whether everything was rolled back for certain; not if the answer to COMMIT was lost.
+    pub is_known: bool,
 }
 
 /// A connection that watches the locks of another one.

@@ -26,6 +26,7 @@ mod gate;
 mod hidden_rows;
 mod image;
 mod init;
+mod interrupted;
 mod junit;
 mod layers;
 mod manifests;
