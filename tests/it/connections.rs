@@ -52,15 +52,7 @@ fn connections_use_the_same_server_as_libpq_and_dbt() {
         let text = text.replace("we ird", &format!("we {name}")).replace("we%20ird", &format!("we%20{name}"));
         text.replace("alice", &alice).replace("Odd Role", &odd).replace("shop", name)
     };
-    for statement in [
-        "create role alice login password 'p:w'",
-        "create role analyst",
-        &format!("create role odd_alice login password '{}'", ODD.replace('\'', "''")),
-        "create role \"Odd Role\"",
-        "grant analyst, \"Odd Role\" to alice",
-        "create database \"we ird\"",
-        "create database alice",
-    ] {
+    for statement in roles_and_databases() {
         database.run(&own(&statement.replace("analyst", &format!("analyst_{name}"))));
     }
 
@@ -120,6 +112,20 @@ fn connections_use_the_same_server_as_libpq_and_dbt() {
         "drop owned by {alice}; drop role {alice}; drop role odd_{alice}; drop role analyst_{name}; drop role \"{odd}\""
     ));
     assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+fn roles_and_databases() -> [String; 7] {
+    let odd = format!("create role odd_alice login password '{}'", ODD.replace('\'', "''"));
+    [
+        "create role alice login password 'p:w'",
+        "create role analyst",
+        &odd,
+        "create role \"Odd Role\"",
+        "grant analyst, \"Odd Role\" to alice",
+        "create database \"we ird\"",
+        "create database alice",
+    ]
+    .map(ToOwned::to_owned)
 }
 
 /// The addresses of the server by their names in the table; without a port if the machine has no such address.

@@ -170,12 +170,7 @@ fn a_killed_run_ends_dbt_and_leaves_no_folder() {
     run.arg("--project-dir").arg(project.path()).arg("--profiles-dir").arg(project.path());
     let mut run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let sleeps = "select count(*) > 0 from pg_stat_activity where datname = current_database() and query like '%pg_sleep(100)%' and pid <> pg_backend_pid() and state = 'active'";
-    // dbt starts three times before.
-    let started = Instant::now();
-    while database.value(sleeps).as_deref() != Some("t") {
-        assert!(started.elapsed() < Duration::from_mins(5), "dbt builds nothing");
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    database.wait_for(sleeps);
     run.kill().unwrap();
     run.wait().unwrap();
     database.wait_for("select count(*) = 0 from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend' and query like '%pg_sleep(100)%'");
