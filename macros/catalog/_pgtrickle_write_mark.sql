@@ -25,7 +25,5 @@ begin
   end if;
 end
   {%- endset -%}
-  {%- call statement('_pgtrickle_write_mark') -%}
-    do {{ dbt_pgtrickle._pgtrickle_literal(body) }}
-  {%- endcall -%}
+  {%- do dbt_pgtrickle._pgtrickle_ddl('_pgtrickle_write_mark', 'do ' ~ dbt_pgtrickle._pgtrickle_literal(body)) -%}
 {% endmacro %}

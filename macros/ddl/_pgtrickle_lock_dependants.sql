@@ -26,7 +26,5 @@ begin
   end loop;
 end
   {%- endset -%}
-  {%- call statement('_pgtrickle_lock_dependants', auto_begin=false) -%}
-    do {{ dbt_pgtrickle._pgtrickle_literal(body) }}
-  {%- endcall -%}
+  {%- do dbt_pgtrickle._pgtrickle_ddl('_pgtrickle_lock_dependants', 'do ' ~ dbt_pgtrickle._pgtrickle_literal(body)) -%}
 {% endmacro %}

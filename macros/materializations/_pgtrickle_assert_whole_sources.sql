@@ -4,7 +4,7 @@
 #}
 {% macro _pgtrickle_assert_whole_sources() %}
   {%- for option in ['empty', 'sample'] if invocation_args_dict.get(option) -%}
-    {%- do exceptions.raise_compiler_error(
+    {%- do dbt_pgtrickle._pgtrickle_raise(
         model.unique_id ~ ': a ' ~ model.config.materialized ~ ' cannot be built with --' ~ option
         ~ ', because it would keep the reduced query: leave it out with `--exclude config.materialized:'
         ~ model.config.materialized ~ '`'

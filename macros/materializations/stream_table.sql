@@ -19,6 +19,7 @@
     {% do dbt_pgtrickle._pgtrickle_assert_contract(query) %}
   {% endif %}
   {% set done = dbt_pgtrickle._pgtrickle_deploy(target, query, settings) %}
+  {% do dbt_pgtrickle._pgtrickle_report_done(target, done) %}
   {# `main` is what dbt reports as the model's result. The work is done already, through _pgtrickle_execute. #}
   {% call noop_statement('main', done) %}{{ query }}{% endcall %}
 

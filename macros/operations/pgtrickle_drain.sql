@@ -11,7 +11,7 @@
   {%- set drained = dbt_pgtrickle._pgtrickle_first_column('select pgtrickle.drain(' ~ timeout_s | int ~ ')')[0] -%}
   {%- set message = 'no refresh is under way' if drained else 'refreshes were still under way after ' ~ timeout_s ~ ' s' -%}
   {%- if not drained and dbt_pgtrickle._pgtrickle_is_operation('pgtrickle_drain') -%}
-    {%- do exceptions.raise_compiler_error(message) -%}
+    {%- do dbt_pgtrickle._pgtrickle_raise(message) -%}
   {%- endif -%}
   {%- do dbt_pgtrickle._pgtrickle_log(message) -%}
   {{- return(drained) -}}

@@ -8,7 +8,7 @@
     {%- set name = dbt_pgtrickle._pgtrickle_name(dbt_pgtrickle._pgtrickle_relation_named(model_name)) -%}
     {%- for row in run_query('select property, value from pgtrickle.explain_st(' ~ dbt_pgtrickle._pgtrickle_literal(name) ~ ')').rows -%}
       {%- if row['property'] == 'error' -%}
-        {%- do exceptions.raise_compiler_error(row['value']) -%}
+        {%- do dbt_pgtrickle._pgtrickle_raise(row['value']) -%}
       {%- endif -%}
       {%- do dbt_pgtrickle._pgtrickle_log(row['property'] ~ ': ' ~ row['value']) -%}
     {%- endfor -%}

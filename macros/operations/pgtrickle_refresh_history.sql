@@ -8,7 +8,7 @@
   {%- if not dbt_pgtrickle._pgtrickle_only_renders() -%}
     {%- set name = dbt_pgtrickle._pgtrickle_name(dbt_pgtrickle._pgtrickle_relation_named(model_name)) -%}
     {%- if not dbt_pgtrickle.pgtrickle_stream_table_exists(name) -%}
-      {%- do exceptions.raise_compiler_error('there is no stream table ' ~ name) -%}
+      {%- do dbt_pgtrickle._pgtrickle_raise('there is no stream table ' ~ name) -%}
     {%- endif -%}
     {%- set sql %}
       select

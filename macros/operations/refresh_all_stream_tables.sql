@@ -28,7 +28,7 @@
     {%- endfor -%}
     {%- do dbt_pgtrickle._pgtrickle_log_done('refreshed', refreshed | length, left) -%}
     {%- if failed -%}
-      {%- do exceptions.raise_compiler_error('refresh_all_stream_tables: ' ~ failed | length ~ ' failed: ' ~ failed | join(', ')) -%}
+      {%- do dbt_pgtrickle._pgtrickle_raise('refresh_all_stream_tables: ' ~ failed | length ~ ' failed: ' ~ failed | join(', ')) -%}
     {%- endif -%}
   {%- endif -%}
 {% endmacro %}

@@ -8,6 +8,7 @@ mod jinja;
 mod kept;
 mod lines;
 mod manifest_file;
+mod messages;
 mod profile;
 mod project_file;
 mod results;
