@@ -1,4 +1,4 @@
-"""dbt inside this process, which saves its start-up each time, and the server beside it."""
+"""The dbt project that is driven, and the server beside it."""
 
 import json
 import os
@@ -7,10 +7,14 @@ import re
 import sys
 
 import psycopg2
-from dbt.cli.main import dbtRunner
-from dbt.version import get_installed_version
+from invocations import IS_V2, Invocation
 
-VERSION = tuple(int(part) for part in (get_installed_version().major, get_installed_version().minor))
+# The scenes that dbt v2 cannot do, and why. docs/dbt.md, "dbt v2", lists them.
+SKIPPED_ON_V2 = {
+    "documented": "dbt v2 2.0.0a4 writes an empty catalog for PostgreSQL: it sends `None` before its query",
+    "source_freshness": "`dbt source freshness` of dbt v2 2.0.0a4 answers `Unhandled command`",
+    "misspelled": "dbt v2 refuses each key in a config itself that it does not know",
+}
 
 CREATED = "^CREATE$"
 UNCHANGED = "^UNCHANGED$"
@@ -35,6 +39,10 @@ class Failed(Exception):
 def check(true, message):
     if not true:
         raise Failed(message)
+
+
+def can_run(scene):
+    return not (IS_V2 and scene.__name__ in SKIPPED_ON_V2)
 
 
 class Project:
@@ -63,27 +71,11 @@ class Project:
 
     def dbt(self, *arguments):
         """Whether it succeeded, and what became of each node, by name: its message, or `status: message`."""
-        lines, self.warned = [], []
-
-        def hear(event):
-            if event.info.level != "debug":
-                lines.append(event.info.msg)
-            if event.info.level == "warn":
-                self.warned.append(event.info.msg)
-
-        runner = dbtRunner(callbacks=[hear])
-        # The log of all these invocations is nobody's to read.
-        done = runner.invoke(["--log-level", "info", "--no-use-colors", "--log-level-file", "none", *arguments])
-        self.said = "\n".join(lines + ([str(done.exception)] if done.exception else []))
+        invocation = Invocation(arguments)
+        self.said, self.warned = invocation.said, invocation.warned
         if os.environ.get("COVERAGE_VERBOSE"):
             print(f"--- dbt {' '.join(arguments)}\n{self.said}", file=sys.stderr)
-        results = getattr(done.result, "results", None) or []
-        nodes = {}
-        for result in results:
-            node = getattr(result, "node", None)
-            if node is not None:
-                nodes[node.name] = result.message if str(result.status) in ("success", "pass") else f"{result.status}: {result.message}"
-        return done.success, nodes
+        return invocation.succeeded, invocation.nodes
 
     def run(self, *arguments, expect):
         """`dbt run`, in which exactly this becomes of the models that are named: `expect` maps them to a pattern."""

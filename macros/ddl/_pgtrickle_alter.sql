@@ -4,7 +4,7 @@
   {%- do arguments.update(changes) -%}
   {%- set lacking = dbt_pgtrickle._pgtrickle_lacking(engine or dbt_pgtrickle._pgtrickle_engine(), 'alter_stream_table', arguments) -%}
   {%- if lacking -%}
-    {%- do exceptions.raise_compiler_error(arguments.name ~ ' cannot be altered:\n  - ' ~ lacking | join('\n  - ')) -%}
+    {%- do dbt_pgtrickle._pgtrickle_raise(arguments.name ~ ' cannot be altered:\n  - ' ~ lacking | join('\n  - ')) -%}
   {%- endif -%}
   {%- do dbt_pgtrickle._pgtrickle_execute(dbt_pgtrickle._pgtrickle_call('alter_stream_table', arguments)) -%}
 {% endmacro %}

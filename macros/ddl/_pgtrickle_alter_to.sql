@@ -6,7 +6,7 @@
     {%- set query = dbt_pgtrickle._pgtrickle_clean_query(query) -%}
     {%- set obstacles = dbt_pgtrickle._pgtrickle_obstacles(deployed, query) -%}
     {%- if obstacles -%}
-      {%- do exceptions.raise_compiler_error(
+      {%- do dbt_pgtrickle._pgtrickle_raise(
           'the query of ' ~ name ~ ' cannot be altered in place (' ~ obstacles | join(', ') ~ '): drop the table and create it'
       ) -%}
     {%- endif -%}

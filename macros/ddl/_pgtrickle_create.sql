@@ -21,7 +21,7 @@
   {%- set lacking = dbt_pgtrickle._pgtrickle_lacking(engine, function, arguments)
       + dbt_pgtrickle._pgtrickle_lacking(engine, 'alter_stream_table', afterwards) -%}
   {%- if lacking -%}
-    {%- do exceptions.raise_compiler_error(dbt_pgtrickle._pgtrickle_name(relation) ~ ' cannot be created:\n  - ' ~ lacking | join('\n  - ')) -%}
+    {%- do dbt_pgtrickle._pgtrickle_raise(dbt_pgtrickle._pgtrickle_name(relation) ~ ' cannot be created:\n  - ' ~ lacking | join('\n  - ')) -%}
   {%- endif -%}
 
   {%- do dbt_pgtrickle._pgtrickle_drop_left_buffers() -%}

@@ -18,7 +18,5 @@ begin
   end loop;
 end
   {%- endset -%}
-  {%- call statement('_pgtrickle_drop_left_buffers', auto_begin=false) -%}
-    do {{ dbt_pgtrickle._pgtrickle_literal(body) }}
-  {%- endcall -%}
+  {%- do dbt_pgtrickle._pgtrickle_ddl('_pgtrickle_drop_left_buffers', 'do ' ~ dbt_pgtrickle._pgtrickle_literal(body)) -%}
 {% endmacro %}

@@ -4,7 +4,6 @@
   changes away: sessions that only read what changes lock do not wait for each other.
 #}
 {% macro _pgtrickle_lock(shared=false) %}
-  {%- call statement('_pgtrickle_lock', auto_begin=false) -%}
-    select pg_catalog.pg_advisory_xact_lock{{ '_shared' if shared }}(pg_catalog.hashtextextended('pgtrickle ddl', 0))
-  {%- endcall -%}
+  {%- set lock = "pg_catalog.pg_advisory_xact_lock" ~ ('_shared' if shared else '') ~ "(pg_catalog.hashtextextended('pgtrickle ddl', 0))" -%}
+  {%- do dbt_pgtrickle._pgtrickle_execute(lock) -%}
 {% endmacro %}

@@ -2,13 +2,13 @@
 {% macro _pgtrickle_report(what, rows) %}
   {%- set failed = [] -%}
   {%- for row in rows -%}
-    {%- do dbt_pgtrickle._pgtrickle_log('%-5s  ' | format(row['verdict'] | upper) ~ row['name'] ~ '  ' ~ row['detail']) -%}
+    {%- do dbt_pgtrickle._pgtrickle_log((row['verdict'] | upper ~ '     ')[:5] ~ '  ' ~ row['name'] ~ '  ' ~ row['detail']) -%}
     {%- if row['verdict'] == 'error' -%}
       {%- do failed.append(row['name']) -%}
     {%- endif -%}
   {%- endfor -%}
   {%- if failed -%}
-    {%- do exceptions.raise_compiler_error(what ~ ': ' ~ failed | length ~ ' of ' ~ rows | length ~ ' failed: ' ~ failed | join(', ')) -%}
+    {%- do dbt_pgtrickle._pgtrickle_raise(what ~ ': ' ~ failed | length ~ ' of ' ~ rows | length ~ ' failed: ' ~ failed | join(', ')) -%}
   {%- endif -%}
   {%- do dbt_pgtrickle._pgtrickle_log(what ~ ': ' ~ rows | length ~ ' looked at, none failed') -%}
 {% endmacro %}

@@ -12,6 +12,7 @@
     {{- return('UNCHANGED') -}}
   {%- endif -%}
 
+  {%- do dbt_pgtrickle._pgtrickle_begin_deployment() -%}
   {%- do dbt_pgtrickle._pgtrickle_lock() -%}
   {%- set deployed = dbt_pgtrickle.pgtrickle_get_stream_table_info(target) -%}
   {%- set engine = dbt_pgtrickle._pgtrickle_engine() -%}
@@ -22,6 +23,7 @@
   {%- else -%}
     {%- set change = dbt_pgtrickle._pgtrickle_change(deployed, query, settings, mark) -%}
     {%- if not change.recreate and not change.reasons -%}
+      {%- do dbt_pgtrickle._pgtrickle_commit_deployment() -%}
       {{- return('UNCHANGED') -}}
     {%- endif -%}
     {%- set done = dbt_pgtrickle._pgtrickle_apply(target, query, settings, deployed, change, engine) -%}
@@ -29,5 +31,6 @@
 
   {#- Each time: a changed query may have rebuilt the storage table, and its comments with it. -#}
   {%- do dbt_pgtrickle._pgtrickle_write_mark(target, mark) -%}
+  {%- do dbt_pgtrickle._pgtrickle_commit_deployment() -%}
   {{- return(done) -}}
 {% endmacro %}

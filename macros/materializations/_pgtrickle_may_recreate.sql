@@ -5,7 +5,7 @@
 {% macro _pgtrickle_may_recreate(target, reasons, dependants) %}
   {%- set why = model.unique_id ~ ' has to be dropped and created (' ~ reasons | join(', ') ~ ')' -%}
   {%- if dbt_pgtrickle._pgtrickle_configured(model).get('on_recreate') == 'fail' and not should_full_refresh() -%}
-    {%- do exceptions.raise_compiler_error(
+    {%- do dbt_pgtrickle._pgtrickle_raise(
         why ~ ', and on_recreate is `fail`. What reads from it: ' ~ (dependants | join(', ') or 'nothing')
         ~ '. With --full-refresh it is done'
     ) -%}
@@ -23,7 +23,7 @@
   {%- endfor -%}
   {%- set lost = dependants | select('in', models) | reject('in', rebuilt) | list -%}
   {%- if lost -%}
-    {%- do exceptions.raise_compiler_error(
+    {%- do dbt_pgtrickle._pgtrickle_raise(
         why ~ ', which would drop what reads from it and is not part of this run: ' ~ lost | join(', ')
         ~ '. Select them, too: dbt run --select ' ~ model.name ~ '+'
     ) -%}
@@ -31,7 +31,7 @@
 
   {%- set objects = dependants | reject('in', models) | list + dbt_pgtrickle._pgtrickle_lost_objects(target) -%}
   {%- if objects -%}
-    {%- do exceptions.raise_compiler_error(
+    {%- do dbt_pgtrickle._pgtrickle_raise(
         why ~ ', which would drop what depends on it and no run brings back: ' ~ objects | join(', ')
         ~ '. Drop them first, and create them again afterwards'
     ) -%}

@@ -8,7 +8,7 @@
 
   {%- set message = model.unique_id ~ ': ' ~ differing | join(', ') ~ ' changed, and on_configuration_change is `' ~ policy ~ '`' -%}
   {%- if policy == 'fail' -%}
-    {%- do exceptions.raise_compiler_error(message) -%}
+    {%- do dbt_pgtrickle._pgtrickle_raise(message) -%}
   {%- endif -%}
   {%- do exceptions.warn(message) -%}
   {{- return({}) -}}

@@ -32,7 +32,5 @@ begin
   end loop;
 end
   {%- endset -%}
-  {%- call statement('_pgtrickle_touch_views') -%}
-    do {{ dbt_pgtrickle._pgtrickle_literal(body) }}
-  {%- endcall -%}
+  {%- do dbt_pgtrickle._pgtrickle_ddl('_pgtrickle_touch_views', 'do ' ~ dbt_pgtrickle._pgtrickle_literal(body)) -%}
 {% endmacro %}

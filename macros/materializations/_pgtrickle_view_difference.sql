@@ -6,11 +6,12 @@
 #}
 {% macro _pgtrickle_view_difference(view, sql) %}
   {%- set beside = make_intermediate_relation(view, '__pgt_tmp') -%}
-  {%- call statement('pgtrickle_savepoint') -%}savepoint pgtrickle_view{%- endcall -%}
+  {%- set is_v2 = dbt_pgtrickle._pgtrickle_is_v2() -%}
+  {#- dbt's check of the contract raises by itself, and v2 would leave the transaction open. -#}
+  {%- set create_beside = get_create_view_as_sql(beside, sql) if is_v2 -%}
+  {%- do dbt_pgtrickle._pgtrickle_begin_trial() -%}
   {%- do dbt_pgtrickle._pgtrickle_lock(shared=true) -%}
-  {%- call statement('_pgtrickle_view_difference') -%}
-    {{ get_create_view_as_sql(beside, sql) }}
-  {%- endcall -%}
+  {%- do dbt_pgtrickle._pgtrickle_ddl('_pgtrickle_view_difference', create_beside if is_v2 else get_create_view_as_sql(beside, sql)) -%}
   {%- set question %}
     with side as (
       select
@@ -42,6 +43,6 @@
     from sides
   {%- endset -%}
   {%- set difference = dbt_pgtrickle._pgtrickle_first_column(question)[0] -%}
-  {%- call statement('pgtrickle_savepoint') -%}rollback to savepoint pgtrickle_view{%- endcall -%}
+  {%- do dbt_pgtrickle._pgtrickle_end_trial() -%}
   {{- return(difference) -}}
 {% endmacro %}

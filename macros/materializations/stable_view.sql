@@ -5,6 +5,7 @@
 #}
 {% materialization stable_view, adapter='postgres' %}
   {%- set existing = load_cached_relation(this) -%}
+  {%- do dbt_pgtrickle._pgtrickle_assert_whole_sources() -%}
   {%- set target = this.incorporate(type='view') -%}
 
   {% do run_hooks(pre_hooks, inside_transaction=False) %}
@@ -12,12 +13,17 @@
   {% do run_hooks(pre_hooks, inside_transaction=True) %}
 
   {% set done = dbt_pgtrickle._pgtrickle_deploy_view(target, existing, sql) %}
+  {% do dbt_pgtrickle._pgtrickle_report_done(target, done) %}
   {# `main` is what dbt reports as the model's result. #}
   {% call noop_statement('main', done) %}{{ sql }}{% endcall %}
 
   {% set is_new = done == 'CREATE' or done.startswith('RECREATE') %}
   {% do apply_grants(target, config.get('grants'), should_revoke(existing, full_refresh_mode=is_new)) %}
-  {% do persist_docs(target, model) %}
+  {% if dbt_pgtrickle._pgtrickle_is_v2() %}
+    {% do dbt_pgtrickle._pgtrickle_persist_docs(target, model) %}
+  {% else %}
+    {% do persist_docs(target, model) %}
+  {% endif %}
   {% do run_hooks(post_hooks, inside_transaction=True) %}
   {% do dbt_pgtrickle._pgtrickle_commit() %}
   {% do run_hooks(post_hooks, inside_transaction=False) %}

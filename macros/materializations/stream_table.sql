@@ -5,6 +5,7 @@
 #}
 {% materialization stream_table, adapter='postgres' %}
   {%- set existing = load_cached_relation(this) -%}
+  {%- do dbt_pgtrickle._pgtrickle_assert_whole_sources() -%}
   {%- set target = dbt_pgtrickle._pgtrickle_target_relation(model) -%}
   {%- set query = dbt_pgtrickle._pgtrickle_clean_query(sql) -%}
   {%- set settings = dbt_pgtrickle._pgtrickle_settings(model) -%}
@@ -18,6 +19,7 @@
     {% do dbt_pgtrickle._pgtrickle_assert_contract(query) %}
   {% endif %}
   {% set done = dbt_pgtrickle._pgtrickle_deploy(target, query, settings) %}
+  {% do dbt_pgtrickle._pgtrickle_report_done(target, done) %}
   {# `main` is what dbt reports as the model's result. The work is done already, through _pgtrickle_execute. #}
   {% call noop_statement('main', done) %}{{ query }}{% endcall %}
 

@@ -37,7 +37,7 @@
   {%- set problems = problems + dbt_pgtrickle._pgtrickle_impossible(settings, configured)
       + dbt_pgtrickle._pgtrickle_wrong_limits(node) -%}
   {%- if problems -%}
-    {%- do exceptions.raise_compiler_error('the pgtrickle settings of ' ~ node.unique_id ~ ' are wrong:\n  - ' ~ problems | join('\n  - ')) -%}
+    {%- do dbt_pgtrickle._pgtrickle_raise('the pgtrickle settings of ' ~ node.unique_id ~ ' are wrong:\n  - ' ~ problems | join('\n  - ')) -%}
   {%- endif -%}
 
   {%- if settings.get('status') == 'PAUSED' -%}

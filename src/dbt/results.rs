@@ -1,10 +1,10 @@
 //! `run_results.json` and its outcomes.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, path::Path, time::Duration};
 
 use serde::Deserialize;
 
-use super::Error;
+use super::{Error, messages::message_and_details};
 use crate::model::{Origin, Outcome, Relation, Stage, Subject, Verdict};
 
 /// The results of one dbt command.
@@ -16,13 +16,16 @@ pub struct RunResults {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct NodeResult {
     pub unique_id: String,
-    /// `success`, `error`, `skipped`, `pass`, `fail` or `warn`.
+    /// `success`, `error`, `skipped`, `pass`, `fail` or `warn`; on dbt v2 also `reused`.
     pub status: String,
     #[serde(default)]
     pub message: Option<String>,
     /// Seconds.
     #[serde(default)]
     pub execution_time: f64,
+    /// The rows that a test returned.
+    #[serde(default)]
+    pub failures: Option<u64>,
 }
 
 impl RunResults {
@@ -33,11 +36,29 @@ impl RunResults {
         read.results.sort_by(|one, other| one.unique_id.cmp(&other.unique_id));
         Ok(read)
     }
+
+    /// Whether a node explains exit code 1.
+    pub fn has_failures(&self) -> bool {
+        let is_well = |status: &str| matches!(status, "success" | "pass" | "warn" | "skipped" | "reused");
+        self.results.iter().any(|node| !is_well(&node.status))
+    }
 }
 
 impl NodeResult {
+    /// dbt's message. That of dbt v2 about a test is only `Error` or `Warn`.
+    fn words(&self) -> Cow<'_, str> {
+        match (self.message.as_deref(), self.failures) {
+            // docs/dbt.md, "dbt v2": a test that cannot run is a test that fails with one row.
+            (Some("Error" | "Fail" | "Warn"), Some(1)) => {
+                "Got 1 result, or the test could not run: dbt v2 reports both alike".into()
+            }
+            (Some("Error" | "Fail" | "Warn"), Some(rows)) => format!("Got {rows} results").into(),
+            (message, _) => message.unwrap_or(&self.status).into(),
+        }
+    }
+
     fn outcome(&self, stage: Stage, subject: impl Into<Subject>, verdict: Verdict) -> Outcome {
-        let (message, details) = message_and_details(self.message.as_deref().unwrap_or(&self.status));
+        let (message, details) = message_and_details(&self.words());
         let outcome = Outcome::new(stage, subject, verdict, &*message);
         let has_problem = matches!(verdict, Verdict::Failed | Verdict::Errored | Verdict::Warned);
         let outcome = if has_problem { outcome.quoting(&message, None) } else { outcome };
@@ -56,7 +77,8 @@ pub fn deploy_outcomes(results: &RunResults, tables: &[(Relation, Origin)]) -> V
         .iter()
         .filter_map(|node| {
             let verdict = match node.status.as_str() {
-                "success" => Verdict::Passed,
+                // dbt v2 says `warn` when a macro warned, and `reused` when it had nothing to do.
+                "success" | "warn" | "reused" => Verdict::Passed,
                 "skipped" => Verdict::Skipped,
                 _ => Verdict::Errored,
             };
@@ -85,7 +107,7 @@ pub fn test_outcomes(results: &RunResults, origins: &BTreeMap<String, Origin>) -
         .iter()
         .map(|node| {
             let verdict = match node.status.as_str() {
-                "pass" | "success" => Verdict::Passed,
+                "pass" | "success" | "reused" => Verdict::Passed,
                 "warn" => Verdict::Warned,
                 "fail" => Verdict::Failed,
                 "skipped" => Verdict::Skipped,
@@ -110,21 +132,6 @@ fn test_name(unique_id: &str) -> &str {
     })
 }
 
-/// The message of a dbt error and its details. The first line is the place and the second the message. PostgreSQL's
-/// lines (`DETAIL:`, `HINT:`) stay. The path of the compiled file is left out, because its folder is temporary.
-fn message_and_details(message: &str) -> (String, Vec<String>) {
-    let lines: Vec<&str> = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let headed = lines.first().is_some_and(|line| line.contains(" Error in ")) && lines.len() > 1;
-    let mut lines = lines.into_iter().skip(usize::from(headed));
-    let first = lines.next().unwrap_or_default().to_owned();
-    let rest =
-        lines.filter(|line| !line.starts_with("compiled code at") && !line.starts_with("compiled SQL at"));
-    let rest = rest.filter(|line| {
-        !line.starts_with("CONTEXT:") && !line.starts_with("PL/pgSQL function inline_code_block")
-    });
-    (first, rest.map(ToOwned::to_owned).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +142,7 @@ mod tests {
             status: status.into(),
             message: Some(message.into()),
             execution_time: 0.25,
+            failures: None,
         }
     }
 
@@ -199,5 +207,38 @@ mod tests {
             ]
         );
         assert_eq!(outcomes[0].origin, Some(origin("model.s.a")));
+    }
+    #[test]
+    fn a_model_of_dbt_v2_that_warned_or_was_reused_is_deployed() {
+        let nodes = [("model.s.a", "warn", "Warn"), ("model.s.b", "reused", "No new changes")];
+        let results = RunResults { results: nodes.map(|(id, status, text)| node(id, status, text)).into() };
+        let tables = ["a", "b"].map(|name| (Relation::new("s", name), origin(&format!("model.s.{name}"))));
+        let verdicts: Vec<_> = deploy_outcomes(&results, &tables).iter().map(|o| o.verdict).collect();
+        assert_eq!(verdicts, [Verdict::Passed, Verdict::Passed]);
+        assert!(!results.has_failures());
+    }
+
+    /// From a file that dbt 2.0.0a4 wrote: a test with rows, one whose SQL is wrong, and one that only warns.
+    #[test]
+    fn tests_of_dbt_v2_name_their_rows() {
+        let file = r#"{"results": [
+            {"status": "fail", "execution_time": 0.7, "adapter_response": {}, "message": "Error", "failures": 2, "unique_id": "test.s.fails"},
+            {"status": "fail", "execution_time": 1.8, "adapter_response": {}, "message": "Error", "failures": 1, "unique_id": "test.s.errs"},
+            {"status": "warn", "execution_time": 1.1, "adapter_response": {}, "message": "Warn", "failures": 5, "unique_id": "test.s.warns.04eb22cdbe"},
+            {"status": "pass", "execution_time": 0.9, "adapter_response": {}, "message": "Pass", "failures": 0, "unique_id": "test.s.well.054f18ea36"}
+        ]}"#;
+        let results: RunResults = serde_json::from_str(file).unwrap();
+        assert!(results.has_failures());
+        let outcomes = test_outcomes(&results, &BTreeMap::new());
+        let shown: Vec<_> = outcomes.iter().map(|o| (o.verdict, o.message.as_str())).collect();
+        assert_eq!(
+            shown,
+            [
+                (Verdict::Failed, "Got 2 results"),
+                (Verdict::Failed, "Got 1 result, or the test could not run: dbt v2 reports both alike"),
+                (Verdict::Warned, "Got 5 results"),
+                (Verdict::Passed, "passed"),
+            ]
+        );
     }
 }

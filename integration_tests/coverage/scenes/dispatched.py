@@ -1,10 +1,15 @@
 """What becomes of dbt's own catalog, column lists, snapshots and source freshness."""
 
-from harness import VERSION, check
+from harness import can_run, check
+from invocations import VERSION
 
 
-def around(project, server):
-    """What the dispatch of dbt's own macros to the package changes, and what it leaves alone."""
+WITHOUT = "profile: coverage\n"
+DISPATCH = "profile: coverage\ndispatch:\n  - {macro_namespace: dbt, search_order: [coverage, dbt_pgtrickle, dbt]}\n"
+
+
+def documented(project, server):
+    """What the dispatch of dbt's own macros to the package changes in dbt's catalog, and what it leaves alone."""
     def catalog():
         succeeded, _ = project.dbt("docs", "generate", "--no-compile")
         check(succeeded, project.said)
@@ -15,11 +20,10 @@ def around(project, server):
         return nodes
 
     plain = catalog()
-    project.operation("column_lists", model_name="base", says="of the relation: __pgt_row_id, customer_id.*of the query: __pgt_row_id, customer_id")
-    project.edit("dbt_project.yml", "profile: coverage\n", "profile: coverage\ndispatch:\n  - {macro_namespace: dbt, search_order: [coverage, dbt_pgtrickle, dbt]}\n")
+    project.edit("dbt_project.yml", WITHOUT, DISPATCH)
     server("analyze coverage.base")
     opted = catalog()
-    project.operation("column_lists", model_name="base", says="of the relation: customer_id, orders, total$.*of the query: customer_id, orders, total$")
+    project.edit("dbt_project.yml", DISPATCH, WITHOUT)
     check(plain.keys() == opted.keys(), f"{plain.keys() ^ opted.keys()} are in one catalog only")
     for name in plain:
         if name.split(".")[-1] in ["plain_table", "view_of_base"] or name.startswith("source."):
@@ -30,6 +34,12 @@ def around(project, server):
     check(base["metadata"]["type"] == "STREAM TABLE" and stats["schedule"] == "1h" and stats["refresh_mode"] == "DIFFERENTIAL"
           and stats["status"] == "ACTIVE" and stats["last_refresh"] and float(stats["rows"]) == 7 and stats["has_stats"], f"{base}")
 
+
+def around(project, server):
+    """What the dispatch changes in lists of columns, and so in snapshots."""
+    project.operation("column_lists", model_name="base", says="of the relation: __pgt_row_id, customer_id.*of the query: __pgt_row_id, customer_id")
+    project.edit("dbt_project.yml", WITHOUT, DISPATCH)
+    project.operation("column_lists", model_name="base", says="of the relation: customer_id, orders, total$.*of the query: customer_id, orders, total$")
     server("select pgtrickle.refresh_stream_table('coverage.mode_differential')")
     for rows in [7, 7, 8]: # the first look, nothing new, a changed total
         if rows == 8:
@@ -42,7 +52,7 @@ def around(project, server):
 
 
 def freshness(project, server):
-    """dbt's own source freshness for stream tables, with the newer way where dbt has it."""
+    """Stream tables of each kind, as sources."""
     server("create table shop.nothing (id int primary key)")
     for name, query, more in [
         ("fresh", "select id from shop.customers", ""),
@@ -52,6 +62,12 @@ def freshness(project, server):
     ]:
         schedule = "calculated" if name == "calculated" else "1h"
         server(f"select pgtrickle.create_stream_table('shop.{name}', %s, '{schedule}', 'DIFFERENTIAL'{more})", query)
+    if can_run(source_freshness):
+        source_freshness(project)
+
+
+def source_freshness(project):
+    """dbt's own, for stream tables, with the newer way where dbt has it."""
     limits = "freshness: {warn_after: {count: 5, period: minute}, error_after: {count: 10, period: minute}}"
     if VERSION >= (1, 10):
         how = f"config:\n      loaded_at_query: \"{{{{ dbt_pgtrickle.loaded_at(this) }}}}\"\n      {limits}"

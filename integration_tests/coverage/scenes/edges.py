@@ -3,6 +3,7 @@
 import os
 
 from harness import CREATED, SOURCES, check
+from invocations import IS_V2
 
 # How often many models are built at once, and how often they are switched to IMMEDIATE and back.
 ROUNDS = int(os.environ.get("COVERAGE_ROUNDS", "2"))
@@ -64,7 +65,8 @@ def together(project, server):
         config = f"{{{{ config(materialized='stream_table', {hooks}meta={{'pgtrickle': {{'schedule': '1h'}}}}) }}}}\n"
         project.write(f"models/together/{name}.sql", config + queries[number % 3].replace("NUMBER", str(number)))
         expected[name] = "division by zero" if hooks else CREATED
-    created = {name for name, pattern in expected.items() if pattern == CREATED}
+    # docs/dbt.md, "dbt v2": there a table is committed before its post-hooks.
+    created = {name for name, pattern in expected.items() if pattern == CREATED or IS_V2}
 
     for _ in range(ROUNDS):
         fresh = server.fresh("together")
