@@ -5,7 +5,7 @@
 #   scripts/adapter.sh action                     what the Action installs for a profile of the type pgtrickle
 #   scripts/adapter.sh lint                       ruff and mypy
 #   scripts/adapter.sh test VERSION [ARGUMENT …]  the tests on this dbt, 1.8 or 1.12; the arguments go to pytest
-#   scripts/adapter.sh quick                      lint, try, and the tests that say most, on the newest dbt
+#   scripts/adapter.sh quick                      build, lint, and the tests that say most, on the dbt of .venv
 # The tests run on an ephemeral server with the emulator, or with what PGTRICKLE_CI_ENGINE says; with
 # PGTRICKLE_CI_TEST_DSN on the server that it names, whose role may create databases and roles.
 set -euo pipefail
@@ -23,36 +23,45 @@ requirements() {
   local testing="pytest==9.2.0 pytest-xdist==3.8.0"
   case $1 in
     1.8) echo dbt-core==1.8.10 dbt-postgres==1.8.2 dbt-tests-adapter==1.8.0 "$testing" ;;
-    1.12) echo "$dbt_newest" dbt-tests-adapter==1.20.0 "$testing" mypy==2.4.1 ruff==0.17.5 ;;
+    1.12) echo "$dbt_newest" dbt-tests-adapter==1.20.0 "$testing" ;;
+    quick) echo "$testing" ;;
     *) lacks "the adapter is tested on dbt 1.8 and 1.12, and not on $1" ;;
   esac
 }
 
-# An environment of its own for each version, with the wheel in it.
-enter() {
-  local wanted
-  wanted=$(requirements "$1")
-  environment=$out/$1
-  if [[ "$(cat "$environment/requirements" 2>/dev/null)" != "$wanted" ]]; then
-    python3 -m venv "$environment"
+# A Python environment with these packages, and with those of another folder.
+environment() {
+  local folder=$1 wanted=$2 others=${3:-}
+  if [[ "$(cat "$folder/requirements" 2>/dev/null)" != "$wanted" ]]; then
+    python3 -m venv "$folder"
+    if [[ -n $others ]]; then
+      echo "$others" >"$(echo "$folder"/lib/python*/site-packages)/others.pth"
+    fi
     # shellcheck disable=SC2086  # several words
-    "$environment/bin/python" -m pip install --quiet --disable-pip-version-check $wanted
-    echo "$wanted" >"$environment/requirements"
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check $wanted
+    echo "$wanted" >"$folder/requirements"
   fi
+}
+
+# An environment of its own for each version, with the wheel in it. `quick` has the dbt of .venv.
+enter() {
+  local others=
+  if [[ $1 == quick ]]; then
+    others=$(python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+  fi
+  environment=$out/$1
+  environment "$environment" "$(requirements "$1")" "$others"
   "$environment/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall "$out"/dist/*.whl
 }
 
 build() {
   local version package
-  if ! [[ -x $out/build/bin/python ]]; then
-    python3 -m venv "$out/build"
-    "$out/build/bin/python" -m pip install --quiet --disable-pip-version-check build==1.6.1
-  fi
+  environment "$out/tools" "build==1.6.1 mypy==2.4.1 ruff==0.17.5"
   # From a copy, so that the wheel, which is built from the sdist, cannot reach back into the checkout.
   rm -rf "$out/dist" "$out/source"
   mkdir -p "$out/source"
   cp -R "$root/adapter" "$root/macros" "$root/dbt_project.yml" "$root/LICENSE" "$out/source"
-  "$out/build/bin/python" -m build --outdir "$out/dist" "$out/source/adapter" >"$out/build.log" 2>&1 \
+  "$out/tools/bin/python" -m build --outdir "$out/dist" "$out/source/adapter" >"$out/build.log" 2>&1 \
     || { cat "$out/build.log"; return 1; }
   version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
   [[ -f $out/dist/dbt_pgtrickle-$version-py3-none-any.whl && -f $out/dist/dbt_pgtrickle-$version.tar.gz ]] \
@@ -74,9 +83,9 @@ on_server() {
 }
 
 lint() {
-  enter "$newest"
-  (cd adapter && "$environment/bin/ruff" check --no-cache . && "$environment/bin/ruff" format --no-cache --check .)
-  (cd adapter && "$environment/bin/mypy" --cache-dir "$out/mypy" --python-executable "$environment/bin/python")
+  enter "${1:-$newest}"
+  (cd adapter && "$out/tools/bin/ruff" check --no-cache . && "$out/tools/bin/ruff" format --no-cache --check .)
+  (cd adapter && "$out/tools/bin/mypy" --cache-dir "$out/mypy" --python-executable "$environment/bin/python")
 }
 
 run_tests() {
@@ -143,9 +152,8 @@ case "${1:-}" in
     run_tests "$@"
     ;;
   quick)
-    build && lint && try
-    run_tests "$newest" tests/unit tests/functional/test_source_freshness.py \
-      tests/functional/test_stream_tables.py::TestDeploy tests/functional/test_operations.py::TestOperations
+    build && lint quick
+    run_tests quick -n 0 tests/unit tests/functional/test_source_freshness.py tests/functional/test_stream_tables.py::TestDeploy
     ;;
   *) lacks "say what: scripts/adapter.sh build, try, action, lint, test VERSION or quick" ;;
 esac

@@ -164,16 +164,29 @@ fn to_stdout(text: &str) -> Result<(), Error> {
 
 /// Writes a file atomically, or standard output for `-`.
 pub fn to_file(file: &Path, text: &str) -> Result<(), Error> {
+    // Other users may read reports; by default they cannot read temporary files.
+    to_file_of_mode(file, text, 0o644)
+}
+
+/// The same, and only its owner can read the file.
+pub fn to_private_file(file: &Path, text: &str) -> Result<(), Error> {
+    to_file_of_mode(file, text, 0o600)
+}
+
+fn to_file_of_mode(file: &Path, text: &str, mode: u32) -> Result<(), Error> {
+    use std::os::unix::fs::PermissionsExt;
+
     if file == Path::new("-") {
         return to_stdout(text);
     }
+    let permissions = std::fs::Permissions::from_mode(mode);
     let write = || -> io::Result<()> {
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // A pipe or a device (`/dev/stdout`) can only be written to, not replaced.
         if file.exists() && !file.is_file() {
             return std::fs::write(file, text);
         }
-        let mut temporary = tempfile::Builder::new().permissions(file_mode()).tempfile_in(folder)?;
+        let mut temporary = tempfile::Builder::new().permissions(permissions).tempfile_in(folder)?;
         temporary.write_all(text.as_bytes())?;
         temporary.persist(file).map(drop).map_err(|error| error.error)
     };
@@ -183,12 +196,6 @@ pub fn to_file(file: &Path, text: &str) -> Result<(), Error> {
 /// Creates a folder and its parents, if they do not exist.
 pub fn make_folder(folder: &Path) -> Result<(), Error> {
     std::fs::create_dir_all(folder).map_err(|source| Error { file: folder.to_owned(), source })
-}
-
-/// Other users may read reports; by default they cannot read temporary files.
-fn file_mode() -> std::fs::Permissions {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::Permissions::from_mode(0o644)
 }
 
 /// Fails early if a report file cannot be written, before the work that fills it.

@@ -12,7 +12,15 @@
     {%- endfor -%}
     {%- do rows.append(values) -%}
   {%- endfor -%}
-  {%- if not rows or not dbt_pgtrickle._pgtrickle_first_column("select 1 where to_regclass('pgtrickle.pgt_stream_tables') is not null") -%}
+  {#- A role without rights on the engine documents ordinary models. -#}
+  {%- set readable %}
+    select 1
+    from pg_catalog.pg_class as c
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+    where n.nspname = 'pgtrickle' and c.relname = 'pgt_stream_tables'
+      and pg_catalog.has_schema_privilege(n.oid, 'usage') and pg_catalog.has_table_privilege(c.oid, 'select')
+  {%- endset -%}
+  {%- if not rows or not dbt_pgtrickle._pgtrickle_first_column(readable) -%}
     {{- return(catalog) -}}
   {%- endif -%}
 

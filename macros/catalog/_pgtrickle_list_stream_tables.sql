@@ -39,9 +39,8 @@
           when pgt_schema = 'pgtrickle' then 'the engine'
           when mark is null then 'no mark'
           when mark ->> 'dbt_project' <> {{ dbt_pgtrickle._pgtrickle_literal(project_name) }} then 'another project'
-          when coalesce(mark ->> 'schema', {{ dbt_pgtrickle._pgtrickle_literal(target.schema) }}) = {{ dbt_pgtrickle._pgtrickle_literal(target.schema) }}
-            and (coalesce(mark ->> 'target', '') = {{ dbt_pgtrickle._pgtrickle_literal(target.name) }} or pgt_schema in ({{ schemas | join(', ') }}))
-            then 'ours'
+          when mark ? 'schema' and mark ->> 'schema' <> {{ dbt_pgtrickle._pgtrickle_literal(target.schema) }} then 'another target'
+          when mark ->> 'target' = {{ dbt_pgtrickle._pgtrickle_literal(target.name) }} or pgt_schema in ({{ schemas | join(', ') }}) then 'ours'
           else 'another target'
         end as owner
       from marked

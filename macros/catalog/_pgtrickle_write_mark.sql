@@ -10,9 +10,9 @@ declare
   storage constant regclass := {{ dbt_pgtrickle._pgtrickle_literal(relation.include(database=false) | string) }};
   mark constant text := {{ dbt_pgtrickle._pgtrickle_literal(tojson(mark)) }};
   has_old_mark constant boolean := exists (
-    select from pg_attribute as a, col_description(a.attrelid, a.attnum) as comment
+    select from pg_attribute as a
     where a.attrelid = storage and a.attname = '__pgt_row_id'
-      and case when comment is json object then comment::jsonb ->> 'dbt_project' is not null end
+      and {{ dbt_pgtrickle._pgtrickle_mark_in('col_description(a.attrelid, a.attnum)') }} is not null
   );
 begin
   if not exists (select from pg_trigger where tgrelid = storage and tgname = 'pgt_dml_guard') then

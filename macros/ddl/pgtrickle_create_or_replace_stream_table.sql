@@ -4,11 +4,11 @@
   changed query fit the table in place; the materialization does.
 #}
 {% macro pgtrickle_create_or_replace_stream_table(
-    name, query, schedule, refresh_mode, initialize, cdc_mode=none, partition_by=none, append_only=false, temporal=false,
+    name, query, schedule=none, refresh_mode=none, initialize=none, cdc_mode=none, partition_by=none, append_only=false, temporal=false,
     storage_backend=none, diamond_consistency=none, diamond_schedule_policy=none, pooler_compatibility_mode=false,
     max_differential_joins=none, max_delta_fraction=none, output_distribution_column=none
 ) %}
-  {%- if execute -%}
+  {%- if not dbt_pgtrickle._pgtrickle_only_renders() -%}
     {%- do dbt_pgtrickle._pgtrickle_create_as('create_or_replace_stream_table', name, query, {
         'schedule': schedule, 'refresh_mode': refresh_mode, 'initialize': initialize, 'cdc_mode': cdc_mode,
         'partition_by': partition_by, 'append_only': append_only or none, 'temporal': temporal,

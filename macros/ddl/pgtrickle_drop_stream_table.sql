@@ -3,7 +3,7 @@
   go with it when `cascade` says so; otherwise the engine refuses.
 #}
 {% macro pgtrickle_drop_stream_table(name, cascade=false) %}
-  {%- if execute -%}
+  {%- if not dbt_pgtrickle._pgtrickle_only_renders() -%}
     {%- set relation = dbt_pgtrickle._pgtrickle_relation_named(name) -%}
     {%- set begun = dbt_pgtrickle._pgtrickle_begin_own() -%}
     {%- do dbt_pgtrickle._pgtrickle_lock() -%}

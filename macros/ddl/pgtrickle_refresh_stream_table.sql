@@ -3,7 +3,7 @@
   skipped it, because another refresh of it is under way.
 #}
 {% macro pgtrickle_refresh_stream_table(name) %}
-  {%- if execute -%}
+  {%- if not dbt_pgtrickle._pgtrickle_only_renders() -%}
     {%- set relation = dbt_pgtrickle._pgtrickle_relation_named(name) -%}
     {%- set begun = dbt_pgtrickle._pgtrickle_begin_own() -%}
     {%- do dbt_pgtrickle._pgtrickle_refresh(relation) -%}

@@ -12,6 +12,7 @@
     {{- return('ALTER (' ~ change.reasons | join(', ') ~ ')') -}}
   {%- endif -%}
 
+  {%- do dbt_pgtrickle._pgtrickle_lock_dependants(target) -%}
   {%- set dependants = dbt_pgtrickle._pgtrickle_dependants(target) -%}
   {%- do dbt_pgtrickle._pgtrickle_may_recreate(target, recreate, dependants) -%}
   {%- do dbt_pgtrickle._pgtrickle_drop(target, cascade=dependants | length > 0) -%}

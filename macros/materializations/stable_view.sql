@@ -5,6 +5,7 @@
 #}
 {% materialization stable_view, adapter='postgres' %}
   {%- set existing = load_cached_relation(this) -%}
+  {%- do dbt_pgtrickle._pgtrickle_assert_whole_sources() -%}
   {%- set target = this.incorporate(type='view') -%}
 
   {% do run_hooks(pre_hooks, inside_transaction=False) %}

@@ -5,6 +5,7 @@
 #}
 {% materialization stream_table, adapter='postgres' %}
   {%- set existing = load_cached_relation(this) -%}
+  {%- do dbt_pgtrickle._pgtrickle_assert_whole_sources() -%}
   {%- set target = dbt_pgtrickle._pgtrickle_target_relation(model) -%}
   {%- set query = dbt_pgtrickle._pgtrickle_clean_query(sql) -%}
   {%- set settings = dbt_pgtrickle._pgtrickle_settings(model) -%}

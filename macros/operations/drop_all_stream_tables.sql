@@ -6,7 +6,7 @@
   and how many stream tables of the database it left, and why.
 #}
 {% macro drop_all_stream_tables() %}
-  {%- if execute -%}
+  {%- if not dbt_pgtrickle._pgtrickle_only_renders() -%}
     {%- set begun = dbt_pgtrickle._pgtrickle_begin_own() -%}
     {%- do dbt_pgtrickle._pgtrickle_lock() -%}
     {%- set tables = dbt_pgtrickle._pgtrickle_list_stream_tables() -%}

@@ -5,7 +5,7 @@
   which the engine watches itself stay.
 #}
 {% macro drop_all_stream_tables_force(schema=none) %}
-  {%- if execute -%}
+  {%- if not dbt_pgtrickle._pgtrickle_only_renders() -%}
     {%- set begun = dbt_pgtrickle._pgtrickle_begin_own() -%}
     {%- do dbt_pgtrickle._pgtrickle_lock() -%}
     {%- set dropped = [] -%}

@@ -1,11 +1,11 @@
 {#
   dbt run-operation pgtrickle_drain [--args '{timeout_s: 60}']
 
-  Waits until no refresh is under way, and answers whether none is after the time; false while dbt parses. As an operation it
-  fails when one still is.
+  Waits until no refresh is under way, and answers whether none is after the time; false while dbt parses or compiles. As an
+  operation it fails when one still is.
 #}
 {% macro pgtrickle_drain(timeout_s=60) %}
-  {%- if not execute -%}
+  {%- if dbt_pgtrickle._pgtrickle_only_renders() -%}
     {{- return(false) -}}
   {%- endif -%}
   {%- set drained = dbt_pgtrickle._pgtrickle_first_column('select pgtrickle.drain(' ~ timeout_s | int ~ ')')[0] -%}

@@ -4,7 +4,7 @@
   Creates the stream tables by which the engine watches itself, and says how each is.
 #}
 {% macro pgtrickle_enable_monitoring() %}
-  {%- if execute -%}
+  {%- if not dbt_pgtrickle._pgtrickle_only_renders() -%}
     {%- set engine = dbt_pgtrickle._pgtrickle_engine() -%}
     {%- if 'setup_self_monitoring' not in engine.parameters -%}
       {%- do dbt_pgtrickle._pgtrickle_raise('pg_trickle ' ~ engine.version ~ ' on this server cannot monitor itself; pg_trickle 0.67.0 can') -%}

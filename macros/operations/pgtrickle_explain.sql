@@ -4,7 +4,7 @@
   What the engine says about a stream table, a line a property; fails when there is no such table.
 #}
 {% macro pgtrickle_explain(model_name) %}
-  {%- if execute -%}
+  {%- if not dbt_pgtrickle._pgtrickle_only_renders() -%}
     {%- set name = dbt_pgtrickle._pgtrickle_name(dbt_pgtrickle._pgtrickle_relation_named(model_name)) -%}
     {%- for row in run_query('select property, value from pgtrickle.explain_st(' ~ dbt_pgtrickle._pgtrickle_literal(name) ~ ')').rows -%}
       {%- if row['property'] == 'error' -%}

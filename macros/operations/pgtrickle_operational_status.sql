@@ -4,10 +4,10 @@
   How the engine is, for all of the database, as a mapping of true and false: scheduler_running, enabled, is_drained (no
   refresh is under way), cdc_paused, force_full, backpressure_active. As an operation it logs what the engine says of itself,
   and fails when its scheduler does not run or is switched off, and when a stream table is in error or suspended. While dbt
-  parses nothing is looked up, and the answer is that of an engine that works.
+  parses, and in a hook that it only compiles, nothing is looked up, and the answer is that of an engine that works.
 #}
 {% macro pgtrickle_operational_status() %}
-  {%- if not execute -%}
+  {%- if dbt_pgtrickle._pgtrickle_only_renders(in_hook=true) -%}
     {{- return({
       'scheduler_running': true, 'enabled': true, 'is_drained': false, 'cdc_paused': false, 'force_full': false,
       'backpressure_active': false,

@@ -6,7 +6,7 @@
   in the target's.
 #}
 {% macro pgtrickle_refresh(model_name, schema=none) %}
-  {%- if execute -%}
+  {%- if not dbt_pgtrickle._pgtrickle_only_renders() -%}
     {%- do dbt_pgtrickle.pgtrickle_refresh_stream_table(dbt_pgtrickle._pgtrickle_relation_named(model_name, schema)) -%}
   {%- endif -%}
 {% endmacro %}

@@ -5,7 +5,7 @@
   A refresh that fails in the scheduler leaves no row (docs/pg_trickle.md, Refresh and history): ask for the status, too.
 #}
 {% macro pgtrickle_refresh_history(model_name, limit=20) %}
-  {%- if execute -%}
+  {%- if not dbt_pgtrickle._pgtrickle_only_renders() -%}
     {%- set name = dbt_pgtrickle._pgtrickle_name(dbt_pgtrickle._pgtrickle_relation_named(model_name)) -%}
     {%- if not dbt_pgtrickle.pgtrickle_stream_table_exists(name) -%}
       {%- do dbt_pgtrickle._pgtrickle_raise('there is no stream table ' ~ name) -%}

@@ -5,7 +5,7 @@
   one is in no state to be read.
 #}
 {% macro pgtrickle_status(model_name=none) %}
-  {%- if execute -%}
+  {%- if not dbt_pgtrickle._pgtrickle_only_renders() -%}
     {%- do dbt_pgtrickle._pgtrickle_report('status', dbt_pgtrickle._pgtrickle_health_rows(model_name)) -%}
   {%- endif -%}
 {% endmacro %}

@@ -10,13 +10,15 @@
                         of the whole server
 
   An unknown name is `not_found`. `warn_seconds` is the age from which the table is stale, instead of its own limit. As an
-  operation it fails like pgtrickle_status. While dbt parses nothing is looked up, and the answer is that of a healthy table: a
+  operation it fails like pgtrickle_status. While dbt parses, and in a hook that it only compiles, nothing is looked up, and the answer is that of a healthy table: a
   guard that raises does not stop the parsing.
 #}
 {% macro pgtrickle_stream_table_status(name, warn_seconds=none) %}
-  {%- if not execute -%}
+  {%- if dbt_pgtrickle._pgtrickle_only_renders(in_hook=true) -%}
     {{- return(dbt_pgtrickle._pgtrickle_status_of('healthy')) -}}
   {%- endif -%}
+  {#- None is not the whole project here, but a name that no table has. -#}
+  {%- set name = '' if name is none else name -%}
   {%- set health = dbt_pgtrickle._pgtrickle_health_rows(name, warn_seconds) -%}
   {%- if dbt_pgtrickle._pgtrickle_is_operation('pgtrickle_stream_table_status') -%}
     {%- do dbt_pgtrickle._pgtrickle_report('status', health) -%}

@@ -10,7 +10,7 @@ use crate::{
     options::ApplyOptions,
     output::Ui,
     pg::{self, Client},
-    plan::{self, Action, moved::CurrentState, saved::Saved},
+    plan::{self, Action, KnownLosses, moved::CurrentState, saved::Saved},
     report::Report,
     stages::{
         plan::plan_against,
@@ -20,16 +20,23 @@ use crate::{
 
 /// Executes a saved plan, or a plan made now.
 pub(super) async fn apply(options: &ApplyOptions, report: &mut Report) -> Result<Exit, Error> {
-    let actions = match &options.plan {
+    let prepared = match &options.plan {
         Some(file) => read_saved(options, file, report).await?,
         None => plan_now(options, report).await?,
     };
-    let Some((client, actions)) = actions else { return Ok(Exit::Refused) };
-    if actions.is_empty() {
+    let Some(prepared) = prepared else { return Ok(Exit::Refused) };
+    if prepared.actions.is_empty() {
         return Ok(Exit::Passed);
     }
-    report.outcomes.extend(execute(&client, &actions, options.ui).await);
+    report.outcomes.extend(execute(&prepared, options.ui).await);
     Ok(Exit::Passed)
+}
+
+/// The actions of a plan, on the server that is locked for them.
+struct Prepared {
+    client: Client,
+    actions: Vec<Action>,
+    losses: KnownLosses,
 }
 
 /// The actions of a saved plan, if the server did not change since. `None` if the plan contains refused steps.
@@ -37,7 +44,7 @@ async fn read_saved(
     options: &ApplyOptions,
     file: &Path,
     report: &mut Report,
-) -> Result<Option<(Client, Vec<Action>)>, Error> {
+) -> Result<Option<Prepared>, Error> {
     let text = std::fs::read_to_string(file).map_err(dbt::Error::unreadable(file))?;
     let name = file.display().to_string();
     let saved = Saved::parse(&name, &text)?;
@@ -65,15 +72,13 @@ async fn read_saved(
     plan::dbt::check(saved.needs_dbt)?;
     plan::lost_objects::check(&saved.lost_by_rebuilds)?;
     client.check_rights(&saved.rights).await?;
-    Ok(Some((client, saved.actions)))
+    let losses = KnownLosses::of(&saved.lost_objects, &now.tables);
+    Ok(Some(Prepared { client, actions: saved.actions, losses }))
 }
 
 /// The actions of a plan made now, under the lock. `None` if the plan contains refused steps. It checks all conditions
 /// before the first change.
-async fn plan_now(
-    options: &ApplyOptions,
-    report: &mut Report,
-) -> Result<Option<(Client, Vec<Action>)>, Error> {
+async fn plan_now(options: &ApplyOptions, report: &mut Report) -> Result<Option<Prepared>, Error> {
     let selected = load(&options.models, Some(&options.server)).await?.compared(&options.models, None)?;
     describe_selected(report, &selected);
     let SelectedProject { project, ids, .. } = selected;
@@ -90,6 +95,7 @@ async fn plan_now(
     let actions = plan::actions(&plan, &project.tables, &snapshot.tables, &policy.owner);
     let would_lose = plan::lost_objects::check(&plan.lost_by_rebuilds());
     let rights = plan.rights(&project.tables);
+    let losses = KnownLosses::of(&plan.lost_objects, &snapshot.tables);
     report.plan = Some(plan);
     if is_stopped {
         return Ok(None);
@@ -97,12 +103,11 @@ async fn plan_now(
     without_dbt?;
     would_lose?;
     client.check_rights(&rights).await?;
-    Ok(Some((client, actions)))
+    Ok(Some(Prepared { client, actions, losses }))
 }
 
 /// Executes the actions in one transaction.
-async fn execute(client: &Client, actions: &[Action], ui: Ui) -> Vec<Outcome> {
-    let statements: Vec<&[String]> = actions.iter().map(|action| action.statements.as_slice()).collect();
+async fn execute(Prepared { client, actions, losses }: &Prepared, ui: Ui) -> Vec<Outcome> {
     let announce = |number: usize| {
         let action = &actions[number];
         ui.say(&format!("{}/{} {}: {}", number + 1, actions.len(), action.relation, action.does));
@@ -110,12 +115,20 @@ async fn execute(client: &Client, actions: &[Action], ui: Ui) -> Vec<Outcome> {
     let outcome = |action: &Action, verdict, message: &str| {
         Outcome::new(Stage::Deploy, &action.relation, verdict, message).about(action.origin.as_ref())
     };
-    match client.apply(&statements, announce).await {
+    match client.apply(actions, losses, announce).await {
         Ok(took) => {
             let done = actions.iter().zip(took);
             done.map(|(action, took)| outcome(action, Verdict::Passed, &action.does).taking(took)).collect()
         }
-        Err(pg::StepFailed { step: failed, error, waited_for }) => {
+        Err(pg::StepFailed { error, is_known: false, .. }) => {
+            let message = format!("unknown whether it is done, {error}");
+            let each = actions.iter().map(|action| {
+                let hint = "the plan is carried out in full or not at all; see which: `pgtrickle-ci plan`";
+                outcome(action, Verdict::Errored, &message).with_details([hint.to_owned()])
+            });
+            each.collect()
+        }
+        Err(pg::StepFailed { step: failed, error, waited_for, is_known: true }) => {
             let undone = format!("rolled back: {} failed", actions[failed].relation);
             let each = actions.iter().enumerate().map(|(number, action)| {
                 if number == failed {
@@ -132,7 +145,7 @@ async fn execute(client: &Client, actions: &[Action], ui: Ui) -> Vec<Outcome> {
 /// The outcome of the failed step, with the server's message.
 fn failure(outcome: Outcome, error: &pg::Error, waited_for: &BTreeSet<String>) -> Outcome {
     let pg::Error::Server { message, .. } = error else {
-        return Outcome { message: error.to_string(), ..outcome };
+        return Outcome { message: error.to_string(), ..outcome }.with_details(error.hint());
     };
     let hint = match message.code.as_str() {
         "57014" => Some("raise the limit: --statement-timeout 1h".to_owned()),

@@ -8,7 +8,7 @@ use crate::{
     Error,
     commands::runner,
     exit::Exit,
-    github::{self, Client, EventSubject, Marker, NightlyIssue, PostOutcome, Posted, RetryPolicy},
+    github::{self, EventSubject, GitHubClient, Marker, NightlyIssue, PostOutcome, Posted, RetryPolicy},
     options::{CommentOptions, When, Workflow},
     output::{self, Ui},
     report::{
@@ -96,7 +96,7 @@ async fn post(options: &CommentOptions, report: &Report, key: github::Key) -> Re
         return Err(Refusal::WrongCommit { report: report.commit.clone(), event: commit.clone() }.into());
     }
     let token = token.ok_or(Refusal::NoToken)?;
-    let client = Client::new(&api, &token, repository, RetryPolicy::default())?;
+    let client = GitHubClient::new(&api, &token, repository, RetryPolicy::default())?;
     let marker = Marker { key, run: turn.map(|turn| turn.run) };
     // Reports of older versions do not name their job.
     let leg = report.leg.clone().or_else(|| options.environment.leg()).unwrap_or_default();

@@ -19,7 +19,7 @@ use crate::{
 /// # Errors
 /// The server does not start, or the command cannot run.
 pub(super) async fn run(wanted: &EphemeralSpec, command: &[OsString]) -> Result<u8, crate::Error> {
-    let mut signals = Signals::listen();
+    let mut signals = Signals::listen_to_forward();
     let server = tokio::select! {
         started = Ephemeral::start(wanted) => started?,
         signal = signals.next() => return Ok(ending::exit_code(signal)),

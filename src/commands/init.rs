@@ -63,7 +63,9 @@ pub(super) fn init(options: &InitOptions) -> Result<Exit, Error> {
         options.ui.say(&format!("next: add `include: {{local: {place}}}` to .gitlab-ci.yml"));
     }
     if project.lacks_our_package(dir) {
-        options.ui.say("next: add the dbt package dbt_pgtrickle to packages.yml; stream tables need it");
+        options.ui.say(
+            "next: add the dbt package dbt_pgtrickle to packages.yml, or install the adapter dbt-pgtrickle",
+        );
     }
     options.ui.say("next: pgtrickle-ci run");
     Ok(Exit::Passed)

@@ -47,7 +47,8 @@ pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exi
     stopwatch.lap("server", report);
     let workspace = Workspace { client: &client, own: server.own() };
     let target = Target { endpoint: server.endpoint().clone(), ..target };
-    let dbt = prepare_dbt(&options.project, &options.project.dir, &file, target.clone()).await?;
+    let (folder, hides_rows) = (&options.project.dir, options.hides_rows);
+    let dbt = prepare_dbt(&options.project, folder, &file, target.clone(), hides_rows).await?;
     let mut gate = Gate { options, workspace, dbt, target: &target, selected: None };
 
     // A named server has its own sources.
@@ -72,8 +73,7 @@ pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exi
     stopwatch.lap("deployment", report);
 
     report.outcomes.extend(skipped_outcomes(&project, &created));
-    let waiting = Waiting::new(&options.wait, true, options.ui);
-    report.outcomes.extend(waiting.populated(&client, &created).await?);
+    report.outcomes.extend(Waiting::in_run(options).populated(&client, &created).await?);
     if let (Some(rehearsing), Some(plan)) = (rehearsing, &report.plan) {
         let (rehearsal, outcomes) = rehearsing.finish(&project, plan).await?;
         report.outcomes.extend(outcomes);

@@ -1,6 +1,9 @@
 //! Catches the signals that end the program, so that it can write its report and stop its servers.
 
-use std::fs;
+use std::{
+    fs, process,
+    time::{Duration, Instant},
+};
 
 use nix::sys::signal::Signal;
 use tokio::{
@@ -23,13 +26,31 @@ const ENDING: [Signal; 10] = [
     Signal::SIGXCPU,
 ];
 
+/// How long an orderly end may take. Work that blocks its thread, such as reading a manifest from a pipe that stays open,
+/// notices no signal.
+const ORDERLY: Duration = Duration::from_secs(30);
+
+/// The same signal again ends the program immediately. Not within this time: `timeout` sends each signal twice, to the
+/// program and to its process group.
+const TWICE: Duration = Duration::from_millis(500);
+
 /// A listener for these signals. While it exists, they do not end the program.
 pub(super) struct Signals {
     caught: mpsc::UnboundedReceiver<Signal>,
 }
 
 impl Signals {
+    /// Listens for a command that ends in order after the first signal.
     pub(super) fn listen() -> Self {
+        Self::start(true)
+    }
+
+    /// Listens for a command that forwards every signal, and ends when it wants to.
+    pub(super) fn listen_to_forward() -> Self {
+        Self::start(false)
+    }
+
+    fn start(is_ending: bool) -> Self {
         let (send, caught) = mpsc::unbounded_channel();
         let ignored = ignored_mask();
         for signal in ENDING.into_iter().filter(|signal| is_wanted(*signal, ignored)) {
@@ -37,8 +58,21 @@ impl Signals {
             let Ok(mut stream) = unix::signal(SignalKind::from_raw(signal as i32)) else { continue };
             let send = send.clone();
             tokio::spawn(async move {
+                let mut first: Option<Instant> = None;
                 while stream.recv().await.is_some() {
                     send.send(signal).ok();
+                    match first {
+                        _ if !is_ending => {}
+                        Some(first) if first.elapsed() >= TWICE => exit_now(signal),
+                        Some(_) => {}
+                        None => {
+                            first = Some(Instant::now());
+                            tokio::spawn(async move {
+                                tokio::time::sleep(ORDERLY).await;
+                                exit_now(signal);
+                            });
+                        }
+                    }
                 }
             });
         }
@@ -52,6 +86,12 @@ impl Signals {
             None => std::future::pending().await,
         }
     }
+}
+
+/// Ends the program without a report. The guardians of servers clean up, as after SIGKILL.
+#[expect(clippy::exit, reason = "the main thread may be blocked for ever")]
+fn exit_now(signal: Signal) {
+    process::exit(exit_code(signal).into());
 }
 
 /// A shell's exit code for a program that the signal ended.

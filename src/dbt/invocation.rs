@@ -7,15 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, BufReader},
-    process::Command,
-    sync::mpsc,
-};
+use tokio::{process::Command, sync::mpsc};
 
 use super::{
-    DefaultSelector, Error, ManifestFile, ProjectFile, RunResults, Shell, Target,
+    DefaultSelector, Error, ManifestFile, ProjectFile, RunResults, Shell, Target, child,
     dotenv::{DISABLED, Dotenv},
+    lines,
     profile::PASSWORD_VARIABLE,
     watch::{self, Waited, Watch},
 };
@@ -41,6 +38,8 @@ pub struct Dbt {
     tests_by_default: bool,
     /// For each command.
     timeout: Duration,
+    /// Whether to hide what dbt quotes from the server, because it may be real data.
+    hides_rows: bool,
     /// Holds the generated profiles.yml, dbt's target folder and its logs.
     scratch: tempfile::TempDir,
     ui: Ui,
@@ -81,9 +80,15 @@ impl Dbt {
             selected: None,
             tests_by_default: false,
             timeout,
+            hides_rows: false,
             scratch,
             ui,
         })
+    }
+
+    /// Shows only lines of dbt without values of rows from now on.
+    pub fn hide_rows(&mut self) {
+        self.hides_rows = true;
     }
 
     /// Builds and tests only these nodes from now on, each a selector.
@@ -201,7 +206,7 @@ impl Dbt {
         }
         let (invocation, lines) = self.invoke(command, &arguments).await?;
         match RunResults::read(&file) {
-            // A node that dbt v2 loses, as a unit test in which it panics, is only in the exit code.
+            // A node that dbt v2 loses, such as a unit test in which it panics, is only in the exit code.
             Ok(results) if invocation.code == 0 || invocation.code == 1 && results.has_failures() => {
                 Ok((invocation, results))
             }
@@ -229,11 +234,12 @@ impl Dbt {
     async fn invoke(&self, command: &str, arguments: &[&str]) -> Result<(Invocation, Vec<String>), Error> {
         self.ui.open_group(&format!("dbt {command}"));
         let started = Instant::now();
-        let mut child = self.command(command, arguments).spawn().map_err(|source| Error::Start { source })?;
+        let started_child = child::start(&mut self.command(command, arguments));
+        let (mut child, ends_with_us) = started_child.map_err(|source| Error::Start { source })?;
         let (lines, mut said) = mpsc::unbounded_channel();
-        forward(child.stdout.take(), lines.clone());
-        forward(child.stderr.take(), lines);
-        let mut kept = Vec::new();
+        child::forward(child.stdout.take(), lines.clone());
+        child::forward(child.stderr.take(), lines);
+        let (mut kept, mut left_out) = (Vec::new(), 0);
         let mut watch = Watch::new(self.timeout);
         loop {
             let line = match watch.until(said.recv()).await {
@@ -246,7 +252,8 @@ impl Dbt {
                 }
                 Waited::TimedOut => {
                     let blockers = watch::blockers(&self.target.endpoint).await;
-                    child.kill().await.ok();
+                    drop(ends_with_us);
+                    child.wait().await.ok();
                     self.show(&kept);
                     self.ui.close_group();
                     return Err(Error::TimedOut {
@@ -256,6 +263,18 @@ impl Dbt {
                     });
                 }
             };
+            let Some(line) = self.shown(command, line) else {
+                left_out += 1;
+                continue;
+            };
+            if self.ui.passes_output_on() {
+                output::to_stderr(&line);
+            }
+            kept.push(line);
+        }
+        if left_out > 0 {
+            let line =
+                format!("lines of dbt that are left out, because they may hold values of rows: {left_out}");
             if self.ui.passes_output_on() {
                 output::to_stderr(&line);
             }
@@ -270,8 +289,14 @@ impl Dbt {
         Ok((Invocation { code: status.code().unwrap_or(2), elapsed: started.elapsed() }, kept))
     }
 
+    /// A line of dbt, as it may be shown. Only the commands that ask the server can quote rows.
+    fn shown(&self, command: &str, line: String) -> Option<String> {
+        let may_quote = self.hides_rows && !["deps", "parse", "ls"].contains(&command);
+        if may_quote { lines::hidden(&line) } else { Some(line) }
+    }
+
     fn command(&self, command: &str, arguments: &[&str]) -> Command {
-        let mut process = Command::new(&self.program);
+        let mut process = child::guarded(&self.program, self.scratch.path());
         process
             .args([command, "--project-dir"])
             .arg(&self.absolute_dir)
@@ -280,10 +305,8 @@ impl Dbt {
             .args(["--profile", &self.target.profile, "--target", &self.target.name])
             .args(arguments)
             .env(PASSWORD_VARIABLE, self.target.endpoint.password.reveal())
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
+            .stderr(Stdio::piped());
         self.set_dotenv(&mut process);
         self.target.endpoint.override_environment(process.as_std_mut());
         for (_, name) in names_of(&REMOVED) {
@@ -380,18 +403,6 @@ pub fn packages_of(program: &Path) -> Vec<PathBuf> {
     packages.filter(|packages| packages.is_dir()).collect()
 }
 
-fn forward(stream: Option<impl AsyncRead + Unpin + Send + 'static>, lines: mpsc::UnboundedSender<String>) {
-    let Some(stream) = stream else { return };
-    tokio::spawn(async move {
-        let mut reader = BufReader::new(stream).lines();
-        while let Ok(Some(line)) = reader.next_line().await {
-            if lines.send(line).is_err() {
-                break;
-            }
-        }
-    });
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -425,6 +436,7 @@ mod tests {
             selected: None,
             tests_by_default: false,
             timeout: Duration::from_secs(60),
+            hides_rows: false,
             scratch,
             ui: Ui { quiet: true, verbose: false, full: false, color: false, width: 80, runner: false },
         };

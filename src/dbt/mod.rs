@@ -1,10 +1,12 @@
 //! dbt: its project file, profiles, commands and artifacts.
 
+mod child;
 mod dotenv;
 mod inputs;
 mod invocation;
 mod jinja;
 mod kept;
+mod lines;
 mod manifest_file;
 mod messages;
 mod profile;

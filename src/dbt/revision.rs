@@ -64,6 +64,17 @@ impl GitError {
                 )
             }
             Self::NoRepository { .. } => "name a manifest instead: `--baseline FILE`".into(),
+            Self::Unknown { name, .. } if name == "HEAD" => "commit something first: `git commit`".into(),
+            Self::Unknown { name, is_shallow: true } if is_expression(name) => {
+                "fetch the history: `git fetch --unshallow`".into()
+            }
+            Self::Unknown { name, .. } if is_expression(name) => {
+                format!("see what it means: `git rev-parse '{name}^{{commit}}'`")
+            }
+            Self::Unknown { name, is_shallow } if is_number(name) => {
+                let depth = if *is_shallow { "--depth 1 " } else { "" };
+                format!("fetch it: `git fetch {depth}origin {name}`")
+            }
             Self::Unknown { name, is_shallow } => {
                 let branch =
                     name.strip_prefix("origin/").or(name.strip_prefix("refs/heads/")).unwrap_or(name);
@@ -81,6 +92,16 @@ impl GitError {
             Self::Failed { .. } => return None,
         })
     }
+}
+
+/// Whether it is more than a name: `HEAD~1`, `main@{yesterday}`, `main:models`.
+fn is_expression(name: &str) -> bool {
+    name.contains(['~', '^', ':', '{', ' ', '\'']) || name.starts_with('-')
+}
+
+/// Whether it is a commit's number.
+fn is_number(name: &str) -> bool {
+    (7..=40).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 impl GitError {
@@ -315,6 +336,18 @@ mod tests {
         let error = Revision::find(clone.path(), "origin/next").await.unwrap_err();
         assert_eq!(error.to_string(), "there is no revision `origin/next` in this shallow clone");
         assert!(error.hint().unwrap().contains("git fetch --depth 1 origin +next:refs/remotes/origin/next"));
+        for (name, hint) in [
+            ("HEAD~1", "`git fetch --unshallow`"),
+            ("0123456789abcdef", "`git fetch --depth 1 origin 0123456789abcdef`"),
+        ] {
+            let error = Revision::find(clone.path(), name).await.unwrap_err();
+            assert!(error.hint().unwrap().contains(hint), "{error}: {:?}", error.hint());
+        }
+        run(clone.path(), "rm -rf .git; git init -q .");
+        let error = Revision::find(clone.path(), "HEAD").await.unwrap_err();
+        assert_eq!(error.hint().as_deref(), Some("commit something first: `git commit`"));
+        let error = Revision::find(repository.path(), "main:dbt").await.unwrap_err();
+        assert!(error.hint().unwrap().starts_with("see what it means"), "{:?}", error.hint());
         let error = Revision::find(repository.path(), "--upload-pack=x").await.unwrap_err();
         assert_eq!(error.to_string(), "there is no revision `--upload-pack=x`");
         let nowhere = tempfile::tempdir().unwrap();

@@ -48,7 +48,7 @@ const REDIRECTS: usize = 3;
 const DEFAULT_WAIT: Duration = Duration::from_mins(1);
 
 /// A client for one repository, with one token.
-pub struct Client {
+pub struct GitHubClient {
     octocrab: Octocrab,
     /// The address of the API: the token is sent to no other host.
     api: Url,
@@ -92,7 +92,7 @@ struct Head {
     sha: String,
 }
 
-impl Client {
+impl GitHubClient {
     /// A client for the API at `api`, as `https://api.github.com`.
     pub fn new(
         api: &str,

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
-    Client, Error, Marker, PostOutcome, Posted,
+    Error, GitHubClient, Marker, PostOutcome, Posted,
     client::Entry,
     sticky::{is_ours, lines, settle},
 };
@@ -31,7 +31,7 @@ pub struct IssueUpdate {
 /// Opens, updates or closes the issue with this marker; `None` if there is no failure and no issue. `compose` makes the
 /// text from the existing texts, as in [`super::post`].
 pub async fn keep(
-    client: &Client,
+    client: &GitHubClient,
     marker: &Marker,
     night: &NightlyIssue,
     compose: impl Fn(&[&str]) -> Option<IssueUpdate>,
@@ -54,7 +54,7 @@ pub async fn keep(
 }
 
 async fn once(
-    client: &Client,
+    client: &GitHubClient,
     me: &str,
     marker: &Marker,
     night: &NightlyIssue,
@@ -95,18 +95,18 @@ async fn once(
     change(client, issue, &json!({"body": signed})).await.map(Some)
 }
 
-async fn open_issue(client: &Client, night: &NightlyIssue, signed: &str) -> Result<Posted, Error> {
+async fn open_issue(client: &GitHubClient, night: &NightlyIssue, signed: &str) -> Result<Posted, Error> {
     let body = json!({"title": night.title, "body": signed});
     let created = client.create("opening the issue", "issues", &body).await?;
     Ok(Posted { what: PostOutcome::Created, url: created.html_url })
 }
 
-async fn add_comment(client: &Client, issue: &Entry, news: &str) -> Result<(), Error> {
+async fn add_comment(client: &GitHubClient, issue: &Entry, news: &str) -> Result<(), Error> {
     let route = format!("issues/{}/comments", issue.number);
     client.create("commenting on the issue", &route, &json!({"body": news})).await.map(drop)
 }
 
-async fn change(client: &Client, issue: &Entry, change: &serde_json::Value) -> Result<Posted, Error> {
+async fn change(client: &GitHubClient, issue: &Entry, change: &serde_json::Value) -> Result<Posted, Error> {
     let updated = client.update("updating the issue", &format!("issues/{}", issue.number), change).await?;
     Ok(Posted { what: PostOutcome::Updated, url: updated.html_url })
 }

@@ -7,7 +7,7 @@ mod issue;
 mod marker;
 mod sticky;
 
-pub use client::{Client, RetryPolicy};
+pub use client::{GitHubClient, RetryPolicy};
 pub use error::Error;
 pub use event::{Event, EventSubject, Repository};
 pub use issue::{IssueUpdate, NightlyIssue, keep as keep_issue};

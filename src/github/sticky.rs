@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
-    Client, Error, Marker,
+    Error, GitHubClient, Marker,
     client::{Entry, User},
 };
 
@@ -33,7 +33,7 @@ pub struct Posted {
 /// Updates the comment with this marker. `compose` makes the text from the existing texts of the same run, and must
 /// return a complete text unchanged; `None` if a later text exists.
 pub async fn post(
-    client: &Client,
+    client: &GitHubClient,
     number: u64,
     marker: &Marker,
     compose: impl Fn(&[&str]) -> Option<String>,
@@ -56,7 +56,7 @@ pub async fn post(
 
 /// Waits until only a job that has read the write can overwrite it. The pause is randomly up to twice as long, so that
 /// concurrent jobs do not collide again.
-pub(super) async fn settle(client: &Client, begin: Instant) -> Result<(), Error> {
+pub(super) async fn settle(client: &GitHubClient, begin: Instant) -> Result<(), Error> {
     if begin.elapsed() > client.retry_policy.whole {
         return Err(Error::Overwritten);
     }
@@ -68,7 +68,7 @@ pub(super) async fn settle(client: &Client, begin: Instant) -> Result<(), Error>
 
 /// Reads the comment, and writes it if that changes it.
 async fn once(
-    client: &Client,
+    client: &GitHubClient,
     list: &str,
     me: &str,
     marker: &Marker,

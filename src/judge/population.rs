@@ -1,7 +1,7 @@
 //! Whether the tables were ever populated, and whether to keep waiting.
 
 use super::{Catalog, engine_message};
-use crate::model::{Health, Outcome, Relation, Stage, StreamTable, Verdict};
+use crate::model::{Health, Outcome, Relation, Stage, StreamTable, Verdict, values::without_values};
 
 const IN_ERROR: &str = "is in status ERROR: ";
 
@@ -15,6 +15,16 @@ pub enum Progress {
     NeverByItself,
     /// It will not be populated: what is wrong.
     Failed(String),
+}
+
+impl Progress {
+    /// The same without values of rows that the engine may quote.
+    #[must_use]
+    pub fn without_values(&self) -> Self {
+        let said = if let Self::Failed(why) = self { why.strip_prefix(IN_ERROR) } else { None };
+        let hidden = |said: &str| Self::Failed(format!("{IN_ERROR}{}", without_values(said, None)));
+        said.map_or_else(|| self.clone(), hidden)
+    }
 }
 
 pub fn progress(health: Option<&Health>) -> Progress {
@@ -87,6 +97,8 @@ mod tests {
             progress("ERROR", true, Some("… message: \"division by zero\", …")),
             Progress::Failed("is in status ERROR: division by zero".into())
         );
+        let quotes = progress("ERROR", true, Some("… message: \"no address of secret\", …"));
+        assert!(!format!("{:?}", quotes.without_values()).contains("secret"));
     }
 
     #[test]

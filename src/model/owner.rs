@@ -14,7 +14,8 @@ pub struct Mark {
     pub dbt_project: String,
     /// dbt's identifier of the model, for example `model.shop.orders`.
     pub unique_id: String,
-    /// `None` in a mark of an earlier version, and if the target was unknown.
+    /// `None` in a mark of an earlier version, and if the target was unknown. A mark that lacks one of its two parts has
+    /// none.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub target: Option<TargetName>,
 }
@@ -57,7 +58,9 @@ impl Owner {
     /// (`_pgtrickle_list_stream_tables`).
     ///
     /// A mark with another target schema belongs to another target, wherever the table is. If only the target's name
-    /// differs, or a target is unknown, the table is ours if it is in a schema into which this target puts models.
+    /// differs, or the mark names none, the table is ours if it is in a schema into which this target puts models. If
+    /// this target is unknown, the schema in the mark must be such a schema, too: the orphans of two targets can be in
+    /// one schema.
     pub fn whose(&self, relation: &Relation, mark: Option<&Mark>) -> Ownership {
         let Some(mark) = mark else { return Ownership::Unmarked };
         if mark.dbt_project != self.project {
@@ -68,7 +71,8 @@ impl Owner {
             (Some(made_for), Some(own)) => {
                 made_for.schema == own.schema && (made_for.name == own.name || is_here)
             }
-            (None, _) | (_, None) => is_here,
+            (Some(made_for), None) => is_here && self.schemas.contains(&made_for.schema),
+            (None, _) => is_here,
         };
         if is_ours {
             return Ownership::Ours;
@@ -79,12 +83,14 @@ impl Owner {
         })
     }
 
-    /// The mark of this owner for a model's stream table.
-    pub fn mark(&self, origin: &Origin) -> Mark {
+    /// The mark of this owner for a model's stream table. An unknown target does not replace the one in the table's
+    /// current mark.
+    pub fn mark(&self, origin: &Origin, now: Option<&Mark>) -> Mark {
+        let now = now.filter(|now| now.dbt_project == self.project);
         Mark {
             dbt_project: self.project.clone(),
             unique_id: origin.unique_id.clone(),
-            target: self.target.clone(),
+            target: self.target.clone().or_else(|| now.and_then(|now| now.target.clone())),
         }
     }
 }
@@ -127,12 +133,14 @@ mod tests {
     fn without_a_known_target_the_schema_decides() {
         for (owner, made_for) in [
             (owner(Some(target("dev", "dev_alice"))), None),
-            (owner(None), Some(target("dev", "dev_bob"))),
+            (owner(None), Some(target("dev", "dev_alice"))),
             (owner(None), None),
         ] {
             assert_eq!(whose(&owner, "marts", made_for.clone()), Ownership::Ours);
             assert!(matches!(whose(&owner, "dev_bob", made_for), Ownership::OtherTarget(_)));
         }
+        let of_bob = whose(&owner(None), "marts", Some(target("dev", "dev_bob")));
+        assert!(matches!(of_bob, Ownership::OtherTarget(_)), "in a schema that two targets share");
     }
 
     #[test]
@@ -149,14 +157,22 @@ mod tests {
     #[test]
     fn a_mark_round_trips_and_one_of_an_earlier_version_is_read() {
         let origin = Origin { unique_id: "model.shop.t".into(), file: String::new() };
-        let mark = owner(Some(target("dev", "dev_alice"))).mark(&origin);
+        let mark = owner(Some(target("dev", "dev_alice"))).mark(&origin, None);
         let text = serde_json::to_string(&mark).unwrap();
         assert_eq!(
             text,
             r#"{"dbt_project":"shop","unique_id":"model.shop.t","target":"dev","schema":"dev_alice"}"#
         );
         assert_eq!(serde_json::from_str::<Mark>(&text).unwrap(), mark);
-        let older = r#"{"dbt_project": "shop", "unique_id": "model.shop.t"}"#;
-        assert_eq!(serde_json::from_str::<Mark>(older).unwrap(), Mark { target: None, ..mark });
+        let older = Mark { target: None, ..mark.clone() };
+        for text in [
+            r#"{"dbt_project": "shop", "unique_id": "model.shop.t"}"#,
+            r#"{"dbt_project": "shop", "unique_id": "model.shop.t", "target": "dev"}"#,
+            r#"{"dbt_project": "shop", "unique_id": "model.shop.t", "schema": "dev_alice", "target": null}"#,
+        ] {
+            assert_eq!(serde_json::from_str::<Mark>(text).unwrap(), older, "{text}");
+        }
+        assert_eq!(owner(None).mark(&origin, Some(&mark)), mark, "an unknown target is no other target");
+        assert_eq!(owner(None).mark(&origin, Some(&Mark { dbt_project: "finance".into(), ..mark })), older);
     }
 }

@@ -20,7 +20,7 @@ pub struct Case {
     /// Statements that create the other relations that the queries read: views.
     pub others: Vec<String>,
     /// The stream tables, each after those it reads; the last one is the wrong one.
-    pub tables: Vec<Made>,
+    pub tables: Vec<CaseTable>,
     /// Rounds of transactions of statements. After each round all tables are refreshed.
     pub rounds: Vec<Vec<Vec<Change>>>,
     /// How changes reach the tables.
@@ -28,7 +28,7 @@ pub struct Case {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Made {
+pub struct CaseTable {
     pub relation: Relation,
     pub query: String,
     pub mode: String,
@@ -52,7 +52,7 @@ impl Part {
     pub const ALL: [Self; 5] = [Self::Round, Self::Change, Self::Row, Self::Item, Self::Column];
 }
 
-impl Made {
+impl CaseTable {
     pub(super) fn is_immediate(&self) -> bool {
         self.mode == "IMMEDIATE"
     }
@@ -356,7 +356,7 @@ mod tests {
                 vec![row(&["1", "Ada"]), row(&["2", "Bob"])],
             ],
             others: vec![],
-            tables: vec![Made {
+            tables: vec![CaseTable {
                 relation: Relation::new("marts", "totals"),
                 query: "select customer, count(*) as n from shop.orders group by customer".into(),
                 mode: "DIFFERENTIAL".into(),

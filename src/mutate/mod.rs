@@ -24,11 +24,11 @@ use crate::{
     sql::{quote_identifier, quote_literal},
 };
 
-pub use case::{Case, Made, Part};
+pub use case::{Case, CaseTable, Part};
 pub use delicate::delicacy;
 pub use mutator::Mutator;
 pub use pace::Pace;
-pub use script::{Evidence, Seen, without_database};
+pub use script::{Reproducibility, ScriptHeader, without_database};
 pub use supply::ConnectedColumns;
 pub use types::{TypePart, Types, candidates};
 
@@ -172,9 +172,9 @@ impl Effect {
         };
         let insert = (!deleted.is_empty()).then_some(Change::Insert { source, rows: deleted });
         let delete = (!inserted.is_empty()).then_some(Change::Delete { source, of: inserted });
-        let deletes =
+        let removals =
             delete.into_iter().chain(equal.into_iter().map(|row| Change::Delete { source, of: vec![row] }));
-        insert.into_iter().chain(self.rows.iter().rev().filter_map(update)).chain(deletes).collect()
+        insert.into_iter().chain(self.rows.iter().rev().filter_map(update)).chain(removals).collect()
     }
 }
 

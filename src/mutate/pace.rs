@@ -1,7 +1,7 @@
 //! What a script waits for if its tables do not follow a refresh immediately. The statements commit while they wait: a
 //! long transaction would hold back the changes that the scheduler sees (docs/pg_trickle.md, "Visibility lag").
 
-use super::Made;
+use super::CaseTable;
 use crate::sql::quote_literal;
 
 /// How changes reach the tables of a case; by default through triggers and manual refreshes.
@@ -19,7 +19,7 @@ impl Pace {
     }
 
     /// The waits after the creation of these tables, until the scheduler has refreshed them once.
-    pub(super) fn after_setup(self, tables: &[Made]) -> Vec<String> {
+    pub(super) fn after_setup(self, tables: &[CaseTable]) -> Vec<String> {
         let captured = self.from_log.then(|| {
             wait(
                 "until the sources are captured from the log",
@@ -32,7 +32,7 @@ impl Pace {
     }
 
     /// The waits after the changes of a round, until they are read, and then the refreshes of these tables.
-    pub(super) fn after_changes(self, tables: &[Made]) -> Vec<String> {
+    pub(super) fn after_changes(self, tables: &[CaseTable]) -> Vec<String> {
         let read = self.from_log.then(|| {
             wait(
                 "until the log has been read",
@@ -44,14 +44,14 @@ impl Pace {
         let refreshes: Vec<String> = if self.by_scheduler {
             vec![scheduled(tables, 3)]
         } else {
-            tables.iter().filter_map(Made::refresh).collect()
+            tables.iter().filter_map(CaseTable::refresh).collect()
         };
         read.into_iter().chain(refreshes).collect()
     }
 }
 
 /// Waits for this many refreshes of each table: the changes of one may only be visible to a later one.
-fn scheduled(tables: &[Made], times: usize) -> String {
+fn scheduled(tables: &[CaseTable], times: usize) -> String {
     let names: Vec<String> = tables
         .iter()
         .filter(|table| !table.is_immediate())
@@ -90,7 +90,7 @@ mod tests {
     use crate::model::Relation;
 
     fn case(pace: Pace) -> Case {
-        let definition = |name: &str, mode: &str| Made {
+        let definition = |name: &str, mode: &str| CaseTable {
             relation: Relation::new("marts", name),
             query: "select id, name from shop.customers".into(),
             mode: mode.into(),

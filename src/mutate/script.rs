@@ -10,7 +10,7 @@ use crate::{
 
 /// The comments of a script about its case.
 #[derive(Clone, Debug)]
-pub struct Evidence<'a> {
+pub struct ScriptHeader<'a> {
     /// The finding in one sentence.
     pub wrong: String,
     /// Further lines: the differing rows, or the server's error.
@@ -19,14 +19,14 @@ pub struct Evidence<'a> {
     pub engine: String,
     /// The seed and the round that found it.
     pub found: String,
-    pub seen: Seen,
+    pub seen: Reproducibility,
     /// The wrong table, with the query of the script.
     pub table: &'a Comparable,
 }
 
 /// Where a finding was reproduced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub enum Reproducibility {
     /// Nowhere else.
     Once,
     /// Nowhere else, and it was there before the first change.
@@ -42,7 +42,7 @@ pub enum Seen {
 }
 
 impl Case {
-    pub fn script(&self, evidence: &Evidence) -> String {
+    pub fn script(&self, evidence: &ScriptHeader) -> String {
         let mut script =
             format!("-- {}: {}\n", comment(&evidence.table.relation.to_string()), comment(&evidence.wrong));
         for line in &evidence.details {
@@ -50,22 +50,22 @@ impl Case {
         }
         let _ = writeln!(script, "-- {}; {}", comment(&evidence.engine), comment(&evidence.found));
         script += match evidence.seen {
-            Seen::Reduced => {
+            Reproducibility::Reduced => {
                 "-- Reduced, and reproduced in an empty database. Run it with: psql -X -f THIS_FILE\n\n"
             }
-            Seen::Again => {
+            Reproducibility::Again => {
                 "-- Not reduced, but reproduced in an empty database. Run it with: psql -X -f THIS_FILE\n\n"
             }
-            Seen::FromLog => {
+            Reproducibility::FromLog => {
                 "-- Its sources are captured from the log. Not reduced and not reproduced: that takes a server without slots of the\n-- same names. Run it on one, in an empty database, with: psql -X -f THIS_FILE\n\n"
             }
-            Seen::RolledBack => {
+            Reproducibility::RolledBack => {
                 "-- Found in a transaction that was rolled back. Not reduced: that takes a scratch database, which is not created on a\n-- named server. Run it in an empty database with: psql -X -f THIS_FILE\n\n"
             }
-            Seen::Stale => {
+            Reproducibility::Stale => {
                 "-- The table was wrong before the first change: an earlier refresh went wrong. A new table may be right.\n\n"
             }
-            Seen::Once => {
+            Reproducibility::Once => {
                 "-- Not reproduced in a scratch database: these are all changes before it was found.\n\n"
             }
         };
@@ -119,7 +119,7 @@ pub fn without_database(query: &str, database: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Change, Made, Pace, row, sample},
+        super::{CaseTable, Change, Pace, row, sample},
         *,
     };
     use crate::{judge::equality::ComparedColumn, model::Relation};
@@ -137,7 +137,8 @@ mod tests {
             waiting: vec![],
             columns: vec![column("id", ValueKind::Exact), column("name", ValueKind::Json)],
         };
-        let made = Made { relation, query: query.into(), mode: "DIFFERENTIAL".into(), arguments: vec![] };
+        let made =
+            CaseTable { relation, query: query.into(), mode: "DIFFERENTIAL".into(), arguments: vec![] };
         let ada = vec![row(&["1", "Ada"])];
         let case = Case {
             sources: sample()[1..].to_vec(),
@@ -147,12 +148,12 @@ mod tests {
             rounds: vec![vec![vec![Change::Delete { source: 0, of: ada }]]],
             pace: Pace::default(),
         };
-        let script = case.script(&Evidence {
+        let script = case.script(&ScriptHeader {
             wrong: "not equal to its query: 1 row too many".into(),
             details: vec!["+ id = 1\n; drop table x".into()],
             engine: "pg_trickle 0.67.0 on PostgreSQL 18.4".into(),
             found: "seed 1, round 3".into(),
-            seen: Seen::Reduced,
+            seen: Reproducibility::Reduced,
             table: &table,
         });
         insta::assert_snapshot!(script);

@@ -90,6 +90,12 @@ impl Environment {
         Ok(dbt::Shell { path: self.path(), dotenv: self.seen_by_dbt()?.dotenv.clone() })
     }
 
+    /// The user's home. Services and cron set no HOME: then Python and libpq ask the system for it.
+    pub fn home(&self) -> Option<PathBuf> {
+        let of_system = || nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
+        self.get("HOME").map(PathBuf::from).or_else(|| of_system().map(|user| user.dir))
+    }
+
     /// The folders of `PATH`.
     pub fn path(&self) -> Vec<PathBuf> {
         self.get("PATH").map(|path| std::env::split_paths(path).collect()).unwrap_or_default()
@@ -111,4 +117,20 @@ fn find_project_dir() -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
     let depth = here.ancestors().position(|dir| dir.join("dbt_project.yml").exists()).unwrap_or(0);
     if depth == 0 { ".".into() } else { [".."].repeat(depth).iter().collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_home_the_system_knows_it() {
+        let of = |home: Option<&str>| {
+            let variables = home.map(|home| ("HOME".to_owned(), home.to_owned())).into_iter().collect();
+            Environment { variables, ..Environment::default() }.home()
+        };
+        let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap();
+        assert_eq!(of(Some("/home/ann")), Some("/home/ann".into()));
+        assert_eq!((of(None), of(Some(""))), (user.clone().map(|user| user.dir), user.map(|user| user.dir)));
+    }
 }

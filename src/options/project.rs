@@ -123,7 +123,7 @@ impl ProjectOptions {
             let found = has_file(&dir);
             return if found { Ok(Some(dir)) } else { Err(dbt::Error::NoProfiles { dir }) };
         }
-        let home = self.environment.get("HOME").map(|home| Path::new(home).join(".dbt"));
+        let home = self.environment.home().map(|home| home.join(".dbt"));
         let found = [Some(PathBuf::from(".")), home].into_iter().flatten().find(has_file);
         if found.is_none() && has_file(&self.dir) {
             return Err(dbt::Error::NotRead { dir: self.dir.clone() });

@@ -7,7 +7,7 @@ use crate::{
     cli::{EngineArg, EngineArgs, ServerArgs, SourceArgs},
     pg,
     server::{EngineChoice, EphemeralSpec},
-    sources::Origin,
+    sources::SourceServer,
 };
 
 /// A named server and its timeouts.
@@ -91,10 +91,14 @@ impl From<&SourceArgs> for SourceOptions {
 
 impl SourceOptions {
     /// The server to copy from; `None` if sources are not copied.
-    pub fn origin(&self, limits: pg::Limits, environment: &Environment) -> Result<Option<Origin>, Error> {
+    pub fn origin(
+        &self,
+        limits: pg::Limits,
+        environment: &Environment,
+    ) -> Result<Option<SourceServer>, Error> {
         let Self::Copies { from, rows } = self else { return Ok(None) };
         let endpoint = address(from, "the URL of `--sources-from`", environment)?;
-        Ok(Some(Origin { endpoint, limits, rows: *rows }))
+        Ok(Some(SourceServer { endpoint, limits, rows: *rows }))
     }
 
     /// Whether rows on the ephemeral server may be real data.

@@ -39,6 +39,9 @@ pub enum BadAddress {
     /// Anyone can get a certificate of a system authority for some name, so the name must be verified.
     #[error("sslmode `{sslmode}` is too weak for sslrootcert `system`, which requires verify-full")]
     WeakMode { sslmode: &'static str },
+    /// A certificate is for a name.
+    #[error("sslmode `verify-full` needs a host name: there is only a hostaddr")]
+    NoHostName,
     #[error("no user name is given, and the operating system's user {id} has no name")]
     NoUser { id: u32 },
 }
@@ -64,6 +67,7 @@ impl BadAddress {
                     .into()
             }
             Self::WeakMode { .. } => "use `sslmode=verify-full`, or leave sslmode out".into(),
+            Self::NoHostName => "add the host name: `host=NAME hostaddr=ADDRESS`".into(),
             Self::NoUser { .. } => "name one: `postgresql://USER@host:5432/database`, or PGUSER".into(),
         }
     }

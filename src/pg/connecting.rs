@@ -181,6 +181,10 @@ pub(super) fn follow(config: &mut Config, name: &str, value: &str) -> Result<(),
             "primary" | "standby" | "prefer-standby" => return Err(Refused::Unsupported),
             _ => return Err(Refused::Wrong("expected any, read-write or read-only")),
         })),
+        "ssl_min_protocol_version" => drop(tls::version(value)?),
+        "ssl_max_protocol_version" if tls::version(value)? == tls::Version::Older => {
+            return Err(Refused::Unsupported);
+        }
         "load_balance_hosts" if !["disable", "random"].contains(&value) => {
             return Err(Refused::Wrong("expected disable or random"));
         }

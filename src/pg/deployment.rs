@@ -8,10 +8,14 @@ use std::{
 use serde::Deserialize;
 use tokio_postgres::SimpleQueryMessage;
 
-use super::{Client, Error, about, settings::Purpose};
+use super::{
+    Client, Error, about,
+    round::ATTENTION,
+    settings::{self, Purpose},
+};
 use crate::{
     model::Relation,
-    plan::{Cost, LostObject, LostView, RequiredRights, UpstreamRelations},
+    plan::{Action, Cost, KnownLosses, LostObject, LostView, RequiredRights, UpstreamRelations},
     project::Intermediate,
     sql::{query, quote_literal},
 };
@@ -102,41 +106,87 @@ impl Client {
         Err(Error::Rights { user: self.endpoint().user.clone(), lacking })
     }
 
-    /// Executes the statements of all steps in one transaction. `begin` is called with the number of each step. Returns
-    /// the duration of each step.
+    /// Executes all actions in one transaction: all of them, or none. `begin` is called with the number of each. Returns
+    /// how long each took. `known` are the objects that may be dropped along with stream tables.
     ///
     /// # Errors
-    /// With the failed step and the sessions that it last waited for.
+    /// With the failed action, and the sessions that it last waited for.
     pub async fn apply(
         &self,
-        steps: &[&[String]],
+        actions: &[Action],
+        known: &KnownLosses,
         mut begin: impl FnMut(usize),
     ) -> Result<Vec<Duration>, StepFailed> {
         let failed = |step, source: tokio_postgres::Error, waited_for| StepFailed {
             step,
             error: Error::asking("applying the plan", &source),
             waited_for,
+            is_known: true,
         };
-        let settings = format!("begin; {}", self.settings());
+        // If this program is killed, its server process must not go on populating a table under the lock.
+        let limits =
+            [("transaction_timeout", 0), ("client_connection_check_interval", ATTENTION.as_millis())];
+        let settings = format!("begin; {}; {}", self.settings(), settings::limits(&limits));
         self.wire.batch_execute(&settings).await.map_err(|source| failed(0, source, BTreeSet::new()))?;
         let watch = self.watch().await;
         let mut took = Vec::new();
-        for (number, statements) in steps.iter().enumerate() {
+        for (number, action) in actions.iter().enumerate() {
             begin(number);
             let started = Instant::now();
-            for statement in *statements {
-                let (done, waited_for) = watched(watch.as_ref(), self.wire.batch_execute(statement)).await;
-                if let Err(source) = done {
-                    // An error of the rollback is not the cause.
-                    let _ = self.wire.batch_execute("rollback").await;
-                    return Err(failed(number, source, waited_for));
-                }
+            let (done, waited_for) = watched(watch.as_ref(), self.apply_one(action, known)).await;
+            if let Err(error) = done {
+                // An error of the rollback is not the cause.
+                let _ = self.wire.batch_execute("rollback").await;
+                return Err(StepFailed { step: number, error, waited_for, is_known: true });
             }
             took.push(started.elapsed());
         }
-        let last = steps.len().saturating_sub(1);
-        self.wire.batch_execute("commit").await.map_err(|source| failed(last, source, BTreeSet::new()))?;
+        let last = actions.len().saturating_sub(1);
+        self.wire.batch_execute("commit").await.map_err(|source| {
+            let failed = failed(last, source, BTreeSet::new());
+            StepFailed { is_known: failed.error.ends_a_transaction(), ..failed }
+        })?;
         Ok(took)
+    }
+
+    async fn apply_one(&self, action: &Action, known: &KnownLosses) -> Result<(), Error> {
+        if !action.drops.is_empty() {
+            self.check_losses(&action.drops, known).await?;
+        }
+        for statement in &action.statements {
+            let done = self.wire.batch_execute(statement).await;
+            done.map_err(|source| Error::asking("applying the plan", &source))?;
+        }
+        Ok(())
+    }
+
+    /// Fails if objects depend on these tables that did not when the plan was made: the engine would drop them, too. From
+    /// here on, the locks keep others from creating more.
+    async fn check_losses(&self, tables: &[Relation], known: &KnownLosses) -> Result<(), Error> {
+        const DOING: &str = "reading again what is dropped with stream tables";
+        // In the order of a refresh: the catalog's row first.
+        let lock = |table: &Relation| {
+            let quoted = table.quoted();
+            let body = format!(
+                "begin perform from pgtrickle.pgt_stream_tables where pgt_schema = {} and pgt_name = {} for update; \
+                 if to_regclass({}) is not null then lock table {quoted} in access exclusive mode; end if; end",
+                quote_literal(&table.schema),
+                quote_literal(&table.name),
+                quote_literal(&quoted),
+            );
+            format!("do {}", quote_literal(&body))
+        };
+        let locks: Vec<String> = tables.iter().rev().map(lock).collect();
+        let locked = self.wire.batch_execute(&locks.join("; ")).await;
+        locked.map_err(|source| Error::asking("applying the plan", &source))?;
+        // The question sets the search path, which the plan's own queries need as it is.
+        let sql = format!(
+            "savepoint looking; {}\n; rollback to savepoint looking",
+            about(include_str!("sql/lost_objects.sql"), tables)
+        );
+        let lost: Vec<LostObject> = self.first_answer(DOING, &sql).await?;
+        let new = known.unknown(&lost);
+        if new.is_empty() { Ok(()) } else { Err(Error::NewDependents { objects: new }) }
     }
 
     /// A second connection that sees which sessions the open transaction of this one waits for. Best effort: without it
@@ -158,6 +208,8 @@ pub struct StepFailed {
     pub error: Error,
     /// The sessions that it last waited for.
     pub waited_for: BTreeSet<String>,
+    /// Whether everything was rolled back for certain; not if the answer to COMMIT was lost.
+    pub is_known: bool,
 }
 
 /// A connection that watches the locks of another one.

@@ -9,6 +9,7 @@ use super::{
     connecting::{Refused, follow},
     conninfo::{Conninfo, Given, variable_of, variables},
     libpq_files::{self, Login, in_home},
+    tls,
 };
 use crate::model::Secret;
 
@@ -77,7 +78,7 @@ pub struct Endpoint {
 }
 
 /// The supported parameters.
-const FOLLOWED: [&str; 15] = [
+const FOLLOWED: [&str; 17] = [
     "application_name",
     "channel_binding",
     "connect_timeout",
@@ -88,6 +89,8 @@ const FOLLOWED: [&str; 15] = [
     "keepalives_interval",
     "load_balance_hosts",
     "options",
+    "ssl_max_protocol_version",
+    "ssl_min_protocol_version",
     "sslcert",
     "sslkey",
     "sslnegotiation",
@@ -106,22 +109,21 @@ const WITHOUT_EFFECT: [&str; 6] = [
 ];
 
 /// Other parameters, with the values that match how this program connects.
-const FULFILLED: [(&str, &[&str]); 9] = [
+const FULFILLED: [(&str, &[&str]); 7] = [
     ("gssencmode", &["disable", "prefer"]),
     ("max_protocol_version", &["3.0", "3.2", "latest"]),
     ("min_protocol_version", &["3.0"]),
     ("replication", &["false", "off", "no", "0"]),
-    ("ssl_max_protocol_version", &["TLSv1.3"]),
-    ("ssl_min_protocol_version", &["TLSv1", "TLSv1.1", "TLSv1.2"]),
     ("sslcertmode", &["allow"]),
     ("sslsni", &["1"]),
     ("service", &[]),
 ];
 
 impl Endpoint {
-    /// Reads a URL or a `key=value` string, with libpq's defaults for the rest.
+    /// Reads a URL or a `key=value` string, with libpq's defaults for the rest. Files of the user have no effect.
     pub fn parse(text: &str) -> Result<Self, BadAddress> {
-        Self::resolve(Conninfo::parse(text, "the database URL")?, &BTreeMap::new())
+        let homeless = BTreeMap::from([("HOME".to_owned(), "/dev/null".to_owned())]);
+        Self::resolve(Conninfo::parse(text, "the database URL")?, &homeless)
     }
 
     /// Completes connection parameters from these environment variables and the files that they name, as libpq does.
@@ -132,6 +134,7 @@ impl Endpoint {
             None => own_name()?,
         };
         let database = conninfo.take("dbname").map_or_else(|| user.clone(), |given| given.value);
+        let has_name = conninfo.has("host") || !conninfo.has("hostaddr");
         let mut hosts = hosts(&mut conninfo)?.into_iter();
         let (host, port) = hosts.next().unwrap_or_default();
         let mut endpoint = Self { host, port, others: hosts.collect(), user, database, ..Self::default() };
@@ -141,6 +144,9 @@ impl Endpoint {
             None => endpoint.saved_password(passfile.as_deref(), variables).unwrap_or_default(),
         });
         endpoint.take_tls(&mut conninfo, variables)?;
+        if endpoint.sslmode == SslMode::VerifyFull && !has_name {
+            return Err(BadAddress::NoHostName);
+        }
         for (name, given) in conninfo.rest() {
             endpoint.take_parameter(name, given)?;
         }
@@ -191,6 +197,12 @@ impl Endpoint {
         if verifies && self.sslrootcert.is_none() {
             return Err(BadAddress::NoRootCertificate { sslmode: self.sslmode.word() });
         }
+        let asks_who = verifies || self.sslmode == SslMode::Require && self.sslrootcert.is_some();
+        let revoked = in_home(".postgresql/root.crl").filter(|_| asks_who);
+        if let Some(file) = revoked.filter(|_| !conninfo.has("sslcrl") && !conninfo.has("sslcrldir")) {
+            // libpq reads it; that this program does not is an error, and the error names it.
+            conninfo.set("sslcrl", file, "the home directory")?;
+        }
         for (name, file) in
             [("sslcert", ".postgresql/postgresql.crt"), ("sslkey", ".postgresql/postgresql.key")]
         {
@@ -214,7 +226,11 @@ impl Endpoint {
                     Refused::Unsupported => given.unsupported(name),
                 })?;
             }
-            self.parameters.insert(name, given.value);
+            self.parameters.insert(name, given.value.clone());
+            // The highest one comes first by its name.
+            if name == "ssl_min_protocol_version" && tls::versions(self).is_empty() {
+                return Err(given.wrong(name, "expected one up to ssl_max_protocol_version"));
+            }
         } else if !WITHOUT_EFFECT.contains(&name) && !FULFILLED.iter().any(is_fulfilled) {
             return Err(given.unsupported(name));
         }
@@ -272,20 +288,24 @@ impl Endpoint {
     /// The address as a URL with its password: for the environment of a child process, never for output.
     pub fn url(&self) -> Secret {
         let encoded = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
-        let is_socket = self.host.starts_with('/');
+        // The path of a socket is no host in a URL: then a parameter has all hosts.
+        let has_socket = self.hosts().any(|(host, _)| host.starts_with('/'));
         let host = |(host, port): (&str, u16)| {
-            // Socket names may have colons, too: brackets are only for addresses.
+            if has_socket {
+                return format!(":{port}");
+            }
+            // Brackets are only for addresses: other names may have colons, too.
             let is_address = host.parse::<Ipv6Addr>().is_ok();
             let host = if is_address { format!("[{host}]") } else { encoded(host) };
             format!("{host}:{port}")
         };
-        let hosts: Vec<String> =
-            if is_socket { vec![format!(":{}", self.port)] } else { self.hosts().map(host).collect() };
+        let hosts: Vec<String> = self.hosts().map(host).collect();
+        let host_list = self.host_list();
         let login = format!("{}:{}", encoded(&self.user), encoded(self.password.reveal()));
         let mut url = format!("postgresql://{login}@{}/{}", hosts.join(","), encoded(&self.database));
         let sslmode = (self.sslmode != SslMode::default()).then(|| ("sslmode", self.sslmode.word()));
         let root = self.sslrootcert.as_deref().map(|file| ("sslrootcert", file));
-        let socket = is_socket.then_some(("host", self.host.as_str()));
+        let socket = has_socket.then_some(("host", host_list.as_str()));
         let parameters = self.parameters.iter().map(|(name, value)| (*name, value.as_str()));
         for (index, (name, value)) in
             socket.into_iter().chain(sslmode).chain(root).chain(parameters).enumerate()

@@ -34,6 +34,8 @@ fn every_kind_of_host_survives_the_url() {
         "postgres://u@[::1]:5/d",
         "postgres://u@a:1,[::1]:2,c:3/d?target_session_attrs=read-write",
         "host='a:b/c?d=[e' port=7 user=u dbname=d",
+        "host=/run/pg,db,::1 port=7,8,9 user=u dbname=d",
+        "host=db,/run/pg user=u dbname=d",
         "host=/run/pg port=7 user=u dbname=d options='-c a=b\\\\ c'",
         "postgres://u@db/d?hostaddr=127.0.0.1&sslmode=allow&connect_timeout=3",
     ] {

@@ -32,6 +32,11 @@ pub enum Error {
     NoExtension { endpoint: String },
     #[error("{endpoint} is read-only: it is a standby, or default_transaction_read_only is on")]
     ReadOnly { endpoint: String },
+    /// Changes of this role would not be captured.
+    #[error(
+        "the triggers that capture changes do not fire for `{user}`: its session_replication_role is not origin"
+    )]
+    Replicates { user: String },
     #[error("another verification of {endpoint} is running: pid {pid}")]
     Busy { endpoint: String, pid: i32 },
     /// The lock was not available within the lock timeout.
@@ -45,6 +50,12 @@ pub enum Error {
         user: String,
         /// Each missing privilege with its object.
         lacking: Vec<String>,
+    },
+    /// The plan would drop objects that it does not know.
+    #[error("these were created after the plan was made and would be dropped, too: {}", objects.join(", "))]
+    NewDependents {
+        /// Each, and the stream table that it depends on.
+        objects: Vec<String>,
     },
     #[error("pg_trickle {version} is too old: its catalog has no {}", missing.join(", "))]
     TooOld {
@@ -122,6 +133,12 @@ impl Error {
         }
     }
 
+    /// Whether a server that refuses COMMIT with this error has rolled back. One that ends the session may have committed
+    /// before.
+    pub(super) fn ends_a_transaction(&self) -> bool {
+        matches!(self, Self::Server { message, .. } if !message.code.starts_with("57") && !message.code.starts_with("08"))
+    }
+
     /// The error without the values of rows that the server may quote.
     #[must_use]
     pub fn without_values(self) -> Self {
@@ -147,12 +164,19 @@ impl Error {
             Self::TlsFile { parameter, .. } => format!("name a PEM file with `{parameter}`; encrypted keys are not supported"),
             Self::NoExtension { .. } => "create it: `psql -c 'CREATE EXTENSION pg_trickle'`".into(),
             Self::ReadOnly { .. } => "connect to the primary, or compare the tables without changing rows: `--static`".into(),
+            Self::Replicates { user } => format!(
+                "verify as another role, or `ALTER ROLE \"{user}\" RESET session_replication_role`; it may be set for the database, too"
+            ),
             Self::Busy { pid, .. } => {
                 format!("wait until it ends, or end it: `psql -c 'SELECT pg_terminate_backend({pid})'`")
             }
             Self::Locked { .. } => "try again later, or wait longer: `--lock-timeout 1m`".into(),
             Self::Rights { .. } => "grant them, or apply the plan as the role that owns the stream tables".into(),
+            Self::NewDependents { .. } => "plan again: `pgtrickle-ci plan`".into(),
             Self::TooOld { .. } => "update it: `psql -c 'ALTER EXTENSION pg_trickle UPDATE'`".into(),
+            Self::Server { message, .. } if message.code == "25P04" => {
+                "the server's transaction_timeout ended it; lift it for these connections: `export PGOPTIONS='-c transaction_timeout=0'`".into()
+            }
             Self::Server { message, .. } if message.code == "42501" => {
                 "grant it: `GRANT USAGE ON SCHEMA pgtrickle` and SELECT on its tables, and `pg_monitor`".into()
             }

@@ -76,7 +76,8 @@ pub(super) fn password(
     if !data.is_file() || data.permissions().mode() & 0o077 != 0 {
         return None;
     }
-    let text = fs::read_to_string(file).ok()?;
+    // A line that is not UTF-8 says nothing of the others.
+    let text = String::from_utf8_lossy(&fs::read(file).ok()?).into_owned();
     let lines: Vec<Vec<String>> = text.lines().filter(|line| !line.starts_with('#')).map(fields).collect();
     logins.iter().find_map(|login| lines.iter().find_map(|line| password_in(line, login)))
 }
@@ -105,8 +106,15 @@ fn fields(line: &str) -> Vec<String> {
     fields
 }
 
+/// A file in the user's home. Without HOME, as in services and cron, the system knows it; libpq does the same.
 pub(super) fn in_home(variables: &BTreeMap<String, String>, file: &str) -> Option<PathBuf> {
-    variables.get("HOME").filter(|home| !home.is_empty()).map(|home| Path::new(home).join(file))
+    let set = variables.get("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+    set.or_else(home_of_system).map(|home| home.join(file))
+}
+
+/// The home of the system's user.
+fn home_of_system() -> Option<PathBuf> {
+    nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|user| user.dir)
 }
 
 #[cfg(test)]
@@ -129,6 +137,17 @@ mod tests {
         assert_eq!(ask("db", "al:ice").as_deref(), Some("p:w\\"));
         assert_eq!(ask("x", "bob").as_deref(), Some("any"));
         assert_eq!(ask("x", "al:ice"), None);
+    }
+
+    #[test]
+    fn without_home_files_are_in_the_systems_home() {
+        let set = BTreeMap::from([("HOME".to_owned(), "/home/ann".to_owned())]);
+        assert_eq!(in_home(&set, ".pgpass"), Some("/home/ann/.pgpass".into()));
+        let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap();
+        let own = user.map(|user| user.dir.join(".pgpass"));
+        for unset in [BTreeMap::new(), BTreeMap::from([("HOME".to_owned(), String::new())])] {
+            assert_eq!(in_home(&unset, ".pgpass"), own);
+        }
     }
 
     #[test]

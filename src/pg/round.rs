@@ -6,7 +6,7 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use tokio_postgres::SimpleQueryMessage;
+use tokio_postgres::{SimpleQueryMessage, error::SqlState};
 
 use super::{
     Client, Error,
@@ -22,7 +22,7 @@ const IDLE: Duration = Duration::from_secs(10);
 const WHOLE: Duration = Duration::from_mins(2);
 
 /// How often a busy server checks the connection of its client.
-const ATTENTION: Duration = Duration::from_secs(1);
+pub(super) const ATTENTION: Duration = Duration::from_secs(1);
 
 /// The result of a refresh in a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,17 +46,23 @@ impl Client {
             ("transaction_timeout", WHOLE.as_millis().max(2 * statement)),
             ("client_connection_check_interval", ATTENTION.as_millis()),
         ];
-        let limits: Vec<String> =
-            limits.iter().map(|(name, value)| format!("('{name}', '{value}ms')")).collect();
-        let sql = format!(
-            "begin isolation level repeatable read, read write;
-             select count(pg_catalog.set_config(name, value, true)) from (values {}) as wanted (name, value)
-             join pg_catalog.pg_settings using (name)",
-            limits.join(", ")
-        );
+        let sql = format!("begin isolation level repeatable read, read write; {}", settings::limits(&limits));
         self.run(&sql).await?;
         self.inside.store(true, Ordering::SeqCst);
+        self.make_triggers_fire().await?;
         self.ask("reading the process ID", "select to_jsonb(pg_backend_pid())::text").await
+    }
+
+    /// Changes of a role with another session_replication_role fire no triggers, so nothing captures them.
+    async fn make_triggers_fire(&self) -> Result<(), Error> {
+        let sql = "select pg_catalog.set_config('session_replication_role', 'origin', true)
+                   where pg_catalog.current_setting('session_replication_role') <> 'origin'";
+        match self.run(sql).await {
+            Err(Error::Server { message, .. }) if message.code == SqlState::INSUFFICIENT_PRIVILEGE.code() => {
+                Err(Error::Replicates { user: self.endpoint.user.clone() })
+            }
+            done => done,
+        }
     }
 
     pub async fn end_round(&self) -> Result<(), Error> {

@@ -29,7 +29,7 @@ const fn set(name: &'static str, value: &'static str, purposes: &'static [Purpos
     SessionSetting { name, value, purposes }
 }
 
-const SETTINGS: [SessionSetting; 9] = [
+const SETTINGS: [SessionSetting; 10] = [
     // Less than 1 rounds floating point numbers in text.
     set("extra_float_digits", "1", &[Catalog, Values]),
     // Other styles are ambiguous (01/02) and have no time zone offset. The order of day and month stays the database's.
@@ -40,6 +40,8 @@ const SETTINGS: [SessionSetting; 9] = [
     set("bytea_output", "hex", &[Catalog, Values]),
     // If it is off, a backslash in a plain literal is an escape.
     set("standard_conforming_strings", "on", &[Catalog, Values]),
+    // If it is off, NULL in an array is the text "NULL".
+    set("array_nulls", "on", &[Catalog, Values]),
     // The symbol and the separators of money depend on this locale.
     set("lc_monetary", "'C'", &[Values]),
     // document rejects XML fragments, which a column may contain.
@@ -64,6 +66,17 @@ pub(super) fn reset(purpose: Purpose) -> String {
         let _ = write!(sql, "set local {} to default; ", setting.name);
         sql
     })
+}
+
+/// A statement that sets limits until the transaction ends, in milliseconds. Limits that the server does not know are left
+/// out.
+pub(super) fn limits(limits: &[(&str, u128)]) -> String {
+    let values: Vec<String> = limits.iter().map(|(name, value)| format!("('{name}', '{value}ms')")).collect();
+    format!(
+        "select count(pg_catalog.set_config(name, value, true)) from (values {}) as wanted (name, value)
+         join pg_catalog.pg_settings using (name)",
+        values.join(", ")
+    )
 }
 
 fn of(purpose: Purpose) -> impl Iterator<Item = &'static SessionSetting> {

@@ -1,12 +1,12 @@
 //! A plan as SQL: every statement that applying it will execute, written before the first one runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Change, Plan, SettingChange, Step, between::explicit_settings, lost_views::PendingViews};
 use crate::{
-    model::{Deployed, Mark, Origin, Owner, Relation, Setting, StreamTable, Value},
+    model::{Deployed, Mark, Origin, Owner, Relation, Setting, StreamTable, Value, order},
     sql::{query, quote_identifier, quote_literal},
 };
 
@@ -17,6 +17,8 @@ pub struct Action {
     /// The change in a few words, as [`Change::words`].
     pub does: String,
     pub origin: Option<Origin>,
+    /// The stream tables that the statements drop, readers first.
+    pub drops: Vec<Relation>,
     pub statements: Vec<String>,
 }
 
@@ -26,29 +28,58 @@ pub fn actions(plan: &Plan, desired: &[StreamTable], deployed: &[Deployed], owne
         desired.iter().map(|table| (&table.relation, table)).collect();
     let existing: BTreeMap<&Relation, &Deployed> = deployed.iter().map(|d| (&d.table.relation, d)).collect();
     let mut views = PendingViews::of(plan);
+    let mut drops = Drops::of(plan, deployed);
     let changed = plan.steps.iter().filter(|step| step.change != Change::Keep);
     changed
         .map(|step| {
             let relation = &step.relation;
             let (wanted, now) = (wanted.get(relation).copied(), existing.get(relation).copied());
-            let mut statements = statements(step, wanted, now, owner);
+            let drops = drops.of_step(step);
+            let mut statements: Vec<String> = drops.iter().map(drop_stream_table).collect();
+            statements.extend(wanted.into_iter().flat_map(|wanted| statements_of(step, wanted, now, owner)));
             if step.change != Change::Drop {
                 statements.extend(views.restorable_after(relation));
             }
             let does = step.change.words().to_owned();
-            Action { relation: relation.clone(), does, origin: step.origin.clone(), statements }
+            Action { relation: relation.clone(), does, origin: step.origin.clone(), drops, statements }
         })
         .collect()
 }
 
-fn statements(
-    step: &Step,
-    wanted: Option<&StreamTable>,
-    now: Option<&Deployed>,
-    owner: &Owner,
-) -> Vec<String> {
-    // Only a drop has no desired table.
-    let Some(wanted) = wanted else { return vec![drop_stream_table(&step.relation)] };
+/// The stream tables that each step drops. A replaced table is dropped after its readers, which the plan drops or
+/// replaces, too. A cascade would also drop readers that are not in the plan.
+struct Drops<'a> {
+    readers: order::Readers<'a>,
+    /// The tables that later steps drop, upstream first.
+    left: Vec<&'a Relation>,
+}
+
+impl<'a> Drops<'a> {
+    fn of(plan: &Plan, deployed: &'a [Deployed]) -> Self {
+        let dropped: BTreeSet<Relation> = plan.dropped().into_iter().collect();
+        let tables = deployed.iter().map(|deployed| &deployed.table);
+        let tables: Vec<&StreamTable> = tables.filter(|table| dropped.contains(&table.relation)).collect();
+        let readers = order::Readers::of(tables.iter().copied());
+        // A server has no cycles, so the fallback order does not matter.
+        let sorted = order::topological(&tables).unwrap_or(tables);
+        Self { readers, left: sorted.into_iter().map(|table| &table.relation).collect() }
+    }
+
+    /// The tables that the step drops, readers first.
+    fn of_step(&mut self, step: &Step) -> Vec<Relation> {
+        if !matches!(step.change, Change::Recreate { .. } | Change::Drop) {
+            return Vec::new();
+        }
+        let below = self.readers.below(&step.relation);
+        let is_dropped = |relation: &&Relation| **relation == step.relation || below.contains(relation);
+        let (drops, left): (Vec<_>, Vec<_>) = self.left.iter().copied().partition(is_dropped);
+        self.left = left;
+        drops.into_iter().rev().cloned().collect()
+    }
+}
+
+/// The statements that bring a table to the desired state, after the drops of the step.
+fn statements_of(step: &Step, wanted: &StreamTable, now: Option<&Deployed>, owner: &Owner) -> Vec<String> {
     let mut statements = Vec::new();
     match &step.change {
         Change::Create { replaces, .. } => {
@@ -58,7 +89,6 @@ fn statements(
             statements.extend(create(wanted));
         }
         Change::Recreate { .. } => {
-            statements.push(drop_stream_table(&step.relation));
             statements.extend(create(wanted));
             statements.extend(now.into_iter().flat_map(|now| now.storage.restore_statements.iter().cloned()));
         }
@@ -68,20 +98,14 @@ fn statements(
         }
         Change::Drop | Change::Keep => {}
     }
-    statements.extend(wanted.origin.as_ref().map(|origin| write_mark(&wanted.relation, &owner.mark(origin))));
+    let mark = |origin| owner.mark(origin, now.and_then(|now| now.mark.as_ref()));
+    statements.extend(wanted.origin.as_ref().map(|origin| write_mark(&wanted.relation, &mark(origin))));
     statements
 }
 
-/// Drops the table if it exists: the cascade of an earlier step may have dropped it already. Its readers have their own
-/// steps.
+/// The engine refuses to drop a table that others read.
 fn drop_stream_table(relation: &Relation) -> String {
-    format!(
-        "select pgtrickle.drop_stream_table({}, cascade => true) from pgtrickle.pgt_stream_tables \
-         where pgt_schema = {} and pgt_name = {}",
-        quote_literal(&relation.to_string()),
-        quote_literal(&relation.schema),
-        quote_literal(&relation.name)
-    )
+    call("drop_stream_table", relation, &[])
 }
 
 /// Creates the schema only if it is missing, so that a role without the CREATE privilege can deploy into existing ones.
@@ -190,7 +214,8 @@ fn write_mark(relation: &Relation, mark: &Mark) -> String {
          has_old_mark constant boolean := exists (\
          select from pg_attribute as a, col_description(a.attrelid, a.attnum) as comment \
          where a.attrelid = storage and a.attname = '__pgt_row_id' \
-         and case when comment is json object then comment::jsonb ->> 'dbt_project' is not null end); \
+         and case when pg_input_is_valid(comment, 'jsonb') then jsonb_typeof(comment::jsonb -> 'dbt_project') = 'string' \
+         and jsonb_typeof(comment::jsonb -> 'unique_id') = 'string' end); \
          begin \
          if not exists (select from pg_trigger where tgrelid = storage and tgname = 'pgt_dml_guard') then \
          execute format('comment on column %s.__pgt_row_id is %L', storage, mark); \

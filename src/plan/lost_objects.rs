@@ -1,7 +1,7 @@
 //! Objects that PostgreSQL drops with a stream table and that `apply` does not restore: functions, columns of the
 //! table's row type, policies and others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,32 @@ pub struct LostObject {
     pub what: String,
     /// Its name, if it is a view.
     pub view: Option<Relation>,
+}
+
+/// The objects that a plan knows to be dropped with its tables.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct KnownLosses {
+    objects: Vec<LostObject>,
+    /// The views on stream tables.
+    views: BTreeSet<Relation>,
+}
+
+impl KnownLosses {
+    /// The objects of a plan for these tables.
+    pub fn of(objects: &[LostObject], deployed: &[Deployed]) -> Self {
+        let views =
+            deployed.iter().flat_map(|one| one.storage.views.iter().map(|view| view.relation.clone()));
+        Self { objects: objects.to_vec(), views: views.collect() }
+    }
+
+    /// The others among these, a phrase each.
+    pub fn unknown(&self, lost: &[LostObject]) -> Vec<String> {
+        let is_known = |lost: &LostObject| {
+            self.objects.contains(lost) || lost.view.as_ref().is_some_and(|view| self.views.contains(view))
+        };
+        let unknown = lost.iter().filter(|lost| !is_known(lost));
+        unknown.map(|lost| format!("{} on {}", lost.what, lost.table)).collect()
+    }
 }
 
 /// A plan that replaces tables and would lose objects with them.

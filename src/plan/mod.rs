@@ -31,7 +31,7 @@ pub use actions::{Action, actions};
 pub use asked::{Answers, MissingUpstream, Question, Refusal, questions};
 pub use cost::Cost;
 pub use dbt::NeedsDbt;
-pub use lost_objects::LostObject;
+pub use lost_objects::{KnownLosses, LostObject};
 pub use lost_views::LostView;
 pub use policy::{Permission, Policy};
 pub use rights::RequiredRights;

@@ -262,6 +262,8 @@ impl Node<'_> {
         self.configured.get_or_init(|| {
             let mut keys: Map<String, Json> = read::<Config>(self.unrendered_config).top_level().collect();
             keys.extend(self.config.top_level());
+            // dbt has a `freshness` of its own, which says when dbt builds the model.
+            keys.remove("freshness");
             let mut problems = Vec::new();
             let meta = read::<Meta>(self.config.meta).pgtrickle;
             if !meta.is_object() && !meta.is_null() {

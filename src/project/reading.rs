@@ -335,6 +335,8 @@ fn default_settings() -> Settings {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::{Value as Json, json};
 
     use super::*;
@@ -391,6 +393,24 @@ mod tests {
             let reading = Reading { project: project.clone(), ..Reading::default() };
             assert_eq!(reading.with_files_below(dir).origins().next().unwrap().file, file);
         }
+    }
+
+    #[test]
+    fn age_limits_are_those_below_meta_and_not_dbts_own_freshness_of_the_model() {
+        let mut built = model("built", "stream_table", &[], &json!({}));
+        built["config"]["freshness"] =
+            json!({"build_after": {"count": 4, "period": "hour", "updates_on": "any"}});
+        built["unrendered_config"] = json!({"freshness": {"build_after": {"count": 4, "period": "hour"}}});
+        let mut limited = model(
+            "limited",
+            "stream_table",
+            &[],
+            &json!({"freshness": {"warn_after": {"count": 1, "period": "day"}}}),
+        );
+        limited["config"]["freshness"] = json!({"warn_after": {"count": 2, "period": "minute"}});
+        let project = read(&json!({"model.shop.built": built, "model.shop.limited": limited})).unwrap();
+        let limits = AgeLimits { warn_after: Some(Duration::from_hours(24)), error_after: None };
+        assert_eq!(project.ages, BTreeMap::from([(Relation::new("analytics", "limited"), limits)]));
     }
 
     #[test]

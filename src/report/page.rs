@@ -100,3 +100,21 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     let lines = textwrap::wrap(text, options);
     lines.into_iter().map(|line| line.trim_end().to_owned()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use unicode_width::UnicodeWidthStr;
+
+    use super::*;
+
+    #[test]
+    fn text_of_any_length_is_wrapped_and_whole() {
+        for (word, count) in [("x", 50_000), ("表", 9_000), ("ab ", 20_000), (" ", 5_000), ("", 0)] {
+            let text = word.repeat(count);
+            let lines = wrapped(&text, 80);
+            assert!(lines.iter().all(|line| line.width() <= 80), "{word}");
+            let letters = |text: &str| text.replace(' ', "");
+            assert_eq!(letters(&lines.concat()), letters(&text), "{word}");
+        }
+    }
+}

@@ -13,7 +13,7 @@ use crate::{
 
 /// The server to copy from. It is only read.
 #[derive(Clone, Debug)]
-pub struct Origin {
+pub struct SourceServer {
     pub endpoint: Endpoint,
     pub limits: Limits,
     /// The number of rows per table; `None` copies only definitions.
@@ -25,7 +25,7 @@ const ADDITIONS: [&str; 3] = ["SEQUENCE OWNED BY", "TABLE ATTACH", "INDEX ATTACH
 
 /// Copies these relations from `origin` to the ephemeral server that `client` is connected to.
 pub async fn copy(
-    origin: &Origin,
+    origin: &SourceServer,
     relations: &[Relation],
     server: &Ephemeral,
     client: &Client,
@@ -57,7 +57,7 @@ pub async fn copy(
 /// Fails with all problems that prevent copying.
 async fn check(
     objects: &SourceObjects,
-    origin: &Origin,
+    origin: &SourceServer,
     server: &Ephemeral,
     client: &Client,
 ) -> Result<(), Error> {

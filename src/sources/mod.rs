@@ -12,6 +12,6 @@ mod error;
 mod sample;
 mod stub;
 
-pub use copy::{Origin, copy};
+pub use copy::{SourceServer, copy};
 pub use error::Error;
 pub use stub::stub;

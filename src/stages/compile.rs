@@ -58,7 +58,7 @@ pub(super) async fn compiled(
         return Err(dbt::Error::NotCompiled { target: target_name, reason }.into());
     }
     project.ui.say(&format!("compiling the project for target {target_name}: {reason}"));
-    let dbt = prepare_dbt(project, &project.dir, file, target.clone()).await?;
+    let dbt = prepare_dbt(project, &project.dir, file, target.clone(), false).await?;
     let made = compile_unchanged(&dbt, made_of).await?;
     let unstable = dbt.manifest()?.unstable_models()?;
     let selector = dbt.default_selector().await?;
@@ -124,7 +124,7 @@ pub async fn revision(project: &ProjectOptions, name: &str) -> Result<RevisionMa
         kept.manifest
     } else {
         project.ui.say(&format!("compiling {name} for target {}", target.name));
-        let (dbt, _checkout) = check_out(project, &revision, target).await?;
+        let (dbt, _checkout) = check_out(project, &revision, target, false).await?;
         dbt.compile().await?;
         store.keep(&dbt.manifest_file(), &made_of, dbt.manifest()?.unstable_models()?, None)?
     };
@@ -136,11 +136,12 @@ pub(super) async fn check_out(
     project: &ProjectOptions,
     revision: &Revision,
     target: Target,
+    hides_rows: bool,
 ) -> Result<(Dbt, Checkout), Error> {
     let checkout = revision.check_out().await.map_err(dbt::Error::from)?;
     checkout.borrow_packages(&project.dir)?;
     let folder = checkout.project_dir();
-    let dbt = prepare_dbt(project, folder, &ProjectFile::read(folder)?, target).await?;
+    let dbt = prepare_dbt(project, folder, &ProjectFile::read(folder)?, target, hides_rows).await?;
     Ok((dbt, checkout))
 }
 
@@ -150,9 +151,13 @@ pub async fn prepare_dbt(
     folder: &Path,
     file: &ProjectFile,
     target: Target,
+    hides_rows: bool,
 ) -> Result<Dbt, Error> {
     let shell = project.environment.shell()?;
-    let dbt = Dbt::new(shell, folder, target, project.vars.clone(), project.dbt_timeout, project.ui)?;
+    let mut dbt = Dbt::new(shell, folder, target, project.vars.clone(), project.dbt_timeout, project.ui)?;
+    if hides_rows {
+        dbt.hide_rows();
+    }
     dbt.install_packages(file).await?;
     Ok(dbt)
 }

@@ -191,8 +191,9 @@ fn check_names(
     let naming = manifest.naming()?;
     naming.check_database(&endpoint.database)?;
     // Without a target, only the database is known.
-    let is_target_named = models.project.is_target_named() && server.url.is_none();
-    if is_target_named && let Some(target) = models.project.profile(false)? {
+    if models.project.is_target_named()
+        && let Some(target) = models.project.profile(true)?
+    {
         naming.check_schema(&target.name, &target.schema)?;
     }
     Ok(())

@@ -52,7 +52,9 @@ impl Base {
             options.ui.say(&format!("{name} has no dbt project in this folder: all stream tables are new"));
             return Ok(Self { name, project: None });
         }
-        let (dbt, checkout) = compile::check_out(&options.project, revision, target.clone()).await?;
+        let hides_rows = options.hides_rows;
+        let (dbt, checkout) =
+            compile::check_out(&options.project, revision, target.clone(), hides_rows).await?;
         dbt.parse().await?;
         Ok(Self { name, project: Some((dbt, checkout)) })
     }
@@ -85,9 +87,7 @@ impl Base {
         let mut outcomes = dbt::deploy_outcomes(&results, &with_origins(&project));
         let created = created_tables(&project, &outcomes);
         let created = with_names(&project, &created);
-        outcomes.extend(
-            Waiting::new(&options.wait, true, options.ui).populated(workspace.client, &created).await?,
-        );
+        outcomes.extend(Waiting::in_run(options).populated(workspace.client, &created).await?);
         outcomes.retain(|outcome| outcome.verdict != Verdict::Passed);
         let wrong =
             wrong.into_iter().map(|problem| Outcome::new(Stage::Setup, &self.name, Verdict::Warned, problem));

@@ -10,7 +10,7 @@ use std::{
 use crate::{
     judge::population::{self, Progress},
     model::{Outcome, Relation, StreamTable},
-    options::WaitLimits,
+    options::{RunOptions, WaitLimits},
     output::Ui,
     pg::{self, Client},
 };
@@ -25,6 +25,8 @@ pub struct Waiting {
     timeout: Duration,
     /// Limits of single tables, by name.
     models: BTreeMap<String, Duration>,
+    /// Whether messages of the server may contain rows that are real data.
+    hides_rows: bool,
     ui: Ui,
 }
 
@@ -39,7 +41,12 @@ struct Watched<'a> {
 
 impl Waiting {
     pub fn new(limits: &WaitLimits, refresh: bool, ui: Ui) -> Self {
-        Self { refresh, timeout: limits.timeout, models: limits.models.clone(), ui }
+        Self { refresh, timeout: limits.timeout, models: limits.models.clone(), hides_rows: false, ui }
+    }
+
+    /// The wait of `run`, which also populates tables.
+    pub fn in_run(options: &RunOptions) -> Self {
+        Self { hides_rows: options.hides_rows, ..Self::new(&options.wait, true, options.ui) }
     }
 
     /// Polls until all tables are populated, one cannot be, or one reaches its limit.
@@ -51,7 +58,7 @@ impl Waiting {
         let started = Instant::now();
         let mut watched: Vec<Watched> = tables.iter().map(|table| self.watch(table)).collect();
         let mut refreshed = BTreeSet::new();
-        let mut printer = ProgressPrinter::new(self.ui);
+        let mut printer = ProgressPrinter::new(self.ui, self.hides_rows);
         // Best effort: notifications only make it faster, and a standby or a pooler does not deliver them.
         client.listen().await.ok();
         loop {

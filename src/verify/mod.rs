@@ -125,7 +125,8 @@ impl Verification<'_> {
                 finding.script(self.client, self.limits, findings.len(), &self.settings, &engine).await?;
             let file = self.findings.join(format!("{}.sql", finding.relation));
             output::make_folder(self.findings)?;
-            output::to_file(&file, &script)?;
+            // Its rows may be real data, even if reports hide them.
+            output::to_private_file(&file, &script)?;
             let of_table = |outcome: &&mut Outcome| outcome.subject.relation() == Some(&finding.relation);
             if let Some(outcome) = outcomes.iter_mut().find(of_table) {
                 outcome.details.push(format!("script: {}", file.display()));

@@ -8,7 +8,10 @@ use super::{
 use crate::{
     judge::equality::Comparable,
     model::{Deployed, Relation, Setting, Value},
-    mutate::{Case, Change, Effect, Evidence, Made, Pace, Row, Seen, Source, before, without_database},
+    mutate::{
+        Case, CaseTable, Change, Effect, Pace, Reproducibility, Row, ScriptHeader, Source, before,
+        without_database,
+    },
     pg::{self, Client, Limits},
     sql::quote_literal,
 };
@@ -29,7 +32,7 @@ pub(super) struct Reproduction {
     finding: Finding,
     sources: Vec<Source>,
     others: Vec<String>,
-    tables: Vec<Made>,
+    tables: Vec<CaseTable>,
     /// The rows before the first round.
     before_first: Vec<Vec<Row>>,
     /// The rows before the round of the finding.
@@ -49,7 +52,7 @@ impl Reproduction {
         let is_involved = |deployed: &&&Deployed| involved.contains(&deployed.table.relation);
         let database = &rounds.client.endpoint().database;
         let deployed = rounds.tables.iter().filter(is_involved);
-        let mut tables: Vec<Made> = deployed.map(|deployed| scratch_table(deployed, database)).collect();
+        let mut tables: Vec<CaseTable> = deployed.map(|deployed| scratch_table(deployed, database)).collect();
         tables.sort_by_key(|table| table.relation == *relation);
         let reads = |source: &&Source| source.readers.iter().any(|reader| involved.contains(reader));
         let numbers: Vec<usize> = (0..rounds.sources().len())
@@ -104,13 +107,16 @@ impl Reproduction {
                     smallest
                 }
                 Err(pg::Error::Server { .. } | pg::Error::Connect { .. }) => {
-                    (Case { pace: self.pace, ..self.all_rounds() }, Seen::Once)
+                    (Case { pace: self.pace, ..self.all_rounds() }, Reproducibility::Once)
                 }
                 Err(lost) => return Err(lost),
             }
         } else {
             // A killed verification would leave a scratch database on the named server.
-            (self.all_rounds(), if self.finding.round == 0 { Seen::Stale } else { Seen::RolledBack })
+            (
+                self.all_rounds(),
+                if self.finding.round == 0 { Reproducibility::Stale } else { Reproducibility::RolledBack },
+            )
         };
         let (wrong, details) = match &self.finding.fault {
             Fault::Differs(difference) => (difference.sentence(), difference.lines(&self.table.columns)),
@@ -121,7 +127,7 @@ impl Reproduction {
         let engine = engine.to_owned();
         let by = if settings.by_scheduler { ", refreshed by the scheduler" } else { "" };
         let found = format!("seed {}, round {}{by}", settings.seed, self.finding.round);
-        Ok(case.script(&Evidence { wrong, details, engine, found, seen, table: &self.table }))
+        Ok(case.script(&ScriptHeader { wrong, details, engine, found, seen, table: &self.table }))
     }
 
     /// The smallest case that reproduces the fault with committed statements.
@@ -130,35 +136,35 @@ impl Reproduction {
         scratch: &mut ScratchDatabase,
         expected: &Expected<'_>,
         verified: &Client,
-    ) -> Result<(Case, Seen), pg::Error> {
+    ) -> Result<(Case, Reproducibility), pg::Error> {
         let mut whole = vec![self.last_round(), self.all_rounds()];
         whole.dedup();
         for case in &whole {
             if scratch.reproduces(case, expected, verified).await? {
                 let smallest = scratch.smallest(case.clone(), expected, verified).await?;
                 if scratch.reproduces_committed(&smallest, expected, verified).await? {
-                    return Ok((smallest, Seen::Reduced));
+                    return Ok((smallest, Reproducibility::Reduced));
                 }
             }
         }
         // Some faults need commits, or the scheduler.
         for case in &whole {
             if scratch.reproduces_committed(case, expected, verified).await? {
-                return Ok((case.clone(), Seen::Again));
+                return Ok((case.clone(), Reproducibility::Again));
             }
         }
         if self.pace.by_scheduler && !self.pace.from_log {
             for case in whole.into_iter().map(|case| Case { pace: self.pace, ..case }) {
                 if scratch.reproduces_committed(&case, expected, verified).await? {
                     scratch.allow(SLOW_TRIES);
-                    return Ok((scratch.smallest(case, expected, verified).await?, Seen::Reduced));
+                    return Ok((scratch.smallest(case, expected, verified).await?, Reproducibility::Reduced));
                 }
             }
         }
         let seen = match self.pace {
-            _ if self.finding.round == 0 => Seen::Stale,
-            Pace { from_log: true, .. } => Seen::FromLog,
-            _ => Seen::Once,
+            _ if self.finding.round == 0 => Reproducibility::Stale,
+            Pace { from_log: true, .. } => Reproducibility::FromLog,
+            _ => Reproducibility::Once,
         };
         Ok((Case { pace: self.pace, ..self.all_rounds() }, seen))
     }
@@ -228,7 +234,7 @@ fn upstream(rounds: &Rounds<'_>, mut involved: Vec<Relation>) -> Vec<Relation> {
     involved
 }
 
-fn scratch_table(deployed: &Deployed, database: &str) -> Made {
+fn scratch_table(deployed: &Deployed, database: &str) -> CaseTable {
     let table = &deployed.table;
     let mode = table.settings.refresh_mode().unwrap_or("DIFFERENTIAL");
     let partition = match table.settings.get(Setting::PartitionBy) {
@@ -237,7 +243,7 @@ fn scratch_table(deployed: &Deployed, database: &str) -> Made {
     };
     let is_appended = table.settings.get(Setting::AppendOnly) == Some(&Value::Bool(true));
     let append_only = is_appended.then(|| ("append_only", "true".to_owned()));
-    Made {
+    CaseTable {
         relation: table.relation.clone(),
         query: without_database(&table.query, database),
         mode: mode.to_owned(),

@@ -2,7 +2,7 @@
 //!
 //! `cargo test --test fuzz -- [TARGET …] [SECONDS]` changes what lies in the repository, at random and by its structure,
 //! for so many seconds a target; a second each when nothing is said. `PGTRICKLE_CI_FUZZ_SEED` begins elsewhere. An input
-//! that fails is left in `target/fuzz/TARGET`; `cargo test --test fuzz -- TARGET FILE …` reads it again.
+//! that fails is left in `target/fuzz-inputs/TARGET`; `cargo test --test fuzz -- TARGET FILE …` reads it again.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its report")]
 #![expect(clippy::exit, reason = "an input that never ends keeps the main thread")]
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
 const CHILD: &str = "PGTRICKLE_CI_FUZZ_CHILD";
 
 fn file_of(target: &Target, name: &str) -> PathBuf {
-    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/fuzz").join(target.name);
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/fuzz-inputs").join(target.name);
     fs::create_dir_all(&dir).expect("the folder can be made");
     dir.join(name)
 }

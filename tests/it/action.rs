@@ -229,6 +229,7 @@ fn action_yml_passes_each_input_and_has_no_expression_in_a_script() {
 fn a_release_has_the_checksums_of_its_archives_and_the_digest_of_its_image() {
     let action = Action::new();
     let here = action.folder.path();
+    fs::create_dir(here.join("scripts")).unwrap();
     for file in ["scripts/publish.sh", "action.yml"] {
         fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join(file), here.join(file)).unwrap();
     }
@@ -251,7 +252,7 @@ fn a_release_has_the_checksums_of_its_archives_and_the_digest_of_its_image() {
     git(&["init", "--quiet", "--bare", "temp/origin"]);
     git(&["init", "--quiet"]);
     git(&["remote", "add", "origin", "temp/origin"]);
-    git(&["add", "Cargo.toml", "action.yml", "scripts"]);
+    git(&["add", "Cargo.toml", "action.yml", "action", "scripts"]);
     git(&["commit", "--quiet", "--message", "feat: all"]);
 
     let publish = || run("scripts/publish.sh", &[archives.to_str().unwrap()]);

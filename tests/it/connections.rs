@@ -22,6 +22,10 @@ use serde_json::{Value, json};
 use crate::support::Database;
 use proxy::{Proxies, Rule};
 
+/// A password with what has a meaning in URLs, strings and files, and what SCRAM prepares: a no-break space, a soft
+/// hyphen and a ligature.
+const ODD: &str = "'\" \\ @/?#%&=+:;,$(){}[]<>|~!^* ä€ \u{a0}x\u{ad}y\u{fb01} ";
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
@@ -48,14 +52,7 @@ fn connections_use_the_same_server_as_libpq_and_dbt() {
         let text = text.replace("we ird", &format!("we {name}")).replace("we%20ird", &format!("we%20{name}"));
         text.replace("alice", &alice).replace("Odd Role", &odd).replace("shop", name)
     };
-    for statement in [
-        "create role alice login password 'p:w'",
-        "create role analyst",
-        "create role \"Odd Role\"",
-        "grant analyst, \"Odd Role\" to alice",
-        "create database \"we ird\"",
-        "create database alice",
-    ] {
+    for statement in roles_and_databases() {
         database.run(&own(&statement.replace("analyst", &format!("analyst_{name}"))));
     }
 
@@ -64,13 +61,15 @@ fn connections_use_the_same_server_as_libpq_and_dbt() {
     let mut proxies = Proxies::new((&*database.endpoint.host, database.endpoint.port), dir.path());
     let mut ports = ports(&mut proxies);
     proxies.open_socket(&dir.path().join(".s.PGSQL.7000"));
-    let ca = fs::read_to_string(dir.path().join("ca.crt")).unwrap();
+    let text = |file: &str| fs::read_to_string(dir.path().join(file)).unwrap().replace('\n', "\\n");
 
     let mut table = own(include_str!("connections.yml"))
         .replace("Analyst", &format!("Analyst_{name}"))
         .replace("analyst", &format!("analyst_{name}"))
         .replace("$DIR", dir.path().to_str().unwrap())
-        .replace("$CA", &ca.replace('\n', "\\n"));
+        .replace("$CA", &text("ca.crt"))
+        .replace("$CERTIFICATE", &text("client.crt"))
+        .replace("$KEY", &text("client.key"));
     let has_six = ports.iter().all(|(_, port)| port.is_some());
     ports.retain(|(_, port)| port.is_some());
     for (word, port) in ports {
@@ -110,9 +109,23 @@ fn connections_use_the_same_server_as_libpq_and_dbt() {
     database.run(&format!("drop database \"we {name}\""));
     database.run(&format!("drop database {alice}"));
     database.run(&format!(
-        "drop owned by {alice}; drop role {alice}; drop role analyst_{name}; drop role \"{odd}\""
+        "drop owned by {alice}; drop role {alice}; drop role odd_{alice}; drop role analyst_{name}; drop role \"{odd}\""
     ));
     assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+fn roles_and_databases() -> [String; 7] {
+    let odd = format!("create role odd_alice login password '{}'", ODD.replace('\'', "''"));
+    [
+        "create role alice login password 'p:w'",
+        "create role analyst",
+        &odd,
+        "create role \"Odd Role\"",
+        "grant analyst, \"Odd Role\" to alice",
+        "create database \"we ird\"",
+        "create database alice",
+    ]
+    .map(ToOwned::to_owned)
 }
 
 /// The addresses of the server by their names in the table; without a port if the machine has no such address.
@@ -123,6 +136,9 @@ fn ports(proxies: &mut Proxies) -> Vec<(&'static str, Option<u16>)> {
         ("$ONLY", proxies.open("127.0.0.1", Some("server"), Rule::OnlyTls)),
         ("$OWN", proxies.open("127.0.0.1", Some("own"), Rule::OnlyTls)),
         ("$V1", proxies.open("127.0.0.1", Some("v1"), Rule::OnlyTls)),
+        ("$NAMED", proxies.open("127.0.0.1", Some("names"), Rule::OnlyTls)),
+        ("$OLD", proxies.open("127.0.0.1", Some("server"), Rule::OnlyTls12)),
+        ("$NEW", proxies.open("127.0.0.1", Some("server"), Rule::OnlyTls13)),
         ("$CLIENT", proxies.open("127.0.0.1", Some("server"), Rule::OnlyKnown)),
         ("$CLOSED", Some(1)),
         ("$SIX", proxies.open("::1", None, Rule::Any)),
@@ -225,8 +241,14 @@ fn certificates(dir: &Path) {
     let new = "req -new -x509 -nodes -newkey rsa:2048 -days 2";
     openssl(&format!("{new} -subj /CN=authority -keyout ca.key -out ca.crt"));
     openssl(&format!("{new} -subj /CN=localhost -keyout own.key -out own.crt"));
-    fs::write(dir.join("names"), "subjectAltName=DNS:localhost\n").unwrap();
-    for (name, more) in [("server", " -extfile names"), ("v1", ""), ("client", " -extfile names")] {
+    fs::write(dir.join("localhost"), "subjectAltName=DNS:localhost\n").unwrap();
+    fs::write(dir.join("several"), "subjectAltName=DNS:*.db.example,IP:127.0.0.1,IP:::1\n").unwrap();
+    for (name, more) in [
+        ("server", " -extfile localhost"),
+        ("names", " -extfile several"),
+        ("v1", ""),
+        ("client", " -extfile localhost"),
+    ] {
         openssl(&format!(
             "req -new -nodes -newkey rsa:2048 -subj /CN=localhost -keyout {name}.key -out {name}.csr"
         ));

@@ -4,20 +4,29 @@ use std::fs;
 
 use crate::support::{Database, DbtProject, Ran, pgtrickle_ci};
 
-/// Runs the project on copied rows. Returns the four formats of the report, and the error, if any.
+/// Runs the project on copied rows. Returns the four formats of the report, and standard error with dbt's output.
 fn run(project: &DbtProject, url: &str) -> (Vec<String>, String) {
     let files = ["json", "xml", "md"].map(|end| project.path().join(format!("report.{end}")));
     let mut run = pgtrickle_ci();
-    run.args(["run", "--engine", "emulator", "--budget", "1s", "--sample", "10", "--sources-from", url]);
+    run.args([
+        "run",
+        "-v",
+        "--engine",
+        "emulator",
+        "--budget",
+        "1s",
+        "--sample",
+        "10",
+        "--sources-from",
+        url,
+    ]);
     run.arg("--project-dir").arg(project.path()).arg("--profiles-dir").arg(project.path());
     for (flag, file) in ["--json", "--junit", "--markdown"].iter().zip(&files) {
         run.arg(flag).arg(file);
     }
     let ran = Ran::of(&mut run);
-    let error =
-        ran.stderr.lines().skip_while(|line| !line.starts_with("error: ")).collect::<Vec<_>>().join("\n");
     let texts = files.map(|file| fs::read_to_string(file).unwrap_or_default());
-    ([ran.stdout].into_iter().chain(texts).collect(), error)
+    ([ran.stdout].into_iter().chain(texts).collect(), ran.stderr)
 }
 
 fn origin() -> Database {
@@ -73,7 +82,16 @@ fn no_message_of_a_server_quotes_a_value() {
     project.write("tests/errs.sql", &format!("select 1 from {orders} where card::int > 0"));
     project.write("tests/tells.sql", &format!("select 1 from {orders} where helper.tell(card) = ''"));
 
-    let (texts, _) = run(&project, &other.url());
+    let (texts, said) = run(&project, &other.url());
+    assert!(!said.contains("secret") && !said.contains("999999999"), "{said}");
+    for shown in [
+        "Database Error in model cast_fails (models/cast_fails.sql)",
+        "invalid input syntax for type integer: \"***\"",
+        "because they may hold values of rows: ",
+        "1 of ",
+    ] {
+        assert!(said.contains(shown), "{shown}: {said}");
+    }
     for text in &texts {
         assert!(!text.contains("secret") && !text.contains("999999999"), "{text}");
         assert!(text.contains("cast_fails") && text.contains("raises") && text.contains("errs"), "{text}");
@@ -81,7 +99,8 @@ fn no_message_of_a_server_quotes_a_value() {
         assert!(text.contains("it may hold values of rows"), "{text}");
     }
     project.write("pgtrickle-ci.yml", "rehearsal: {examples: 2}\n");
-    let (texts, _) = run(&project, &other.url());
+    let (texts, said) = run(&project, &other.url());
+    assert!(said.contains("no address of secret") && !said.contains("left out"), "{said}");
     for told in ["type integer: ", "no address of secret", "secret 1"] {
         assert!(texts.iter().all(|text| text.contains(told)), "{told}: {}", texts[0]);
     }
@@ -97,7 +116,7 @@ fn an_error_that_ends_the_command_quotes_no_value() {
         "create function raw.fits(card text) returns boolean language plpgsql as $$ begin if current_database() = '{there}' then return true; end if; raise exception '% does not fit', card; end $$;
          alter table raw.orders add constraint fits check (raw.fits(card))"
     ));
-    let (texts, error) = run(&project(), &other.url());
-    assert!(!error.is_empty() && !error.contains("secret"), "{error}");
+    let (texts, said) = run(&project(), &other.url());
+    assert!(said.contains("error: ") && !said.contains("secret"), "{said}");
     assert!(texts.iter().all(|text| !text.contains("secret")), "{texts:?}");
 }

@@ -9,6 +9,7 @@
 )]
 
 mod action;
+mod adapter;
 mod agreement;
 mod bad_input;
 mod between;
@@ -25,6 +26,7 @@ mod gate;
 mod hidden_rows;
 mod image;
 mod init;
+mod interrupted;
 mod junit;
 mod layers;
 mod manifests;

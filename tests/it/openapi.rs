@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use pgtrickle_ci::{
     github::{
-        Client, Error, Event, EventSubject, IssueUpdate, Key, Marker, NightlyIssue, Repository, RetryPolicy,
-        keep_issue, post,
+        Error, Event, EventSubject, GitHubClient, IssueUpdate, Key, Marker, NightlyIssue, Repository,
+        RetryPolicy, keep_issue, post,
     },
     model::Secret,
 };
 
-fn client() -> Client {
+fn client() -> GitHubClient {
     let api = std::env::var("PGTRICKLE_CI_TEST_GITHUB").expect("scripts/github.sh starts the server");
     let repository = Repository::parse("octo-org/shop").unwrap();
     // This server does not store writes, so they are repeated until the time limit.
     let patience =
         RetryPolicy { whole: Duration::ZERO, settle: Duration::from_millis(1), ..RetryPolicy::default() };
-    Client::new(&api, &Secret::new("a-token-for-tests"), repository, patience).unwrap()
+    GitHubClient::new(&api, &Secret::new("a-token-for-tests"), repository, patience).unwrap()
 }
 
 fn marker(key: &str) -> Marker {

@@ -160,7 +160,7 @@ fn a_view_and_a_top_k_query_that_the_engine_rewrites_are_unchanged() {
         Ran::of(&mut plan)
     };
     // Taking over a table without a mark is a change, too.
-    assert!(plan().expect(1).stdout.contains("taken over: it was not created by dbt"));
+    assert!(plan().expect(1).stdout.contains("taken over: it has no mark of a dbt project"));
     for (name, _) in queries {
         database.run(&format!(
             r#"comment on column public.{name}.__pgt_row_id is '{{"dbt_project": "shop", "unique_id": "model.shop.{name}"}}'"#

@@ -8,7 +8,7 @@ use pgtrickle_ci::{
     pg::{Client, Endpoint, Limits},
     project::{Declared, DeclaredColumn},
     server::Ephemeral,
-    sources::{self, Error, Origin},
+    sources::{self, Error, SourceServer},
 };
 
 use crate::support::{Database, DbtProject, Ran, pgtrickle_ci, wanted};
@@ -77,7 +77,7 @@ impl Target {
         rows: Option<u32>,
         relations: &[(&str, &str)],
     ) -> Result<(), Error> {
-        let origin = Origin { endpoint: endpoint.clone(), limits: LIMITS, rows };
+        let origin = SourceServer { endpoint: endpoint.clone(), limits: LIMITS, rows };
         let relations: Vec<Relation> =
             relations.iter().map(|(schema, name)| Relation::new(*schema, *name)).collect();
         sources::copy(&origin, &relations, &self.server, &self.client, UI).await

@@ -1,8 +1,10 @@
 //! Two targets of one project in one database: commands for one do not change the other.
 
+mod appeared;
 mod package;
+mod whose;
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use serde_json::{Value, json};
 
@@ -135,6 +137,26 @@ fn taking_over_a_table_of_another_target_is_reported() {
     );
     assert!(plan("alice").contains("taken over from the target bob (schema dev_bob)"), "{}", plan("alice"));
     assert!(plan("bob").contains("No changes:"), "{}", plan("bob"));
+}
+
+/// Otherwise a plan would compare alice's tables, and say that nothing changes for the empty schema of bob.
+#[test]
+fn a_manifest_of_another_target_is_refused_wherever_the_server_is_named() {
+    let two = Two::deployed();
+    let file = two.manifest("alice", &["kept"]);
+    let mut manifest: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    manifest["macros"] = json!({"macro.dbt.generate_schema_name": {"package_name": "dbt"}});
+    fs::write(&file, manifest.to_string()).unwrap();
+    for command in ["plan", "apply", "check"] {
+        let mut ran = pgtrickle_ci();
+        ran.args([command, "--target", "bob", "--database-url", &two.database.url(), "--project-dir"]);
+        ran.arg(two.project.path())
+            .arg("--profiles-dir")
+            .arg(two.project.path())
+            .arg("--manifest")
+            .arg(&file);
+        Ran::of(&mut ran).expect_error("its stream tables are in dev_alice; target `bob`", "target");
+    }
 }
 
 /// A drop also drops the readers, so it must not happen if another target has one.

@@ -1,5 +1,6 @@
 """A model that was something else before, or becomes something else."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,6 +42,25 @@ class TestBothWays(Base):
         write(project, "totals.sql", stream_table())
         assert messages(run_dbt(["run"]))["totals"] == "CREATE"
         assert deployed(project, "totals") is not None
+
+
+class TestSeed(Base):
+    @pytest.fixture(scope="class")
+    def models(self) -> dict[str, str]:
+        return {"totals.sql": stream_table()}
+
+    def test_a_seed_takes_the_place_of_a_stream_table_with_full_refresh_only(self, project: Any) -> None:
+        run_dbt(["build"])
+        before = deployed(project, "totals")
+        Path(str(project.project_root), "models", "totals.sql").unlink()
+        Path(str(project.project_root), "seeds", "totals.csv").write_text("id\n1\n")
+        results = run_dbt(["seed", "--select", "totals"], expect_pass=False)
+        assert "it is a stream table; `dbt seed --full-refresh` drops it" in results[0].message
+        assert deployed(project, "totals") == before
+        run_dbt(["seed", "--select", "totals", "--full-refresh"])
+        assert deployed(project, "totals") is None
+        run_dbt(["seed"])
+        assert project.run_sql("select * from {schema}.totals", fetch="all") == [(1,)]
 
 
 class TestIndexes(Base):

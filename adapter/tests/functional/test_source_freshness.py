@@ -15,6 +15,7 @@ sources:
     tables:
       - name: fresh
       - name: stale
+      - name: suspended
       - name: never_refreshed
       - name: missing
       - name: ordinary
@@ -33,15 +34,17 @@ class TestFreshness:
         project.run_sql("create table {schema}.ordinary as select 1 as id")
         project.run_sql("create table {schema}.loaded as select 1 as id, now() as at")
         query = f"select id from {project.test_schema}.ordinary"
-        for name, initialize in [("fresh", "true"), ("stale", "true"), ("never_refreshed", "false")]:
+        # On a day's schedule no scheduler refreshes them meanwhile.
+        for name, initialize in [("fresh", "true"), ("stale", "true"), ("suspended", "true"), ("never_refreshed", "false")]:
             project.run_sql(
-                f"select pgtrickle.create_stream_table('{project.test_schema}.{name}', '{query}', '1h', "
+                f"select pgtrickle.create_stream_table('{project.test_schema}.{name}', '{query}', '1d', "
                 f"initialize => {initialize})"
             )
         project.run_sql(
-            "update pgtrickle.pgt_stream_tables set last_refresh_at = now() - interval '3 hours', status = 'SUSPENDED' "
+            "update pgtrickle.pgt_stream_tables set last_refresh_at = now() - interval '3 hours' "
             f"where pgt_schema = '{project.test_schema}' and pgt_name = 'stale'"
         )
+        project.run_sql(f"select pgtrickle.alter_stream_table('{project.test_schema}.suspended', status => 'SUSPENDED')")
 
     def test_each_source_gets_its_own_answer(self, project: Any) -> None:
         results = run_dbt(["source", "freshness"], expect_pass=False)
@@ -49,14 +52,16 @@ class TestFreshness:
         assert {name: status for name, (status, _) in found.items()} == {
             "fresh": "pass",
             "stale": "error",
+            "suspended": "runtime error",
             "never_refreshed": "runtime error",
             "missing": "runtime error",
             "ordinary": "runtime error",
             "loaded": "pass",
         }
-        assert "was never refreshed" in found["never_refreshed"][1]
-        assert "is not a stream table" in found["missing"][1]
-        assert "needs a loaded_at_field" in found["ordinary"][1]
+        assert "has no age: it is not refreshed until it is resumed" in found["suspended"][1]
+        assert "has no age: it has never been populated" in found["never_refreshed"][1]
+        assert "does not exist" in found["missing"][1]
+        assert "is not a stream table: its freshness needs a loaded_at_field" in found["ordinary"][1]
         ages = json.loads(Path(str(project.project_root), "target", "sources.json").read_text())["results"]
         stale = next(result for result in ages if result["unique_id"].endswith(".stale"))
         assert 10_800 <= stale["max_loaded_at_time_ago_in_s"] < 11_400
@@ -64,4 +69,4 @@ class TestFreshness:
     def test_all_stream_tables_are_asked_for_in_one_query(self, project: Any) -> None:
         _, log = run_dbt_and_capture(["--debug", "source", "freshness"], expect_pass=False)
         # The fresh and the stale one in the first, and one more for each that the first had no row of.
-        assert log.count("source.last_modified, clock_timestamp()") == 4
+        assert log.count("source.last_modified, clock_timestamp()") == 5

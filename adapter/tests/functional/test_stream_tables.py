@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from dbt.cli import params
 from dbt.tests.util import relation_from_name, run_dbt
 
 from .shop import ORDERS_CSV, TOTALS, deployed, messages, stream_table, write
@@ -65,6 +66,64 @@ class TestDeploy:
             fetch="all",
         )
         assert sorted(columns) == [("customer",), ("total",)]
+
+
+class TestRecreate:
+    @pytest.fixture(scope="class")
+    def seeds(self) -> dict[str, str]:
+        return {"orders.csv": ORDERS_CSV}
+
+    @pytest.fixture(scope="class")
+    def models(self) -> dict[str, str]:
+        return {
+            "totals.sql": stream_table(),
+            "big.sql": stream_table("select customer from {{ ref('totals') }} where total > 25"),
+            "names.sql": stream_table("select upper(customer) as name from {{ ref('big') }}"),
+        }
+
+    def test_what_reads_a_recreated_stream_table_is_created_by_the_same_run(self, project: Any) -> None:
+        run_dbt(["build"])
+        write(project, "totals.sql", stream_table(TOTALS.replace("sum(amount)", "sum(amount)::text")))
+        write(project, "big.sql", stream_table("select customer from {{ ref('totals') }} where total = '40'"))
+        done = messages(run_dbt(["run"]))
+        assert done == {"totals": "RECREATE (type of total)", "big": "CREATE", "names": "CREATE"}
+        assert project.run_sql("select name from {schema}.names", fetch="all") == [("ANNA",)]
+
+    def test_a_full_refresh_recreates_all(self, project: Any) -> None:
+        done = messages(run_dbt(["run", "--full-refresh"]))
+        assert done["totals"] == "RECREATE (full refresh)"
+        assert deployed(project, "names") is not None
+
+
+class TestReducedQueries:
+    @pytest.fixture(scope="class")
+    def seeds(self) -> dict[str, str]:
+        return {"orders.csv": ORDERS_CSV}
+
+    @pytest.fixture(scope="class")
+    def models(self) -> dict[str, str]:
+        return {
+            "totals.sql": stream_table(refresh_mode="FULL"),
+            "kept.sql": "{{ config(materialized='stable_view') }} select * from {{ ref('orders') }}",
+            "plain.sql": "{{ config(materialized='table') }} select * from {{ ref('orders') }}",
+        }
+
+    @pytest.mark.parametrize("option", [["--empty"], ["--sample", "1 day"]])
+    def test_an_option_that_reduces_queries_leaves_what_would_keep_them(self, project: Any, option: list[str]) -> None:
+        if option[0] == "--sample" and not hasattr(params, "sample"):
+            pytest.skip("dbt has --sample since 1.10")
+        run_dbt(["build"])
+        before = deployed(project, "totals")
+        results = run_dbt(["run", *option], expect_pass=False)
+        assert {result.node.name: str(result.status) for result in results} == {
+            "totals": "error",
+            "kept": "error",
+            "plain": "success",
+        }
+        refused = [result for result in results if result.status == "error"]
+        assert all(f"cannot be built with {option[0]}" in result.message for result in refused)
+        assert deployed(project, "totals") == before
+        assert project.run_sql("select count(*) from {schema}.kept", fetch="one") == (3,)
 
 
 class TestThreads:

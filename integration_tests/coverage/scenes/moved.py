@@ -106,8 +106,8 @@ def status(project, server):
     for name, found in zip(names, ask(*names)):
         check(set(found) == keys and found["status"] == "healthy" and float(found["staleness_seconds"]) < 900 and found["consecutive_errors"] == "0"
               and float(found["total_refreshes"]) >= 1 and found["is_populated"] == "True" and found["refresh_mode"] == "DIFFERENTIAL", f"{name}: {found}")
-    names = ["nobody", "no_model", "elsewhere.nobody", "no.such.name"]
-    for name, found in zip(names, ask(*names)):
+    names = ["nobody", "no_model", "elsewhere.nobody", "no.such.name", "TAKEN", '"coverage"."taken"', "", None]
+    for name, found in zip(names, ask(*({"name": name} for name in names))):
         check(set(found) == keys and found["status"] == "not_found" and found["total_refreshes"] == "0" and found["is_populated"] == "False", f"{name}: {found}")
     server("update pgtrickle.pgt_stream_tables set last_refresh_at = now() - interval '200 s' where pgt_name = 'no_model'")
     found = ask(*({"name": "elsewhere.no_model", **more} for more in [{}, {"warn_seconds": 300}, {"warn_seconds": 100}]))
@@ -158,12 +158,21 @@ def wrappers(project, server):
     run("create_or_replace", **{**wanted, "name": "elsewhere.new", "initialize": False})
     check(not server.table("new")["is_populated"], "initialize was not passed on")
     run("drop", name="elsewhere.new")
+    for way in ["create", "create_or_replace"]:
+        run(way, name="elsewhere.new", query=wanted["query"])
+        found = [server.table("new")[key] for key in ["schedule", "refresh_mode", "is_populated"]]
+        check(found == [None, "DIFFERENTIAL", True], f"{way} without settings: {found}")
+        run("drop", name="elsewhere.new")
 
     run("alter", name="elsewhere.made", schedule="2h", refresh_mode="FULL", status="PAUSED", fuse="on", fuse_ceiling=7, says=r"^pg_trickle: altered elsewhere.made \(schedule, refresh_mode, status, fuse, fuse_ceiling\)$")
     check([made()[key] for key in ["schedule", "refresh_mode", "status", "fuse_mode", "fuse_ceiling"]] == ["2h", "FULL", "SUSPENDED", "on", 7], f"{made()}")
     before = made()
     run("alter", name="elsewhere.made", schedule="120m", refresh_mode=None, status="PAUSED")
     check(made() == before and "altered" not in project.said, "what does not differ was altered")
+    run("alter", name="elsewhere.made")
+    check(made() == before and "altered" not in project.said, "what is left out was altered")
+    run("alter", name="elsewhere.made", schedule="3h", says=r"^pg_trickle: altered elsewhere.made \(schedule\)$")
+    check((made()["schedule"], made()["refresh_mode"]) == ("3h", "FULL"), f"{made()}")
     run("alter", name="elsewhere.made", schedule=None, refresh_mode=None, status="ACTIVE", query="select id, amount from shop.orders where amount > 10")
     check(made()["status"] == "ACTIVE" and server("select min(amount) > 10 from elsewhere.made") == [(True,)], "the query was not altered")
     run("alter", name="elsewhere.made", schedule=None, refresh_mode=None, query="select amount, id from shop.orders", fails=r"cannot be altered in place \(order of columns\)")
@@ -205,6 +214,13 @@ def operations(project, server):
     project.operation("refresh_all_stream_tables", schema="elsewhere", says="refreshed 0 stream tables of .* left 1")
     server("select pgtrickle.resume_stream_table('coverage.taken_reader')")
     project.operation("refresh_all_stream_tables", says="refreshed coverage.taken$.*refreshed coverage.taken_reader$")
+    server("select pgtrickle.alter_stream_table('coverage.taken', status => 'ERROR')")
+    before = count("taken_reader")
+    failed = "cannot refresh coverage.taken: 22023: .*refreshed coverage.taken_reader$.*refreshed 1 stream table of.*1 failed: coverage.taken"
+    project.operation("refresh_all_stream_tables", fails=failed)
+    check(count("taken_reader") == before + 1, "one that fails keeps the others from theirs")
+    server("select pgtrickle.resume_stream_table('coverage.taken')")
+    project.operation("refresh_all_stream_tables", says="refreshed 2 stream tables of")
 
     project.operation("pgtrickle_check_freshness", model_name="taken", warn_seconds=600, error_seconds=1800, says=r"^pg_trickle: OK +coverage\.taken ")
     project.operation("pgtrickle_check_freshness", model_name="taken", warn_seconds=0, error_seconds=1800, says=r"^pg_trickle: WARN +coverage\.taken ")
@@ -291,6 +307,11 @@ def hooked(project, server):
         succeeded, _ = project.dbt("parse", "--no-partial-parse")
         os.environ["PGPORT"] = port
         check(succeeded, f"{place} does not parse without a server:\n{project.said}")
+        # It renders the hooks as well.
+        before = count(), fresh.tables()
+        for command in [["compile"], ["docs", "generate"]]:
+            succeeded, _ = project.dbt(*command)
+            check(succeeded and (count(), fresh.tables()) == before, f"{place}: {command} carried a hook out:\n{project.said}")
         project.edit("dbt_project.yml", json.dumps(calls + never_run), json.dumps(calls))
         before = count()
         project.run("--select", "plain", expect={"plain": "CREATE VIEW|SELECT|Succeeded"})

@@ -21,7 +21,8 @@ select coalesce(jsonb_agg(
       join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
       where c.oid <> s.pgt_relid and n.nspname = s.pgt_schema and c.relname = s.pgt_name
     ),
-    -- Earlier versions wrote the mark as the comment of the column.
+    -- Earlier versions wrote it as the comment of the column. A user's comment may be JSON that jsonb does not take. The dbt
+    -- package reads the same (_pgtrickle_mark_sql).
     'mark', (
       select place.comment::jsonb
       from (
@@ -33,7 +34,10 @@ select coalesce(jsonb_agg(
         from pg_catalog.pg_attribute as a
         where a.attrelid = s.pgt_relid and a.attname = '__pgt_row_id'
       ) as place
-      where case when place.comment is json object then place.comment::jsonb ->> 'dbt_project' is not null end
+      where case
+        when pg_catalog.pg_input_is_valid(place.comment, 'jsonb')
+          then jsonb_typeof(place.comment::jsonb -> 'dbt_project') = 'string' and jsonb_typeof(place.comment::jsonb -> 'unique_id') = 'string'
+      end
       order by place.nth
       limit 1
     ),
@@ -119,7 +123,10 @@ select coalesce(jsonb_agg(
             select format('comment on column %I.%I.%I is %L', s.pgt_schema, s.pgt_name, a.attname, o.description)
             from pg_catalog.pg_description as o
             where o.classoid = 'pg_catalog.pg_class'::regclass and o.objoid = a.attrelid and o.objsubid = a.attnum
-              and not case when o.description is json object then o.description::jsonb ->> 'dbt_project' is not null else false end
+              and not coalesce(case
+                when pg_catalog.pg_input_is_valid(o.description, 'jsonb')
+                  then jsonb_typeof(o.description::jsonb -> 'dbt_project') = 'string' and jsonb_typeof(o.description::jsonb -> 'unique_id') = 'string'
+              end, false)
           ) as column_part
           where a.attrelid = s.pgt_relid and a.attnum > 0 and not a.attisdropped
         ) as r

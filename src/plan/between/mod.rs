@@ -223,9 +223,11 @@ impl<'a> Comparison<'a> {
     fn adoption(&self, now: &Deployed) -> Option<String> {
         match self.whose(now) {
             Ownership::Ours => None,
+            // The table of a model. Without a known target nothing says that the one in the mark is another.
+            Ownership::OtherTarget(_) if self.policy.owner.target.is_none() => None,
             Ownership::OtherTarget(target) => Some(format!("taken over from the target {target}")),
             Ownership::OtherProject(project) => Some(format!("taken over from the project {project}")),
-            Ownership::Unmarked => Some("taken over: it was not created by dbt".into()),
+            Ownership::Unmarked => Some("taken over: it has no mark of a dbt project".into()),
         }
     }
 

@@ -20,6 +20,8 @@ const BODY: usize = 8;
 pub(super) fn put(page: &mut Page, plan: &Plan) {
     let changed: Vec<_> = plan.steps.iter().filter(|step| step.is_shown()).collect();
     let names = changed.iter().map(|step| shown(&step.relation).chars().count()).max().unwrap_or(0);
+    // A wider name has its action on the next line.
+    let names = names.min(page.width());
     for step in &changed {
         put_step(page, step, names);
     }

@@ -15,27 +15,28 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Prints progress that it has not printed yet.
 pub(super) struct ProgressPrinter {
     ui: Ui,
+    hides_rows: bool,
     live: Option<Live>,
     events: BTreeMap<Relation, Progress>,
     last: Duration,
 }
 
 impl ProgressPrinter {
-    pub(super) fn new(ui: Ui) -> Self {
-        Self { ui, live: Live::start(ui), events: BTreeMap::new(), last: Duration::ZERO }
+    pub(super) fn new(ui: Ui, hides_rows: bool) -> Self {
+        Self { ui, hides_rows, live: Live::start(ui), events: BTreeMap::new(), last: Duration::ZERO }
     }
 
     /// Prints changes since the last call.
     pub(super) fn print(&mut self, watched: &[Watched], now: Duration) {
         if let Some(live) = &mut self.live {
-            live.draw(&watched.iter().map(|one| line(one, now)).collect::<Vec<_>>());
+            live.draw(&watched.iter().map(|one| line(one, now, self.hides_rows)).collect::<Vec<_>>());
             return;
         }
         for one in watched {
             let before = self.events.insert(one.table.relation.clone(), one.progress.clone());
             // The initial state is not an event.
             if before.is_some_and(|before| before != one.progress) {
-                self.ui.say(&line(one, now));
+                self.ui.say(&line(one, now, self.hides_rows));
                 self.last = now;
             }
         }
@@ -49,9 +50,10 @@ impl ProgressPrinter {
     }
 }
 
-fn line(one: &Watched, now: Duration) -> String {
+fn line(one: &Watched, now: Duration, hides_rows: bool) -> String {
     let name = &one.table.relation;
-    match &one.progress {
+    let progress = if hides_rows { one.progress.without_values() } else { one.progress.clone() };
+    match progress {
         Progress::Populated => format!("{name} is populated ({:.1}s)", one.since.as_secs_f64()),
         Progress::Waiting(why) => format!("{name} {why} ({:.0}s)", now.as_secs_f64()),
         Progress::NeverByItself => format!("{name} was created with initialize: false"),

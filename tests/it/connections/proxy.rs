@@ -13,6 +13,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::WebPkiClientVerifier,
     sign::{CertifiedKey, SingleCertAndKey},
+    version::{TLS12, TLS13},
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional},
@@ -29,6 +30,8 @@ const GSS_REQUEST: u32 = 80_877_104;
 pub enum Rule {
     Any,
     OnlyTls,
+    OnlyTls12,
+    OnlyTls13,
     OnlyKnown,
 }
 
@@ -100,8 +103,13 @@ fn acceptor(dir: &Path, name: &str, rule: Rule) -> TlsAcceptor {
     let certificate = |name: &str| CertificateDer::from_pem_file(dir.join(format!("{name}.crt"))).unwrap();
     let key = PrivateKeyDer::from_pem_slice(&fs::read(dir.join(format!("{name}.key"))).unwrap()).unwrap();
     let key = provider.key_provider.load_private_key(key).unwrap();
+    let versions: &[_] = match rule {
+        Rule::OnlyTls12 => &[&TLS12],
+        Rule::OnlyTls13 => &[&TLS13],
+        Rule::Any | Rule::OnlyTls | Rule::OnlyKnown => &[&TLS13, &TLS12],
+    };
     let config =
-        ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
+        ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions).unwrap();
     let config = if rule == Rule::OnlyKnown {
         let mut roots = RootCertStore::empty();
         roots.add(certificate("ca")).unwrap();

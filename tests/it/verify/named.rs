@@ -148,6 +148,44 @@ fn floats_survive_a_database_that_rounds_them() {
     }
 }
 
+/// A role that loads data may have it for good: its changes fire no triggers, and nothing captures them.
+#[test]
+fn triggers_fire_for_a_role_that_replicates() {
+    let database = named();
+    let name = &database.endpoint.database;
+    database.run(&format!(
+        "alter database {name} set session_replication_role = replica;
+         create table family (id int primary key, n int); insert into family select n, n from generate_series(1, 9) as n"
+    ));
+    create(&database, "reader", "select id, n from public.family", "DIFFERENTIAL");
+    let report = unchanged(&database, &[]);
+    if database.is_emulator() {
+        verified(&report, "public.reader");
+    }
+    // Without the right to change it, no green and no red is said.
+    let role = format!("{name}_loader");
+    database.run(&format!(
+        "create role {role} login password 'x'; grant all on family, reader to {role}; grant create on schema public to {role};
+         grant usage on schema pgtrickle, pgtrickle_changes to {role}; grant all on all tables in schema pgtrickle, pgtrickle_changes to {role};
+         grant all on all sequences in schema pgtrickle, pgtrickle_changes to {role}; grant pg_monitor to {role}"
+    ));
+    let url = format!("postgresql://{role}:x@{}:{}/{name}", database.endpoint.host, database.endpoint.port);
+    let dir = tempfile::tempdir().unwrap();
+    let mut gate = pgtrickle_ci();
+    gate.current_dir(dir.path()).args([
+        "verify",
+        "--database-url",
+        &url,
+        "--allow-writes",
+        name,
+        "--budget",
+        "1s",
+    ]);
+    crate::support::Ran::of(&mut gate)
+        .expect_error(&format!("do not fire for `{role}`"), "RESET session_replication_role");
+    database.run(&format!("drop owned by {role}; drop role {role}"));
+}
+
 #[test]
 fn a_source_with_effects_beyond_a_rollback_is_not_changed() {
     let shapes = [

@@ -154,6 +154,7 @@ fn hostile(database: &Database) {
         "intervalstyle = 'sql_standard'",
         "bytea_output = 'escape'",
         "standard_conforming_strings = off",
+        "array_nulls = off",
         "xmloption = 'document'",
         "timezone = 'Asia/Kathmandu'",
         "default_transaction_read_only = on",

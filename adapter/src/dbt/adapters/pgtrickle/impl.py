@@ -23,7 +23,16 @@ logger = AdapterLogger("pg_trickle")
 #: The end of the name to which dbt renames what it is about to replace.
 BACKUP_SUFFIX = "__dbt_backup"
 
-VERSION_SQL = "select extversion from pg_catalog.pg_extension where extname = 'pg_trickle'"
+#: The version of pg_trickle, and the role when it may not read the list of stream tables.
+ENGINE_SQL = """
+select e.extversion, case when not coalesce(
+    pg_catalog.has_schema_privilege(n.oid, 'usage') and pg_catalog.has_table_privilege(c.oid, 'select'), false
+  ) then current_user end
+from pg_catalog.pg_extension as e
+left join pg_catalog.pg_namespace as n on n.nspname = 'pgtrickle'
+left join pg_catalog.pg_class as c on c.relnamespace = n.oid and c.relname = 'pgt_stream_tables'
+where e.extname = 'pg_trickle'
+"""
 
 
 class PgTrickleAdapter(PostgresAdapter):
@@ -43,30 +52,46 @@ class PgTrickleAdapter(PostgresAdapter):
         super().__init__(config, mp_context)
         add_package(config)
         self._version: str | None = None
+        self._obstacle: str | None = None
         self._listed: set[tuple[str, str]] | None = None
 
     # The extension
 
     @available.parse_none
     def pgtrickle_version(self) -> str | None:
-        """The version of pg_trickle in the target's database; None when it is not installed.
-
-        An installed version is asked for once. A missing one is asked for again, because a hook can install it.
-        """
-        if self._version is None:
-            _, table = self.execute(VERSION_SQL, fetch=True)
-            self._version = table.columns[0].values()[0] if table.rows else None
+        """The version of pg_trickle in the target's database; None when it is not installed."""
+        self.pgtrickle_obstacle()
         return self._version
 
     @available.parse_none
-    def pgtrickle_require(self) -> None:
-        """Fails when the target's database has no pg_trickle."""
-        if self.pgtrickle_version() is None:
-            raise DbtRuntimeError(self._missing())
+    def pgtrickle_obstacle(self) -> str | None:
+        """Why this role cannot use stream tables in the target's database; None when it can.
 
-    def _missing(self) -> str:
-        database = self.config.credentials.database
-        return f"pg_trickle is not installed in the database `{database}`: run `create extension pg_trickle` in it"
+        A server that has no obstacle is asked once. One that has is asked again, because a hook can remove it.
+        """
+        if self._version is None or self._obstacle is not None:
+            database = self.config.credentials.database
+            _, table = self.execute(ENGINE_SQL, fetch=True)
+            self._version, role = table.rows[0] if table.rows else (None, None)
+            self._obstacle = None
+            if self._version is None:
+                self._obstacle = (
+                    f"pg_trickle is not installed in the database `{database}`: run `create extension pg_trickle` in it"
+                )
+            elif role is not None:
+                self._obstacle = (
+                    f"the role `{role}` may not read pg_trickle's tables in the database `{database}`: run "
+                    f"`grant usage on schema pgtrickle to {self.quote(role)}` and "
+                    f"`grant select on all tables in schema pgtrickle to {self.quote(role)}` in it"
+                )
+        return self._obstacle
+
+    @available.parse_none
+    def pgtrickle_require(self) -> None:
+        """Fails when this role cannot use stream tables in the target's database."""
+        obstacle = self.pgtrickle_obstacle()
+        if obstacle is not None:
+            raise DbtRuntimeError(obstacle)
 
     def debug_query(self) -> None:
         super().debug_query()
@@ -78,8 +103,9 @@ class PgTrickleAdapter(PostgresAdapter):
         models = [node for node in relation_configs if is_stream_table_model(node)]
         if not models:
             return
-        if self.pgtrickle_version() is None:
-            warn(f"{self._missing()}; until then none of the project's {len(models)} stream tables can be deployed")
+        obstacle = self.pgtrickle_obstacle()
+        if obstacle is not None:
+            warn(f"{obstacle}; until then none of the project's {len(models)} stream tables can be deployed")
             return
         # dbt 1.8 fills Jinja's `graph` only later.
         nodes = [node.to_dict(omit_none=False) for node in models]
@@ -99,8 +125,8 @@ class PgTrickleAdapter(PostgresAdapter):
         self._warn_of_engine(relation_configs)
 
     def _stream_tables(self) -> set[tuple[str, str]]:
-        """Schema and name of the database's stream tables."""
-        if self.pgtrickle_version() is None:
+        """Schema and name of the database's stream tables, as far as this role can know: a project may have none."""
+        if self.pgtrickle_obstacle() is not None:
             return set()
         _, table = self.execute("select pgt_schema, pgt_name from pgtrickle.pgt_stream_tables", fetch=True)
         return {(schema, name) for schema, name in table.rows}
@@ -154,10 +180,12 @@ class PgTrickleAdapter(PostgresAdapter):
         responses, freshness = self.calculate_freshness_from_metadata_batch([source], macro_resolver)
         if source in freshness:
             return (responses[0] if responses else None), freshness[source]
-        if self.pgtrickle_version() is None:
-            raise DbtRuntimeError(self._missing())
+        self.pgtrickle_require()
         if (source.schema, source.identifier) in self._stream_tables():
-            raise DbtRuntimeError(f"the stream table {source} was never refreshed")
+            detail = self.execute_macro("pgtrickle_health_detail", project=ADAPTER_PROJECT, kwargs={"relation": source})
+            raise DbtRuntimeError(f"the stream table {source} has no age: {detail}")
+        if self.get_relation(str(source.database), str(source.schema), str(source.identifier)) is None:
+            raise DbtRuntimeError(f"the table {source} does not exist")
         raise DbtRuntimeError(f"{source} is not a stream table: its freshness needs a loaded_at_field")
 
     # The package's macros, for Jinja
