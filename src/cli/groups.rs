@@ -26,6 +26,9 @@ pub struct ProjectArgs {
         value_parser = yaml_mapping
     )]
     pub vars: Option<String>,
+    /// Limit for each dbt command
+    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration, default_value = "1h")]
+    pub dbt_timeout: Duration,
 }
 
 fn yaml_mapping(text: &str) -> Result<String, String> {

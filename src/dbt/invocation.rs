@@ -14,6 +14,7 @@ use super::{
     dotenv::{DISABLED, Dotenv},
     lines,
     profile::PASSWORD_VARIABLE,
+    watch::{self, Waited, Watch},
 };
 use crate::{
     output::{self, Ui},
@@ -37,6 +38,8 @@ pub struct Dbt {
     tests_by_default: bool,
     /// Whether to hide what dbt quotes from the server, because it may be real data.
     hides_rows: bool,
+    /// The limit for each command.
+    timeout: Duration,
     /// Holds the generated profiles.yml, dbt's target folder and its logs.
     scratch: tempfile::TempDir,
     ui: Ui,
@@ -57,6 +60,7 @@ impl Dbt {
         project_dir: &Path,
         target: Target,
         vars: Option<String>,
+        timeout: Duration,
         ui: Ui,
     ) -> Result<Self, Error> {
         let absolute = |path: &Path| std::path::absolute(path).map_err(|source| Error::Start { source });
@@ -76,6 +80,7 @@ impl Dbt {
             selected: None,
             tests_by_default: false,
             hides_rows: false,
+            timeout,
             scratch,
             ui,
         })
@@ -214,27 +219,51 @@ impl Dbt {
         if invocation.code == 0 { Ok(invocation) } else { Err(self.failed(command, &invocation, &lines)) }
     }
 
-    /// Prints dbt's output, unless that has been done already.
     fn failed(&self, command: &str, invocation: &Invocation, lines: &[String]) -> Error {
+        self.show(lines);
+        Error::Failed { command: command.to_owned(), code: invocation.code }
+    }
+
+    /// Prints dbt's output, unless that has been done already.
+    fn show(&self, lines: &[String]) {
         if !self.ui.passes_output_on() {
             for line in lines {
                 output::to_stderr(line);
             }
         }
-        Error::Failed { command: command.to_owned(), code: invocation.code }
     }
 
     async fn invoke(&self, command: &str, arguments: &[&str]) -> Result<(Invocation, Vec<String>), Error> {
         self.ui.open_group(&format!("dbt {command}"));
         let started = Instant::now();
         let started_child = child::start(&mut self.command(command, arguments));
-        let (mut child, _ends_with_us) = started_child.map_err(|source| Error::Start { source })?;
+        let (mut child, ends_with_us) = started_child.map_err(|source| Error::Start { source })?;
         let (lines, mut said) = mpsc::unbounded_channel();
         child::forward(child.stdout.take(), lines.clone());
         child::forward(child.stderr.take(), lines);
         let (mut kept, mut left_out) = (Vec::new(), 0);
-        while let Some(line) = said.recv().await {
-            let line = self.target.endpoint.password.mask(&line);
+        let mut watch = Watch::new(self.timeout);
+        loop {
+            let line = match watch.until(said.recv()).await {
+                Waited::Done(Some(line)) => self.target.endpoint.password.mask(&line),
+                Waited::Done(None) => break,
+                Waited::Heartbeat => {
+                    let blockers = watch::blockers(&self.target.endpoint).await;
+                    self.ui.say(&watch.heartbeat(command, &blockers));
+                    continue;
+                }
+                Waited::TimedOut => {
+                    let blockers = watch::blockers(&self.target.endpoint).await;
+                    drop(ends_with_us);
+                    self.show(&kept);
+                    self.ui.close_group();
+                    return Err(Error::TimedOut {
+                        command: command.to_owned(),
+                        limit: self.timeout,
+                        blockers,
+                    });
+                }
+            };
             let Some(line) = self.shown(command, line) else {
                 left_out += 1;
                 continue;
@@ -408,6 +437,7 @@ mod tests {
             selected: None,
             tests_by_default: false,
             hides_rows: false,
+            timeout: Duration::from_mins(1),
             scratch,
             ui: Ui { quiet: true, verbose: false, full: false, color: false, width: 80, runner: false },
         };

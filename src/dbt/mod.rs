@@ -13,10 +13,13 @@ mod profile;
 mod project_file;
 mod results;
 mod revision;
+mod watch;
 
 use std::{
+    collections::BTreeSet,
     fmt::Display,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 pub use dotenv::{Shell, variables as dotenv};
@@ -73,6 +76,14 @@ pub enum Error {
     /// dbt has printed the reason.
     #[error("`dbt {command}` failed with exit code {code}; see its output above")]
     Failed { command: String, code: i32 },
+    /// The command took too long.
+    #[error("`dbt {command}` did not end within {}{}", humantime::format_duration(*limit), watch::blocked_by(blockers))]
+    TimedOut {
+        command: String,
+        limit: Duration,
+        /// The sessions that blocked others of the database at that time.
+        blockers: BTreeSet<String>,
+    },
     /// The project was never compiled.
     #[error("there is no manifest: `{}` does not exist", file.display())]
     NoManifest { file: PathBuf },
@@ -126,6 +137,8 @@ impl Error {
             Self::SeveralPorts { .. } => "name one of the hosts".into(),
             Self::Profile { .. } => "see which profile dbt uses: `dbt debug`".into(),
             Self::Failed { command, .. } => format!("run it directly: `dbt {command}`"),
+            Self::TimedOut { blockers, .. } if blockers.is_empty() => "allow more time: `--dbt-timeout 2h`".into(),
+            Self::TimedOut { .. } => "end these sessions, or allow more time: `--dbt-timeout 2h`".into(),
             Self::Git(error) => return error.hint(),
             Self::Unreadable { .. } | Self::Start { .. } => return None,
         })

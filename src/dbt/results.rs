@@ -46,7 +46,7 @@ impl RunResults {
 
 impl NodeResult {
     /// dbt's message. That of dbt v2 about a test is only `Error` or `Warn`.
-    fn words(&self) -> Cow<'_, str> {
+    fn text(&self) -> Cow<'_, str> {
         match (self.message.as_deref(), self.failures) {
             // docs/dbt.md, "dbt v2": a test that cannot run is a test that fails with one row.
             (Some("Error" | "Fail" | "Warn"), Some(1)) => {
@@ -58,7 +58,7 @@ impl NodeResult {
     }
 
     fn outcome(&self, stage: Stage, subject: impl Into<Subject>, verdict: Verdict) -> Outcome {
-        let (message, details) = message_and_details(&self.words());
+        let (message, details) = message_and_details(&self.text());
         let outcome = Outcome::new(stage, subject, verdict, &*message);
         let has_problem = matches!(verdict, Verdict::Failed | Verdict::Errored | Verdict::Warned);
         let outcome = if has_problem { outcome.quoting(&message, None) } else { outcome };

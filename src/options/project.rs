@@ -1,6 +1,9 @@
 //! The dbt project, its profile and its target.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{Environment, environment};
 use crate::{cli::ProjectArgs, dbt, output::Ui};
@@ -16,6 +19,8 @@ pub struct ProjectOptions {
     pub is_dir_named: bool,
     /// dbt's `--vars`, a YAML mapping.
     pub vars: Option<String>,
+    /// The limit for each dbt command.
+    pub dbt_timeout: Duration,
     profiles_dir: Option<PathBuf>,
     profile: Option<String>,
     target: Option<String>,
@@ -30,6 +35,7 @@ impl ProjectOptions {
             dir: args.project_dir.clone().unwrap_or_else(|| default.to_owned()),
             is_dir_named: args.project_dir.is_some() || default != Path::new("."),
             vars: args.vars.clone(),
+            dbt_timeout: args.dbt_timeout,
             profiles_dir: args.profiles_dir.clone(),
             profile: args.profile.clone(),
             target: args.target.clone(),

@@ -55,6 +55,13 @@ impl Client {
         self.sessions(&format!("pid = any (pg_blocking_pids({process}))")).await
     }
 
+    /// The sessions that currently block others of this database.
+    pub async fn blocking_sessions(&self) -> Result<BTreeSet<String>, Error> {
+        let waiting = "select unnest(pg_blocking_pids(pid)) from pg_stat_activity
+                       where datname = pg_catalog.current_database() and wait_event_type = 'Lock'";
+        self.sessions(&format!("pid in ({waiting})")).await
+    }
+
     /// The sessions that hold this advisory lock; `lock` is an expression.
     pub(super) async fn holders(&self, lock: &str) -> Result<BTreeSet<String>, Error> {
         self.sessions(&format!("pid in ({})", held(lock))).await

@@ -153,7 +153,8 @@ pub async fn prepare_dbt(
     target: Target,
     hides_rows: bool,
 ) -> Result<Dbt, Error> {
-    let mut dbt = Dbt::new(project.environment.shell()?, folder, target, project.vars.clone(), project.ui)?;
+    let shell = project.environment.shell()?;
+    let mut dbt = Dbt::new(shell, folder, target, project.vars.clone(), project.dbt_timeout, project.ui)?;
     if hides_rows {
         dbt.hide_rows();
     }

@@ -23,6 +23,26 @@ fn verdict(report: &Value, stage: &str, subject: &str) -> String {
         .to_owned()
 }
 
+/// A session of another program holds the lock for changes of stream tables.
+#[test]
+fn a_dbt_command_has_a_time_limit_and_the_error_names_the_blocking_session() {
+    let project = DbtProject::new();
+    project.write(
+        "models/sources.yml",
+        "version: 2\nsources:\n  - name: raw\n    tables:\n      - name: orders\n",
+    );
+    project.stream_table("waits", "{'schedule': '1m'}", "select id from {{ source('raw', 'orders') }}");
+    let database = Database::new();
+    database.run(SOURCES);
+    database.run("begin; select pg_advisory_xact_lock(hashtextextended('pgtrickle ddl', 0))");
+    let pid = database.value("select pg_backend_pid()").unwrap();
+    let mut run = pgtrickle_ci();
+    run.args(["run", "--dbt-timeout", "25s", "--database-url", &database.url(), "--project-dir"]);
+    run.arg(project.path()).arg("--profiles-dir").arg(project.path());
+    let said = format!("`dbt build` did not end within 25s; sessions that block others: pid {pid} (");
+    Ran::of(&mut run).expect_error(&said, "--dbt-timeout");
+}
+
 /// A run with a source, a failing table, a table downstream of it, a healthy table and a failing test. The user's files
 /// do not change.
 #[test]
