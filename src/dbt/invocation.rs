@@ -36,10 +36,10 @@ pub struct Dbt {
     selected: Option<Vec<String>>,
     /// Whether dbt's default selector chooses the tests.
     tests_by_default: bool,
-    /// For each command.
-    timeout: Duration,
     /// Whether to hide what dbt quotes from the server, because it may be real data.
     hides_rows: bool,
+    /// The limit for each command.
+    timeout: Duration,
     /// Holds the generated profiles.yml, dbt's target folder and its logs.
     scratch: tempfile::TempDir,
     ui: Ui,
@@ -79,8 +79,8 @@ impl Dbt {
             dotenv,
             selected: None,
             tests_by_default: false,
-            timeout,
             hides_rows: false,
+            timeout,
             scratch,
             ui,
         })
@@ -227,7 +227,9 @@ impl Dbt {
     /// Prints dbt's output, unless that has been done already.
     fn show(&self, lines: &[String]) {
         if !self.ui.passes_output_on() {
-            lines.iter().for_each(|line| output::to_stderr(line));
+            for line in lines {
+                output::to_stderr(line);
+            }
         }
     }
 
@@ -253,6 +255,7 @@ impl Dbt {
                 Waited::TimedOut => {
                     let blockers = watch::blockers(&self.target.endpoint).await;
                     drop(ends_with_us);
+                    // It cancels its queries before it ends.
                     child.wait().await.ok();
                     self.show(&kept);
                     self.ui.close_group();
@@ -435,8 +438,8 @@ mod tests {
                 .into(),
             selected: None,
             tests_by_default: false,
-            timeout: Duration::from_secs(60),
             hides_rows: false,
+            timeout: Duration::from_mins(1),
             scratch,
             ui: Ui { quiet: true, verbose: false, full: false, color: false, width: 80, runner: false },
         };

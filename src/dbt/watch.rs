@@ -36,7 +36,7 @@ impl Watch {
     fn with_heartbeat(limit: Duration, heartbeat: Duration) -> Self {
         let started = Instant::now();
         // A limit beyond the clock's range is no limit.
-        let end = started.checked_add(limit).unwrap_or(started + Duration::from_secs(86_400 * 365));
+        let end = started.checked_add(limit).unwrap_or(started + Duration::from_hours(24 * 365));
         Self { started, end, heartbeat: interval_at(started + heartbeat, heartbeat) }
     }
 
