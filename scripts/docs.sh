@@ -26,8 +26,8 @@ make_pictures() {
     cd "$project"
     pgtrickle-ci plan >../plan.txt
     # It fails, and says why: that is the picture.
-    pgtrickle-ci run --quiet --database-url "$DATABASE_URL" --allow-drop paid_totals --allow-recreate order_extremes \
-      --markdown ../comment.md >../run.txt || [[ $? == 1 ]]
+    pgtrickle-ci run --database-url "$DATABASE_URL" --allow-drop paid_totals --allow-recreate order_extremes \
+      --markdown ../comment.md >../run.txt 2>/dev/null || [[ $? == 1 ]]
   )
 }
 

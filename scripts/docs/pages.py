@@ -27,6 +27,7 @@ def fixed(text):
     """The same text on every machine and at every hour."""
     text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:5432", text)
     text = re.sub(r"(PostgreSQL 18)\.\d+", r"\1", text)
+    text = re.sub(r"^([✓✗] \w+: .* in) [\w.]+s$", r"\1 12.3s", text, flags=re.MULTILINE)
     text = re.sub(r"(no checks in) [\w.]+s$", r"\1 12ms", text, flags=re.MULTILINE)
     parts = lambda line: "· 12.3s" + re.sub(r"\d[\w. ]*s(?=,|$)", "1.2s", line[1] or "")
     return re.sub(r"· \d[\w. ]*s(: .*)?$", parts, text, flags=re.MULTILINE)
@@ -101,7 +102,10 @@ def filled(page, blocks):
 
 check_example(REFERENCE.read_text())
 pages = {
-    pathlib.Path("README.md"): {"plan": lambda: fenced("text", "$ pgtrickle-ci plan\n" + (out / "plan.txt").read_text())},
+    pathlib.Path("README.md"): {
+        "plan": lambda: fenced("text", "$ pgtrickle-ci plan\n" + (out / "plan.txt").read_text()),
+        "run": lambda: fenced("text", "$ pgtrickle-ci run\n" + (out / "run.txt").read_text()),
+    },
     DOCS / "action.md": {"comment": comment},
     DOCS / "settings.md": {"settings": settings},
     REFERENCE: {"commands": commands},
