@@ -148,7 +148,7 @@ gate() {
   become "$MODE"
 }
 
-# The report becomes the comment. The gate's verdict stands, whatever becomes of it.
+# Posts the report as a comment. A failure to post does not change the gate's verdict.
 comment() {
   if [[ -f $REPORT ]]; then
     become comment --from-report "$REPORT"
@@ -163,7 +163,7 @@ become() {
     if [[ -n ${!input} ]]; then
       export "PGTRICKLE_CI_${input#INPUT_}=${!input}"
     fi
-    # Nobody further down needs them, the secret ones least of all.
+    # Child processes do not need them, and some are secret.
     unset "$input"
   done
   exec "$PROGRAM" "$@"

@@ -7,7 +7,7 @@
   {%- if dbt_pgtrickle._pgtrickle_configured(model).get('on_recreate') == 'fail' and not should_full_refresh() -%}
     {%- do dbt_pgtrickle._pgtrickle_raise(
         why ~ ', and on_recreate is `fail`. What reads from it: ' ~ (dependants | join(', ') or 'nothing')
-        ~ '. With --full-refresh it is done'
+        ~ '. To recreate it: --full-refresh'
     ) -%}
   {%- endif -%}
 

@@ -19,7 +19,7 @@
       {%- do dbt_pgtrickle._pgtrickle_log('dropped ' ~ name) -%}
     {%- endfor -%}
     {%- do dbt_pgtrickle._pgtrickle_log(
-        'dropped ' ~ dropped | length ~ ' stream table' ~ ('' if dropped | length == 1 else 's') ~ ', whoever made them'
+        'dropped ' ~ dropped | length ~ ' stream table' ~ ('' if dropped | length == 1 else 's') ~ ', of all projects and targets'
         ~ (', in the schema ' ~ schema if schema else '')
     ) -%}
   {%- endif -%}

@@ -3,8 +3,6 @@
 use super::{Catalog, engine_message};
 use crate::model::{Health, Outcome, Relation, Stage, StreamTable, Verdict, values::without_values};
 
-const IN_ERROR: &str = "is in status ERROR: ";
-
 /// How far a table is with its first population.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -13,6 +11,8 @@ pub enum Progress {
     Waiting(String),
     /// The scheduler does not populate it: it was created with `initialize: false`.
     NeverByItself,
+    /// It is in status ERROR: the engine's message, which may quote values of rows.
+    InError(String),
     /// It will not be populated: what is wrong.
     Failed(String),
 }
@@ -21,9 +21,10 @@ impl Progress {
     /// The same without values of rows that the engine may quote.
     #[must_use]
     pub fn without_values(&self) -> Self {
-        let said = if let Self::Failed(why) = self { why.strip_prefix(IN_ERROR) } else { None };
-        let hidden = |said: &str| Self::Failed(format!("{IN_ERROR}{}", without_values(said, None)));
-        said.map_or_else(|| self.clone(), hidden)
+        match self {
+            Self::InError(message) => Self::InError(without_values(message, None)),
+            Self::Populated | Self::Waiting(_) | Self::NeverByItself | Self::Failed(_) => self.clone(),
+        }
     }
 }
 
@@ -32,10 +33,9 @@ pub fn progress(health: Option<&Health>) -> Progress {
         return Progress::Waiting("does not exist as a stream table".into());
     };
     match health.status.as_str() {
-        "ERROR" => Progress::Failed(format!(
-            "{IN_ERROR}{}",
-            engine_message(health.last_error_message.as_deref().unwrap_or_default())
-        )),
+        "ERROR" => {
+            Progress::InError(engine_message(health.last_error_message.as_deref().unwrap_or_default()))
+        }
         "SUSPENDED" if !health.is_populated => {
             Progress::Failed("is suspended and was never populated".into())
         }
@@ -52,14 +52,22 @@ pub fn outcome(relation: &Relation, progress: &Progress) -> Outcome {
     let (verdict, message, details) = match progress {
         Progress::Populated => (Verdict::Passed, "populated".to_owned(), vec![]),
         Progress::Waiting(why) | Progress::Failed(why) => (Verdict::Failed, why.clone(), vec![]),
+        Progress::InError(message) => {
+            return Outcome::new(Stage::Population, relation, Verdict::Failed, in_error(message))
+                .quoting(message, None);
+        }
         Progress::NeverByItself => (
             Verdict::Failed,
             "was created with initialize: false and not populated since".to_owned(),
             vec![format!("populate it: select pgtrickle.refresh_stream_table('{relation}')")],
         ),
     };
-    let said = message.strip_prefix(IN_ERROR).unwrap_or_default().to_owned();
-    Outcome::new(Stage::Population, relation, verdict, message).quoting(&said, None).with_details(details)
+    Outcome::new(Stage::Population, relation, verdict, message).with_details(details)
+}
+
+/// The sentence about a table in status ERROR.
+pub fn in_error(message: &str) -> String {
+    format!("is in status ERROR: {message}")
 }
 
 /// Judges whether one table was ever populated. What happened since is its status.
@@ -95,7 +103,7 @@ mod tests {
         assert!(matches!(progress("SUSPENDED", false, None), Progress::Failed(_)));
         assert_eq!(
             progress("ERROR", true, Some("… message: \"division by zero\", …")),
-            Progress::Failed("is in status ERROR: division by zero".into())
+            Progress::InError("division by zero".into())
         );
         let quotes = progress("ERROR", true, Some("… message: \"no address of secret\", …"));
         assert!(!format!("{:?}", quotes.without_values()).contains("secret"));

@@ -36,7 +36,7 @@ mod tests {
 
     /// Found by tests/fuzz: 50,000 brackets took twenty seconds, and as many braces more than the stack.
     #[test]
-    fn what_is_nested_too_deeply_is_an_error_at_once() {
+    fn deep_nesting_is_an_immediate_error() {
         for open in ["[", "{", "[b: ", "{a: ["] {
             let text = format!("a: {}", open.repeat(50_000));
             let error = read::<serde_yaml::Value>(&text).unwrap_err().to_string();

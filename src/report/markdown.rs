@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 use super::{
     Engine, Report,
     diff::{self, Line},
-    mermaid, text, words,
+    mermaid, text,
+    words::{self, Fact},
 };
 use crate::{
     judge::rehearsal::{Rehearsal, RehearsedTable},
@@ -231,13 +232,17 @@ fn changes(plan: &Plan) -> Section {
     Section::new("changed table", 2, before, changed.map(change_row).collect(), "\n")
 }
 
+fn labelled(fact: &Fact) -> String {
+    format!("{}: {}", fact.label, prose(&fact.text))
+}
+
 fn change_row(step: &Step) -> String {
     let settings = words::settings(&step.change, "→");
     // The section of permissions says how to allow it.
     let refused = step.permission().map(|_| "**not allowed**".to_owned());
     let changes: Vec<_> = std::iter::once(step.words().to_owned())
         .chain(settings.into_iter().map(|(key, value)| format!("{}: {}", code(key), prose(&value))))
-        .chain(words::facts(step).into_iter().map(|(word, fact)| format!("{word}: {}", prose(&fact))))
+        .chain(words::facts(step).iter().map(labelled))
         .chain(refused)
         .collect();
     row(&[
@@ -331,14 +336,13 @@ fn rehearsal(rehearsal: &Rehearsal) -> Section {
 
 fn rehearsed_row(table: &RehearsedTable) -> String {
     let verdict = table.outcome().verdict;
-    let notes =
-        words::observations(table).into_iter().map(|(word, fact)| format!("{word}: {}", prose(&fact)));
+    let notes = words::observations(table).iter().map(labelled).collect::<Vec<_>>();
     row(&[
         icon(verdict).to_owned(),
         code(&table.relation.to_string()),
         table.planned.words().to_owned(),
         table.observed.words().to_owned(),
-        notes.collect::<Vec<_>>().join("<br>"),
+        notes.join("<br>"),
     ])
 }
 

@@ -102,22 +102,38 @@ pub(super) fn settings(change: &Change, arrow: &str) -> Vec<(&'static str, Strin
     }
 }
 
-/// More about a step, each as a label and a sentence.
-pub(super) fn facts(step: &Step) -> Vec<(&'static str, String)> {
+/// A label and a sentence about a table.
+pub(super) struct Fact {
+    pub label: &'static str,
+    pub text: String,
+    /// Whether the change loses or fails something, or differs from its plan.
+    pub is_bad: bool,
+}
+
+fn fact(label: &'static str, text: String) -> Fact {
+    Fact { label, text, is_bad: false }
+}
+
+fn bad(label: &'static str, text: String) -> Fact {
+    Fact { is_bad: true, ..fact(label, text) }
+}
+
+/// More about a step.
+pub(super) fn facts(step: &Step) -> Vec<Fact> {
     let mut facts = Vec::new();
     if let Change::Create { replaces: Some(kind), .. } = &step.change {
-        facts.push(("replaces", format!("drops the existing {kind} with its contents")));
+        facts.push(fact("replaces", format!("drops the existing {kind} with its contents")));
     }
-    facts.extend(step.failure.iter().map(|failure| ("fails", failure.clone())));
-    facts.extend(step.reasons.iter().map(|reason| ("because", reason.clone())));
-    facts.extend(step.columns.iter().map(|change| ("column", column(change))));
-    facts.extend(step.unknown.iter().map(|unknown| ("unknown", unknown.clone())));
-    facts.extend(step.cost.as_ref().map(|known| ("refill", cost(known))));
-    facts.extend(step.lost.iter().map(|what| ("lost", what.clone())));
+    facts.extend(step.failure.iter().map(|failure| bad("fails", failure.clone())));
+    facts.extend(step.reasons.iter().map(|reason| fact("because", reason.clone())));
+    facts.extend(step.columns.iter().map(|change| fact("column", column(change))));
+    facts.extend(step.unknown.iter().map(|unknown| fact("unknown", unknown.clone())));
+    facts.extend(step.cost.as_ref().map(|known| fact("refill", cost(known))));
+    facts.extend(step.lost.iter().map(|what| bad("lost", what.clone())));
     if !step.readers.is_empty() {
-        facts.push(("read by", step.readers.join(", ")));
+        facts.push(fact("read by", step.readers.join(", ")));
     }
-    facts.extend(difference_to_dbt(step).map(|fact| ("dbt", fact)));
+    facts.extend(difference_to_dbt(step).map(|text| fact("dbt", text)));
     facts
 }
 
@@ -143,23 +159,24 @@ fn difference_to_dbt(step: &Step) -> Option<String> {
     sentence.map(ToOwned::to_owned)
 }
 
-/// More about a rehearsed table, each as a label and a sentence.
-pub(super) fn observations(table: &RehearsedTable) -> Vec<(&'static str, String)> {
+/// More about a rehearsed table.
+pub(super) fn observations(table: &RehearsedTable) -> Vec<Fact> {
     let mut observations: Vec<_> =
-        table.surprises.iter().map(|surprise| ("surprise", surprise.clone())).collect();
-    observations.extend(table.warnings.iter().map(|warning| ("warning", warning.clone())));
-    observations.extend(table.reasons.iter().map(|reason| ("because", reason.clone())));
+        table.surprises.iter().map(|surprise| bad("surprise", surprise.clone())).collect();
+    observations.extend(table.warnings.iter().map(|warning| fact("warning", warning.clone())));
+    observations.extend(table.reasons.iter().map(|reason| fact("because", reason.clone())));
     let is_gap = table.without_rows > Duration::ZERO && table.observed != TableEffect::Dropped;
     if is_gap {
-        observations.push(("unreadable", format!("for {}", duration(table.without_rows))));
+        observations.push(fact("unreadable", format!("for {}", duration(table.without_rows))));
     }
     if table.exists_before_and_after() {
         let changes = columns::changes(&table.columns_before, &table.columns_after);
-        observations.extend(changes.iter().map(|change| ("column", column(change))));
+        observations.extend(changes.iter().map(|change| fact("column", column(change))));
     }
     let Some(contents) = &table.contents else { return observations };
-    observations.extend(contents.sentence().map(|rows| ("rows", rows)));
-    observations.extend(contents.difference.iter().flat_map(RowChanges::lines));
+    observations.extend(contents.sentence().map(|rows| fact("rows", rows)));
+    let changes = contents.difference.iter().flat_map(RowChanges::lines);
+    observations.extend(changes.map(|(label, text)| fact(label, text)));
     observations
 }
 

@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_program_says_keeps_no_value() {
+    fn quoted_program_output_contains_no_values() {
         let said = [
             "pg_restore: error: could not execute query: ERROR:  could not create unique index \"k\"",
             "DETAIL:  Key (card)=(secret) is duplicated.",

@@ -123,8 +123,9 @@ impl Watched<'_> {
 /// Whether all tables are populated, or one cannot be or is late. Then the wait ends for all.
 fn is_over(watched: &[Watched], now: Duration) -> bool {
     let waits = |one: &&Watched| matches!(one.progress, Progress::Waiting(_));
-    let hopeless =
-        watched.iter().any(|one| matches!(one.progress, Progress::NeverByItself | Progress::Failed(_)));
+    let hopeless = watched.iter().any(|one| {
+        matches!(one.progress, Progress::NeverByItself | Progress::InError(_) | Progress::Failed(_))
+    });
     let late = watched.iter().filter(waits).any(|one| now >= one.deadline);
     hopeless || late || !watched.iter().any(|one| waits(&one))
 }

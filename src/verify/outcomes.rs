@@ -68,11 +68,9 @@ impl Rounds<'_> {
             .any(|at| self.sources()[at].out_of_reach.is_none() && self.reached[at].contains(relation));
         match self.comparables.get(relation) {
             None => outcome(Verdict::Errored, "does not exist as a stream table".into()),
-            Some(table) if equality::not_comparable(table).is_some() => equality::not_comparable(table)
-                .map_or_else(
-                    || outcome(Verdict::Skipped, String::new()),
-                    |why| outcome(Verdict::Skipped, why.message),
-                ),
+            Some(table) if let Some(why) = equality::not_comparable(table) => {
+                outcome(Verdict::Skipped, why.message)
+            }
             Some(_) if self.reads_wal(relation) => self.not_verified(relation),
             Some(_) if !can_change => outcome(Verdict::Skipped, "none of its sources can be changed".into()),
             Some(_) if count == 0 => self.not_verified(relation),

@@ -16,7 +16,7 @@ use crate::{
     sql::quote_literal,
 };
 
-/// A source with more rows is not elapsed into a database of its own.
+/// A source with more rows is not copied into the scratch database.
 const MOST_ROWS: usize = 20_000;
 /// The tries for all findings together, and at least for each. Counted and not timed, so that a seed leads to the same
 /// script on any machine.

@@ -4,7 +4,7 @@
 //! each in a database of its own. Arguments are parts of scenarios' names; none means all. `--record` writes the answers
 //! of the real extension into the files, `--marks` the marks into docs/emulator.md.
 
-#![expect(unreachable_pub, reason = "nobody reads a test binary from outside")]
+#![expect(unreachable_pub, reason = "a test binary has no public interface")]
 #![expect(clippy::unwrap_used, reason = "a test ends by panicking")]
 #![expect(clippy::print_stdout, reason = "its report")]
 #![expect(

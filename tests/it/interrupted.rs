@@ -58,7 +58,7 @@ fn a_second_signal_ends_a_command_that_is_blocked() {
 
 /// Closed output ends nothing, and a full disk is an error.
 #[test]
-fn output_that_nobody_reads_does_not_change_the_exit_code() {
+fn closed_output_does_not_change_the_exit_code() {
     let database = Database::new();
     let dir = tempfile::tempdir().unwrap();
     let wanted = manifest(dir.path(), "m.json", [model("t", "select 1 as a", &json!({}))]);

@@ -1,7 +1,7 @@
 //! Tests of the built binary and of the library with a real server: an ephemeral one with the emulator, or the one of
 //! `PGTRICKLE_CI_TEST_DSN`.
 
-#![expect(unreachable_pub, reason = "nobody reads a test binary from outside")]
+#![expect(unreachable_pub, reason = "a test binary has no public interface")]
 #![expect(clippy::unwrap_used, reason = "a test ends by panicking")]
 #![expect(
     clippy::disallowed_methods,

@@ -9,7 +9,8 @@ use crate::{
     report::{
         diff::{self, Line},
         page::{Page, shown},
-        text, words,
+        text,
+        words::{self, Fact},
     },
 };
 
@@ -118,9 +119,8 @@ fn put_step(page: &mut Page, step: &Step, names: usize) {
         page.put(BODY, PLAIN, &format!("{key:<keys$}  {}", text::line(&value)));
     }
     put_query(page, step.change.query());
-    for (word, fact) in words::facts(step) {
-        let paint = if word == "lost" || word == "fails" { RED } else { PLAIN };
-        page.put(BODY, paint, &format!("{word}: {}", text::line(&fact)));
+    for fact in words::facts(step) {
+        put_fact(page, &fact);
     }
     page.put_names(BODY, DIM, "downstream: ", &step.downstream);
     if let Some((refusal, permission)) = step.refusal().zip(step.permission()) {
@@ -156,15 +156,19 @@ pub(super) fn put_rehearsal(page: &mut Page, rehearsal: &Rehearsal) {
         let (paint, word) = if is_planned { (GREEN, "as planned") } else { (RED, "not as planned") };
         let observed = table.observed.words();
         page.put(2, paint, &format!("{}  {word}: {observed}", shown(&table.relation)));
-        for (word, fact) in words::observations(table) {
-            let paint = if word == "surprise" { RED } else { PLAIN };
-            page.put(BODY, paint, &format!("{word}: {}", text::line(&fact)));
+        for fact in words::observations(table) {
+            put_fact(page, &fact);
         }
     }
     if !quiet.is_empty() {
         let tables = words::count(quiet.len(), "table");
         page.put(2, DIM, &format!("{tables} as planned: kept, with the same rows"));
     }
+}
+
+fn put_fact(page: &mut Page, fact: &Fact) {
+    let paint = if fact.is_bad { RED } else { PLAIN };
+    page.put(BODY, paint, &format!("{}: {}", fact.label, text::line(&fact.text)));
 }
 
 fn put_diff_line(page: &mut Page, line: &Line) {

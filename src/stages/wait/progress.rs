@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::Watched;
 use crate::{
-    judge::population::Progress,
+    judge::population::{self, Progress},
     model::Relation,
     output::{Live, Ui},
 };
@@ -57,6 +57,7 @@ fn line(one: &Watched, now: Duration, hides_rows: bool) -> String {
         Progress::Populated => format!("{name} is populated ({:.1}s)", one.since.as_secs_f64()),
         Progress::Waiting(why) => format!("{name} {why} ({:.0}s)", now.as_secs_f64()),
         Progress::NeverByItself => format!("{name} was created with initialize: false"),
+        Progress::InError(message) => format!("{name} {}", population::in_error(&message)),
         Progress::Failed(why) => format!("{name} {why}"),
     }
 }

@@ -12,7 +12,7 @@ COMMIT;
 SELECT defining_query FROM pgtrickle.pgt_stream_tables;
 --> SELECT id FROM orders
 
--- # whoever comes second finds a whole catalog
+-- # a concurrent second session finds a complete catalog
 BEGIN;
 SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1h', 'DIFFERENTIAL');
 --@ b starts

@@ -1,6 +1,6 @@
 -- docs/pg_trickle.md, "Notifications"
 
--- # a refresh of the scheduler is told
+-- # a refresh of the scheduler is notified
 LISTEN pg_trickle_alert;
 SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1s', 'DIFFERENTIAL');
 --@ b

@@ -15,7 +15,7 @@ SELECT pgtrickle.refresh_stream_table('public.ids');
 SELECT count(*) FROM ids;
 --> 4
 
--- # other changes of a source are nobody's business
+-- # other changes of a source have no effect
 SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1h', 'DIFFERENTIAL');
 CREATE INDEX ON orders (status);
 ALTER TABLE orders ALTER COLUMN status SET DEFAULT 'new';

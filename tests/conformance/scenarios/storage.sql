@@ -21,7 +21,7 @@ SELECT attrelid::regclass::text, string_agg(attname, ' ' ORDER BY attnum) FROM p
 --> full_counts | __pgt_row_id status n
 --> kinds | __pgt_row_id status __pgt_count
 
--- # nobody writes into it
+-- # writes to it are refused
 SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1h', 'DIFFERENTIAL');
 INSERT INTO ids VALUES (1, 1);
 --> ERROR P0001: Direct DML on stream table ids is not allowed. Stream tables are maintained automatical…
