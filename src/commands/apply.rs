@@ -53,7 +53,7 @@ async fn read_saved(
     let client = connect(&endpoint, options.server.limits, report).await?;
     client.lock().await?;
     let mut snapshot = client.snapshot(&[]).await?;
-    report.engine = Some((&snapshot.server).into());
+    report.engine = Some(snapshot.server.engine());
     let now = CurrentState {
         server: client.endpoint().to_string(),
         definitions: client.definitions(saved.views.iter().map(|view| &view.relation)).await?,
@@ -88,7 +88,7 @@ async fn plan_now(options: &ApplyOptions, report: &mut Report) -> Result<Option<
     let policy = options.permissions.policy(owner(&options.models, &project)?);
     let (plan, snapshot) = plan_against(&client, &project, &policy).await?;
     let plan = plan.narrowed(ids.as_ref(), &project.tables);
-    report.engine = Some((&snapshot.server).into());
+    report.engine = Some(snapshot.server.engine());
     report.outcomes.extend(plan.stop_outcomes());
     let is_stopped = !plan.stopped_by().is_empty();
     let without_dbt = plan.check_without_dbt();

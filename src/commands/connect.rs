@@ -3,7 +3,7 @@
 use crate::{
     Error,
     pg::{self, Client},
-    report::{Engine, Report},
+    report::Report,
 };
 
 /// Connects, and adds the server's address to the report.
@@ -25,12 +25,6 @@ pub(super) async fn connect_and_identify(
 ) -> Result<(Client, pg::ServerInfo), Error> {
     let client = connect(endpoint, limits, report).await?;
     let server = client.server().await?;
-    report.engine = Some((&server).into());
+    report.engine = Some(server.engine());
     Ok((client, server))
-}
-
-impl From<&pg::ServerInfo> for Engine {
-    fn from(server: &pg::ServerInfo) -> Self {
-        Self { postgres: server.postgres.clone(), pg_trickle: server.pg_trickle.clone().unwrap_or_default() }
-    }
 }

@@ -46,7 +46,7 @@ async fn against_server(options: &PlanOptions, report: &mut Report) -> Result<Pl
     let client = connect(&endpoint, options.server.limits, report).await?;
     let (plan, snapshot) = plan_against(&client, &project, &policy).await?;
     let plan = plan.narrowed(ids.as_ref(), &project.tables);
-    report.engine = Some((&snapshot.server).into());
+    report.engine = Some(snapshot.server.engine());
     if let Some(file) = &options.out {
         let server = client.endpoint().to_string();
         let saved = Saved::new(&project, &policy.owner, server, (&snapshot.tables, &snapshot.between), &plan);

@@ -90,7 +90,7 @@ pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exi
     // The wait already has outcomes for population.
     report.outcomes.extend(checked.outcomes.into_iter().filter(|outcome| outcome.stage != Stage::Population));
     stopwatch.lap("checks", report);
-    let engine = report.engine.clone();
+    let engine = software.engine();
     let (ui, rounds) = (options.ui, &options.rounds);
     let verifying = Verifying { ui, client: &client, engine, options: rounds, limits, writes };
     verifying.verify(Some(&project), &created, &changed, &mut report.outcomes).await?;

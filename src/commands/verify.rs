@@ -24,14 +24,14 @@ pub(super) async fn verify(options: &VerifyOptions, report: &mut Report) -> Resu
     let project = selected.as_ref().map(|selected| &selected.project);
     let endpoint = options.server.endpoint(&options.models.project)?;
     let limits = options.server.limits;
-    let (client, _) = connect_and_identify(&endpoint, limits, report).await?;
+    let (client, server) = connect_and_identify(&endpoint, limits, report).await?;
     let writes = writes(&client, &options.rounds, false).await?;
     if writes.is_some() {
         client.check_takes_writes().await?;
     }
     let deployed = client.catalog().await?;
     let tables = judge::subjects(project.map(|project| project.tables.as_slice()), &deployed);
-    let engine = report.engine.clone();
+    let engine = server.engine();
     let (ui, rounds) = (options.ui, &options.rounds);
     let verifying = Verifying { ui, client: &client, engine, options: rounds, limits, writes };
     verifying.verify(project, &tables, &BTreeSet::new(), &mut report.outcomes).await?;

@@ -1,6 +1,7 @@
 //! The types that every other module uses. Plain values, no input or output.
 
 pub mod age_limits;
+pub mod engine;
 pub mod manifest_source;
 pub mod order;
 pub mod outcome;
@@ -14,6 +15,7 @@ pub mod yaml;
 
 pub use crate::sql::Relation;
 pub use age_limits::AgeLimits;
+pub use engine::Engine;
 pub use manifest_source::{ManifestSource, ProjectSource};
 pub use outcome::{Outcome, Stage, Subject, Verdict};
 pub use owner::{Mark, Owner, Ownership, TargetName};

@@ -12,7 +12,9 @@ use crate::{
         capture::{Captures, IdleReader},
         scheduler::EngineState,
     },
-    model::{Column, Deployed, Health, Mark, Origin, Relation, Setting, Settings, Storage, StreamTable},
+    model::{
+        Column, Deployed, Engine, Health, Mark, Origin, Relation, Setting, Settings, Storage, StreamTable,
+    },
     plan::UpstreamRelations,
     sql::quote_literal,
 };
@@ -43,6 +45,10 @@ pub struct ServerInfo {
 }
 
 impl ServerInfo {
+    pub fn engine(&self) -> Engine {
+        Engine { postgres: self.postgres.clone(), pg_trickle: self.pg_trickle.clone().unwrap_or_default() }
+    }
+
     /// The settings for which this version's catalog has no column.
     pub fn unreadable_settings(&self) -> Vec<Setting> {
         let has = |column: &str| self.columns.iter().any(|existing| existing == column);

@@ -12,9 +12,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Engine, Report, Tally};
+use super::{Report, Tally};
 use crate::{
-    model::{ManifestSource, Origin, Outcome, ProjectSource, Relation, Value},
+    model::{Engine, ManifestSource, Origin, Outcome, ProjectSource, Relation, Value},
     plan::{Change, ColumnChange, Counts, Plan, SettingChange, Step},
 };
 

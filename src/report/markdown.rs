@@ -6,14 +6,14 @@
 use std::fmt::Write as _;
 
 use super::{
-    Engine, Report,
+    Report,
     diff::{self, Line},
     mermaid, text,
     words::{self, Fact},
 };
 use crate::{
     judge::rehearsal::{Rehearsal, RehearsedTable},
-    model::{Origin, Outcome, Relation, Verdict},
+    model::{Engine, Origin, Outcome, Relation, Verdict},
     plan::{NeedsDbt, Plan, Step},
 };
 

@@ -9,14 +9,14 @@ use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
-    Engine, Report,
+    Report,
     json::{
         SCHEMA_VERSION, V1Column, V1Model, V1NeedsDbt, V1Outcome, V1Plan, V1ProjectSource, V1Rehearsal,
         V1Relation, V1Report, V1Setting, V1Step, V1Value, V1View,
     },
 };
 use crate::{
-    model::{Column, Outcome, Setting, Stage, Subject, Value, Verdict},
+    model::{Column, Engine, Outcome, Setting, Stage, Subject, Value, Verdict},
     plan::{Change, ColumnChange, Cost, Plan, QueryChange, SettingChange, Step},
 };
 

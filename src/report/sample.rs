@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use time::macros::datetime;
 
-use super::{Engine, Report};
+use super::Report;
 use crate::{
     judge::rehearsal::{Rehearsal, RehearsedTable, RowChange, RowChanges, RowComparison, TableEffect},
     model::{
-        Column, ManifestSource, Origin, Outcome, ProjectSource, Relation, Schedule, Setting, Stage, Value,
-        Verdict,
+        Column, Engine, ManifestSource, Origin, Outcome, ProjectSource, Relation, Schedule, Setting, Stage,
+        Value, Verdict,
     },
     plan::{
         Change, ColumnChange, Cost, NeedsDbt, Plan, QueryChange, SettingChange, Step, ViewChange, ViewStep,

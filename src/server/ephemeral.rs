@@ -75,7 +75,7 @@ max_worker_processes = 32
 // Fields are dropped in this order.
 #[derive(Debug)]
 pub struct Ephemeral {
-    scheduler: Option<Scheduler>,
+    _scheduler: Option<Scheduler>,
     _server: GuardedProcess,
     _folder: Folder,
     endpoint: Endpoint,
@@ -109,7 +109,7 @@ impl Ephemeral {
         create_extension(&endpoint, false).await?;
         mark_as_ephemeral(&endpoint).await?;
         let installation = find::find(&EphemeralSpec { engine: EngineChoice::Auto, ..wanted.clone() }).ok();
-        Ok(Self { scheduler: None, _server: server, _folder: folder, endpoint, installation })
+        Ok(Self { _scheduler: None, _server: server, _folder: folder, endpoint, installation })
     }
 
     async fn from_installation(wanted: &EphemeralSpec) -> Result<Self, Error> {
@@ -123,7 +123,7 @@ impl Ephemeral {
         create_extension(&endpoint, emulated).await?;
         let scheduler = emulated.then(|| Scheduler::start(endpoint.clone()));
         Ok(Self {
-            scheduler,
+            _scheduler: scheduler,
             _server: server,
             _folder: site.folder,
             endpoint,
@@ -163,11 +163,6 @@ impl Ephemeral {
 
     fn installation(&self) -> Result<&Installation, Error> {
         self.installation.as_ref().ok_or(Error::NoPrograms)
-    }
-
-    /// Whether its `pg_trickle` is the emulator.
-    pub fn uses_emulator(&self) -> bool {
-        self.scheduler.is_some()
     }
 
     /// Stops the server and removes its files, as dropping does, but without blocking the runtime.

@@ -5,12 +5,11 @@ use std::collections::BTreeSet;
 use crate::{
     Error,
     judge::equality,
-    model::{Outcome, Relation, StreamTable},
+    model::{Engine, Outcome, Relation, StreamTable},
     options::{self, RoundOptions},
     output::Ui,
     pg::{Client, Limits},
     project::Project,
-    report::Engine,
     verify::{RoundSettings, Verification, Writes, compare_with_queries},
 };
 
@@ -18,7 +17,7 @@ use crate::{
 pub struct Verifying<'a> {
     pub ui: Ui,
     pub client: &'a Client,
-    pub engine: Option<Engine>,
+    pub engine: Engine,
     pub options: &'a RoundOptions,
     pub limits: Limits,
     /// `None` changes no rows.

@@ -26,10 +26,9 @@ use rounds::Rounds;
 use crate::{
     Error,
     judge::equality::Terms,
-    model::{Outcome, Relation, StreamTable},
+    model::{Engine, Outcome, Relation, StreamTable},
     output,
     pg::{self, Client},
-    report::Engine,
 };
 
 /// pg_trickle sometimes loses a TRUNCATE that follows a refresh sooner than this, which no seed would reproduce
@@ -72,7 +71,7 @@ pub enum Writes {
 /// A verification of one server.
 pub struct Verification<'a> {
     pub client: &'a Client,
-    pub engine: Option<Engine>,
+    pub engine: Engine,
     pub settings: RoundSettings,
     pub limits: pg::Limits,
     /// The folder for scripts of findings.
@@ -92,8 +91,7 @@ impl Verification<'_> {
         let Self { client, settings, .. } = self;
         let exclusive = client.exclusively().await?;
         let deployed = client.catalog().await?;
-        let is_emulator = self.engine.as_ref().is_some_and(Engine::is_emulator);
-        let delay = if is_emulator { Duration::ZERO } else { TRUNCATE_DELAY };
+        let delay = if self.engine.is_emulator() { Duration::ZERO } else { TRUNCATE_DELAY };
         let mut rounds = Rounds::prepare(client, &deployed, tables, settings, changed_first, delay).await?;
         let before = outcomes.len();
         let mut record = |rounds: &Rounds| {
@@ -119,7 +117,7 @@ impl Verification<'_> {
 
     /// Writes a script for each finding, and attaches it to the outcome.
     async fn write_scripts(&self, findings: &[Reproduction], outcomes: &mut [Outcome]) -> Result<(), Error> {
-        let engine = self.engine.as_ref().map(Engine::describe).unwrap_or_default();
+        let engine = self.engine.describe();
         for finding in findings {
             let script =
                 finding.script(self.client, self.limits, findings.len(), &self.settings, &engine).await?;
