@@ -283,7 +283,7 @@ fn columns_that_cannot_be_added_in_place_replace_the_table() {
     project.stream_table("plain", "{}", "select id, amount from {{ ref('orders') }}");
     project.stream_table("retyped", "{}", "select id, amount::bigint as amount from {{ ref('orders') }}");
     run(&[]).expect(1);
-    let ran = run(&["--allow-recreate", "per_parity,retyped"]).expect(0);
+    let ran = run(&["-v", "--allow-recreate", "per_parity,retyped"]).expect(0);
     assert!(
         ran.stdout.contains("Plan: 0 to add, 1 to change, 2 to replace, 0 to destroy."),
         "{}",

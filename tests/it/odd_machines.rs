@@ -52,7 +52,7 @@ fn a_user_without_a_name_works_with_a_named_role() {
     // libpq's message: "local user with ID 1000780000 does not exist".
     let (_, place) = url.split_once('@').unwrap();
     Ran::of(nameless(&mut plan(&["--database-url", &format!("postgresql://{place}")])))
-        .expect_error(&format!("the system's user {NAMELESS} has no name"), "PGUSER");
+        .expect_error(&format!("the operating system's user {NAMELESS} has no name"), "PGUSER");
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn an_empty_base_ref_on_a_push_has_a_hint() {
         gate.args(["plan", "--base-ref", base, "--manifest"]).arg(&wanted);
         gate.arg("--project-dir").arg(project.path()).arg("--profiles-dir").arg(project.path());
         Ran::of(&mut gate)
-            .expect_error(&format!("there is no revision `{base}`"), "GITHUB_BASE_REF is empty");
+            .expect_error(&format!("there is no revision `{base}`"), "GITHUB_BASE_REF is only set for pull requests");
     }
     let mut gate = pgtrickle_ci();
     gate.args(["run", "--base-ref", "origin/", "--project-dir"]).arg(project.path());

@@ -58,7 +58,7 @@ fn a_table_that_is_never_refreshed_is_neither_verified_nor_wrong() {
     ran.expect(0);
     let outcome = outcome(&report, "verify", "public.sums");
     assert_eq!(outcome["verdict"], "warned", "{outcome:#}");
-    assert!(outcome["message"].as_str().unwrap().contains("did not come through"), "{outcome:#}");
+    assert!(outcome["message"].as_str().unwrap().contains("did not reach it in time"), "{outcome:#}");
 }
 
 /// What pg_trickle does with the reader of a table that counts, and only where the scheduler refreshes both
