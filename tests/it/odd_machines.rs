@@ -114,11 +114,13 @@ fn an_empty_base_ref_on_a_push_has_a_hint() {
         let mut gate = pgtrickle_ci();
         gate.args(["plan", "--base-ref", base, "--manifest"]).arg(&wanted);
         gate.arg("--project-dir").arg(project.path()).arg("--profiles-dir").arg(project.path());
-        Ran::of(&mut gate)
-            .expect_error(&format!("there is no revision `{base}`"), "GITHUB_BASE_REF is only set for pull requests");
+        Ran::of(&mut gate).expect_error(
+            &format!("there is no revision `{base}`"),
+            "GITHUB_BASE_REF is only set for pull requests",
+        );
     }
     let mut gate = pgtrickle_ci();
     gate.args(["run", "--base-ref", "origin/", "--project-dir"]).arg(project.path());
     Ran::of(gate.arg("--profiles-dir").arg(project.path()))
-        .expect_error("there is no revision `origin/`", "leave `--base-ref` out");
+        .expect_error("there is no revision `origin/`", "omit `--base-ref`");
 }

@@ -133,7 +133,7 @@ fn only_the_last_bits_of_floating_point_may_differ() {
     let (ran, report) = verify(&database, &["--static"]);
     ran.expect(0);
     let sums = outcome(&report, "equality", "public.sums");
-    assert!(sums["details"].to_string().contains("of near values"), "{sums:#}");
+    assert!(sums["details"].to_string().contains("equal within tolerance"), "{sums:#}");
 
     corrupt(
         &database,
@@ -187,7 +187,7 @@ fn a_difference_without_proof_is_not_a_failure() {
     database.run("insert into o values (2, 2)");
     let (ran, report) = verify(&database, &["--static"]);
     ran.expect(0);
-    expect(&report, "public.late", "warned", "changes of its sources wait");
+    expect(&report, "public.late", "warned", "changes of its sources are pending");
     expect(&report, "public.dice", "skipped", "`random` returns something else each time");
     expect(&report, "public.empty", "skipped", "never populated");
     database.run("select pgtrickle.refresh_stream_table('public.late')");

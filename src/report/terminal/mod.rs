@@ -71,6 +71,7 @@ fn put_glance(page: &mut Page, report: &Report) {
     put_rehearsal(page, report);
     if let Some(plan) = report.plan.as_ref().filter(|_| is_checked) {
         page.blank();
+        plan::put_notes(page, plan);
         plan::put_summary(page, plan);
     }
 }

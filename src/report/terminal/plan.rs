@@ -31,13 +31,17 @@ pub(super) fn put(page: &mut Page, plan: &Plan) {
         page.put(2, PLAIN, "not managed by this project:");
         page.put_names(BODY, PLAIN, "", &plan.unmanaged);
     }
-    for note in &plan.notes {
-        page.put(2, YELLOW, &format!("note: {}", text::line(note)));
-    }
+    put_notes(page, plan);
     if !changed.is_empty() || !plan.views.is_empty() || !plan.unmanaged.is_empty() || !plan.notes.is_empty() {
         page.blank();
     }
     put_summary(page, plan);
+}
+
+pub(super) fn put_notes(page: &mut Page, plan: &Plan) {
+    for note in &plan.notes {
+        page.put(2, YELLOW, &format!("note: {}", text::line(note)));
+    }
 }
 
 /// What the plan changes, in numbers, and what it needs.
