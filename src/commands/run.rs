@@ -69,10 +69,10 @@ pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exi
         return Ok(Exit::Refused);
     };
     let Deployment { project, created, changed } = deployed;
-    let created = with_names(&project, &created);
     stopwatch.lap("deployment", report);
 
     report.outcomes.extend(skipped_outcomes(&project, &created));
+    let created = with_names(&project, &created);
     report.outcomes.extend(Waiting::in_run(options).populated(&client, &created).await?);
     if let (Some(rehearsing), Some(plan)) = (rehearsing, &report.plan) {
         let (rehearsal, outcomes) = rehearsing.finish(&project, plan).await?;

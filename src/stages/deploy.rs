@@ -57,12 +57,11 @@ pub fn with_names<'a>(project: &'a Project, names: &BTreeSet<Relation>) -> Vec<&
 }
 
 /// The outcomes of tables that dbt did not create: without them, there is nothing to wait for.
-pub fn skipped_outcomes(project: &Project, created: &[&StreamTable]) -> Vec<Outcome> {
-    let is_created = |table: &&StreamTable| created.iter().any(|other| other.relation == table.relation);
+pub fn skipped_outcomes(project: &Project, created: &BTreeSet<Relation>) -> Vec<Outcome> {
     let skipped = |table: &StreamTable| {
         let message = "skipped: dbt did not create it";
         Outcome::new(Stage::Population, &table.relation, Verdict::Skipped, message)
             .about(table.origin.as_ref())
     };
-    project.tables.iter().filter(|table| !is_created(table)).map(skipped).collect()
+    project.tables.iter().filter(|table| !created.contains(&table.relation)).map(skipped).collect()
 }
