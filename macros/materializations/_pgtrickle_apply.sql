@@ -18,8 +18,6 @@
   {%- do dbt_pgtrickle._pgtrickle_drop(target, cascade=dependants | length > 0) -%}
   {%- do dbt_pgtrickle._pgtrickle_forget_views(target, dependants) -%}
   {%- do dbt_pgtrickle._pgtrickle_create(target, query, settings, engine) -%}
-  {%- for reason in change.reasons if reason.startswith('taken over') -%}
-    {%- do recreate.append(reason) -%}
-  {%- endfor -%}
+  {%- do recreate.extend(change.taken_over) -%}
   {{- return('RECREATE (' ~ recreate | join(', ') ~ ')') -}}
 {% endmacro %}

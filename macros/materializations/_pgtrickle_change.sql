@@ -3,6 +3,7 @@
     recreate  why the table has to be dropped and created; empty when it need not be
     alter     the arguments of the one alter_stream_table call that does it otherwise; empty when only the mark differs
     reasons   what changes, in words; empty when nothing differs
+    taken_over  those of the reasons that name the earlier owner: one or none
 #}
 {% macro _pgtrickle_change(deployed, query, settings, mark) %}
   {%- set recreate = ['full refresh'] if should_full_refresh() else [] -%}
@@ -32,12 +33,13 @@
     {%- endif -%}
   {%- endfor -%}
   {%- set made_by = deployed.mark or {} -%}
+  {%- set taken_over = [] -%}
   {%- if made_by.get('dbt_project', mark.dbt_project) != mark.dbt_project -%}
-    {%- do reasons.append('taken over from the project ' ~ made_by.dbt_project) -%}
+    {%- do taken_over.append('taken over from the project ' ~ made_by.dbt_project) -%}
   {%- elif made_by.get('schema', mark.schema) != mark.schema -%}
-    {%- do reasons.append('taken over from the target ' ~ made_by.target ~ ', schema ' ~ made_by.schema) -%}
+    {%- do taken_over.append('taken over from the target ' ~ made_by.target ~ ', schema ' ~ made_by.schema) -%}
   {%- elif made_by != mark and not reasons -%}
     {%- do reasons.append('mark') -%}
   {%- endif -%}
-  {{- return({'recreate': recreate, 'alter': alter, 'reasons': reasons}) -}}
+  {{- return({'recreate': recreate, 'alter': alter, 'reasons': reasons + taken_over, 'taken_over': taken_over}) -}}
 {% endmacro %}

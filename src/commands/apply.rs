@@ -1,6 +1,6 @@
 //! `apply`: executes a plan without dbt, in one transaction.
 
-use std::{collections::BTreeSet, path::Path};
+use std::path::Path;
 
 use super::{connect::connect, reported::describe_selected};
 use crate::{
@@ -8,11 +8,11 @@ use crate::{
     exit::Exit,
     model::{Outcome, Stage, Verdict},
     options::ApplyOptions,
-    output::Ui,
-    pg::{self, Client},
+    pg::Client,
     plan::{self, Action, KnownLosses, moved::CurrentState, saved::Saved},
     report::Report,
     stages::{
+        apply::execute,
         plan::plan_against,
         project::{SelectedProject, load, owner},
     },
@@ -28,7 +28,8 @@ pub(super) async fn apply(options: &ApplyOptions, report: &mut Report) -> Result
     if prepared.actions.is_empty() {
         return Ok(Exit::Passed);
     }
-    report.outcomes.extend(execute(&prepared, options.ui).await);
+    let Prepared { client, actions, losses } = &prepared;
+    report.outcomes.extend(execute(client, actions, losses, options.ui).await);
     Ok(Exit::Passed)
 }
 
@@ -104,58 +105,4 @@ async fn plan_now(options: &ApplyOptions, report: &mut Report) -> Result<Option<
     would_lose?;
     client.check_rights(&rights).await?;
     Ok(Some(Prepared { client, actions, losses }))
-}
-
-/// Executes the actions in one transaction.
-async fn execute(Prepared { client, actions, losses }: &Prepared, ui: Ui) -> Vec<Outcome> {
-    let announce = |number: usize| {
-        let action = &actions[number];
-        ui.say(&format!("{}/{} {}: {}", number + 1, actions.len(), action.relation, action.does));
-    };
-    let outcome = |action: &Action, verdict, message: &str| {
-        Outcome::new(Stage::Deploy, &action.relation, verdict, message).about(action.origin.as_ref())
-    };
-    match client.apply(actions, losses, announce).await {
-        Ok(took) => {
-            let done = actions.iter().zip(took);
-            done.map(|(action, took)| outcome(action, Verdict::Passed, &action.does).taking(took)).collect()
-        }
-        Err(pg::StepFailed { error, is_known: false, .. }) => {
-            let message = format!("unknown whether it is done, {error}");
-            let each = actions.iter().map(|action| {
-                let hint = "the plan is carried out in full or not at all; see which: `pgtrickle-ci plan`";
-                outcome(action, Verdict::Errored, &message).with_details([hint.to_owned()])
-            });
-            each.collect()
-        }
-        Err(pg::StepFailed { step: failed, error, waited_for, is_known: true }) => {
-            let undone = format!("rolled back: {} failed", actions[failed].relation);
-            let each = actions.iter().enumerate().map(|(number, action)| {
-                if number == failed {
-                    failure(outcome(action, Verdict::Errored, ""), &error, &waited_for)
-                } else {
-                    outcome(action, Verdict::Skipped, &undone)
-                }
-            });
-            each.collect()
-        }
-    }
-}
-
-/// The outcome of the failed step, with the server's message.
-fn failure(outcome: Outcome, error: &pg::Error, waited_for: &BTreeSet<String>) -> Outcome {
-    let pg::Error::Server { message, .. } = error else {
-        return Outcome { message: error.to_string(), ..outcome }.with_details(error.hint());
-    };
-    let hint = match message.code.as_str() {
-        "57014" => Some("raise the limit: --statement-timeout 1h".to_owned()),
-        "55P03" => {
-            let holders: Vec<&str> = waited_for.iter().map(String::as_str).collect();
-            let holders = if holders.is_empty() { "another session".to_owned() } else { holders.join(", ") };
-            Some(format!("the lock is held by {holders}; wait longer: --lock-timeout 1m"))
-        }
-        _ => None,
-    };
-    let outcome = Outcome { message: message.message.clone(), ..outcome };
-    outcome.with_details(message.details()).with_details(hint)
 }

@@ -1,5 +1,6 @@
 //! The stages that commands consist of. Each takes values and returns values; only a command holds the report.
 
+pub mod apply;
 pub mod check;
 pub mod compile;
 pub mod deploy;
