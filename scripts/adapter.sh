@@ -16,7 +16,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS=false
 out=$root/target/adapter
 newest=1.12
 
-# The parser for v2 that 1.12 asks for is used only when somebody asks for it; this is its last wheel.
+# The parser for v2 that 1.12 asks for is used only on request; this is its last wheel.
 dbt_newest="dbt-core==1.12.0 dbt-core-experimental-parser==2.0.0a4 dbt-postgres==1.11.0"
 
 requirements() {
@@ -95,7 +95,7 @@ run_tests() {
   (cd adapter && on_server "$environment/bin/python" -m pytest -q -n 2 -p no:cacheprovider --show-capture=no --tb=short "$@")
 }
 
-# As somebody does who has nothing but `pip install dbt-pgtrickle`: outside the checkout, which dbt would take for a project.
+# With nothing but `pip install dbt-pgtrickle`: outside the checkout, which dbt would take for a project.
 try() {
   tried=$(mktemp -d)
   trap 'rm -rf "$tried"' EXIT

@@ -9,7 +9,7 @@ source "$(dirname "$0")/setup.sh"
 
 export DBT_SEND_ANONYMOUS_USAGE_STATS=false DBT_PROFILES_DIR=.
 
-# The parser for v2 that 1.12 asks for is used only when somebody asks for it; this is its last wheel.
+# The parser for v2 that 1.12 asks for is used only on request; this is its last wheel.
 requirements() {
   case $1 in
     1.6) echo dbt-core==1.6.19 dbt-postgres==1.6.19 ;;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the wheel of the program for this machine, and tries it as somebody does who has nothing but pip: in an empty
+# Builds the wheel of the program for this machine, and tries it with nothing but pip: in an empty
 # environment, without the checkout and without a compiler.
 #   scripts/wheel.sh [TARGET]     as x86_64-unknown-linux-musl, which is the default on Linux; wheels go to target/wheels/
 # The static program needs no C library, so that one build gives the wheels for glibc and for musl.

@@ -1,5 +1,5 @@
 {#
-  SQL for the mark of the stream table that `alias` stands for, as jsonb {dbt_project, unique_id, target, schema}; null when
+  SQL for the mark of the stream table with the alias `alias`, as jsonb {dbt_project, unique_id, target, schema}; null when
   there is none. Earlier versions wrote it as the comment of the column __pgt_row_id, which is also where a user's comment
   may be; and without the target. It names a target by its name and its schema, or not at all. `pgtrickle-ci` reads the
   same (src/pg/sql/stream_tables.sql).

@@ -1,6 +1,6 @@
 {#
-  The relation that a name stands for, wherever a macro of this package takes one: `schema.table`; a stream table model, by
-  its name, its alias or its table's name; otherwise a table in `schema`, or in the target's. A relation stands for itself.
+  The relation of a name, wherever a macro of this package takes one: `schema.table`; a stream table model, by
+  its name, its alias or its table's name; otherwise a table in `schema`, or in the target's. A relation is returned as it is.
   Whether the table is there is another question.
 #}
 {% macro _pgtrickle_relation_named(name, schema=none) %}

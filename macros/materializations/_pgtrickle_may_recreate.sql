@@ -1,6 +1,6 @@
 {#
   Refuses to drop and create a stream table when that would lose something: what reads from it, unless this very run
-  brings it back; what no run brings back; and anything at all, when `on_recreate` is `fail` and nobody gave `--full-refresh`.
+  brings it back; what no run brings back; and anything at all, when `on_recreate` is `fail` without `--full-refresh`.
 #}
 {% macro _pgtrickle_may_recreate(target, reasons, dependants) %}
   {%- set why = model.unique_id ~ ' has to be dropped and created (' ~ reasons | join(', ') ~ ')' -%}

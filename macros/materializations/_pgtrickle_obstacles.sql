@@ -1,7 +1,7 @@
 {#
   Why a stream table cannot take the columns of its new query in place; nothing when it can. The engine fills the storage
   by position, appends new columns behind all others, its own included, and leaves the type of a column as it is or builds
-  the storage anew. What other stream tables read cannot get a column at all: its refreshes fail from then on
+  the storage again. What other stream tables read cannot get a column at all: its refreshes fail from then on
   (docs/pg_trickle.md, Changing the query).
 #}
 {% macro _pgtrickle_obstacles(deployed, query) %}

@@ -1,7 +1,7 @@
 {#
   dbt run-operation drop_all_stream_tables_force [--args '{schema: analytics}']
 
-  Drops every stream table of the database, or of one schema, whoever made it, and all that reads from them. Those by
+  Drops every stream table of the database, or of one schema, of any owner, and all that reads from them. Those by
   which the engine watches itself stay.
 #}
 {% macro drop_all_stream_tables_force(schema=none) %}

@@ -1,5 +1,5 @@
 {#
-  Sentences about keys of a model's config that are close to one of this package's. They may be somebody else's, so they are no
+  Sentences about keys of a model's config that are close to one of this package's. They may belong to another package, so they are no
   error; below `meta.pgtrickle` any unknown key is one.
 #}
 {% macro _pgtrickle_misspelled(node) %}

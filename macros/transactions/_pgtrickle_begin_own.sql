@@ -3,7 +3,7 @@
   the answer. In the transaction of a model, as in its hooks, it does not: what the call does is part of the model and is
   committed with it. Everywhere else (an operation, an on-run hook, a hook with `transaction: false`) nothing else commits.
 
-  `auto_begin=false`, here and in all that such a call sends, leaves dbt's own count of transactions as it is: whoever calls
+  `auto_begin=false`, here and in all that such a call sends, leaves dbt's own count of transactions as it is: the code that calls
   may be within one, and dbt commits what it believes open.
 #}
 {% macro _pgtrickle_begin_own() %}

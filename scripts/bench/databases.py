@@ -13,7 +13,7 @@ def session(database):
 
 
 def quiet_database(name):
-    """A database whose clock stands still but for this session."""
+    """A database whose clock only this session moves."""
     session("postgres")(f"create database {name}")
     session("postgres")(f"alter database {name} set pg_trickle.enabled = off")
     sql = session(name)

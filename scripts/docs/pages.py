@@ -89,7 +89,7 @@ def check_example(text):
 
 
 def filled(page, blocks):
-    """The text of a page with its blocks made anew."""
+    """The text of a page with its blocks generated again."""
     text = page.read_text()
     for name, make in blocks.items():
         begin, end = f"<!-- output:{name} -->", f"<!-- /output:{name} -->"
@@ -117,7 +117,7 @@ for page, blocks in pages.items():
         print(f"{page} is up to date")
     elif check:
         outdated = True
-        sys.stdout.writelines(difflib.unified_diff(before.splitlines(True), after.splitlines(True), str(page), f"{page}, made anew"))
+        sys.stdout.writelines(difflib.unified_diff(before.splitlines(True), after.splitlines(True), str(page), f"{page}, generated"))
     else:
         page.write_text(after)
         print(f"{page} written")

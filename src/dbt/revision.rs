@@ -111,7 +111,7 @@ impl GitError {
     }
 }
 
-/// The folder above with a `.git`, whoever owns it.
+/// The folder above with a `.git` of any owner.
 fn top_of(dir: &Path) -> Option<PathBuf> {
     let dir = dir.canonicalize().ok()?;
     dir.ancestors().find(|dir| dir.join(".git").exists()).map(Path::to_owned)

@@ -252,7 +252,7 @@ fn agree(expected: &[String], came: &[String]) -> bool {
     expected.len() == came.len() && expected.iter().zip(came).all(|(one, other)| matches(one, other))
 }
 
-/// Whether the text is the expected one, in which `…` stands for anything.
+/// Whether the text is the expected one, in which `…` matches any text.
 fn matches(expected: &str, text: &str) -> bool {
     let Some((start, rest)) = expected.split_once('…') else {
         return expected == text;

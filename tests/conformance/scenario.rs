@@ -8,9 +8,9 @@
 //! --> ERROR 0A000: unsupported operator for DIFFERENTIAL mode: LIMIT …
 //! ```
 //!
-//! A statement ends where a line ends with a semicolon. Below it stands what the client gets, a line each: warnings, then
+//! A statement ends where a line ends with a semicolon. Below it is what the client gets, a line each: warnings, then
 //! rows (columns apart by ` | `), then the error. Empty values of a single column, which is how void looks, are left out.
-//! Notices and informations are compared only where one is written down. `…` stands for any text; `$db` in a statement
+//! Notices and informations are compared only where one is written down. `…` matches any text; `$db` in a statement
 //! or an answer for the name of the scenario's database.
 //!
 //! A line `--@ …` says how the next statement is run:

@@ -136,7 +136,7 @@ fn event(text: &str, _: &Path) {
 
 fn saved_plan(text: &str, _: &Path) {
     let _ = Saved::parse("plan.json", text);
-    // The seal keeps every change out; a plan that somebody seals is read.
+    // The seal keeps every change out; a plan with a valid seal is read.
     let plan = serde_json::from_str::<Value>(text)
         .ok()
         .and_then(|mut sealed| sealed.get_mut("plan").map(Value::take));

@@ -134,7 +134,7 @@ fn a_plan_whose_commit_is_not_answered_is_not_said_to_be_rolled_back() {
     assert!(again.stdout.contains("No changes"), "{}", again.stdout);
 }
 
-/// Its server process notices that nobody waits for it, and the next command does not wait for its lock.
+/// Its server process notices that its client is gone, and the next command does not wait for its lock.
 #[test]
 fn a_killed_apply_is_ended_by_the_server_in_the_middle_of_a_statement() {
     let database = Database::new();
@@ -153,7 +153,7 @@ fn a_killed_apply_is_ended_by_the_server_in_the_middle_of_a_statement() {
     Ran::of(apply(&database.endpoint, dir.path(), short).args(["--lock-timeout", "1s"])).expect(0);
 }
 
-/// dbt would go on making what nobody looks at, and meet the next run.
+/// dbt would continue without its caller, beside the next run.
 #[test]
 fn a_killed_run_ends_dbt_and_leaves_no_folder() {
     let database = Database::new();

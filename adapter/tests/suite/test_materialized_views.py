@@ -17,7 +17,7 @@ INDEX = "indexes=[{'columns': ['id']}]"
 
 MY_MATERIALIZED_VIEW = f"{{{{ config(materialized='materialized_view', {INDEX}) }}}}\nselect * from {{{{ ref('my_seed') }}}}"
 
-NO_REPLACEMENTS = "dbt-postgres has no setting whose change builds a materialized view anew"
+NO_REPLACEMENTS = "dbt-postgres has no setting whose change rebuilds a materialized view"
 
 
 class InPostgres:

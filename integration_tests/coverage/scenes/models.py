@@ -79,14 +79,14 @@ def unchanged(project, server):
     before = untouched()
     nodes = project.run(expect={"base": UNCHANGED, "mode_auto": UNCHANGED, "key_status": UNCHANGED})
     others = {name: message for name, message in nodes.items() if message != "UNCHANGED"}
-    # dbt makes a view anew each time, under another OID; its readers have to be given their query again.
+    # dbt recreates a view each time, under another OID; its readers have to be given their query again.
     check(set(others) == {"bad_post_hook", "plain_table", "view_of_base", "reader_of_view"}, f"changed without a reason: {others}")
     check(untouched() == before, "an unchanged table was touched")
     project.remove("models/bad_post_hook.sql")
 
 
 def changed(project, server):
-    """Each kind of change is told from the others and done in the least way."""
+    """Each kind of change is distinguished and done in the least way."""
     edit = project.edit
     edit("models/mode_differential.sql", "'DIFFERENTIAL'", "'FULL'")
     edit("models/mode_full.sql", "max(amount) as largest", "max(amount) as largest, count(*) as orders")

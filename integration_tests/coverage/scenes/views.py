@@ -43,10 +43,10 @@ def views(project, server):
         run({"below": r"^ALTER \(query\)$", "above": UNCHANGED, "reads_below": followed, "reads_above": followed})
         for table in ["reads_below", "reads_above"]:
             equal(table, f"select id from shop.orders where {where}")
-    check(before[:2] == [view("below"), view("above")], "a view was made anew for another query")
+    check(before[:2] == [view("below"), view("above")], "a view was recreated for another query")
     project.write("models/views/below.sql", select.replace("id, amount", "id, amount, status"))
     run({"below": r"^ALTER \(query\)$", "above": UNCHANGED, "reads_below": followed, "reads_above": followed})
-    check(before[:2] == [view("below"), view("above")], "a view was made anew for a new column")
+    check(before[:2] == [view("below"), view("above")], "a view was recreated for a new column")
     run(dict.fromkeys(every, UNCHANGED))
 
     # Who reads only the lower view's reader hears of it without being part of the run.

@@ -120,7 +120,7 @@ SELECT pgtrickle.alter_stream_table('public.ids', schedule => '2h', tier => 'luk
 SELECT schedule, refresh_mode, refresh_tier, fuse_mode, fuse_ceiling, requested_cdc_mode FROM pgtrickle.pgt_stream_tables;
 --> 1h | DIFFERENTIAL | hot | off | NULL | NULL
 
--- # a demotion to another tier is told
+-- # a demotion to another tier is notified
 SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1h', 'DIFFERENTIAL');
 SELECT pgtrickle.alter_stream_table('public.ids', tier => 'cold');
 --> NOTICE: stream table public.ids demoted from hot to cold…

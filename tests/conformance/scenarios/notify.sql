@@ -8,7 +8,7 @@ INSERT INTO orders VALUES (4, 1, 40, 'new');
 --@ a hears
 --> pg_trickle_alert {"action":"DIFFERENTIAL","duration_ms":…,"event":"refresh_completed","pgt_name":"ids","pgt_schema":"public","rows_deleted":0,"rows_inserted":1,"st":"public.ids"}
 
--- # a quiet source is told
+-- # a quiet source is notified
 LISTEN pg_trickle_alert;
 SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1s', 'DIFFERENTIAL');
 --@ a hears
@@ -16,7 +16,7 @@ SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1s'
 --@ a hears
 --> pg_trickle_alert {"event":"no_upstream_changes","idle_seconds":…,"pgt_name":"ids","pgt_schema":"public","st":"public.ids"}
 
--- # a resumed table is told
+-- # a resumed table is notified
 LISTEN pg_trickle_alert;
 SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1h', 'DIFFERENTIAL');
 SELECT pgtrickle.alter_stream_table('public.ids', status => 'SUSPENDED');
@@ -25,7 +25,7 @@ SELECT pgtrickle.resume_stream_table('public.ids');
 --@ a hears
 --> pg_trickle_alert {"event":"resumed","pgt_name":"ids","pgt_schema":"public","previous_status":"SUSPENDED","st":"public.ids"}
 
--- # a blown fuse is told on another channel
+-- # a blown fuse is notified on another channel
 LISTEN pgtrickle_alert;
 SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1s', 'DIFFERENTIAL');
 SELECT pgtrickle.alter_stream_table('public.ids', fuse => 'on', fuse_ceiling => 5);
@@ -34,7 +34,7 @@ INSERT INTO orders SELECT n, 1, 1, 'new' FROM generate_series(11, 30) n;
 --@ a hears
 --> pgtrickle_alert {"event":"fuse_blown","stream_table":"public.ids","pending":20,"ceiling":5}
 
--- # a gate is told with the number of its source
+-- # a gate is notified with the number of its source
 LISTEN pgtrickle_source_gate;
 CREATE TABLE gated (id int PRIMARY KEY);
 --@ b

@@ -59,7 +59,7 @@ SELECT source_relid::regclass::text FROM pgtrickle.pgt_dependencies;
 SELECT status FROM pgtrickle.pgt_stream_tables;
 --> ACTIVE
 
--- # after a column was renamed, nobody can write to the source
+-- # after a column was renamed, every write to the source fails
 SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id, status FROM orders', '1h', 'DIFFERENTIAL');
 ALTER TABLE orders RENAME COLUMN status TO state;
 INSERT INTO orders VALUES (4, 1, 40, 'new');

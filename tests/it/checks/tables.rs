@@ -39,7 +39,7 @@ fn a_failing_query_fails_with_its_error_and_affects_its_readers() {
     expect_bad(&ran, &report, "status", "in status ERROR: division by zero");
     let bad = report["outcomes"].as_array().unwrap().iter().filter(|o| o["verdict"] == "failed");
     let causes: Vec<_> = bad.collect();
-    assert_eq!(causes.len(), 1, "one cause is told once: {causes:?}");
+    assert_eq!(causes.len(), 1, "one cause is reported once: {causes:?}");
     assert!(causes[0]["details"].to_string().contains("affects public.top_shares"), "{causes:?}");
 
     shop.database.run("delete from orders where id = 3");

@@ -57,7 +57,7 @@ struct Three {
 
 impl Three {
     /// Bob and alice have the same two models in their own schemas; finance has a table in a schema of its own and one
-    /// in alice's, and somebody has one without a mark.
+    /// in alice's, and one has no mark.
     fn deployed() -> Self {
         let three = Self { project: DbtProject::new(), database: Database::new() };
         // Not an ephemeral server, so that `verify` rolls its changes back.

@@ -1,4 +1,4 @@
-//! `--drive scheduler`: nobody refreshes but the scheduler, and what it has not come to yet is no finding.
+//! `--drive scheduler`: only the scheduler refreshes, and a table that it has not refreshed yet is no finding.
 
 use super::{outcome, verify};
 use crate::support::Database;

@@ -4,7 +4,7 @@
 use super::{corrupt, create, expect, outcome, verify};
 use crate::support::Database;
 
-/// A source on which nothing is known to go wrong, and which nobody else captures: slots have names of the whole
+/// A source without known bugs, which no other test captures: slots have names of the whole
 /// cluster.
 struct Logged {
     database: Database,

@@ -1,5 +1,5 @@
 {#
-  dbt's own. An incremental model that was a stream table before is built anew, as one that was a view is: there is
+  dbt's own. An incremental model that was a stream table before is built from scratch, as one that was a view is: there is
   nothing to which rows can be added. dbt asks again when the stream table is gone, to create the indexes.
 #}
 {% macro should_full_refresh() %}
