@@ -245,7 +245,7 @@ impl Dbt {
         let mut watch = Watch::new(self.timeout);
         loop {
             let line = match watch.until(said.recv()).await {
-                Waited::Done(Some(line)) => self.target.endpoint.password.mask(&line),
+                Waited::Done(Some(line)) => self.target.endpoint.mask(&line),
                 Waited::Done(None) => break,
                 Waited::Heartbeat => {
                     let blockers = watch::blockers(&self.target.endpoint).await;

@@ -7,7 +7,9 @@ use minijinja::{
 };
 use serde_yaml::Value as Yaml;
 
-/// dbt provides variables with this prefix only to profiles and packages.
+use crate::model::Secret;
+
+/// dbt provides variables with this prefix only to profiles and packages, and masks their values in its logs.
 const SECRET: &str = "DBT_ENV_SECRET";
 
 /// The maximum length of a template in bytes: the renderer counts the columns of a line in 16 bits.
@@ -22,6 +24,16 @@ pub struct Context {
     /// Whether an unset variable is an empty text, for uses in which the value does not matter: CI has no secrets of a
     /// developer.
     pub missing_is_empty: bool,
+}
+
+impl Context {
+    /// The values of dbt's secret variables, the longest first: one may contain another.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        let secret = self.variables.iter().filter(|(name, _)| name.starts_with(SECRET));
+        let mut values: Vec<&str> = secret.map(|(_, value)| value.as_str()).collect();
+        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        values.into_iter().map(Secret::new).collect()
+    }
 }
 
 pub(super) struct Renderer(Environment<'static>);

@@ -68,6 +68,7 @@ impl Target {
                 // The default of dbt-postgres is one.
                 retries: output.number("retries", 1).map_err(wrong)?,
                 dbt_target: Some(target.describe()),
+                secrets: context.secrets(),
                 ..Endpoint::resolve(address, &context.variables)?
             })
         };

@@ -23,6 +23,8 @@ shop:
             sslmode: disable, autocommit: true}
     mode: {type: postgres, host: db, port: 1, user: u, dbname: d, schema: s, sslmode: maybe}
     port: {type: postgres, host: db, port: many, user: u, dbname: d, schema: s}
+    hidden: {type: postgres, host: "{{ env_var('DBT_ENV_SECRET_HOST') }}", port: 1, user: u, schema: s,
+             dbname: "of_{{ env_var('DBT_ENV_SECRET_DB') }}"}
     role: {type: postgres, host: db, port: 1, user: u, dbname: d, schema: s, role: "a; drop table b"}
 "#;
 
@@ -100,7 +102,7 @@ fn errors_name_the_wrong_value() {
     let said = |target, variables: &[(&str, &str)]| find(target, variables, false).unwrap_err();
     assert_eq!(
         said(Some("nope"), &[]),
-        "the profile `shop` has no target `nope`, only dev, prod, stream, lake, broken, whole, mode, port, role"
+        "the profile `shop` has no target `nope`, only dev, prod, stream, lake, broken, whole, mode, port, hidden, role"
     );
     assert_eq!(
         said(Some("lake"), &[]),
@@ -128,6 +130,8 @@ fn a_written_profile_reads_back_and_has_no_password() {
         password: Secret::new("{{ hunter22 }}"),
         database: "{{ d }}".into(),
         others: vec![("db2".into(), 1)],
+        // The variable of the password is one of dbt's secret ones.
+        secrets: vec![Secret::new("{{ hunter22 }}")],
         ..target.endpoint.clone()
     };
     let target = Target { endpoint, ..target };
@@ -136,6 +140,17 @@ fn a_written_profile_reads_back_and_has_no_password() {
     assert!(!text.contains("hunter22"));
     let read = find_in(dir.path(), Some("whole"), &[(PASSWORD_VARIABLE, "{{ hunter22 }}")], false);
     assert_eq!(read, Ok(target));
+}
+
+#[test]
+fn secret_variables_stay_hidden_in_every_part_of_a_profile() {
+    let secrets =
+        [("DBT_ENV_SECRET_HOST", "vault.internal"), ("DBT_ENV_SECRET_DB", "acme"), ("OTHER", "host")];
+    let endpoint = find(Some("hidden"), &secrets, false).unwrap().endpoint;
+    assert_eq!((endpoint.host.as_str(), endpoint.database.as_str()), ("vault.internal", "of_acme"));
+    assert_eq!(endpoint.to_string(), "***:1/of_***");
+    assert_eq!(endpoint.mask("no database of_acme at the host"), "no database of_*** at the host");
+    assert!(!format!("{:?}", endpoint.secrets).contains("acme"));
 }
 
 #[test]

@@ -63,6 +63,8 @@ pub struct Endpoint {
     pub user: String,
     /// Its password; empty when there is none.
     pub password: Secret,
+    /// Further texts that no output shows: dbt's secret variables, which may name the host or the database.
+    pub secrets: Vec<Secret>,
     pub database: String,
     pub sslmode: SslMode,
     /// A file with the trusted authorities, or `system` for those of the system.
@@ -237,6 +239,12 @@ impl Endpoint {
         Ok(())
     }
 
+    /// `text` with `***` in place of the password and of each other secret.
+    pub fn mask(&self, text: &str) -> String {
+        let secrets = self.secrets.iter().chain([&self.password]);
+        secrets.fold(text.to_owned(), |text, secret| secret.mask(&text))
+    }
+
     /// Every host with its port, in the order in which they are tried.
     pub fn hosts(&self) -> impl Iterator<Item = (&str, u16)> {
         std::iter::once((self.host.as_str(), self.port))
@@ -380,15 +388,12 @@ fn own_name() -> Result<String, BadAddress> {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (host, port)) in self.hosts().enumerate() {
-            let separator = if index == 0 { "" } else { "," };
-            if host.contains(':') {
-                write!(f, "{separator}[{host}]:{port}")?;
-            } else {
-                write!(f, "{separator}{host}:{port}")?;
-            }
-        }
-        write!(f, "/{}", self.database)
+        let host = |(host, port): (&str, u16)| {
+            let host = self.mask(host);
+            if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+        };
+        let hosts: Vec<String> = self.hosts().map(host).collect();
+        write!(f, "{}/{}", hosts.join(","), self.mask(&self.database))
     }
 }
 

@@ -123,7 +123,8 @@ impl fmt::Display for ServerMessage {
 impl Error {
     pub(super) fn connecting(endpoint: &Endpoint, source: &tokio_postgres::Error) -> Self {
         let code = source.code().map(|code| code.code().to_owned());
-        Self::Connect { endpoint: endpoint.to_string(), reason: reason(source), code, in_tls: is_tls(source) }
+        let reason = endpoint.mask(&reason(source));
+        Self::Connect { endpoint: endpoint.to_string(), reason, code, in_tls: is_tls(source) }
     }
 
     pub(super) fn asking(doing: &'static str, source: &tokio_postgres::Error) -> Self {

@@ -217,6 +217,6 @@ async fn run(
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    let output = errors.lines().map(|line| endpoint.password.mask(line)).collect();
+    let output = errors.lines().map(|line| endpoint.mask(line)).collect();
     Err(Error::Failed { program, output })
 }
