@@ -125,15 +125,17 @@ gate() {
   esac
   : "${INPUT_JUNIT:=$home/junit.xml}"
   : "${INPUT_MARKDOWN:=$home/comment.md}"
+  : "${INPUT_HTML:=$home/report.html}"
   : "${INPUT_JSON:=$home/report.json}"
   local file
-  for file in "$INPUT_JUNIT" "$INPUT_MARKDOWN" "$INPUT_JSON"; do
+  for file in "$INPUT_JUNIT" "$INPUT_MARKDOWN" "$INPUT_HTML" "$INPUT_JSON"; do
     mkdir -p "$(dirname "$file")"
     # A report of an earlier step would be taken for this one's.
     rm -f "$file"
   done
   output junit-path "$INPUT_JUNIT"
   output markdown-path "$INPUT_MARKDOWN"
+  output html-path "$INPUT_HTML"
   output report-path "$INPUT_JSON"
   # The program's own word comes after this one, and counts.
   output conclusion failed

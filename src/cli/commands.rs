@@ -166,6 +166,16 @@ pub enum When {
 }
 
 #[derive(Debug, Args)]
+pub struct PageArgs {
+    /// JSON reports written by `--json FILE`; of several, the newest is shown in full, with the ages and verdicts of all
+    #[arg(value_name = "REPORT", required = true)]
+    pub reports: Vec<PathBuf>,
+    /// Page to write; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    pub html: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub struct EphemeralArgs {
     #[command(flatten)]
     pub engine: EngineArgs,

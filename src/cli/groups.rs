@@ -150,6 +150,9 @@ pub struct ReportArgs {
     /// Write a Markdown report: the pull request comment without its length limit
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
+    /// Write the report as one HTML page, without scripts and links to the network
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Lowest severity that makes the exit code 1 [default: error]
     #[arg(long, value_enum)]
     pub fail_on: Option<FailOn>,

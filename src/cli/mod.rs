@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use commands::{
-    ApplyArgs, CheckArgs, CommentArgs, CompletionsArgs, EphemeralArgs, InitArgs, PlanArgs, RunArgs,
+    ApplyArgs, CheckArgs, CommentArgs, CompletionsArgs, EphemeralArgs, InitArgs, PageArgs, PlanArgs, RunArgs,
     VerifyArgs, WaitArgs, When,
 };
 pub use groups::{
@@ -76,6 +76,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Post a report as one pull request comment, or as one issue for a nightly run
     Comment(CommentArgs),
+    /// Render JSON reports as one HTML page
+    Report(PageArgs),
     /// Run a command with a temporary PostgreSQL 18 server
     Ephemeral(EphemeralArgs),
     /// Write pgtrickle-ci.yml and a CI workflow for a dbt project
@@ -95,7 +97,7 @@ impl Command {
             Self::Check(args) => &args.models.project.project_dir,
             Self::Verify(args) => &args.models.project.project_dir,
             Self::Init(args) => &args.project_dir,
-            Self::Comment(_) | Self::Ephemeral(_) | Self::Completions(_) => &None,
+            Self::Comment(_) | Self::Report(_) | Self::Ephemeral(_) | Self::Completions(_) => &None,
         };
         dir.as_deref()
     }

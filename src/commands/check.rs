@@ -44,6 +44,7 @@ pub(super) async fn check(options: &CheckOptions, report: &mut Report) -> Result
         None => check_database(&client, &server, &terms).await?,
     };
     report.outcomes.extend(checked.outcomes);
+    report.ages = checked.ages;
     if let Some(budget) = options.equality {
         let tables = judge::subjects(project.as_ref().map(|project| &project.tables[..]), &checked.deployed);
         let terms = equality_terms(&options.equality_terms, project.as_ref());
@@ -54,7 +55,7 @@ pub(super) async fn check(options: &CheckOptions, report: &mut Report) -> Result
         print_changes(options.ui, &compare::compare(&file, &earlier, &mut report.outcomes)?);
     }
     if let Some(file) = &options.freshness {
-        output::to_file(file, &freshness::render(report, &checked.ages))?;
+        output::to_file(file, &freshness::render(report))?;
         options.ui.say(&format!("wrote {}", file.display()));
     }
     Ok(Exit::Passed)

@@ -6,6 +6,7 @@ mod comment;
 mod connect;
 mod ephemeral;
 mod init;
+mod page;
 mod plan;
 mod reported;
 mod run;
@@ -65,6 +66,7 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
             reported(&reports, "verify", work).await
         }
         Command::Comment(args) => comment::comment(&resolver.comment(args)).await,
+        Command::Report(args) => page::page(&resolver.page(args)),
         Command::Init(args) => init::init(&resolver.init(args)),
         Command::Completions(args) => completions(args.shell),
         Command::Ephemeral(args) => {

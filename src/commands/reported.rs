@@ -30,7 +30,7 @@ pub(super) async fn reported(
     command: &'static str,
     work: impl AsyncFnOnce(&mut Report) -> Result<Exit, Error>,
 ) -> Result<Exit, Error> {
-    for file in [&options.json, &options.junit, &options.markdown].into_iter().flatten() {
+    for file in [&options.json, &options.junit, &options.markdown, &options.html].into_iter().flatten() {
         output::check_writable(file)?;
     }
     let mut report = Report::begin(command, OffsetDateTime::now_utc());
@@ -80,10 +80,11 @@ pub(super) fn describe_selected(report: &mut Report, selected: &SelectedProject)
 
 fn write(options: &ReportOptions, report: &Report, ending: &Ending) -> Result<(), Error> {
     type Render = fn(&Report) -> String;
-    let renderers: [(_, Render); 3] = [
+    let renderers: [(_, Render); 4] = [
         (&options.json, report::json::render),
         (&options.junit, report::junit::render),
         (&options.markdown, report::markdown::render_whole),
+        (&options.html, |report| report::html::render(std::slice::from_ref(report))),
     ];
     let mut is_stdout_taken = false;
     for (file, render) in renderers {

@@ -89,6 +89,7 @@ pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exi
     let checked = check_tables(&client, &software, owned, &created, options.terms.clone()).await?;
     // The wait already has outcomes for population.
     report.outcomes.extend(checked.outcomes.into_iter().filter(|outcome| outcome.stage != Stage::Population));
+    report.ages = checked.ages;
     stopwatch.lap("checks", report);
     let engine = software.engine();
     let (ui, rounds) = (options.ui, &options.rounds);

@@ -20,6 +20,7 @@ pub struct ReportOptions {
     pub json: Option<PathBuf>,
     pub junit: Option<PathBuf>,
     pub markdown: Option<PathBuf>,
+    pub html: Option<PathBuf>,
     /// Warnings count as failures.
     pub strict: bool,
     /// The command line without secrets.
@@ -202,6 +203,15 @@ pub struct CommentOptions {
     pub key: Option<String>,
     pub dry_run: bool,
     pub runner: RunnerFiles,
+}
+
+#[derive(Clone, Debug)]
+pub struct PageOptions {
+    pub ui: Ui,
+    /// The JSON reports to render.
+    pub reports: Vec<PathBuf>,
+    /// The page.
+    pub html: PathBuf,
 }
 
 #[derive(Clone, Debug)]

@@ -7,15 +7,15 @@ use std::{
 
 use super::{
     ApplyOptions, CheckOptions, CommentOptions, Environment, Error, File, InitOptions, ModelsOptions,
-    Permissions, PlanBase, PlanOptions, ProjectOptions, RehearsalOptions, ReportOptions, RoundOptions,
-    RunOptions, Selection, ServerOptions, SourceOptions, VerifyOptions, WaitLimits, WaitOptions, environment,
-    explain, server,
+    PageOptions, Permissions, PlanBase, PlanOptions, ProjectOptions, RehearsalOptions, ReportOptions,
+    RoundOptions, RunOptions, Selection, ServerOptions, SourceOptions, VerifyOptions, WaitLimits,
+    WaitOptions, environment, explain, server,
 };
 use crate::{
     cli::{
         ApplyArgs, CheckArgs, CheckingArgs, ColorChoice, CommentArgs, Drive, EphemeralArgs, FailOn,
-        GlobalArgs, InitArgs, ModelsArgs, PlanArgs, PolicyArgs, ReportArgs, RunArgs, SelectArgs, VerifyArgs,
-        VerifyingArgs, WaitArgs, WaitingArgs,
+        GlobalArgs, InitArgs, ModelsArgs, PageArgs, PlanArgs, PolicyArgs, ReportArgs, RunArgs, SelectArgs,
+        VerifyArgs, VerifyingArgs, WaitArgs, WaitingArgs,
     },
     judge::{Criteria, equality},
     output::{self, Ui},
@@ -71,6 +71,7 @@ impl Resolver {
             json: args.json.clone(),
             junit: args.junit.clone(),
             markdown: args.markdown.clone(),
+            html: args.html.clone(),
             strict: fail_on == FailOn::Warn,
             invocation: self.invocation.clone(),
             commit: self.environment.commit(),
@@ -174,6 +175,10 @@ impl Resolver {
             dry_run: args.dry_run,
             runner: self.environment.runner_files(),
         }
+    }
+
+    pub fn page(&self, args: &PageArgs) -> PageOptions {
+        PageOptions { ui: self.ui, reports: args.reports.clone(), html: args.html.clone() }
     }
 
     pub fn init(&self, args: &InitArgs) -> InitOptions {

@@ -10,8 +10,8 @@ use crate::{
 };
 
 /// Renders the ages, with the verdicts of the report.
-pub fn render(report: &Report, ages: &[TableAge]) -> String {
-    let results: Vec<Json> = ages.iter().map(|age| result(age, report)).collect();
+pub fn render(report: &Report) -> String {
+    let results: Vec<Json> = report.ages.iter().map(|age| result(age, report)).collect();
     let document = json!({
         "metadata": {
             "dbt_schema_version": "https://schemas.getdbt.com/dbt/sources/v3.json",
@@ -99,7 +99,8 @@ mod tests {
             now: 1_795_238_005.5,
             limits: Some(AgeLimits { warn_after: Some(Duration::from_secs(70)), error_after: None }),
         };
-        let text = render(&report, &["good", "old", "broken", "gone"].map(age));
+        report.ages = ["good", "old", "broken", "gone"].map(age).into();
+        let text = render(&report);
         let document: Json = serde_json::from_str(&text).unwrap();
         let results = document["results"].as_array().unwrap();
         assert_eq!(results[0]["status"], "pass");

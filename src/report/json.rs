@@ -4,6 +4,7 @@
 //! not change the format. Version 1 may get more fields; existing ones keep their name and meaning. Texts are not
 //! escaped: a program that shows them must escape them.
 
+mod ages;
 mod rehearsal;
 mod views;
 
@@ -18,6 +19,7 @@ use crate::{
     plan::{Change, ColumnChange, Counts, Plan, SettingChange, Step},
 };
 
+pub use ages::V1Age;
 pub use rehearsal::V1Rehearsal;
 pub use views::{V1NeedsDbt, V1Refill, V1View};
 
@@ -82,6 +84,9 @@ pub struct V1Report {
     pub rehearsal: Option<V1Rehearsal>,
     /// All outcomes, in the order of the checks.
     pub outcomes: Vec<V1Outcome>,
+    /// The age of each checked table.
+    #[serde(default)]
+    pub ages: Vec<V1Age>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -314,6 +319,7 @@ impl From<&Report> for V1Report {
             plan: report.plan.as_ref().map(V1Plan::from),
             rehearsal: report.rehearsal.as_ref().map(V1Rehearsal::from),
             outcomes: report.outcomes.iter().map(V1Outcome::from).collect(),
+            ages: report.ages.iter().map(V1Age::from).collect(),
         }
     }
 }

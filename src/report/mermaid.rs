@@ -1,12 +1,12 @@
 //! The graph of the tables that a plan affects, in Mermaid, which GitHub renders.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::fmt::Write as _;
 
-use super::text;
-use crate::{
-    model::Relation,
-    plan::{Change, Plan, Step},
+use super::{
+    graph::{self, AffectedTables},
+    text,
 };
+use crate::plan::Plan;
 
 /// A graph with more nodes is unreadable.
 const MOST_NODES: usize = 40;
@@ -15,26 +15,12 @@ const LONGEST_NAME: usize = 60;
 /// The changed tables and everything downstream of them, up to `MOST_NODES` tables. `None` if no two tables are
 /// connected.
 pub(super) fn graph(plan: &Plan) -> Option<String> {
-    let is_changed = |step: &Step| step.change != Change::Keep;
-    let changed = plan.steps.iter().filter(|step| is_changed(step));
-    let downstream: BTreeSet<&Relation> = changed.flat_map(|step| &step.downstream).collect();
-    let is_affected = |step: &Step| is_changed(step) || downstream.contains(&step.relation);
-    let mut nodes: Vec<(usize, &Step)> =
-        plan.steps.iter().enumerate().filter(|(_, step)| is_affected(step)).collect();
-    let more = nodes.len().saturating_sub(MOST_NODES);
-    nodes.sort_by_key(|(_, step)| !is_changed(step));
-    nodes.truncate(MOST_NODES);
-    nodes.sort_by_key(|(at, _)| *at);
-    let nodes: Vec<&Step> = nodes.into_iter().map(|(_, step)| step).collect();
-    let edges = edges(&nodes);
-    if edges.is_empty() {
-        return None;
-    }
+    let AffectedTables { steps, more, edges } = AffectedTables::of(plan, MOST_NODES)?;
     let mut out = String::from("graph LR\n");
-    for (number, step) in nodes.iter().enumerate() {
+    for (number, step) in steps.iter().enumerate() {
         let label = escaped(&text::clip(&step.relation.to_string(), LONGEST_NAME));
         // Writing to a String cannot fail.
-        let _ = writeln!(out, "  n{number}[\"{label}\"]:::{}", class(&step.change));
+        let _ = writeln!(out, "  n{number}[\"{label}\"]:::{}", graph::class(&step.change));
     }
     if more > 0 {
         let _ = writeln!(out, "  more[\"and {more} more\"]:::keep");
@@ -48,19 +34,6 @@ pub(super) fn graph(plan: &Plan) -> Option<String> {
     Some(out)
 }
 
-/// Edges between direct readers. `Step::downstream` is transitive: a pair with a step in between is not an edge.
-fn edges(nodes: &[&Step]) -> Vec<(usize, usize)> {
-    let reads = |from: usize, to: usize| nodes[from].downstream.contains(&nodes[to].relation);
-    let all = || 0..nodes.len();
-    let is_direct = |from: usize, to: usize| {
-        reads(from, to) && !all().any(|between| reads(from, between) && reads(between, to))
-    };
-    all()
-        .flat_map(|from| all().map(move |to| (from, to)))
-        .filter(|(from, to)| is_direct(*from, *to))
-        .collect()
-}
-
 /// The colours of a diff, readable on light and dark pages.
 const CLASSES: [(&str, &str, &str); 5] = [
     ("create", "#aceebb", "#1a7f37"),
@@ -69,16 +42,6 @@ const CLASSES: [(&str, &str, &str); 5] = [
     ("drop", "#ffcecb", "#cf222e"),
     ("keep", "#eaeef2", "#818b98"),
 ];
-
-fn class(change: &Change) -> &'static str {
-    match change {
-        Change::Create { .. } => "create",
-        Change::Alter(_) | Change::AlterQuery { .. } => "alter",
-        Change::Recreate { .. } => "replace",
-        Change::Drop => "drop",
-        Change::Keep => "keep",
-    }
-}
 
 /// Mermaid shows `#58;` as a character without interpreting it.
 fn escaped(label: &str) -> String {
@@ -94,24 +57,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::report::sample;
-
-    fn step(name: &str, downstream: &[&str]) -> Step {
-        let relation = |name: &&str| Relation::new("a", *name);
-        Step {
-            relation: relation(&name),
-            change: Change::Alter(Vec::new()),
-            downstream: downstream.iter().map(relation).collect(),
-            ..sample::report().plan.unwrap().steps.remove(0)
-        }
-    }
-
-    #[test]
-    fn only_direct_readers_are_connected() {
-        let steps = [step("a", &["b", "c", "d"]), step("b", &["c", "d"]), step("c", &["d"]), step("d", &[])];
-        let nodes: Vec<_> = steps.iter().collect();
-        assert_eq!(edges(&nodes), [(0, 1), (1, 2), (2, 3)]);
-    }
+    use crate::{plan::Change, report::sample};
 
     #[test]
     fn affected_tables_are_drawn_in_the_colour_of_their_change() {
@@ -127,7 +73,7 @@ mod tests {
     #[test]
     fn a_large_graph_draws_changes_and_counts_the_rest() {
         let names: Vec<String> = (0..60).map(|number| format!("t{number}")).collect();
-        let mut steps: Vec<Step> = names.iter().map(|name| step(name, &["t59"])).collect();
+        let mut steps: Vec<_> = names.iter().map(|name| sample::altered(name, &["t59"])).collect();
         steps[0].change = Change::Keep;
         steps[59].downstream.clear();
         steps.swap(1, 59);

@@ -4,10 +4,13 @@ pub mod annotations;
 pub mod compare;
 mod diff;
 pub mod freshness;
+mod graph;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod legs;
 pub mod markdown;
+mod matrix;
 mod mermaid;
 mod page;
 pub mod read;
@@ -22,7 +25,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use crate::{
-    judge::rehearsal::Rehearsal,
+    judge::{freshness::TableAge, rehearsal::Rehearsal},
     model::{Engine, Outcome, ProjectSource, Stage, Verdict},
     plan::Plan,
 };
@@ -59,6 +62,8 @@ pub struct Report {
     pub rehearsal: Option<Rehearsal>,
     /// All outcomes, in the order of the checks.
     pub outcomes: Vec<Outcome>,
+    /// The ages of the checked tables.
+    pub ages: Vec<TableAge>,
     /// Warnings count as failures.
     pub strict: bool,
     /// Rows may be real data of another server, and the configuration does not ask to show them.
@@ -109,6 +114,7 @@ impl Report {
             plan: None,
             rehearsal: None,
             outcomes: Vec::new(),
+            ages: Vec::new(),
             strict: false,
             hides_rows: false,
             interrupted: false,

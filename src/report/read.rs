@@ -11,8 +11,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::{
     Report,
     json::{
-        SCHEMA_VERSION, V1Column, V1Model, V1NeedsDbt, V1Outcome, V1Plan, V1ProjectSource, V1Rehearsal,
-        V1Relation, V1Report, V1Setting, V1Step, V1Value, V1View,
+        SCHEMA_VERSION, V1Age, V1Column, V1Model, V1NeedsDbt, V1Outcome, V1Plan, V1ProjectSource,
+        V1Rehearsal, V1Relation, V1Report, V1Setting, V1Step, V1Value, V1View,
     },
 };
 use crate::{
@@ -97,6 +97,7 @@ fn report(document: V1Report) -> Result<Report, Unknown> {
             .transpose()
             .map_err(|word| ("happening", word))?,
         outcomes: document.outcomes.into_iter().map(outcome).collect::<Result<_, _>>()?,
+        ages: document.ages.into_iter().map(V1Age::read).collect(),
         strict: document.strict,
         interrupted: document.conclusion == "interrupted",
         ..Report::begin(document.command, started_at)

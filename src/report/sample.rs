@@ -6,10 +6,11 @@ use time::macros::datetime;
 
 use super::Report;
 use crate::{
+    judge::freshness::TableAge,
     judge::rehearsal::{Rehearsal, RehearsedTable, RowChange, RowChanges, RowComparison, TableEffect},
     model::{
-        Column, Engine, ManifestSource, Origin, Outcome, ProjectSource, Relation, Schedule, Setting, Stage,
-        Value, Verdict,
+        AgeLimits, Column, Engine, ManifestSource, Origin, Outcome, ProjectSource, Relation, Schedule,
+        Setting, Stage, Value, Verdict,
     },
     plan::{
         Change, ColumnChange, Cost, NeedsDbt, Plan, QueryChange, SettingChange, Step, ViewChange, ViewStep,
@@ -49,6 +50,7 @@ pub(super) fn report() -> Report {
         plan: Some(plan()),
         rehearsal: Some(rehearsal()),
         outcomes: outcomes(),
+        ages: ages(),
         ..Report::begin("run", datetime!(2026-11-21 01:02:03.456789 UTC))
     }
 }
@@ -77,6 +79,12 @@ fn step(name: &str, change: Change) -> Step {
         refused: false,
         becomes: None,
     }
+}
+
+/// A step that changes a table with these tables downstream.
+pub(super) fn altered(name: &str, downstream: &[&str]) -> Step {
+    let downstream = downstream.iter().map(|name| relation(name)).collect();
+    Step { downstream, ..step(name, Change::Alter(Vec::new())) }
 }
 
 fn every(seconds: u64) -> Value {
@@ -251,6 +259,18 @@ const SCRIPT: &str = "-- analytics.order_totals: not equal to its query: 1 row m
 create extension if not exists pg_trickle;
 insert into orders values (7, '``` </details> @alice');
 ";
+
+fn ages() -> Vec<TableAge> {
+    let age = |name, refreshed_at, limits| TableAge {
+        relation: relation(name),
+        unique_id: format!("model.shop.{name}"),
+        refreshed_at,
+        now: 1_795_238_005.5,
+        limits,
+    };
+    let limits = AgeLimits { warn_after: Some(Duration::from_secs(70)), error_after: None };
+    vec![age("order_totals", Some(1_795_238_000.0), Some(limits)), age(HOSTILE_NAME, None, None)]
+}
 
 fn outcomes() -> Vec<Outcome> {
     use Stage::{Capture, Deploy, Freshness, Plan, Population, Scheduler, Setup, Test, Verify};

@@ -84,7 +84,9 @@ fn failures_are_reported_and_the_run_continues() {
             .arg("--junit")
             .arg(file("report.xml"))
             .arg("--markdown")
-            .arg(file("report.md")),
+            .arg(file("report.md"))
+            .arg("--html")
+            .arg(file("report.html")),
     )
     .expect(1);
 
@@ -115,6 +117,10 @@ fn failures_are_reported_and_the_run_continues() {
         "{junit}"
     );
     assert!(fs::read_to_string(file("report.md")).unwrap().contains("Plan: 4 to add"));
+    let page = fs::read_to_string(file("report.html")).unwrap();
+    assert!(page.contains("nothing_is_small") && page.contains("SQLSTATE: 42703"), "{page}");
+    let later = Ran::of(pgtrickle_ci().args(["report", "--html", "-"]).arg(file("report.json"))).expect(0);
+    assert_eq!(later.stdout, page, "the page of the JSON report is the page of the run");
     let left: Vec<_> =
         fs::read_dir(file("target")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["keep.txt"], "the user's target folder changed");

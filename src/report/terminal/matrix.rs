@@ -1,14 +1,15 @@
-//! The checks at a glance: a line per table with a mark per stage, and a line per stage for everything else.
+//! A line per table with a mark per stage, and a line per stage for everything else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
 use super::{mark, paint_of_verdict};
 use crate::{
-    model::{Relation, Stage, Verdict},
+    model::{Stage, Verdict},
     report::{
-        Report, Tally,
+        Report,
+        matrix::{Matrix, TableVerdicts, stages_of},
         page::{Page, shown},
         text, words,
     },
@@ -19,37 +20,18 @@ const LISTED: usize = 40;
 /// The least width of the names. If the stages leave less, their headers get shorter.
 const NAMES: usize = 20;
 
-/// The worst verdict of a table in each stage.
-type Stages = BTreeMap<Stage, Verdict>;
-type Row<'a> = (Verdict, &'a Relation, &'a Stages);
-
 pub(super) fn put(page: &mut Page, report: &Report) {
-    let mut tables: BTreeMap<&Relation, Stages> = BTreeMap::new();
-    let mut others: BTreeMap<Stage, (Verdict, Tally)> = BTreeMap::new();
-    for outcome in &report.outcomes {
-        if let Some(relation) = outcome.subject.relation() {
-            let stages = tables.entry(relation).or_default();
-            let worst = stages.entry(outcome.stage).or_insert(outcome.verdict);
-            *worst = (*worst).max(outcome.verdict);
-        } else {
-            let (worst, tally) = others.entry(outcome.stage).or_insert((outcome.verdict, Tally::default()));
-            *worst = (*worst).max(outcome.verdict);
-            tally.count(outcome.verdict);
-        }
-    }
-    put_tables(page, &tables);
+    let Matrix { tables, others } = Matrix::of(report);
+    put_tables(page, tables);
     for (stage, (verdict, tally)) in &others {
         let head = page.painted(paint_of_verdict(*verdict), mark(*verdict));
         page.push_line(&format!("{head} {}: {}", stage.name(), words::tally(*tally)));
     }
 }
 
-fn put_tables(page: &mut Page, tables: &BTreeMap<&Relation, Stages>) {
-    let mut rows: Vec<Row> =
-        tables.iter().map(|(relation, stages)| (worst(stages), *relation, stages)).collect();
-    rows.sort_by_key(|(verdict, relation, _)| (std::cmp::Reverse(*verdict), *relation));
+fn put_tables(page: &mut Page, tables: Vec<TableVerdicts>) {
     let (good, others): (Vec<_>, Vec<_>) =
-        rows.into_iter().partition(|(verdict, ..)| *verdict == Verdict::Passed);
+        tables.into_iter().partition(|table| table.verdict == Verdict::Passed);
     let listed = LISTED.saturating_sub(others.len());
     let (listed, rest) = if good.len() <= listed { (good, Vec::new()) } else { (Vec::new(), good) };
     let rows: Vec<_> = others.into_iter().chain(listed).collect();
@@ -63,8 +45,8 @@ fn put_tables(page: &mut Page, tables: &BTreeMap<&Relation, Stages>) {
     }
 }
 
-fn put_rows(page: &mut Page, rows: &[Row]) {
-    let stages: BTreeSet<Stage> = rows.iter().flat_map(|(_, _, stages)| stages.keys().copied()).collect();
+fn put_rows(page: &mut Page, rows: &[TableVerdicts]) {
+    let stages = stages_of(rows);
     let Some((headers, names)) = headers(&stages, page.width()) else {
         return put_narrow_rows(page, rows);
     };
@@ -72,10 +54,10 @@ fn put_rows(page: &mut Page, rows: &[Row]) {
     table.force_no_tty().load_style(comfy_table::presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Disabled);
     table.add_row([""; 2].into_iter().chain(headers));
-    for (verdict, relation, of_table) in rows {
-        let name = text::clip_to_width(&shown(relation), names);
-        let cell = |stage| of_table.get(stage).map_or(" ", |verdict| mark(*verdict));
-        table.add_row([mark(*verdict), &name].into_iter().chain(stages.iter().map(cell)));
+    for row in rows {
+        let name = text::clip_to_width(&shown(row.relation), names);
+        let cell = |stage| row.stages.get(stage).map_or(" ", |verdict| mark(*verdict));
+        table.add_row([mark(row.verdict), &name].into_iter().chain(stages.iter().map(cell)));
     }
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 1));
@@ -84,7 +66,7 @@ fn put_rows(page: &mut Page, rows: &[Row]) {
         }
     }
     // No cell wraps, so each line is a row, after the line of headers.
-    let verdicts = [None].into_iter().chain(rows.iter().map(|(verdict, ..)| Some(*verdict)));
+    let verdicts = [None].into_iter().chain(rows.iter().map(|row| Some(row.verdict)));
     for (line, verdict) in table.lines().zip(verdicts) {
         page.push_line(&painted_row(page, verdict, line.trim_end()));
     }
@@ -139,8 +121,8 @@ fn abbreviation(stage: Stage) -> &'static str {
 }
 
 /// On a narrow terminal, each table with the stages that did not pass.
-fn put_narrow_rows(page: &mut Page, rows: &[Row]) {
-    for (verdict, relation, stages) in rows {
+fn put_narrow_rows(page: &mut Page, rows: &[TableVerdicts]) {
+    for TableVerdicts { verdict, relation, stages } in rows {
         page.put(0, paint_of_verdict(*verdict), &format!("{} {}", mark(*verdict), shown(relation)));
         let others = stages.iter().filter(|(_, verdict)| **verdict != Verdict::Passed);
         let others: Vec<String> =
@@ -149,9 +131,4 @@ fn put_narrow_rows(page: &mut Page, rows: &[Row]) {
             page.put(4, paint_of_verdict(*verdict), &others.join(", "));
         }
     }
-}
-
-/// The verdict of a table: the worst, except that a skipped check is no problem of its own.
-fn worst(stages: &Stages) -> Verdict {
-    stages.values().copied().max().unwrap_or(Verdict::Skipped)
 }
