@@ -1,12 +1,15 @@
-{# Drops the change buffers without readers: a new stream table would capture other columns into them (docs/pg_trickle.md, Drop). #}
+{#
+  Drops the change buffers without readers: a new stream table would capture other columns into them (docs/pg_trickle.md,
+  Drop). Newer versions also have a list of the buffers.
+#}
 {% macro _pgtrickle_drop_left_buffers() %}
   {%- set body %}
 declare
-  buffer regclass;
+  buffer record;
 begin
   for buffer in
-    select c.oid from pg_class as c
-    where c.relnamespace = to_regnamespace('pgtrickle_changes') and c.relname ~ '^changes_[0-9a-f]{16}$'
+    select c.relnamespace::regnamespace::text as schema, c.relname as name from pg_class as c
+    where c.relnamespace = to_regnamespace({{ dbt_pgtrickle._pgtrickle_buffer_schema() }}) and c.relname ~ '^changes_[0-9a-f]{16}$'
       and pg_has_role(c.relowner, 'USAGE')
       and not exists (select from pg_trigger as t where t.tgname = 'pg_trickle_cdc_ins_' || substr(c.relname, 9))
       and not exists (
@@ -14,7 +17,10 @@ begin
         where 'changes_' || (to_jsonb(t) ->> 'source_stable_name') = c.relname
       )
   loop
-    execute format('drop table %s', buffer);
+    execute format('drop table %s.%I', buffer.schema, buffer.name);
+    if to_regclass('pgtrickle.pgt_change_buffers') is not null then
+      execute 'delete from pgtrickle.pgt_change_buffers where buffer_key = $1' using buffer.name;
+    end if;
   end loop;
 end
   {%- endset -%}

@@ -34,8 +34,8 @@ captured_sources as (
       when tracked.stable_name is null then concat_ws('; ', tracked.alert, 'the engine does not track the source')
       else nullif(concat_ws('; ',
         tracked.alert,
-        case when pg_catalog.to_regclass('pgtrickle_changes.changes_' || tracked.stable_name) is null
-          then 'the change buffer pgtrickle_changes.changes_' || tracked.stable_name || ' is gone' end,
+        case when pg_catalog.to_regclass({{ dbt_pgtrickle._pgtrickle_buffer_schema() }} || '.changes_' || tracked.stable_name) is null
+          then 'the change buffer ' || {{ dbt_pgtrickle._pgtrickle_buffer_schema() }} || '.changes_' || tracked.stable_name || ' is gone' end,
         (
           select 'it has no column ' || string_agg(distinct used.name, ', ') || ' any more, which the capture names'
           from pgtrickle.pgt_dependencies as u

@@ -43,8 +43,8 @@ between_tables as (
     coalesce(u.pgt_schema || '.' || u.pgt_name, d.source_relid::text) || ' for ' || s.pgt_schema || '.' || s.pgt_name as name,
     case
       when u.pgt_id is null then 'the stream table that it reads was dropped or rebuilt'
-      when pg_catalog.to_regclass('pgtrickle_changes.changes_pgt_' || u.pgt_id) is null
-        then 'the change buffer pgtrickle_changes.changes_pgt_' || u.pgt_id || ' is gone'
+      when pg_catalog.to_regclass({{ dbt_pgtrickle._pgtrickle_buffer_schema() }} || '.changes_pgt_' || u.pgt_id) is null
+        then 'the change buffer ' || {{ dbt_pgtrickle._pgtrickle_buffer_schema() }} || '.changes_pgt_' || u.pgt_id || ' is gone'
     end as problem
   from pgtrickle.pgt_dependencies as d
   join pgtrickle.pgt_stream_tables as s on s.pgt_id = d.pgt_id and s.refresh_mode = 'DIFFERENTIAL'

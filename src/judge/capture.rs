@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use super::scheduler::EngineState;
-use crate::model::{Outcome, Stage, Verdict};
+use crate::model::{Outcome, Relation, Stage, Verdict};
 
 pub use source::{Capture, IdleReader, ReplicationSlot};
 
@@ -54,7 +54,7 @@ pub struct StreamTableCapture {
     pub read: Option<String>,
     /// The OID by which the reader knows it.
     pub read_as: i64,
-    pub buffer: Option<String>,
+    pub buffer: Option<Relation>,
     pub buffer_exists: bool,
 }
 
@@ -108,7 +108,7 @@ fn hands_over(way: &StreamTableCapture) -> Outcome {
     let problems = match (&way.read, &way.buffer) {
         (None, _) => vec!["the stream table that it reads was dropped or recreated".to_owned()],
         (Some(_), Some(buffer)) if !way.buffer_exists => {
-            vec![format!("the change buffer pgtrickle_changes.{buffer} is gone")]
+            vec![format!("the change buffer {buffer} is gone")]
         }
         _ => vec![],
     };
@@ -199,7 +199,7 @@ mod tests {
             reader: "s.reader".into(),
             read: Some("s.base".into()),
             read_as: 4711,
-            buffer: Some("changes_pgt_1".into()),
+            buffer: Some(Relation::new("buffers", "changes_pgt_1")),
             buffer_exists: true,
         };
         let judged = |way: StreamTableCapture| {
@@ -209,7 +209,7 @@ mod tests {
         assert!(
             judged(StreamTableCapture { buffer_exists: false, ..way.clone() })
                 .1
-                .contains("changes_pgt_1 is gone")
+                .contains("buffers.changes_pgt_1 is gone")
         );
         assert!(
             judged(StreamTableCapture { read: None, buffer: None, ..way }).1.contains("dropped or recreated")

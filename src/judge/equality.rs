@@ -41,8 +41,7 @@ pub struct Comparable {
 /// The change buffer of one source.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct ChangeBuffer {
-    /// The table in `pgtrickle_changes`.
-    pub buffer: String,
+    pub buffer: Relation,
     /// The source, as the frontier of a stream table names it.
     pub source: String,
 }

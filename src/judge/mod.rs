@@ -88,9 +88,11 @@ pub struct Facts {
     pub refreshes: u32,
     /// Why the last refresh was FULL, in the engine's words.
     pub why_full: Option<String>,
-    /// What started the last refresh with changes: `SCHEDULER`, `MANUAL` or `INITIAL`.
+    /// What started the last refresh with changes, such as `SCHEDULER`, `MANUAL` or `INITIAL`.
     pub last_by: Option<String>,
     pub float_columns: Vec<String>,
+    /// Whether the stream table itself has row level security.
+    pub has_row_security: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -101,6 +103,7 @@ pub struct SourceFacts {
     pub source_type: String,
     /// `TRIGGER`, `TRANSITIONING` or `WAL`.
     pub cdc_mode: String,
+    pub has_row_security: bool,
     pub primary_key: Vec<String>,
     pub logged_columns: Vec<LoggedColumn>,
 }
@@ -155,6 +158,7 @@ pub fn judge(tables: &[&StreamTable], evidence: &Evidence, criteria: &Criteria) 
 
     let reads = dependencies::reads(&concerned, &catalog);
     let mut outcomes = dependencies::settle(&concerned, &reads, own, others);
+    outcomes.extend(hazards::judge_version(&evidence.version, &criteria.silences));
     outcomes.extend(evidence.facts.as_ref().err().map(|unanswered| unanswered.outcome(Stage::Mode)));
     outcomes.extend(match &evidence.engine {
         Ok(engine) => scheduler::judge(engine, &concerned, &catalog, criteria),

@@ -41,7 +41,8 @@ fn fallback(asked: &str, deployed_mode: &str, deployed: &Deployed, facts: &Facts
         ));
     }
     let full = deployed.health.effective_refresh_mode.as_deref() == Some("FULL");
-    let by_itself = facts.last_by.as_deref() == Some("SCHEDULER");
+    // docs/pg_trickle.md, "Refresh and history": a refresh of several tables in one statement is SCHEDULER_FUSED.
+    let by_itself = facts.last_by.as_deref().is_some_and(|by| by.starts_with("SCHEDULER"));
     (full && by_itself).then(|| {
         let why = facts.why_full.as_deref().and_then(|why| why.split(". ").next());
         why.unwrap_or("pg_trickle gives no reason").to_owned()
@@ -73,7 +74,9 @@ mod tests {
         assert_eq!(judged("DIFFERENTIAL", "DIFFERENTIAL", "NO_DATA", &scheduler, true), Verdict::Passed);
         assert_eq!(judged("DIFFERENTIAL", "DIFFERENTIAL", "FULL", &scheduler, false), Verdict::Warned);
         assert_eq!(judged("DIFFERENTIAL", "DIFFERENTIAL", "FULL", &scheduler, true), Verdict::Failed);
+        assert_eq!(judged("DIFFERENTIAL", "DIFFERENTIAL", "FULL", &by("SCHEDULER_FUSED"), true), Verdict::Failed);
         assert_eq!(judged("DIFFERENTIAL", "DIFFERENTIAL", "FULL", &by("MANUAL"), true), Verdict::Passed);
+        assert_eq!(judged("DIFFERENTIAL", "DIFFERENTIAL", "FULL", &by("EXTERNAL_GRAPH"), true), Verdict::Passed);
         assert_eq!(judged("AUTO", "FULL", "FULL", &scheduler, false), Verdict::Warned);
         assert_eq!(judged("AUTO", "DIFFERENTIAL", "DIFFERENTIAL", &scheduler, true), Verdict::Passed);
         assert_eq!(judged("FULL", "FULL", "FULL", &scheduler, true), Verdict::Passed);

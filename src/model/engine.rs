@@ -1,4 +1,6 @@
-//! The software of a server.
+//! The software of a server, and the versions of pg_trickle that this project knows.
+
+use std::fmt;
 
 /// The server's software.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,5 +21,48 @@ impl Engine {
     pub fn describe(&self) -> String {
         let what = if self.is_emulator() { "the pg_trickle emulator" } else { "pg_trickle" };
         format!("{what} {} on PostgreSQL {}", self.pg_trickle, self.postgres)
+    }
+}
+
+/// The version on which docs/pg_trickle.md was observed.
+pub const TRIED: Version = Version(0, 67, 0);
+
+/// A version of pg_trickle. What can be asked of the server's catalog is asked there; the number is only for behaviour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(pub u32, pub u32, pub u32);
+
+impl Version {
+    /// Reads `0.67.0` and `0.67.0-emulator`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (numbers, _) = text.split_once('-').unwrap_or((text, ""));
+        let mut parts = numbers.split('.').map(|part| part.parse().ok());
+        let version = Self(parts.next()??, parts.next()??, parts.next()??);
+        parts.next().is_none().then_some(version)
+    }
+
+    /// Whether this project was tried on the version, whatever its patch level.
+    pub fn is_tried(self) -> bool {
+        (self.0, self.1) == (TRIED.0, TRIED.1)
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.0, self.1, self.2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_ordered_by_their_numbers() {
+        let version = |text| Version::parse(text).unwrap();
+        assert!(version("0.108.3") > version("0.87.17") && version("0.87.17") > version("0.87.9"));
+        assert!(version("0.67.4-emulator").is_tried() && !version("0.68.0").is_tried());
+        for text in ["", "0.67", "0.67.x", "0.67.0.1", "next"] {
+            assert_eq!(Version::parse(text), None, "{text}");
+        }
     }
 }

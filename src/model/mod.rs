@@ -15,7 +15,7 @@ pub mod yaml;
 
 pub use crate::sql::Relation;
 pub use age_limits::AgeLimits;
-pub use engine::Engine;
+pub use engine::{Engine, TRIED, Version};
 pub use manifest_source::{ManifestSource, ProjectSource};
 pub use outcome::{Outcome, Stage, Subject, Verdict};
 pub use owner::{Mark, Owner, Ownership, TargetName};

@@ -157,7 +157,7 @@ impl Client {
             waiting.join(" union all ")
         );
         for (buffer, reader) in self.ask::<Vec<(String, String)>>(DOING, &sql).await? {
-            let is_its = |idle: &IdleReader| idle.buffer == buffer && idle.reader == reader;
+            let is_its = |idle: &IdleReader| idle.buffer.name == buffer && idle.reader == reader;
             for source in captures.sources.iter_mut().filter(|source| source.quiet.iter().any(is_its)) {
                 source.passed_by.push(reader.clone());
             }
@@ -185,9 +185,9 @@ fn missed_changes(idle: &IdleReader) -> String {
     format!(
         "select {buffer}, {reader} where exists (select from {name} as b where b.lsn > {frontier}::pg_lsn \
          and pg_catalog.age(b.xmin) > pg_catalog.age({first}::xid))",
-        buffer = quote_literal(&idle.buffer),
+        buffer = quote_literal(&idle.buffer.name),
         reader = quote_literal(&idle.reader),
-        name = Relation::new("pgtrickle_changes", &idle.buffer).quoted(),
+        name = idle.buffer.quoted(),
         frontier = quote_literal(idle.frontier.as_deref().unwrap_or("0/0")),
         first = quote_literal(&idle.first_xid),
     )

@@ -97,7 +97,7 @@ fn has_pending(table: &Comparable) -> String {
         quote_literal(&table.relation.name)
     );
     let pending = table.waiting.iter().map(|buffer| {
-        let name = Relation::new("pgtrickle_changes", &buffer.buffer).quoted();
+        let name = buffer.buffer.quoted();
         let source = quote_literal(&buffer.source);
         format!("exists (select from {name} where lsn > coalesce(({frontier} -> {source} ->> 'lsn')::pg_lsn, '0/0'))")
     });

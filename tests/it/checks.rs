@@ -20,8 +20,11 @@ struct Shop {
 impl Shop {
     /// With one table, `totals`, on one source, `orders`.
     fn new() -> Self {
-        let mut shop =
-            Self { database: Database::new(), dir: tempfile::tempdir().unwrap(), models: Vec::new() };
+        Self::in_database(Database::new())
+    }
+
+    fn in_database(database: Database) -> Self {
+        let mut shop = Self { database, dir: tempfile::tempdir().unwrap(), models: Vec::new() };
         shop.database.run(
             "create table orders (id int primary key, amount int); insert into orders values (1, 10), (2, 20)",
         );

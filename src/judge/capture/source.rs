@@ -5,7 +5,8 @@ use serde::Deserialize;
 use super::{Trigger, outcome, trigger_problems};
 use crate::{
     judge::{freshness::GRACE, scheduler::EngineState},
-    model::{Outcome, Stage, Verdict},
+    model::{Outcome, Relation, Stage, Verdict},
+    sql::quote_identifier,
 };
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -19,7 +20,8 @@ pub struct Capture {
     /// The suffix of the capture triggers' names; `None` if the engine does not track the source.
     pub stable_name: Option<String>,
     pub triggers: Vec<Trigger>,
-    /// Whether the change buffer exists.
+    /// The change buffer, even if it does not exist; `None` if the engine does not track the source.
+    pub buffer: Option<Relation>,
     pub buffer_exists: bool,
     /// Whether the current role may read the change buffer; `None` if that does not exist.
     pub buffer_readable: Option<bool>,
@@ -45,8 +47,8 @@ pub struct Capture {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct IdleReader {
     pub reader: String,
-    /// The change buffer that it reads, in the schema `pgtrickle_changes`.
-    pub buffer: String,
+    /// The change buffer that it reads.
+    pub buffer: Relation,
     /// The WAL position up to which it has read.
     pub frontier: Option<String>,
     /// The transaction ID of the first of its refreshes that found no changes.
@@ -70,8 +72,9 @@ pub(super) fn judge(capture: &Capture, engine: Option<&EngineState>) -> Outcome 
         let message = format!("captured from the WAL for {readers}; {lag}");
         return Outcome::new(Stage::Capture, &capture.source, Verdict::Warned, message);
     }
-    if let (true, Some(false), Some(engine)) = (problems.is_empty(), capture.buffer_readable, engine) {
-        return unread(capture, &engine.role);
+    let unreadable = capture.buffer.as_ref().filter(|_| capture.buffer_readable == Some(false));
+    if let (true, Some(buffer), Some(engine)) = (problems.is_empty(), unreadable, engine) {
+        return unread(capture, buffer, &engine.role);
     }
     let how = if from_wal { "from the WAL" } else { "by triggers" };
     outcome(&capture.source, format!("captured {how} for {readers}"), problems, || {
@@ -93,12 +96,15 @@ pub(super) fn judge(capture: &Capture, engine: Option<&EngineState>) -> Outcome 
     })
 }
 
-fn unread(capture: &Capture, role: &str) -> Outcome {
+fn unread(capture: &Capture, buffer: &Relation, role: &str) -> Outcome {
     let message =
         format!("cannot tell whether changes are pending: the role {role} may not read the change buffer");
-    let role = role.replace('"', "\"\"");
-    Outcome::new(Stage::Capture, &capture.source, Verdict::Errored, message)
-        .with_details([format!("GRANT SELECT ON ALL TABLES IN SCHEMA pgtrickle_changes TO \"{role}\"")])
+    let grant = format!(
+        "GRANT SELECT ON ALL TABLES IN SCHEMA {} TO {}",
+        quote_identifier(&buffer.schema),
+        quote_identifier(role)
+    );
+    Outcome::new(Stage::Capture, &capture.source, Verdict::Errored, message).with_details([grant])
 }
 
 fn problems(capture: &Capture, engine: Option<&EngineState>) -> Vec<String> {
@@ -111,8 +117,8 @@ fn problems(capture: &Capture, engine: Option<&EngineState>) -> Vec<String> {
         problems.push("the engine does not track the source".into());
         return problems;
     };
-    if !capture.buffer_exists {
-        problems.push(format!("the change buffer pgtrickle_changes.changes_{stable_name} is gone"));
+    if let (false, Some(buffer)) = (capture.buffer_exists, &capture.buffer) {
+        problems.push(format!("the change buffer {buffer} is gone"));
     }
     problems.extend(
         capture
@@ -211,6 +217,7 @@ mod tests {
             cdc_mode: "TRIGGER".into(),
             stable_name: Some("ab12".into()),
             triggers: ["ins", "upd", "del", "truncate"].map(trigger).to_vec(),
+            buffer: Some(Relation::new("buffers", "changes_ab12")),
             buffer_exists: true,
             buffer_readable: Some(true),
             quiet: vec![],
@@ -242,6 +249,13 @@ mod tests {
     }
 
     #[test]
+    fn an_unreadable_buffer_is_errored_with_the_grant_for_its_schema() {
+        let outcome = judge(&Capture { buffer_readable: Some(false), ..capture() }, Some(&sample::engine()));
+        assert_eq!(outcome.verdict, Verdict::Errored);
+        assert_eq!(outcome.details, [r#"GRANT SELECT ON ALL TABLES IN SCHEMA "buffers" TO "night""#]);
+    }
+
+    #[test]
     fn each_loss_of_changes_fails_with_its_message() {
         let with = |change: fn(&mut Capture)| {
             let mut capture = capture();
@@ -256,7 +270,7 @@ mod tests {
                 "pg_trickle_cdc_ins_ab12 calls a function that captures nothing",
             ),
             (with(|c| c.source_exists = false), "the source table is gone"),
-            (with(|c| c.buffer_exists = false), "changes_ab12 is gone"),
+            (with(|c| c.buffer_exists = false), "the change buffer buffers.changes_ab12 is gone"),
             (with(|c| c.stable_name = None), "does not track"),
             (with(|c| c.passed_by = vec!["s.totals".into()]), "the refreshes of s.totals do not find them"),
             (with(|c| c.missing_columns = vec!["amount".into()]), "its captured column amount is gone"),

@@ -9,7 +9,7 @@ use crate::{
 pub(super) const RULE: Rule = Rule {
     name: "cron-schedule",
     heading: "Schedules",
-    versions: (0, 67)..=(0, 67),
+    fixed: None,
     verdict: Verdict::Warned,
     finds,
     way_out: "set the schedule to a duration, or expect a refresh every second",

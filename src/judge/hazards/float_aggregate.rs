@@ -9,7 +9,7 @@ use crate::{
 pub(super) const RULE: Rule = Rule {
     name: "float-aggregate",
     heading: "Correctness",
-    versions: (0, 67)..=(0, 67),
+    fixed: None,
     verdict: Verdict::Warned,
     finds,
     way_out: "cast to numeric, or set refresh_mode to FULL",

@@ -9,7 +9,7 @@ use crate::{
 pub(super) const RULE: Rule = Rule {
     name: "fuse-sensitivity",
     heading: "Status",
-    versions: (0, 67)..=(0, 67),
+    fixed: None,
     verdict: Verdict::Warned,
     finds,
     way_out: "set fuse_ceiling above what a normal load reaches",

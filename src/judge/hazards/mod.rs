@@ -5,39 +5,42 @@ mod cron_schedule;
 mod float_aggregate;
 mod fuse_sensitivity;
 mod primary_key_position;
+mod row_security;
 mod search_path;
 mod wal_capture;
 
-use std::ops::RangeInclusive;
-
 use super::Facts;
-use crate::model::{Deployed, Outcome, Relation, Stage, StreamTable, Verdict};
+use crate::model::{Deployed, Outcome, Relation, Stage, StreamTable, TRIED, Verdict, Version};
 
 struct Rule {
     /// The name for `checks.silence`.
     name: &'static str,
     /// The heading in docs/pg_trickle.md that shows it.
     heading: &'static str,
-    /// The versions that have the bug, major and minor.
-    versions: RangeInclusive<(u32, u32)>,
+    /// The version that is known not to have it any more. Every other version is taken to have it.
+    fixed: Option<Version>,
     /// Wrong rows fail, anything else warns.
     verdict: Verdict,
     finds: fn(&Deployed, &Facts) -> Option<String>,
     way_out: &'static str,
 }
 
-const RULES: [Rule; 6] = [
+const RULES: [Rule; 7] = [
     cron_schedule::RULE,
     float_aggregate::RULE,
     fuse_sensitivity::RULE,
     primary_key_position::RULE,
+    row_security::RULE,
     search_path::RULE,
     wal_capture::RULE,
 ];
 
-/// The rule names that a silence may use.
-pub fn names() -> [&'static str; 6] {
-    RULES.map(|rule| rule.name)
+/// The name for `checks.silence` of the warning about a version that this project was not tried on.
+const UNTRIED: &str = "untried-version";
+
+/// The names that a silence may use.
+pub fn names() -> Vec<&'static str> {
+    RULES.iter().map(|rule| rule.name).chain([UNTRIED]).collect()
 }
 
 /// A hazard that the user has accepted for some tables.
@@ -55,6 +58,43 @@ impl Silence {
         let names = [relation.to_string(), relation.name.clone()];
         self.hazard == rule.name && names.iter().any(|name| matches(&self.model, name))
     }
+}
+
+impl Rule {
+    fn applies_to(&self, version: Option<Version>) -> bool {
+        self.fixed.is_none_or(|fixed| version.is_none_or(|version| version < fixed))
+    }
+
+    /// How certain it is that a version other than the tried one has it.
+    fn certainty(&self, version: Option<Version>) -> Option<String> {
+        let version = version.filter(|version| !version.is_tried())?;
+        let known = if version > TRIED { "no version is known to fix it" } else { "earlier versions were not tried" };
+        let known = self.fixed.map_or_else(|| known.to_owned(), |fixed| format!("fixed in {fixed}"));
+        Some(format!("seen on {TRIED}; {known}"))
+    }
+}
+
+/// Warns about a version that this project was not tried on; `None` for any other.
+pub(super) fn judge_version(version: &str, silences: &[Silence]) -> Option<Outcome> {
+    let parsed = Version::parse(version);
+    if parsed.is_some_and(Version::is_tried) {
+        return None;
+    }
+    let order = match parsed {
+        Some(parsed) if parsed > TRIED => "newer than",
+        Some(_) => "older than",
+        None => "not",
+    };
+    let message = format!("{version} is {order} {TRIED}, on which pgtrickle-ci was tried: its own bugs are not known");
+    let outcome = |verdict| Outcome::new(Stage::Hazard, "pg_trickle", verdict, &message);
+    let silence = silences.iter().find(|silence| silence.hazard == UNTRIED && matches(&silence.model, version));
+    Some(match silence {
+        Some(silence) => outcome(Verdict::Passed).with_details([format!("silenced: {}", silence.reason)]),
+        None => outcome(Verdict::Warned).with_details([format!(
+            "after reviewing its changelog, silence this in pgtrickle-ci.yml: \
+             checks.silence: [{{hazard: {UNTRIED}, model: \"{version}\", reason: …}}]"
+        )]),
+    })
 }
 
 /// Whether a text matches a pattern with `*`.
@@ -78,7 +118,8 @@ pub(super) fn judge(
     let mut verdict = Verdict::Passed;
     let mut messages = Vec::new();
     let mut details = Vec::new();
-    for rule in RULES.iter().filter(|rule| number(version).is_some_and(|v| rule.versions.contains(&v))) {
+    let number = Version::parse(version);
+    for rule in RULES.iter().filter(|rule| rule.applies_to(number)) {
         let Some(message) = (rule.finds)(deployed, facts) else { continue };
         if let Some(silence) = silences.iter().find(|silence| silence.covers(rule, &table.relation)) {
             details.push(format!("{} is silenced: {}", rule.name, silence.reason));
@@ -87,21 +128,17 @@ pub(super) fn judge(
         verdict = verdict.max(rule.verdict);
         messages.push(format!("{}: {message}", rule.name));
         details.push(format!("{} (see \"{}\" in docs/pg_trickle.md)", rule.way_out, rule.heading));
+        details.extend(rule.certainty(number).map(|certainty| format!("{}: {certainty}", rule.name)));
     }
     let message = if messages.is_empty() {
-        format!("no known bugs of pg_trickle {version} apply")
+        let known = if number.is_some_and(Version::is_tried) { version } else { &TRIED.to_string() };
+        format!("no known bugs of pg_trickle {known} apply")
     } else {
         messages.join("; ")
     };
     Outcome::new(Stage::Hazard, &table.relation, verdict, message)
         .with_details(details)
         .about(table.origin.as_ref())
-}
-
-/// `0.67.0-emulator` as `(0, 67)`.
-fn number(version: &str) -> Option<(u32, u32)> {
-    let mut parts = version.split('.').map(|part| part.parse().ok());
-    Some((parts.next()??, parts.next()??))
 }
 
 #[cfg(test)]
@@ -123,10 +160,41 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_applies_only_to_its_versions() {
-        assert_eq!(judged("0.67.0", &[]).verdict, Verdict::Warned);
-        assert_eq!(judged("0.67.3-emulator", &[]).verdict, Verdict::Warned);
-        assert_eq!(judged("0.68.0", &[]).verdict, Verdict::Passed);
+    fn a_rule_applies_until_the_version_that_fixes_it() {
+        for version in ["0.40.0", "0.67.0", "0.67.3-emulator", "0.108.3", "unknown"] {
+            assert_eq!(judged(version, &[]).verdict, Verdict::Warned, "{version}");
+        }
+        let fixed = |version: &str| search_path::RULE.applies_to(Version::parse(version));
+        assert!(fixed("0.67.0") && fixed("0.87.6") && !fixed("0.87.7") && !fixed("0.108.3"));
+    }
+
+    #[test]
+    fn a_bug_on_an_untried_version_says_where_it_was_seen() {
+        let details = |version| judged(version, &[]).details;
+        assert_eq!(details("0.67.0").len(), 1);
+        assert_eq!(details("0.108.3")[1], "fuse-sensitivity: seen on 0.67.0; no version is known to fix it");
+        assert_eq!(details("0.40.0")[1], "fuse-sensitivity: seen on 0.67.0; earlier versions were not tried");
+        let certainty = wal_capture::RULE.certainty(Version::parse("0.103.0"));
+        assert_eq!(certainty.unwrap(), "seen on 0.67.0; fixed in 0.107.0");
+    }
+
+    #[test]
+    fn only_a_tried_version_passes_as_known() {
+        let harmless = |version| {
+            let table = sample::table("t", &[]);
+            judge(&table, &sample::deployed(table.clone()), &Facts::default(), version, &[]).message
+        };
+        assert_eq!(harmless("0.67.1"), "no known bugs of pg_trickle 0.67.1 apply");
+        assert_eq!(harmless("0.108.3"), "no known bugs of pg_trickle 0.67.0 apply");
+        assert_eq!(judge_version("0.67.0-emulator", &[]), None);
+        for (version, words) in [("0.108.3", "is newer than 0.67.0"), ("0.55.0", "is older than 0.67.0"), ("x", "x is not 0.67.0")] {
+            let outcome = judge_version(version, &[]).unwrap();
+            assert_eq!(outcome.verdict, Verdict::Warned);
+            assert!(outcome.message.contains(words), "{}", outcome.message);
+        }
+        for (model, verdict) in [("0.108.*", Verdict::Passed), ("*", Verdict::Passed), ("0.107.*", Verdict::Warned)] {
+            assert_eq!(judge_version("0.108.3", &[silence(UNTRIED, model)]).unwrap().verdict, verdict, "{model}");
+        }
     }
 
     #[test]

@@ -3,13 +3,13 @@
 use super::Rule;
 use crate::{
     judge::{Facts, SourceFacts},
-    model::{Column, Deployed, Setting, Verdict},
+    model::{Column, Deployed, Setting, Verdict, Version},
 };
 
 pub(super) const RULE: Rule = Rule {
     name: "primary-key-position",
     heading: "Storage table",
-    versions: (0, 67)..=(0, 67),
+    fixed: Some(Version(0, 106, 1)),
     verdict: Verdict::Warned,
     finds,
     way_out: "select the primary key first, or set partition_by",

@@ -3,13 +3,13 @@
 use super::Rule;
 use crate::{
     judge::Facts,
-    model::{Deployed, Verdict},
+    model::{Deployed, Verdict, Version},
 };
 
 pub(super) const RULE: Rule = Rule {
     name: "search-path",
     heading: "Query text",
-    versions: (0, 67)..=(0, 67),
+    fixed: Some(Version(0, 87, 7)),
     verdict: Verdict::Warned,
     finds,
     way_out: "qualify it with its schema, as ref() and source() do",

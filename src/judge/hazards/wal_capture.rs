@@ -3,13 +3,13 @@
 use super::Rule;
 use crate::{
     judge::{Facts, LoggedColumn, SourceFacts},
-    model::{Deployed, Verdict},
+    model::{Deployed, Verdict, Version},
 };
 
 pub(super) const RULE: Rule = Rule {
     name: "wal-capture",
     heading: "Change capture",
-    versions: (0, 67)..=(0, 67),
+    fixed: Some(Version(0, 107, 0)),
     verdict: Verdict::Failed,
     finds,
     way_out: "set cdc_mode to trigger, and refresh the table in full",

@@ -1,5 +1,8 @@
 -- How changes reach the stream tables: from source tables, through the triggers of IMMEDIATE tables, and through the
 -- buffers between stream tables.
+with buffers as (
+  select coalesce(nullif(pg_catalog.current_setting('pg_trickle.change_buffer_schema', true), ''), 'pgtrickle_changes') as schema
+)
 select jsonb_build_object('sources', coalesce((
   select jsonb_agg(to_jsonb(c) order by c.source)
   from (
@@ -19,6 +22,8 @@ select jsonb_build_object('sources', coalesce((
         join pg_catalog.pg_proc as p on p.oid = g.tgfoid
         where g.tgrelid = d.source_relid and not g.tgisinternal and g.tgname like 'pg\_trickle\_cdc\_%'
       ) as triggers,
+      case when t.source_stable_name is not null
+        then jsonb_build_object('schema', (select schema from buffers), 'name', 'changes_' || t.source_stable_name) end as buffer,
       buffer.oid is not null as buffer_exists,
       (
         select coalesce(jsonb_agg(distinct used.name), '[]')
@@ -50,7 +55,7 @@ select jsonb_build_object('sources', coalesce((
       pg_catalog.has_table_privilege(buffer.oid, 'select') as buffer_readable,
       coalesce(jsonb_agg(distinct jsonb_build_object(
         'reader', s.pgt_schema || '.' || s.pgt_name,
-        'buffer', buffer.relname,
+        'buffer', jsonb_build_object('schema', (select schema from buffers), 'name', buffer.relname),
         'frontier', s.frontier -> 'sources' -> d.source_relid::text ->> 'lsn',
         'first_xid', quiet.first_xid::text
       )) filter (where quiet.first_xid is not null and pg_catalog.has_table_privilege(buffer.oid, 'select')), '[]') as quiet,
@@ -62,7 +67,7 @@ select jsonb_build_object('sources', coalesce((
     left join pgtrickle.pgt_change_tracking as t on t.source_relid = d.source_relid
     left join pgtrickle.check_cdc_health() as h on h.source_relid = d.source_relid::bigint
     left join pg_catalog.pg_class as buffer
-      on buffer.oid = pg_catalog.to_regclass('pgtrickle_changes.changes_' || t.source_stable_name)
+      on buffer.oid = pg_catalog.to_regclass((select quote_ident(schema) from buffers) || '.changes_' || t.source_stable_name)
     -- The transaction of the first recent refresh, if none of them found changes. A refresh that an old snapshot holds
     -- back is also DIFFERENTIAL and changes no row.
     left join lateral (
@@ -104,8 +109,9 @@ select jsonb_build_object('sources', coalesce((
     'reader', s.pgt_schema || '.' || s.pgt_name,
     'read', u.pgt_schema || '.' || u.pgt_name,
     'read_as', d.source_relid::bigint,
-    'buffer', 'changes_pgt_' || u.pgt_id,
-    'buffer_exists', pg_catalog.to_regclass('pgtrickle_changes.changes_pgt_' || u.pgt_id) is not null
+    'buffer', case when u.pgt_id is not null
+      then jsonb_build_object('schema', (select schema from buffers), 'name', 'changes_pgt_' || u.pgt_id) end,
+    'buffer_exists', pg_catalog.to_regclass((select quote_ident(schema) from buffers) || '.changes_pgt_' || u.pgt_id) is not null
   ))
   from pgtrickle.pgt_dependencies as d
   join pgtrickle.pgt_stream_tables as s on s.pgt_id = d.pgt_id and s.refresh_mode = 'DIFFERENTIAL'

@@ -10,6 +10,8 @@ with types as materialized (
     ))
   ) as has_equality
   from pg_catalog.pg_type as t
+), buffers as (
+  select coalesce(nullif(pg_catalog.current_setting('pg_trickle.change_buffer_schema', true), ''), 'pgtrickle_changes') as schema
 )
 select coalesce(jsonb_agg(
   jsonb_build_object(
@@ -17,7 +19,9 @@ select coalesce(jsonb_agg(
     'query', coalesce(s.original_query, s.defining_query),
     'is_populated', s.is_populated,
     'waiting', (
-      select coalesce(jsonb_agg(jsonb_build_object('buffer', buffer.name, 'source', buffer.source)), '[]')
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'buffer', jsonb_build_object('schema', (select schema from buffers), 'name', buffer.name), 'source', buffer.source
+      )), '[]')
       from pgtrickle.pgt_dependencies as d
       left join pgtrickle.pgt_change_tracking as t on t.source_relid = d.source_relid
       left join pgtrickle.pgt_stream_tables as u on u.pgt_relid = d.source_relid
@@ -25,7 +29,7 @@ select coalesce(jsonb_agg(
         ('changes_' || t.source_stable_name, d.source_relid::text), ('changes_pgt_' || u.pgt_id, 'pgt_' || u.pgt_id)
       ) as buffer (name, source)
       where d.pgt_id = s.pgt_id and s.refresh_mode <> 'IMMEDIATE'
-        and pg_catalog.to_regclass('pgtrickle_changes.' || pg_catalog.quote_ident(buffer.name)) is not null
+        and pg_catalog.to_regclass((select quote_ident(schema) from buffers) || '.' || quote_ident(buffer.name)) is not null
     ),
     'with_ties', case
       when to_jsonb(s) ->> 'topk_limit' is not null then concat(

@@ -8,8 +8,10 @@ from (
     sources.sources,
     coalesce(history.fallbacks, 0) as fallbacks,
     coalesce(history.refreshes, 0) as refreshes,
-    case when s.refresh_mode = 'DIFFERENTIAL' and s.effective_refresh_mode = 'FULL' then (
-      select e.downgrade_reason from pgtrickle.explain_refresh_mode(s.pgt_schema || '.' || s.pgt_name) as e
+    case when s.refresh_mode = 'DIFFERENTIAL' and s.effective_refresh_mode = 'FULL' then coalesce(
+      -- The reason itself, in versions that keep it.
+      nullif(concat_ws(': ', to_jsonb(s) ->> 'refresh_reason', to_jsonb(s) ->> 'refresh_reason_detail'), ''),
+      (select e.downgrade_reason from pgtrickle.explain_refresh_mode(s.pgt_schema || '.' || s.pgt_name) as e)
     ) end as why_full,
     history.last_by,
     (
@@ -17,13 +19,15 @@ from (
       from pg_catalog.pg_attribute as a
       where a.attrelid = s.pgt_relid and a.attnum > 0 and not a.attisdropped
         and a.atttypid in ('float4'::regtype, 'float8'::regtype) and a.attname not like '\_\_pgt\_%'
-    ) as float_columns
+    ) as float_columns,
+    coalesce((select c.relrowsecurity from pg_catalog.pg_class as c where c.oid = s.pgt_relid), false) as has_row_security
   from pgtrickle.pgt_stream_tables as s
   cross join lateral (
     select
       coalesce(jsonb_agg(n.nspname || '.' || r.relname) filter (where g.gated), '[]') as gated_by,
       coalesce(jsonb_agg(jsonb_build_object(
         'schema', n.nspname, 'name', r.relname, 'source_type', d.source_type, 'cdc_mode', d.cdc_mode,
+        'has_row_security', r.relrowsecurity,
         'primary_key', (
           select coalesce(jsonb_agg(a.attname), '[]')
           from pg_catalog.pg_index as i
@@ -53,15 +57,22 @@ from (
   ) as sources
   left join lateral (
     select
-      count(*) filter (where h.was_full_fallback) as fallbacks,
+      -- was_full_fallback is true for REINITIALIZE only. Full refreshes before the first differential one are of another
+      -- mode, which was changed since.
+      count(*) filter (
+        where h.action in ('FULL', 'REINITIALIZE') and h.initiated_by like 'SCHEDULER%' and h.start_time > h.differential_since
+      ) as fallbacks,
       count(*) as refreshes,
       (array_agg(h.initiated_by order by h.start_time desc) filter (where h.action <> 'NO_DATA'))[1] as last_by
     from (
-      select was_full_fallback, start_time, initiated_by, action
-      from pgtrickle.pgt_refresh_history
-      where pgt_id = s.pgt_id
-      order by start_time desc
-      limit 20
+      select recent.*, min(start_time) filter (where action = 'DIFFERENTIAL') over () as differential_since
+      from (
+        select start_time, initiated_by, action
+        from pgtrickle.pgt_refresh_history
+        where pgt_id = s.pgt_id
+        order by start_time desc
+        limit 20
+      ) as recent
     ) as h
   ) as history on true
 ) as f

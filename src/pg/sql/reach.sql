@@ -57,6 +57,7 @@ with recursive acting_functions (relation, what, function) as (
   ) as word
   join pg_class as c on lower(c.relname) = word[1] and c.relkind in ('r', 'p', 'v')
   join pg_namespace as n on n.oid = c.relnamespace and n.nspname !~ '^(pg_|information_schema$|pgtrickle)'
+    and n.nspname is distinct from current_setting('pg_trickle.change_buffer_schema', true)
 ), reach (root, oid) as (
   select distinct source_relid, source_relid from pgtrickle.pgt_dependencies where source_type <> 'STREAM_TABLE'
   union

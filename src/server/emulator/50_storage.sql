@@ -90,7 +90,7 @@ CREATE FUNCTION pgtrickle._write(st pgtrickle.pgt_stream_tables, OUT rows_insert
 LANGUAGE plpgsql
 SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET extra_float_digits = 1 SET bytea_output = 'hex' AS $$
 DECLARE
-    buffer  text := format('pgtrickle_changes.%I', 'changes_pgt_' || st.pgt_id);
+    buffer  text := pgtrickle._in_changes('changes_pgt_' || st.pgt_id);
     columns text;
     content text;
     log     text := '';

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::Shop;
+use crate::support::Database;
 
 impl Shop {
     fn trigger(&self, source: &str, pattern: &str) -> String {
@@ -15,19 +16,27 @@ impl Shop {
     /// The change buffer of this name.
     fn buffer(&self, pattern: &str) -> String {
         let sql = format!(
-            "select relname from pg_class where relnamespace = 'pgtrickle_changes'::regnamespace and relkind = 'r' and relname like '{pattern}'"
+            "select relname from pg_class where relnamespace = '{}'::regnamespace and relkind = 'r' and relname like '{pattern}'",
+            self.buffers()
         );
         self.database.value(&sql).expect("the buffer is there")
+    }
+
+    /// The schema of the change buffers.
+    fn buffers(&self) -> String {
+        let setting = "select coalesce(nullif(current_setting('pg_trickle.change_buffer_schema', true), ''), 'pgtrickle_changes')";
+        self.database.value(setting).unwrap()
     }
 
     /// Renames a change buffer, and back.
     #[track_caller]
     fn lose(&self, buffer: &str) {
+        let schema = self.buffers();
         self.fault(
-            &format!("alter table pgtrickle_changes.{buffer} rename to lost"),
+            &format!("alter table {schema}.{buffer} rename to lost"),
             "capture",
-            &format!("the change buffer pgtrickle_changes.{buffer} is gone"),
-            &format!("alter table pgtrickle_changes.lost rename to {buffer}"),
+            &format!("the change buffer {schema}.{buffer} is gone"),
+            &format!("alter table {schema}.lost rename to {buffer}"),
         );
     }
 }
@@ -108,6 +117,21 @@ fn a_dropped_source_fails() {
     let shop = Shop::new();
     shop.database.run("drop table orders");
     shop.expect_failure("capture", "the source table is gone");
+}
+
+#[test]
+fn the_buffers_are_looked_for_in_the_schema_that_the_server_sets() {
+    let database = Database::new();
+    let name = &database.endpoint.database;
+    database.run(&format!(
+        "create schema buffers; alter database {name} set pg_trickle.change_buffer_schema = 'buffers';
+         set pg_trickle.change_buffer_schema = 'buffers'"
+    ));
+    let mut shop = Shop::in_database(database);
+    shop.add("large", "select id, amount from public.totals where amount > 15", &json!({}));
+    shop.check(&["--equality"]).0.expect(0);
+    shop.lose(&shop.buffer("changes\\_%"));
+    shop.lose(&shop.buffer("changes\\_pgt\\_%"));
 }
 
 #[test]

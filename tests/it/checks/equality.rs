@@ -35,6 +35,29 @@ fn only_a_comparison_finds_a_ghost_row() {
 }
 
 #[test]
+fn a_comparison_that_policies_narrow_is_errored_with_the_missing_right() {
+    let shop = Shop::new();
+    let role = shop.database.endpoint.database.replace("test", "role");
+    let script = include_str!("../../../docs/check-role.sql").replace("pgtrickle_check", &role);
+    shop.database.run(&script);
+    shop.database.run(&format!(
+        "alter role {role} password 'night'; grant select on orders, totals to {role};
+         alter table orders enable row level security; create policy few on orders using (id = 1)"
+    ));
+    let endpoint = &shop.database.endpoint;
+    let url = format!("postgresql://{role}:night@{}:{}/{}", endpoint.host, endpoint.port, endpoint.database);
+    let (ran, report) = shop.check_at(&url, &["--equality"]);
+    ran.expect(1);
+    let narrowed = outcome(&report);
+    assert_eq!(narrowed["verdict"], "errored");
+    assert!(narrowed["details"].to_string().contains(&format!("ALTER ROLE \\\"{role}\\\" BYPASSRLS")), "{narrowed:#}");
+    shop.database.run(&format!("alter role {role} bypassrls"));
+    let (_, report) = shop.check_at(&url, &["--equality"]);
+    assert_eq!(outcome(&report)["message"], "equal to its query: 2 rows");
+    shop.database.run(&format!("drop owned by {role}; drop role {role}"));
+}
+
+#[test]
 fn a_model_with_verify_false_is_skipped() {
     let mut shop = Shop::new();
     shop.models[0].1["config"]["meta"]["pgtrickle"]["verify"] = json!(false);

@@ -146,6 +146,36 @@ fn an_unrequested_full_refresh_warns_or_fails() {
 }
 
 #[test]
+fn full_refreshes_after_a_differential_one_are_counted() {
+    let shop = Shop::new();
+    let history = |action: &str, from: u32, to: u32| {
+        shop.database.run(&format!(
+            "insert into pgtrickle.pgt_refresh_history (pgt_id, data_timestamp, start_time, action, status, initiated_by)
+             select pgt_id, now(), now() + n * interval '1 minute', '{action}', 'COMPLETED', 'SCHEDULER'
+             from pgtrickle.pgt_stream_tables, generate_series({from}, {to}) as n"
+        ));
+    };
+    history("FULL", 1, 5);
+    shop.check(&["--fail-on-fallback"]).0.expect(0);
+    history("DIFFERENTIAL", 6, 6);
+    shop.check(&["--fail-on-fallback"]).0.expect(0);
+    history("FULL", 7, 9);
+    let (ran, report) = shop.check(&["--fail-on-fallback"]);
+    expect_bad(&ran, &report, "refresh-mode", "3 of its last ");
+}
+
+#[test]
+fn a_source_with_row_level_security_warns() {
+    let shop = Shop::new();
+    shop.database.run("alter table orders enable row level security");
+    let (ran, _) = shop.check(&[]);
+    let said = ran.expect(0).stdout;
+    assert!(said.contains("row-security: the policies of public.orders do not protect it"), "{said}");
+    shop.database.run("alter table totals enable row level security");
+    assert!(!shop.check(&[]).0.expect(0).stdout.contains("row-security"));
+}
+
+#[test]
 fn a_known_hazard_warns_until_it_is_silenced() {
     let mut shop = Shop::new();
     shop.add("nightly", "select id from orders", &json!({"schedule": "0 3 * * *"}));
