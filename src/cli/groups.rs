@@ -103,6 +103,9 @@ pub struct EngineArgs {
     /// Extension to run: auto uses pg_trickle if it is installed, otherwise the emulator
     #[arg(long, value_enum, default_value_t)]
     pub engine: EngineArg,
+    /// Version of pg_trickle that the emulator emulates [default: 0.67.0]
+    #[arg(long, value_enum, value_name = "VERSION", conflicts_with = "image")]
+    pub engine_version: Option<EngineVersionArg>,
 }
 
 #[derive(Debug, Args)]
@@ -117,6 +120,14 @@ pub struct SourceArgs {
     /// Copy up to ROWS rows per table, plus the rows they reference [default: none]
     #[arg(long, value_name = "ROWS", requires = "sources_from")]
     pub sample: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EngineVersionArg {
+    #[value(name = "0.67.0")]
+    V0_67_0,
+    #[value(name = "0.108.3")]
+    V0_108_3,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -13,8 +13,8 @@ pub use commands::{
     VerifyArgs, WaitArgs, When,
 };
 pub use groups::{
-    CheckingArgs, Drive, EngineArg, EngineArgs, FailOn, ManifestArgs, ModelsArgs, PolicyArgs, ProjectArgs,
-    ReportArgs, SelectArgs, ServerArgs, SourceArgs, VerifyingArgs, WaitingArgs,
+    CheckingArgs, Drive, EngineArg, EngineArgs, EngineVersionArg, FailOn, ManifestArgs, ModelsArgs,
+    PolicyArgs, ProjectArgs, ReportArgs, SelectArgs, ServerArgs, SourceArgs, VerifyingArgs, WaitingArgs,
 };
 
 /// The CI gate for dbt projects with stream tables (pg_trickle on PostgreSQL 18).

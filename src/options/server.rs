@@ -4,9 +4,9 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{Environment, Error, ProjectOptions, explain};
 use crate::{
-    cli::{EngineArg, EngineArgs, ServerArgs, SourceArgs},
+    cli::{EngineArg, EngineArgs, EngineVersionArg, ServerArgs, SourceArgs},
     pg,
-    server::{EngineChoice, EphemeralSpec},
+    server::{EmulatorVersion, EngineChoice, EphemeralSpec},
     sources::SourceServer,
 };
 
@@ -114,6 +114,10 @@ pub(super) fn ephemeral(args: &EngineArgs, environment: &Environment) -> Ephemer
             EngineArg::Real => EngineChoice::Real,
             EngineArg::Emulator => EngineChoice::Emulator,
         },
+        emulated_version: args.engine_version.map(|version| match version {
+            EngineVersionArg::V0_67_0 => EmulatorVersion::V0_67_0,
+            EngineVersionArg::V0_108_3 => EmulatorVersion::V0_108_3,
+        }),
         pg_bin: args.pg_bin.clone(),
         image: args.image.clone(),
         python_envs: python_envs(environment),

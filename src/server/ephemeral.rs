@@ -13,7 +13,8 @@ use std::{
 use super::{
     EngineChoice, EphemeralSpec, Error,
     account::Account,
-    container, emulator,
+    container,
+    emulator::{self, EmulatorVersion},
     find::{self, Installation},
     guardian::{Folder, GuardedProcess},
     relocate,
@@ -58,6 +59,7 @@ fsync = off
 synchronous_commit = off
 full_page_writes = off
 wal_init_zero = off
+track_commit_timestamp = on
 timezone = 'UTC'
 log_timezone = 'UTC'
 lc_messages = 'C'
@@ -91,6 +93,7 @@ impl Ephemeral {
     pub async fn start(wanted: &EphemeralSpec) -> Result<Self, Error> {
         match &wanted.image {
             Some(_) if wanted.engine == EngineChoice::Emulator => Err(Error::ImageOrEmulator),
+            Some(_) if wanted.emulated_version.is_some() => Err(Error::VersionOfTheRealExtension),
             Some(image) => Self::from_image(image, wanted).await,
             None => Self::from_installation(wanted).await,
         }
@@ -115,10 +118,13 @@ impl Ephemeral {
     async fn from_installation(wanted: &EphemeralSpec) -> Result<Self, Error> {
         let installation = find::find(wanted)?;
         let emulated = wanted.engine == EngineChoice::Emulator || !installation.has_pg_trickle;
+        if !emulated && wanted.emulated_version.is_some() {
+            return Err(Error::VersionOfTheRealExtension);
+        }
         let site = ServerLocation::prepare(&installation, &wanted.temp_dir)?;
         let password = random_password()?;
         site.initdb(&password).await?;
-        let settings = site.write_settings(emulated)?;
+        let settings = site.write_settings(emulated.then(|| wanted.emulated_version.unwrap_or_default()))?;
         let (server, endpoint) = site.start_server(&settings, password).await?;
         create_extension(&endpoint, emulated).await?;
         let scheduler = emulated.then(|| Scheduler::start(endpoint.clone()));
@@ -224,11 +230,11 @@ impl ServerLocation {
     }
 
     /// Writes the settings outside of the data folder.
-    fn write_settings(&self, emulated: bool) -> Result<PathBuf, Error> {
+    fn write_settings(&self, emulated: Option<EmulatorVersion>) -> Result<PathBuf, Error> {
         let from_initdb = self.data.join("postgresql.conf");
         let mut text = format!("include {}\n{THROWAWAY}", quoted(&from_initdb.to_string_lossy()));
-        if emulated {
-            let extensions = emulator::write_into(self.folder.path())?;
+        if let Some(version) = emulated {
+            let extensions = emulator::write_into(self.folder.path(), version)?;
             let path = quoted(&format!("{}:$system", extensions.display()));
             // Writing to a String cannot fail.
             let _ = writeln!(text, "extension_control_path = {path}");

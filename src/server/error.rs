@@ -37,6 +37,8 @@ pub enum Error {
     },
     #[error("`--image` and `--engine emulator` are mutually exclusive")]
     ImageOrEmulator,
+    #[error("`--engine-version` is the version of the emulator, and the extension is the real one")]
+    VersionOfTheRealExtension,
     /// A container image without an installation on this machine.
     #[error(
         "copying sources requires the programs of PostgreSQL {OLDEST_MAJOR} on this machine, in addition to the image"
@@ -96,6 +98,7 @@ impl Error {
                 "install pg_trickle into it, or use the emulator: `--engine emulator`".into()
             }
             Self::ImageOrEmulator => "omit `--image`, or pass `--engine real`".into(),
+            Self::VersionOfTheRealExtension => "pass `--engine emulator`, or choose the version with `--image IMAGE`".into(),
             Self::Container { image, .. } => {
                 format!("check that docker runs and has the image: `docker pull {image}`")
             }

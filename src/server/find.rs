@@ -182,6 +182,7 @@ mod tests {
     fn wanted(engine: EngineChoice, pg_bin: &Path) -> EphemeralSpec {
         EphemeralSpec {
             engine,
+            emulated_version: None,
             pg_bin: Some(pg_bin.to_owned()),
             image: None,
             python_envs: vec![],

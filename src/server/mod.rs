@@ -21,6 +21,7 @@ mod session;
 
 use std::path::PathBuf;
 
+pub use emulator::EmulatorVersion;
 pub use ephemeral::Ephemeral;
 pub use error::Error;
 
@@ -40,6 +41,8 @@ pub enum EngineChoice {
 #[derive(Clone, Debug)]
 pub struct EphemeralSpec {
     pub engine: EngineChoice,
+    /// The version that the emulator emulates; an error with the real extension.
+    pub emulated_version: Option<EmulatorVersion>,
     /// Use only this folder with `initdb` and `postgres`.
     pub pg_bin: Option<PathBuf>,
     /// Start this container image instead of an installation.

@@ -120,6 +120,7 @@ fn wanted() -> EphemeralSpec {
     let active = std::env::var_os("VIRTUAL_ENV").map(PathBuf::from);
     EphemeralSpec {
         engine: EngineChoice::Emulator,
+        emulated_version: None,
         pg_bin: None,
         image: None,
         python_envs: [Some(own), active].into_iter().flatten().collect(),

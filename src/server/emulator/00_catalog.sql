@@ -27,6 +27,7 @@
 --   80_scheduler    one tick
 --   85_source_ddl   effects of altering or dropping a source
 --   90_monitoring   the monitoring functions
+--   0.108.3         the script that updates the extension to that version
 --
 -- Conventions: helpers start with an underscore. Only the triggers on sources and the count of captured changes are
 -- SECURITY DEFINER. No other function sets search_path, because a user's query must resolve in the caller's path;

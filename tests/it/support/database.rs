@@ -11,7 +11,7 @@ use std::{
 
 use pgtrickle_ci::{
     pg::Endpoint,
-    server::{EngineChoice, Ephemeral, EphemeralSpec},
+    server::{EmulatorVersion, EngineChoice, Ephemeral, EphemeralSpec},
 };
 use tokio::runtime::Runtime;
 use tokio_postgres::{Client, Error, NoTls, SimpleQueryMessage, error::SqlState};
@@ -44,6 +44,13 @@ pub fn wanted(temp_dir: &Path) -> EphemeralSpec {
     let active = std::env::var_os("VIRTUAL_ENV").map(PathBuf::from);
     EphemeralSpec {
         engine: EngineChoice::Emulator,
+        emulated_version: std::env::var("PGTRICKLE_CI_TEST_ENGINE_VERSION").ok().map(
+            |version| match &*version {
+                "0.67.0" => EmulatorVersion::V0_67_0,
+                "0.108.3" => EmulatorVersion::V0_108_3,
+                other => panic!("PGTRICKLE_CI_TEST_ENGINE_VERSION is {other}"),
+            },
+        ),
         pg_bin: None,
         image: None,
         python_envs: [Some(own), active].into_iter().flatten().collect(),
@@ -65,6 +72,19 @@ impl Database {
         let database = Self::without_extension();
         database.run("create extension pg_trickle");
         database
+    }
+
+    /// A new database with the emulator of a newer version; `None` on a server without it.
+    pub fn newer() -> Option<Self> {
+        let database = Self::without_extension();
+        let version = "0.108.3-emulator";
+        let there =
+            format!("select count(*) > 0 from pg_available_extension_versions where version = '{version}'");
+        if database.value(&there).as_deref() != Some("t") {
+            return None;
+        }
+        database.run(&format!("create extension pg_trickle version '{version}'"));
+        Some(database)
     }
 
     /// A new database without it.
@@ -137,6 +157,15 @@ impl Database {
             std::thread::sleep(std::time::Duration::from_millis(100));
         }
     }
+}
+
+/// The catalog of Citus, with these statements after it.
+pub fn citus(then: &str) -> String {
+    format!(
+        r#"set allow_system_table_mods = on;
+         create table pg_catalog.pg_dist_partition (logicalrelid regclass, partmethod "char", colocationid int, repmodel "char");
+         {then}"#
+    )
 }
 
 impl Drop for Database {

@@ -7,7 +7,7 @@ mod github;
 mod project;
 
 pub use bin::{Ran, pgtrickle_ci};
-pub use database::{Database, wanted};
+pub use database::{Database, citus, wanted};
 pub use dbt::{dbt, dbt_with_modules, output};
 pub use github::{Hub, ME};
 pub use project::{DbtProject, commit, git, manifest, model};
