@@ -1,5 +1,6 @@
 {#
-  The server's stream tables, of one schema or all, each after those that it reads from, as {name, status, owner, maker}.
+  The server's stream tables, of one schema or all, each after those that it reads from, as {name, status, is_external, owner, maker}.
+  `is_external` says whether an external orchestrator refreshes it.
   `owner` says whose the table is, by its mark, as `pgtrickle-ci` judges it (docs/dbt.md, Whose a table is):
 
     ours             this project made it, for this target
@@ -25,7 +26,7 @@
     ),
 
     marked as (
-      select st.pgt_id, st.pgt_schema, st.pgt_name, st.status, {{ dbt_pgtrickle._pgtrickle_mark_sql('st') }} as mark
+      select st.pgt_id, st.pgt_schema, st.pgt_name, st.status, to_jsonb(st) ->> 'orchestration_mode' as orchestration_mode, {{ dbt_pgtrickle._pgtrickle_mark_sql('st') }} as mark
       from pgtrickle.pgt_stream_tables as st
       {%- if schema is not none %}
       where st.pgt_schema = {{ dbt_pgtrickle._pgtrickle_literal(schema) }}
@@ -48,6 +49,7 @@
     select jsonb_build_object(
       'name', pgt_schema || '.' || pgt_name,
       'status', status,
+      'is_external', coalesce(orchestration_mode = 'EXTERNAL', false),
       'owner', owner,
       'maker', case owner
         when 'another project' then mark ->> 'dbt_project'

@@ -25,6 +25,11 @@
     union all
     select 'enabled', 'error', 'pg_trickle.enabled is off: nothing is refreshed'
     where pg_catalog.current_setting('pg_trickle.enabled', true) = 'off'
+    {%- if 'resume_after_drain' in dbt_pgtrickle._pgtrickle_engine().parameters %}
+    union all
+    select 'drained', 'error', 'nothing is refreshed until pgtrickle.resume_after_drain() is called'
+    where pgtrickle.is_drained()
+    {%- endif %}
     union all
     -- The engine's own check of errors does not count these.
     select 'suspended_tables', case when count(*) = 0 then 'ok' else 'error' end,

@@ -2,7 +2,7 @@
   dbt run-operation refresh_all_stream_tables [--args '{schema: analytics}']
 
   Refreshes the stream tables of this project and target, or those of them in one schema, each after those that it reads
-  from and in a transaction of its own. A suspended one is skipped. One whose refresh fails does not keep the others from
+  from and in a transaction of its own. A suspended one is skipped, and one that an external orchestrator refreshes. One whose refresh fails does not keep the others from
   theirs: the operation fails at the end and names it. The table of a model that was deployed without this
   package has no mark yet and is refreshed as well.
 #}
@@ -20,6 +20,8 @@
         {%- do left.append(table) -%}
       {%- elif table.status == 'SUSPENDED' -%}
         {%- do dbt_pgtrickle._pgtrickle_log('skipped ' ~ table.name ~ ': it is suspended') -%}
+      {%- elif table.is_external -%}
+        {%- do dbt_pgtrickle._pgtrickle_log('skipped ' ~ table.name ~ ': an external orchestrator refreshes it') -%}
       {%- else -%}
         {%- set failure = dbt_pgtrickle._pgtrickle_try_refresh(table.name) -%}
         {%- do dbt_pgtrickle._pgtrickle_log('refreshed ' ~ table.name if failure is none else 'cannot refresh ' ~ table.name ~ ': ' ~ failure) -%}

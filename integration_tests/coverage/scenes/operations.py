@@ -5,7 +5,7 @@ import pathlib
 import time
 
 import yaml
-from harness import Server, check
+from harness import Failed, Server, check
 
 
 def operations(project, server):
@@ -56,10 +56,12 @@ def a_refresh_that_lingers(server):
     server("select pgtrickle.create_stream_table('shop.slowly', 'select id, shop.linger() as held from shop.slow', '1s', 'FULL')")
     server("insert into shop.held default values")
     server("insert into shop.slow values (1)")
-    for _ in range(30):
-        if server("select pgtrickle.drain(1)") == [(False,)]:
+    for _ in range(60):
+        if server("select 1 from pg_locks where relation = 'shop.slowly'::regclass and mode in ('RowExclusiveLock', 'AccessExclusiveLock')"):
             break
         time.sleep(0.5)
+    else:
+        raise Failed("shop.slowly is never refreshed")
     yield
     server("delete from shop.held")
     server("select pgtrickle.drop_stream_table('shop.slowly')")
