@@ -5,7 +5,8 @@ ALTER ROLE pgtrickle_check SET default_transaction_read_only = on;
 GRANT USAGE ON SCHEMA pgtrickle, pgtrickle_changes TO pgtrickle_check;
 GRANT SELECT ON ALL TABLES IN SCHEMA pgtrickle TO pgtrickle_check;
 -- Whether changes wait that the refreshes pass by. The buffers hold rows of the sources, and each new source brings a new
--- one: say the second line for each role that makes stream tables, with FOR ROLE.
+-- one: say the second line for each role that makes stream tables, with FOR ROLE. Where pg_trickle.change_buffer_schema is
+-- set, that is their schema.
 GRANT SELECT ON ALL TABLES IN SCHEMA pgtrickle_changes TO pgtrickle_check;
 ALTER DEFAULT PRIVILEGES IN SCHEMA pgtrickle_changes GRANT SELECT ON TABLES TO pgtrickle_check;
 -- Whether the scheduler runs, and whose snapshot holds it back.

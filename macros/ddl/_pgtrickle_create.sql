@@ -9,7 +9,8 @@
   {%- for name, value in settings.items() -%}
     {%- if name == 'schedule' -%}
       {%- do arguments.update({name: value if value is not none else 'calculated'}) -%}
-    {%- elif value is none or value == dbt_pgtrickle._pgtrickle_known_settings()[name].get('default') and name != 'refresh_mode' -%}
+    {%- elif value is none or value == dbt_pgtrickle._pgtrickle_known_settings()[name].get('default') and name != 'refresh_mode'
+        or value == dbt_pgtrickle._pgtrickle_known_settings()[name].get('without') -%}
       {#- The engine's default is left out, so that a server without the setting accepts the call. -#}
     {%- elif dbt_pgtrickle._pgtrickle_known_settings()[name].set_by == 'alter' -%}
       {%- do afterwards.update({name: value}) -%}

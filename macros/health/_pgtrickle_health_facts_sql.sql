@@ -20,6 +20,8 @@ facts as (
     coalesce(st.consecutive_errors, 0) as consecutive_errors,
     coalesce(st.refresh_tier, 'hot') as tier,
     coalesce(st.fuse_state = 'blown', false) as is_fused,
+    -- The scheduler leaves such a table alone; only limits that are set apply to its age.
+    coalesce(to_jsonb(st) ->> 'orchestration_mode' = 'EXTERNAL', false) as is_external,
     st.blow_reason,
     -- The engine stores a dump of the error, with the message somewhere in it.
     coalesce(substring(st.last_error_message from 'message: "([^"]*)"'), left(st.last_error_message, 200)) as error_message,

@@ -53,14 +53,16 @@ aged as (
       facts.*,
       -- A table that its model pauses, and one that is maintained with every write, is not late.
       not (tier = 'frozen' or refresh_mode = 'IMMEDIATE' or (status = 'SUSPENDED' and pauses)) as is_scheduled,
-      case when last_refresh_at is null then 'Infinity' when schedule is null then waiting else since_refresh end as age,
+      case when last_refresh_at is null then 'Infinity' when schedule is null and not is_external then waiting else since_refresh end as age,
       coalesce(warn_after, case
+        when is_external then 'Infinity'
         when schedule is null then 10
         when interval_seconds is not null then interval_seconds + 10
         when cron_times is null then 0
         else extract(epoch from clock_timestamp() - cron_times[case when clock_timestamp() - cron_times[1] > interval '10 s' then 1 else 2 end])
       end)::float8 as warn_limit,
       coalesce(error_after, case
+        when is_external then 'Infinity'
         when schedule is null then 60
         when interval_seconds is not null then 3 * interval_seconds + 10
         when cron_times is null then 'Infinity'
@@ -127,6 +129,7 @@ told as (
       else case
         when last_refresh_at is null then 'it was never refreshed'
         when refresh_mode = 'IMMEDIATE' then 'maintained with every write'
+        when is_external then 'refreshed ' || round(age) || ' s ago, by an external orchestrator'
         when schedule is null then case when age > 0 then 'what it reads changed ' || round(age) || ' s ago' else 'refreshed when it has to be' end
         when warn_after is null and error_after is null and interval_seconds is null and cron_times is null then 'refreshed ' || round(age) || ' s ago, and when `' || schedule || '` asks for it is not known'
         else 'refreshed ' || round(age) || ' s ago'

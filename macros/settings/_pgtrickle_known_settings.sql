@@ -10,6 +10,8 @@
                 A setting with neither is left as it is when a model does not name it.
     set_by      create (default) | alter: which of the two functions takes it when the table is new
     changed_by  alter (default) | recreate | nothing
+    since       the first version of pg_trickle that has it; without it every supported version does
+    without     what a server without it does
     about       what it is for, in Markdown, without single quotes
 #}
 {% macro _pgtrickle_known_settings() %}
@@ -60,7 +62,7 @@
     },
     'storage_backend': {
       'type': 'text', 'column': 'storage_backend', 'default': 'heap', 'changed_by': 'recreate',
-      'about': 'Where its rows are kept: `heap`, or what another extension offers, as `citus`',
+      'about': 'Where its rows are kept: `heap`, or `citus` for its columnar storage, which only FULL refreshes can fill',
     },
     'diamond_consistency': {
       'type': 'text', 'column': 'diamond_consistency', 'values': ['none', 'atomic'],
@@ -84,11 +86,32 @@
     },
     'output_distribution_column': {
       'type': 'text', 'changed_by': 'nothing',
-      'about': 'With Citus: the column by which its rows are distributed',
+      'about': 'With Citus: the column by which its rows are distributed; a refresh of such a table fails on 0.67.0',
     },
     'tier': {
       'type': 'text', 'column': 'refresh_tier', 'set_by': 'alter', 'values': ['hot', 'warm', 'cold', 'frozen'],
       'about': 'Stretches the schedule: `warm` by 2, `cold` by 10; `frozen` is never refreshed',
+    },
+    'post_refresh_action': {
+      'type': 'text', 'column': 'post_refresh_action', 'set_by': 'alter', 'values': ['none', 'analyze', 'reindex', 'reindex_if_drift'],
+      'since': '0.47', 'without': 'none',
+      'about': 'What follows a refresh',
+    },
+    'reindex_drift_threshold': {
+      'type': 'number', 'column': 'reindex_drift_threshold', 'set_by': 'alter', 'since': '0.47',
+      'about': 'With `reindex_if_drift`: which part of the rows has to have changed',
+    },
+    'fillfactor': {
+      'type': 'integer', 'column': 'storage_fillfactor', 'changed_by': 'recreate', 'since': '0.73',
+      'about': 'How full the pages of its storage are made, in percent (pg_trickle 0.73 and later)',
+    },
+    'target_freshness': {
+      'type': 'text', 'column': 'target_freshness_mode', 'since': '0.86',
+      'about': 'How far it may be behind: a duration, for which the server needs `track_commit_timestamp`, `ON_COMMIT` or `MANUAL` (pg_trickle 0.86 and later). Another duration is no difference: the catalog has its kind only',
+    },
+    'orchestration_mode': {
+      'type': 'text', 'column': 'orchestration_mode', 'values': ['MANAGED', 'EXTERNAL'], 'since': '0.93', 'without': 'MANAGED',
+      'about': '`EXTERNAL` leaves its refreshes to an external orchestrator (pg_trickle 0.93 and later)',
     },
   }) -}}
 {% endmacro %}

@@ -1,4 +1,4 @@
-{# The call of a function of the extension, with named arguments: `pgtrickle.f(name => 'a.b', schedule => '1m')`. #}
+{# The call of a function of the extension, with named arguments: `pgtrickle.refresh_stream_table(name => 'a.b')`. #}
 {% macro _pgtrickle_call(function, arguments) %}
   {%- set written = [] -%}
   {%- for name, value in arguments.items() -%}

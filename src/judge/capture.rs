@@ -40,6 +40,8 @@ pub struct ImmediateCapture {
     /// `schema.name`, or the OID of a dropped table.
     pub source: String,
     pub source_exists: bool,
+    /// What Citus made of the source.
+    pub citus: Option<String>,
     /// `TABLE` or `STREAM_TABLE`.
     pub source_type: String,
     /// The triggers of this table on the source.
@@ -89,6 +91,8 @@ fn follows(way: &ImmediateCapture, engine: Option<&EngineState>) -> Outcome {
     let names = expected.map(|name| format!("pgt_ivm_{name}_{}", way.pgt_id));
     let problems = if way.source_type == "STREAM_TABLE" {
         vec!["an IMMEDIATE table does not follow a stream table".to_owned()]
+    } else if let Some(citus) = &way.citus {
+        vec![source::uncaptured(citus)]
     } else if way.source_exists {
         trigger_problems(&way.triggers, names)
     } else {
@@ -158,6 +162,7 @@ mod tests {
             pgt_id: 3,
             source: "raw.orders".into(),
             source_exists: true,
+            citus: None,
             source_type: "TABLE".into(),
             triggers: events.iter().chain(&after).map(trigger).collect(),
         }

@@ -53,8 +53,11 @@ pub fn ages(tables: &[&StreamTable], evidence: &Evidence, criteria: &Criteria) -
     tables.iter().map(age).collect()
 }
 
-/// The limits that a table's schedule implies, if that is a duration.
+/// The limits that a table's schedule implies, if that is a duration that the scheduler follows.
 pub(super) fn by_schedule(deployed: &Deployed) -> Option<AgeLimits> {
+    if deployed.health.is_refreshed_externally() {
+        return None;
+    }
     match deployed.table.settings.schedule()? {
         Schedule::Every(seconds) => Some(derived(*seconds, deployed.health.refresh_tier.as_deref())),
         Schedule::Cron(_) | Schedule::Calculated => None,
@@ -112,6 +115,11 @@ fn by_age(
     let refreshed = format!("refreshed {} ago", shown(clock.age()));
     if settings.refresh_mode() == Some("IMMEDIATE") {
         return (Verdict::Passed, format!("{refreshed}; updated with every write"));
+    }
+    if deployed.health.is_refreshed_externally() {
+        let (verdict, message) =
+            limits.map_or((Verdict::Passed, refreshed), |limits| within(limits, clock.age()));
+        return (verdict, format!("{message}, by an external orchestrator"));
     }
     match (settings.schedule(), limits) {
         (Some(Schedule::Calculated) | None, limits) => by_upstream(deployed, catalog, clock, limits),
@@ -215,6 +223,18 @@ mod tests {
         assert_eq!(judged("1m", "hot", Some(71.0), None), Verdict::Warned);
         assert_eq!(judged("1m", "hot", Some(191.0), None), Verdict::Failed);
         assert_eq!(judged("1m", "hot", None, None), Verdict::Failed);
+    }
+
+    #[test]
+    fn a_table_that_an_orchestrator_refreshes_is_late_only_by_limits_that_are_set() {
+        let mut there = sample::deployed(sample::table("t", &[]));
+        there.health.last_refresh_at = Some(NOW - 90_000.0);
+        there.health.orchestration_mode = Some("EXTERNAL".into());
+        let judged = |limits| judge(&there.table, &there, &catalog(&[]), NOW, limits).verdict;
+        assert_eq!(by_schedule(&there), None);
+        assert_eq!(judged(None), Verdict::Passed);
+        let limits = AgeLimits { warn_after: None, error_after: Some(Duration::from_hours(1)) };
+        assert_eq!(judged(Some(limits)), Verdict::Failed);
     }
 
     #[test]

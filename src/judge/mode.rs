@@ -12,7 +12,8 @@ pub fn judge(table: &StreamTable, deployed: &Deployed, facts: &Facts, fail_on_fa
         Outcome::new(Stage::Mode, &table.relation, verdict, message).about(table.origin.as_ref())
     };
     let deployed_mode = deployed.table.settings.refresh_mode().unwrap_or("unknown");
-    let asked = table.settings.refresh_mode().unwrap_or(deployed_mode);
+    let requested = deployed.health.requested_refresh_mode.as_deref().unwrap_or(deployed_mode);
+    let asked = table.settings.refresh_mode().filter(|mode| *mode != deployed_mode).unwrap_or(requested);
     let Some(why) = fallback(asked, deployed_mode, deployed, facts) else {
         return outcome(Verdict::Passed, format!("{deployed_mode}, as configured"));
     };
@@ -32,7 +33,9 @@ fn fallback(asked: &str, deployed_mode: &str, deployed: &Deployed, facts: &Facts
     }
     if deployed_mode == "FULL" {
         // docs/pg_trickle.md, "Refresh modes": AUTO is resolved at creation.
-        return Some("its query does not support differential refresh".into());
+        let reason = deployed.health.refresh_reason.as_ref();
+        let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+        return Some(format!("its query does not support differential refresh{reason}"));
     }
     if facts.fallbacks > TOLERATED {
         return Some(format!(
@@ -74,9 +77,15 @@ mod tests {
         assert_eq!(judged("DIFFERENTIAL", "DIFFERENTIAL", "NO_DATA", &scheduler, true), Verdict::Passed);
         assert_eq!(judged("DIFFERENTIAL", "DIFFERENTIAL", "FULL", &scheduler, false), Verdict::Warned);
         assert_eq!(judged("DIFFERENTIAL", "DIFFERENTIAL", "FULL", &scheduler, true), Verdict::Failed);
-        assert_eq!(judged("DIFFERENTIAL", "DIFFERENTIAL", "FULL", &by("SCHEDULER_FUSED"), true), Verdict::Failed);
+        assert_eq!(
+            judged("DIFFERENTIAL", "DIFFERENTIAL", "FULL", &by("SCHEDULER_FUSED"), true),
+            Verdict::Failed
+        );
         assert_eq!(judged("DIFFERENTIAL", "DIFFERENTIAL", "FULL", &by("MANUAL"), true), Verdict::Passed);
-        assert_eq!(judged("DIFFERENTIAL", "DIFFERENTIAL", "FULL", &by("EXTERNAL_GRAPH"), true), Verdict::Passed);
+        assert_eq!(
+            judged("DIFFERENTIAL", "DIFFERENTIAL", "FULL", &by("EXTERNAL_GRAPH"), true),
+            Verdict::Passed
+        );
         assert_eq!(judged("AUTO", "FULL", "FULL", &scheduler, false), Verdict::Warned);
         assert_eq!(judged("AUTO", "DIFFERENTIAL", "DIFFERENTIAL", &scheduler, true), Verdict::Passed);
         assert_eq!(judged("FULL", "FULL", "FULL", &scheduler, true), Verdict::Passed);

@@ -21,6 +21,12 @@ pub struct EngineState {
     pub sees_activity: bool,
     pub standby: bool,
     pub enabled: bool,
+    /// Whether a drain has stopped the scheduler until it is resumed, in versions in which a drain lasts.
+    pub drained: bool,
+    /// What the database says of itself, in versions that recognize a copy of a database.
+    pub instance: Option<CaptureInstance>,
+    /// The versions of the loaded library and of the database's extension; `None` if the engine does not say.
+    pub versions: Option<Versions>,
     pub capture_paused: bool,
     pub wal_level: String,
     /// A slot's lag in megabytes from which to warn.
@@ -30,6 +36,23 @@ pub struct EngineState {
     pub schedulers: Vec<SchedulerProcess>,
     /// Sessions that hold a snapshot, the oldest first.
     pub holders: Vec<SnapshotHolder>,
+}
+
+/// Whether changes are captured and applied in this database at all (docs/pg_trickle.md, "Restored databases").
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct CaptureInstance {
+    /// `ACTIVE`, `QUIESCED` or `QUARANTINED`.
+    pub state: String,
+    pub quarantine_reason: Option<String>,
+}
+
+/// docs/pg_trickle.md, "Versions".
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Versions {
+    #[serde(rename = "library_version")]
+    pub library: String,
+    #[serde(rename = "extension_version")]
+    pub extension: String,
 }
 
 /// One row of the engine's `health_check()` (docs/pg_trickle.md, "Health views").
@@ -71,6 +94,8 @@ pub fn judge(
     criteria: &Criteria,
 ) -> Vec<Outcome> {
     let mut outcomes = vec![running(engine, tables, catalog, criteria)];
+    outcomes.push(upgrade(engine, tables, catalog));
+    outcomes.extend(engine.instance.as_ref().map(instance));
     if engine.sees_activity {
         outcomes.push(snapshots(engine, tables, catalog, criteria));
     }
@@ -91,6 +116,44 @@ fn own_check(check: &EngineCheck) -> Outcome {
         _ => Verdict::Warned,
     };
     Outcome::new(Stage::Scheduler, &check.check_name, verdict, &check.detail)
+}
+
+/// What an upgrade of the extension has left to do.
+fn upgrade(engine: &EngineState, tables: &[&StreamTable], catalog: &Catalog) -> Outcome {
+    let outcome = |verdict, message| Outcome::new(Stage::Scheduler, "upgrade", verdict, message);
+    let Some(Versions { library, extension }) = &engine.versions else {
+        let message = "pg_trickle does not say whether the library and the extension have the same version";
+        return outcome(Verdict::Warned, message.to_owned());
+    };
+    if library != extension {
+        let message =
+            format!("unfinished: the server runs the library {library}, and the extension is {extension}");
+        return outcome(Verdict::Failed, message).with_details(["ALTER EXTENSION pg_trickle UPDATE".into()]);
+    }
+    let health = |table: &&StreamTable| catalog.get(&table.relation).map(|deployed| &deployed.health);
+    let all: Vec<_> = tables.iter().filter_map(health).collect();
+    let waiting = all.iter().filter(|health| health.needs_reinit || health.has_old_identity).count();
+    let message = format!("nothing is left to do: library and extension are {library}");
+    if waiting == 0 {
+        return outcome(Verdict::Passed, message);
+    }
+    let plural = if waiting == 1 { "stream table waits" } else { "stream tables wait" };
+    outcome(Verdict::Warned, format!("{waiting} {plural} to be built again"))
+}
+
+fn instance(instance: &CaptureInstance) -> Outcome {
+    let outcome = |verdict, message| Outcome::new(Stage::Scheduler, "capture instance", verdict, message);
+    let reason = instance.quarantine_reason.as_deref().unwrap_or("pg_trickle gives no reason");
+    match instance.state.as_str() {
+        "ACTIVE" => outcome(Verdict::Passed, "ACTIVE".to_owned()),
+        "QUARANTINED" => outcome(Verdict::Failed, format!("QUARANTINED: nothing is refreshed: {reason}"))
+            .with_details([
+                "see what is lost: select pgtrickle.validate_recovery()".into(),
+                "then: select pgtrickle.recover_capture_instance()".into(),
+            ]),
+        state => outcome(Verdict::Failed, format!("{state}: nothing is refreshed"))
+            .with_details(["see its state: select pgtrickle.capture_instance_status()".into()]),
+    }
 }
 
 fn running(engine: &EngineState, tables: &[&StreamTable], catalog: &Catalog, criteria: &Criteria) -> Outcome {
@@ -122,6 +185,13 @@ fn running(engine: &EngineState, tables: &[&StreamTable], catalog: &Catalog, cri
             Verdict::Failed,
             "pg_trickle.enabled is off: no table is refreshed".into(),
             Some(next),
+        );
+    }
+    if engine.drained {
+        return outcome(
+            Verdict::Failed,
+            "drained: no table is refreshed until it is resumed".into(),
+            Some("select pgtrickle.resume_after_drain()".into()),
         );
     }
     let own_check = engine.checks.iter().find(|check| check.check_name == "scheduler_running");
@@ -239,7 +309,50 @@ mod tests {
         assert_eq!(judged(&EngineState { emulator: true, ..none.clone() }).verdict, Verdict::Passed);
         let emulator = EngineState { emulator: true, checks: vec![check("ERROR")], ..none };
         assert_eq!(judged(&emulator).message, "no scheduler runs for this database: words");
+        assert_eq!(judged(&EngineState { drained: true, ..healthy.clone() }).verdict, Verdict::Failed);
         assert_eq!(judged(&EngineState { enabled: false, ..healthy }).verdict, Verdict::Failed);
+    }
+
+    #[test]
+    fn an_unfinished_upgrade_fails_and_tables_that_wait_for_it_warn() {
+        let judged = |versions: Option<Versions>, waits: bool| {
+            let table = sample::table("t", &[]);
+            let mut there = sample::deployed(table.clone());
+            there.health.has_old_identity = waits;
+            let engine = EngineState { versions, ..sample::engine() };
+            let outcome = judge(&engine, &[&table], &catalog(&[there]), &Criteria::default()).remove(1);
+            (outcome.verdict, outcome.message)
+        };
+        let versions =
+            |extension: &str| Some(Versions { library: "0.108.3".into(), extension: extension.into() });
+        assert_eq!(judged(versions("0.108.3"), false).0, Verdict::Passed);
+        assert_eq!(
+            judged(versions("0.67.0"), false),
+            (
+                Verdict::Failed,
+                "unfinished: the server runs the library 0.108.3, and the extension is 0.67.0".into()
+            )
+        );
+        let waits = (Verdict::Warned, "1 stream table waits to be built again".to_owned());
+        assert_eq!(judged(versions("0.108.3"), true), waits);
+        assert_eq!(judged(None, false).0, Verdict::Warned);
+    }
+
+    #[test]
+    fn only_an_active_capture_instance_passes() {
+        let verdict = |state: &str| {
+            let of =
+                CaptureInstance { state: state.into(), quarantine_reason: Some("CDC_CLONE_DETECTED".into()) };
+            let engine = EngineState { instance: Some(of), ..sample::engine() };
+            let outcome = judge(&engine, &[], &catalog(&[]), &Criteria::default()).remove(2);
+            (outcome.verdict, outcome.message)
+        };
+        assert_eq!(verdict("ACTIVE").0, Verdict::Passed);
+        assert_eq!(verdict("QUIESCED"), (Verdict::Failed, "QUIESCED: nothing is refreshed".into()));
+        assert_eq!(
+            verdict("QUARANTINED"),
+            (Verdict::Failed, "QUARANTINED: nothing is refreshed: CDC_CLONE_DETECTED".into())
+        );
     }
 
     #[test]
@@ -273,7 +386,7 @@ mod tests {
                 age,
             };
             let engine = EngineState { holders: vec![holder], ..sample::engine() };
-            judge(&engine, &[&table], &catalog(&there), &Criteria::default()).remove(1)
+            judge(&engine, &[&table], &catalog(&there), &Criteria::default()).remove(2)
         };
         assert_eq!(held(60.0).verdict, Verdict::Passed);
         assert_eq!(held(100.0).verdict, Verdict::Warned);
@@ -296,6 +409,6 @@ mod tests {
             EngineState { checks: vec![check("stale_tables"), check("job_queue")], ..sample::engine() };
         let outcomes = judge(&engine, &[], &catalog(&[]), &Criteria::default());
         let subjects: Vec<String> = outcomes.iter().map(|outcome| outcome.subject.to_string()).collect();
-        assert_eq!(subjects, ["scheduler", "snapshots", "job_queue"]);
+        assert_eq!(subjects, ["scheduler", "upgrade", "snapshots", "job_queue"]);
     }
 }

@@ -22,6 +22,12 @@ pub(super) fn is_paused(health: &Health) -> bool {
     health.status == "SUSPENDED" || health.refresh_tier.as_deref() == Some("frozen")
 }
 
+/// The message of the last failure and, where the engine keeps it, its kind.
+fn last_error(health: &Health) -> String {
+    let message = engine_message(health.last_error_message.as_deref().unwrap_or_default());
+    message + &health.last_error_code.as_ref().map_or_else(String::new, |code| format!(" ({code})"))
+}
+
 /// The evidence about one table.
 struct StatusCheck<'a> {
     table: &'a StreamTable,
@@ -44,14 +50,24 @@ impl StatusCheck<'_> {
         let resume = format!("select pgtrickle.resume_stream_table('{name}')");
         match health.status.as_str() {
             "ACTIVE" => self.active(),
-            "ERROR" => {
-                let why = engine_message(health.last_error_message.as_deref().unwrap_or_default());
-                failed(format!("in status ERROR: {why}"), format!("after fixing that: {resume}"))
-            }
+            "ERROR" => failed(
+                format!("in status ERROR: {}", last_error(health)),
+                format!("after fixing that: {resume}"),
+            ),
             "SUSPENDED" if self.wants(Setting::Status, "SUSPENDED") => {
                 (Verdict::Passed, "SUSPENDED, as its model says".into(), None)
             }
-            "SUSPENDED" => failed("SUSPENDED: it is not refreshed".into(), resume),
+            "SUSPENDED" => match health.source_reason() {
+                Some(reason) => {
+                    let detail =
+                        health.refresh_reason_detail.as_deref().unwrap_or("pg_trickle gives no detail");
+                    let next = format!(
+                        "after adapting its query: select pgtrickle.reinitialize_stream_table('{name}')"
+                    );
+                    failed(format!("SUSPENDED by a change of its source, {reason}: {detail}"), next)
+                }
+                None => failed("SUSPENDED: it is not refreshed".into(), resume),
+            },
             "INITIALIZING" => failed(
                 "INITIALIZING: the scheduler skips it".into(),
                 format!("select pgtrickle.refresh_stream_table('{name}')"),
@@ -78,6 +94,12 @@ impl StatusCheck<'_> {
             let next = format!("select pgtrickle.refresh_stream_table('{}')", self.table.relation);
             return (verdict, "ACTIVE, but waiting to be refilled".into(), Some(next));
         }
+        if health.has_old_identity {
+            let next = "recreate it: dbt run --full-refresh".to_owned();
+            let message =
+                "ACTIVE, but its rows have the identity of an earlier version of pg_trickle".to_owned();
+            return (Verdict::Warned, message, Some(next));
+        }
         if health.refresh_tier.as_deref() == Some("frozen") {
             if self.wants(Setting::Tier, "frozen") {
                 return (Verdict::Passed, "ACTIVE, but frozen, as its model says".into(), None);
@@ -93,9 +115,11 @@ impl StatusCheck<'_> {
                 Some(format!("select pgtrickle.ungate_source('{source}')")),
             ),
             None if health.consecutive_errors > 0 => {
-                let why = engine_message(health.last_error_message.as_deref().unwrap_or_default());
-                let message =
-                    format!("ACTIVE, but its last {} refreshes failed: {why}", health.consecutive_errors);
+                let message = format!(
+                    "ACTIVE, but its last {} refreshes failed: {}",
+                    health.consecutive_errors,
+                    last_error(health)
+                );
                 (Verdict::Warned, message, None)
             }
             None => (Verdict::Passed, "ACTIVE".into(), None),
@@ -125,7 +149,7 @@ mod tests {
     #[test]
     fn only_active_passes_and_every_other_state_has_its_own_message() {
         assert_eq!(judged(|_| ()).verdict, Verdict::Passed);
-        let cases: [(Break, &str); 8] = [
+        let cases: [(Break, &str); 10] = [
             (|h| h.status = "SUSPENDED".into(), "SUSPENDED: it is not refreshed"),
             (|h| h.status = "INITIALIZING".into(), "INITIALIZING"),
             (|h| h.status = "SOMETHING_NEW".into(), "unknown status SOMETHING_NEW"),
@@ -138,6 +162,21 @@ mod tests {
                 "in status ERROR: division by zero",
             ),
             (|h| h.refresh_tier = Some("frozen".into()), "frozen"),
+            (
+                |h| {
+                    h.status = "ERROR".into();
+                    h.last_error_code = Some("LOCK_TIMEOUT".into());
+                },
+                "in status ERROR: the engine gives no reason (LOCK_TIMEOUT)",
+            ),
+            (
+                |h| {
+                    h.status = "SUSPENDED".into();
+                    h.refresh_reason = Some("SOURCE_COLUMN_DROPPED".into());
+                    h.refresh_reason_detail = Some("amount".into());
+                },
+                "SUSPENDED by a change of its source, SOURCE_COLUMN_DROPPED: amount",
+            ),
             (
                 |h| {
                     h.status = "SUSPENDED".into();
@@ -170,6 +209,7 @@ mod tests {
     #[test]
     fn retried_failures_warn_and_a_lost_source_fails() {
         assert_eq!(judged(|h| h.consecutive_errors = 2).verdict, Verdict::Warned);
+        assert_eq!(judged(|h| h.has_old_identity = true).verdict, Verdict::Warned);
         let table = sample::table("t", &[]);
         let mut deployed = sample::deployed(table.clone());
         deployed.storage.lost_source = true;

@@ -1,4 +1,7 @@
-//! The software of a server, and the versions of pg_trickle that this project knows.
+//! The software of a server: which versions this project knows, and what not every version can do.
+//!
+//! Columns that some versions lack are read from the row as JSON, and arguments of functions are settings
+//! ([`Setting::since`](super::Setting::since)). Whatever else some versions lack is in [`OPTIONAL`].
 
 use std::fmt;
 
@@ -52,9 +55,56 @@ impl fmt::Display for Version {
     }
 }
 
+/// A part of a catalog query that asks for an object which not every version has.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionalPart {
+    /// Its place in the queries.
+    pub placeholder: &'static str,
+    /// The relation, or the function with the types of its arguments.
+    pub object: &'static str,
+    /// The expression where the object exists; elsewhere it is null.
+    pub expression: &'static str,
+    /// The version of pg_trickle with the object, or the extension that has it.
+    pub since: &'static str,
+}
+
+/// What the catalog queries ask for only where it exists.
+pub const OPTIONAL: [OptionalPart; 2] = [
+    OptionalPart {
+        placeholder: "$instance",
+        object: "pgtrickle.pgt_capture_instance",
+        expression: "(select to_jsonb(i) from pgtrickle.pgt_capture_instance as i)",
+        since: "0.92",
+    },
+    // About the relation r.
+    OptionalPart {
+        placeholder: "$citus",
+        object: "pg_catalog.pg_dist_partition",
+        expression: "(select case when p.partmethod <> 'n' or p.repmodel <> 't' and p.colocationid > 0 then 'is distributed by Citus'
+            when p.repmodel = 't' then 'is a reference table of Citus' end
+            from pg_catalog.pg_dist_partition as p where p.logicalrelid = r.oid)",
+        since: "Citus",
+    },
+];
+
+/// The query with its optional parts, for a server that has these objects.
+pub fn with_optional_parts(sql: &str, objects: &[String]) -> String {
+    OPTIONAL.iter().fold(sql.to_owned(), |sql, part| {
+        let exists = objects.iter().any(|object| object == part.object);
+        sql.replace(part.placeholder, if exists { part.expression } else { "null" })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_query_asks_only_for_what_the_server_has() {
+        let has = ["pgtrickle.pgt_capture_instance".to_owned()];
+        let sql = with_optional_parts("select $instance, $citus", &has);
+        assert!(sql.starts_with("select (select to_jsonb(i)") && sql.ends_with(", null"), "{sql}");
+    }
 
     #[test]
     fn versions_are_ordered_by_their_numbers() {

@@ -15,7 +15,7 @@ pub mod yaml;
 
 pub use crate::sql::Relation;
 pub use age_limits::AgeLimits;
-pub use engine::{Engine, TRIED, Version};
+pub use engine::{Engine, OPTIONAL, TRIED, Version, with_optional_parts};
 pub use manifest_source::{ManifestSource, ProjectSource};
 pub use outcome::{Outcome, Stage, Subject, Verdict};
 pub use owner::{Mark, Owner, Ownership, TargetName};

@@ -30,6 +30,11 @@ pub enum Setting {
     Temporal,
     StorageBackend,
     Tier,
+    PostRefreshAction,
+    ReindexDriftThreshold,
+    Fillfactor,
+    TargetFreshness,
+    OrchestrationMode,
 }
 
 /// How to change a setting of an existing table (docs/pg_trickle.md, "Alter").
@@ -93,8 +98,53 @@ impl Setting {
             Self::OutputDistributionColumn => spec("output_distribution_column", None, Text, Nothing),
             Self::Temporal => spec("temporal", Some("temporal_mode"), Bool, Recreate),
             Self::StorageBackend => spec("storage_backend", Some("storage_backend"), Text, Recreate),
+            Self::PostRefreshAction => spec("post_refresh_action", Some("post_refresh_action"), Word(&[("none", "none"), ("analyze", "analyze"), ("reindex", "reindex"), ("reindex_if_drift", "reindex_if_drift")]), Alter),
+            Self::ReindexDriftThreshold => spec("reindex_drift_threshold", Some("reindex_drift_threshold"), Float, Alter),
+            Self::Fillfactor => spec("fillfactor", Some("storage_fillfactor"), Count, Recreate),
+            Self::TargetFreshness => spec("target_freshness", Some("target_freshness_mode"), Text, Alter),
+            Self::OrchestrationMode => spec("orchestration_mode", Some("orchestration_mode"), Word(&[("MANAGED", "MANAGED"), ("EXTERNAL", "EXTERNAL")]), Alter),
             Self::Tier => spec("tier", Some("refresh_tier"), Word(&[("hot", "hot"), ("warm", "warm"), ("cold", "cold"), ("frozen", "frozen")]), Alter),
         }
+    }
+
+    /// The first version of pg_trickle with the setting; `None` if every supported version has it.
+    pub fn since(self) -> Option<&'static str> {
+        match self {
+            Self::PostRefreshAction | Self::ReindexDriftThreshold => Some("0.47"),
+            Self::Fillfactor => Some("0.73"),
+            Self::TargetFreshness => Some("0.86"),
+            Self::OrchestrationMode => Some("0.93"),
+            Self::Schedule
+            | Self::RefreshMode
+            | Self::Initialize
+            | Self::Status
+            | Self::CdcMode
+            | Self::PartitionBy
+            | Self::AppendOnly
+            | Self::Fuse
+            | Self::FuseCeiling
+            | Self::FuseSensitivity
+            | Self::DiamondConsistency
+            | Self::DiamondSchedulePolicy
+            | Self::PoolerCompatibilityMode
+            | Self::MaxDifferentialJoins
+            | Self::MaxDeltaFraction
+            | Self::OutputDistributionColumn
+            | Self::Temporal
+            | Self::StorageBackend
+            | Self::Tier => None,
+        }
+    }
+
+    /// Whether the value is what the engine does without the setting.
+    pub fn is_default(self, value: &Value) -> bool {
+        let defaults = [
+            (Self::Temporal, Value::Bool(false)),
+            (Self::StorageBackend, Value::Text("heap".into())),
+            (Self::PostRefreshAction, Value::Text("none".into())),
+            (Self::OrchestrationMode, Value::Text("MANAGED".into())),
+        ];
+        defaults.iter().any(|(setting, default)| *setting == self && default == value)
     }
 
     /// The key in a model's configuration.

@@ -111,12 +111,29 @@ pub struct Health {
     /// Whether the engine will refill the table.
     #[serde(default)]
     pub needs_reinit: bool,
+    /// Whether its rows have an identity of an earlier version, so that the engine refuses to refresh it.
+    #[serde(default)]
+    pub has_old_identity: bool,
     /// Often missing, even with status `ERROR`.
     #[serde(default)]
     pub last_error_message: Option<String>,
     /// The number of failed refreshes since the last success, where the engine counts them.
     #[serde(default)]
     pub consecutive_errors: i64,
+    /// The mode that was asked for, in versions that keep it beside the one that it was resolved to.
+    #[serde(default)]
+    pub requested_refresh_mode: Option<String>,
+    /// Why the last refresh took its mode, or why the table is suspended, in versions that keep it.
+    #[serde(default)]
+    pub refresh_reason: Option<String>,
+    #[serde(default)]
+    pub refresh_reason_detail: Option<String>,
+    /// The kind of the last failure, in versions that keep it.
+    #[serde(default)]
+    pub last_error_code: Option<String>,
+    /// `MANAGED` or `EXTERNAL`, in versions that have it.
+    #[serde(default)]
+    pub orchestration_mode: Option<String>,
     /// The mode that the last refresh actually used.
     #[serde(default)]
     pub effective_refresh_mode: Option<String>,
@@ -143,4 +160,17 @@ pub struct Health {
     /// The last change of the catalog row.
     #[serde(default)]
     pub updated_at: Option<f64>,
+}
+
+impl Health {
+    /// Whether an external orchestrator refreshes the table, and the scheduler does not (docs/pg_trickle.md, "Scheduler").
+    pub fn is_refreshed_externally(&self) -> bool {
+        self.orchestration_mode.as_deref() == Some("EXTERNAL")
+    }
+
+    /// Why the source of a suspended table suspended it (docs/pg_trickle.md, "Source DDL").
+    pub fn source_reason(&self) -> Option<&str> {
+        let reasons = [&self.refresh_reason, &self.last_error_code];
+        reasons.into_iter().filter_map(Option::as_deref).find(|reason| reason.starts_with("SOURCE_"))
+    }
 }

@@ -14,8 +14,9 @@ use crate::{
     },
     model::{
         Column, Deployed, Engine, Health, Mark, Origin, Relation, Setting, Settings, Storage, StreamTable,
+        with_optional_parts,
     },
-    plan::UpstreamRelations,
+    plan::{SpecialSource, UpstreamRelations},
     sql::quote_literal,
 };
 
@@ -42,6 +43,8 @@ pub struct ServerInfo {
     pub pg_trickle: Option<String>,
     /// The columns of the extension's main table.
     columns: Vec<String>,
+    /// The relations and functions that may be there.
+    objects: Vec<String>,
 }
 
 impl ServerInfo {
@@ -54,6 +57,11 @@ impl ServerInfo {
         let has = |column: &str| self.columns.iter().any(|existing| existing == column);
         let is_unreadable = |setting: &Setting| setting.column().is_some_and(|column| !has(column));
         Setting::ALL.iter().copied().filter(is_unreadable).collect()
+    }
+
+    /// A catalog query with the parts that this version can answer.
+    fn ask(&self, sql: &str) -> String {
+        with_optional_parts(sql, &self.objects)
     }
 
     fn check(&self, endpoint: &Endpoint) -> Result<(), Error> {
@@ -144,9 +152,9 @@ impl Client {
         self.ask("reading the health of stream tables", include_str!("sql/facts.sql")).await
     }
 
-    pub async fn captures(&self) -> Result<Captures, Error> {
+    pub async fn captures(&self, server: &ServerInfo) -> Result<Captures, Error> {
         const DOING: &str = "reading the capture of changes";
-        let mut captures: Captures = self.ask(DOING, include_str!("sql/captures.sql")).await?;
+        let mut captures: Captures = self.ask(DOING, &server.ask(include_str!("sql/captures.sql"))).await?;
         let waiting: Vec<String> =
             captures.sources.iter().flat_map(|source| &source.quiet).map(missed_changes).collect();
         if waiting.is_empty() {
@@ -166,8 +174,18 @@ impl Client {
     }
 
     /// The state of the engine and of its server.
-    pub async fn engine(&self) -> Result<EngineState, Error> {
-        self.ask("reading the engine's health", include_str!("sql/engine.sql")).await
+    pub async fn engine(&self, server: &ServerInfo) -> Result<EngineState, Error> {
+        self.ask("reading the engine's health", &server.ask(include_str!("sql/engine.sql"))).await
+    }
+
+    /// The tables below these relations of which a stream table should not be made without knowing.
+    pub async fn special_sources(
+        &self,
+        server: &ServerInfo,
+        relations: &[Relation],
+    ) -> Result<Vec<SpecialSource>, Error> {
+        let sql = about(include_str!("sql/special_sources.sql"), relations);
+        self.ask("reading the sources of stream tables", &server.ask(&sql)).await
     }
 
     /// The names that relations other than stream tables have, with SQL's word for their kind.

@@ -96,14 +96,19 @@ impl Client {
     /// # Errors
     /// With every missing privilege.
     pub async fn check_rights(&self, needs: &RequiredRights) -> Result<(), Error> {
-        let needs = quote_literal(&serde_json::json!(needs).to_string());
-        let sql = include_str!("sql/rights.sql").replace("$needs", &needs);
-        let lacking: Vec<(String, String)> = self.ask("checking privileges", &sql).await?;
+        let lacking = self.lacking_rights(needs).await?;
         if lacking.is_empty() {
             return Ok(());
         }
-        let lacking = lacking.into_iter().map(|(right, what)| format!("{right} on {what}")).collect();
         Err(Error::Rights { user: self.endpoint().user.clone(), lacking })
+    }
+
+    /// The privileges that the role lacks, each with its object.
+    pub async fn lacking_rights(&self, needs: &RequiredRights) -> Result<Vec<String>, Error> {
+        let needs = quote_literal(&serde_json::json!(needs).to_string());
+        let sql = include_str!("sql/rights.sql").replace("$needs", &needs);
+        let lacking: Vec<(String, String)> = self.ask("checking privileges", &sql).await?;
+        Ok(lacking.into_iter().map(|(right, what)| format!("{right} on {what}")).collect())
     }
 
     /// Executes all actions in one transaction: all of them, or none. `begin` is called with the number of each. Returns

@@ -140,8 +140,15 @@ fn create(table: &StreamTable) -> Vec<String> {
     let mut after_create = Vec::new();
     for (setting, value) in explicit_settings(table) {
         // The engine accepts these only for an existing table.
-        let is_for_alter =
-            [Setting::Status, Setting::Tier, Setting::Fuse, Setting::FuseCeiling, Setting::FuseSensitivity];
+        let is_for_alter = [
+            Setting::Status,
+            Setting::Tier,
+            Setting::Fuse,
+            Setting::FuseCeiling,
+            Setting::FuseSensitivity,
+            Setting::PostRefreshAction,
+            Setting::ReindexDriftThreshold,
+        ];
         let arguments = if is_for_alter.contains(&setting) { &mut after_create } else { &mut arguments };
         arguments.push((setting.name(), literal(value)));
     }
@@ -164,8 +171,17 @@ fn alter(
     let mut first: Vec<(&str, String)> =
         query.into_iter().map(|text| ("query", quote_literal(query::clean(text)))).collect();
     let mut second = Vec::new();
+    let mut orchestration = None;
     for change in settings {
         let Some(value) = &change.to else { continue };
+        if change.setting == Setting::OrchestrationMode {
+            orchestration = Some(format!(
+                "select pgtrickle.set_orchestration_mode({}, {})",
+                quote_literal(&wanted.relation.quoted()),
+                literal(value)
+            ));
+            continue;
+        }
         let arguments = if change.setting == Setting::RefreshMode { &mut first } else { &mut second };
         arguments.push((change.setting.name(), literal(value)));
     }
@@ -182,13 +198,17 @@ fn alter(
     if !first.is_empty() {
         statements.push(call("alter_stream_table", &wanted.relation, &first));
     }
-    // Altering the query of a top-k table can leave wrong rows, which the next refresh corrects.
-    if query.is_some() && mode != Some("FULL") && mode != Some("IMMEDIATE") {
+    // Altering the query of a top-k table can leave wrong rows, which the next refresh corrects. The engine refuses it for a
+    // table that an external orchestrator refreshes.
+    let is_external = now.is_some_and(|now| now.health.is_refreshed_externally());
+    if query.is_some() && mode != Some("FULL") && mode != Some("IMMEDIATE") && !is_external {
         statements.push(call("refresh_stream_table", &wanted.relation, &[]));
     }
     if !second.is_empty() {
         statements.push(call("alter_stream_table", &wanted.relation, &second));
     }
+    // Last: the engine refuses to refresh a table that an external orchestrator refreshes.
+    statements.extend(orchestration);
     statements
 }
 

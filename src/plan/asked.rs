@@ -56,6 +56,18 @@ pub struct Answers {
     /// Changes of the views that stream tables read.
     pub views: Vec<ViewStep>,
     pub unbuilt: Vec<MissingUpstream>,
+    pub special_sources: Vec<SpecialSource>,
+}
+
+/// A source that pg_trickle cannot capture, or whose policies do not come along.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct SpecialSource {
+    /// The relation that queries name: the source or a view on it.
+    pub read_as: Relation,
+    pub relation: Relation,
+    /// What Citus made of it; then its changes cannot be captured.
+    pub citus: Option<String>,
+    pub has_row_security: bool,
 }
 
 /// A table, seed or snapshot that stream tables read and that does not exist on the server yet.

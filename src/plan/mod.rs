@@ -28,7 +28,7 @@ use crate::{
 };
 
 pub use actions::{Action, actions};
-pub use asked::{Answers, MissingUpstream, Question, Refusal, questions};
+pub use asked::{Answers, MissingUpstream, Question, Refusal, SpecialSource, questions};
 pub use cost::Cost;
 pub use dbt::NeedsDbt;
 pub use lost_objects::{KnownLosses, LostObject};

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Change, Problem, Refusal, Step, between::Comparison};
-use crate::sql;
+use super::{Change, Problem, Refusal, SpecialSource, Step, between::Comparison};
+use crate::{model::Setting, sql};
 
 /// Sets the failure of each step whose query fails.
 pub(super) fn mark(comparison: &Comparison, steps: &mut [Step]) {
@@ -48,6 +48,8 @@ fn removed_column_failure(
 pub(super) fn of(comparison: &Comparison, steps: &[Step]) -> Vec<Problem> {
     let mut problems = Vec::new();
     for step in steps {
+        problems.extend(uncaptured_sources(comparison, step));
+        problems.extend(lacking_settings(comparison, step));
         problems.extend(columns_read_by_views(comparison, step));
         problems.extend(foreign_readers(comparison, step));
         problems.extend(step.failure.clone().map(|failure| step.problem(failure)));
@@ -67,6 +69,34 @@ pub(super) fn of(comparison: &Comparison, steps: &[Step]) -> Vec<Problem> {
         });
     }
     problems
+}
+
+/// The engine would refuse the argument.
+fn lacking_settings(comparison: &Comparison, step: &Step) -> Vec<Problem> {
+    if !matches!(step.change, Change::Create { .. } | Change::Recreate { .. }) {
+        return Vec::new();
+    }
+    let problem = |setting: Setting| {
+        let since = setting.since()?;
+        Some(step.problem(format!("this server does not have {setting}, which came with pg_trickle {since}")))
+    };
+    comparison.lacking_settings(&step.relation).filter_map(problem).collect()
+}
+
+/// Citus runs the capture triggers on its workers, which have no change buffers (docs/pg_trickle.md, "Citus").
+fn uncaptured_sources(comparison: &Comparison, step: &Step) -> Vec<Problem> {
+    if matches!(step.change, Change::Drop | Change::Keep) {
+        return Vec::new();
+    }
+    let sources = comparison.special_sources(&step.relation);
+    let problem = |source: &SpecialSource| {
+        let citus = source.citus.as_ref()?;
+        Some(step.problem(format!(
+            "its source {} {citus}: pg_trickle cannot capture its changes",
+            source.relation
+        )))
+    };
+    sources.filter_map(problem).collect()
 }
 
 /// PostgreSQL does not drop a column that a view reads.

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Plan};
+use super::{Change, Plan, SettingChange, Step};
 use crate::{
-    model::{Relation, StreamTable},
+    model::{Relation, Setting, StreamTable},
     sql::query,
 };
 
@@ -20,11 +20,33 @@ pub struct RequiredRights {
     pub read: BTreeSet<Relation>,
     /// Sources on which pg_trickle creates capture triggers if they have none.
     pub capture: BTreeSet<Relation>,
+    /// Functions of pg_trickle that the role calls; newer versions do not let everyone.
+    #[serde(default)]
+    pub call: BTreeSet<String>,
 }
 
 impl Plan {
+    /// The functions of pg_trickle that the plan calls.
+    pub fn functions(&self) -> BTreeSet<String> {
+        let called = self.steps.iter().flat_map(|step| match &step.change {
+            Change::Create { .. } => &["create_stream_table"][..],
+            Change::Recreate { .. } => &["drop_stream_table", "create_stream_table"],
+            Change::AlterQuery { .. } => &["alter_stream_table", "refresh_stream_table"],
+            Change::Alter(_) => &["alter_stream_table"],
+            Change::Drop => &["drop_stream_table"],
+            Change::Keep => &[],
+        });
+        let orchestrates = |step: &Step| {
+            let is_its = |change: &SettingChange| change.setting == Setting::OrchestrationMode;
+            matches!(step.change, Change::Alter(_) | Change::AlterQuery { .. })
+                && step.change.settings().iter().any(is_its)
+        };
+        let orchestration = self.steps.iter().any(orchestrates).then_some("set_orchestration_mode");
+        called.copied().chain(orchestration).map(str::to_owned).collect()
+    }
+
     pub fn rights(&self, desired: &[StreamTable]) -> RequiredRights {
-        let mut needs = RequiredRights::default();
+        let mut needs = RequiredRights { call: self.functions(), ..RequiredRights::default() };
         for step in self.steps.iter().filter(|step| step.change != Change::Keep) {
             let relation = || step.relation.clone();
             let writes_query = match &step.change {

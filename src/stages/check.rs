@@ -72,8 +72,8 @@ async fn gather(client: &Client, server: &pg::ServerInfo) -> Result<Evidence, pg
     Ok(Evidence {
         deployed,
         facts: client.facts().await.map_err(unanswered),
-        captures: client.captures().await.map_err(unanswered),
-        engine: client.engine().await.map_err(unanswered),
+        captures: client.captures(server).await.map_err(unanswered),
+        engine: client.engine(server).await.map_err(unanswered),
         version: server.pg_trickle.clone().unwrap_or_default(),
     })
 }

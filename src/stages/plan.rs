@@ -1,14 +1,18 @@
 //! Plans the changes from a server's state, or from an earlier manifest, to the project.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     Error,
     dbt::ManifestFile,
     model::{Deployed, Health, Mark, Owner, Relation, Storage},
     pg::{Client, ServerMessage, Snapshot},
-    plan::{self, Answers, Plan, Policy, Refusal},
+    plan::{self, Answers, Plan, Policy, Refusal, RequiredRights},
     project::{Intermediate, Project},
+    sql::query,
 };
 
 /// Plans the changes between two manifests, without a server.
@@ -65,6 +69,7 @@ pub async fn plan_against(
         occupied: snapshot.occupied.clone(),
         ..Answers::of_views(project, &snapshot.between)
     };
+    answers.special_sources = client.special_sources(&snapshot.server, &read_relations(project)).await?;
     let questions = plan::questions(project, &snapshot.tables, &answers.views);
     let queries: Vec<String> = questions.iter().map(|question| question.sql.clone()).collect();
     for (question, answer) in questions.into_iter().zip(client.describe(&queries).await?) {
@@ -72,12 +77,36 @@ pub async fn plan_against(
         answers.note(project, question.relation, answer.map_err(refusal));
     }
     let plan = Plan::between(&project.tables, &snapshot.tables, &answers, policy)?;
+    let plan = noting_lacking_functions(client, plan).await?;
     let lost = client.lost_views(&plan.views_to_restore(&snapshot.tables)).await?;
     let objects = client.lost_objects(&plan.dropped()).await?;
     // Best effort: without it, the plan says that the costs are unknown.
     let costs = client.costs(&plan.refilled()).await.unwrap_or_default();
     let plan = plan.with_lost_views(lost).with_lost_objects(objects, &snapshot.tables);
     Ok((plan.with_costs(&costs).with_readers(project), snapshot))
+}
+
+/// Notes the functions that the role may not execute. Another role may deploy, so they are no problem of the plan.
+async fn noting_lacking_functions(client: &Client, mut plan: Plan) -> Result<Plan, Error> {
+    let needs = RequiredRights { call: plan.functions(), ..RequiredRights::default() };
+    if !needs.call.is_empty() {
+        let lacking = client.lacking_rights(&needs).await?;
+        let user = &client.endpoint().user;
+        plan.notes.extend(
+            lacking
+                .into_iter()
+                .map(|right| format!("the role `{user}` cannot deploy this: it lacks {right}")),
+        );
+    }
+    Ok(plan)
+}
+
+/// The relations that the project's stream tables and views read.
+fn read_relations(project: &Project) -> Vec<Relation> {
+    let tables = project.tables.iter().map(|table| table.query.as_str());
+    let queries = tables.chain(project.between.iter().filter_map(|view| view.query.as_deref()));
+    let read: BTreeSet<Relation> = queries.flat_map(query::relations).collect();
+    read.into_iter().collect()
 }
 
 /// The stream tables of a project, as if it had been deployed.

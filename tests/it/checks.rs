@@ -2,6 +2,7 @@
 
 mod capture;
 mod equality;
+mod newer;
 mod soak;
 mod surroundings;
 mod tables;

@@ -14,6 +14,7 @@ mod agreement;
 mod bad_input;
 mod between;
 mod cases;
+mod catalogs;
 mod checks;
 mod chosen_target;
 mod comment;

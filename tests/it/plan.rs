@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Database, Ran, manifest, model, pgtrickle_ci};
+use crate::support::{Database, Ran, citus, manifest, model, pgtrickle_ci};
 
 const QUERY: &str = "select id, amount from public.orders where amount > 0";
 
@@ -195,4 +195,114 @@ fn a_source_accepts_writes_after_its_only_reader_is_replaced_with_other_columns(
     }
     database.run("update lone set b = 4; select pgtrickle.refresh_stream_table('public.t')");
     assert_eq!(database.value("select b::text from t").as_deref(), Some("4"));
+}
+
+#[test]
+fn sources_that_cannot_be_captured_or_lose_their_policies_are_in_the_plan() {
+    let database = Database::new();
+    database.run("create table orders (id int primary key, amount int); create view big as select id, amount from orders");
+    let dir = tempfile::tempdir().unwrap();
+    let wanted = manifest(
+        dir.path(),
+        "m.json",
+        [model("t", "select id, amount from public.big", &json!({"schedule": "1h"}))],
+    );
+    let plan = || {
+        let mut plan = pgtrickle_ci();
+        plan.args(["plan", "--database-url", &database.url(), "--manifest"]).arg(&wanted);
+        Ran::of(&mut plan)
+    };
+    assert!(!plan().expect(0).stdout.contains("public.orders"));
+    database.run("alter table orders enable row level security");
+    let said = plan().expect(0).stdout;
+    assert!(said.contains("the policies of its source public.orders"), "{said}");
+    database.run(&citus("insert into pg_catalog.pg_dist_partition values ('orders', 'h', 1, 's')"));
+    let said = plan().expect(1).stdout;
+    assert!(said.contains("its source public.orders is distributed by Citus"), "{said}");
+    database.run("update pg_catalog.pg_dist_partition set partmethod = 'n', repmodel = 't'");
+    assert!(plan().expect(1).stdout.contains("its source public.orders is a reference table of Citus"));
+    database.run("update pg_catalog.pg_dist_partition set repmodel = 's', colocationid = 0");
+    plan().expect(0);
+}
+
+/// What only newer versions of pg_trickle have is deployed, stored and compared.
+#[test]
+fn the_settings_of_a_newer_version_are_applied_and_then_unchanged() {
+    let Some(database) = Database::newer() else { return };
+    database.run("create table orders (id int primary key, amount int); insert into orders values (1, 10)");
+    let dir = tempfile::tempdir().unwrap();
+    let command = |command: &str, more: &[&str], settings: serde_json::Value| {
+        let wanted = manifest(dir.path(), "m.json", [model("t", QUERY, &settings)]);
+        let mut run = pgtrickle_ci();
+        run.args([command, "--database-url", &database.url(), "--manifest"]).arg(wanted).args(more);
+        Ran::of(&mut run)
+    };
+    let stored = "select concat_ws(' ', requested_refresh_mode, refresh_mode, orchestration_mode, storage_fillfactor, post_refresh_action, target_freshness_mode)
+                  from pgtrickle.pgt_stream_tables";
+    for (settings, expected) in [
+        (json!({"refresh_mode": "AUTO", "fillfactor": 70}), "AUTO DIFFERENTIAL MANAGED 70 none"),
+        (
+            json!({"refresh_mode": "DIFFERENTIAL", "fillfactor": 70, "post_refresh_action": "analyze"}),
+            "DIFFERENTIAL DIFFERENTIAL MANAGED 70 analyze",
+        ),
+        (
+            json!({"refresh_mode": "AUTO", "fillfactor": 70, "orchestration_mode": "EXTERNAL", "target_freshness": "on_commit"}),
+            "AUTO DIFFERENTIAL EXTERNAL 70 analyze ON_COMMIT",
+        ),
+    ] {
+        command("apply", &[], settings.clone()).expect(0);
+        assert_eq!(database.value(stored).as_deref(), Some(expected));
+        command("plan", &["--exit-code"], settings).expect(0);
+    }
+    let refilled = command("apply", &["--allow-recreate", "t"], json!({"fillfactor": 80}));
+    assert!(refilled.expect(0).stdout.contains("public.t"));
+    assert_eq!(
+        database.value("select reloptions::text from pg_class where relname = 't'").as_deref(),
+        Some("{fillfactor=80}")
+    );
+}
+
+#[test]
+fn a_setting_that_the_server_lacks_is_a_problem_of_the_plan() {
+    let database = Database::new();
+    let column = "select count(*) from pg_attribute where attrelid = 'pgtrickle.pgt_stream_tables'::regclass and attname = 'orchestration_mode'";
+    if database.value(column).as_deref() != Some("0") {
+        return;
+    }
+    database.run("create table orders (id int primary key, amount int)");
+    let dir = tempfile::tempdir().unwrap();
+    let wanted =
+        manifest(dir.path(), "m.json", [model("t", QUERY, &json!({"orchestration_mode": "EXTERNAL"}))]);
+    let mut plan = pgtrickle_ci();
+    plan.args(["plan", "--database-url", &database.url(), "--manifest"]).arg(wanted);
+    let said = Ran::of(&mut plan).expect(1).stdout;
+    assert!(said.contains("this server does not have orchestration_mode"), "{said}");
+}
+
+#[test]
+fn a_role_that_may_not_call_a_function_learns_so_before_anything_happens() {
+    let Some(database) = Database::newer() else { return };
+    let role = database.endpoint.database.replace("test", "role");
+    database.run(&format!(
+        "create table orders (id int primary key, amount int);
+         create role {role} login password 'night'; grant pg_monitor to {role};
+         grant all on schema public, pgtrickle, pgtrickle_changes to {role};
+         grant all on all tables in schema public, pgtrickle, pgtrickle_changes to {role};
+         grant all on all sequences in schema pgtrickle to {role}"
+    ));
+    let endpoint = &database.endpoint;
+    let url = format!("postgresql://{role}:night@{}:{}/{}", endpoint.host, endpoint.port, endpoint.database);
+    let dir = tempfile::tempdir().unwrap();
+    let wanted = manifest(dir.path(), "m.json", [model("t", QUERY, &json!({}))]);
+    let command = |command: &str| {
+        let mut run = pgtrickle_ci();
+        Ran::of(run.args([command, "--database-url", &url, "--manifest"]).arg(&wanted))
+    };
+    let lacks = "EXECUTE on function pgtrickle.create_stream_table";
+    let said = command("plan").expect(0).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains(&format!("the role `{role}` cannot deploy this: it lacks {lacks}")), "{said}");
+    command("apply").expect_error(lacks, "grant");
+    database.run(&format!("grant execute on function pgtrickle.create_stream_table to {role}"));
+    command("apply").expect(0);
+    database.run(&format!("drop extension pg_trickle cascade; drop owned by {role}; drop role {role}"));
 }

@@ -14,6 +14,8 @@ pub struct Capture {
     /// `schema.name`, or the OID of a dropped table.
     pub source: String,
     pub source_exists: bool,
+    /// What Citus made of the source.
+    pub citus: Option<String>,
     pub readers: Vec<String>,
     /// `TRIGGER`, `TRANSITIONING` or `WAL`.
     pub cdc_mode: String,
@@ -82,6 +84,10 @@ pub(super) fn judge(capture: &Capture, engine: Option<&EngineState>) -> Outcome 
             ([column, ..], _) => {
                 format!("rename the column back to {column}, or change the models that read it")
             }
+            _ if capture.citus.is_some() => format!(
+                "read a local table instead, and drop it: select pgtrickle.drop_stream_table('{}')",
+                capture.readers.first().map_or("", String::as_str)
+            ),
             (_, false) => "recreate the models that read it: dbt run --full-refresh".to_owned(),
             _ if !capture.passed_by.is_empty() => format!(
                 "refresh it by hand: select pgtrickle.refresh_stream_table('{}')",
@@ -94,6 +100,11 @@ pub(super) fn judge(capture: &Capture, engine: Option<&EngineState>) -> Outcome 
         };
         vec![format!("its changes do not reach {readers}"), next]
     })
+}
+
+/// docs/pg_trickle.md, "Citus".
+pub(super) fn uncaptured(citus: &str) -> String {
+    format!("it {citus}: pg_trickle cannot capture its changes, and writes to it may fail")
 }
 
 fn unread(capture: &Capture, buffer: &Relation, role: &str) -> Outcome {
@@ -110,6 +121,9 @@ fn unread(capture: &Capture, buffer: &Relation, role: &str) -> Outcome {
 fn problems(capture: &Capture, engine: Option<&EngineState>) -> Vec<String> {
     if !capture.source_exists {
         return vec!["the source table is gone".into()];
+    }
+    if let Some(citus) = &capture.citus {
+        return vec![uncaptured(citus)];
     }
     let mut problems: Vec<String> =
         capture.alert.iter().map(|alert| format!("pg_trickle reports: {alert}")).collect();
@@ -213,6 +227,7 @@ mod tests {
         Capture {
             source: "raw.orders".into(),
             source_exists: true,
+            citus: None,
             readers: vec!["s.totals".into()],
             cdc_mode: "TRIGGER".into(),
             stable_name: Some("ab12".into()),
@@ -272,6 +287,10 @@ mod tests {
             (with(|c| c.source_exists = false), "the source table is gone"),
             (with(|c| c.buffer_exists = false), "the change buffer buffers.changes_ab12 is gone"),
             (with(|c| c.stable_name = None), "does not track"),
+            (
+                with(|c| c.citus = Some("is distributed by Citus".into())),
+                "it is distributed by Citus: pg_trickle cannot capture its changes",
+            ),
             (with(|c| c.passed_by = vec!["s.totals".into()]), "the refreshes of s.totals do not find them"),
             (with(|c| c.missing_columns = vec!["amount".into()]), "its captured column amount is gone"),
             (with(|c| c.alert = Some("slot_lag".into())), "pg_trickle reports: slot_lag"),

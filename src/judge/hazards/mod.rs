@@ -68,7 +68,8 @@ impl Rule {
     /// How certain it is that a version other than the tried one has it.
     fn certainty(&self, version: Option<Version>) -> Option<String> {
         let version = version.filter(|version| !version.is_tried())?;
-        let known = if version > TRIED { "no version is known to fix it" } else { "earlier versions were not tried" };
+        let known =
+            if version > TRIED { "no version is known to fix it" } else { "earlier versions were not tried" };
         let known = self.fixed.map_or_else(|| known.to_owned(), |fixed| format!("fixed in {fixed}"));
         Some(format!("seen on {TRIED}; {known}"))
     }
@@ -85,9 +86,11 @@ pub(super) fn judge_version(version: &str, silences: &[Silence]) -> Option<Outco
         Some(_) => "older than",
         None => "not",
     };
-    let message = format!("{version} is {order} {TRIED}, on which pgtrickle-ci was tried: its own bugs are not known");
+    let message =
+        format!("{version} is {order} {TRIED}, on which pgtrickle-ci was tried: its own bugs are not known");
     let outcome = |verdict| Outcome::new(Stage::Hazard, "pg_trickle", verdict, &message);
-    let silence = silences.iter().find(|silence| silence.hazard == UNTRIED && matches(&silence.model, version));
+    let silence =
+        silences.iter().find(|silence| silence.hazard == UNTRIED && matches(&silence.model, version));
     Some(match silence {
         Some(silence) => outcome(Verdict::Passed).with_details([format!("silenced: {}", silence.reason)]),
         None => outcome(Verdict::Warned).with_details([format!(
@@ -187,13 +190,23 @@ mod tests {
         assert_eq!(harmless("0.67.1"), "no known bugs of pg_trickle 0.67.1 apply");
         assert_eq!(harmless("0.108.3"), "no known bugs of pg_trickle 0.67.0 apply");
         assert_eq!(judge_version("0.67.0-emulator", &[]), None);
-        for (version, words) in [("0.108.3", "is newer than 0.67.0"), ("0.55.0", "is older than 0.67.0"), ("x", "x is not 0.67.0")] {
+        for (version, words) in [
+            ("0.108.3", "is newer than 0.67.0"),
+            ("0.55.0", "is older than 0.67.0"),
+            ("x", "x is not 0.67.0"),
+        ] {
             let outcome = judge_version(version, &[]).unwrap();
             assert_eq!(outcome.verdict, Verdict::Warned);
             assert!(outcome.message.contains(words), "{}", outcome.message);
         }
-        for (model, verdict) in [("0.108.*", Verdict::Passed), ("*", Verdict::Passed), ("0.107.*", Verdict::Warned)] {
-            assert_eq!(judge_version("0.108.3", &[silence(UNTRIED, model)]).unwrap().verdict, verdict, "{model}");
+        for (model, verdict) in
+            [("0.108.*", Verdict::Passed), ("*", Verdict::Passed), ("0.107.*", Verdict::Warned)]
+        {
+            assert_eq!(
+                judge_version("0.108.3", &[silence(UNTRIED, model)]).unwrap().verdict,
+                verdict,
+                "{model}"
+            );
         }
     }
 

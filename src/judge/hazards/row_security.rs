@@ -17,9 +17,11 @@ pub(super) const RULE: Rule = Rule {
 
 fn finds(_: &Deployed, facts: &Facts) -> Option<String> {
     let protected = facts.sources.iter().filter(|source| source.has_row_security);
-    let protected: Vec<String> = protected.map(|source| format!("{}.{}", source.schema, source.name)).collect();
-    (!protected.is_empty() && !facts.has_row_security)
-        .then(|| format!("the policies of {} do not protect it: it holds the rows of every role", protected.join(", ")))
+    let protected: Vec<String> =
+        protected.map(|source| format!("{}.{}", source.schema, source.name)).collect();
+    (!protected.is_empty() && !facts.has_row_security).then(|| {
+        format!("the policies of {} do not protect it: it holds the rows of every role", protected.join(", "))
+    })
 }
 
 #[cfg(test)]

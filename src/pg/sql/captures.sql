@@ -9,6 +9,7 @@ select jsonb_build_object('sources', coalesce((
     select
       coalesce(n.nspname || '.' || r.relname, d.source_relid::text) as source,
       r.oid is not null as source_exists,
+      $citus as citus,
       jsonb_agg(distinct s.pgt_schema || '.' || s.pgt_name) as readers,
       max(d.cdc_mode) as cdc_mode,
       t.source_stable_name as stable_name,
@@ -92,6 +93,7 @@ select jsonb_build_object('sources', coalesce((
     'pgt_id', s.pgt_id,
     'source', coalesce(n.nspname || '.' || r.relname, d.source_relid::text),
     'source_exists', r.oid is not null,
+    'citus', $citus,
     'source_type', d.source_type,
     'triggers', (
       select coalesce(jsonb_agg(jsonb_build_object('name', g.tgname, 'enabled', g.tgenabled in ('O', 'A'), 'writes', true)), '[]')

@@ -7,6 +7,12 @@ select jsonb_build_object(
   'sees_activity', pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'usage'),
   'standby', pg_catalog.pg_is_in_recovery(),
   'enabled', coalesce(pg_catalog.current_setting('pg_trickle.enabled', true), '') not in ('off', 'false'),
+  -- where the scheduler can be resumed, a drain lasts until then
+  'drained', pg_catalog.to_regprocedure('pgtrickle.resume_after_drain()') is not null and coalesce(pgtrickle.is_drained(), false),
+  'instance', $instance,
+  'versions', (
+    select case when pg_catalog.pg_input_is_valid(v, 'jsonb') then v::jsonb end from pgtrickle.version_check() as v
+  ),
   'capture_paused', coalesce(pg_catalog.current_setting('pg_trickle.cdc_paused', true), '') in ('on', 'true'),
   'wal_level', pg_catalog.current_setting('wal_level'),
   'slot_lag_warning', pg_catalog.current_setting('pg_trickle.slot_lag_warning_threshold_mb', true),

@@ -31,4 +31,12 @@ from (
   where not pg_catalog.has_table_privilege(c.oid, 'TRIGGER')
     and not exists (select from pgtrickle.pgt_change_tracking as t where t.source_relid = c.oid)
     and not exists (select from pgtrickle.pgt_stream_tables as t where t.pgt_relid = c.oid)
+  union
+  select 'EXECUTE', 'function pgtrickle.' || w.name
+  from needs, jsonb_array_elements_text(n -> 'call') as w (name)
+  where exists (
+    select from pg_catalog.pg_proc as p
+    where p.pronamespace = pg_catalog.to_regnamespace('pgtrickle') and p.proname = w.name
+      and not pg_catalog.has_function_privilege(p.oid, 'EXECUTE')
+  )
 ) as lacking

@@ -6,5 +6,17 @@ select jsonb_build_object(
     select coalesce(jsonb_agg(attname), '[]')
     from pg_catalog.pg_attribute
     where attrelid = pg_catalog.to_regclass('pgtrickle.pgt_stream_tables') and attnum > 0 and not attisdropped
+  ),
+  'objects', (
+    select coalesce(jsonb_agg(object), '[]')
+    from (
+      select 'pgtrickle.' || relname as object from pg_catalog.pg_class
+      where relnamespace = pg_catalog.to_regnamespace('pgtrickle') and relkind in ('r', 'v')
+      union all
+      select 'pgtrickle.' || proname || '(' || pg_catalog.oidvectortypes(proargtypes) || ')' from pg_catalog.pg_proc
+      where pronamespace = pg_catalog.to_regnamespace('pgtrickle')
+      union all
+      select 'pg_catalog.pg_dist_partition' where pg_catalog.to_regclass('pg_catalog.pg_dist_partition') is not null
+    ) as objects
   )
 )::text

@@ -2,6 +2,7 @@
 -- from other catalogs.
 select coalesce(jsonb_agg(
   to_jsonb(s) || jsonb_build_object(
+    'has_old_identity', to_jsonb(s) ? 'row_probe_version' and to_jsonb(s) ->> 'row_probe_version' is null,
     'last_refresh_at', extract(epoch from s.last_refresh_at),
     'storage_exists', exists (
       select from pg_catalog.pg_class as c

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Answers, Change, ColumnChange, Cost, Cycle, Plan, Policy, QueryChange, Step, ViewStep, columns, dbt,
-    problems, renames, settings::setting_changes,
+    Answers, Change, ColumnChange, Cost, Cycle, Plan, Policy, QueryChange, SpecialSource, Step, ViewStep,
+    columns, dbt, problems, renames, settings::setting_changes,
 };
 use crate::{
     model::{
@@ -44,7 +44,7 @@ pub(super) struct Comparison<'a> {
     pub(super) readers: Readers<'a>,
     pub(super) answers: &'a Answers,
     policy: &'a Policy,
-    queries: BTreeMap<&'a Relation, &'a str>,
+    tables: BTreeMap<&'a Relation, &'a StreamTable>,
 }
 
 impl<'a> Comparison<'a> {
@@ -61,13 +61,26 @@ impl<'a> Comparison<'a> {
             readers: Readers::of(deployed.iter().map(|d| &d.table)),
             answers,
             policy,
-            queries: sorted.iter().map(|table| (&table.relation, table.query.as_str())).collect(),
+            tables: sorted.iter().map(|table| (&table.relation, *table)).collect(),
         }
     }
 
     /// The query of a desired table.
     pub(super) fn query(&self, relation: &Relation) -> Option<&'a str> {
-        self.queries.get(relation).copied()
+        self.tables.get(relation).map(|table| table.query.as_str())
+    }
+
+    /// The settings of a desired table that the server lacks.
+    pub(super) fn lacking_settings(&self, relation: &Relation) -> impl Iterator<Item = Setting> {
+        let unseen = &self.answers.unseen;
+        let settings = self.tables.get(relation).into_iter().flat_map(|table| explicit_settings(table));
+        settings.map(|(setting, _)| setting).filter(|setting| unseen.contains(setting))
+    }
+
+    /// The special sources of a desired table, also those below its views.
+    pub(super) fn special_sources(&self, relation: &Relation) -> impl Iterator<Item = &'a SpecialSource> {
+        let read: BTreeSet<Relation> = self.query(relation).into_iter().flat_map(query::relations).collect();
+        self.answers.special_sources.iter().filter(move |source| read.contains(&source.read_as))
     }
 
     fn plan(&self, sorted: &[&'a StreamTable]) -> Plan {
@@ -106,7 +119,12 @@ impl<'a> Comparison<'a> {
         let mut plan = Plan {
             problems: problems::of(self, &ordered),
             views: self.answers.views.clone(),
-            notes: self.notes(sorted).into_iter().chain(self.other_targets_note(&unmanaged)).collect(),
+            notes: self
+                .notes(sorted)
+                .into_iter()
+                .chain(self.row_security_notes(&ordered))
+                .chain(self.other_targets_note(&unmanaged))
+                .collect(),
             unmanaged: unmanaged
                 .into_iter()
                 .filter(|d| !matches!(self.whose(d), Ownership::OtherTarget(_)))
@@ -174,7 +192,7 @@ impl<'a> Comparison<'a> {
 
     /// The change from the existing table to the desired one. Adds reasons that the change itself does not show.
     fn change(&self, now: &Deployed, wanted: &StreamTable, reasons: &mut Vec<String>) -> Change {
-        let settings = setting_changes(&now.table, wanted, &self.answers.unseen);
+        let settings = setting_changes(now, wanted, &self.answers.unseen);
         let differs = !query::same(&now.table.query, &wanted.query);
         if now.storage.lost_source {
             reasons
@@ -331,6 +349,21 @@ impl<'a> Comparison<'a> {
             .then(|| "in place or replaced: depends on the columns on the server".into())
     }
 
+    /// A stream table has the rows of every role (docs/pg_trickle.md, "Row level security").
+    fn row_security_notes(&self, steps: &[Step]) -> Vec<String> {
+        let changes = steps.iter().filter(|step| !matches!(step.change, Change::Keep | Change::Drop));
+        let protected = changes.flat_map(|step| {
+            let sources = self.special_sources(&step.relation).filter(|source| source.has_row_security);
+            sources.map(move |source| {
+                format!(
+                    "{} will hold the rows of every role: the policies of its source {} do not protect it",
+                    step.relation, source.relation
+                )
+            })
+        });
+        protected.collect()
+    }
+
     /// Settings that this version of the engine does not store cannot be compared.
     fn notes(&self, sorted: &[&StreamTable]) -> Vec<String> {
         let is_set = |setting: &&Setting| sorted.iter().any(|table| table.settings.get(**setting).is_some());
@@ -339,19 +372,14 @@ impl<'a> Comparison<'a> {
         if unseen.is_empty() {
             return Vec::new();
         }
-        vec![format!("this version of pg_trickle does not store {}: not compared", unseen.join(", "))]
+        vec![format!("this version of pg_trickle does not have {}: not compared", unseen.join(", "))]
     }
 }
 
 /// The settings of a new table without those that equal the engine's default, so that a version without the setting
 /// accepts the call.
 pub(super) fn explicit_settings(table: &StreamTable) -> impl Iterator<Item = (Setting, &Value)> {
-    let defaults =
-        [(Setting::Temporal, Value::Bool(false)), (Setting::StorageBackend, Value::Text("heap".into()))];
-    let is_explicit = move |(setting, value): &(Setting, &Value)| {
-        !defaults.iter().any(|(name, default)| name == setting && default == *value)
-    };
-    table.settings.iter().filter(is_explicit)
+    table.settings.iter().filter(|(setting, value)| !setting.is_default(value))
 }
 
 impl Step {

@@ -44,6 +44,56 @@ fn between_settings(now: &Json, wanted: &Json) -> Change {
 }
 
 #[test]
+fn a_server_that_keeps_the_requested_mode_is_compared_by_it() {
+    let change = |resolved: &str, requested: &str, wanted: &str| {
+        let mut existing = deployed(table("t", "select 1", &json!({"refresh_mode": resolved})), Some("shop"));
+        existing.health.requested_refresh_mode = Some(requested.into());
+        let wanted = table("t", "select 1", &json!({"refresh_mode": wanted}));
+        Plan::between(&[wanted], &[existing], &Answers::default(), &policy()).unwrap().steps.remove(0).change
+    };
+    assert_eq!(change("FULL", "AUTO", "AUTO"), Change::Keep);
+    assert_eq!(change("FULL", "DIFFERENTIAL", "DIFFERENTIAL"), Change::Keep, "it was resolved to FULL");
+    for (resolved, requested, wanted) in [
+        ("DIFFERENTIAL", "DIFFERENTIAL", "AUTO"),
+        ("DIFFERENTIAL", "AUTO", "DIFFERENTIAL"),
+        ("FULL", "AUTO", "FULL"),
+    ] {
+        let Change::Alter(changes) = change(resolved, requested, wanted) else {
+            panic!("{requested} -> {wanted}")
+        };
+        let text = |word: &str| Some(Value::Text(word.into()));
+        assert_eq!((&changes[0].from, &changes[0].to), (&text(requested), &text(wanted)));
+    }
+}
+
+#[test]
+fn a_source_that_citus_distributes_is_refused_and_one_with_policies_is_noted() {
+    let special = |citus: Option<&str>| SpecialSource {
+        read_as: Relation::new("raw", "orders_view"),
+        relation: Relation::new("raw", "orders"),
+        citus: citus.map(Into::into),
+        has_row_security: citus.is_none(),
+    };
+    let plan = |source: SpecialSource, query: &str| {
+        let answers = Answers { special_sources: vec![source], ..Answers::default() };
+        Plan::between(&[table("t", query, &json!({}))], &[], &answers, &policy()).unwrap()
+    };
+    let query = "select id from raw.orders_view";
+    let problems = plan(special(Some("is distributed by Citus")), query).problems;
+    assert_eq!(
+        problems[0].message,
+        "its source raw.orders is distributed by Citus: pg_trickle cannot capture its changes"
+    );
+    let noted = plan(special(None), query);
+    assert!(noted.problems.is_empty());
+    assert_eq!(
+        noted.notes,
+        ["shop.t will hold the rows of every role: the policies of its source raw.orders do not protect it"]
+    );
+    assert!(plan(special(Some("is distributed by Citus")), "select id from raw.local").problems.is_empty());
+}
+
+#[test]
 fn settings_are_compared_by_meaning() {
     for (now, wanted) in [
         (json!({"schedule": "1m"}), json!({"schedule": "60s"})),

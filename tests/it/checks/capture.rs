@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Shop;
-use crate::support::Database;
+use crate::support::{Database, citus};
 
 impl Shop {
     fn trigger(&self, source: &str, pattern: &str) -> String {
@@ -110,6 +110,20 @@ fn a_change_that_refreshes_do_not_find_fails() {
     shop.expect_failure("capture", "changes are pending, and the refreshes of public.often do not find them");
     shop.database.run(&format!("delete from pgtrickle_changes.{buffer}"));
     shop.expect_pass();
+}
+
+#[test]
+fn a_source_that_citus_distributes_fails_in_one_sentence() {
+    let mut shop = Shop::new();
+    shop.add("at_once", "select id from public.orders", &json!({"refresh_mode": "IMMEDIATE"}));
+    shop.database.run(&citus(""));
+    shop.expect_pass();
+    shop.database.run("insert into pg_catalog.pg_dist_partition values ('orders', 'h', 1, 's')");
+    shop.expect_failure("capture", "it is distributed by Citus: pg_trickle cannot capture its changes");
+    let (_, report) = shop.check(&[]);
+    let outcomes = report["outcomes"].as_array().unwrap();
+    let failed = outcomes.iter().filter(|o| o["stage"] == "capture" && o["verdict"] == "failed");
+    assert_eq!(failed.count(), 2, "of each table: {report:#}");
 }
 
 #[test]

@@ -50,7 +50,10 @@ fn a_comparison_that_policies_narrow_is_errored_with_the_missing_right() {
     ran.expect(1);
     let narrowed = outcome(&report);
     assert_eq!(narrowed["verdict"], "errored");
-    assert!(narrowed["details"].to_string().contains(&format!("ALTER ROLE \\\"{role}\\\" BYPASSRLS")), "{narrowed:#}");
+    assert!(
+        narrowed["details"].to_string().contains(&format!("ALTER ROLE \\\"{role}\\\" BYPASSRLS")),
+        "{narrowed:#}"
+    );
     shop.database.run(&format!("alter role {role} bypassrls"));
     let (_, report) = shop.check_at(&url, &["--equality"]);
     assert_eq!(outcome(&report)["message"], "equal to its query: 2 rows");

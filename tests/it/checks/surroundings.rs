@@ -60,7 +60,11 @@ fn the_role_of_the_script_may_check_and_a_lesser_one_gets_the_missing_grant() {
     shop.database.run(&format!("revoke select on all tables in schema pgtrickle_changes from {role}"));
     let (ran, report) = shop.check_at(&url, &[]);
     expect_bad(&ran, &report, "capture", "may not read the change buffer");
-    assert!(ran.stdout.contains("GRANT SELECT ON ALL TABLES IN SCHEMA \"pgtrickle_changes\""), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("GRANT SELECT ON ALL TABLES IN SCHEMA \"pgtrickle_changes\""),
+        "{}",
+        ran.stdout
+    );
 
     shop.database.run(&format!("revoke usage on schema pgtrickle from {role}"));
     shop.check_at(&url, &[])

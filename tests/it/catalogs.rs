@@ -1,0 +1,164 @@
+//! The catalogs of other versions of pg_trickle: every query can be answered on each, and what only some have is used
+//! where it is. catalogs.yml says what each has.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use pgtrickle_ci::model::{OPTIONAL, Version, with_optional_parts};
+use serde::Deserialize;
+
+use crate::support::Database;
+
+#[derive(Deserialize)]
+struct Catalogs {
+    versions: Vec<String>,
+    relations: BTreeMap<String, BTreeMap<String, String>>,
+    functions: BTreeMap<String, String>,
+}
+
+/// The catalog of one version.
+pub struct Catalog {
+    pub version: String,
+    /// The columns of each relation, with their types.
+    relations: BTreeMap<String, BTreeMap<String, String>>,
+    /// The result of each function, by name and arguments.
+    functions: BTreeMap<String, String>,
+}
+
+/// The catalogs of all versions.
+pub fn all() -> Vec<Catalog> {
+    let Catalogs { versions, relations, functions } =
+        serde_yaml::from_str(include_str!("catalogs.yml")).unwrap();
+    let of = |version: &String| {
+        let existing = |all: &BTreeMap<String, String>| -> BTreeMap<String, String> {
+            all.iter().filter_map(|(name, what)| Some((name.clone(), in_version(what, version)?))).collect()
+        };
+        let tables = relations.iter().map(|(name, columns)| (name.clone(), existing(columns)));
+        Catalog {
+            version: version.clone(),
+            relations: tables.filter(|(_, columns)| !columns.is_empty()).collect(),
+            functions: existing(&functions),
+        }
+    };
+    versions.iter().map(of).collect()
+}
+
+/// The type, if the version has the thing.
+fn in_version(what: &str, version: &str) -> Option<String> {
+    let (kind, since) = what.split_once(" since ").unwrap_or((what, "0.0.0"));
+    (Version::parse(version) >= Version::parse(since)).then(|| kind.to_owned())
+}
+
+impl Catalog {
+    /// The statements that create its tables and functions, which do nothing.
+    pub fn script(&self) -> String {
+        let tables = self.relations.iter().map(|(name, columns)| {
+            let columns: Vec<String> = columns.iter().map(|(name, kind)| format!("{name} {kind}")).collect();
+            format!("create table pgtrickle.{name} ({});\n", columns.join(", "))
+        });
+        let functions = self.functions.iter().map(|(signature, result)| {
+            let body = if result == "void" || result.starts_with("table") { "return" } else { "return null" };
+            format!(
+                "create function pgtrickle.{signature} returns {result} language plpgsql as 'begin {body}; end';\n"
+            )
+        });
+        let statements: String = tables.chain(functions).collect();
+        format!("create schema pgtrickle; create schema pgtrickle_changes;\n{statements}")
+    }
+
+    /// The relations and functions that the queries ask for only where they exist.
+    fn objects(&self) -> Vec<String> {
+        let has = |object: &str| {
+            let name = object.trim_start_matches("pgtrickle.");
+            self.relations.contains_key(name) || self.functions.contains_key(name)
+        };
+        OPTIONAL.iter().map(|part| part.object.to_owned()).filter(|object| has(object)).collect()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.relations.contains_key(name)
+            || self.functions.keys().any(|signature| signature.split('(').next() == Some(name))
+    }
+}
+
+/// A catalog query with values for its parameters.
+fn filled(sql: &str) -> String {
+    let values = [
+        ("$relations", "'[]'::jsonb"),
+        ("$names", "'[]'::jsonb"),
+        ("$needs", "'{}'"),
+        ("$wanted", "'[]'"),
+        ("$position", "null::pg_lsn"),
+        ("$families", "true"),
+        ("$tables", "null"),
+    ];
+    values.iter().fold(sql.to_owned(), |sql, (name, value)| sql.replace(name, value))
+}
+
+#[test]
+fn every_catalog_query_can_be_answered_on_every_version() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/pg/sql");
+    for catalog in all() {
+        let database = Database::without_extension();
+        database.run(&catalog.script());
+        let mut checked = 0;
+        for entry in fs::read_dir(&folder).unwrap() {
+            let file = entry.unwrap().path();
+            let sql = fs::read_to_string(&file).unwrap();
+            let sql = filled(&with_optional_parts(&sql, &catalog.objects()));
+            database.run(&format!("begin; {sql}; rollback"));
+            checked += 1;
+        }
+        assert!(checked > 15, "{checked} queries on {}", catalog.version);
+    }
+}
+
+#[test]
+fn a_macro_asks_for_what_some_versions_lack() {
+    let catalogs = all();
+    let mut found = 0;
+    for file in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("macros"), "sql") {
+        let text = fs::read_to_string(&file).unwrap();
+        for object in named_objects(&text) {
+            found += 1;
+            let asks = [
+                format!("'{object}' in dbt_pgtrickle._pgtrickle_engine().parameters"),
+                format!("'{object}' not in dbt_pgtrickle._pgtrickle_engine().parameters"),
+                format!("to_regclass('pgtrickle.{object}')"),
+            ];
+            let is_asked = asks.iter().any(|ask| text.contains(ask.as_str()));
+            let lacking = catalogs.iter().find(|catalog| !catalog.has(object));
+            assert!(
+                is_asked || lacking.is_none(),
+                "{} names pgtrickle.{object}, which {} lacks",
+                file.display(),
+                lacking.map_or("", |catalog| &catalog.version)
+            );
+        }
+    }
+    assert!(found > 30, "{found}");
+}
+
+/// What a text names in the schema pgtrickle.
+fn named_objects(text: &str) -> impl Iterator<Item = &str> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.match_indices("pgtrickle.").filter_map(move |(at, word)| {
+        let is_schema = !text[..at].ends_with(|c: char| is_name(c) || c == '.');
+        let rest = &text[at + word.len()..];
+        let end = rest.find(|c: char| !is_name(c)).unwrap_or(rest.len());
+        (is_schema && end > 0).then(|| &rest[..end])
+    })
+}
+
+/// The files below a folder with this ending.
+fn files(folder: &Path, ending: &str) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path, ending));
+        } else if path.extension().is_some_and(|end| end == ending) {
+            found.push(path);
+        }
+    }
+    found
+}
