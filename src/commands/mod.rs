@@ -63,7 +63,7 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
         Command::Verify(args) => {
             let reports = resolver.reports(&args.reports, &args.models.selection);
             let work = async |report: &mut _| verify::verify(&resolver.verify(args), report).await;
-            reported(&reports, "verify", work).await
+            Box::pin(reported(&reports, "verify", work)).await
         }
         Command::Comment(args) => comment::comment(&resolver.comment(args)).await,
         Command::Report(args) => page::page(&resolver.page(args)),
