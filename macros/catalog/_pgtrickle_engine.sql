@@ -1,5 +1,5 @@
 {#
-  The server's pg_trickle: its `version`, and the `parameters` of its functions by name. Queried before the first change,
+  The server's pg_trickle: its `version`, the `parameters` of its functions by name, and whether `has_citus`. Queried before the first change,
   once an invocation: dbt 1.x passes the same `graph` to all models.
 #}
 {% macro _pgtrickle_engine() %}
@@ -9,6 +9,7 @@
   {%- endif -%}
   {%- set sql %}
     select jsonb_build_object(
+      'has_citus', pg_catalog.to_regclass('pg_catalog.pg_dist_partition') is not null,
       'version', (select extversion from pg_catalog.pg_extension where extname = 'pg_trickle'),
       'parameters', coalesce((
         select jsonb_object_agg(proname, parameters)

@@ -6,6 +6,7 @@ tracked as (
     c.oid is not null as is_there,
     coalesce(n.nspname || '.' || c.relname, d.source_relid::text) as name,
     max(d.cdc_mode) as cdc_mode,
+    {{ dbt_pgtrickle._pgtrickle_citus_sql('c.oid') }} as citus,
     t.source_stable_name as stable_name,
     c.relreplident = 'f' as has_whole_identity,
     exists (select from pg_catalog.pg_index as i where i.indrelid = d.source_relid and i.indisprimary) as has_key,
@@ -31,6 +32,7 @@ captured_sources as (
     setting.warning_lag,
     case
       when not tracked.is_there then 'the source table is gone'
+      when tracked.citus is not null then 'it ' || tracked.citus || ': pg_trickle cannot capture its changes, and writes to it may fail'
       when tracked.stable_name is null then concat_ws('; ', tracked.alert, 'the engine does not track the source')
       else nullif(concat_ws('; ',
         tracked.alert,

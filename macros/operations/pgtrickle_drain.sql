@@ -4,8 +4,8 @@
   Waits until no refresh is under way, and answers whether none is after the time; false while dbt parses or compiles. As an
   operation it fails when one still is. The scheduler goes on afterwards.
 
-  The engine's own answer is of the whole server: the scheduler of another database can give it while a refresh of this one
-  is under way (docs/pg_trickle.md, Scheduler). So the locks of refreshes are waited for, too.
+  The engine's own answer is of the whole server: without parallel workers, the scheduler of another database can give it while
+  a refresh of this one is under way (docs/pg_trickle.md, Scheduler). So the locks of refreshes are waited for, too.
 #}
 {% macro pgtrickle_drain(timeout_s=60) %}
   {%- if dbt_pgtrickle._pgtrickle_only_renders() -%}

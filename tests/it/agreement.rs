@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt::Write, fs};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::support::{Database, DbtProject, Ran, dbt, output, pgtrickle_ci};
+use crate::support::{Database, DbtProject, Ran, citus, dbt, output, pgtrickle_ci};
 
 #[derive(Deserialize)]
 struct Cases {
@@ -348,10 +348,12 @@ fn the_package_and_check_judge_change_capture_alike() {
         "renamed_column",
         "gone",
         "untracked",
+        "distributed",
         "now_ok",
         "now_disabled",
         "now_missing",
         "now_gone",
+        "now_distributed",
     ];
     for name in names {
         shop.database.run(&format!("create table src_{name} (id int primary key, a int)"));
@@ -394,9 +396,13 @@ fn the_package_and_check_judge_change_capture_alike() {
          set session_replication_role = replica; drop table src_gone; drop table src_now_gone; set session_replication_role = origin",
     );
 
+    shop.database.run(&citus(
+        "insert into pg_catalog.pg_dist_partition values ('src_distributed', 'h', 1, 's'), ('src_now_distributed', 'n', 2, 't')",
+    ));
+
     let (_, checked) = shop.checked(&["capture"], &[]);
     let faults = checked.values().filter(|verdict| *verdict == "error").count();
-    assert_eq!((faults, checked.len()), (11, names.len() + 3), "{checked:?}");
+    assert_eq!((faults, checked.len()), (13, names.len() + 3), "{checked:?}");
     let said = shop.operation("pgtrickle_check_cdc_health", "{}");
     assert_eq!(said, checked);
 }

@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use pgtrickle_ci::model::{OPTIONAL, Version, with_optional_parts};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
-use crate::support::Database;
+use crate::support::{Database, Ran, manifest, model, pgtrickle_ci};
 
 #[derive(Deserialize)]
 struct Catalogs {
@@ -109,6 +110,65 @@ fn every_catalog_query_can_be_answered_on_every_version() {
             checked += 1;
         }
         assert!(checked > 15, "{checked} queries on {}", catalog.version);
+    }
+}
+
+/// A healthy stream table in the catalog of each version, whose functions say nothing.
+#[test]
+fn a_table_in_the_catalog_of_every_version_is_planned_and_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let query = "select id from public.orders";
+    let wanted = manifest(dir.path(), "m.json", [model("totals", query, &json!({"refresh_mode": "AUTO"}))]);
+    for catalog in all() {
+        let database = Database::without_extension();
+        database.run(&catalog.script());
+        database.run(&format!(
+            "set allow_system_table_mods = on;
+             insert into pg_catalog.pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
+             values (1, 'pg_trickle', 10, 'pgtrickle'::regnamespace, false, '{}');
+             create table orders (id int primary key); create table totals (__pgt_row_id bigint, id int);
+             insert into pgtrickle.pgt_stream_tables
+               (pgt_id, pgt_relid, pgt_schema, pgt_name, defining_query, schedule, refresh_mode, status, is_populated,
+                consecutive_errors, needs_reinit, last_refresh_at)
+             values (1, 'totals'::regclass, 'public', 'totals', '{query}', '1m', 'DIFFERENTIAL', 'ACTIVE', true, 0, false, now());
+             insert into pgtrickle.pgt_dependencies (pgt_id, source_relid, source_type, cdc_mode)
+             values (1, 'orders'::regclass, 'TABLE', 'TRIGGER')",
+            catalog.version
+        ));
+        let run = |command: &str| {
+            let mut run = pgtrickle_ci();
+            run.args([command, "--json", "-", "--database-url", &database.url(), "--manifest"]).arg(&wanted);
+            let ran = Ran::of(&mut run);
+            let report: Value =
+                serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{}", ran.stderr));
+            report
+        };
+        let keeps_requests = catalog.relations["pgt_stream_tables"].contains_key("requested_refresh_mode");
+        if keeps_requests {
+            database.run("update pgtrickle.pgt_stream_tables set requested_refresh_mode = 'DIFFERENTIAL'");
+        }
+        let steps = run("plan")["plan"]["steps"].to_string();
+        assert_eq!(steps.contains("refresh_mode"), keeps_requests, "{}: {steps}", catalog.version);
+        let report = run("check");
+        let outcomes = report["outcomes"].as_array().unwrap();
+        let errored: Vec<_> = outcomes.iter().filter(|outcome| outcome["verdict"] == "errored").collect();
+        assert!(errored.is_empty(), "{}: {errored:#?}", catalog.version);
+        let of = |stage: &str| {
+            outcomes.iter().find(|outcome| outcome["stage"] == stage).unwrap()["verdict"].clone()
+        };
+        assert_eq!(
+            of("status"),
+            if catalog.relations["pgt_stream_tables"].contains_key("row_probe_version") {
+                "warned"
+            } else {
+                "passed"
+            }
+        );
+        assert_eq!(
+            (of("freshness"), of("scheduler"), of("capture")),
+            (json!("passed"), json!("failed"), json!("failed"))
+        );
+        assert_eq!(report.to_string().contains("its own bugs are not known"), catalog.version != "0.67.0");
     }
 }
 

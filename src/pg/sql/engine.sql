@@ -11,7 +11,11 @@ select jsonb_build_object(
   'drained', pg_catalog.to_regprocedure('pgtrickle.resume_after_drain()') is not null and coalesce(pgtrickle.is_drained(), false),
   'instance', $instance,
   'versions', (
-    select case when pg_catalog.pg_input_is_valid(v, 'jsonb') then v::jsonb end from pgtrickle.version_check() as v
+    select case when pg_catalog.pg_input_is_valid(v, 'jsonb') then (
+      select jsonb_build_object('library_version', v::jsonb ->> 'library_version', 'extension_version', v::jsonb ->> 'extension_version')
+      where v::jsonb ->> 'library_version' is not null and v::jsonb ->> 'extension_version' is not null
+    ) end
+    from pgtrickle.version_check() as v
   ),
   'capture_paused', coalesce(pg_catalog.current_setting('pg_trickle.cdc_paused', true), '') in ('on', 'true'),
   'wal_level', pg_catalog.current_setting('wal_level'),
