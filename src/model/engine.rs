@@ -64,26 +64,23 @@ pub struct OptionalPart {
     pub object: &'static str,
     /// The expression where the object exists; elsewhere it is null.
     pub expression: &'static str,
-    /// The version of pg_trickle with the object, or the extension that has it.
-    pub since: &'static str,
 }
 
 /// What the catalog queries ask for only where it exists.
 pub const OPTIONAL: [OptionalPart; 2] = [
+    // Since pg_trickle 0.92.
     OptionalPart {
         placeholder: "$instance",
         object: "pgtrickle.pgt_capture_instance",
         expression: "(select to_jsonb(i) from pgtrickle.pgt_capture_instance as i)",
-        since: "0.92",
     },
-    // About the relation r.
+    // About the relation r, in a database with Citus.
     OptionalPart {
         placeholder: "$citus",
         object: "pg_catalog.pg_dist_partition",
         expression: "(select case when p.partmethod <> 'n' or p.repmodel <> 't' and p.colocationid > 0 then 'is distributed by Citus'
             when p.repmodel = 't' then 'is a reference table of Citus' end
             from pg_catalog.pg_dist_partition as p where p.logicalrelid = r.oid)",
-        since: "Citus",
     },
 ];
 

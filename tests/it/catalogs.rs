@@ -129,8 +129,8 @@ fn a_table_in_the_catalog_of_every_version_is_planned_and_checked() {
              create table orders (id int primary key); create table totals (__pgt_row_id bigint, id int);
              insert into pgtrickle.pgt_stream_tables
                (pgt_id, pgt_relid, pgt_schema, pgt_name, defining_query, schedule, refresh_mode, status, is_populated,
-                consecutive_errors, needs_reinit, last_refresh_at)
-             values (1, 'totals'::regclass, 'public', 'totals', '{query}', '1m', 'DIFFERENTIAL', 'ACTIVE', true, 0, false, now());
+                consecutive_errors, needs_reinit, last_refresh_at, created_at)
+             values (1, 'totals'::regclass, 'public', 'totals', '{query}', '1m', 'DIFFERENTIAL', 'ACTIVE', true, 0, false, now(), now());
              insert into pgtrickle.pgt_dependencies (pgt_id, source_relid, source_type, cdc_mode)
              values (1, 'orders'::regclass, 'TABLE', 'TRIGGER')",
             catalog.version
