@@ -132,6 +132,11 @@ pub fn is_in_the_way(code: &str) -> bool {
         || [SqlState::LOCK_NOT_AVAILABLE, SqlState::OBJECT_IN_USE].iter().any(|state| state.code() == code)
 }
 
+/// Whether this SQLSTATE means that the role lacks a privilege, or would not see every row.
+pub fn is_not_permitted(code: &str) -> bool {
+    code == SqlState::INSUFFICIENT_PRIVILEGE.code()
+}
+
 /// Whether this SQLSTATE means that the statement took longer than its timeout.
 pub fn is_too_slow(code: &str) -> bool {
     code == SqlState::QUERY_CANCELED.code()

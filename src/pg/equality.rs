@@ -54,7 +54,7 @@ impl Client {
         Ok(unless_tied(second, &tied))
     }
 
-    /// The same comparison in the open transaction, right after its refreshes.
+    /// The same comparison in the open transaction, right after its refreshes, and with its settings.
     pub async fn compare_here(&self, table: &Comparable, tolerance: f64) -> Result<Difference, Error> {
         let found = self.difference_here(&comparison(table, &table.query, "false", tolerance)).await?;
         let Some(with_ties) = table.with_ties.as_deref().filter(|_| !found.is_none()) else {
@@ -75,7 +75,9 @@ impl Client {
         pending: &str,
         tolerance: f64,
     ) -> Result<Difference, Error> {
-        self.ask_for(Purpose::Query, DOING, &comparison(table, query, pending, tolerance)).await
+        let settings = self.database_settings().await?;
+        let sql = format!("{settings}{}", comparison(table, query, pending, tolerance));
+        self.ask_for(Purpose::Query, DOING, &sql).await
     }
 }
 

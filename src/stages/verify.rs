@@ -10,7 +10,7 @@ use crate::{
     output::Ui,
     pg::{Client, Limits},
     project::Project,
-    verify::{RoundSettings, Verification, Writes, compare_with_queries},
+    verify::{Known, RoundSettings, Verification, Writes, compare_before_rounds, compare_with_queries},
 };
 
 /// What to verify, and how.
@@ -37,13 +37,17 @@ impl Verifying<'_> {
     ) -> Result<(), Error> {
         let Self { ui, client, engine, options, limits, writes } = self;
         let terms = equality_terms(&options.equality, project);
-        compare_with_queries(client, tables, &terms, None, outcomes).await?;
-        let Some(writes) = writes else { return Ok(()) };
-        ui.say(&format!("changing rows and comparing, for {}", humantime::format_duration(options.budget)));
+        let Some(writes) = writes else {
+            return Ok(compare_with_queries(client, tables, &terms, None, outcomes).await?);
+        };
         let RoundOptions { budget, seed, by_scheduler, min_rounds, ref findings, .. } = *options;
         let settings = RoundSettings { budget, seed, terms, by_scheduler, writes, min_rounds };
+        let time = settings.before_rounds();
+        let equal = compare_before_rounds(client, tables, &settings.terms, time, outcomes).await?;
+        let known = Known { changed: changed_first.clone(), equal };
+        ui.say(&format!("changing rows and comparing, for {}", humantime::format_duration(budget)));
         let verification = Verification { client, engine, settings, limits, findings };
-        verification.run(tables, changed_first, outcomes).await
+        Box::pin(verification.run(tables, &known, outcomes)).await
     }
 }
 

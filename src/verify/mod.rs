@@ -15,10 +15,15 @@ mod rounds;
 mod scratch;
 mod wal;
 
-pub use equality::compare_with_queries;
+pub use equality::{compare_before_rounds, compare_with_queries};
 
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Duration,
+};
 
+use equality::compare_after_rounds;
 use proof::Proof;
 use reproduce::Reproduction;
 use rounds::Rounds;
@@ -34,6 +39,9 @@ use crate::{
 /// pg_trickle sometimes loses a TRUNCATE that follows a refresh sooner than this, which no seed would reproduce
 /// (docs/pg_trickle.md, "Refresh and history").
 const TRUNCATE_DELAY: Duration = Duration::from_secs(1);
+
+/// The least time for comparisons before the first round.
+const LEAST_BEFORE: Duration = Duration::from_secs(1);
 
 /// Reports contain scripts up to this many bytes, and the file name of a longer one.
 const LONGEST_SCRIPT: usize = 20_000;
@@ -54,6 +62,12 @@ pub struct RoundSettings {
 }
 
 impl RoundSettings {
+    /// The time for comparisons before the first round, so that changes begin within a quarter of the budget. A budget of
+    /// 0 asks for comparisons only.
+    pub fn before_rounds(&self) -> Option<Duration> {
+        (!self.budget.is_zero()).then(|| (self.budget / 4).max(LEAST_BEFORE))
+    }
+
     fn commits(&self) -> bool {
         self.writes == Writes::Committed
     }
@@ -66,6 +80,15 @@ pub enum Writes {
     Committed,
     /// Every round is rolled back.
     RolledBack,
+}
+
+/// What is known about the tables before the first round.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The tables that the pull request changes.
+    pub changed: BTreeSet<Relation>,
+    /// Whether each table is equal to its query; those without an entry were not compared.
+    pub equal: BTreeMap<Relation, bool>,
 }
 
 /// A verification of one server.
@@ -85,14 +108,14 @@ impl Verification<'_> {
     pub async fn run(
         &self,
         tables: &[&StreamTable],
-        changed_first: &BTreeSet<Relation>,
+        known: &Known,
         outcomes: &mut Vec<Outcome>,
     ) -> Result<(), Error> {
         let Self { client, settings, .. } = self;
         let exclusive = client.exclusively().await?;
         let deployed = client.catalog().await?;
         let delay = if self.engine.is_emulator() { Duration::ZERO } else { TRUNCATE_DELAY };
-        let mut rounds = Rounds::prepare(client, &deployed, tables, settings, changed_first, delay).await?;
+        let mut rounds = Rounds::prepare(client, &deployed, tables, settings, known, delay).await?;
         let before = outcomes.len();
         let mut record = |rounds: &Rounds| {
             outcomes.truncate(before);
@@ -101,6 +124,7 @@ impl Verification<'_> {
         record(&rounds);
         if settings.commits() {
             client.limit(self.limits.statement).await?;
+            client.take_database_settings().await?;
             let done = rounds.run(&mut record).await;
             record(&rounds);
             done?;
@@ -110,6 +134,8 @@ impl Verification<'_> {
             record(&rounds);
             done?;
             outcomes.push(proof.end(client, &exclusive, rounds.process).await?);
+            let time = settings.before_rounds();
+            outcomes.push(compare_after_rounds(client, tables, &known.equal, &settings.terms, time).await?);
         }
         let findings = std::mem::take(&mut rounds.reproductions);
         self.write_scripts(&findings, &mut outcomes[before..]).await

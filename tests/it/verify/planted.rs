@@ -2,13 +2,13 @@
 
 use std::fs;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     faulty::{self, Faulty},
-    verify_in,
+    outcome, verify_in,
 };
-use crate::support::pgtrickle_ci;
+use crate::support::{manifest, model, pgtrickle_ci};
 
 #[test]
 fn forgotten_deletes_are_found() {
@@ -43,6 +43,41 @@ fn a_skipped_source_of_a_join_is_found() {
 #[test]
 fn a_dropped_last_row_of_a_group_is_found() {
     is_found("drops_last_of_group");
+}
+
+/// One finding for one fault: the reader of a failing table is not verified, and the others go on.
+#[test]
+fn the_failing_table_is_blamed_and_not_its_readers() {
+    let server = Faulty::server();
+    for (named, how) in [(false, "committed"), (true, "rolled_back")] {
+        let database = server.database(&format!("blamed_{how}"), "fails_after_delete");
+        faulty::psql(&database, SHOP);
+        let ephemeral = if named { "off" } else { "on" };
+        let set = format!("alter database {} set pgtrickle_ci.ephemeral = {ephemeral}", database.database);
+        faulty::psql(&database, &set);
+        let dir = tempfile::tempdir().unwrap();
+        let arguments = ["--allow-writes", &database.database, "--budget", "6s"];
+        let (ran, report) = verify_in(dir.path(), &database, &arguments);
+        ran.expect(1);
+        let of = |table: &str| outcome(&report, "verify", &format!("public.{table}"));
+        let message = |table: &str| of(table)["message"].as_str().unwrap().to_owned();
+        assert_eq!(of("grouped")["verdict"], "failed", "{report:#}");
+        assert!(message("grouped").contains("cannot build the delta of grouped"), "{report:#}");
+        assert_eq!(of("large")["verdict"], "warned", "{report:#}");
+        assert_eq!(message("large"), "not verified: the refresh of `public.grouped`, which it reads, fails");
+        for table in ["plain", "joined"] {
+            assert_eq!(of(table)["verdict"], "passed", "{report:#}");
+        }
+        assert!(!dir.path().join("pgtrickle-ci-findings/public.large.sql").exists());
+
+        let query = "select kind, total from public.grouped where n > 2";
+        let only = manifest(dir.path(), "manifest.json", [model("large", query, &json!({}))]);
+        let arguments = [&arguments[..], &["--manifest", only.to_str().unwrap()]].concat();
+        let (ran, report) = verify_in(dir.path(), &database, &arguments);
+        ran.expect(1);
+        let large = outcome(&report, "verify", "public.large");
+        assert_eq!(large["verdict"], "failed", "{report:#}");
+    }
 }
 
 #[test]
