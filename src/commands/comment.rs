@@ -79,7 +79,7 @@ pub(super) async fn comment(options: &CommentOptions) -> Result<Exit, Error> {
     }
 }
 
-fn read(file: &Path) -> Result<Report, Error> {
+pub(super) fn read(file: &Path) -> Result<Report, Error> {
     let name = file.display().to_string();
     let text =
         std::fs::read_to_string(file).map_err(|source| Refusal::Unreadable { file: name.clone(), source })?;

@@ -7,6 +7,7 @@ mod connect;
 mod ephemeral;
 mod init;
 mod plan;
+mod report;
 mod reported;
 mod run;
 mod runner;
@@ -21,7 +22,7 @@ use std::path::Path;
 
 use crate::{
     Error,
-    cli::{self, Cli, Command},
+    cli::{self, Cli, Command, ReportAction, ReportCommand},
     exit::Exit,
     options::Resolver,
     output,
@@ -63,6 +64,11 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
             let reports = resolver.reports(&args.reports, &args.models.selection);
             let work = async |report: &mut _| verify::verify(&resolver.verify(args), report).await;
             reported(&reports, "verify", work).await
+        }
+        Command::Report(ReportCommand { action: ReportAction::Merge(args) }) => {
+            let reports = resolver.merged(args);
+            let work = async |report: &mut _| report::merge(&args.files, report);
+            reported(&reports, "report", work).await
         }
         Command::Comment(args) => comment::comment(&resolver.comment(args)).await,
         Command::Init(args) => init::init(&resolver.init(args)),

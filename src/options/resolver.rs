@@ -14,8 +14,8 @@ use super::{
 use crate::{
     cli::{
         ApplyArgs, CheckArgs, CheckingArgs, ColorChoice, CommentArgs, Drive, EphemeralArgs, FailOn,
-        GlobalArgs, InitArgs, ModelsArgs, PlanArgs, PolicyArgs, ReportArgs, RunArgs, SelectArgs, VerifyArgs,
-        VerifyingArgs, WaitArgs, WaitingArgs,
+        GlobalArgs, InitArgs, MergeArgs, ModelsArgs, PlanArgs, PolicyArgs, ReportArgs, RunArgs, SelectArgs,
+        VerifyArgs, VerifyingArgs, WaitArgs, WaitingArgs,
     },
     judge::{Criteria, equality},
     output::{self, Ui},
@@ -149,6 +149,7 @@ impl Resolver {
             terms: self.terms(&args.checking),
             equality: args.equality.then(|| self.budget(args.budget)),
             equality_terms: self.equality(),
+            shard: args.shard,
             compare: args.compare.clone(),
             freshness: args.freshness.clone(),
         }
@@ -162,6 +163,10 @@ impl Resolver {
             rounds: self.rounds(&args.verifying),
             server: ServerOptions::from(&args.server),
         }
+    }
+
+    pub fn merged(&self, args: &MergeArgs) -> ReportOptions {
+        self.reports(&args.reports, &SelectArgs { select: Vec::new(), exclude: Vec::new() })
     }
 
     pub fn comment(&self, args: &CommentArgs) -> CommentOptions {
@@ -229,6 +234,8 @@ impl Resolver {
             allow_writes: args.allow_writes.clone(),
             budget: self.budget(args.budget),
             seed: args.seed.or(self.file.verify.seed).unwrap_or(1),
+            shard: args.shard,
+            until_found: args.until_found,
             by_scheduler: args.drive == Drive::Scheduler,
             findings: args.findings.clone(),
             min_rounds: self.file.verify.min_rounds,

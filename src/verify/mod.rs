@@ -52,6 +52,8 @@ pub struct RoundSettings {
     pub budget: Duration,
     /// Decides which rows are changed.
     pub seed: u64,
+    /// Ends the rounds at the first finding.
+    pub until_found: bool,
     /// What counts as equal, and what is left out.
     pub terms: Terms,
     /// The scheduler refreshes the tables, not the rounds.

@@ -135,9 +135,9 @@ impl Rounds<'_> {
             if step > 0 && (is_disturbed || started.elapsed() >= SHORT) || Instant::now() >= deadline {
                 break;
             }
-            for size in self.begin_round(&self.sources_by_priority()) {
+            for draft in self.begin_round(&self.sources_by_priority()) {
                 self.client.run("savepoint step").await?;
-                let done = self.change((0..size).map(|_| Mutator::change)).await?;
+                let done = self.change((0..draft.statements).map(|_| Mutator::change)).await?;
                 self.as_committed(done).await?;
             }
             let affected = self.verifiable(self.affected());

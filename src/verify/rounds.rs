@@ -9,7 +9,7 @@ use super::{RoundSettings, coverage::Coverage, reproduce::Reproduction};
 use crate::{
     judge::equality::{Comparable, Difference},
     model::{Deployed, Relation, StreamTable},
-    mutate::{Change, Effect, Mutator, Source},
+    mutate::{Change, Draft, Effect, Mutator, Source},
     pg::{self, Changed, Client, ServerMessage},
 };
 
@@ -102,6 +102,9 @@ impl Rounds<'_> {
 
     /// Whether there is time, a source to change, and a table without a finding.
     pub(super) fn continues(&self, deadline: Instant) -> bool {
+        if self.settings.until_found && !self.findings.is_empty() {
+            return false;
+        }
         let can_change = self.sources().iter().any(|source| source.out_of_reach.is_none());
         let mut relations = self.tables.iter().map(|deployed| &deployed.table.relation);
         can_change && Instant::now() < deadline && relations.any(|relation| self.is_open(relation))
@@ -145,9 +148,13 @@ impl Rounds<'_> {
     }
 
     async fn round(&mut self, sources: &[usize], deadline: Instant) -> Result<(), pg::Error> {
-        for size in self.begin_round(sources) {
+        for draft in self.begin_round(sources) {
+            if draft.truncates {
+                // Before the transaction: an open one holds back the scheduler.
+                tokio::time::sleep(self.truncate_delay).await;
+            }
             self.client.run("begin").await?;
-            let done = self.change((0..size).map(|_| Mutator::change)).await?;
+            let done = self.change((0..draft.statements).map(|_| Mutator::change)).await?;
             self.commit(done).await?;
         }
         let affected = self.read_from_wal(self.affected(), deadline).await?;
@@ -160,8 +167,8 @@ impl Rounds<'_> {
         if self.failing_queries > failing { self.revert_round().await } else { Ok(()) }
     }
 
-    /// Begins a round on some of these sources. Returns the number of statements of each of its transactions.
-    pub(super) fn begin_round(&mut self, sources: &[usize]) -> Vec<usize> {
+    /// Begins a round on some of these sources. Returns its transactions.
+    pub(super) fn begin_round(&mut self, sources: &[usize]) -> Vec<Draft> {
         self.count += 1;
         self.history.push(Vec::new());
         self.timed(|mutator| mutator.begin_round(sources))
@@ -194,9 +201,6 @@ impl Rounds<'_> {
         let mut done: Transaction = Vec::new();
         for draw in changes {
             let Some(change) = self.timed(draw) else { continue };
-            if matches!(change, Change::Truncate { .. }) {
-                tokio::time::sleep(self.truncate_delay).await;
-            }
             match self.client.change(&change, self.mutator.sources()).await? {
                 Changed::Refused(message) => self.refused(&change, message),
                 Changed::Done(effect) => done.extend(self.done(change, effect)),
@@ -221,7 +225,9 @@ impl Rounds<'_> {
     fn done(&mut self, change: Change, effect: Effect) -> Option<(Change, Effect)> {
         let effect = match change {
             Change::Truncate { source } => self.mutator.emptied(source),
-            Change::Insert { .. } | Change::Update { .. } | Change::Delete { .. } => effect,
+            Change::Insert { .. } | Change::Upsert { .. } | Change::Update { .. } | Change::Delete { .. } => {
+                effect
+            }
         };
         if effect.rows.is_empty() {
             self.timed(|mutator| mutator.forget(&change));

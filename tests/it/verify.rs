@@ -5,6 +5,7 @@ mod faulty;
 mod logged;
 mod named;
 mod planted;
+mod shards;
 mod types;
 mod values;
 

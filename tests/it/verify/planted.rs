@@ -45,6 +45,52 @@ fn a_dropped_last_row_of_a_group_is_found() {
     is_found("drops_last_of_group");
 }
 
+#[test]
+fn rows_that_come_after_a_truncate_in_one_transaction_are_followed() {
+    is_found_with_every_seed("truncates_last", SHOP);
+}
+
+#[test]
+fn lost_upserts_are_found() {
+    is_found_with_every_seed("loses_upserts", SHOP);
+}
+
+#[test]
+fn lost_rows_of_bulk_changes_are_found() {
+    is_found_with_every_seed("loses_bulk", SHOP);
+}
+
+#[test]
+fn rows_that_come_with_their_counterpart_and_count_twice_are_found() {
+    // The fault is in the copy of a source, which its other readers share.
+    let only_joined = "select pgtrickle.drop_stream_table('public.' || name) from unnest(array['plain', 'large', 'grouped']) as name";
+    is_found_with_every_seed("counts_pairs_twice", &format!("{SHOP}; {only_joined}"));
+}
+
+#[track_caller]
+fn is_found_with_every_seed(fault: &str, setup: &str) {
+    let server = Faulty::server();
+    for seed in 1..=10 {
+        let database = server.database(&format!("seed_{seed}_{fault}"), fault);
+        faulty::psql(&database, setup);
+        let dir = tempfile::tempdir().unwrap();
+        let seed = seed.to_string();
+        let arguments =
+            ["--allow-writes", &database.database, "--budget", "60s", "--until-found", "--seed", &seed];
+        let (_, report) = verify_in(dir.path(), &database, &arguments);
+        let found = first_failure(&report);
+        let found = found.unwrap_or_else(|| panic!("{fault} was not found with seed {seed}: {report:#}"));
+        if seed == "1" {
+            let file = dir.path().join(format!("pgtrickle-ci-findings/{found}.sql"));
+            let shown = faulty::psql_file(&server.database(&format!("again_{fault}"), fault), &file);
+            let script = fs::read_to_string(&file).unwrap();
+            assert!(shown.contains("too many") || shown.contains("missing"), "{fault}: {script}\n{shown}");
+            let healthy = faulty::psql_file(&server.database(&format!("healthy_{fault}"), ""), &file);
+            assert!(healthy.contains("(0 rows)"), "{fault} shows without it:\n{script}\n{healthy}");
+        }
+    }
+}
+
 /// One finding for one fault: the reader of a failing table is not verified, and the others go on.
 #[test]
 fn the_failing_table_is_blamed_and_not_its_readers() {
@@ -127,7 +173,8 @@ fn faults_are_found_on_a_named_server_without_a_commit() {
         let before = faulty::psql(&database, rows);
         let dir = tempfile::tempdir().unwrap();
         let found = ["1", "2", "3", "4"].into_iter().find_map(|seed| {
-            let arguments = ["--allow-writes", &database.database, "--budget", "4s", "--seed", seed];
+            let arguments =
+                ["--allow-writes", &database.database, "--budget", "4s", "--until-found", "--seed", seed];
             let (_, report) = verify_in(dir.path(), &database, &arguments);
             first_failure(&report)
         });
@@ -164,7 +211,8 @@ fn is_found(fault: &str) {
     faulty::psql(&database, SHOP);
     let dir = tempfile::tempdir().unwrap();
     let found = ["1", "2", "3", "4"].into_iter().find_map(|seed| {
-        let arguments = ["--allow-writes", &database.database, "--budget", "3s", "--seed", seed];
+        let arguments =
+            ["--allow-writes", &database.database, "--budget", "3s", "--until-found", "--seed", seed];
         let (_, report) = verify_in(dir.path(), &database, &arguments);
         first_failure(&report)
     });
