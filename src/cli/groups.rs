@@ -196,6 +196,9 @@ pub struct VerifyingArgs {
     /// Take only this shard of the project, such as 2/8; `report merge` makes one report of all
     #[arg(long, value_name = "I/N", value_parser = Shard::from_str)]
     pub shard: Option<Shard>,
+    /// Replay the scripts of earlier findings in this folder first, and add new ones to it
+    #[arg(long, value_name = "DIR", conflicts_with = "findings")]
+    pub corpus: Option<PathBuf>,
     /// End at the first finding
     #[arg(long)]
     pub until_found: bool,

@@ -103,6 +103,8 @@ pub struct RoundOptions {
     pub by_scheduler: bool,
     /// The folder for scripts that reproduce findings.
     pub findings: PathBuf,
+    /// Whether the scripts that are there are replayed first.
+    pub replays: bool,
     /// Fewer rounds that changed a table's sources are a failure.
     pub min_rounds: Option<usize>,
     pub equality: equality::Terms,

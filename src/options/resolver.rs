@@ -237,7 +237,8 @@ impl Resolver {
             shard: args.shard,
             until_found: args.until_found,
             by_scheduler: args.drive == Drive::Scheduler,
-            findings: args.findings.clone(),
+            findings: args.corpus.clone().unwrap_or_else(|| args.findings.clone()),
+            replays: args.corpus.is_some(),
             min_rounds: self.file.verify.min_rounds,
             equality: self.equality(),
         }

@@ -97,6 +97,13 @@ impl Client {
         Ok(())
     }
 
+    /// The number of rows that a query returns.
+    pub async fn count_rows(&self, query: &str) -> Result<usize, Error> {
+        const DOING: &str = "looking for rows that differ";
+        let messages = self.within_time(DOING, self.wire.simple_query(query)).await?;
+        Ok(messages.iter().filter(|message| matches!(message, SimpleQueryMessage::Row(_))).count())
+    }
+
     /// Whether this is an ephemeral server, on which rows may be changed permanently.
     pub async fn is_ephemeral(&self) -> Result<bool, Error> {
         let sql =

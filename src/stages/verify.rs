@@ -11,7 +11,9 @@ use crate::{
     output::Ui,
     pg::{Client, Limits},
     project::Project,
-    verify::{Known, RoundSettings, Verification, Writes, compare_before_rounds, compare_with_queries},
+    verify::{
+        Known, RoundSettings, Verification, Writes, compare_before_rounds, compare_with_queries, replay,
+    },
 };
 
 /// What to verify, and how.
@@ -41,13 +43,18 @@ impl Verifying<'_> {
         let Some(writes) = writes else {
             return Ok(compare_with_queries(client, tables, &terms, None, outcomes).await?);
         };
-        let RoundOptions { budget, seed, until_found, by_scheduler, min_rounds, ref findings, .. } = *options;
+        let RoundOptions {
+            budget, seed, until_found, by_scheduler, min_rounds, ref findings, replays, ..
+        } = *options;
         let settings = RoundSettings { budget, seed, until_found, terms, by_scheduler, writes, min_rounds };
+        if replays {
+            outcomes.extend(replay(client, limits, writes, findings).await?);
+        }
         let time = settings.before_rounds();
         let equal = compare_before_rounds(client, tables, &settings.terms, time, outcomes).await?;
         let known = Known { changed: changed_first.clone(), equal };
         ui.say(&format!("changing rows and comparing, for {}", humantime::format_duration(budget)));
-        let verification = Verification { client, engine, settings, limits, findings };
+        let verification = Verification { client, engine, settings, limits, findings, keeps: replays };
         Box::pin(verification.run(tables, &known, outcomes)).await
     }
 }

@@ -13,6 +13,10 @@ use crate::{
     sql::quote_identifier,
 };
 
+/// The limit for a refresh to take pending changes, and the interval of asking.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(250);
+
 /// Compares each table with its query, both in one snapshot, until the budget ends.
 pub async fn compare_with_queries(
     client: &Client,
@@ -21,7 +25,10 @@ pub async fn compare_with_queries(
     budget: Option<Duration>,
     outcomes: &mut Vec<Outcome>,
 ) -> Result<(), pg::Error> {
+    let (begun, before) = (Instant::now(), outcomes.len());
     let left = compare_until(client, tables, terms, budget, outcomes).await?;
+    let time = budget.map_or(PATIENCE, |budget| budget.saturating_sub(begun.elapsed()).min(PATIENCE));
+    look_again(client, terms.tolerance, time, &mut outcomes[before..]).await?;
     let budget = humantime::format_duration(budget.unwrap_or_default());
     outcomes.extend(left.into_iter().map(|table| {
         let message = format!("not compared: the budget of {budget} ended before");
@@ -29,6 +36,53 @@ pub async fn compare_with_queries(
             .with_details(["give it more time: --budget 2m".to_owned()])
             .about(table.origin.as_ref())
     }));
+    Ok(())
+}
+
+/// Looks again at the tables that differ while changes are pending. Once a refresh has taken those changes, a row that
+/// differed before and still differs is wrong, however busy the sources are.
+async fn look_again(
+    client: &Client,
+    tolerance: f64,
+    time: Duration,
+    outcomes: &mut [Outcome],
+) -> Result<(), pg::Error> {
+    let is_open =
+        |outcome: &&mut Outcome| outcome.stage == Stage::Equality && outcome.verdict == Verdict::Warned;
+    let mut open: Vec<&mut Outcome> = outcomes.iter_mut().filter(is_open).collect();
+    if open.is_empty() {
+        return Ok(());
+    }
+    let deadline = Instant::now() + time;
+    let mut comparables = client.comparables().await?;
+    comparables
+        .retain(|table| open.iter().any(|outcome| outcome.subject.relation() == Some(&table.relation)));
+    let mut pending = Vec::new();
+    for table in &comparables {
+        let first = client.compare(table, tolerance).await?;
+        if first.waiting {
+            pending.push((table, first));
+        }
+    }
+    let position = client.unread(&[], None).await?.position;
+    while !pending.is_empty() && Instant::now() < deadline {
+        tokio::time::sleep(PAUSE).await;
+        let mut left = Vec::new();
+        for (table, first) in pending {
+            if client.is_pending(table, &position).await? {
+                left.push((table, first));
+                continue;
+            }
+            let mut now = client.compare(table, tolerance).await?;
+            now.waiting &= !now.examples.iter().any(|example| first.examples.contains(example));
+            let place = open.iter().position(|outcome| outcome.subject.relation() == Some(&table.relation));
+            if let Some(outcome) = place.map(|place| &mut *open[place]) {
+                let (origin, elapsed) = (outcome.origin.clone(), outcome.elapsed.unwrap_or_default());
+                *outcome = equality::judge(table, &now).about(origin.as_ref()).taking(elapsed);
+            }
+        }
+        pending = left;
+    }
     Ok(())
 }
 

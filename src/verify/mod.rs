@@ -9,6 +9,7 @@ mod outcomes;
 mod prepare;
 mod proof;
 mod refresh;
+mod replay;
 mod reproduce;
 mod rolled_back;
 mod rounds;
@@ -16,6 +17,7 @@ mod scratch;
 mod wal;
 
 pub use equality::{compare_before_rounds, compare_with_queries};
+pub use replay::replay;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -101,6 +103,8 @@ pub struct Verification<'a> {
     pub limits: pg::Limits,
     /// The folder for scripts of findings.
     pub findings: &'a Path,
+    /// Whether scripts of other seeds stay in it.
+    pub keeps: bool,
 }
 
 impl Verification<'_> {
@@ -149,7 +153,8 @@ impl Verification<'_> {
         for finding in findings {
             let script =
                 finding.script(self.client, self.limits, findings.len(), &self.settings, &engine).await?;
-            let file = self.findings.join(format!("{}.sql", finding.relation));
+            let seed = if self.keeps { format!("-seed{}", self.settings.seed) } else { String::new() };
+            let file = self.findings.join(format!("{}{seed}.sql", finding.relation));
             output::make_folder(self.findings)?;
             // Its rows may be real data, even if reports hide them.
             output::to_private_file(&file, &script)?;

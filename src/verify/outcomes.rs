@@ -166,7 +166,9 @@ impl Rounds<'_> {
             let budget = humantime::format_duration(self.settings.budget);
             return outcome(format!("the budget of {budget} ended before"), "give it more time: --budget 2m");
         }
-        let why = "changes of its sources did not reach it in time".to_owned();
+        let blocked =
+            if self.blockers.is_empty() { String::new() } else { format!(", blocked{}", self.by_blockers()) };
+        let why = format!("changes of its sources did not reach it in time{blocked}");
         if self.settings.by_scheduler {
             outcome(why, "give it a shorter schedule, or use --drive manual")
         } else {

@@ -199,6 +199,7 @@ impl Rounds<'_> {
             return not_refused(self.client.resume(relation).await).map(|_| ());
         }
         self.unreached.insert(relation.clone());
+        self.blockers.extend(self.client.blocking_sessions().await.unwrap_or_default());
         Ok(())
     }
 

@@ -67,6 +67,75 @@ fn rows_that_come_with_their_counterpart_and_count_twice_are_found() {
     is_found_with_every_seed("counts_pairs_twice", &format!("{SHOP}; {only_joined}"));
 }
 
+/// A finding stays in the corpus, and is replayed until it shows nothing.
+#[test]
+fn earlier_findings_are_replayed_first() {
+    let server = Faulty::server();
+    let dir = tempfile::tempdir().unwrap();
+    let corpus = dir.path().join("corpus");
+    let run = |database: &pgtrickle_ci::pg::Endpoint, seed: &str| {
+        faulty::psql(database, SHOP);
+        let words =
+            ["--allow-writes", &database.database, "--budget", "60s", "--until-found", "--seed", seed];
+        verify_in(dir.path(), database, &[&words[..], &["--corpus", corpus.to_str().unwrap()]].concat())
+    };
+    let database = server.database("corpus_first", "forgets_deletes");
+    let (_, report) = run(&database, "1");
+    assert_eq!(outcome(&report, "verify", "corpus")["message"], "no scripts");
+    let found = first_failure(&report).unwrap();
+    let script = format!("{found}-seed1");
+    assert!(corpus.join(format!("{script}.sql")).exists(), "{report:#}");
+
+    let (ran, report) = run(&server.database("corpus_again", "forgets_deletes"), "2");
+    ran.expect(1);
+    let again = outcome(&report, "verify", &format!("corpus: {script}"));
+    assert_eq!(again["verdict"], "failed", "{again:#}");
+    assert!(again["message"].as_str().unwrap().contains("still shows"), "{again:#}");
+
+    // The fault is gone.
+    let healthy = server.database("corpus_healthy", "");
+    faulty::psql(&healthy, "create extension if not exists pg_trickle");
+    faulty::psql(&healthy, SHOP);
+    let words = ["--allow-writes", "corpus_healthy", "--budget", "2s", "--corpus", corpus.to_str().unwrap()];
+    let (_, report) = verify_in(dir.path(), &healthy, &words);
+    let gone = outcome(&report, "verify", &format!("corpus: {script}"));
+    assert_eq!(gone["message"], "an earlier finding shows nothing any more", "{report:#}");
+}
+
+/// Changes are always pending, and a row that was wrong before a refresh took them and is wrong afterwards is wrong.
+#[test]
+fn a_table_that_differs_after_its_refresh_is_wrong_however_busy_its_source_is() {
+    let server = Faulty::server();
+    let database = server.database("busy", "forgets_deletes");
+    faulty::psql(
+        &database,
+        "create table items (id int primary key, kind text); insert into items select n, 'k' from generate_series(1, 9) as n;
+         select pgtrickle.create_stream_table('public.plain', 'select id, kind from public.items', '1h', 'DIFFERENTIAL')",
+    );
+    // The first refresh after this one makes the copy that forgets deletes.
+    faulty::psql(
+        &database,
+        "insert into items values (10, 'k'); select pgtrickle.refresh_stream_table('public.plain')",
+    );
+    faulty::psql(&database, "delete from items where id = 1");
+    std::thread::scope(|scope| {
+        let busy = scope.spawn(|| {
+            for n in 0..40 {
+                faulty::psql(&database, &format!("insert into items values ({}, 'new')", 1000 + n));
+                std::thread::sleep(std::time::Duration::from_millis(200));
+                faulty::psql(&database, "select pgtrickle.refresh_stream_table('public.plain')");
+            }
+        });
+        let dir = tempfile::tempdir().unwrap();
+        let (ran, report) = verify_in(dir.path(), &database, &["--static"]);
+        busy.join().unwrap();
+        ran.expect(1);
+        let compared = outcome(&report, "equality", "public.plain");
+        assert_eq!(compared["verdict"], "failed", "{compared:#}");
+        assert!(compared["details"].to_string().contains("+ id = 1, kind = k"), "{compared:#}");
+    });
+}
+
 #[track_caller]
 fn is_found_with_every_seed(fault: &str, setup: &str) {
     let server = Faulty::server();
