@@ -34,6 +34,8 @@ pub enum Error {
     #[error(transparent)]
     Report(#[from] report::read::Error),
     #[error(transparent)]
+    Merge(#[from] report::merge::Error),
+    #[error(transparent)]
     Server(#[from] server::Error),
     #[error(transparent)]
     Sources(#[from] sources::Error),
@@ -69,6 +71,7 @@ impl Error {
             Self::Project(error) => Some(error.hint()),
             Self::Refusal(error) => Some(error.hint()),
             Self::Report(error) => Some(error.hint()),
+            Self::Merge(error) => Some(error.hint()),
             Self::Server(error) => error.hint(),
             Self::Sources(error) => error.hint(),
         }

@@ -1,8 +1,10 @@
 //! The flags of each subcommand.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, str::FromStr, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::model::Shard;
 
 use super::groups::{
     CheckingArgs, EngineArgs, ModelsArgs, PolicyArgs, ProjectArgs, ReportArgs, SelectArgs, ServerArgs,
@@ -115,6 +117,9 @@ pub struct CheckArgs {
     /// Time for --equality; tables not compared by then are warnings [default: 20s]
     #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration)]
     pub budget: Option<Duration>,
+    /// Compare only this shard of the tables, such as 2/8
+    #[arg(long, value_name = "I/N", value_parser = Shard::from_str, requires = "equality")]
+    pub shard: Option<Shard>,
     /// Show new failures and recoveries since this JSON report
     #[arg(long, value_name = "FILE", help_heading = "Reports")]
     pub compare: Option<PathBuf>,
@@ -136,6 +141,39 @@ pub struct VerifyArgs {
     pub verifying: VerifyingArgs,
     #[command(flatten)]
     pub server: ServerArgs,
+    #[command(flatten)]
+    pub reports: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ReportCommand {
+    #[command(subcommand)]
+    pub action: ReportAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ReportAction {
+    /// Merge the JSON reports of all shards into one report with one verdict; a missing shard fails
+    Merge(MergeArgs),
+    /// Render JSON reports as one HTML page
+    Render(RenderArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct RenderArgs {
+    /// JSON reports written by `--json FILE`; of several, the newest is shown in full, with the ages and verdicts of all
+    #[arg(value_name = "REPORT", required = true)]
+    pub reports: Vec<PathBuf>,
+    /// Page to write; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    pub html: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// JSON reports written by `--shard I/N --json FILE`
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
     #[command(flatten)]
     pub reports: ReportArgs,
 }
@@ -163,16 +201,6 @@ pub enum When {
     Auto,
     Always,
     Never,
-}
-
-#[derive(Debug, Args)]
-pub struct PageArgs {
-    /// JSON reports written by `--json FILE`; of several, the newest is shown in full, with the ages and verdicts of all
-    #[arg(value_name = "REPORT", required = true)]
-    pub reports: Vec<PathBuf>,
-    /// Page to write; `-` is standard output
-    #[arg(long, value_name = "FILE")]
-    pub html: PathBuf,
 }
 
 #[derive(Debug, Args)]

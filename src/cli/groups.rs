@@ -1,8 +1,10 @@
 //! Groups of flags that several subcommands share.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, ValueEnum};
+
+use crate::model::Shard;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "The dbt project")]
@@ -205,6 +207,15 @@ pub struct VerifyingArgs {
     /// Seed for the changes: the same seed on the same rows makes the same changes [default: 1]
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<u64>,
+    /// Take only this shard of the project, such as 2/8; `report merge` makes one report of all
+    #[arg(long, value_name = "I/N", value_parser = Shard::from_str)]
+    pub shard: Option<Shard>,
+    /// Replay the scripts of earlier findings in this folder first, and add new ones to it
+    #[arg(long, value_name = "DIR", conflicts_with = "findings")]
+    pub corpus: Option<PathBuf>,
+    /// End at the first finding
+    #[arg(long)]
+    pub until_found: bool,
     /// What refreshes the stream tables after each round
     #[arg(long, value_enum, default_value_t)]
     pub drive: Drive,

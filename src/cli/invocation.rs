@@ -15,10 +15,12 @@ const OUTPUT: [&str; 9] =
 pub(super) fn shown(mut command: Command, matches: &ArgMatches) -> String {
     command.build();
     let mut words = vec![command.get_name().to_owned()];
-    if let Some((name, matches)) = matches.subcommand() {
+    let (mut command, mut matches) = (&command, matches);
+    while let Some((name, inner)) = matches.subcommand() {
         words.push(name.to_owned());
-        let command = command.find_subcommand(name);
-        for arg in command.into_iter().flat_map(Command::get_arguments) {
+        let Some(subcommand) = command.find_subcommand(name) else { break };
+        (command, matches) = (subcommand, inner);
+        for arg in command.get_arguments() {
             let id = arg.get_id().as_str();
             let source = matches.value_source(id);
             let is_given = matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable));

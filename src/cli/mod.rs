@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use commands::{
-    ApplyArgs, CheckArgs, CommentArgs, CompletionsArgs, EphemeralArgs, InitArgs, PageArgs, PlanArgs, RunArgs,
-    VerifyArgs, WaitArgs, When,
+    ApplyArgs, CheckArgs, CommentArgs, CompletionsArgs, EphemeralArgs, InitArgs, MergeArgs, PlanArgs,
+    RenderArgs, ReportAction, ReportCommand, RunArgs, VerifyArgs, WaitArgs, When,
 };
 pub use groups::{
     CheckingArgs, Drive, EngineArg, EngineArgs, EngineVersionArg, FailOn, ManifestArgs, ModelsArgs,
@@ -45,11 +45,11 @@ impl Cli {
 
 /// The parser. Every flag has an environment variable: `PGTRICKLE_CI_LOCK_TIMEOUT` sets `--lock-timeout`.
 pub fn command() -> clap::Command {
-    with_environment(Cli::command()).mut_subcommands(with_environment)
+    with_environment(Cli::command())
 }
 
 fn with_environment(command: clap::Command) -> clap::Command {
-    command.mut_args(|arg| match arg.get_long().map(variable) {
+    command.mut_subcommands(with_environment).mut_args(|arg| match arg.get_long().map(variable) {
         Some(variable) => Arg::env(arg, variable).hide_env(true),
         None => arg,
     })
@@ -74,10 +74,10 @@ pub enum Command {
     Check(CheckArgs),
     /// Verify that stream tables equal their queries
     Verify(VerifyArgs),
+    /// Make reports of reports
+    Report(ReportCommand),
     /// Post a report as one pull request comment, or as one issue for a nightly run
     Comment(CommentArgs),
-    /// Render JSON reports as one HTML page
-    Report(PageArgs),
     /// Run a command with a temporary PostgreSQL 18 server
     Ephemeral(EphemeralArgs),
     /// Write pgtrickle-ci.yml and a CI workflow for a dbt project
@@ -97,7 +97,7 @@ impl Command {
             Self::Check(args) => &args.models.project.project_dir,
             Self::Verify(args) => &args.models.project.project_dir,
             Self::Init(args) => &args.project_dir,
-            Self::Comment(_) | Self::Report(_) | Self::Ephemeral(_) | Self::Completions(_) => &None,
+            Self::Report(_) | Self::Comment(_) | Self::Ephemeral(_) | Self::Completions(_) => &None,
         };
         dir.as_deref()
     }

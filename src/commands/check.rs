@@ -18,7 +18,7 @@ use crate::{
     stages::{
         check::{check_database, check_tables},
         project::{load_if_any, owner},
-        verify::equality_terms,
+        verify::{equality_terms, take_shard},
     },
     verify::compare_with_queries,
 };
@@ -47,6 +47,8 @@ pub(super) async fn check(options: &CheckOptions, report: &mut Report) -> Result
     report.ages = checked.ages;
     if let Some(budget) = options.equality {
         let tables = judge::subjects(project.as_ref().map(|project| &project.tables[..]), &checked.deployed);
+        let (tables, share) = take_shard(tables, options.shard);
+        report.shard = share;
         let terms = equality_terms(&options.equality_terms, project.as_ref());
         compare_with_queries(&client, &tables, &terms, Some(budget), &mut report.outcomes).await?;
     }

@@ -6,8 +6,8 @@ mod comment;
 mod connect;
 mod ephemeral;
 mod init;
-mod page;
 mod plan;
+mod report;
 mod reported;
 mod run;
 mod runner;
@@ -22,7 +22,7 @@ use std::path::Path;
 
 use crate::{
     Error,
-    cli::{self, Cli, Command},
+    cli::{self, Cli, Command, ReportAction, ReportCommand},
     exit::Exit,
     options::Resolver,
     output,
@@ -65,8 +65,15 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
             let work = async |report: &mut _| verify::verify(&resolver.verify(args), report).await;
             Box::pin(reported(&reports, "verify", work)).await
         }
+        Command::Report(ReportCommand { action: ReportAction::Merge(args) }) => {
+            let reports = resolver.merged(args);
+            let work = async |report: &mut _| report::merge(&args.files, report);
+            reported(&reports, "report", work).await
+        }
+        Command::Report(ReportCommand { action: ReportAction::Render(args) }) => {
+            report::render(&resolver.render(args))
+        }
         Command::Comment(args) => comment::comment(&resolver.comment(args)).await,
-        Command::Report(args) => page::page(&resolver.page(args)),
         Command::Init(args) => init::init(&resolver.init(args)),
         Command::Completions(args) => completions(args.shell),
         Command::Ephemeral(args) => {

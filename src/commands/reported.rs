@@ -46,7 +46,10 @@ pub(super) async fn reported(
         done = work(&mut report) => Ending::Done(done),
         signal = signals.next() => Ending::Stopped(signals::number(signal)),
     };
-    report.elapsed = started.elapsed();
+    // A merged report has the time of its shards.
+    if report.elapsed.is_zero() {
+        report.elapsed = started.elapsed();
+    }
     let ending = match ending {
         Ending::Done(Err(error)) if report.hides_rows => Ending::Done(Err(error.without_values())),
         Ending::Done(_) | Ending::Stopped(_) => ending,

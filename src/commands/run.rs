@@ -7,7 +7,7 @@ use crate::{
     Error,
     dbt::{self, Dbt, Revision, Target},
     exit::Exit,
-    model::{self, ManifestSource, Relation, Stage},
+    model::{self, ManifestSource, Outcome, Relation, Stage, Verdict},
     options::RunOptions,
     plan::{Answers, Change, Plan, Policy},
     project::Project,
@@ -61,6 +61,11 @@ pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exi
     };
     gate.prepare(base.as_mut(), report).await?;
     stopwatch.lap("preparation", report);
+    if let Some(share) = report.shard.as_ref().filter(|share| share.taken == 0) {
+        let message = format!("shard {} has none of the {} models", share.shard, share.of);
+        report.outcomes.push(Outcome::new(Stage::Setup, "shard", Verdict::Skipped, message));
+        return Ok(Exit::Passed);
+    }
     let mut rehearsing = match base {
         Some(base) => Some(Rehearsing::begin(options, &client, base.name).await?),
         None => None,
@@ -141,6 +146,18 @@ impl Gate<'_> {
         let manifest = dbt.manifest()?;
         let SelectedModels { ids, default } =
             selection::selected(options.ui, &options.selection, &manifest, baseline.as_deref(), default)?;
+        let ids = match options.rounds.shard {
+            Some(shard) => {
+                let (ids, took) = manifest.graph()?.shard(ids.as_ref(), shard);
+                report.shard = Some(took);
+                Some(ids)
+            }
+            None => ids,
+        };
+        // Without a name dbt would build everything.
+        if report.shard.as_ref().is_some_and(|share| share.taken == 0) {
+            return Ok(());
+        }
         let is_default = default.is_some();
         report.selection = default.or(report.selection.take());
         if let Some(base) = base {

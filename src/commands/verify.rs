@@ -11,7 +11,7 @@ use crate::{
     report::Report,
     stages::{
         project::load_if_any,
-        verify::{Verifying, writes},
+        verify::{Verifying, take_shard, writes},
     },
 };
 
@@ -31,6 +31,8 @@ pub(super) async fn verify(options: &VerifyOptions, report: &mut Report) -> Resu
     }
     let deployed = client.catalog().await?;
     let tables = judge::subjects(project.map(|project| project.tables.as_slice()), &deployed);
+    let (tables, share) = take_shard(tables, options.rounds.shard);
+    report.shard = share;
     let engine = server.engine();
     let (ui, rounds) = (options.ui, &options.rounds);
     let verifying = Verifying { ui, client: &client, engine, options: rounds, limits, writes };

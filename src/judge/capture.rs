@@ -44,6 +44,8 @@ pub struct ImmediateCapture {
     pub citus: Option<String>,
     /// `TABLE` or `STREAM_TABLE`.
     pub source_type: String,
+    /// Columns that the table reads and the source no longer has.
+    pub missing_columns: Vec<String>,
     /// The triggers of this table on the source.
     pub triggers: Vec<Trigger>,
 }
@@ -94,11 +96,16 @@ fn follows(way: &ImmediateCapture, engine: Option<&EngineState>) -> Outcome {
     } else if let Some(citus) = &way.citus {
         vec![source::uncaptured(citus)]
     } else if way.source_exists {
-        trigger_problems(&way.triggers, names)
+        let gone = way.missing_columns.iter();
+        let gone = gone.map(|column| format!("its column {column} is gone: every write to the source fails"));
+        gone.chain(trigger_problems(&way.triggers, names)).collect()
     } else {
         vec!["the source table is gone".to_owned()]
     };
     outcome(&subject, format!("{} follows every write", way.table), problems, || {
+        if let [column, ..] = &way.missing_columns[..] {
+            return vec![format!("rename the column back to {column}, or change the model {}", way.table)];
+        }
         vec![
             format!("its changes do not reach {}", way.table),
             format!("repair the capture: select pgtrickle.repair_stream_table('{}')", way.table),
@@ -164,6 +171,7 @@ mod tests {
             source_exists: true,
             citus: None,
             source_type: "TABLE".into(),
+            missing_columns: vec![],
             triggers: events.iter().chain(&after).map(trigger).collect(),
         }
     }
@@ -189,6 +197,9 @@ mod tests {
             "the trigger pgt_ivm_before_insert_3 is missing"
         );
         assert_eq!(with(|way| way.source_exists = false).1, "the source table is gone");
+        let (verdict, message) = with(|way| way.missing_columns = vec!["n".into()]);
+        assert_eq!(verdict, Verdict::Failed);
+        assert_eq!(message, "its column n is gone: every write to the source fails");
         assert!(with(|way| way.source_type = "STREAM_TABLE".into()).1.contains("does not follow"));
         // The emulator has no `before` triggers.
         let mut way = immediate();

@@ -1,5 +1,7 @@
 //! Whether a stream table has the rows that its query returns.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 
 use crate::{
@@ -29,6 +31,9 @@ impl Terms {
 pub struct Comparable {
     pub relation: Relation,
     pub query: String,
+    /// The views and functions that the query uses, with those that they use.
+    #[serde(default)]
+    pub uses: Vec<UsedText>,
     /// For a query that ends in ORDER BY and LIMIT: the query WITH TIES.
     pub with_ties: Option<String>,
     pub is_populated: bool,
@@ -36,6 +41,15 @@ pub struct Comparable {
     pub waiting: Vec<ChangeBuffer>,
     /// The columns of the query, without the engine's hidden columns.
     pub columns: Vec<ComparedColumn>,
+}
+
+/// A view or a function that a query uses.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct UsedText {
+    /// As in `the view shop.recent`.
+    pub name: String,
+    /// Its query, or the body of the function.
+    pub text: String,
 }
 
 /// The change buffer of one source.
@@ -161,7 +175,7 @@ pub fn judge(table: &Comparable, difference: &Difference) -> Outcome {
     let excuse = if difference.waiting {
         Some("changes of its sources are pending".to_owned())
     } else {
-        moves_by_itself(&table.query).map(|word| format!("its query uses `{word}`, which changes over time"))
+        moves_by_itself(table)
     };
     let (verdict, message) = match (difference.is_none(), excuse) {
         (true, _) => (Verdict::Passed, sentence),
@@ -183,12 +197,13 @@ pub fn not_comparable(table: &Comparable) -> Option<Outcome> {
     if table.columns.is_empty() {
         return skipped("not comparable: it has no columns of a query".into());
     }
-    let word = first_of(&table.query, &RANDOM)?;
-    skipped(format!("not comparable: `{word}` returns something else each time"))
+    let (user, word) =
+        first_of(table, |tokens, at| calls(tokens, at, &RANDOM) || is_word(tokens, at, &[SAMPLE]))?;
+    skipped(format!("not comparable: {user} uses `{word}`, which returns something else each time"))
 }
 
-/// Words of queries that return something else each time they run.
-const RANDOM: [&str; 9] = [
+/// Functions that return something else at each call.
+const RANDOM: [&str; 8] = [
     "random",
     "random_normal",
     "clock_timestamp",
@@ -197,28 +212,52 @@ const RANDOM: [&str; 9] = [
     "uuidv4",
     "uuidv7",
     "nextval",
-    "tablesample",
 ];
 
-/// Words of queries whose result depends on the current time.
-const CLOCKS: [&str; 8] = [
-    "now",
-    "current_date",
-    "current_time",
-    "current_timestamp",
-    "localtime",
-    "localtimestamp",
-    "statement_timestamp",
-    "transaction_timestamp",
-];
+/// The clause that reads other rows each time.
+const SAMPLE: &str = "tablesample";
 
-/// The word that makes the result of the query change although no source does.
-pub fn moves_by_itself(query: &str) -> Option<String> {
-    first_of(query, &CLOCKS)
+/// Functions that return the current time.
+const CLOCKS: [&str; 3] = ["now", "statement_timestamp", "transaction_timestamp"];
+
+/// Reserved words for the current time, without parentheses.
+const CLOCK_WORDS: [&str; 5] =
+    ["current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"];
+
+/// Why the result of the table's query changes although no source does, as a sentence.
+pub fn moves_by_itself(table: &Comparable) -> Option<String> {
+    let (user, word) =
+        first_of(table, |tokens, at| calls(tokens, at, &CLOCKS) || is_word(tokens, at, &CLOCK_WORDS))?;
+    Some(format!("{user} uses `{word}`, which changes over time"))
 }
 
-fn first_of(sql: &str, words: &[&str]) -> Option<String> {
-    sql::tokens(sql).find(|token| words.contains(&token.as_ref())).map(std::borrow::Cow::into_owned)
+/// The first token for which this holds, and what uses it: the query, or a view or function in it.
+fn first_of(table: &Comparable, is_it: impl Fn(&[Cow<'_, str>], usize) -> bool) -> Option<(String, String)> {
+    let texts = table.uses.iter().map(|used| (used.name.as_str(), used.text.as_str()));
+    std::iter::once(("its query", table.query.as_str())).chain(texts).find_map(|(user, text)| {
+        let tokens: Vec<_> = sql::tokens(text).collect();
+        let at = (0..tokens.len()).find(|at| is_it(&tokens, *at))?;
+        Some((user.to_owned(), unquoted(&tokens[at]).to_owned()))
+    })
+}
+
+/// Whether one of PostgreSQL's functions of these names is called here, and not a column or another schema's function of
+/// that name.
+fn calls(tokens: &[Cow<'_, str>], at: usize, functions: &[&str]) -> bool {
+    let qualifier = (at > 1 && tokens[at - 1] == ".").then(|| unquoted(&tokens[at - 2]));
+    functions.contains(&unquoted(&tokens[at]))
+        && tokens.get(at + 1).is_some_and(|next| next == "(")
+        && qualifier.is_none_or(|schema| schema == "pg_catalog")
+}
+
+/// Whether this is one of these reserved words, and not an alias or a column that is called like it.
+fn is_word(tokens: &[Cow<'_, str>], at: usize, words: &[&str]) -> bool {
+    let is_name = at > 0 && [".", "as"].contains(&tokens[at - 1].as_ref());
+    words.contains(&tokens[at].as_ref()) && !is_name
+}
+
+fn unquoted(token: &str) -> &str {
+    token.trim_matches('"')
 }
 
 /// Whether a query aggregates values in an undefined order, so that any order is correct.
@@ -233,7 +272,7 @@ pub fn has_undefined_order(sql: &str) -> bool {
 }
 
 /// The tokens between the parentheses that begin here.
-fn arguments<'a>(tokens: &'a [std::borrow::Cow<'a, str>]) -> impl Iterator<Item = &'a str> {
+fn arguments<'a>(tokens: &'a [Cow<'a, str>]) -> impl Iterator<Item = &'a str> {
     let mut depth = 0_usize;
     tokens.iter().map(AsRef::as_ref).take_while(move |token| {
         match *token {
@@ -254,6 +293,7 @@ mod tests {
         Comparable {
             relation: Relation::new("s", "t"),
             query: query.into(),
+            uses: vec![],
             with_ties: None,
             is_populated: true,
             waiting: vec![],
@@ -301,6 +341,40 @@ mod tests {
         let outcome = judge(&table("select id from t where day < CURRENT_DATE"), &difference());
         assert_eq!(outcome.verdict, Verdict::Warned);
         assert!(outcome.message.contains("`current_date`"), "{}", outcome.message);
+    }
+
+    #[test]
+    fn only_a_call_of_the_clock_counts() {
+        for query in [
+            "select id from t where at < now()",
+            "select id from t where at < pg_catalog . NOW ()",
+            "select id from t where day < \"now\"()::date",
+            "select id from t where (current_date) > day",
+        ] {
+            assert!(moves_by_itself(&table(query)).is_some(), "{query}");
+        }
+        for query in [
+            "select now, t.now, \"now\" from t where now > 'now()'",
+            "select app.now() as now from t -- now()",
+            "select day as current_date, x.current_date from t as x",
+        ] {
+            assert_eq!(moves_by_itself(&table(query)), None, "{query}");
+        }
+        assert_eq!(not_comparable(&table("select random, nextval from t order by random")), None);
+    }
+
+    #[test]
+    fn a_clock_in_a_view_or_function_is_named() {
+        let used =
+            UsedText { name: "the view s.recent".into(), text: "SELECT id FROM t WHERE at > now()".into() };
+        let moving = Comparable { uses: vec![used], ..table("select id from s.recent") };
+        let outcome = judge(&moving, &difference());
+        assert_eq!(outcome.verdict, Verdict::Warned);
+        assert!(
+            outcome.message.ends_with("; the view s.recent uses `now`, which changes over time"),
+            "{}",
+            outcome.message
+        );
     }
 
     #[test]

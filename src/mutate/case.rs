@@ -277,9 +277,16 @@ impl Case {
             row.retain(|_| *keeps.next().unwrap_or(&true));
         };
         self.rows[at].iter_mut().for_each(keep);
+        // An upsert needs a column that it sets.
+        let upserts = self.sources[at].upserted().next().is_some();
         for change in self.rounds.iter_mut().flatten().flatten().filter(|change| change.source() == at) {
+            if !upserts && matches!(change, Change::Upsert { .. }) {
+                return false;
+            }
             match change {
-                Change::Insert { rows, .. } | Change::Delete { of: rows, .. } => {
+                Change::Insert { rows, .. }
+                | Change::Upsert { rows, .. }
+                | Change::Delete { of: rows, .. } => {
                     rows.iter_mut().for_each(keep);
                 }
                 Change::Update { set, of, .. } => {
@@ -299,7 +306,9 @@ impl Case {
 impl Change {
     fn items(&self) -> usize {
         match self {
-            Self::Insert { rows, .. } | Self::Delete { of: rows, .. } => rows.len(),
+            Self::Insert { rows, .. } | Self::Upsert { rows, .. } | Self::Delete { of: rows, .. } => {
+                rows.len()
+            }
             Self::Update { set, of, .. } => set.len() + of.len(),
             Self::Truncate { .. } => 0,
         }
@@ -307,7 +316,9 @@ impl Change {
 
     fn retain_items(&mut self, keeps: &mut impl FnMut() -> bool) {
         match self {
-            Self::Insert { rows, .. } | Self::Delete { of: rows, .. } => rows.retain(|_| keeps()),
+            Self::Insert { rows, .. } | Self::Upsert { rows, .. } | Self::Delete { of: rows, .. } => {
+                rows.retain(|_| keeps());
+            }
             Self::Update { set, of, .. } => {
                 set.retain(|_| keeps());
                 of.retain(|_| keeps());
@@ -318,7 +329,9 @@ impl Change {
 
     fn is_empty(&self) -> bool {
         match self {
-            Self::Insert { rows, .. } | Self::Delete { of: rows, .. } => rows.is_empty(),
+            Self::Insert { rows, .. } | Self::Upsert { rows, .. } | Self::Delete { of: rows, .. } => {
+                rows.is_empty()
+            }
             Self::Update { set, of, .. } => set.is_empty() || of.is_empty(),
             Self::Truncate { .. } => false,
         }

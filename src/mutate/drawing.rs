@@ -71,6 +71,11 @@ impl Mutator {
     fn value(&mut self, source: usize, at: usize) -> Option<String> {
         let sources = self.sources.clone();
         let column = &sources[source].columns[at];
+        if self.random.percent(15)
+            && let Some(value) = self.counterpart(source, at)
+        {
+            return Some(value);
+        }
         // A few rows have too few values.
         let from = if self.known[source].rows.len() < FEW { 40 } else { 0 };
         match from + self.random.below(100 - from) {
@@ -82,6 +87,31 @@ impl Mutator {
             77..92 => value::edge(column, &mut self.random),
             _ => self.fresh(source, at),
         }
+    }
+
+    /// A value that a row of another source got in this round: the other side of a join, an EXISTS or a NOT EXISTS. Mostly
+    /// of a column of the same name, or else of a key.
+    fn counterpart(&mut self, source: usize, at: usize) -> Option<String> {
+        let sources = self.sources.clone();
+        let own = &sources[source].columns[at];
+        let others: Vec<usize> = (0..sources.len())
+            .filter(|other| *other != source && !self.known[*other].recent.is_empty())
+            .collect();
+        let other = *self.random.one(&others)?;
+        let columns = &sources[other].columns;
+        let same_type = |column: &usize| columns[*column].type_name == own.type_name;
+        let mut candidates: Vec<usize> = (0..columns.len()).filter(same_type).collect();
+        if self.random.percent(70) {
+            let is_likely: [&dyn Fn(&usize) -> bool; 2] =
+                [&|column| columns[*column].name == own.name, &|column| sources[other].key.contains(column)];
+            let likely = is_likely
+                .iter()
+                .map(|is_likely| candidates.iter().copied().filter(is_likely).collect::<Vec<_>>())
+                .find(|likely| !likely.is_empty());
+            candidates = likely.unwrap_or(candidates);
+        }
+        let column = *self.random.one(&candidates)?;
+        self.random.one(&self.known[other].recent)?[column].clone()
     }
 
     /// A value for a NOT NULL column; `None` for any other.

@@ -8,6 +8,7 @@ use super::{Change, random::Random};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ChangeKind {
     Insert,
+    Upsert,
     Update,
     Delete,
     Truncate,
@@ -17,6 +18,7 @@ impl ChangeKind {
     pub(super) fn of(change: &Change) -> Self {
         match change {
             Change::Insert { .. } => Self::Insert,
+            Change::Upsert { .. } => Self::Upsert,
             Change::Update { .. } => Self::Update,
             Change::Delete { .. } => Self::Delete,
             Change::Truncate { .. } => Self::Truncate,
@@ -34,8 +36,8 @@ pub(super) struct RejectionHistory {
     /// For each column: the rejected changes that drew a value for it, less the accepted ones.
     caution: Vec<usize>,
     /// The accepted changes of each kind.
-    accepted: [usize; 4],
-    rejected: [usize; 4],
+    accepted: [usize; 5],
+    rejected: [usize; 5],
     /// Keys that rejected a duplicate.
     violated_keys: BTreeSet<String>,
 }

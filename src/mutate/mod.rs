@@ -26,7 +26,7 @@ use crate::{
 
 pub use case::{Case, CaseTable, Part};
 pub use delicate::delicacy;
-pub use mutator::Mutator;
+pub use mutator::{Draft, Mutator};
 pub use pace::Pace;
 pub use script::{Reproducibility, ScriptHeader, without_database};
 pub use supply::ConnectedColumns;
@@ -134,10 +134,27 @@ pub struct Reference {
 /// A statement that changes rows of one source, by its position in the list of sources.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    Insert { source: usize, rows: Vec<Row> },
-    Update { source: usize, set: Vec<(usize, Option<String>)>, of: Vec<Row> },
-    Delete { source: usize, of: Vec<Row> },
-    Truncate { source: usize },
+    Insert {
+        source: usize,
+        rows: Vec<Row>,
+    },
+    /// INSERT … ON CONFLICT of the primary key DO UPDATE.
+    Upsert {
+        source: usize,
+        rows: Vec<Row>,
+    },
+    Update {
+        source: usize,
+        set: Vec<(usize, Option<String>)>,
+        of: Vec<Row>,
+    },
+    Delete {
+        source: usize,
+        of: Vec<Row>,
+    },
+    Truncate {
+        source: usize,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,6 +214,7 @@ impl Change {
     pub fn source(&self) -> usize {
         match self {
             Self::Insert { source, .. }
+            | Self::Upsert { source, .. }
             | Self::Update { source, .. }
             | Self::Delete { source, .. }
             | Self::Truncate { source } => *source,
@@ -208,6 +226,7 @@ impl Change {
     pub fn of_source(mut self, place: usize) -> Self {
         match &mut self {
             Self::Insert { source, .. }
+            | Self::Upsert { source, .. }
             | Self::Update { source, .. }
             | Self::Delete { source, .. }
             | Self::Truncate { source } => *source = place,
@@ -220,6 +239,7 @@ impl Change {
         let name = table.relation.quoted();
         match self {
             Self::Insert { rows, .. } => table.insert(rows),
+            Self::Upsert { rows, .. } => table.upsert(rows),
             Self::Update { set, of, .. } => {
                 let set: Vec<String> = set
                     .iter()
@@ -245,6 +265,11 @@ impl Change {
         };
         let returning = match self {
             Self::Insert { .. } => format!("null, {}", row("new")),
+            Self::Upsert { .. } => {
+                // A row that was not there has no key.
+                let is_new = format!("old.{} is null", table.quoted(table.key[0]));
+                format!("case when {is_new} then null else {} end, {}", row("old"), row("new"))
+            }
             Self::Update { .. } => format!("{}, {}", row("old"), row("new")),
             Self::Delete { .. } => format!("{}, null", row("old")),
             Self::Truncate { .. } => return self.sql(sources),
@@ -324,6 +349,27 @@ impl Source {
             columns.join(", "),
             rows.join(", ")
         )
+    }
+
+    /// The INSERT for these rows, which updates those whose primary key is there.
+    fn upsert(&self, rows: &[Row]) -> String {
+        let key: Vec<String> = self.key.iter().map(|at| self.quoted(*at)).collect();
+        let set: Vec<String> = self
+            .upserted()
+            .map(|at| {
+                let name = self.quoted(at);
+                format!("{name} = excluded.{name}")
+            })
+            .collect();
+        format!("{} on conflict ({}) do update set {}", self.insert(rows), key.join(", "), set.join(", "))
+    }
+
+    /// The columns that an upsert sets in a row that is there.
+    pub(crate) fn upserted(&self) -> impl Iterator<Item = usize> {
+        let is_set = |at: &usize| {
+            !self.key.contains(at) && self.columns[*at].generated.is_none() && !self.columns[*at].always
+        };
+        (0..self.columns.len()).filter(is_set)
     }
 
     /// A condition that only these rows meet: their keys, or without a key the first row with the same values.

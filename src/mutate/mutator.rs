@@ -1,6 +1,6 @@
 //! Choosing the next change.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     Change, Effect, Row, Source,
@@ -13,6 +13,20 @@ use super::{
 const MANY: usize = 1000;
 /// How many deleted rows are remembered.
 const REMEMBERED: usize = 200;
+
+/// How often, in percent, a round begins with a load: TRUNCATE, mostly with new rows in the same transaction.
+const LOADS: usize = 8;
+/// The most rows that a bulk change takes.
+pub(super) const BULK: usize = 400;
+
+/// A transaction that a round will make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// The number of its statements.
+    pub statements: usize,
+    /// Whether its first statement is a TRUNCATE.
+    pub truncates: bool,
+}
 
 /// The known rows of a source.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +52,8 @@ pub struct Mutator {
     pub(super) next_number: u64,
     turn: usize,
     chosen: Vec<usize>,
+    /// The next changes, before any other is drawn.
+    planned: VecDeque<Change>,
     /// Changes that undo earlier ones of this round.
     pub(super) undo: Vec<Change>,
     /// The columns that the last change drew values for.
@@ -73,6 +89,7 @@ impl Mutator {
             next_number: greatest.unwrap_or(0) + 1,
             turn: 0,
             chosen: Vec::new(),
+            planned: VecDeque::new(),
             undo: Vec::new(),
             drawn: Vec::new(),
             may_truncate,
@@ -98,10 +115,10 @@ impl Mutator {
         (stuck > 0).then(|| format!("found no change to make {stuck} times"))
     }
 
-    /// Begins a round on some of the sources `of`, more likely on earlier ones. Returns the number of statements of
-    /// each transaction.
-    pub fn begin_round(&mut self, of: &[usize]) -> Vec<usize> {
+    /// Begins a round on some of the sources `of`, more likely on earlier ones. Returns its transactions.
+    pub fn begin_round(&mut self, of: &[usize]) -> Vec<Draft> {
         self.chosen.clear();
+        self.planned.clear();
         self.undo.clear();
         for known in &mut self.known {
             known.recent.clear();
@@ -113,13 +130,43 @@ impl Mutator {
                 self.chosen.push(*source);
             }
         }
+        let load = self.load();
         let transactions = 1 + self.random.below(3);
-        (0..transactions).map(|_| 1 + self.random.below(5)).collect()
+        let drafts = (0..transactions)
+            .map(|_| Draft { statements: 1 + self.random.below(5), truncates: false })
+            .collect::<Vec<_>>();
+        load.into_iter().chain(drafts).collect()
+    }
+
+    /// Plans what loaders do, sometimes: a TRUNCATE, mostly followed by rows in the same transaction.
+    fn load(&mut self) -> Option<Draft> {
+        let source = *self.random.one(&self.chosen)?;
+        let (table, known) = (&self.sources[source], &self.known[source]);
+        let can_load = self.may_truncate
+            && known.is_complete
+            && (1..=MANY).contains(&known.rows.len())
+            && !table.only_inserts
+            && table.unwritable().next().is_none();
+        if !can_load || !self.random.percent(self.history[source].share(ChangeKind::Truncate, LOADS)) {
+            return None;
+        }
+        let rows = known.rows.clone();
+        if self.random.percent(40) {
+            self.undo.push(Change::Insert { source, rows });
+        } else {
+            let kept: Vec<Row> = rows.into_iter().filter(|_| self.random.percent(70)).collect();
+            self.planned.extend((!kept.is_empty()).then_some(Change::Insert { source, rows: kept }));
+        }
+        self.planned.push_front(Change::Truncate { source });
+        Some(Draft { statements: self.planned.len(), truncates: true })
     }
 
     /// The next change of the round; `None` if none is found.
     pub fn change(&mut self) -> Option<Change> {
         self.drawn.clear();
+        if let Some(planned) = self.planned.pop_front() {
+            return Some(planned);
+        }
         if self.random.percent(20)
             && let Some(undo) = self.undo.pop()
         {
@@ -146,15 +193,14 @@ impl Mutator {
             _ => (15, 45, 40),
         };
         let history = &self.history[source];
-        let may_truncate = self.may_truncate && self.known[source].is_complete && count <= MANY;
-        let truncates = if may_truncate { history.share(ChangeKind::Truncate, 100) } else { 0 };
-        let inserts = 100 * history.share(ChangeKind::Insert, inserts);
-        let updates = 100 * history.share(ChangeKind::Update, updates);
-        let deletes = 100 * history.share(ChangeKind::Delete, deletes);
-        match self.random.below(truncates + inserts + deletes + updates) {
-            n if n < truncates => Some(self.truncate(source)),
-            n if n < truncates + inserts => self.insert(source).or_else(|| self.update(source)),
-            n if n < truncates + inserts + deletes => {
+        let upserts = if self.can_upsert(source) { history.share(ChangeKind::Upsert, 10) } else { 0 };
+        let inserts = history.share(ChangeKind::Insert, inserts);
+        let updates = history.share(ChangeKind::Update, updates);
+        let deletes = history.share(ChangeKind::Delete, deletes);
+        match self.random.below(upserts + inserts + deletes + updates) {
+            n if n < upserts => self.upsert(source).or_else(|| self.insert(source)),
+            n if n < upserts + inserts => self.insert(source).or_else(|| self.update(source)),
+            n if n < upserts + inserts + deletes => {
                 Some(Change::Delete { source, of: self.deleted_rows(source) })
             }
             _ => self.update(source).or_else(|| self.insert(source)),
@@ -193,6 +239,8 @@ impl Mutator {
 
     /// Records that the server rejected a change, because of this constraint.
     pub fn refused(&mut self, change: &Change, constraint: Option<&str>) {
+        // Rows that would follow a TRUNCATE are still there.
+        self.planned.clear();
         let (source, drawn) = (change.source(), std::mem::take(&mut self.drawn));
         let by = self.sources[source].constraints.iter().find(|by| Some(by.name.as_str()) == constraint);
         let history = &mut self.history[source];
@@ -248,15 +296,6 @@ impl Mutator {
             known.rows.retain(|row| !of.contains(row));
             known.recent.clear();
         }
-    }
-
-    /// Truncates a source and plans to insert its rows again.
-    fn truncate(&mut self, source: usize) -> Change {
-        let rows = self.known[source].rows.clone();
-        if !rows.is_empty() {
-            self.undo.push(Change::Insert { source, rows });
-        }
-        Change::Truncate { source }
     }
 
     fn update(&mut self, source: usize) -> Option<Change> {
@@ -347,6 +386,11 @@ mod tests {
         let rows = match change {
             Change::Truncate { .. } => return mutator.emptied(source),
             Change::Insert { rows, .. } => rows.iter().map(|row| (None, Some(row.clone()))).collect(),
+            Change::Upsert { rows, .. } => {
+                let before =
+                    |row: &Row| mutator.known[source].rows.iter().find(|old| old[0] == row[0]).cloned();
+                rows.iter().map(|row| (before(row), Some(row.clone()))).collect()
+            }
             Change::Delete { of, .. } => of.iter().map(|row| (Some(row.clone()), None)).collect(),
             Change::Update { set, of, .. } => {
                 let after = |row: &Row| {
@@ -365,7 +409,8 @@ mod tests {
     fn changes(mut mutator: Mutator, of: &[usize], count: usize) -> Vec<Change> {
         let mut changes = Vec::new();
         while changes.len() < count {
-            for _ in 0..mutator.begin_round(of).into_iter().sum() {
+            let drafts = mutator.begin_round(of);
+            for _ in 0..drafts.iter().map(|draft| draft.statements).sum() {
                 let Some(change) = mutator.change() else { continue };
                 mutator.saw(&effect(&mutator, &change));
                 changes.push(change);
@@ -386,6 +431,11 @@ mod tests {
         let changes = changes(mutator(1, false), &[0, 1], 2000);
         let some = |is_it: fn(&Change) -> bool| assert!(changes.iter().any(is_it));
         some(|change| matches!(change, Change::Truncate { .. }));
+        some(|change| matches!(change, Change::Upsert { rows, .. } if rows.len() > 2));
+        some(|change| matches!(change, Change::Update { of, .. } if of.len() > 25));
+        let truncated = changes.windows(2).filter(|pair| matches!(pair[0], Change::Truncate { .. }));
+        let loaded = truncated.filter(|pair| matches!(pair[1], Change::Insert { .. }));
+        assert!(loaded.count() > 3);
         some(|change| matches!(change, Change::Insert { rows, .. } if rows.len() > 1));
         some(|change| matches!(change, Change::Delete { of, .. } if of.len() > 1));
         some(|change| matches!(change, Change::Update { set, .. } if set[0].0 == 0));
@@ -404,7 +454,10 @@ mod tests {
         let changes = changes(mutator(4, true), &[0], 300);
         let inserted = |change: &Change| match change {
             Change::Insert { rows, .. } => rows.clone(),
-            Change::Update { .. } | Change::Delete { .. } | Change::Truncate { .. } => vec![],
+            Change::Upsert { .. }
+            | Change::Update { .. }
+            | Change::Delete { .. }
+            | Change::Truncate { .. } => vec![],
         };
         let rows: Vec<Row> = changes.iter().flat_map(inserted).collect();
         let keys: BTreeSet<_> = rows.iter().map(|row| row[0].clone()).collect();

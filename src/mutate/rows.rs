@@ -1,6 +1,6 @@
 //! Chooses rows: new ones, deleted ones to insert again, and ones to change.
 
-use super::{Change, Mutator, Row, drawing::FEW};
+use super::{Change, Mutator, Row, drawing::FEW, mutator::BULK};
 
 /// The most rows that one statement changes.
 pub(super) const GROUP: usize = 40;
@@ -17,6 +17,43 @@ impl Mutator {
         let count = if self.random.percent(20) { 2 + self.random.below(3) } else { 1 };
         let rows: Vec<Row> = (0..count).map(|_| self.new_row(source)).collect::<Option<_>>()?;
         Some(Change::Insert { source, rows })
+    }
+
+    /// Whether rows of the source can be inserted or else updated: by a primary key whose values others may set.
+    pub(super) fn can_upsert(&self, source: usize) -> bool {
+        let table = &self.sources[source];
+        !table.key.is_empty()
+            && table.upserted().next().is_some()
+            && !table.columns.iter().any(|column| column.always)
+            && table.key.iter().all(|at| table.columns[*at].generated.is_none())
+    }
+
+    /// Some rows with new values and some new ones, in one statement.
+    pub(super) fn upsert(&mut self, source: usize) -> Option<Change> {
+        let sources = self.sources.clone();
+        let table = &sources[source];
+        let mut rows = self.some_rows(source);
+        for _ in 0..self.random.below(3) {
+            let more = self.random.one(&self.known[source].rows).cloned();
+            rows.extend(more.filter(|row| !rows.contains(row)));
+        }
+        let settable: Vec<usize> = table.upserted().collect();
+        for row in &mut rows {
+            let at = *self.random.one(&settable)?;
+            for (at, value) in self.draw(source, at).into_iter().filter(|(at, _)| settable.contains(at)) {
+                let value = value.or_else(|| self.not_null_value(source, at));
+                if value.is_some() || !table.columns[at].not_null {
+                    row[at] = value;
+                }
+            }
+        }
+        for _ in 0..self.random.below(3) {
+            rows.extend(self.new_row(source));
+        }
+        // One statement must not change a row twice.
+        let mut seen = std::collections::BTreeSet::new();
+        rows.retain(|row| seen.insert(table.key.iter().map(|at| row[*at].clone()).collect::<Vec<_>>()));
+        (!rows.is_empty()).then_some(Change::Upsert { source, rows })
     }
 
     /// Inserts deleted rows again: into an empty source always, because that shows little, otherwise sometimes.
@@ -206,6 +243,9 @@ impl Mutator {
         let columns = self.sources[source].columns.len();
         let rows = &self.known[source].rows;
         let Some(first) = self.random.one(rows).cloned() else { return Vec::new() };
+        if rows.len() <= BULK && self.random.percent(3) {
+            return rows.clone();
+        }
         match self.random.below(10) {
             0..6 => vec![first],
             6..8 => {

@@ -132,6 +132,7 @@ mod tests {
         let table = Comparable {
             relation: relation.clone(),
             query: query.into(),
+            uses: vec![],
             with_ties: None,
             is_populated: true,
             waiting: vec![],

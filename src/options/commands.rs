@@ -6,7 +6,7 @@ use super::{Environment, ProjectOptions, RunnerFiles, ServerOptions, SourceOptio
 use crate::{
     cli::When,
     judge::{Criteria, equality},
-    model::Owner,
+    model::{Owner, Shard},
     output::Ui,
     plan::Policy,
     project::{self, Selector},
@@ -96,10 +96,16 @@ pub struct RoundOptions {
     pub allow_writes: Option<String>,
     pub budget: Duration,
     pub seed: u64,
+    /// The shard of the project to take.
+    pub shard: Option<Shard>,
+    /// Ends the rounds at the first finding.
+    pub until_found: bool,
     /// The scheduler refreshes the tables, not `verify`.
     pub by_scheduler: bool,
     /// The folder for scripts that reproduce findings.
     pub findings: PathBuf,
+    /// Whether the scripts that are there are replayed first.
+    pub replays: bool,
     /// Fewer rounds that changed a table's sources are a failure.
     pub min_rounds: Option<usize>,
     pub equality: equality::Terms,
@@ -181,6 +187,8 @@ pub struct CheckOptions {
     /// The time for comparing tables with their queries; `None` does not compare.
     pub equality: Option<Duration>,
     pub equality_terms: equality::Terms,
+    /// The shard of the tables to compare.
+    pub shard: Option<Shard>,
     pub compare: Option<PathBuf>,
     pub freshness: Option<PathBuf>,
 }
@@ -206,7 +214,7 @@ pub struct CommentOptions {
 }
 
 #[derive(Clone, Debug)]
-pub struct PageOptions {
+pub struct RenderOptions {
     pub ui: Ui,
     /// The JSON reports to render.
     pub reports: Vec<PathBuf>,

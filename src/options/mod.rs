@@ -12,8 +12,8 @@ mod server;
 mod workflow;
 
 pub use commands::{
-    ApplyOptions, CheckOptions, CommentOptions, InitOptions, ModelsOptions, PageOptions, Permissions,
-    PlanBase, PlanOptions, RehearsalOptions, ReportOptions, RoundOptions, RunOptions, Selection,
+    ApplyOptions, CheckOptions, CommentOptions, InitOptions, ModelsOptions, Permissions, PlanBase,
+    PlanOptions, RehearsalOptions, RenderOptions, ReportOptions, RoundOptions, RunOptions, Selection,
     VerifyOptions, WaitLimits, WaitOptions,
 };
 pub use environment::Environment;

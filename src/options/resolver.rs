@@ -7,15 +7,15 @@ use std::{
 
 use super::{
     ApplyOptions, CheckOptions, CommentOptions, Environment, Error, File, InitOptions, ModelsOptions,
-    PageOptions, Permissions, PlanBase, PlanOptions, ProjectOptions, RehearsalOptions, ReportOptions,
+    Permissions, PlanBase, PlanOptions, ProjectOptions, RehearsalOptions, RenderOptions, ReportOptions,
     RoundOptions, RunOptions, Selection, ServerOptions, SourceOptions, VerifyOptions, WaitLimits,
     WaitOptions, environment, explain, server,
 };
 use crate::{
     cli::{
         ApplyArgs, CheckArgs, CheckingArgs, ColorChoice, CommentArgs, Drive, EphemeralArgs, FailOn,
-        GlobalArgs, InitArgs, ModelsArgs, PageArgs, PlanArgs, PolicyArgs, ReportArgs, RunArgs, SelectArgs,
-        VerifyArgs, VerifyingArgs, WaitArgs, WaitingArgs,
+        GlobalArgs, InitArgs, MergeArgs, ModelsArgs, PlanArgs, PolicyArgs, RenderArgs, ReportArgs, RunArgs,
+        SelectArgs, VerifyArgs, VerifyingArgs, WaitArgs, WaitingArgs,
     },
     judge::{Criteria, equality},
     output::{self, Ui},
@@ -150,6 +150,7 @@ impl Resolver {
             terms: self.terms(&args.checking),
             equality: args.equality.then(|| self.budget(args.budget)),
             equality_terms: self.equality(),
+            shard: args.shard,
             compare: args.compare.clone(),
             freshness: args.freshness.clone(),
         }
@@ -165,6 +166,10 @@ impl Resolver {
         }
     }
 
+    pub fn merged(&self, args: &MergeArgs) -> ReportOptions {
+        self.reports(&args.reports, &SelectArgs { select: Vec::new(), exclude: Vec::new() })
+    }
+
     pub fn comment(&self, args: &CommentArgs) -> CommentOptions {
         CommentOptions {
             ui: self.ui,
@@ -177,8 +182,8 @@ impl Resolver {
         }
     }
 
-    pub fn page(&self, args: &PageArgs) -> PageOptions {
-        PageOptions { ui: self.ui, reports: args.reports.clone(), html: args.html.clone() }
+    pub fn render(&self, args: &RenderArgs) -> RenderOptions {
+        RenderOptions { ui: self.ui, reports: args.reports.clone(), html: args.html.clone() }
     }
 
     pub fn init(&self, args: &InitArgs) -> InitOptions {
@@ -234,8 +239,11 @@ impl Resolver {
             allow_writes: args.allow_writes.clone(),
             budget: self.budget(args.budget),
             seed: args.seed.or(self.file.verify.seed).unwrap_or(1),
+            shard: args.shard,
+            until_found: args.until_found,
             by_scheduler: args.drive == Drive::Scheduler,
-            findings: args.findings.clone(),
+            findings: args.corpus.clone().unwrap_or_else(|| args.findings.clone()),
+            replays: args.corpus.is_some(),
             min_rounds: self.file.verify.min_rounds,
             equality: self.equality(),
         }

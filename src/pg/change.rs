@@ -97,6 +97,13 @@ impl Client {
         Ok(())
     }
 
+    /// The number of rows that a query returns.
+    pub async fn count_rows(&self, query: &str) -> Result<usize, Error> {
+        const DOING: &str = "looking for rows that differ";
+        let messages = self.within_time(DOING, self.wire.simple_query(query)).await?;
+        Ok(messages.iter().filter(|message| matches!(message, SimpleQueryMessage::Row(_))).count())
+    }
+
     /// Whether this is an ephemeral server, on which rows may be changed permanently.
     pub async fn is_ephemeral(&self) -> Result<bool, Error> {
         let sql =
@@ -130,6 +137,11 @@ pub fn is_refusal(code: &str) -> bool {
 pub fn is_in_the_way(code: &str) -> bool {
     code.starts_with("40")
         || [SqlState::LOCK_NOT_AVAILABLE, SqlState::OBJECT_IN_USE].iter().any(|state| state.code() == code)
+}
+
+/// Whether this SQLSTATE means that the role lacks a privilege, or would not see every row.
+pub fn is_not_permitted(code: &str) -> bool {
+    code == SqlState::INSUFFICIENT_PRIVILEGE.code()
 }
 
 /// Whether this SQLSTATE means that the statement took longer than its timeout.

@@ -46,7 +46,7 @@ impl Client {
         if first.is_none() {
             return Ok(first);
         }
-        let second = self.ask_difference(table, &table.query, &has_pending(table), tolerance).await?;
+        let second = self.ask_difference(table, &table.query, &has_pending(table, None), tolerance).await?;
         let Some(with_ties) = table.with_ties.as_deref().filter(|_| !second.is_none()) else {
             return Ok(second);
         };
@@ -54,7 +54,7 @@ impl Client {
         Ok(unless_tied(second, &tied))
     }
 
-    /// The same comparison in the open transaction, right after its refreshes.
+    /// The same comparison in the open transaction, right after its refreshes, and with its settings.
     pub async fn compare_here(&self, table: &Comparable, tolerance: f64) -> Result<Difference, Error> {
         let found = self.difference_here(&comparison(table, &table.query, "false", tolerance)).await?;
         let Some(with_ties) = table.with_ties.as_deref().filter(|_| !found.is_none()) else {
@@ -68,6 +68,12 @@ impl Client {
         only_json(DOING, &self.ask_inside(DOING, Purpose::Query, sql).await?)
     }
 
+    /// Whether changes up to this position of the WAL are still pending for the table.
+    pub async fn is_pending(&self, table: &Comparable, position: &str) -> Result<bool, Error> {
+        let sql = format!("select to_jsonb({})::text", has_pending(table, Some(position)));
+        self.ask("reading the pending changes", &sql).await
+    }
+
     async fn ask_difference(
         &self,
         table: &Comparable,
@@ -75,7 +81,9 @@ impl Client {
         pending: &str,
         tolerance: f64,
     ) -> Result<Difference, Error> {
-        self.ask_for(Purpose::Query, DOING, &comparison(table, query, pending, tolerance)).await
+        let settings = self.database_settings().await?;
+        let sql = format!("{settings}{}", comparison(table, query, pending, tolerance));
+        self.ask_for(Purpose::Query, DOING, &sql).await
     }
 }
 
@@ -88,9 +96,10 @@ fn unless_tied(found: Difference, with_ties: &Difference) -> Difference {
     found
 }
 
-/// An expression for whether changes are pending for the table, in the snapshot of the comparison
-/// (docs/pg_trickle.md, "Change capture").
-fn has_pending(table: &Comparable) -> String {
+/// An expression for whether changes are pending for the table, in the snapshot of the comparison, up to this position of
+/// the WAL (docs/pg_trickle.md, "Change capture").
+fn has_pending(table: &Comparable, position: Option<&str>) -> String {
+    let until = position.map(|at| format!(" and lsn <= {}::pg_lsn", quote_literal(at))).unwrap_or_default();
     let frontier = format!(
         "(select frontier -> 'sources' from pgtrickle.pgt_stream_tables where pgt_schema = {} and pgt_name = {})",
         quote_literal(&table.relation.schema),
@@ -99,7 +108,7 @@ fn has_pending(table: &Comparable) -> String {
     let pending = table.waiting.iter().map(|buffer| {
         let name = buffer.buffer.quoted();
         let source = quote_literal(&buffer.source);
-        format!("exists (select from {name} where lsn > coalesce(({frontier} -> {source} ->> 'lsn')::pg_lsn, '0/0'))")
+        format!("exists (select from {name} where lsn > coalesce(({frontier} -> {source} ->> 'lsn')::pg_lsn, '0/0'){until})")
     });
     let pending: Vec<String> = pending.collect();
     if pending.is_empty() { "false".into() } else { pending.join(" or ") }

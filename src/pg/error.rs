@@ -37,6 +37,13 @@ pub enum Error {
         "the triggers that capture changes do not fire for `{user}`: its session_replication_role is not origin"
     )]
     Replicates { user: String },
+    /// Its queries would not return what the engine's scheduler stores.
+    #[error("the role `{user}` has its own {}, and the database's is unknown", unknown.join(", "))]
+    RoleSettings {
+        user: String,
+        /// The settings.
+        unknown: Vec<String>,
+    },
     #[error("another verification of {endpoint} is running: pid {pid}")]
     Busy { endpoint: String, pid: i32 },
     /// The lock was not available within the lock timeout.
@@ -168,6 +175,10 @@ impl Error {
             Self::Replicates { user } => format!(
                 "verify as another role, or `ALTER ROLE \"{user}\" RESET session_replication_role`; it may be set for the database, too"
             ),
+            Self::RoleSettings { user, unknown } => {
+                let setting = unknown.first().map(String::as_str).unwrap_or_default();
+                format!("pg_trickle refreshes with the database's: `ALTER ROLE \"{user}\" RESET {setting}`, or set it for the database, too: `ALTER DATABASE ... SET {setting} = ...`")
+            }
             Self::Busy { pid, .. } => {
                 format!("wait until it ends, or end it: `psql -c 'SELECT pg_terminate_backend({pid})'`")
             }

@@ -5,6 +5,7 @@ mod catalog;
 mod change;
 mod connecting;
 mod conninfo;
+mod database_settings;
 mod deployment;
 mod endpoint;
 mod equality;
@@ -29,7 +30,7 @@ use std::{
 };
 
 use serde::de::DeserializeOwned;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 use tokio_postgres::{AsyncMessage, SimpleQueryMessage, error::SqlState, types::ToSql};
 
 use crate::{
@@ -39,7 +40,7 @@ use crate::{
 
 pub use address_error::BadAddress;
 pub use catalog::{ServerInfo, Snapshot};
-pub use change::{Changed, is_in_the_way, is_refusal, is_too_slow};
+pub use change::{Changed, is_in_the_way, is_not_permitted, is_refusal, is_too_slow};
 pub use conninfo::Conninfo;
 pub use deployment::StepFailed;
 pub use endpoint::{Endpoint, SslMode};
@@ -67,6 +68,8 @@ pub struct Client {
     news: Arc<Notify>,
     /// Whether a round is open: then queries run inside of its transaction.
     inside: AtomicBool,
+    /// The statement that makes queries independent of the role's own settings.
+    database_settings: OnceCell<String>,
 }
 
 impl Client {
@@ -84,7 +87,9 @@ impl Client {
             }
         });
         let inside = AtomicBool::new(false);
-        let client = Self { wire: client, endpoint: endpoint.clone(), limits, news, inside };
+        let database_settings = OnceCell::new();
+        let client =
+            Self { wire: client, endpoint: endpoint.clone(), limits, news, inside, database_settings };
         if let Some(role) = &endpoint.role {
             let sql = format!("set role {role}");
             client.within_time("setting the profile's role", client.wire.batch_execute(&sql)).await?;

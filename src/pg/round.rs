@@ -50,6 +50,7 @@ impl Client {
         self.run(&sql).await?;
         self.inside.store(true, Ordering::SeqCst);
         self.make_triggers_fire().await?;
+        self.run(self.database_settings().await?).await?;
         self.ask("reading the process ID", "select to_jsonb(pg_backend_pid())::text").await
     }
 

@@ -7,7 +7,10 @@ use super::{
     manifest::{Manifest, Node as ManifestNode},
     text::Text,
 };
-use crate::model::Relation;
+use crate::model::{Relation, Shard, ShardNode, ShardShare};
+
+/// The work for a stream table, compared with another node's.
+const STREAM_TABLE: usize = 3;
 
 /// The models, seeds and snapshots of a project with their readers.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -168,6 +171,24 @@ impl Graph {
             );
         }
         needed.into_iter().map(|at| self.nodes[at].id.clone()).collect()
+    }
+
+    /// The nodes of a shard of these nodes, or of all.
+    pub fn shard(&self, ids: Option<&BTreeSet<String>>, shard: Shard) -> (BTreeSet<String>, ShardShare) {
+        let is_in = |at: &usize| ids.is_none_or(|ids| ids.contains(&self.nodes[*at].id));
+        let chosen: Vec<usize> = (0..self.nodes.len()).filter(is_in).collect();
+        let node = |at: &usize| {
+            let node = &self.nodes[*at];
+            ShardNode {
+                name: node.id.clone(),
+                weight: if node.kind == "stream_table" { STREAM_TABLE } else { 1 },
+                reads: node.parents.iter().filter_map(|parent| chosen.binary_search(parent).ok()).collect(),
+                definition: format!("{} {}", node.kind, node.relation),
+            }
+        };
+        let nodes: Vec<ShardNode> = chosen.iter().map(node).collect();
+        let (taken, whole) = shard.of(&nodes);
+        (taken.into_iter().map(|at| nodes[at].name.clone()).collect(), whole)
     }
 
     fn index(&self, id: &str) -> Option<usize> {

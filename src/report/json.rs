@@ -15,7 +15,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{Report, Tally};
 use crate::{
-    model::{Engine, ManifestSource, Origin, Outcome, ProjectSource, Relation, Value},
+    model::{Engine, ManifestSource, Origin, Outcome, ProjectSource, Relation, Shard, ShardShare, Value},
     plan::{Change, ColumnChange, Counts, Plan, SettingChange, Step},
 };
 
@@ -68,6 +68,9 @@ pub struct V1Report {
     /// `--select` and `--exclude`, as given; null without them.
     #[serde(default)]
     pub selection: Option<String>,
+    /// The shard of the project that the command took; null without `--shard`.
+    #[serde(default)]
+    pub shard: Option<V1Shard>,
     /// The server as `host:port/database` without a password, or the baseline.
     pub target: Option<String>,
     /// The dbt target and where it comes from, such as `prod (from DBT_TARGET)`; null if no profile was read.
@@ -94,6 +97,21 @@ pub struct V1Tool {
     /// Always `pgtrickle-ci`.
     pub name: String,
     pub version: String,
+}
+
+/// A shard of a project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct V1Shard {
+    /// Its number, from 1.
+    pub index: usize,
+    /// The number of shards.
+    pub count: usize,
+    /// The number of its tables or models.
+    pub taken: usize,
+    /// The number of all.
+    pub of: usize,
+    /// A checksum of all, the same in every shard.
+    pub whole: String,
 }
 
 /// Where the project was read from.
@@ -312,6 +330,7 @@ impl From<&Report> for V1Report {
             project: report.project.clone(),
             project_source: report.project_source.as_ref().map(V1ProjectSource::from),
             selection: report.selection.clone(),
+            shard: report.shard.as_ref().map(V1Shard::from),
             target: report.target.clone(),
             dbt_target: report.dbt_target.clone(),
             engine: report.engine.as_ref().map(V1Engine::from),
@@ -321,6 +340,20 @@ impl From<&Report> for V1Report {
             outcomes: report.outcomes.iter().map(V1Outcome::from).collect(),
             ages: report.ages.iter().map(V1Age::from).collect(),
         }
+    }
+}
+
+impl From<&ShardShare> for V1Shard {
+    fn from(share: &ShardShare) -> Self {
+        let ShardShare { shard, taken, of, ref whole } = *share;
+        Self { index: shard.index, count: shard.count, taken, of, whole: whole.clone() }
+    }
+}
+
+impl V1Shard {
+    pub(super) fn read(self) -> ShardShare {
+        let shard = Shard { index: self.index, count: self.count };
+        ShardShare { shard, taken: self.taken, of: self.of, whole: self.whole }
     }
 }
 

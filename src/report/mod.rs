@@ -11,6 +11,7 @@ pub mod junit;
 pub mod legs;
 pub mod markdown;
 mod matrix;
+pub mod merge;
 mod mermaid;
 mod page;
 pub mod read;
@@ -26,7 +27,7 @@ use time::OffsetDateTime;
 
 use crate::{
     judge::{freshness::TableAge, rehearsal::Rehearsal},
-    model::{Engine, Outcome, ProjectSource, Stage, Verdict},
+    model::{Engine, Outcome, ProjectSource, ShardShare, Stage, Verdict},
     plan::Plan,
 };
 
@@ -46,6 +47,8 @@ pub struct Report {
     pub project_source: Option<ProjectSource>,
     /// `--select` and `--exclude`, as given.
     pub selection: Option<String>,
+    /// The shard of the project that the command took.
+    pub shard: Option<ShardShare>,
     /// The server as `host:port/database` without secrets, or the baseline of the comparison.
     pub target: Option<String>,
     /// The dbt target and where it comes from, such as `prod (from DBT_TARGET)`.
@@ -105,6 +108,7 @@ impl Report {
             project: None,
             project_source: None,
             selection: None,
+            shard: None,
             target: None,
             dbt_target: None,
             engine: None,

@@ -12,7 +12,7 @@ use super::{
     Report,
     json::{
         SCHEMA_VERSION, V1Age, V1Column, V1Model, V1NeedsDbt, V1Outcome, V1Plan, V1ProjectSource,
-        V1Rehearsal, V1Relation, V1Report, V1Setting, V1Step, V1Value, V1View,
+        V1Rehearsal, V1Relation, V1Report, V1Setting, V1Shard, V1Step, V1Value, V1View,
     },
 };
 use crate::{
@@ -81,6 +81,7 @@ fn report(document: V1Report) -> Result<Report, Unknown> {
             .transpose()
             .map_err(|word| ("project source", word))?,
         selection: document.selection,
+        shard: document.shard.map(V1Shard::read),
         target: document.target,
         dbt_target: document.dbt_target,
         engine: document.engine.map(|e| Engine { postgres: e.postgres, pg_trickle: e.pg_trickle }),

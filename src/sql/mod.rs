@@ -5,4 +5,4 @@ mod relation;
 mod tokens;
 
 pub use relation::{Relation, quote_identifier, quote_literal};
-pub use tokens::tokens;
+pub use tokens::{statements, tokens};

@@ -141,6 +141,24 @@ fn operator_length(text: &str) -> usize {
 }
 
 /// The byte offsets of each token's start and end.
+/// The statements of a script, without their semicolons.
+pub fn statements(sql: &str) -> impl Iterator<Item = &str> {
+    let spans = spans(sql);
+    let mut statements = Vec::new();
+    let mut first = None;
+    let mut last = 0;
+    for (start, end) in spans {
+        if &sql[start..end] == ";" {
+            statements.extend(first.take().map(|from: usize| &sql[from..last]));
+        } else {
+            first.get_or_insert(start);
+            last = end;
+        }
+    }
+    statements.extend(first.map(|from| &sql[from..last]));
+    statements.into_iter()
+}
+
 pub(super) fn spans(sql: &str) -> Vec<(usize, usize)> {
     let mut tokens = Tokens { rest: sql };
     let mut spans = Vec::new();

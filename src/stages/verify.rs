@@ -5,12 +5,15 @@ use std::collections::BTreeSet;
 use crate::{
     Error,
     judge::equality,
-    model::{Engine, Outcome, Relation, StreamTable},
+    model::{Engine, Outcome, Relation, Shard, ShardNode, ShardShare, StreamTable},
+    mutate::delicacy,
     options::{self, RoundOptions},
     output::Ui,
     pg::{Client, Limits},
     project::Project,
-    verify::{RoundSettings, Verification, Writes, compare_with_queries},
+    verify::{
+        Known, RoundSettings, Verification, Writes, compare_before_rounds, compare_with_queries, replay,
+    },
 };
 
 /// What to verify, and how.
@@ -37,14 +40,41 @@ impl Verifying<'_> {
     ) -> Result<(), Error> {
         let Self { ui, client, engine, options, limits, writes } = self;
         let terms = equality_terms(&options.equality, project);
-        compare_with_queries(client, tables, &terms, None, outcomes).await?;
-        let Some(writes) = writes else { return Ok(()) };
-        ui.say(&format!("changing rows and comparing, for {}", humantime::format_duration(options.budget)));
-        let RoundOptions { budget, seed, by_scheduler, min_rounds, ref findings, .. } = *options;
-        let settings = RoundSettings { budget, seed, terms, by_scheduler, writes, min_rounds };
-        let verification = Verification { client, engine, settings, limits, findings };
-        verification.run(tables, changed_first, outcomes).await
+        let Some(writes) = writes else {
+            return Ok(compare_with_queries(client, tables, &terms, None, outcomes).await?);
+        };
+        let RoundOptions {
+            budget, seed, until_found, by_scheduler, min_rounds, ref findings, replays, ..
+        } = *options;
+        let settings = RoundSettings { budget, seed, until_found, terms, by_scheduler, writes, min_rounds };
+        if replays {
+            outcomes.extend(replay(client, limits, writes, findings).await?);
+        }
+        let time = settings.before_rounds();
+        let equal = compare_before_rounds(client, tables, &settings.terms, time, outcomes).await?;
+        let known = Known { changed: changed_first.clone(), equal };
+        ui.say(&format!("changing rows and comparing, for {}", humantime::format_duration(budget)));
+        let verification = Verification { client, engine, settings, limits, findings, keeps: replays };
+        Box::pin(verification.run(tables, &known, outcomes)).await
     }
+}
+
+/// The tables of a shard, and what it took; all tables without a shard.
+pub fn take_shard(
+    tables: Vec<&StreamTable>,
+    shard: Option<Shard>,
+) -> (Vec<&StreamTable>, Option<ShardShare>) {
+    let Some(shard) = shard else { return (tables, None) };
+    let place = |relation: &Relation| tables.iter().position(|table| table.relation == *relation);
+    let node = |table: &&StreamTable| ShardNode {
+        name: table.relation.to_string(),
+        weight: 1 + delicacy(&table.query),
+        reads: table.upstream.iter().filter(|up| **up != table.relation).filter_map(place).collect(),
+        definition: table.query.clone(),
+    };
+    let nodes: Vec<ShardNode> = tables.iter().map(node).collect();
+    let (taken, whole) = shard.of(&nodes);
+    (taken.into_iter().map(|at| tables[at]).collect(), Some(whole))
 }
 
 /// What counts as equal, without the models that are excluded from verification.

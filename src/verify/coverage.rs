@@ -124,6 +124,7 @@ mod tests {
         RoundSettings {
             budget: Duration::from_secs(seconds),
             seed: 1,
+            until_found: false,
             terms: Terms { tolerance: 0.0, skip: vec![] },
             by_scheduler: false,
             writes: Writes::Committed,

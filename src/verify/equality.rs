@@ -1,14 +1,21 @@
 //! Compares tables with their queries, without any writes.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use super::wal;
 use crate::{
     judge::equality::{self, Comparable, Difference, Terms},
-    model::{Outcome, Stage, StreamTable, Verdict},
+    model::{Outcome, Relation, Stage, StreamTable, Verdict},
     pg::{self, Client},
     sql::quote_identifier,
 };
+
+/// The limit for a refresh to take pending changes, and the interval of asking.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// Compares each table with its query, both in one snapshot, until the budget ends.
 pub async fn compare_with_queries(
@@ -18,27 +25,143 @@ pub async fn compare_with_queries(
     budget: Option<Duration>,
     outcomes: &mut Vec<Outcome>,
 ) -> Result<(), pg::Error> {
+    let (begun, before) = (Instant::now(), outcomes.len());
+    let left = compare_until(client, tables, terms, budget, outcomes).await?;
+    let time = budget.map_or(PATIENCE, |budget| budget.saturating_sub(begun.elapsed()).min(PATIENCE));
+    look_again(client, terms.tolerance, time, &mut outcomes[before..]).await?;
+    let budget = humantime::format_duration(budget.unwrap_or_default());
+    outcomes.extend(left.into_iter().map(|table| {
+        let message = format!("not compared: the budget of {budget} ended before");
+        Outcome::new(Stage::Equality, &table.relation, Verdict::Warned, message)
+            .with_details(["give it more time: --budget 2m".to_owned()])
+            .about(table.origin.as_ref())
+    }));
+    Ok(())
+}
+
+/// Looks again at the tables that differ while changes are pending. Once a refresh has taken those changes, a row that
+/// differed before and still differs is wrong, however busy the sources are.
+async fn look_again(
+    client: &Client,
+    tolerance: f64,
+    time: Duration,
+    outcomes: &mut [Outcome],
+) -> Result<(), pg::Error> {
+    let is_open =
+        |outcome: &&mut Outcome| outcome.stage == Stage::Equality && outcome.verdict == Verdict::Warned;
+    let mut open: Vec<&mut Outcome> = outcomes.iter_mut().filter(is_open).collect();
+    if open.is_empty() {
+        return Ok(());
+    }
+    let deadline = Instant::now() + time;
+    let mut comparables = client.comparables().await?;
+    comparables
+        .retain(|table| open.iter().any(|outcome| outcome.subject.relation() == Some(&table.relation)));
+    let mut pending = Vec::new();
+    for table in &comparables {
+        let first = client.compare(table, tolerance).await?;
+        if first.waiting {
+            pending.push((table, first));
+        }
+    }
+    let position = client.unread(&[], None).await?.position;
+    while !pending.is_empty() && Instant::now() < deadline {
+        tokio::time::sleep(PAUSE).await;
+        let mut left = Vec::new();
+        for (table, first) in pending {
+            if client.is_pending(table, &position).await? {
+                left.push((table, first));
+                continue;
+            }
+            let mut now = client.compare(table, tolerance).await?;
+            now.waiting &= !now.examples.iter().any(|example| first.examples.contains(example));
+            let place = open.iter().position(|outcome| outcome.subject.relation() == Some(&table.relation));
+            if let Some(outcome) = place.map(|place| &mut *open[place]) {
+                let (origin, elapsed) = (outcome.origin.clone(), outcome.elapsed.unwrap_or_default());
+                *outcome = equality::judge(table, &now).about(origin.as_ref()).taking(elapsed);
+            }
+        }
+        pending = left;
+    }
+    Ok(())
+}
+
+/// Compares each table before the first round, until the time ends. Returns whether each is equal. Tables without an entry
+/// get the outcome of their rounds.
+pub async fn compare_before_rounds(
+    client: &Client,
+    tables: &[&StreamTable],
+    terms: &Terms,
+    time: Option<Duration>,
+    outcomes: &mut Vec<Outcome>,
+) -> Result<BTreeMap<Relation, bool>, pg::Error> {
+    let before = outcomes.len();
+    compare_until(client, tables, terms, time, outcomes).await?;
+    let equal = |outcome: &Outcome| {
+        let is_equal = outcome.verdict == Verdict::Passed;
+        Some((outcome.subject.relation()?.clone(), is_equal)).filter(|_| outcome.verdict != Verdict::Skipped)
+    };
+    Ok(outcomes[before..].iter().filter_map(equal).collect())
+}
+
+/// Whether tables that were equal before the rounds still are, although other sessions and the scheduler worked meanwhile.
+pub(super) async fn compare_after_rounds(
+    client: &Client,
+    tables: &[&StreamTable],
+    equal_before: &BTreeMap<Relation, bool>,
+    terms: &Terms,
+    time: Option<Duration>,
+) -> Result<Outcome, pg::Error> {
+    let was_equal = |table: &&StreamTable| equal_before.get(&table.relation) == Some(&true);
+    let tables: Vec<&StreamTable> = tables.iter().copied().filter(was_equal).collect();
+    let mut outcomes = Vec::new();
+    let left = compare_until(client, &tables, terms, time, &mut outcomes).await?;
+    let wrong: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Failed).collect();
+    let lines = wrong.iter().map(|outcome| format!("{}: {}", outcome.subject, outcome.message));
+    let left = (!left.is_empty()).then(|| format!("{} more not compared: the time for it ended", left.len()));
+    let (verdict, message) = if wrong.is_empty() {
+        let compared = outcomes.len();
+        (
+            Verdict::Passed,
+            format!("{compared} of {} tables compared again: none differs from its query", tables.len()),
+        )
+    } else {
+        let message = "tables that were equal to their queries before the rounds differ now; fill them again: `dbt run --full-refresh --select ...`";
+        (Verdict::Failed, message.to_owned())
+    };
+    Ok(Outcome::new(Stage::Verify, "afterwards", verdict, message).with_details(lines).with_details(left))
+}
+
+/// Returns the tables that are left when the time ends.
+async fn compare_until<'a>(
+    client: &Client,
+    tables: &[&'a StreamTable],
+    terms: &Terms,
+    time: Option<Duration>,
+    outcomes: &mut Vec<Outcome>,
+) -> Result<Vec<&'a StreamTable>, pg::Error> {
     let begun = Instant::now();
     let comparables = client.comparables().await?;
+    let mut left = Vec::new();
     for table in tables {
-        let outcome =
-            |verdict, message: String| Outcome::new(Stage::Equality, &table.relation, verdict, message);
         let started = Instant::now();
-        let is_over = |budget: &Duration| started.duration_since(begun) >= *budget;
-        let there = comparables.iter().find(|comparable| comparable.relation == table.relation);
-        let outcome = match (there, budget.filter(is_over)) {
+        let is_over = time.is_some_and(|time| started.duration_since(begun) >= time);
+        let comparable = comparables.iter().find(|comparable| comparable.relation == table.relation);
+        let outcome = match comparable {
             _ if let Some(left_out) = terms.left_out(Stage::Equality, &table.relation) => left_out,
-            (None, _) => outcome(Verdict::Errored, "does not exist as a stream table".into()),
-            (Some(_), Some(budget)) => {
-                let budget = humantime::format_duration(budget);
-                outcome(Verdict::Warned, format!("not compared: the budget of {budget} ended before"))
-                    .with_details(["give it more time: --budget 2m".to_owned()])
+            None => {
+                let message = "does not exist as a stream table";
+                Outcome::new(Stage::Equality, &table.relation, Verdict::Errored, message)
             }
-            (Some(comparable), None) => compared(client, comparable, terms.tolerance).await?,
+            Some(_) if is_over => {
+                left.push(*table);
+                continue;
+            }
+            Some(comparable) => compared(client, comparable, terms.tolerance).await?,
         };
         outcomes.push(outcome.taking(started.elapsed()).about(table.origin.as_ref()));
     }
-    Ok(())
+    Ok(left)
 }
 
 /// A server error is an outcome of its table; a lost connection ends the comparison.
@@ -50,11 +173,12 @@ async fn compared(client: &Client, table: &Comparable, tolerance: f64) -> Result
         Ok(difference) => Ok(equality::judge(table, &difference)),
         Err(pg::Error::Server { message, .. }) => {
             let what = "cannot be compared with its query";
+            let user = quote_identifier(&client.endpoint().user);
+            let next = pg::is_not_permitted(&message.code).then(|| {
+                format!("the role has to see every row: `grant select on` what it reads, and `alter role {user} bypassrls`")
+            });
             let outcome = message.outcome(Stage::Equality, &table.relation, Verdict::Errored, what);
-            // A row that a policy hides would look like a row too many.
-            let hides = message.code == "42501" && message.message.contains("row-level security");
-            let role = quote_identifier(&client.endpoint().user);
-            Ok(outcome.with_details(hides.then(|| format!("ALTER ROLE {role} BYPASSRLS"))))
+            Ok(outcome.with_details(next))
         }
         Err(lost) => Err(lost),
     }

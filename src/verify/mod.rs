@@ -9,16 +9,23 @@ mod outcomes;
 mod prepare;
 mod proof;
 mod refresh;
+mod replay;
 mod reproduce;
 mod rolled_back;
 mod rounds;
 mod scratch;
 mod wal;
 
-pub use equality::compare_with_queries;
+pub use equality::{compare_before_rounds, compare_with_queries};
+pub use replay::replay;
 
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Duration,
+};
 
+use equality::compare_after_rounds;
 use proof::Proof;
 use reproduce::Reproduction;
 use rounds::Rounds;
@@ -35,6 +42,9 @@ use crate::{
 /// (docs/pg_trickle.md, "Refresh and history").
 const TRUNCATE_DELAY: Duration = Duration::from_secs(1);
 
+/// The least time for comparisons before the first round.
+const LEAST_BEFORE: Duration = Duration::from_secs(1);
+
 /// Reports contain scripts up to this many bytes, and the file name of a longer one.
 const LONGEST_SCRIPT: usize = 20_000;
 
@@ -44,6 +54,8 @@ pub struct RoundSettings {
     pub budget: Duration,
     /// Decides which rows are changed.
     pub seed: u64,
+    /// Ends the rounds at the first finding.
+    pub until_found: bool,
     /// What counts as equal, and what is left out.
     pub terms: Terms,
     /// The scheduler refreshes the tables, not the rounds.
@@ -54,6 +66,12 @@ pub struct RoundSettings {
 }
 
 impl RoundSettings {
+    /// The time for comparisons before the first round, so that changes begin within a quarter of the budget. A budget of
+    /// 0 asks for comparisons only.
+    pub fn before_rounds(&self) -> Option<Duration> {
+        (!self.budget.is_zero()).then(|| (self.budget / 4).max(LEAST_BEFORE))
+    }
+
     fn commits(&self) -> bool {
         self.writes == Writes::Committed
     }
@@ -68,6 +86,15 @@ pub enum Writes {
     RolledBack,
 }
 
+/// What is known about the tables before the first round.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The tables that the pull request changes.
+    pub changed: BTreeSet<Relation>,
+    /// Whether each table is equal to its query; those without an entry were not compared.
+    pub equal: BTreeMap<Relation, bool>,
+}
+
 /// A verification of one server.
 pub struct Verification<'a> {
     pub client: &'a Client,
@@ -76,6 +103,8 @@ pub struct Verification<'a> {
     pub limits: pg::Limits,
     /// The folder for scripts of findings.
     pub findings: &'a Path,
+    /// Whether scripts of other seeds stay in it.
+    pub keeps: bool,
 }
 
 impl Verification<'_> {
@@ -85,14 +114,14 @@ impl Verification<'_> {
     pub async fn run(
         &self,
         tables: &[&StreamTable],
-        changed_first: &BTreeSet<Relation>,
+        known: &Known,
         outcomes: &mut Vec<Outcome>,
     ) -> Result<(), Error> {
         let Self { client, settings, .. } = self;
         let exclusive = client.exclusively().await?;
         let deployed = client.catalog().await?;
         let delay = if self.engine.is_emulator() { Duration::ZERO } else { TRUNCATE_DELAY };
-        let mut rounds = Rounds::prepare(client, &deployed, tables, settings, changed_first, delay).await?;
+        let mut rounds = Rounds::prepare(client, &deployed, tables, settings, known, delay).await?;
         let before = outcomes.len();
         let mut record = |rounds: &Rounds| {
             outcomes.truncate(before);
@@ -101,6 +130,7 @@ impl Verification<'_> {
         record(&rounds);
         if settings.commits() {
             client.limit(self.limits.statement).await?;
+            client.take_database_settings().await?;
             let done = rounds.run(&mut record).await;
             record(&rounds);
             done?;
@@ -110,6 +140,8 @@ impl Verification<'_> {
             record(&rounds);
             done?;
             outcomes.push(proof.end(client, &exclusive, rounds.process).await?);
+            let time = settings.before_rounds();
+            outcomes.push(compare_after_rounds(client, tables, &known.equal, &settings.terms, time).await?);
         }
         let findings = std::mem::take(&mut rounds.reproductions);
         self.write_scripts(&findings, &mut outcomes[before..]).await
@@ -121,7 +153,8 @@ impl Verification<'_> {
         for finding in findings {
             let script =
                 finding.script(self.client, self.limits, findings.len(), &self.settings, &engine).await?;
-            let file = self.findings.join(format!("{}.sql", finding.relation));
+            let seed = if self.keeps { format!("-seed{}", self.settings.seed) } else { String::new() };
+            let file = self.findings.join(format!("{}{seed}.sql", finding.relation));
             output::make_folder(self.findings)?;
             // Its rows may be real data, even if reports hide them.
             output::to_private_file(&file, &script)?;

@@ -15,9 +15,9 @@ const ROLLED_BACK: &str = "each round was one transaction that was rolled back; 
 impl Rounds<'_> {
     pub(super) fn outcomes(&self, tables: &[&StreamTable]) -> Vec<Outcome> {
         let mut outcomes: Vec<Outcome> =
-            tables.iter().map(|table| self.outcome(table).about(table.origin.as_ref())).collect();
+            tables.iter().map(|table| self.outcome(table, tables).about(table.origin.as_ref())).collect();
         outcomes.extend((0..self.sources().len()).filter_map(|at| self.outcome_of_source(at, tables)));
-        outcomes.push(self.summary());
+        outcomes.push(self.summary(tables));
         outcomes
     }
 
@@ -32,7 +32,7 @@ impl Rounds<'_> {
         // A table with a finding needs no more rounds.
         let is_open = |table: &&StreamTable| {
             self.reached[at].contains(&table.relation)
-                && !self.findings.contains_key(&table.relation)
+                && self.is_open(&table.relation)
                 && !self.reads_wal(&table.relation)
                 && self.settings.terms.left_out(Stage::Verify, &table.relation).is_none()
         };
@@ -40,14 +40,20 @@ impl Rounds<'_> {
         is_due.then(|| coverage.hardly_changed(relation, self.trouble(at), self.settings))
     }
 
-    fn outcome(&self, table: &StreamTable) -> Outcome {
+    fn outcome(&self, table: &StreamTable, tables: &[&StreamTable]) -> Outcome {
         let relation = &table.relation;
         let outcome = |verdict, message: String| Outcome::new(Stage::Verify, relation, verdict, message);
         let count = self.compared.get(relation).copied().unwrap_or_default();
         if let Some(finding) = self.findings.get(relation) {
             let round = match finding.round {
                 0 => "before the first round".to_owned(),
-                round => format!("after round {round} of seed {}", self.settings.seed),
+                round if self.equal_before.contains_key(relation) => {
+                    format!("after round {round} of seed {}", self.settings.seed)
+                }
+                round => format!(
+                    "after round {round} of seed {}, not compared before the first",
+                    self.settings.seed
+                ),
             };
             return match &finding.fault {
                 Fault::Differs(difference) => {
@@ -64,21 +70,57 @@ impl Rounds<'_> {
         if let Some(outcome) = self.settings.terms.left_out(Stage::Verify, relation) {
             return outcome;
         }
-        let can_change = (0..self.sources().len())
-            .any(|at| self.sources()[at].out_of_reach.is_none() && self.reached[at].contains(relation));
         match self.comparables.get(relation) {
             None => outcome(Verdict::Errored, "does not exist as a stream table".into()),
             Some(table) if let Some(why) = equality::not_comparable(table) => {
                 outcome(Verdict::Skipped, why.message)
             }
             Some(_) if self.reads_wal(relation) => self.not_verified(relation),
-            Some(_) if !can_change => outcome(Verdict::Skipped, "none of its sources can be changed".into()),
+            Some(_) if !self.can_change(relation) => {
+                outcome(Verdict::Skipped, "none of its sources can be changed".into())
+            }
+            Some(_)
+                if count < self.settings.enough()
+                    && let Some(failing) = self.failing_upstream(relation) =>
+            {
+                self.behind(relation, failing, tables)
+            }
             Some(_) if count == 0 => self.not_verified(relation),
+            Some(_) if let Some(what) = self.moved.get(relation) => outcome(Verdict::Warned, what.clone()),
             Some(_) if count < self.settings.enough() => self.hardly_verified(relation, count),
             Some(_) => {
                 outcome(Verdict::Passed, format!("equal to its query after {}", counted(count, "round")))
             }
         }
+    }
+
+    /// Whether a statement can change a source of the table.
+    fn can_change(&self, relation: &Relation) -> bool {
+        (0..self.sources().len())
+            .any(|at| self.sources()[at].out_of_reach.is_none() && self.reached[at].contains(relation))
+    }
+
+    /// Whether rounds have to verify the table.
+    fn is_due(&self, table: &StreamTable) -> bool {
+        let relation = &table.relation;
+        self.is_open(relation)
+            && self.can_change(relation)
+            && !self.reads_wal(relation)
+            && self.settings.terms.left_out(Stage::Verify, relation).is_none()
+            && self.comparables.get(relation).is_some_and(|table| equality::not_comparable(table).is_none())
+    }
+
+    /// The outcome of a table that no change reaches because the refresh of another one fails. That one has the finding;
+    /// if it is not selected, this is the only outcome that shows it.
+    fn behind(&self, relation: &Relation, failing: &Relation, tables: &[&StreamTable]) -> Outcome {
+        let has_outcome = tables.iter().any(|table| table.relation == *failing);
+        let verdict = if has_outcome { Verdict::Warned } else { Verdict::Failed };
+        let error = match self.findings.get(failing).map(|finding| &finding.fault) {
+            Some(Fault::RefreshFails(message)) if !has_outcome => Some(message.message.clone()),
+            _ => None,
+        };
+        let message = format!("not verified: the refresh of `{failing}`, which it reads, fails");
+        Outcome::new(Stage::Verify, relation, verdict, message).with_details(error)
     }
 
     fn hardly_verified(&self, relation: &Relation, count: usize) -> Outcome {
@@ -124,7 +166,9 @@ impl Rounds<'_> {
             let budget = humantime::format_duration(self.settings.budget);
             return outcome(format!("the budget of {budget} ended before"), "give it more time: --budget 2m");
         }
-        let why = "changes of its sources did not reach it in time".to_owned();
+        let blocked =
+            if self.blockers.is_empty() { String::new() } else { format!(", blocked{}", self.by_blockers()) };
+        let why = format!("changes of its sources did not reach it in time{blocked}");
         if self.settings.by_scheduler {
             outcome(why, "give it a shorter schedule, or use --drive manual")
         } else {
@@ -138,20 +182,26 @@ impl Rounds<'_> {
         if blockers.is_empty() { " by other sessions".into() } else { format!(" by {}", blockers.join(", ")) }
     }
 
-    fn summary(&self) -> Outcome {
+    fn summary(&self, tables: &[&StreamTable]) -> Outcome {
         let comparisons: usize = self.compared.values().sum();
         let seconds = self.elapsed.as_secs_f64().max(0.001);
         let drawing = self.drawing.as_secs_f64() / seconds;
         #[expect(clippy::cast_precision_loss, reason = "a rate is read to one digit")]
         let rate = comparisons as f64 / seconds;
         let sum = |of: fn(&Coverage) -> usize| self.coverage.iter().map(of).sum::<usize>();
-        let message = format!(
+        let verified_nothing = self.verified_nothing(tables);
+        let verdict = if verified_nothing.is_some() { Verdict::Failed } else { Verdict::Passed };
+        let counts = format!(
             "seed {}: {}, {} carried out, {} refused by the schema",
             self.settings.seed,
             counted(self.changing, "round"),
             counted(sum(|coverage| coverage.statements), "statement"),
             sum(|coverage| coverage.refused)
         );
+        let message = match verified_nothing {
+            Some(why) => format!("verified nothing: {why}; {counts}"),
+            None => counts,
+        };
         let idle = self.count - self.changing;
         let idle =
             (idle > 0).then(|| format!("{} more changed no row, and do not count", counted(idle, "round")));
@@ -166,7 +216,7 @@ impl Rounds<'_> {
         });
         let blocked = (self.blocked > 0)
             .then(|| format!("{} statements and refreshes were blocked{}", self.blocked, self.by_blockers()));
-        Outcome::new(Stage::Verify, "rounds", Verdict::Passed, message)
+        Outcome::new(Stage::Verify, "rounds", verdict, message)
             .with_details(changed)
             .with_details(idle)
             .with_details(failing_queries)
@@ -177,6 +227,19 @@ impl Rounds<'_> {
                 100.0 * (1.0 - drawing)
             )])
             .taking(self.elapsed)
+    }
+
+    /// Why no round changed a row, although tables wait for one. A budget of 0 asks for none.
+    fn verified_nothing(&self, tables: &[&StreamTable]) -> Option<String> {
+        let asks_for_rounds = !self.settings.budget.is_zero() && self.settings.enough() > 0;
+        if self.changing > 0 || !asks_for_rounds || !tables.iter().any(|table| self.is_due(table)) {
+            return None;
+        }
+        let budget = humantime::format_duration(self.settings.budget);
+        Some(match self.count {
+            0 => format!("the budget of {budget} ended before the first change"),
+            _ => "no statement changed a row".to_owned(),
+        })
     }
 }
 

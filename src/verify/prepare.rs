@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{RoundSettings, coverage::Coverage, rolled_back, rounds::Rounds};
+use super::{Known, RoundSettings, coverage::Coverage, rolled_back, rounds::Rounds};
 use crate::{
     model::{Deployed, Relation, Setting, StreamTable, Value, order},
     mutate::{Mutator, Row, Source, delicacy},
@@ -21,7 +21,7 @@ impl<'a> Rounds<'a> {
         deployed: &'a [Deployed],
         wanted: &[&StreamTable],
         settings: &'a RoundSettings,
-        changed_first: &BTreeSet<Relation>,
+        known: &'a Known,
         truncate_delay: Duration,
     ) -> Result<Self, crate::Error> {
         let plain: Vec<&StreamTable> = deployed.iter().map(|deployed| &deployed.table).collect();
@@ -37,10 +37,10 @@ impl<'a> Rounds<'a> {
         if !settings.commits() {
             rolled_back::leave_out(client, &mut sources).await?;
         }
-        let known = known_rows(client, &sources).await?;
-        client.supply(&mut sources, &known).await?;
+        let rows = known_rows(client, &sources).await?;
+        client.supply(&mut sources, &rows).await?;
         let priority = |table: &&StreamTable| {
-            let factor = if changed_first.contains(&table.relation) { CHANGED } else { 1 };
+            let factor = if known.changed.contains(&table.relation) { CHANGED } else { 1 };
             (table.relation.clone(), factor * (1 + delicacy(&table.query)))
         };
         let readers = order::Readers::of(plain.iter().copied());
@@ -57,9 +57,11 @@ impl<'a> Rounds<'a> {
             count: 0,
             changing: 0,
             coverage: vec![Coverage::default(); sources.len()],
-            mutator: Mutator::new(settings.seed, sources, known, settings.commits()),
+            mutator: Mutator::new(settings.seed, sources, rows, settings.commits()),
             compared: BTreeMap::new(),
+            moved: BTreeMap::new(),
             unreached: BTreeSet::new(),
+            equal_before: &known.equal,
             priority: wanted.iter().map(priority).collect(),
             truncate_delay,
             blocked: 0,

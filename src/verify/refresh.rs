@@ -35,7 +35,8 @@ impl Rounds<'_> {
         for deployed in self.tables.clone() {
             let relation = &deployed.table.relation;
             let is_broken =
-                matches!(self.findings.get(relation), Some(Finding { fault: Fault::RefreshFails(_), .. }));
+                matches!(self.findings.get(relation), Some(Finding { fault: Fault::RefreshFails(_), .. }))
+                    || self.failing_upstream(relation).is_some();
             if !affected.contains(relation) || is_broken || is_immediate(&deployed.table) {
                 continue;
             }
@@ -111,7 +112,7 @@ impl Rounds<'_> {
             .tables
             .iter()
             .map(|deployed| &deployed.table.relation)
-            .filter(|relation| affected.contains(*relation) && !self.findings.contains_key(*relation))
+            .filter(|relation| affected.contains(*relation) && self.is_open(relation))
             .filter(|relation| self.settings.terms.left_out(Stage::Verify, relation).is_none())
             .filter_map(|relation| self.comparables.get(relation))
             .filter(|table| equality::not_comparable(table).is_none())
@@ -124,12 +125,21 @@ impl Rounds<'_> {
             if Instant::now() >= deadline {
                 return Ok(());
             }
+            // A table that was compared before may have turned out to fail.
+            if !self.is_open(&table.relation) {
+                continue;
+            }
             match self.settled(&table, deadline).await {
                 Ok(None) => {}
                 Ok(Some(difference)) => {
                     let rounds = usize::from(self.count > 0);
                     *self.compared.entry(table.relation.clone()).or_default() += rounds;
-                    if !difference.is_none() && equality::moves_by_itself(&table.query).is_none() {
+                    if difference.is_none() {
+                        self.moved.remove(&table.relation);
+                    } else if let Some(why) = equality::moves_by_itself(&table) {
+                        self.moved
+                            .insert(table.relation.clone(), format!("{}; {why}", difference.sentence()));
+                    } else {
                         self.found(&table.relation, Fault::Differs(difference));
                     }
                 }
@@ -154,7 +164,8 @@ impl Rounds<'_> {
             return self.compared_in_round(table).await;
         }
         let scheduled = self.settings.by_scheduler;
-        let patience = Instant::now() + if scheduled { PATIENCE + self.interval(table) } else { PATIENCE };
+        let patience =
+            Instant::now() + if scheduled { PATIENCE + self.interval(&table.relation) } else { PATIENCE };
         loop {
             let difference = self.client.compare(table, self.settings.terms.tolerance).await?;
             let now = Instant::now();
@@ -188,12 +199,13 @@ impl Rounds<'_> {
             return not_refused(self.client.resume(relation).await).map(|_| ());
         }
         self.unreached.insert(relation.clone());
+        self.blockers.extend(self.client.blocking_sessions().await.unwrap_or_default());
         Ok(())
     }
 
     /// The time between two refreshes of the scheduler.
-    fn interval(&self, table: &Comparable) -> Duration {
-        let deployed = self.tables.iter().find(|deployed| deployed.table.relation == table.relation);
+    pub(super) fn interval(&self, relation: &Relation) -> Duration {
+        let deployed = self.tables.iter().find(|deployed| deployed.table.relation == *relation);
         let interval = deployed.and_then(|deployed| {
             let seconds = deployed.table.settings.schedule()?.seconds()?;
             Some(Duration::from_secs(seconds) * tier_factor(deployed.health.refresh_tier.as_deref()))

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::rounds::{Rounds, Transaction};
+use super::rounds::{Rounds, Transaction, is_immediate};
 use crate::{
     judge::equality::{self, Comparable, Difference},
     model::{Relation, Stage},
@@ -19,6 +19,9 @@ const STEPS: usize = 8;
 const SHORT: Duration = Duration::from_secs(2);
 /// No further table is refreshed or compared after this time.
 const LONG: Duration = Duration::from_secs(20);
+/// How long the scheduler gets between two transactions, which keep it from the tables that they refresh: one tick
+/// (docs/pg_trickle.md, "Scheduler").
+const TICK: Duration = Duration::from_millis(1200);
 /// The interval of asking which sessions block a running statement.
 const WAITING: Duration = Duration::from_millis(500);
 
@@ -45,24 +48,35 @@ impl Rounds<'_> {
     ) -> Result<(), pg::Error> {
         let started = Instant::now();
         let deadline = started + self.settings.budget;
-        self.compare_first(exclusive, started + self.settings.budget / 4).await?;
+        self.compare_first(exclusive, started + self.settings.before_rounds().unwrap_or_default()).await?;
         while self.continues(deadline) {
             self.transaction(exclusive, async |rounds| rounds.steps(deadline).await).await?;
             self.elapsed = started.elapsed();
             record(self);
+            if self.keeps_the_scheduler_waiting() {
+                tokio::time::sleep(TICK.min(deadline.saturating_duration_since(Instant::now()))).await;
+            }
         }
         Ok(())
     }
 
-    /// Compares the tables before the first change, one at a time. Refreshes only those that differ, because a refresh may
-    /// block readers.
+    /// Whether the scheduler has to refresh a table more often than the budget lasts.
+    fn keeps_the_scheduler_waiting(&self) -> bool {
+        let scheduled = self.tables.iter().filter(|deployed| !is_immediate(&deployed.table));
+        scheduled.into_iter().any(|deployed| self.interval(&deployed.table.relation) < self.settings.budget)
+    }
+
+    /// Compares the tables that differed before the first change, one at a time. Refreshes only those that still differ,
+    /// because a refresh may block readers.
     async fn compare_first(&mut self, exclusive: &Exclusive, deadline: Instant) -> Result<(), pg::Error> {
         let is_due = |table: &&Comparable| {
             equality::not_comparable(table).is_none()
                 && self.settings.terms.left_out(Stage::Verify, &table.relation).is_none()
                 && !self.reads_wal(&table.relation)
         };
-        let due: Vec<Comparable> = self.comparables.values().filter(is_due).cloned().collect();
+        let suspected = self.suspected();
+        let due = suspected.iter().filter_map(|relation| self.comparables.get(relation)).filter(is_due);
+        let due: Vec<Comparable> = due.cloned().collect();
         for table in due {
             if Instant::now() >= deadline {
                 break;
@@ -121,9 +135,9 @@ impl Rounds<'_> {
             if step > 0 && (is_disturbed || started.elapsed() >= SHORT) || Instant::now() >= deadline {
                 break;
             }
-            for size in self.begin_round(&self.sources_by_priority()) {
+            for draft in self.begin_round(&self.sources_by_priority()) {
                 self.client.run("savepoint step").await?;
-                let done = self.change((0..size).map(|_| Mutator::change)).await?;
+                let done = self.change((0..draft.statements).map(|_| Mutator::change)).await?;
                 self.as_committed(done).await?;
             }
             let affected = self.verifiable(self.affected());

@@ -9,7 +9,7 @@ use super::{RoundSettings, coverage::Coverage, reproduce::Reproduction};
 use crate::{
     judge::equality::{Comparable, Difference},
     model::{Deployed, Relation, StreamTable},
-    mutate::{Change, Effect, Mutator, Source},
+    mutate::{Change, Draft, Effect, Mutator, Source},
     pg::{self, Changed, Client, ServerMessage},
 };
 
@@ -52,8 +52,12 @@ pub(super) struct Rounds<'a> {
     pub(super) coverage: Vec<Coverage>,
     /// The rounds after which each table was compared, only those that changed a source of it.
     pub(super) compared: BTreeMap<Relation, usize>,
+    /// Tables that differed in their last comparison, but whose query reads the clock, with what differed.
+    pub(super) moved: BTreeMap<Relation, String>,
     /// Tables that the changes of a round did not reach in time.
     pub(super) unreached: BTreeSet<Relation>,
+    /// Whether each table was equal to its query before the first round; those without an entry were not compared.
+    pub(super) equal_before: &'a BTreeMap<Relation, bool>,
     /// The priority of each wanted table: delicate queries first.
     pub(super) priority: BTreeMap<Relation, usize>,
     /// The wait before a TRUNCATE.
@@ -84,9 +88,9 @@ impl Rounds<'_> {
     pub(super) async fn run(&mut self, mut record: impl FnMut(&Self)) -> Result<(), pg::Error> {
         let started = Instant::now();
         let deadline = started + self.settings.budget;
-        let all = self.reached.iter().flatten().cloned().collect();
-        let all = self.read_from_wal(all, deadline).await?;
-        self.compare(&all, deadline).await?;
+        let first = started + self.settings.before_rounds().unwrap_or_default();
+        let suspected = self.read_from_wal(self.suspected(), first).await?;
+        self.compare(&suspected, first).await?;
         self.record_findings().await?;
         while self.continues(deadline) {
             self.round(&self.sources_by_priority(), deadline).await?;
@@ -98,8 +102,33 @@ impl Rounds<'_> {
 
     /// Whether there is time, a source to change, and a table without a finding.
     pub(super) fn continues(&self, deadline: Instant) -> bool {
+        if self.settings.until_found && !self.findings.is_empty() {
+            return false;
+        }
         let can_change = self.sources().iter().any(|source| source.out_of_reach.is_none());
-        can_change && Instant::now() < deadline && self.findings.len() < self.tables.len()
+        let mut relations = self.tables.iter().map(|deployed| &deployed.table.relation);
+        can_change && Instant::now() < deadline && relations.any(|relation| self.is_open(relation))
+    }
+
+    /// The tables that differed from their queries before the first round, and may be wrong for good.
+    pub(super) fn suspected(&self) -> BTreeSet<Relation> {
+        self.equal_before.iter().filter(|(_, equal)| !**equal).map(|(relation, _)| relation.clone()).collect()
+    }
+
+    /// Whether the table has no finding and changes can reach it.
+    pub(super) fn is_open(&self, relation: &Relation) -> bool {
+        !self.findings.contains_key(relation) && self.failing_upstream(relation).is_none()
+    }
+
+    /// A table upstream whose refresh fails, so that no change reaches this one.
+    pub(super) fn failing_upstream(&self, relation: &Relation) -> Option<&Relation> {
+        let deployed = self.tables.iter().find(|deployed| deployed.table.relation == *relation)?;
+        deployed.table.upstream.iter().filter(|up| *up != relation).find_map(|up| {
+            match self.findings.get_key_value(up) {
+                Some((failing, Finding { fault: Fault::RefreshFails(_), .. })) => Some(failing),
+                _ => self.failing_upstream(up),
+            }
+        })
     }
 
     /// The sources in the order to change them. First those that were changed in few rounds and whose tables are many,
@@ -112,16 +141,20 @@ impl Rounds<'_> {
         let mut sorted: Vec<usize> =
             (0..self.sources().len()).filter(|at| self.sources()[*at].out_of_reach.is_none()).collect();
         sorted.sort_by_cached_key(|at| {
-            let open = self.reached[*at].iter().filter(|relation| !self.findings.contains_key(relation));
+            let open = self.reached[*at].iter().filter(|relation| self.is_open(relation));
             std::cmp::Reverse(open.map(priority).sum::<usize>() / (1 + self.coverage[*at].rounds))
         });
         sorted
     }
 
     async fn round(&mut self, sources: &[usize], deadline: Instant) -> Result<(), pg::Error> {
-        for size in self.begin_round(sources) {
+        for draft in self.begin_round(sources) {
+            if draft.truncates {
+                // Before the transaction: an open one holds back the scheduler.
+                tokio::time::sleep(self.truncate_delay).await;
+            }
             self.client.run("begin").await?;
-            let done = self.change((0..size).map(|_| Mutator::change)).await?;
+            let done = self.change((0..draft.statements).map(|_| Mutator::change)).await?;
             self.commit(done).await?;
         }
         let affected = self.read_from_wal(self.affected(), deadline).await?;
@@ -134,8 +167,8 @@ impl Rounds<'_> {
         if self.failing_queries > failing { self.revert_round().await } else { Ok(()) }
     }
 
-    /// Begins a round on some of these sources. Returns the number of statements of each of its transactions.
-    pub(super) fn begin_round(&mut self, sources: &[usize]) -> Vec<usize> {
+    /// Begins a round on some of these sources. Returns its transactions.
+    pub(super) fn begin_round(&mut self, sources: &[usize]) -> Vec<Draft> {
         self.count += 1;
         self.history.push(Vec::new());
         self.timed(|mutator| mutator.begin_round(sources))
@@ -168,9 +201,6 @@ impl Rounds<'_> {
         let mut done: Transaction = Vec::new();
         for draw in changes {
             let Some(change) = self.timed(draw) else { continue };
-            if matches!(change, Change::Truncate { .. }) {
-                tokio::time::sleep(self.truncate_delay).await;
-            }
             match self.client.change(&change, self.mutator.sources()).await? {
                 Changed::Refused(message) => self.refused(&change, message),
                 Changed::Done(effect) => done.extend(self.done(change, effect)),
@@ -195,7 +225,9 @@ impl Rounds<'_> {
     fn done(&mut self, change: Change, effect: Effect) -> Option<(Change, Effect)> {
         let effect = match change {
             Change::Truncate { source } => self.mutator.emptied(source),
-            Change::Insert { .. } | Change::Update { .. } | Change::Delete { .. } => effect,
+            Change::Insert { .. } | Change::Upsert { .. } | Change::Update { .. } | Change::Delete { .. } => {
+                effect
+            }
         };
         if effect.rows.is_empty() {
             self.timed(|mutator| mutator.forget(&change));

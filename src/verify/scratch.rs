@@ -6,7 +6,7 @@ use crate::{
     mutate::{Case, Pace, Part},
     output,
     pg::{self, Client, Endpoint, Limits},
-    sql::quote_identifier,
+    sql::{quote_identifier, statements},
 };
 
 /// The fault that a case has to reproduce.
@@ -133,6 +133,17 @@ impl ScratchDatabase {
         } else {
             self.reproduces_committed(case, expected, verified).await
         }
+    }
+
+    /// Runs the statements of a script in the empty database, and returns the rows of its last one, which asks for the
+    /// rows that differ.
+    pub(super) async fn replay(&mut self, script: &str, verified: &Client) -> Result<usize, pg::Error> {
+        self.clean(verified).await?;
+        let Some(client) = &self.client else { return Ok(0) };
+        let statements: Vec<String> = statements(script).map(ToOwned::to_owned).collect();
+        let Some((query, before)) = statements.split_last() else { return Ok(0) };
+        client.run_each(before).await?;
+        client.count_rows(query).await
     }
 
     /// Sets the remaining tries.

@@ -119,7 +119,8 @@ fn failures_are_reported_and_the_run_continues() {
     assert!(fs::read_to_string(file("report.md")).unwrap().contains("Plan: 4 to add"));
     let page = fs::read_to_string(file("report.html")).unwrap();
     assert!(page.contains("nothing_is_small") && page.contains("SQLSTATE: 42703"), "{page}");
-    let later = Ran::of(pgtrickle_ci().args(["report", "--html", "-"]).arg(file("report.json"))).expect(0);
+    let later =
+        Ran::of(pgtrickle_ci().args(["report", "render", "--html", "-"]).arg(file("report.json"))).expect(0);
     assert_eq!(later.stdout, page, "the page of the JSON report is the page of the run");
     let left: Vec<_> =
         fs::read_dir(file("target")).unwrap().map(|entry| entry.unwrap().file_name()).collect();

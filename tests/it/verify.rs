@@ -5,6 +5,7 @@ mod faulty;
 mod logged;
 mod named;
 mod planted;
+mod shards;
 mod types;
 mod values;
 
@@ -188,12 +189,84 @@ fn a_difference_without_proof_is_not_a_failure() {
     let (ran, report) = verify(&database, &["--static"]);
     ran.expect(0);
     expect(&report, "public.late", "warned", "changes of its sources are pending");
-    expect(&report, "public.dice", "skipped", "`random` returns something else each time");
+    expect(
+        &report,
+        "public.dice",
+        "skipped",
+        "its query uses `random`, which returns something else each time",
+    );
     expect(&report, "public.empty", "skipped", "never populated");
     database.run("select pgtrickle.refresh_stream_table('public.late')");
     corrupt(&database, "delete from late where id = 1");
     let (_, report) = verify(&database, &["--static"]);
     expect(&report, "public.late", "failed", "1 row missing");
+}
+
+#[test]
+fn a_clock_in_a_view_or_function_only_warns_and_a_column_named_like_one_is_compared() {
+    let database = Database::new();
+    database.run(
+        "create table o (id int primary key, now int, random int); insert into o values (1, 1, 1);
+         create view below as select id, o.now from o where now() > '2000-01-01'; create view above as select id, \"now\" from below;
+         create function today() returns date language sql stable as 'select current_date';
+         create function later() returns date language plpgsql stable as 'begin return today() + 1; end'",
+    );
+    create(&database, "by_view", "select id, \"now\" from public.above", "FULL");
+    create(&database, "by_function", "select id, public.later() as due from public.o", "FULL");
+    create(&database, "by_name", "select id, now, random from public.o", "DIFFERENTIAL");
+    for table in ["by_view", "by_function", "by_name"] {
+        corrupt(&database, &format!("update {table} set id = 2"));
+    }
+    let (ran, report) = verify(&database, &["--static"]);
+    ran.expect(1);
+    expect(&report, "public.by_view", "warned", "the view public.below uses `now`, which changes over time");
+    expect(&report, "public.by_function", "warned", "the function public.today uses `current_date`");
+    expect(&report, "public.by_name", "failed", "1 row too many");
+}
+
+/// The scheduler refreshes with the settings of the database.
+#[test]
+fn a_role_with_a_time_zone_of_its_own_compares_in_the_one_of_the_database() {
+    let database = Database::new();
+    let (name, user) = (&database.endpoint.database, &database.endpoint.user);
+    database.run(&format!("alter database {name} set timezone = 'America/New_York'"));
+    let scheduler = Database::connect(&database.endpoint);
+    scheduler.run(
+        "create table o (id int primary key, at timestamptz); insert into o values (1, '2024-01-01 04:00+00');
+         select pgtrickle.create_stream_table('public.days', 'select id, at::date as day from public.o', '1h', 'FULL')",
+    );
+    database.run(&format!("alter role {user} in database {name} set timezone = 'Asia/Tokyo'"));
+    let (ran, report) = verify(&database, &["--static"]);
+    ran.expect(0);
+    expect(&report, "public.days", "passed", "equal to its query: 1 row");
+    let (ran, report) = verify(&database, &["--allow-writes", name, "--budget", "2s"]);
+    ran.expect(0);
+    assert_eq!(outcome(&report, "verify", "public.days")["verdict"], "passed", "{report:#}");
+
+    database.run(&format!("alter database {name} reset timezone"));
+    verify_command(&database, &["--static"]).expect_error("has its own timezone", "RESET timezone");
+}
+
+#[test]
+fn a_role_from_which_rows_are_hidden_compares_nothing() {
+    let database = Database::new();
+    let (name, port) = (&database.endpoint.database, database.endpoint.port);
+    let role = format!("{name}_few");
+    database.run("create table o (id int primary key); insert into o values (1), (2)");
+    create(&database, "all_of_it", "select id from public.o", "FULL");
+    database.run(&format!(
+        "alter table o enable row level security; create policy few on o using (id < 2);
+         create role {role} login password 'x'; grant select on all tables in schema public, pgtrickle, pgtrickle_changes to {role};
+         grant usage on schema pgtrickle, pgtrickle_changes to {role}; grant pg_monitor to {role}"
+    ));
+    let url = format!("postgresql://{role}:x@{}:{port}/{name}", database.endpoint.host);
+    let dir = tempfile::tempdir().unwrap();
+    let (ran, report) = verify_in(dir.path(), &Endpoint::parse(&url).unwrap(), &["--static"]);
+    ran.expect(1);
+    expect(&report, "public.all_of_it", "errored", "row-level security");
+    let compared = outcome(&report, "equality", "public.all_of_it").to_string();
+    assert!(compared.contains("alter role") && compared.contains("bypassrls"), "{compared}");
+    database.run(&format!("drop owned by {role}; drop role {role}"));
 }
 
 /// Many features of schemas and queries.

@@ -95,6 +95,13 @@ select jsonb_build_object('sources', coalesce((
     'source_exists', r.oid is not null,
     'citus', $citus,
     'source_type', d.source_type,
+    'missing_columns', (
+      select coalesce(jsonb_agg(used.name), '[]') from unnest(d.columns_used) as used (name)
+      where r.oid is not null and not exists (
+        select from pg_catalog.pg_attribute as a
+        where a.attrelid = d.source_relid and a.attname = used.name and a.attnum > 0 and not a.attisdropped
+      )
+    ),
     'triggers', (
       select coalesce(jsonb_agg(jsonb_build_object('name', g.tgname, 'enabled', g.tgenabled in ('O', 'A'), 'writes', true)), '[]')
       from pg_catalog.pg_trigger as g

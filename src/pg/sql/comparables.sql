@@ -1,6 +1,44 @@
 -- Every stream table with the facts needed to compare it with its query: the columns of the query, and how to compare the
 -- values of each. A type without `=` is compared as text.
-with types as materialized (
+with recursive own_functions as materialized (
+  select p.oid, p.proname, lower(coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc)) as text
+  from pg_catalog.pg_proc as p
+  join pg_catalog.pg_language as l on l.oid = p.prolang and l.lanname in ('sql', 'plpgsql')
+  join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+    and n.nspname not in ('pg_catalog', 'information_schema', 'pgtrickle', 'pgtrickle_changes')
+), named (pgt_id, class, oid) as (
+  -- the views that a query names, and the functions that are called by such a name in its text
+  select d.pgt_id, 'pg_catalog.pg_class'::regclass, c.oid
+  from pgtrickle.pgt_dependencies as d join pg_catalog.pg_class as c on c.oid = d.source_relid and c.relkind = 'v'
+  union all
+  select s.pgt_id, 'pg_catalog.pg_proc'::regclass, f.oid
+  from pgtrickle.pgt_stream_tables as s
+  cross join lateral pg_catalog.regexp_matches(
+    lower(coalesce(s.original_query, s.defining_query)), '([a-z_][a-z0-9_$]*)"?\s*\(', 'g'
+  ) as word
+  join own_functions as f on f.proname = word[1]
+), used (pgt_id, class, oid) as (
+  select pgt_id, class, oid from named
+  union
+  select used.pgt_id, below.class, below.oid
+  from used
+  cross join lateral (
+    select d.refclassid, d.refobjid
+    from pg_catalog.pg_rewrite as r
+    join pg_catalog.pg_depend as d on d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = r.oid
+    where used.class = 'pg_catalog.pg_class'::regclass and r.ev_class = used.oid
+      and (
+        d.refclassid = 'pg_catalog.pg_proc'::regclass
+        or exists (select from pg_catalog.pg_class as c where c.oid = d.refobjid and c.relkind = 'v' and d.refclassid = 'pg_catalog.pg_class'::regclass)
+      )
+    union all
+    select 'pg_catalog.pg_proc'::regclass, called.oid
+    from own_functions as f
+    cross join lateral pg_catalog.regexp_matches(f.text, '([a-z_][a-z0-9_$]*)"?\s*\(', 'g') as word
+    join own_functions as called on called.proname = word[1]
+    where used.class = 'pg_catalog.pg_proc'::regclass and f.oid = used.oid
+  ) as below (class, oid)
+), types as materialized (
   select t.oid, t.typcategory, t.typelem, t.typtype in ('e', 'r', 'm') or exists (
     select from pg_catalog.pg_opclass as o
     join pg_catalog.pg_am as m on m.oid = o.opcmethod and m.amname = 'btree'
@@ -17,6 +55,18 @@ select coalesce(jsonb_agg(
   jsonb_build_object(
     'relation', jsonb_build_object('schema', s.pgt_schema, 'name', s.pgt_name),
     'query', coalesce(s.original_query, s.defining_query),
+    'uses', (
+      select coalesce(jsonb_agg(jsonb_build_object('name', text.name, 'text', text.text) order by text.name), '[]')
+      from (
+        select format('the view %s', c.oid::regclass) as name, pg_catalog.pg_get_viewdef(c.oid) as text
+        from used join pg_catalog.pg_class as c on c.oid = used.oid
+        where used.pgt_id = s.pgt_id and used.class = 'pg_catalog.pg_class'::regclass
+        union all
+        select format('the function %s', f.oid::regproc), f.text
+        from used join own_functions as f using (oid)
+        where used.pgt_id = s.pgt_id and used.class = 'pg_catalog.pg_proc'::regclass
+      ) as text
+    ),
     'is_populated', s.is_populated,
     'waiting', (
       select coalesce(jsonb_agg(jsonb_build_object(

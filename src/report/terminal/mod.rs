@@ -106,6 +106,9 @@ fn put_header(page: &mut Page, report: &Report) {
     if let Some(selection) = &report.selection {
         page.put(0, PLAIN, &format!("selection: {}", text::line(selection)));
     }
+    if let Some(share) = &report.shard {
+        page.put(0, PLAIN, &format!("shard: {}, {} of {}", share.shard, share.taken, share.of));
+    }
     if let Some(source) = &report.project_source {
         page.put(0, PLAIN, &format!("project: {}", source.describe()));
     }

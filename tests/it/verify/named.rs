@@ -302,6 +302,48 @@ fn concurrent_commits_stay_and_are_not_findings() {
     assert_eq!(database.value(kept).as_deref(), Some("t"));
 }
 
+/// A refresh by the scheduler between two rounds sees nothing of them.
+#[test]
+fn tables_that_the_scheduler_refreshes_meanwhile_are_right_afterwards() {
+    let database = named();
+    database.run("create table family (id int primary key, n int); insert into family select n, n from generate_series(1, 200) as n;
+                  select pgtrickle.create_stream_table('public.sums', 'select n % 7 as k, count(*) as c, sum(n) as total from public.family group by n % 7', '1s', 'DIFFERENTIAL');
+                  select pgtrickle.create_stream_table('public.great', 'select id, n from public.family where n > 20', '1s', 'DIFFERENTIAL')");
+    database.wait_for(
+        "select severity = 'OK' from pgtrickle.health_check() where check_name = 'scheduler_running'",
+    );
+    std::thread::scope(|scope| {
+        let verification = scope.spawn(|| {
+            let name = &database.endpoint.database;
+            verify(&database, &["--allow-writes", name, "--budget", "8s"])
+        });
+        let other = Database::connect(&database.endpoint);
+        busy(&database);
+        for n in 0..60 {
+            other.run(&format!("insert into family values ({}, {n})", 100_000 + n));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let (ran, report) = verification.join().unwrap();
+        assert!(ran.code != Some(2), "{}", ran.stderr);
+        let after = outcome(&report, "verify", "rollback");
+        assert_eq!(after["verdict"], "passed", "{report:#}");
+        let after = outcome(&report, "verify", "afterwards");
+        assert_eq!(after["message"], "2 of 2 tables compared again: none differs from its query");
+    });
+    for table in ["sums", "great"] {
+        let refreshes = format!(
+            "select count(*) > 1 from pgtrickle.pgt_refresh_history join pgtrickle.pgt_stream_tables using (pgt_id)
+             where pgt_name = '{table}' and initiated_by = 'SCHEDULER'"
+        );
+        assert_eq!(database.value(&refreshes).as_deref(), Some("t"), "{table}");
+    }
+    let is_there =
+        "select (select count(*) from great where id >= 100000) = 39 and (select sum(c) from sums) = 260";
+    database.wait_for(is_there);
+    let (ran, _) = verify(&database, &["--static"]);
+    ran.expect(0);
+}
+
 #[test]
 fn two_verifications_exclude_each_other() {
     let database = named();

@@ -2,13 +2,13 @@
 
 use std::fs;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     faulty::{self, Faulty},
-    verify_in,
+    outcome, verify_in,
 };
-use crate::support::pgtrickle_ci;
+use crate::support::{manifest, model, pgtrickle_ci};
 
 #[test]
 fn forgotten_deletes_are_found() {
@@ -43,6 +43,156 @@ fn a_skipped_source_of_a_join_is_found() {
 #[test]
 fn a_dropped_last_row_of_a_group_is_found() {
     is_found("drops_last_of_group");
+}
+
+#[test]
+fn rows_that_come_after_a_truncate_in_one_transaction_are_followed() {
+    is_found_with_every_seed("truncates_last", SHOP);
+}
+
+#[test]
+fn lost_upserts_are_found() {
+    is_found_with_every_seed("loses_upserts", SHOP);
+}
+
+#[test]
+fn lost_rows_of_bulk_changes_are_found() {
+    is_found_with_every_seed("loses_bulk", SHOP);
+}
+
+#[test]
+fn rows_that_come_with_their_counterpart_and_count_twice_are_found() {
+    // The fault is in the copy of a source, which its other readers share.
+    let only_joined = "select pgtrickle.drop_stream_table('public.' || name) from unnest(array['plain', 'large', 'grouped']) as name";
+    is_found_with_every_seed("counts_pairs_twice", &format!("{SHOP}; {only_joined}"));
+}
+
+/// A finding stays in the corpus, and is replayed until it shows nothing.
+#[test]
+fn earlier_findings_are_replayed_first() {
+    let server = Faulty::server();
+    let dir = tempfile::tempdir().unwrap();
+    let corpus = dir.path().join("corpus");
+    let run = |database: &pgtrickle_ci::pg::Endpoint, seed: &str| {
+        faulty::psql(database, SHOP);
+        let words =
+            ["--allow-writes", &database.database, "--budget", "60s", "--until-found", "--seed", seed];
+        verify_in(dir.path(), database, &[&words[..], &["--corpus", corpus.to_str().unwrap()]].concat())
+    };
+    let database = server.database("corpus_first", "forgets_deletes");
+    let (_, report) = run(&database, "1");
+    assert_eq!(outcome(&report, "verify", "corpus")["message"], "no scripts");
+    let found = first_failure(&report).unwrap();
+    let script = format!("{found}-seed1");
+    assert!(corpus.join(format!("{script}.sql")).exists(), "{report:#}");
+
+    let (ran, report) = run(&server.database("corpus_again", "forgets_deletes"), "2");
+    ran.expect(1);
+    let again = outcome(&report, "verify", &format!("corpus: {script}"));
+    assert_eq!(again["verdict"], "failed", "{again:#}");
+    assert!(again["message"].as_str().unwrap().contains("still shows"), "{again:#}");
+
+    // The fault is gone.
+    let healthy = server.database("corpus_healthy", "");
+    faulty::psql(&healthy, "create extension if not exists pg_trickle");
+    faulty::psql(&healthy, SHOP);
+    let words = ["--allow-writes", "corpus_healthy", "--budget", "2s", "--corpus", corpus.to_str().unwrap()];
+    let (_, report) = verify_in(dir.path(), &healthy, &words);
+    let gone = outcome(&report, "verify", &format!("corpus: {script}"));
+    assert_eq!(gone["message"], "an earlier finding shows nothing any more", "{report:#}");
+}
+
+/// Changes are always pending, and a row that was wrong before a refresh took them and is wrong afterwards is wrong.
+#[test]
+fn a_table_that_differs_after_its_refresh_is_wrong_however_busy_its_source_is() {
+    let server = Faulty::server();
+    let database = server.database("busy", "forgets_deletes");
+    faulty::psql(
+        &database,
+        "create table items (id int primary key, kind text); insert into items select n, 'k' from generate_series(1, 9) as n;
+         select pgtrickle.create_stream_table('public.plain', 'select id, kind from public.items', '1h', 'DIFFERENTIAL')",
+    );
+    // The first refresh after this one makes the copy that forgets deletes.
+    faulty::psql(
+        &database,
+        "insert into items values (10, 'k'); select pgtrickle.refresh_stream_table('public.plain')",
+    );
+    faulty::psql(&database, "delete from items where id = 1");
+    std::thread::scope(|scope| {
+        let busy = scope.spawn(|| {
+            for n in 0..40 {
+                faulty::psql(&database, &format!("insert into items values ({}, 'new')", 1000 + n));
+                std::thread::sleep(std::time::Duration::from_millis(200));
+                faulty::psql(&database, "select pgtrickle.refresh_stream_table('public.plain')");
+            }
+        });
+        let dir = tempfile::tempdir().unwrap();
+        let (ran, report) = verify_in(dir.path(), &database, &["--static"]);
+        busy.join().unwrap();
+        ran.expect(1);
+        let compared = outcome(&report, "equality", "public.plain");
+        assert_eq!(compared["verdict"], "failed", "{compared:#}");
+        assert!(compared["details"].to_string().contains("+ id = 1, kind = k"), "{compared:#}");
+    });
+}
+
+#[track_caller]
+fn is_found_with_every_seed(fault: &str, setup: &str) {
+    let server = Faulty::server();
+    for seed in 1..=10 {
+        let database = server.database(&format!("seed_{seed}_{fault}"), fault);
+        faulty::psql(&database, setup);
+        let dir = tempfile::tempdir().unwrap();
+        let seed = seed.to_string();
+        let arguments =
+            ["--allow-writes", &database.database, "--budget", "60s", "--until-found", "--seed", &seed];
+        let (_, report) = verify_in(dir.path(), &database, &arguments);
+        let found = first_failure(&report);
+        let found = found.unwrap_or_else(|| panic!("{fault} was not found with seed {seed}: {report:#}"));
+        if seed == "1" {
+            let file = dir.path().join(format!("pgtrickle-ci-findings/{found}.sql"));
+            let shown = faulty::psql_file(&server.database(&format!("again_{fault}"), fault), &file);
+            let script = fs::read_to_string(&file).unwrap();
+            assert!(shown.contains("too many") || shown.contains("missing"), "{fault}: {script}\n{shown}");
+            let healthy = faulty::psql_file(&server.database(&format!("healthy_{fault}"), ""), &file);
+            assert!(healthy.contains("(0 rows)"), "{fault} shows without it:\n{script}\n{healthy}");
+        }
+    }
+}
+
+/// One finding for one fault: the reader of a failing table is not verified, and the others go on.
+#[test]
+fn the_failing_table_is_blamed_and_not_its_readers() {
+    let server = Faulty::server();
+    for (named, how) in [(false, "committed"), (true, "rolled_back")] {
+        let database = server.database(&format!("blamed_{how}"), "fails_after_delete");
+        faulty::psql(&database, SHOP);
+        let ephemeral = if named { "off" } else { "on" };
+        let set = format!("alter database {} set pgtrickle_ci.ephemeral = {ephemeral}", database.database);
+        faulty::psql(&database, &set);
+        let dir = tempfile::tempdir().unwrap();
+        let arguments = ["--allow-writes", &database.database, "--budget", "6s"];
+        let (ran, report) = verify_in(dir.path(), &database, &arguments);
+        ran.expect(1);
+        let of = |table: &str| outcome(&report, "verify", &format!("public.{table}"));
+        let message = |table: &str| of(table)["message"].as_str().unwrap().to_owned();
+        assert_eq!(of("grouped")["verdict"], "failed", "{report:#}");
+        assert!(message("grouped").contains("cannot build the delta of grouped"), "{report:#}");
+        assert_eq!(of("large")["verdict"], "warned", "{report:#}");
+        assert_eq!(message("large"), "not verified: the refresh of `public.grouped`, which it reads, fails");
+        for table in ["plain", "joined"] {
+            assert_eq!(of(table)["verdict"], "passed", "{report:#}");
+        }
+        assert!(!dir.path().join("pgtrickle-ci-findings/public.large.sql").exists());
+
+        let query = "select kind, total from public.grouped where n > 2";
+        let only = manifest(dir.path(), "manifest.json", [model("large", query, &json!({}))]);
+        let arguments = [&arguments[..], &["--manifest", only.to_str().unwrap()]].concat();
+        let (ran, report) = verify_in(dir.path(), &database, &arguments);
+        ran.expect(1);
+        let large = outcome(&report, "verify", "public.large");
+        assert_eq!(large["verdict"], "failed", "{report:#}");
+    }
 }
 
 #[test]
@@ -92,7 +242,8 @@ fn faults_are_found_on_a_named_server_without_a_commit() {
         let before = faulty::psql(&database, rows);
         let dir = tempfile::tempdir().unwrap();
         let found = ["1", "2", "3", "4"].into_iter().find_map(|seed| {
-            let arguments = ["--allow-writes", &database.database, "--budget", "4s", "--seed", seed];
+            let arguments =
+                ["--allow-writes", &database.database, "--budget", "4s", "--until-found", "--seed", seed];
             let (_, report) = verify_in(dir.path(), &database, &arguments);
             first_failure(&report)
         });
@@ -129,7 +280,8 @@ fn is_found(fault: &str) {
     faulty::psql(&database, SHOP);
     let dir = tempfile::tempdir().unwrap();
     let found = ["1", "2", "3", "4"].into_iter().find_map(|seed| {
-        let arguments = ["--allow-writes", &database.database, "--budget", "3s", "--seed", seed];
+        let arguments =
+            ["--allow-writes", &database.database, "--budget", "3s", "--until-found", "--seed", seed];
         let (_, report) = verify_in(dir.path(), &database, &arguments);
         first_failure(&report)
     });
