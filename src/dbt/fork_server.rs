@@ -3,7 +3,7 @@
 
 use std::{
     ffi::OsString,
-    io::{self, IoSlice, PipeWriter},
+    io::{self, IoSlice, PipeWriter, Read},
     os::{
         fd::{AsRawFd, OwnedFd},
         unix::net::UnixStream as Socket,
@@ -59,9 +59,24 @@ impl ForkServer {
     /// A session for the commands of one project.
     pub(super) fn session(&self) -> io::Result<Session> {
         let (ours, theirs) = Socket::pair()?;
-        send_with(&self.control, b"\n", &[theirs.into()])?;
+        // A session of a process that ended fails at its first command.
+        send_with(&self.control, b"\n", &[theirs.into()]).ok();
         ours.set_nonblocking(true)?;
         Ok(Session(BufReader::new(UnixStream::from_std(ours)?)))
+    }
+
+    /// Why it ended by itself, as far as it said so.
+    pub(super) fn complaint(&mut self) -> Option<String> {
+        let mut said = Vec::new();
+        self.control.set_nonblocking(true).ok()?;
+        // What came before an error was read.
+        self.control.read_to_end(&mut said).ok();
+        let said = String::from_utf8_lossy(&said);
+        let last = said.lines().rfind(|line| !line.trim().is_empty())?;
+        Some(match serde_json::from_str(last) {
+            Ok(Answer::Broken(reason)) => reason,
+            _ => last.to_owned(),
+        })
     }
 
     /// Interrupts the commands, and waits for their end.
@@ -95,13 +110,14 @@ impl Session {
         Ok([Receiver::from_owned_fd(stdout.into())?, Receiver::from_owned_fd(stderr.into())?])
     }
 
-    /// The exit code of the started command; fails if the process ended without one.
-    pub(super) async fn code(&mut self) -> io::Result<i32> {
+    /// The exit code of the started command; fails if there is none, with the reason if the session said one.
+    pub(super) async fn code(&mut self) -> Result<i32, Option<String>> {
         let mut line = String::new();
-        self.0.read_line(&mut line).await?;
-        match serde_json::from_str(&line)? {
-            Answer::Code(code) => Ok(code),
-            Answer::Broken(reason) => Err(io::Error::other(reason)),
+        let read = self.0.read_line(&mut line).await;
+        match read.ok().and_then(|_| serde_json::from_str(&line).ok()) {
+            Some(Answer::Code(code)) => Ok(code),
+            Some(Answer::Broken(reason)) => Err(Some(reason)),
+            None => Err(None),
         }
     }
 }
@@ -195,7 +211,10 @@ mod tests {
     }
 
     /// The output, the errors and the exit code of a command.
-    async fn run(session: &mut Session, command: &mut Command) -> (String, String, io::Result<i32>) {
+    async fn run(
+        session: &mut Session,
+        command: &mut Command,
+    ) -> (String, String, Result<i32, Option<String>>) {
         let [mut stdout, mut stderr] = session.start(command).await.unwrap();
         let (mut out, mut err) = (String::new(), String::new());
         stdout.read_to_string(&mut out).await.unwrap();
@@ -264,9 +283,11 @@ def ls(obj): sys.exit('text')
     #[tokio::test]
     async fn a_process_that_breaks_has_no_exit_code() {
         let unimportable = FakeDbt::new("import nothing_of_this_name");
-        let server = unimportable.start();
+        let mut server = unimportable.start();
         let mut session = server.session().unwrap();
-        assert!(run(&mut session, &mut dbt("parse")).await.2.is_err());
+        assert_eq!(run(&mut session, &mut dbt("parse")).await.2, Err(None));
+        let reason = server.complaint().unwrap();
+        assert_eq!(reason, "ModuleNotFoundError: No module named 'nothing_of_this_name'");
 
         let fake = FakeDbt::new(
             "
@@ -291,7 +312,7 @@ def build(obj): pass
         let mut session = server.session().unwrap();
         assert_eq!(run(&mut session, &mut dbt("parse")).await.2.unwrap(), 0);
         let reason = run(&mut session, &mut dbt("build")).await.2.unwrap_err();
-        assert_eq!(reason.to_string(), "dbt or one of its plugins started threads");
+        assert_eq!(reason.as_deref(), Some("dbt or one of its plugins started threads"));
     }
 
     #[tokio::test]

@@ -257,6 +257,7 @@ impl Dbt {
         let Some(session) = place.as_mut() else { return Ok(None) };
         let Ok([stdout, stderr]) = session.start(process).await else {
             *place = None;
+            self.say_broken(None).await;
             return Ok(None);
         };
         let (lines, said) = mpsc::unbounded_channel();
@@ -267,7 +268,7 @@ impl Dbt {
             Ok((Err(reason), lines)) => {
                 *place = None;
                 if !CHANGES_THE_SERVER.contains(&command) {
-                    self.ui.say(&format!("cannot keep dbt running, so each command starts it: {reason}"));
+                    self.say_broken(reason).await;
                     return Ok(None);
                 }
                 self.started.end().await;
@@ -279,6 +280,14 @@ impl Dbt {
                 Err(error)
             }
         }
+    }
+
+    async fn say_broken(&self, reason: Option<String>) {
+        let reason = match reason {
+            Some(reason) => reason,
+            None => self.started.complaint().await.unwrap_or_else(|| "its process ended".into()),
+        };
+        self.ui.say(&format!("cannot keep dbt running, so each command starts it: {reason}"));
     }
 
     /// Runs the command as a process of its own.

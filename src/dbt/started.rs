@@ -48,6 +48,11 @@ impl Started {
         self.server.lock().await.as_ref()?.session().ok()
     }
 
+    /// Why there are no sessions any more.
+    pub(super) async fn complaint(&self) -> Option<String> {
+        self.server.lock().await.as_mut()?.complaint()
+    }
+
     /// Interrupts the commands of all sessions, waits for their end, and removes the folder.
     pub(super) async fn end(&self) {
         if let Some(server) = self.server.lock().await.take() {
