@@ -109,6 +109,8 @@ def run(cli, command, known):
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+    if command["directory"]:
+        os.chdir(command["directory"])
     sys.argv = [command["program"], *command["arguments"]]
     sys.exit(cli(obj=known))
 

@@ -25,6 +25,7 @@ use std::{
 };
 
 pub use dotenv::{Shell, variables as dotenv};
+pub use fork_server::{ForkServer, Session};
 pub use inputs::Inputs;
 pub use invocation::{Dbt, Invocation, packages_of, program};
 pub use jinja::Context;
