@@ -49,5 +49,5 @@ def of_dbt(said):
 def beside_dbt(what, runs):
     line(what, [whole for whole, _ in runs], "s")
     line("  the dbt invocations inside it", [dbt for _, dbt in runs], "s")
-    line("  on top of them", [whole - dbt for whole, dbt in runs], "s", 2)
+    line("  on top of them", [whole - dbt for whole, dbt in runs], "s", 1)
     print(f"{'  the whole divided by dbt':<44}{statistics.median(whole / dbt for whole, dbt in runs):>8.2f}")

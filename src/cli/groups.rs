@@ -28,9 +28,9 @@ pub struct ProjectArgs {
         value_parser = yaml_mapping
     )]
     pub vars: Option<String>,
-    /// Limit for each dbt command
-    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration, default_value = "1h")]
-    pub dbt_timeout: Duration,
+    /// Limit for each dbt command [default: 1h]
+    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration)]
+    pub dbt_timeout: Option<Duration>,
 }
 
 fn yaml_mapping(text: &str) -> Result<String, String> {

@@ -14,7 +14,7 @@ use crate::{
     report::Report,
     stages::{
         check::check_tables,
-        compile::prepare_dbt,
+        compile::{prepare_dbt, start_dbt},
         deploy::{created_tables, drop_tables, run_fixtures, skipped_outcomes, with_names, with_origins},
         plan::plan_against,
         project::{owner_for, target, warn_of_misspelled},
@@ -41,6 +41,8 @@ pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exi
     };
     let mut stopwatch = Stopwatch(Instant::now());
     let limits = options.server.limits;
+    // It imports its modules while the server starts.
+    let started = start_dbt(&options.project)?;
     let server = RunServer::open(options).await?;
     let (client, software) = connect_and_identify(server.endpoint(), limits, report).await?;
     let writes = writes(&client, &options.rounds, server.own().is_some()).await?;
@@ -48,7 +50,8 @@ pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exi
     let workspace = Workspace { client: &client, own: server.own() };
     let target = Target { endpoint: server.endpoint().clone(), ..target };
     let (folder, hides_rows) = (&options.project.dir, options.hides_rows);
-    let dbt = prepare_dbt(&options.project, folder, &file, target.clone(), hides_rows).await?;
+    let dbt =
+        prepare_dbt(&options.project, started.clone(), folder, &file, target.clone(), hides_rows).await?;
     let mut gate = Gate { options, workspace, dbt, target: &target, selected: None };
 
     // A named server has its own sources.
@@ -56,7 +59,7 @@ pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exi
         run_fixtures(&client, &options.fixtures, options.ui).await?;
     }
     let mut base = match &revision {
-        Some(revision) => Some(Base::check_out(options, revision, &target).await?),
+        Some(revision) => Some(Base::check_out(options, started, revision, &target).await?),
         None => None,
     };
     gate.prepare(base.as_mut(), report).await?;

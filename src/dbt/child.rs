@@ -1,7 +1,6 @@
 //! dbt as a child process that ends when this program ends, however that is: also after SIGKILL.
 
 use std::{
-    ffi::OsStr,
     io::{self, PipeWriter},
     path::Path,
 };
@@ -40,12 +39,28 @@ kill "$guard"
 exit "$status"
 "#;
 
-/// The command that runs `program` under the guard.
-pub(super) fn guarded(program: &Path, folder: &Path) -> Command {
-    let mut command = Command::new("/bin/sh");
-    command.arg("-c").arg(GUARD).arg("pgtrickle-ci").args([folder.as_os_str(), OsStr::new(program)]);
-    command.process_group(0);
-    command
+/// The command that runs this one under the guard.
+pub(super) fn guarded(command: &std::process::Command, folder: &Path) -> Command {
+    let mut guarded = std::process::Command::new("/bin/sh");
+    guarded.arg("-c").arg(GUARD).arg("pgtrickle-ci").args([folder.as_os_str(), command.get_program()]);
+    guarded.args(command.get_args());
+    copy_environment(command, &mut guarded);
+    let mut guarded = Command::from(guarded);
+    guarded.process_group(0);
+    guarded
+}
+
+/// Gives a command the variables and the working directory of another one.
+pub(super) fn copy_environment(from: &std::process::Command, to: &mut std::process::Command) {
+    for (name, value) in from.get_envs() {
+        match value {
+            Some(value) => to.env(name, value),
+            None => to.env_remove(name),
+        };
+    }
+    if let Some(dir) = from.get_current_dir() {
+        to.current_dir(dir);
+    }
 }
 
 /// Starts it. It ends when the second value is dropped.
@@ -55,11 +70,7 @@ pub(super) fn start(command: &mut Command) -> io::Result<(Child, PipeWriter)> {
 }
 
 /// Sends each line of its output.
-pub(super) fn forward(
-    stream: Option<impl AsyncRead + Unpin + Send + 'static>,
-    lines: mpsc::UnboundedSender<String>,
-) {
-    let Some(stream) = stream else { return };
+pub(super) fn forward(stream: impl AsyncRead + Unpin + Send + 'static, lines: mpsc::UnboundedSender<String>) {
     tokio::spawn(async move {
         // Bytes: one that is not UTF-8 must not close the pipe.
         let mut reader = BufReader::new(stream).split(b'\n');
@@ -90,11 +101,17 @@ mod tests {
         false
     }
 
+    fn shell(script: &str, folder: &Path) -> Command {
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", script]);
+        guarded(&command, folder)
+    }
+
     #[tokio::test]
     async fn a_child_has_its_own_exit_code_and_output() {
         let folder = tempfile::tempdir().unwrap();
-        let mut command = guarded(Path::new("sh"), folder.path());
-        command.args(["-c", "read -r line; echo \"got $?\"; exit 3"]).stdout(Stdio::piped());
+        let mut command = shell("read -r line; echo \"got $?\"; exit 3", folder.path());
+        command.stdout(Stdio::piped());
         let (mut child, _ours) = start(&mut command).unwrap();
         let mut said = String::new();
         child.stdout.take().unwrap().read_to_string(&mut said).await.unwrap();
@@ -112,8 +129,8 @@ mod tests {
             let place = tempfile::tempdir().unwrap();
             let folder = place.path().join("folder");
             std::fs::create_dir(&folder).unwrap();
-            let mut command = guarded(Path::new("sh"), &folder);
-            command.args(["-c", script]).current_dir(place.path()).stdout(Stdio::piped());
+            let mut command = shell(script, &folder);
+            command.current_dir(place.path()).stdout(Stdio::piped());
             let (mut child, ours) = start(&mut command).unwrap();
             let mut stdout = child.stdout.take().unwrap();
             stdout.read_u8().await.unwrap();

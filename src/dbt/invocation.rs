@@ -1,19 +1,21 @@
 //! Runs dbt against a given server, without changing the user's files.
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use tokio::{process::Command, sync::mpsc};
+use tempfile::TempDir;
+use tokio::sync::{Mutex, mpsc};
 
 use super::{
-    DefaultSelector, Error, ManifestFile, ProjectFile, RunResults, Shell, Target, child,
-    dotenv::{DISABLED, Dotenv},
+    DefaultSelector, Error, ManifestFile, ProjectFile, RunResults, Started, Target, child,
+    fork_server::Session,
     lines,
     profile::PASSWORD_VARIABLE,
+    started::set,
     watch::{self, Waited, Watch},
 };
 use crate::{
@@ -23,15 +25,14 @@ use crate::{
 
 /// dbt with one target. Its output goes to a temporary folder, which is removed with this value.
 pub struct Dbt {
-    program: PathBuf,
+    /// `None` if each command is a process of its own.
+    session: Mutex<Option<Session>>,
     /// The project's folder as the user wrote it, for the paths in reports.
     project_dir: PathBuf,
     /// The absolute path of the same folder, for dbt.
     absolute_dir: PathBuf,
     target: Target,
     vars: Option<String>,
-    /// The variables of its `.env`.
-    dotenv: BTreeMap<String, String>,
     /// The nodes to build and test; `None` for all.
     selected: Option<Vec<String>>,
     /// Whether dbt's default selector chooses the tests.
@@ -41,7 +42,9 @@ pub struct Dbt {
     /// The limit for each command.
     timeout: Duration,
     /// Holds the generated profiles.yml, dbt's target folder and its logs.
-    scratch: tempfile::TempDir,
+    folder: TempDir,
+    // Dropped last: its folder has ours.
+    started: Arc<Started>,
     ui: Ui,
 }
 
@@ -54,34 +57,30 @@ pub struct Invocation {
 }
 
 impl Dbt {
-    /// Finds dbt on the PATH and writes its profile.
-    pub fn new(
-        shell: Shell,
+    /// Writes dbt's profile.
+    pub async fn new(
+        started: Arc<Started>,
         project_dir: &Path,
         target: Target,
         vars: Option<String>,
         timeout: Duration,
         ui: Ui,
     ) -> Result<Self, Error> {
-        let absolute = |path: &Path| std::path::absolute(path).map_err(|source| Error::Start { source });
-        let program = absolute(&program(&shell.path).ok_or(Error::NotInstalled)?)?;
-        let absolute_dir = absolute(project_dir)?;
-        let scratch = tempfile::Builder::new().prefix("pgtrickle-ci-dbt-").tempdir();
-        let scratch = scratch.map_err(|source| Error::Start { source })?;
-        target.write(scratch.path())?;
-        let dotenv = shell.dotenv;
+        let absolute_dir = std::path::absolute(project_dir).map_err(|source| Error::Start { source })?;
+        let folder = started.folder()?;
+        target.write(folder.path())?;
         Ok(Self {
-            program,
+            session: Mutex::new(started.session().await),
+            started,
             project_dir: project_dir.to_owned(),
             absolute_dir,
             target,
             vars,
-            dotenv,
             selected: None,
             tests_by_default: false,
             hides_rows: false,
             timeout,
-            scratch,
+            folder,
             ui,
         })
     }
@@ -103,7 +102,7 @@ impl Dbt {
 
     /// The folder of dbt's artifacts.
     pub fn target_dir(&self) -> PathBuf {
-        self.scratch.path().join("target")
+        self.folder.path().join("target")
     }
 
     /// Installs the project's packages if they are missing.
@@ -236,17 +235,111 @@ impl Dbt {
     async fn invoke(&self, command: &str, arguments: &[&str]) -> Result<(Invocation, Vec<String>), Error> {
         self.ui.open_group(&format!("dbt {command}"));
         let started = Instant::now();
-        let started_child = child::start(&mut self.command(command, arguments));
-        let (mut child, ends_with_us) = started_child.map_err(|source| Error::Start { source })?;
-        let (lines, mut said) = mpsc::unbounded_channel();
-        child::forward(child.stdout.take(), lines.clone());
-        child::forward(child.stderr.take(), lines);
-        let (mut kept, mut left_out) = (Vec::new(), 0);
+        let process = self.command(command, arguments);
         let mut watch = Watch::new(self.timeout);
-        loop {
-            let line = match watch.until(said.recv()).await {
-                Waited::Done(Some(line)) => self.target.endpoint.mask(&line),
-                Waited::Done(None) => break,
+        let ran = match self.fork(command, &process, &mut watch).await {
+            Ok(None) => self.start(command, &process, &mut watch).await,
+            Ok(Some(ran)) => Ok(ran),
+            Err(error) => Err(error),
+        };
+        self.ui.close_group();
+        let (code, lines) = ran?;
+        let elapsed = started.elapsed();
+        if self.ui.verbose {
+            self.ui.say(&format!("dbt {command} took {:.1}s", elapsed.as_secs_f64()));
+        }
+        Ok((Invocation { code, elapsed }, lines))
+    }
+
+    /// Runs the command in a fork of the process that has imported dbt. `None` if it has to be a process of its own.
+    async fn fork(&self, command: &str, process: &Command, watch: &mut Watch) -> Result<Option<Ran>, Error> {
+        let mut place = self.session.lock().await;
+        let Some(session) = place.as_mut() else { return Ok(None) };
+        let Ok([stdout, stderr]) = session.start(process).await else {
+            *place = None;
+            self.say_broken(None).await;
+            return Ok(None);
+        };
+        let (lines, said) = mpsc::unbounded_channel();
+        child::forward(stdout, lines.clone());
+        child::forward(stderr, lines);
+        match self.follow(command, said, session.code(), watch).await {
+            Ok((Ok(code), lines)) => Ok(Some((code, lines))),
+            Ok((Err(reason), lines)) => {
+                *place = None;
+                if !CHANGES_THE_SERVER.contains(&command) {
+                    self.say_broken(reason).await;
+                    return Ok(None);
+                }
+                self.started.end().await;
+                self.show(&lines);
+                Err(Error::Gone { command: command.to_owned() })
+            }
+            Err(error) => {
+                self.started.end().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn say_broken(&self, reason: Option<String>) {
+        let reason = match reason {
+            Some(reason) => reason,
+            None => self.started.complaint().await.unwrap_or_else(|| "its process ended".into()),
+        };
+        self.ui.say(&format!("cannot keep dbt running, so each command starts it: {reason}"));
+    }
+
+    /// Runs the command as a process of its own.
+    async fn start(&self, command: &str, process: &Command, watch: &mut Watch) -> Result<Ran, Error> {
+        let mut guarded = self.started.guarded(process);
+        guarded.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let started = child::start(&mut guarded);
+        let (mut child, ends_with_us) = started.map_err(|source| Error::Start { source })?;
+        let (lines, said) = mpsc::unbounded_channel();
+        child.stdout.take().into_iter().for_each(|stdout| child::forward(stdout, lines.clone()));
+        child.stderr.take().into_iter().for_each(|stderr| child::forward(stderr, lines.clone()));
+        drop(lines);
+        match self.follow(command, said, child.wait(), watch).await {
+            Ok((status, lines)) => {
+                let status = status.map_err(|source| Error::Start { source })?;
+                // A process without a code was ended by a signal.
+                Ok((status.code().unwrap_or(2), lines))
+            }
+            Err(error) => {
+                drop(ends_with_us);
+                // It cancels its queries before it ends.
+                child.wait().await.ok();
+                Err(error)
+            }
+        }
+    }
+
+    /// Shows the lines of a command until there are no more, and waits for its end. Fails after the time limit.
+    async fn follow<T>(
+        &self,
+        command: &str,
+        mut said: mpsc::UnboundedReceiver<String>,
+        end: impl Future<Output = T>,
+        watch: &mut Watch,
+    ) -> Result<(T, Vec<String>), Error> {
+        let mut end = std::pin::pin!(end);
+        let (mut kept, mut left_out) = (Vec::new(), 0);
+        let show = |line: &str| {
+            if self.ui.passes_output_on() {
+                output::to_stderr(line);
+            }
+        };
+        let ended = loop {
+            let next = async {
+                match said.recv().await {
+                    Some(line) => Next::Line(line),
+                    None => Next::End(end.as_mut().await),
+                }
+            };
+            let line = match watch.until(next).await {
+                Waited::Done(Next::Line(line)) => self.target.endpoint.mask(&line),
+                Waited::Done(Next::End(ended)) => break ended,
                 Waited::Heartbeat => {
                     let blockers = watch::blockers(&self.target.endpoint).await;
                     self.ui.say(&watch.heartbeat(command, &blockers));
@@ -254,42 +347,25 @@ impl Dbt {
                 }
                 Waited::TimedOut => {
                     let blockers = watch::blockers(&self.target.endpoint).await;
-                    drop(ends_with_us);
-                    // It cancels its queries before it ends.
-                    child.wait().await.ok();
                     self.show(&kept);
-                    self.ui.close_group();
-                    return Err(Error::TimedOut {
-                        command: command.to_owned(),
-                        limit: self.timeout,
-                        blockers,
-                    });
+                    let (command, limit) = (command.to_owned(), self.timeout);
+                    return Err(Error::TimedOut { command, limit, blockers });
                 }
             };
             let Some(line) = self.shown(command, line) else {
                 left_out += 1;
                 continue;
             };
-            if self.ui.passes_output_on() {
-                output::to_stderr(&line);
-            }
+            show(&line);
             kept.push(line);
-        }
+        };
         if left_out > 0 {
             let line =
                 format!("lines of dbt that are left out, because they may hold values of rows: {left_out}");
-            if self.ui.passes_output_on() {
-                output::to_stderr(&line);
-            }
+            show(&line);
             kept.push(line);
         }
-        let status = child.wait().await.map_err(|source| Error::Start { source })?;
-        self.ui.close_group();
-        if self.ui.verbose {
-            self.ui.say(&format!("dbt {command} took {:.1}s", started.elapsed().as_secs_f64()));
-        }
-        // A process without a code was ended by a signal.
-        Ok((Invocation { code: status.code().unwrap_or(2), elapsed: started.elapsed() }, kept))
+        Ok((ended, kept))
     }
 
     /// A line of dbt, as it may be shown. Only the commands that ask the server can quote rows.
@@ -299,99 +375,45 @@ impl Dbt {
     }
 
     fn command(&self, command: &str, arguments: &[&str]) -> Command {
-        let mut process = child::guarded(&self.program, self.scratch.path());
+        let folder = self.folder.path();
+        let mut process = self.started.command();
         process
             .args([command, "--project-dir"])
             .arg(&self.absolute_dir)
             .arg("--profiles-dir")
-            .arg(self.scratch.path())
+            .arg(folder)
             .args(["--profile", &self.target.profile, "--target", &self.target.name])
             .args(arguments)
-            .env(PASSWORD_VARIABLE, self.target.endpoint.password.reveal())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        self.set_dotenv(&mut process);
-        self.target.endpoint.override_environment(process.as_std_mut());
-        for (_, name) in names_of(&REMOVED) {
-            process.env_remove(name);
-        }
-        let scratch = self.scratch.path();
-        for (setting, name) in names_of(&["TARGET_PATH", "LOG_PATH"]) {
-            process.env(name, scratch.join(if setting == "LOG_PATH" { "logs" } else { "target" }));
-        }
-        for (setting, value) in OVERRIDDEN {
-            for (_, name) in names_of(&[setting]) {
-                process.env(name, value);
-            }
-        }
+            .env(PASSWORD_VARIABLE, self.target.endpoint.password.reveal());
+        self.target.endpoint.override_environment(&mut process);
+        set(&mut process, "TARGET_PATH", self.target_dir());
+        set(&mut process, "LOG_PATH", folder.join("logs"));
         if command == "compile" {
             // Then dbt only sends the queries of models to the server.
-            for (_, name) in names_of(&["POPULATE_CACHE"]) {
-                process.env(name, "false");
-            }
+            set(&mut process, "POPULATE_CACHE", "false");
         }
         if command == "ls" {
             // Otherwise it would overwrite the last manifest with one without compiled SQL.
-            for (_, name) in names_of(&["WRITE_JSON"]) {
-                process.env(name, "false");
-            }
+            set(&mut process, "WRITE_JSON", "false");
         }
         if let Some(vars) = &self.vars {
             process.args(["--vars", vars]);
         }
         process
     }
-
-    /// Sets the variables of dbt's `.env` and keeps dbt from reading it, which would set removed variables again.
-    fn set_dotenv(&self, process: &mut Command) {
-        process.env(DISABLED, "true");
-        if self.dotenv.is_empty() {
-            return;
-        }
-        process.envs(&self.dotenv);
-        // dbt 2 has no switch, and reads the file of its working directory.
-        if Dotenv::of(&self.program) == Dotenv::Here {
-            process.current_dir(self.scratch.path());
-        }
-    }
 }
 
-/// Settings of dbt that override the environment and the project's `flags`: this program reads dbt's artifacts, and no
-/// data may be sent elsewhere.
-const OVERRIDDEN: [(&str, &str); 5] = [
-    ("WRITE_JSON", "true"),
-    ("LOG_FORMAT", "text"),
-    ("USE_COLORS", "false"),
-    ("SEND_ANONYMOUS_USAGE_STATS", "false"),
-    ("UPLOAD_TO_ARTIFACTS_INGEST_API", "false"),
-];
+/// The exit code of a command, and the lines that may be shown.
+type Ran = (i32, Vec<String>);
 
-/// Settings that dbt must not get: they choose nodes and rows, defer to other relations, or replay a recording.
-const REMOVED: [&str; 16] = [
-    "ARTIFACT_STATE_PATH",
-    "DEFER",
-    "DEFER_STATE",
-    "DEFER_TO_STATE",
-    "EMPTY",
-    "EXCLUDE_RESOURCE_TYPES",
-    "FAVOR_STATE",
-    "FAVOR_STATE_MODE",
-    "INDIRECT_SELECTION",
-    "PARTIAL_PARSE_FILE_PATH",
-    "RECORDER_FILE_PATH",
-    "RECORDER_MODE",
-    "RECORDER_TYPES",
-    "RESOURCE_TYPES",
-    "SAMPLE",
-    "STATE",
-];
-
-/// The settings, each with both names of its variable: dbt 1.11 reads `DBT_ENGINE_STATE` and `DBT_STATE`.
-fn names_of<'a>(settings: &'a [&'a str]) -> impl Iterator<Item = (&'a str, String)> {
-    settings.iter().flat_map(|setting| {
-        [(*setting, format!("DBT_ENGINE_{setting}")), (*setting, format!("DBT_{setting}"))]
-    })
+/// A line of a command, or its end.
+enum Next<T> {
+    Line(String),
+    End(T),
 }
+
+/// A command of these cannot be repeated if its end is unknown.
+const CHANGES_THE_SERVER: [&str; 2] = ["build", "test"];
 
 /// The program `dbt` on the PATH.
 pub fn program(path: &[PathBuf]) -> Option<PathBuf> {
@@ -411,11 +433,15 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::pg::Endpoint;
+    use crate::{dbt::Shell, pg::Endpoint};
 
-    #[test]
-    fn the_shell_does_not_change_what_dbt_does() {
-        let scratch = tempfile::tempdir().unwrap();
+    #[tokio::test]
+    async fn the_shell_does_not_change_what_dbt_does() {
+        let bin = tempfile::tempdir().unwrap();
+        std::fs::write(bin.path().join("dbt"), "").unwrap();
+        let dotenv = [("PGSERVICE", "nowhere"), ("DBT_DEFER", "true"), ("SHOP", "7")];
+        let dotenv = dotenv.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let started = Started::new(Shell { path: vec![bin.path().to_owned()], dotenv }).unwrap();
         let target = Target {
             profile: "shop".into(),
             name: "ci".into(),
@@ -426,26 +452,11 @@ mod tests {
             threads: 1,
             manner: serde_json::Map::new(),
         };
-        let folder = scratch.path().to_owned();
-        let dbt = Dbt {
-            program: "dbt".into(),
-            project_dir: ".".into(),
-            absolute_dir: "/".into(),
-            target,
-            vars: None,
-            dotenv: [("PGSERVICE", "nowhere"), ("DBT_DEFER", "true"), ("SHOP", "7")]
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into(),
-            selected: None,
-            tests_by_default: false,
-            hides_rows: false,
-            timeout: Duration::from_mins(1),
-            scratch,
-            ui: Ui { quiet: true, verbose: false, full: false, color: false, width: 80, runner: false },
-        };
+        let ui = Ui { quiet: true, verbose: false, full: false, color: false, width: 80, runner: false };
+        let limit = Duration::from_mins(1);
+        let dbt = Dbt::new(started.into(), Path::new("."), target, None, limit, ui).await.unwrap();
         let command = dbt.command("compile", &[]);
         let set: BTreeMap<_, _> = command
-            .as_std()
             .get_envs()
             .map(|(name, value)| (name.to_str().unwrap(), value.and_then(std::ffi::OsStr::to_str)))
             .collect();
@@ -468,7 +479,7 @@ mod tests {
             assert_eq!(set[name], Some("true"));
         }
         for name in ["DBT_TARGET_PATH", "DBT_ENGINE_TARGET_PATH"] {
-            assert_eq!(set[name], folder.join("target").to_str());
+            assert_eq!(set[name], dbt.target_dir().to_str());
         }
         assert_eq!(set["DBT_ENGINE_POPULATE_CACHE"], Some("false"));
     }

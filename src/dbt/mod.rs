@@ -2,6 +2,7 @@
 
 mod child;
 mod dotenv;
+mod fork_server;
 mod inputs;
 mod invocation;
 mod jinja;
@@ -13,6 +14,7 @@ mod profile;
 mod project_file;
 mod results;
 mod revision;
+mod started;
 mod watch;
 
 use std::{
@@ -23,6 +25,7 @@ use std::{
 };
 
 pub use dotenv::{Shell, variables as dotenv};
+pub use fork_server::{ForkServer, Session};
 pub use inputs::Inputs;
 pub use invocation::{Dbt, Invocation, packages_of, program};
 pub use jinja::Context;
@@ -33,6 +36,7 @@ pub use project_file::ProjectFile;
 
 pub use results::{NodeResult, RunResults, deploy_outcomes, test_outcomes};
 pub use revision::{Checkout, GitError, Revision};
+pub use started::Started;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -76,6 +80,9 @@ pub enum Error {
     /// dbt has printed the reason.
     #[error("`dbt {command}` failed with exit code {code}; see its output above")]
     Failed { command: String, code: i32 },
+    /// dbt's process ended while it ran a command.
+    #[error("dbt ended during `dbt {command}` without an exit code")]
+    Gone { command: String },
     /// The command took too long.
     #[error("`dbt {command}` did not end within {}{}", humantime::format_duration(*limit), watch::blocked_by(blockers))]
     TimedOut {
@@ -136,7 +143,7 @@ impl Error {
             Self::Address(error) => error.hint(),
             Self::SeveralPorts { .. } => "name one of the hosts".into(),
             Self::Profile { .. } => "see which profile dbt uses: `dbt debug`".into(),
-            Self::Failed { command, .. } => format!("run it directly: `dbt {command}`"),
+            Self::Failed { command, .. } | Self::Gone { command } => format!("run it directly: `dbt {command}`"),
             Self::TimedOut { blockers, .. } if blockers.is_empty() => "allow more time: `--dbt-timeout 2h`".into(),
             Self::TimedOut { .. } => "end these sessions, or allow more time: `--dbt-timeout 2h`".into(),
             Self::Git(error) => return error.hint(),

@@ -26,6 +26,7 @@ pub struct File {
     pub allow_empty: bool,
     /// SQL files that run first on an ephemeral server, to create sources that are not seeds. Relative to this file.
     pub fixtures: Vec<PathBuf>,
+    pub dbt: DbtSection,
     pub plan: PlanSection,
     pub wait: WaitSection,
     /// Age limits for all tables, instead of limits derived from their schedules.
@@ -54,6 +55,15 @@ pub struct CommentSection {
     /// Separates the comments of several workflows.
     pub key: Option<String>,
     pub when: Option<When>,
+}
+
+/// `dbt:`
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+#[serde(default)]
+pub struct DbtSection {
+    /// The limit for each dbt command.
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Option<Duration>,
 }
 
 /// `plan:`
@@ -185,13 +195,14 @@ fn durations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Stri
 }
 
 /// The keys of each mapping in the file. Mappings that are not listed may have any keys.
-const KEYS: [(&str, &[&str]); 10] = [
+const KEYS: [(&str, &[&str]); 11] = [
     (
         "",
         &[
             "version",
             "allow_empty",
             "fixtures",
+            "dbt",
             "plan",
             "wait",
             "freshness",
@@ -201,6 +212,7 @@ const KEYS: [(&str, &[&str]); 10] = [
             "comment",
         ],
     ),
+    ("dbt", &["timeout"]),
     ("plan", &["allow_drop", "allow_recreate"]),
     ("wait", &["timeout", "models"]),
     ("freshness", &["warn_after", "error_after"]),
@@ -276,7 +288,7 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let text = "version: 1\nallow_empty: true\nfixtures: [ci/sources.sql]\nplan: {allow_drop: [a], allow_recreate: [all]}\nwait: {timeout: 90s, models: {slow: 10m}}\n\
+        let text = "version: 1\nallow_empty: true\nfixtures: [ci/sources.sql]\ndbt: {timeout: 2h}\nplan: {allow_drop: [a], allow_recreate: [all]}\nwait: {timeout: 90s, models: {slow: 10m}}\n\
                     freshness: {warn_after: {count: 10, period: minute}, error_after: {count: 1, period: hour}}\nverify: {budget: 5s, seed: 7, float_tolerance: 1e-6, min_rounds: 25, skip: [s.t]}\n\
                     checks: {fail_on: warn, fail_on_fallback: true, silence: [{hazard: search-path, model: \"marts.*\", reason: one schema}]}\n\
                     rehearsal: {examples: 5, rows_changed_over: 2.5%}\ncomment: {key: staging, when: always}\n";
@@ -284,6 +296,7 @@ mod tests {
         assert!(file.allow_empty);
         assert_eq!(file.fixtures, [PathBuf::from("ci/sources.sql")]);
         assert_eq!(file.plan.allow_recreate, ["all"]);
+        assert_eq!(file.dbt.timeout, Some(Duration::from_hours(2)));
         assert_eq!(file.wait.timeout, Some(Duration::from_secs(90)));
         assert_eq!(file.wait.models["slow"], Duration::from_mins(10));
         assert_eq!(file.freshness.unwrap().error_after, Some(Duration::from_hours(1)));

@@ -27,7 +27,7 @@ pub struct ProjectOptions {
 }
 
 impl ProjectOptions {
-    pub(super) fn new(args: &ProjectArgs, environment: &Environment, ui: Ui) -> Self {
+    pub(super) fn new(args: &ProjectArgs, dbt_timeout: Duration, environment: &Environment, ui: Ui) -> Self {
         let default = environment::default_project_dir();
         Self {
             ui,
@@ -35,7 +35,7 @@ impl ProjectOptions {
             dir: args.project_dir.clone().unwrap_or_else(|| default.to_owned()),
             is_dir_named: args.project_dir.is_some() || default != Path::new("."),
             vars: args.vars.clone(),
-            dbt_timeout: args.dbt_timeout,
+            dbt_timeout,
             profiles_dir: args.profiles_dir.clone(),
             profile: args.profile.clone(),
             target: args.target.clone(),

@@ -14,8 +14,8 @@ use super::{
 use crate::{
     cli::{
         ApplyArgs, CheckArgs, CheckingArgs, ColorChoice, CommentArgs, Drive, EphemeralArgs, FailOn,
-        GlobalArgs, InitArgs, MergeArgs, ModelsArgs, PlanArgs, PolicyArgs, RenderArgs, ReportArgs, RunArgs,
-        SelectArgs, VerifyArgs, VerifyingArgs, WaitArgs, WaitingArgs,
+        GlobalArgs, InitArgs, MergeArgs, ModelsArgs, PlanArgs, PolicyArgs, ProjectArgs, RenderArgs,
+        ReportArgs, RunArgs, SelectArgs, VerifyArgs, VerifyingArgs, WaitArgs, WaitingArgs,
     },
     judge::{Criteria, equality},
     output::{self, Ui},
@@ -87,7 +87,7 @@ impl Resolver {
         let examples = self.file.rehearsal.examples.unwrap_or(if sources.are_copies() { 0 } else { 3 });
         RunOptions {
             ui: self.ui,
-            project: ProjectOptions::new(&args.project, &self.environment, self.ui),
+            project: self.project(&args.project),
             selection: selected(&args.selection),
             base_ref: args.base_ref.clone(),
             server: ServerOptions::from(&args.server),
@@ -196,9 +196,20 @@ impl Resolver {
         server::ephemeral(&args.engine, &self.environment)
     }
 
+    fn project(&self, args: &ProjectArgs) -> ProjectOptions {
+        let dbt_timeout = self.first(
+            "dbt-timeout",
+            (args.dbt_timeout, "--dbt-timeout or PGTRICKLE_CI_DBT_TIMEOUT"),
+            self.file.dbt.timeout,
+            Duration::from_hours(1),
+            duration,
+        );
+        ProjectOptions::new(args, dbt_timeout, &self.environment, self.ui)
+    }
+
     fn models(&self, args: &ModelsArgs) -> ModelsOptions {
         ModelsOptions {
-            project: ProjectOptions::new(&args.project, &self.environment, self.ui),
+            project: self.project(&args.project),
             manifest: args.manifest.manifest.clone(),
             no_compile: args.manifest.no_compile,
             selection: selected(&args.selection),

@@ -1,7 +1,10 @@
 //! Compiles the manifest of the project or of a git revision, once, and keeps it under a key of all its inputs
 //! ([`dbt::CompileInputs`]).
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use time::OffsetDateTime;
 
@@ -10,7 +13,7 @@ use crate::{
     Error,
     dbt::{
         self, Checkout, CompileInputs, Dbt, DefaultSelector, Inputs, ManifestCache, ProjectFile, Revision,
-        StaleReason, Target,
+        StaleReason, Started, Target,
     },
     model::ManifestSource,
     options::{ModelsOptions, ProjectOptions},
@@ -58,7 +61,8 @@ pub(super) async fn compiled(
         return Err(dbt::Error::NotCompiled { target: target_name, reason }.into());
     }
     project.ui.say(&format!("compiling the project for target {target_name}: {reason}"));
-    let dbt = prepare_dbt(project, &project.dir, file, target.clone(), false).await?;
+    let started = start_dbt(project)?;
+    let dbt = prepare_dbt(project, started, &project.dir, file, target.clone(), false).await?;
     let made = compile_unchanged(&dbt, made_of).await?;
     let unstable = dbt.manifest()?.unstable_models()?;
     let selector = dbt.default_selector().await?;
@@ -124,7 +128,7 @@ pub async fn revision(project: &ProjectOptions, name: &str) -> Result<RevisionMa
         kept.manifest
     } else {
         project.ui.say(&format!("compiling {name} for target {}", target.name));
-        let (dbt, _checkout) = check_out(project, &revision, target, false).await?;
+        let (dbt, _checkout) = check_out(project, start_dbt(project)?, &revision, target, false).await?;
         dbt.compile().await?;
         store.keep(&dbt.manifest_file(), &made_of, dbt.manifest()?.unstable_models()?, None)?
     };
@@ -134,6 +138,7 @@ pub async fn revision(project: &ProjectOptions, name: &str) -> Result<RevisionMa
 /// Checks out a revision of the project, with its packages. The checkout is deleted when it is dropped.
 pub(super) async fn check_out(
     project: &ProjectOptions,
+    started: Arc<Started>,
     revision: &Revision,
     target: Target,
     hides_rows: bool,
@@ -141,20 +146,26 @@ pub(super) async fn check_out(
     let checkout = revision.check_out().await.map_err(dbt::Error::from)?;
     checkout.borrow_packages(&project.dir)?;
     let folder = checkout.project_dir();
-    let dbt = prepare_dbt(project, folder, &ProjectFile::read(folder)?, target, hides_rows).await?;
+    let dbt = prepare_dbt(project, started, folder, &ProjectFile::read(folder)?, target, hides_rows).await?;
     Ok((dbt, checkout))
+}
+
+/// Starts the user's dbt.
+pub fn start_dbt(project: &ProjectOptions) -> Result<Arc<Started>, Error> {
+    Ok(Arc::new(Started::new(project.environment.shell()?)?))
 }
 
 /// dbt for the project in `folder`, with its packages installed.
 pub async fn prepare_dbt(
     project: &ProjectOptions,
+    started: Arc<Started>,
     folder: &Path,
     file: &ProjectFile,
     target: Target,
     hides_rows: bool,
 ) -> Result<Dbt, Error> {
-    let shell = project.environment.shell()?;
-    let mut dbt = Dbt::new(shell, folder, target, project.vars.clone(), project.dbt_timeout, project.ui)?;
+    let (vars, timeout) = (project.vars.clone(), project.dbt_timeout);
+    let mut dbt = Dbt::new(started, folder, target, vars, timeout, project.ui).await?;
     if hides_rows {
         dbt.hide_rows();
     }

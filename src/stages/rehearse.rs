@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{
     Error,
-    dbt::{self, Checkout, Dbt, Revision, Target},
+    dbt::{self, Checkout, Dbt, Revision, Started, Target},
     judge::rehearsal::{self, Observations, Rehearsal},
     model::{Deployed, Outcome, Relation, Stage, Verdict},
     options::{RehearsalOptions, RunOptions},
@@ -44,6 +45,7 @@ impl Base {
     /// Checks out the revision and parses its project.
     pub async fn check_out(
         options: &RunOptions,
+        started: Arc<Started>,
         revision: &Revision,
         target: &Target,
     ) -> Result<Self, Error> {
@@ -54,7 +56,7 @@ impl Base {
         }
         let hides_rows = options.hides_rows;
         let (dbt, checkout) =
-            compile::check_out(&options.project, revision, target.clone(), hides_rows).await?;
+            compile::check_out(&options.project, started, revision, target.clone(), hides_rows).await?;
         dbt.parse().await?;
         Ok(Self { name, project: Some((dbt, checkout)) })
     }

@@ -63,7 +63,7 @@ pub(crate) fn configurations() -> Vec<String> {
     let mut all =
         [files("src/commands/init", ".yml"), files("integration_tests_tpch", "pgtrickle-ci.yml")].concat();
     all.push(
-        "version: 1\nallow_empty: true\nfixtures: [ci/sources.sql]\nplan: {allow_drop: [a], allow_recreate: all}\nwait: {timeout: 90s, models: {slow: 10m}}\nfreshness: {warn_after: {count: 10, period: minute}, error_after: {count: 1, period: hour}}\nverify: {budget: 5s, seed: 7, float_tolerance: 1e-6, skip: [s.t]}\nchecks: {fail_on: warn, fail_on_fallback: true, silence: [{hazard: search-path, model: \"marts.*\", reason: one schema}]}\nrehearsal: {examples: 5, rows_changed_over: 2.5%}\ncomment: {key: staging, when: always}\n".into(),
+        "version: 1\nallow_empty: true\nfixtures: [ci/sources.sql]\ndbt: {timeout: 2h}\nplan: {allow_drop: [a], allow_recreate: all}\nwait: {timeout: 90s, models: {slow: 10m}}\nfreshness: {warn_after: {count: 10, period: minute}, error_after: {count: 1, period: hour}}\nverify: {budget: 5s, seed: 7, float_tolerance: 1e-6, skip: [s.t]}\nchecks: {fail_on: warn, fail_on_fallback: true, silence: [{hazard: search-path, model: \"marts.*\", reason: one schema}]}\nrehearsal: {examples: 5, rows_changed_over: 2.5%}\ncomment: {key: staging, when: always}\n".into(),
     );
     all
 }

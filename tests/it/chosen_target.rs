@@ -2,12 +2,12 @@
 
 mod dotenv;
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, process::Command};
 
 use pgtrickle_ci::pg::Endpoint;
 use serde_json::{Value, json};
 
-use crate::support::{Database, DbtProject, Ran, manifest, model, pgtrickle_ci};
+use crate::support::{Database, DbtProject, Ran, dbt_command, forked, manifest, model, pgtrickle_ci};
 
 /// One database for each target, on a port without a server.
 fn profiles(prefix: &str) -> String {
@@ -99,11 +99,11 @@ fn the_target_is_that_of_dbt_and_the_report_says_what_chose_it() {
         with(gate.args(["check", "--json", "-", "--manifest"]).arg(&empty).args(arguments));
         assert_eq!(ours(&Ran::of(&mut gate)), want, "{env:?} {arguments:?} in {from}");
 
-        let mut dbt = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/dbt"));
-        dbt.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("DBT_USE_COLORS", "false");
+        let mut dbt = dbt_command();
+        dbt.env("DBT_USE_COLORS", "false");
         dbt.env("DBT_SEND_ANONYMOUS_USAGE_STATS", "false").env("DBT_LOG_PATH", dir.path().join("logs"));
         with(dbt.arg("debug").args(arguments));
-        let said = Ran::of(&mut dbt).stdout;
+        let said = forked(&dbt).stdout;
         let database = said.lines().find_map(|line| Some(line.split_once("database: ")?.1.trim().to_owned()));
         let want = want.split(' ').next().unwrap();
         assert_eq!(database.unwrap_or_else(|| "error".into()), want, "dbt: {env:?} {arguments:?}\n{said}");

@@ -3,15 +3,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
-    process::Command,
     time::{Duration, SystemTime},
 };
 
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use crate::support::{Database, DbtProject, Ran, pgtrickle_ci};
+use crate::support::{Database, DbtProject, Ran, dbt_command, forked, pgtrickle_ci};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -130,14 +128,13 @@ impl Project {
     /// Runs `dbt build`, in which some models fail as expected.
     fn build(&self) {
         let dbt = |arguments: &[&str]| {
-            let mut dbt = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/dbt"));
+            let mut dbt = dbt_command();
             dbt.args(arguments).current_dir(self.files.path()).env("DBT_SEND_ANONYMOUS_USAGE_STATS", "false");
-            dbt.envs(&self.variables).output().unwrap()
+            forked(dbt.env("HOME", self.files.path()).envs(&self.variables))
         };
-        assert!(dbt(&["deps"]).status.success());
+        dbt(&["deps"]).expect(0);
         let built = dbt(&["build", "--exclude-resource-type", "test"]);
-        let said = String::from_utf8_lossy(&built.stdout).into_owned();
-        assert!(matches!(built.status.code(), Some(0 | 1)) && said.contains("Done."), "{said}");
+        assert!(matches!(built.code, Some(0 | 1)) && built.stdout.contains("Done."), "{}", built.stdout);
     }
 
     fn plan(&self, more: &[&str]) -> BTreeMap<String, String> {

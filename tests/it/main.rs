@@ -32,6 +32,7 @@ mod junit;
 mod layers;
 mod manifests;
 mod odd_machines;
+mod one_process;
 mod openapi;
 mod package;
 mod plan;

@@ -8,6 +8,6 @@ mod project;
 
 pub use bin::{Ran, pgtrickle_ci};
 pub use database::{Database, citus, wanted};
-pub use dbt::{dbt, dbt_with_modules, output};
+pub use dbt::{command as dbt_command, dbt, dbt_with_modules, forked, output};
 pub use github::{Hub, ME};
 pub use project::{DbtProject, commit, git, manifest, model};

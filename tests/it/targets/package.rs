@@ -1,11 +1,11 @@
 //! Every command of the program and of dbt for one target, in a database with another target of the project and the
 //! tables of another project.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path};
 
 use serde_json::json;
 
-use crate::support::{Database, DbtProject, Ran, output, pgtrickle_ci};
+use crate::support::{Database, DbtProject, Ran, dbt, output, pgtrickle_ci};
 
 /// The read-only operations, with their arguments for the model `kept`.
 const READING: [(&str, &str); 9] = [
@@ -105,25 +105,24 @@ impl Three {
         Ran::of(&mut ran)
     }
 
-    /// Runs dbt commands as alice in one process. Returns the output, and whether all succeeded.
-    fn dbt(&self, commands: &[Vec<&str>]) -> Ran {
-        let script = "import json, sys\nfrom dbt.cli.main import dbtRunner\nfor command in json.loads(sys.argv[1]):\n    print('>>>', command, flush=True)\n    print('<<<', dbtRunner().invoke(command).success, flush=True)\n";
-        let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv");
-        let mut python = Command::new(venv.join("bin/python"));
-        python.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.project.path());
-        python.env("DBT_SEND_ANONYMOUS_USAGE_STATS", "false").env("DBT_USE_COLORS", "false");
-        python.env("DBT_PROFILES_DIR", self.project.path()).current_dir(self.project.path());
-        Ran::of(python.args(["-c", script, &json!(commands).to_string()])).expect(0)
+    /// Runs dbt commands as alice. Returns the output, and `<<< False` for each that fails.
+    fn dbt(&self, commands: &[Vec<&str>]) -> String {
+        let ran = |command: &Vec<&str>| {
+            let Ran { code, stdout, stderr } = dbt(&self.project, command);
+            let end = if code == Some(0) { "<<< True" } else { "<<< False" };
+            format!(">>> {command:?}\n{stdout}{stderr}\n{end}\n")
+        };
+        commands.iter().map(ran).collect()
     }
 
     /// The same, all of which succeed.
-    fn dbt_done(&self, commands: &[Vec<&str>]) -> Ran {
-        let ran = self.dbt(commands);
-        assert!(!ran.stdout.contains("<<< False"), "{}\n{}", ran.stdout, ran.stderr);
-        ran
+    fn dbt_done(&self, commands: &[Vec<&str>]) -> String {
+        let said = self.dbt(commands);
+        assert!(!said.contains("<<< False"), "{said}");
+        said
     }
 
-    fn operations(&self, operations: &[(&'static str, &'static str)]) -> Ran {
+    fn operations(&self, operations: &[(&'static str, &'static str)]) -> String {
         let call = |(name, arguments): &(&'static str, &'static str)| {
             vec!["run-operation", *name, "--args", *arguments]
         };
@@ -197,11 +196,11 @@ fn operations_for_one_target_do_not_touch_others() {
     let looking = READING.map(|(name, arguments)| vec!["run-operation", name, "--args", arguments]);
     three.dbt(&looking);
     three.expect_unchanged(&before, "an operation that looks");
-    let ran = three.operations(&WRITING);
-    three.expect_unchanged(&before, &format!("an operation that writes\n{}", ran.stdout));
+    let said = three.operations(&WRITING);
+    three.expect_unchanged(&before, &format!("an operation that writes\n{said}"));
 
-    let ran = three.dbt_done(&[vec!["build"], vec!["run", "--full-refresh"]]);
-    three.expect_unchanged(&before, &format!("dbt build, dbt run --full-refresh\n{}", ran.stdout));
+    let said = three.dbt_done(&[vec!["build"], vec!["run", "--full-refresh"]]);
+    three.expect_unchanged(&before, &format!("dbt build, dbt run --full-refresh\n{said}"));
     fs::remove_file(three.project.path().join("models/gone.sql")).unwrap();
     three.dbt_done(&[vec!["run"]]);
     three.expect_unchanged(&before, "dbt run without a model");
@@ -234,8 +233,8 @@ fn operations_for_one_target_do_not_touch_others() {
     }
 
     // With force it drops all tables in the named schema, and no others.
-    let ran = three.operations(&DROPPING[2..]);
-    assert!(ran.stdout.contains("dropped dev_alice.of_finance"), "{}", ran.stdout);
+    let said = three.operations(&DROPPING[2..]);
+    assert!(said.contains("dropped dev_alice.of_finance"), "{said}");
     let left = "select string_agg(pgt_schema || '.' || pgt_name, ' ' order by pgt_schema, pgt_name) from pgtrickle.pgt_stream_tables where pgt_schema <> 'pgtrickle'";
     assert_eq!(
         three.database.value(left).as_deref(),
