@@ -133,7 +133,7 @@ mod tests {
         let name = "ware house/o'dbt: #1";
         let workflow: serde_yaml::Value = serde_yaml::from_str(&for_project(GITHUB, name)).unwrap();
         let steps = workflow["jobs"]["gate"]["steps"].as_sequence().unwrap();
-        assert_eq!(steps.last().unwrap()["with"]["project-dir"].as_str(), Some(name));
+        assert_eq!(steps[1]["with"]["project-dir"].as_str(), Some(name));
         let pipeline: serde_yaml::Value = serde_yaml::from_str(&for_project(GITLAB, name)).unwrap();
         let script = pipeline["stream tables"]["script"][0].as_str().unwrap().to_owned();
         assert_eq!(script, "pgtrickle-ci run --project-dir 'ware house/o'\\''dbt: #1'\n");

@@ -196,6 +196,10 @@ mod tests {
             let main = format!(
                 "import os, signal, sys, threading, time\n{commands}\ndef cli(obj):\n    globals()[sys.argv[1]](obj)\n"
             );
+            // Python would prefer an installed dbt to a folder without these.
+            for folder in ["dbt", "dbt/cli"] {
+                std::fs::write(package.join(folder).join("__init__.py"), "").unwrap();
+            }
             std::fs::write(package.join("dbt/cli/main.py"), main).unwrap();
             let script = format!(
                 "#!/usr/bin/env python3\nimport sys\nsys.path.insert(0, '{}')\n{ENTRY}\nsys.exit(cli())\n",
