@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use serde_json::Value;
 
 use super::{corrupt, create};
-use crate::support::{Database, Ran, pgtrickle_ci};
+use crate::support::{Database, DbtProject, Ran, pgtrickle_ci};
 
 /// Six tables in four connected parts.
 fn shop() -> Database {
@@ -83,6 +83,35 @@ fn a_finding_of_one_shard_fails_the_whole() {
     ran(dir.path(), &["verify", "--static", "--database-url", &url, "--shard", "2/2", "--json", "2.json"]);
     let merged = ran(dir.path(), &["report", "merge", "1.json", "2.json"]).expect(1);
     assert!(merged.stdout.contains("shards of different projects or plans"), "{}", merged.stdout);
+}
+
+/// Each model is deployed and verified by one shard, and an empty shard passes.
+#[test]
+fn a_run_deploys_and_verifies_its_shard() {
+    let project = DbtProject::new();
+    project.write("models/sources.yml", "sources:\n  - name: raw\n    tables:\n      - name: orders\n        columns: [{name: id, data_type: int}]\n");
+    let orders = "select id from {{ source('raw', 'orders') }}";
+    project.stream_table("one", "{'schedule': '1h'}", orders);
+    project.stream_table("two", "{'schedule': '1h'}", orders);
+    project.stream_table("on_two", "{'schedule': '1h'}", "select id from {{ ref('two') }}");
+    let mut deployed = Vec::new();
+    for shard in ["1/3", "2/3", "3/3"] {
+        let mut run = pgtrickle_ci();
+        run.args(["run", "--engine", "emulator", "--stub-sources", "--budget", "0s", "--shard", shard]);
+        run.arg("--json").arg(project.path().join(format!("{}.json", &shard[..1])));
+        run.arg("--project-dir").arg(project.path()).arg("--profiles-dir").arg(project.path());
+        Ran::of(&mut run).expect(0);
+        let report = read(project.path(), &format!("{}.json", &shard[..1]));
+        let outcomes = report["outcomes"].as_array().unwrap();
+        let own =
+            outcomes.iter().filter(|outcome| outcome["stage"] == "verify" && outcome["subject"] != "rounds");
+        let own: Vec<String> = own.map(|outcome| outcome["subject"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(own.is_empty(), report["shard"]["taken"] == 0, "{report:#}");
+        deployed.extend(own.into_iter().filter(|subject| !subject.contains("orders")));
+    }
+    deployed.sort();
+    assert_eq!(deployed, ["marts.on_two", "marts.one", "marts.two"]);
+    ran(project.path(), &["report", "merge", "1.json", "2.json", "3.json"]).expect(0);
 }
 
 #[test]
