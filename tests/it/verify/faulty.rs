@@ -29,7 +29,12 @@ impl Faulty {
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
             let server = runtime.block_on(Ephemeral::start(&wanted(dir.path()))).unwrap();
-            let script = find(dir.path(), &|name| name.starts_with("pg_trickle--")).unwrap();
+            let script = {
+                // The script that creates the extension, and not one that updates it.
+                let creates =
+                    |name: &str| name.starts_with("pg_trickle--") && name.matches("--").count() == 1;
+                find(dir.path(), &creates).unwrap()
+            };
             let mut script = fs::OpenOptions::new().append(true).open(script).unwrap();
             script.write_all(include_bytes!("faults.sql")).unwrap();
             Self { server, _runtime: runtime, _dir: dir }
