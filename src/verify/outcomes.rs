@@ -79,10 +79,7 @@ impl Rounds<'_> {
             Some(_) if !self.can_change(relation) => {
                 outcome(Verdict::Skipped, "none of its sources can be changed".into())
             }
-            Some(_)
-                if count < self.settings.enough()
-                    && let Some(failing) = self.failing_upstream(relation) =>
-            {
+            Some(_) if let Some(failing) = self.failing_upstream(relation) => {
                 self.behind(relation, failing, tables)
             }
             Some(_) if count == 0 => self.not_verified(relation),
