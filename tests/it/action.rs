@@ -173,7 +173,7 @@ fn inputs_set_the_variables_of_flags() {
     assert_eq!(
         ran.stdout,
         format!(
-            "args: run\nPGTRICKLE_CI_IMAGE=octo/pg:1\nPGTRICKLE_CI_JSON={temp}/report.json\nPGTRICKLE_CI_JUNIT={temp}/junit.xml\n\
+            "args: run\nPGTRICKLE_CI_HTML={temp}/report.html\nPGTRICKLE_CI_IMAGE=octo/pg:1\nPGTRICKLE_CI_JSON={temp}/report.json\nPGTRICKLE_CI_JUNIT={temp}/junit.xml\n\
              PGTRICKLE_CI_MARKDOWN={temp}/comment.md\nPGTRICKLE_CI_SELECT=tag:a $(touch evil) \"; b\n"
         )
     );
