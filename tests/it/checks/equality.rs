@@ -51,7 +51,7 @@ fn a_comparison_that_policies_narrow_is_errored_with_the_missing_right() {
     let narrowed = outcome(&report);
     assert_eq!(narrowed["verdict"], "errored");
     assert!(
-        narrowed["details"].to_string().contains(&format!("ALTER ROLE \\\"{role}\\\" BYPASSRLS")),
+        narrowed["details"].to_string().contains(&format!("alter role \\\"{role}\\\" bypassrls")),
         "{narrowed:#}"
     );
     shop.database.run(&format!("alter role {role} bypassrls"));
