@@ -7,7 +7,7 @@ use crate::{
     Error,
     dbt::{self, Dbt, Revision, Target},
     exit::Exit,
-    model::{self, ManifestSource, Outcome, Relation, Stage, Verdict},
+    model::{self, ManifestSource, Outcome, Relation, ShardShare, Stage, Verdict},
     options::RunOptions,
     plan::{Answers, Change, Plan, Policy},
     project::Project,
@@ -35,10 +35,7 @@ pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exi
     report.project = Some(file.name.clone());
     let target = target(&options.project, &file)?;
     report.dbt_target = Some(target.describe());
-    let revision = match &options.base_ref {
-        Some(name) => Some(Revision::find(&options.project.dir, name).await.map_err(dbt::Error::from)?),
-        None => None,
-    };
+    let revision = base_revision(options).await?;
     let mut stopwatch = Stopwatch(Instant::now());
     let limits = options.server.limits;
     // It imports its modules while the server starts.
@@ -64,9 +61,8 @@ pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exi
     };
     gate.prepare(base.as_mut(), report).await?;
     stopwatch.lap("preparation", report);
-    if let Some(share) = report.shard.as_ref().filter(|share| share.taken == 0) {
-        let message = format!("shard {} has none of the {} models", share.shard, share.of);
-        report.outcomes.push(Outcome::new(Stage::Setup, "shard", Verdict::Skipped, message));
+    if let Some(nothing) = report.shard.as_ref().and_then(empty_shard) {
+        report.outcomes.push(nothing);
         return Ok(Exit::Passed);
     }
     let mut rehearsing = match base {
@@ -105,6 +101,18 @@ pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exi
     verifying.verify(Some(&project), &created, &changed, &mut report.outcomes).await?;
     stopwatch.lap("comparison", report);
     Ok(Exit::Passed)
+}
+
+/// The revision of `--base-ref`.
+async fn base_revision(options: &RunOptions) -> Result<Option<Revision>, Error> {
+    let Some(name) = &options.base_ref else { return Ok(None) };
+    Ok(Some(Revision::find(&options.project.dir, name).await.map_err(dbt::Error::from)?))
+}
+
+/// The outcome of a shard without models: there are more shards than connected parts of the project.
+fn empty_shard(share: &ShardShare) -> Option<Outcome> {
+    let message = format!("shard {} has none of the {} models", share.shard, share.of);
+    (share.taken == 0).then(|| Outcome::new(Stage::Setup, "shard", Verdict::Skipped, message))
 }
 
 /// Measures the parts of a run. Contains the start of the current part.

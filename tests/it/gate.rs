@@ -46,6 +46,14 @@ fn a_dbt_command_has_a_time_limit_and_the_error_names_the_blocking_session() {
     ran.expect_error(&format!("`dbt build` did not end within 1m{blocked_by}"), "--dbt-timeout");
 }
 
+/// The page of a run has its failures, and `report render` makes the same one from the JSON report.
+fn page_is_rendered(page: &Path, json: &Path) {
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains("nothing_is_small") && page.contains("SQLSTATE: 42703"), "{page}");
+    let later = Ran::of(pgtrickle_ci().args(["report", "render", "--html", "-"]).arg(json)).expect(0);
+    assert_eq!(later.stdout, page);
+}
+
 /// A run with a source, a failing table, a table downstream of it, a healthy table and a failing test. The user's files
 /// do not change.
 #[test]
@@ -117,11 +125,7 @@ fn failures_are_reported_and_the_run_continues() {
         "{junit}"
     );
     assert!(fs::read_to_string(file("report.md")).unwrap().contains("Plan: 4 to add"));
-    let page = fs::read_to_string(file("report.html")).unwrap();
-    assert!(page.contains("nothing_is_small") && page.contains("SQLSTATE: 42703"), "{page}");
-    let later =
-        Ran::of(pgtrickle_ci().args(["report", "render", "--html", "-"]).arg(file("report.json"))).expect(0);
-    assert_eq!(later.stdout, page, "the page of the JSON report is the page of the run");
+    page_is_rendered(&file("report.html"), &file("report.json"));
     let left: Vec<_> =
         fs::read_dir(file("target")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["keep.txt"], "the user's target folder changed");

@@ -81,10 +81,10 @@ fn points(ages: &[Age], reports: &[&Report]) -> String {
 fn sentence(ages: &[Age]) -> String {
     let duration =
         |age: f64| words::duration(std::time::Duration::try_from_secs_f64(age).unwrap_or_default());
-    let Some((_, last)) = ages.last() else { return String::new() };
-    let least = ages.iter().map(|(_, age)| *age).fold(f64::INFINITY, f64::min);
-    let most = ages.iter().map(|(_, age)| *age).fold(0.0, f64::max);
-    format!("{} now, {} to {}", duration(*last), duration(least), duration(most))
+    let Some((_, now)) = ages.last() else { return String::new() };
+    let youngest = ages.iter().map(|(_, age)| *age).fold(f64::INFINITY, f64::min);
+    let oldest = ages.iter().map(|(_, age)| *age).fold(0.0, f64::max);
+    format!("{} now, {} to {}", duration(*now), duration(youngest), duration(oldest))
 }
 
 #[cfg(test)]

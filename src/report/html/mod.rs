@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     judge::rehearsal::RehearsedTable,
-    model::{Origin, Outcome, Relation, Verdict},
+    model::{Engine, Origin, Outcome, ProjectSource, Relation, Stage, Verdict},
     plan::{Plan, QueryChange, Step, ViewStep},
 };
 
@@ -205,7 +205,7 @@ impl Page {
             passed: report.passed(),
             conclusion: report.conclusion(),
             headline: format!("{} in {}", words::tally(report.tally()), words::duration(report.elapsed)),
-            is_emulator: report.engine.as_ref().is_some_and(crate::model::Engine::is_emulator),
+            is_emulator: report.engine.as_ref().is_some_and(Engine::is_emulator),
             facts: facts(report),
             problems: problems.into_iter().map(Problem::of).collect(),
             plan: report.plan.as_ref().map(PlanView::of),
@@ -227,12 +227,12 @@ impl Page {
 fn facts(report: &Report) -> Vec<(&'static str, String)> {
     let started = report.started_at.to_offset(time::UtcOffset::UTC);
     let started = format!("{} {:02}:{:02} UTC", started.date(), started.hour(), started.minute());
-    let project = report.project_source.as_ref().map(|source| source.describe());
+    let project = report.project_source.as_ref().map(ProjectSource::describe);
     let facts = [
         ("Project", project),
         ("Server", report.target.clone()),
         ("dbt target", report.dbt_target.clone()),
-        ("Engine", report.engine.as_ref().map(crate::model::Engine::describe)),
+        ("Engine", report.engine.as_ref().map(Engine::describe)),
         ("Selection", report.selection.clone()),
         ("Commit", report.commit.clone()),
         ("Job", report.leg.clone()),
@@ -362,9 +362,11 @@ impl MatrixView {
 }
 
 impl StageView {
-    fn of((stage, outcomes): (crate::model::Stage, Vec<&Outcome>)) -> Self {
+    fn of((stage, outcomes): (Stage, Vec<&Outcome>)) -> Self {
         let mut tally = super::Tally::default();
-        outcomes.iter().for_each(|outcome| tally.count(outcome.verdict));
+        for outcome in &outcomes {
+            tally.count(outcome.verdict);
+        }
         let view = |outcome: &Outcome| OutcomeView {
             mark: outcome.verdict.into(),
             subject: plain(&outcome.subject),
@@ -391,7 +393,7 @@ mod tests {
     #[test]
     fn the_page_keeps_its_shape() {
         let mut later = sample::report();
-        later.started_at += Duration::from_secs(86_400);
+        later.started_at += Duration::from_hours(24);
         insta::assert_snapshot!(render(&[later, sample::report()]).replace(STYLE, "/* the style sheet */"));
     }
 

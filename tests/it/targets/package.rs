@@ -261,7 +261,7 @@ fn every_operation_and_command_is_tried() {
         .filter_map(|line| line.split_whitespace().next())
         .collect();
     // They do not connect to a server of the user.
-    let harmless = ["comment", "ephemeral", "init", "completions", "help"];
+    let harmless = ["comment", "report", "ephemeral", "init", "completions", "help"];
     let tried = ["plan", "apply", "wait", "check", "verify", "run"];
     let unknown: Vec<_> =
         commands.iter().filter(|name| !tried.contains(name) && !harmless.contains(name)).collect();

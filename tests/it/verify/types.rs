@@ -219,6 +219,8 @@ fn a_rarely_changed_source_warns_and_fails_with_min_rounds() {
     database.run(
         "create table fixed (id int primary key, n int);
          insert into fixed select n, n from generate_series(1, 5) as n;
+         create table free (id int primary key, n int);
+         insert into free select n, n from generate_series(1, 5) as n;
          create function refuse() returns trigger language plpgsql as 'begin raise exception ''never''; end';
          create trigger refuse before insert or update or delete on fixed for each row execute function refuse();
          create trigger kept before truncate on fixed execute function refuse();
@@ -227,6 +229,13 @@ fn a_rarely_changed_source_warns_and_fails_with_min_rounds() {
     );
     create(&database, "reader", "select id, n from public.fixed", "DIFFERENTIAL");
     let name = database.endpoint.database.clone();
+    // A run in which no statement changes a row verifies nothing.
+    let (ran, report) = verify(&database, &["--allow-writes", &name, "--budget", "1s"]);
+    ran.expect(1);
+    let rounds = outcome(&report, "verify", "rounds");
+    assert!(rounds["message"].as_str().unwrap().starts_with("verified nothing"), "{rounds:#}");
+
+    create(&database, "other", "select id, n from public.free", "DIFFERENTIAL");
     let (ran, report) = verify(&database, &["--allow-writes", &name, "--budget", "2s"]);
     ran.expect(0);
     let reader = outcome(&report, "verify", "public.reader");
