@@ -1,6 +1,6 @@
 //! `run` on real dbt projects.
 
-use std::{fs, process::Stdio, time::Duration};
+use std::{fs, path::Path, process::Stdio, time::Duration};
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::support::{Database, DbtProject, Ran, pgtrickle_ci};
 const SOURCES: &str = "create schema raw; create table raw.orders (id int primary key, amount int); \
                        insert into raw.orders values (1, 10), (2, 20);";
 
-fn report(file: &std::path::Path) -> Value {
+fn report(file: &Path) -> Value {
     serde_json::from_slice(&fs::read(file).unwrap()).unwrap()
 }
 
