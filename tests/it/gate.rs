@@ -46,11 +46,14 @@ fn a_dbt_command_has_a_time_limit_and_the_error_names_the_blocking_session() {
     ran.expect_error(&format!("`dbt build` did not end within 1m{blocked_by}"), "--dbt-timeout");
 }
 
-/// The page of a run has its failures, and `report render` makes the same one from the JSON report.
-fn page_is_rendered(page: &Path, json: &Path) {
-    let page = fs::read_to_string(page).unwrap();
+/// The reports of a run have its plan and its failures, and `report render` makes the same page from the JSON report.
+fn pages_are_rendered(folder: &Path) {
+    assert!(fs::read_to_string(folder.join("report.md")).unwrap().contains("Plan: 4 to add"));
+    let page = fs::read_to_string(folder.join("report.html")).unwrap();
     assert!(page.contains("nothing_is_small") && page.contains("SQLSTATE: 42703"), "{page}");
-    let later = Ran::of(pgtrickle_ci().args(["report", "render", "--html", "-"]).arg(json)).expect(0);
+    let later =
+        Ran::of(pgtrickle_ci().args(["report", "render", "--html", "-"]).arg(folder.join("report.json")))
+            .expect(0);
     assert_eq!(later.stdout, page);
 }
 
@@ -124,8 +127,7 @@ fn failures_are_reported_and_the_run_continues() {
             && junit.contains("models/broken.sql"),
         "{junit}"
     );
-    assert!(fs::read_to_string(file("report.md")).unwrap().contains("Plan: 4 to add"));
-    page_is_rendered(&file("report.html"), &file("report.json"));
+    pages_are_rendered(project.path());
     let left: Vec<_> =
         fs::read_dir(file("target")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["keep.txt"], "the user's target folder changed");

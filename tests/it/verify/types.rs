@@ -147,7 +147,7 @@ fn columns_of_every_type_get_new_values_and_a_truncated_source_is_refilled() {
         for (at, source) in sources.iter().enumerate() {
             client.run("begin").await.unwrap();
             let (mut taken, mut values) = (0, vec![BTreeSet::new(); source.columns.len()]);
-            for _ in 0..10 {
+            for _ in 0..20 {
                 taken += changed(&client, &mut mutator, &sources, at, 10, &mut values).await;
                 // A row of the two booleans and three moods is no more than that.
                 if taken >= 5 && looked_at(source, &values).all(|(_, values)| values.len() > 1) {
