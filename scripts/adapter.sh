@@ -5,7 +5,6 @@
 #   scripts/adapter.sh action                     what the Action installs for a profile of the type pgtrickle
 #   scripts/adapter.sh lint                       ruff and mypy
 #   scripts/adapter.sh test VERSION [ARGUMENT …]  the tests on this dbt, 1.8 or 1.12; the arguments go to pytest
-#   scripts/adapter.sh quick                      build, lint, and the tests that say most, on the dbt of .venv
 # The tests run on an ephemeral server with the emulator, or with what PGTRICKLE_CI_ENGINE says; with
 # PGTRICKLE_CI_TEST_DSN on the server that it names, whose role may create databases and roles.
 set -euo pipefail
@@ -24,33 +23,25 @@ requirements() {
   case $1 in
     1.8) echo dbt-core==1.8.10 dbt-postgres==1.8.2 dbt-tests-adapter==1.8.0 "$testing" ;;
     1.12) echo "$dbt_newest" dbt-tests-adapter==1.20.0 "$testing" ;;
-    quick) echo "$testing" ;;
     *) lacks "the adapter is tested on dbt 1.8 and 1.12, and not on $1" ;;
   esac
 }
 
-# A Python environment with these packages, and with those of another folder.
+# A Python environment with these packages.
 environment() {
-  local folder=$1 wanted=$2 others=${3:-}
+  local folder=$1 wanted=$2
   if [[ "$(cat "$folder/requirements" 2>/dev/null)" != "$wanted" ]]; then
     python3 -m venv "$folder"
-    if [[ -n $others ]]; then
-      echo "$others" >"$(echo "$folder"/lib/python*/site-packages)/others.pth"
-    fi
     # shellcheck disable=SC2086  # several words
     "$folder/bin/python" -m pip install --quiet --disable-pip-version-check $wanted
     echo "$wanted" >"$folder/requirements"
   fi
 }
 
-# An environment of its own for each version, with the wheel in it. `quick` has the dbt of .venv.
+# An environment of its own for each version, with the wheel in it.
 enter() {
-  local others=
-  if [[ $1 == quick ]]; then
-    others=$(python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-  fi
   environment=$out/$1
-  environment "$environment" "$(requirements "$1")" "$others"
+  environment "$environment" "$(requirements "$1")"
   "$environment/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall "$out"/dist/*.whl
 }
 
@@ -83,7 +74,7 @@ on_server() {
 }
 
 lint() {
-  enter "${1:-$newest}"
+  enter "$newest"
   (cd adapter && "$out/tools/bin/ruff" check --no-cache . && "$out/tools/bin/ruff" format --no-cache --check .)
   (cd adapter && "$out/tools/bin/mypy" --cache-dir "$out/mypy" --python-executable "$environment/bin/python")
 }
@@ -151,9 +142,5 @@ case "${1:-}" in
     shift
     run_tests "$@"
     ;;
-  quick)
-    build && lint quick
-    run_tests quick -n 0 tests/unit tests/functional/test_source_freshness.py tests/functional/test_stream_tables.py::TestDeploy
-    ;;
-  *) lacks "say what: scripts/adapter.sh build, try, action, lint, test VERSION or quick" ;;
+  *) lacks "name a part: scripts/adapter.sh build, try, action, lint or test VERSION" ;;
 esac
