@@ -116,12 +116,12 @@ pinned() {
 
 gate() {
   case "$MODE" in
-    run | plan | check | verify) ;;
+    run | plan | check | verify | merge) ;;
     comment)
       output report-path "$INPUT_JSON"
       exit
       ;;
-    *) wrong "the input mode has to be run, plan, check, verify or comment" ;;
+    *) wrong "the input mode has to be run, plan, check, verify, merge or comment" ;;
   esac
   : "${INPUT_JUNIT:=$home/junit.xml}"
   : "${INPUT_MARKDOWN:=$home/comment.md}"
@@ -146,6 +146,12 @@ gate() {
   fi
   if [[ -d $home/python ]]; then
     export VIRTUAL_ENV=$home/python PATH=$home/python/bin:$PATH
+  fi
+  if [[ $MODE == merge ]]; then
+    # Without a match the program names the pattern.
+    # shellcheck disable=SC2206  # it is a pattern
+    local reports=($REPORTS)
+    become report merge "${reports[@]}"
   fi
   become "$MODE"
 }

@@ -188,6 +188,9 @@ fn inputs_set_the_variables_of_flags() {
         let ran = action.step("gate", &[program, ("MODE", "run"), image, other]).expect(0);
         assert!(!ran.stdout.contains("_IMAGE="), "{other:?}: {}", ran.stdout);
     }
+    let reports = ("REPORTS", "m*e");
+    let ran = action.step("gate", &[program, ("MODE", "merge"), reports]).expect(0);
+    assert!(ran.stdout.starts_with("args: report merge mine\n"), "{}", ran.stdout);
     let ran = action.step("gate", &[program, ("MODE", "deploy")]).expect(2);
     assert!(ran.stdout.contains("the input mode has to be"), "{}", ran.stdout);
 }
