@@ -122,13 +122,22 @@ impl Rounds<'_> {
 
     /// A table upstream whose refresh fails, so that no change reaches this one.
     pub(super) fn failing_upstream(&self, relation: &Relation) -> Option<&Relation> {
-        let deployed = self.tables.iter().find(|deployed| deployed.table.relation == *relation)?;
-        deployed.table.upstream.iter().filter(|up| *up != relation).find_map(|up| {
+        let fails = |finding: &Finding| matches!(finding.fault, Fault::RefreshFails(_));
+        if !self.findings.values().any(fails) {
+            return None;
+        }
+        let reads = |of: &Relation| self.tables.iter().find(|deployed| deployed.table.relation == *of);
+        let upstream = |of: &Relation| reads(of).into_iter().flat_map(|deployed| &deployed.table.upstream);
+        let mut seen = BTreeSet::from([relation]);
+        let mut next: Vec<&Relation> = upstream(relation).collect();
+        while let Some(up) = next.pop() {
             match self.findings.get_key_value(up) {
-                Some((failing, Finding { fault: Fault::RefreshFails(_), .. })) => Some(failing),
-                _ => self.failing_upstream(up),
+                Some((failing, finding)) if up != relation && fails(finding) => return Some(failing),
+                _ if seen.insert(up) => next.extend(upstream(up)),
+                _ => {}
             }
-        })
+        }
+        None
     }
 
     /// The sources in the order to change them. First those that were changed in few rounds and whose tables are many,
