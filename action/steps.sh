@@ -150,8 +150,8 @@ gate() {
   if [[ $MODE == merge ]]; then
     # Without a match the program names the pattern.
     # shellcheck disable=SC2206  # it is a pattern
-    local reports=($REPORTS)
-    become report merge "${reports[@]}"
+    local files=($REPORTS)
+    become report merge "${files[@]}"
   fi
   become "$MODE"
 }

@@ -19,7 +19,9 @@ def run():
     beside_dbt("run, with a server of its own", runs)
     line("the dbt commands that it replaces", steps, "s")
     ratios = [whole / alone for (whole, _), alone in zip(runs, steps)]
-    print(f"{'  the run divided by them':<44}{statistics.median(ratios):>8.2f}     aim 0.20   (pairs, {min(ratios):.2f} to {max(ratios):.2f})")
+    print(
+        f"{'  the run divided by them':<44}{statistics.median(ratios):>8.2f}     aim 0.20   (pairs, {min(ratios):.2f} to {max(ratios):.2f})"
+    )
 
 
 def one_by_one(bench):
