@@ -42,10 +42,15 @@ BEGIN
     END LOOP;
 END $$;
 
--- The quoted name of a buffer or capture function: their schema is a setting.
+-- The schema of buffers and capture functions, which is a setting.
 -- docs/pg_trickle.md, "Change capture"
+CREATE FUNCTION pgtrickle._changes_schema() RETURNS name LANGUAGE sql STABLE AS $$
+    SELECT coalesce(nullif(current_setting('pg_trickle.change_buffer_schema', true), ''), 'pgtrickle_changes')::name
+$$;
+
+-- The quoted name of a buffer or capture function.
 CREATE FUNCTION pgtrickle._in_changes(name text) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT format('%I.%I', coalesce(nullif(current_setting('pg_trickle.change_buffer_schema', true), ''), 'pgtrickle_changes'), name)
+    SELECT format('%I.%I', pgtrickle._changes_schema(), name)
 $$;
 
 CREATE FUNCTION pgtrickle._create_buffer(buffer text) RETURNS void LANGUAGE plpgsql AS $$

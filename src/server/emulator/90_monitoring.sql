@@ -77,7 +77,9 @@ LANGUAGE sql STRICT AS $$
            pg_total_relation_size(b.oid)
       FROM pgtrickle.pgt_dependencies d
       JOIN pgtrickle.pgt_stream_tables s USING (pgt_id)
-      JOIN pg_catalog.pg_class b ON b.oid = to_regclass(pgtrickle._in_changes(pgtrickle._buffer(d.source_relid)))
+      -- Not by to_regclass: who may not use the schema sees the sizes, too.
+      JOIN pg_catalog.pg_class b ON b.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = pgtrickle._changes_schema())
+       AND b.relname = pgtrickle._buffer(d.source_relid)
      WHERE d.source_type IN ('TABLE', 'STREAM_TABLE')
      ORDER BY 1, 2
 $$;
