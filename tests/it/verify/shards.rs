@@ -16,6 +16,10 @@ fn shop() -> Database {
     }
     create(&database, "on_a", "select id from public.a", "FULL");
     create(&database, "on_b", "select id from public.b", "FULL");
+    // The scheduler's first round in a new database takes a moment.
+    database.wait_for(
+        "select severity = 'OK' from pgtrickle.health_check() where check_name = 'scheduler_running'",
+    );
     database
 }
 
