@@ -74,7 +74,7 @@ pub enum Command {
     Check(CheckArgs),
     /// Verify that stream tables equal their queries
     Verify(VerifyArgs),
-    /// Make reports of reports
+    /// Merge or render JSON reports
     Report(ReportCommand),
     /// Post a report as one pull request comment, or as one issue for a nightly run
     Comment(CommentArgs),

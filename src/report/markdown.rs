@@ -293,8 +293,7 @@ fn names(relations: &[Relation]) -> String {
 
 /// Failures, errors and warnings, the worst first.
 fn problems(report: &Report) -> Section {
-    let is_problem = |outcome: &&Outcome| outcome.verdict.is_bad() || outcome.verdict == Verdict::Warned;
-    let mut problems: Vec<_> = report.outcomes.iter().filter(is_problem).collect();
+    let mut problems: Vec<_> = report.problems().collect();
     problems.sort_by_key(|outcome| !outcome.verdict.is_bad());
     Section::new("problem", 1, String::new(), problems.into_iter().map(problem).collect(), "\n")
 }

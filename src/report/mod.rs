@@ -86,6 +86,12 @@ pub struct Tally {
 }
 
 impl Tally {
+    pub(super) fn of<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> Self {
+        let mut tally = Self::default();
+        outcomes.into_iter().for_each(|outcome| tally.count(outcome.verdict));
+        tally
+    }
+
     pub(super) fn count(&mut self, verdict: Verdict) {
         *match verdict {
             Verdict::Passed => &mut self.passed,
@@ -127,9 +133,13 @@ impl Report {
 
     /// The number of outcomes by verdict.
     pub fn tally(&self) -> Tally {
-        let mut tally = Tally::default();
-        self.outcomes.iter().for_each(|outcome| tally.count(outcome.verdict));
-        tally
+        Tally::of(&self.outcomes)
+    }
+
+    /// Failures, errors and warnings, in the order of the checks.
+    pub(super) fn problems(&self) -> impl Iterator<Item = &Outcome> {
+        let is_problem = |verdict: Verdict| verdict.is_bad() || verdict == Verdict::Warned;
+        self.outcomes.iter().filter(move |outcome| is_problem(outcome.verdict))
     }
 
     /// Whether the gate passed.

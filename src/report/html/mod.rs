@@ -8,12 +8,9 @@ mod history;
 use minijinja::{Environment, context, value::Serde};
 use serde::Serialize;
 
-use self::{
-    drawing::Drawing,
-    history::{TableHistory, histories},
-};
+use self::{drawing::Drawing, history::histories};
 use super::{
-    Report,
+    Report, Tally,
     diff::{self, Line},
     matrix::{Matrix, stages_of},
     text, words,
@@ -41,7 +38,7 @@ pub fn render(reports: &[Report]) -> String {
     let page = context! {
         style => STYLE,
         page => Serde(Page::of(newest)),
-        history => Serde(history.iter().map(TableHistory::clone).collect::<Vec<_>>()),
+        history => Serde(history),
         reports => reports.len(),
     };
     template.render(page).expect("the page has what the template uses")
@@ -196,8 +193,7 @@ struct OutcomeView {
 
 impl Page {
     fn of(report: &Report) -> Self {
-        let is_problem = |outcome: &&Outcome| outcome.verdict.is_bad() || outcome.verdict == Verdict::Warned;
-        let mut problems: Vec<&Outcome> = report.outcomes.iter().filter(is_problem).collect();
+        let mut problems: Vec<&Outcome> = report.problems().collect();
         problems.sort_by_key(|outcome| std::cmp::Reverse(outcome.verdict));
         let project = report.project.as_deref().or(report.target.as_deref()).unwrap_or_default();
         Self {
@@ -363,10 +359,6 @@ impl MatrixView {
 
 impl StageView {
     fn of((stage, outcomes): (Stage, Vec<&Outcome>)) -> Self {
-        let mut tally = super::Tally::default();
-        for outcome in &outcomes {
-            tally.count(outcome.verdict);
-        }
         let view = |outcome: &Outcome| OutcomeView {
             mark: outcome.verdict.into(),
             subject: plain(&outcome.subject),
@@ -377,7 +369,7 @@ impl StageView {
         Self {
             mark: worst.into(),
             name: stage.name(),
-            tally: words::tally(tally),
+            tally: words::tally(Tally::of(outcomes.iter().copied())),
             outcomes: outcomes.into_iter().map(view).collect(),
         }
     }

@@ -119,6 +119,11 @@ $$;
 
 -- Create, alter, refresh
 
+-- docs/pg_trickle.md, "Creation and population"
+CREATE FUNCTION pgtrickle._requested_mode(mode text) RETURNS text LANGUAGE sql AS $$
+    SELECT replace(pgtrickle._refresh_mode(mode), 'INCREMENTAL', 'DIFFERENTIAL')
+$$;
+
 ALTER FUNCTION pgtrickle.create_stream_table RENAME TO _create_0_67;
 -- docs/pg_trickle.md, "Creation and population"
 CREATE FUNCTION pgtrickle.create_stream_table(
@@ -140,7 +145,7 @@ BEGIN
         max_delta_fraction, output_distribution_column, temporal, storage_backend);
     id := (pgtrickle._lookup(name)).pgt_id;
     UPDATE pgtrickle.pgt_stream_tables s
-       SET requested_refresh_mode = replace(pgtrickle._refresh_mode(coalesce($4, 'AUTO')), 'INCREMENTAL', 'DIFFERENTIAL'),
+       SET requested_refresh_mode = pgtrickle._requested_mode(coalesce($4, 'AUTO')),
            orchestration_mode = upper(coalesce($19, 'MANAGED')), storage_fillfactor = $17, target_freshness_mode = freshness,
            freshness_deadline_ms = CASE freshness WHEN 'INTERVAL' THEN pgtrickle.parse_duration_seconds($18) * 1000 END,
            row_identity_version = 3, row_probe_version = 1
@@ -199,7 +204,7 @@ BEGIN
         diamond_schedule_policy, cdc_mode, append_only, pooler_compatibility_mode, partition_by, max_differential_joins,
         max_delta_fraction, output_distribution_column, temporal, storage_backend);
     UPDATE pgtrickle.pgt_stream_tables s
-       SET requested_refresh_mode = replace(pgtrickle._refresh_mode(coalesce($4, 'AUTO')), 'INCREMENTAL', 'DIFFERENTIAL'),
+       SET requested_refresh_mode = pgtrickle._requested_mode(coalesce($4, 'AUTO')),
            orchestration_mode = coalesce(upper($17), s.orchestration_mode)
      WHERE s.pgt_id = (pgtrickle._lookup(name)).pgt_id;
 END $$;
@@ -216,7 +221,7 @@ CREATE FUNCTION pgtrickle.alter_stream_table(
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     st        pgtrickle.pgt_stream_tables := pgtrickle._lookup(name);
-    asked     text := replace(pgtrickle._refresh_mode(refresh_mode), 'INCREMENTAL', 'DIFFERENTIAL');
+    asked     text := pgtrickle._requested_mode(refresh_mode);
     freshness text := pgtrickle._target_freshness(target_freshness);
 BEGIN
     PERFORM pgtrickle._alter_0_67(name, query, schedule,
@@ -266,16 +271,11 @@ END $$;
 
 ALTER TABLE pgtrickle._emulator_scheduler ADD COLUMN is_drained boolean;
 
-CREATE OR REPLACE FUNCTION pgtrickle._is_due(st pgtrickle.pgt_stream_tables) RETURNS boolean LANGUAGE sql STABLE AS $$
-    SELECT st.status = 'ACTIVE' AND st.orchestration_mode = 'MANAGED'
+ALTER FUNCTION pgtrickle._is_due RENAME TO _is_due_0_67;
+CREATE FUNCTION pgtrickle._is_due(st pgtrickle.pgt_stream_tables) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT pgtrickle._is_due_0_67(st) AND st.orchestration_mode = 'MANAGED'
        AND (SELECT is_drained IS NOT TRUE FROM pgtrickle._emulator_scheduler)
        AND (SELECT state = 'ACTIVE' FROM pgtrickle.pgt_capture_instance)
-       AND CASE WHEN st.needs_reinit OR NOT st.is_populated THEN true
-                WHEN st.refresh_mode = 'IMMEDIATE' OR st.refresh_tier = 'frozen' THEN false
-                ELSE coalesce(clock_timestamp() - st.last_refresh_at
-                              > make_interval(secs => pgtrickle.parse_duration_seconds(st.schedule)
-                                                      * CASE st.refresh_tier WHEN 'warm' THEN 2 WHEN 'cold' THEN 10 ELSE 1 END), true)
-           END
 $$;
 
 CREATE OR REPLACE FUNCTION pgtrickle.is_drained() RETURNS boolean LANGUAGE sql STRICT SECURITY DEFINER
