@@ -116,20 +116,21 @@ pub(super) async fn compare_after_rounds(
     let tables: Vec<&StreamTable> = tables.iter().copied().filter(was_equal).collect();
     let mut outcomes = Vec::new();
     let left = compare_until(client, &tables, terms, time, &mut outcomes).await?;
-    let wrong: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Failed).collect();
-    let lines = wrong.iter().map(|outcome| format!("{}: {}", outcome.subject, outcome.message));
-    let left = (!left.is_empty()).then(|| format!("{} more not compared: the time for it ended", left.len()));
-    let (verdict, message) = if wrong.is_empty() {
-        let compared = outcomes.len();
-        (
-            Verdict::Passed,
-            format!("{compared} of {} tables compared again: none differs from its query", tables.len()),
-        )
+    let is_equal = |outcome: &&Outcome| outcome.verdict == Verdict::Passed;
+    let lines = outcomes.iter().filter(|outcome| !is_equal(outcome));
+    let lines = lines.map(|outcome| format!("{}: {}", outcome.subject, outcome.message));
+    let not_compared =
+        (!left.is_empty()).then(|| format!("{} more not compared: the time for it ended", left.len()));
+    let worst = outcomes.iter().map(|outcome| outcome.verdict).max().unwrap_or(Verdict::Passed);
+    let verdict = if left.is_empty() { worst } else { worst.max(Verdict::Warned) };
+    let message = if outcomes.iter().any(|outcome| outcome.verdict == Verdict::Failed) {
+        "tables that were equal to their queries before the rounds differ now; fill them again: `dbt run --full-refresh --select ...`".to_owned()
     } else {
-        let message = "tables that were equal to their queries before the rounds differ now; fill them again: `dbt run --full-refresh --select ...`";
-        (Verdict::Failed, message.to_owned())
+        let equal = outcomes.iter().filter(is_equal).count();
+        format!("{equal} of {} tables compared again: none differs from its query", tables.len())
     };
-    Ok(Outcome::new(Stage::Verify, "afterwards", verdict, message).with_details(lines).with_details(left))
+    let outcome = Outcome::new(Stage::Verify, "afterwards", verdict, message);
+    Ok(outcome.with_details(lines).with_details(not_compared))
 }
 
 /// Returns the tables that are left when the time ends.
