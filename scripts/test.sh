@@ -8,5 +8,5 @@ set -euo pipefail
 source "$(dirname "$0")/setup.sh"
 
 # They wait for servers and for dbt more than they work.
-export RUST_TEST_THREADS=${RUST_TEST_THREADS:-4}
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-6}
 cargo test --locked "$@"

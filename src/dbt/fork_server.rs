@@ -29,7 +29,7 @@ const SCRIPT: &str = include_str!("fork_server.py");
 const ENTRY: &str = "from dbt.cli.main import cli";
 
 /// The process. It ends with its commands when this value is dropped.
-pub struct ForkServer {
+pub(super) struct ForkServer {
     // Dropped first: the guard interrupts commands, and must do so before the process ends.
     ends_with_us: PipeWriter,
     guard: Child,
@@ -38,7 +38,7 @@ pub struct ForkServer {
 
 impl ForkServer {
     /// Starts the Python of `program`, with the environment of `base`. `None` if `program` is not dbt as a Python script.
-    pub fn start(program: &Path, base: &Command, folder: &Path) -> Option<Self> {
+    pub(super) fn start(program: &Path, base: &Command, folder: &Path) -> Option<Self> {
         // On macOS, system libraries fail in a fork.
         if !cfg!(target_os = "linux") {
             return None;
@@ -57,7 +57,7 @@ impl ForkServer {
     }
 
     /// A session for the commands of one project.
-    pub fn session(&self) -> io::Result<Session> {
+    pub(super) fn session(&self) -> io::Result<Session> {
         let (ours, theirs) = Socket::pair()?;
         // A session of a process that ended fails at its first command.
         send_with(&self.control, b"\n", &[theirs.into()]).ok();
@@ -88,7 +88,7 @@ impl ForkServer {
 }
 
 /// The commands of one project, one at a time.
-pub struct Session(BufReader<UnixStream>);
+pub(super) struct Session(BufReader<UnixStream>);
 
 /// What a session answers.
 #[derive(Debug, Deserialize)]
@@ -100,7 +100,7 @@ enum Answer {
 
 impl Session {
     /// Runs the command, which is dbt with arguments. Its output and errors end with it.
-    pub async fn start(&mut self, command: &Command) -> io::Result<[Receiver; 2]> {
+    pub(super) async fn start(&mut self, command: &Command) -> io::Result<[Receiver; 2]> {
         let message = message(command).ok_or_else(|| io::Error::other("not UTF-8"))?;
         let ((stdout, out), (stderr, err)) = (io::pipe()?, io::pipe()?);
         let socket = self.0.get_mut();
@@ -111,7 +111,7 @@ impl Session {
     }
 
     /// The exit code of the started command; fails if there is none, with the reason if the session said one.
-    pub async fn code(&mut self) -> Result<i32, Option<String>> {
+    pub(super) async fn code(&mut self) -> Result<i32, Option<String>> {
         let mut line = String::new();
         let read = self.0.read_line(&mut line).await;
         match read.ok().and_then(|_| serde_json::from_str(&line).ok()) {

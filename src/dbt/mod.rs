@@ -25,7 +25,6 @@ use std::{
 };
 
 pub use dotenv::{Shell, variables as dotenv};
-pub use fork_server::{ForkServer, Session};
 pub use inputs::Inputs;
 pub use invocation::{Dbt, Invocation, packages_of, program};
 pub use jinja::Context;
@@ -33,7 +32,6 @@ pub use kept::{CompileInputs, DefaultSelector, ManifestCache, StaleReason};
 pub use manifest_file::ManifestFile;
 pub use profile::{RequestedProfile, Target};
 pub use project_file::ProjectFile;
-
 pub use results::{NodeResult, RunResults, deploy_outcomes, test_outcomes};
 pub use revision::{Checkout, GitError, Revision};
 pub use started::Started;

@@ -116,6 +116,7 @@ pub(super) async fn compare_after_rounds(
     let tables: Vec<&StreamTable> = tables.iter().copied().filter(was_equal).collect();
     let mut outcomes = Vec::new();
     let left = compare_until(client, &tables, terms, time, &mut outcomes).await?;
+    look_again(client, terms.tolerance, PATIENCE, &mut outcomes).await?;
     let is_equal = |outcome: &&Outcome| outcome.verdict == Verdict::Passed;
     let lines = outcomes.iter().filter(|outcome| !is_equal(outcome));
     let lines = lines.map(|outcome| format!("{}: {}", outcome.subject, outcome.message));

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Database, DbtProject, Ran, dbt_with_modules, output, pgtrickle_ci};
+use crate::support::{Database, DbtProject, Ran, dbt_with_modules, output, pgtrickle_ci_with_real_dbt};
 
 const SOURCES: &str = "sources: [{name: raw, tables: [{name: orders, columns: [{name: id, data_type: int}, {name: customer, data_type: text}]}]}]
 models: [{name: totals, columns: [{name: customer, data_tests: [not_null]}], data_tests: [pgtrickle_no_errors]}]";
@@ -48,7 +48,7 @@ fn project(database: &Database) -> DbtProject {
 }
 
 fn ran(project: &DbtProject, installed: &TempDir, arguments: &[&str]) -> Ran {
-    let mut command: Command = pgtrickle_ci();
+    let mut command: Command = pgtrickle_ci_with_real_dbt();
     command
         .args(arguments)
         .arg("--project-dir")

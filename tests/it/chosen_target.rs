@@ -7,7 +7,7 @@ use std::{fs, process::Command};
 use pgtrickle_ci::pg::Endpoint;
 use serde_json::{Value, json};
 
-use crate::support::{Database, DbtProject, Ran, dbt_command, forked, manifest, model, pgtrickle_ci};
+use crate::support::{Database, DbtProject, Ran, dbt_command, manifest, model, pgtrickle_ci};
 
 /// One database for each target, on a port without a server.
 fn profiles(prefix: &str) -> String {
@@ -103,7 +103,7 @@ fn the_target_is_that_of_dbt_and_the_report_says_what_chose_it() {
         dbt.env("DBT_USE_COLORS", "false");
         dbt.env("DBT_SEND_ANONYMOUS_USAGE_STATS", "false").env("DBT_LOG_PATH", dir.path().join("logs"));
         with(dbt.arg("debug").args(arguments));
-        let said = forked(&dbt).stdout;
+        let said = Ran::of(&mut dbt).stdout;
         let database = said.lines().find_map(|line| Some(line.split_once("database: ")?.1.trim().to_owned()));
         let want = want.split(' ').next().unwrap();
         assert_eq!(database.unwrap_or_else(|| "error".into()), want, "dbt: {env:?} {arguments:?}\n{said}");

@@ -9,7 +9,7 @@ use std::{
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use crate::support::{Database, DbtProject, Ran, dbt_command, forked, pgtrickle_ci};
+use crate::support::{Database, DbtProject, Ran, dbt_command, pgtrickle_ci};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -130,7 +130,7 @@ impl Project {
         let dbt = |arguments: &[&str]| {
             let mut dbt = dbt_command();
             dbt.args(arguments).current_dir(self.files.path()).env("DBT_SEND_ANONYMOUS_USAGE_STATS", "false");
-            forked(dbt.env("HOME", self.files.path()).envs(&self.variables))
+            Ran::of(dbt.env("HOME", self.files.path()).envs(&self.variables))
         };
         dbt(&["deps"]).expect(0);
         let built = dbt(&["build", "--exclude-resource-type", "test"]);

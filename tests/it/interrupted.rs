@@ -17,7 +17,7 @@ use nix::{
 use pgtrickle_ci::pg::Endpoint;
 use serde_json::json;
 
-use crate::support::{Database, DbtProject, Ran, manifest, model, pgtrickle_ci};
+use crate::support::{Database, DbtProject, Ran, manifest, model, pgtrickle_ci, pgtrickle_ci_with_real_dbt};
 
 fn send(child: &Child, signal: Signal) {
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
@@ -165,7 +165,7 @@ fn a_killed_run_ends_dbt_and_leaves_no_folder() {
     project.stream_table("behind", "{'schedule': '1h'}", "select l from {{ ref('long') }}");
     let place = tempfile::tempdir().unwrap();
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let mut run = pgtrickle_ci();
+    let mut run = pgtrickle_ci_with_real_dbt();
     run.args(["run", "--database-url", &database.url(), "--budget", "0s"]).env("TMPDIR", place.path());
     run.arg("--project-dir").arg(project.path()).arg("--profiles-dir").arg(project.path());
     let mut run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

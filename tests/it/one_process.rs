@@ -15,7 +15,7 @@ use nix::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Database, DbtProject, Ran, pgtrickle_ci};
+use crate::support::{Database, DbtProject, Ran, pgtrickle_ci_with_real_dbt};
 
 /// A project whose build and tests fail in part, with a macro of its own.
 fn project() -> DbtProject {
@@ -36,7 +36,7 @@ fn project() -> DbtProject {
 }
 
 fn run(project: &DbtProject, database: &Database) -> Command {
-    let mut run = pgtrickle_ci();
+    let mut run = pgtrickle_ci_with_real_dbt();
     run.args([
         "run",
         "--verbose",

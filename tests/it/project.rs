@@ -100,8 +100,8 @@ fn a_manifest_of_another_target_is_never_used() {
     assert_eq!(shop.steps(&[]), ["create dev.a"]);
     assert_eq!(shop.steps(&["--target", "prod"]), ["create prod.a"]);
     assert_eq!(shop.steps(&[]), ["create dev.a"]);
-    for command in ["check", "wait", "verify"] {
-        let ran = shop.run(command, &["--target", "prod", "--json", "-"]);
+    for (command, more) in [("check", &[][..]), ("wait", &["--timeout", "1s"]), ("verify", &[])] {
+        let ran = shop.run(command, &[&["--target", "prod", "--json", "-"], more].concat());
         let report: Value = serde_json::from_str(&ran.stdout).unwrap();
         assert_eq!(report["project_source"]["target"], "prod", "{command}");
     }

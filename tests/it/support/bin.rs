@@ -1,9 +1,8 @@
 //! The built binary, started as by a user, in a clean environment.
 
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, Output},
-};
+use std::process::{Command, Output};
+
+use super::warm_dbt;
 
 /// The inherited variables: how programs are found, and where temporary files go.
 const KEPT: [&str; 5] = ["PATH", "HOME", "TMPDIR", "VIRTUAL_ENV", "LLVM_PROFILE_FILE"];
@@ -17,17 +16,22 @@ pub fn pgtrickle_ci() -> Command {
             command.env(name, value);
         }
     }
-    let venv = venv();
-    if venv.is_dir() {
+    if let Some(warm) = warm_dbt::folder() {
         let path = std::env::var("PATH").unwrap_or_default();
-        command.env("PATH", format!("{}:{path}", venv.join("bin").display())).env("VIRTUAL_ENV", venv);
+        let venv = warm_dbt::venv();
+        let path = format!("{}:{}:{path}", warm.display(), venv.join("bin").display());
+        command.env("PATH", path).env("VIRTUAL_ENV", venv);
     }
     command.env("COLUMNS", "100");
     command
 }
 
-fn venv() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv")
+/// The same with the real dbt, for what depends on how dbt starts.
+pub fn pgtrickle_ci_with_real_dbt() -> Command {
+    let mut command = pgtrickle_ci();
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{}:{path}", warm_dbt::venv().join("bin").display()));
+    command
 }
 
 /// A run that ended.

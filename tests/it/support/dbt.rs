@@ -1,17 +1,10 @@
 //! dbt in a project of a test.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    sync::LazyLock,
-};
+use std::{path::Path, process::Command};
 
-use pgtrickle_ci::dbt::ForkServer;
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tokio::{io::AsyncReadExt, runtime::Runtime};
 
-use super::{Database, DbtProject, Ran};
+use super::{Database, DbtProject, Ran, warm_dbt};
 
 /// The output of a profile for this database.
 pub fn output(database: &Database, schema: &str) -> Value {
@@ -22,47 +15,19 @@ pub fn output(database: &Database, schema: &str) -> Value {
 
 /// Runs dbt on the project, with the profile in its folder.
 pub fn dbt(project: &DbtProject, arguments: &[&str]) -> Ran {
-    forked(&project_command(command(), project, arguments))
+    Ran::of(&mut project_command(command(), project, arguments))
 }
 
-/// dbt without arguments, for [`forked`].
+/// dbt without arguments, and without the variables of the tests.
 pub fn command() -> Command {
-    Command::new(program())
+    let mut dbt = Command::new(warm_dbt::folder().expect("a dbt in .venv").join("dbt"));
+    dbt.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    dbt
 }
 
-/// Runs a dbt command without starting dbt, which takes most of its time. It has the variables of the command only.
-pub fn forked(command: &Command) -> Ran {
-    struct Shared {
-        server: ForkServer,
-        runtime: Runtime,
-        _scratch: TempDir,
-    }
-    static SHARED: LazyLock<Shared> = LazyLock::new(|| {
-        let mut base = Command::new(program());
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name != "PATH") {
-            base.env_remove(name);
-        }
-        let (runtime, scratch) = (Runtime::new().unwrap(), tempfile::tempdir().unwrap());
-        let started = runtime.block_on(async { ForkServer::start(&program(), &base, scratch.path()) });
-        Shared { server: started.unwrap(), runtime, _scratch: scratch }
-    });
-    SHARED.runtime.block_on(async {
-        let mut session = SHARED.server.session().unwrap();
-        let [mut out, mut err] = session.start(command).await.unwrap();
-        let (mut stdout, mut stderr) = (String::new(), String::new());
-        let (read, also) = tokio::join!(out.read_to_string(&mut stdout), err.read_to_string(&mut stderr));
-        read.and(also).unwrap();
-        Ran { code: Some(session.code().await.unwrap()), stdout, stderr }
-    })
-}
-
-fn program() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/dbt")
-}
-
-/// dbt on the project, started with Python modules of this folder.
+/// The real dbt on the project, with Python modules of this folder.
 pub fn dbt_with_modules(project: &DbtProject, arguments: &[&str], modules: &Path) -> Ran {
-    let mut started = command();
+    let mut started = Command::new(warm_dbt::venv().join("bin/dbt"));
     started.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
     started.env("PYTHONPATH", modules).env("PYTHONDONTWRITEBYTECODE", "1");
     Ran::of(&mut project_command(started, project, arguments))

@@ -5,9 +5,10 @@ mod database;
 mod dbt;
 mod github;
 mod project;
+mod warm_dbt;
 
-pub use bin::{Ran, pgtrickle_ci};
+pub use bin::{Ran, pgtrickle_ci, pgtrickle_ci_with_real_dbt};
 pub use database::{Database, citus, wanted};
-pub use dbt::{command as dbt_command, dbt, dbt_with_modules, forked, output};
+pub use dbt::{command as dbt_command, dbt, dbt_with_modules, output};
 pub use github::{Hub, ME};
 pub use project::{DbtProject, commit, git, manifest, model};

@@ -328,7 +328,10 @@ fn tables_that_the_scheduler_refreshes_meanwhile_are_right_afterwards() {
         let after = outcome(&report, "verify", "rollback");
         assert_eq!(after["verdict"], "passed", "{report:#}");
         let after = outcome(&report, "verify", "afterwards");
-        assert_eq!(after["message"], "2 of 2 tables compared again: none differs from its query");
+        // How many have no pending changes then depends on the scheduler.
+        assert_ne!(after["verdict"], "failed", "{after:#}");
+        let message = after["message"].as_str().unwrap();
+        assert!(message.ends_with(" of 2 tables compared again: none differs from its query"), "{after:#}");
     });
     for table in ["sums", "great"] {
         let refreshes = format!(

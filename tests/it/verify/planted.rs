@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     faulty::{self, Faulty},
-    outcome, verify_in,
+    outcome, seeds, verify_in,
 };
 use crate::support::{manifest, model, pgtrickle_ci};
 
@@ -139,9 +139,7 @@ fn a_table_that_differs_after_its_refresh_is_wrong_however_busy_its_source_is() 
 #[track_caller]
 fn is_found_with_every_seed(fault: &str, setup: &str) {
     let server = Faulty::server();
-    // Ten in the hosted workflow.
-    let seeds: u32 = std::env::var("PGTRICKLE_CI_TEST_SEEDS").map_or(3, |seeds| seeds.parse().unwrap());
-    for seed in 1..=seeds {
+    for seed in 1..=seeds() {
         let database = server.database(&format!("seed_{seed}_{fault}"), fault);
         faulty::psql(&database, setup);
         let dir = tempfile::tempdir().unwrap();
