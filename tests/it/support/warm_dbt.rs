@@ -31,6 +31,7 @@ pub fn venv() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv")
 }
 
+#[expect(clippy::zombie_processes, reason = "the process ends with the tests")]
 fn start() -> Warm {
     let dir = tempfile::tempdir().unwrap();
     let (path, python) = (dir.path(), venv().join("bin/python"));
