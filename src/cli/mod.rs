@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use commands::{
-    ApplyArgs, CheckArgs, CommentArgs, CompletionsArgs, EphemeralArgs, InitArgs, MergeArgs, PlanArgs,
-    RenderArgs, ReportAction, ReportCommand, RunArgs, VerifyArgs, WaitArgs, When,
+    ApplyArgs, CheckArgs, CommentArgs, CompletionsArgs, EphemeralArgs, HistoryArgs, InitArgs, MergeArgs,
+    PlanArgs, RenderArgs, ReportAction, ReportCommand, RunArgs, TableArgs, VerifyArgs, WaitArgs, When,
 };
 pub use groups::{
     CheckingArgs, Drive, EngineArg, EngineArgs, EngineVersionArg, FailOn, ManifestArgs, ModelsArgs,
-    PolicyArgs, ProjectArgs, ReportArgs, SelectArgs, ServerArgs, SourceArgs, VerifyingArgs, WaitingArgs,
+    PolicyArgs, ProfileArgs, ProjectArgs, ReportArgs, SelectArgs, ServerArgs, SourceArgs, VerifyingArgs,
+    WaitingArgs,
 };
 
 /// The CI gate for dbt projects with stream tables (pg_trickle on PostgreSQL 18).
@@ -74,6 +75,10 @@ pub enum Command {
     Check(CheckArgs),
     /// Verify that stream tables equal their queries
     Verify(VerifyArgs),
+    /// Explain one stream table: its query, sources, readers, refresh mode, status and cost; never writes
+    Explain(TableArgs),
+    /// Show the last refreshes of one stream table as a chart; never writes
+    History(HistoryArgs),
     /// Merge or render JSON reports
     Report(ReportCommand),
     /// Post a report as one pull request comment, or as one issue for a nightly run
@@ -90,12 +95,14 @@ impl Command {
     /// The value of `--project-dir`.
     pub fn project_dir(&self) -> Option<&Path> {
         let dir = match self {
-            Self::Run(args) => &args.project.project_dir,
-            Self::Plan(args) => &args.models.project.project_dir,
-            Self::Apply(args) => &args.models.project.project_dir,
-            Self::Wait(args) => &args.models.project.project_dir,
-            Self::Check(args) => &args.models.project.project_dir,
-            Self::Verify(args) => &args.models.project.project_dir,
+            Self::Run(args) => &args.project.profile.project_dir,
+            Self::Plan(args) => &args.models.project.profile.project_dir,
+            Self::Apply(args) => &args.models.project.profile.project_dir,
+            Self::Wait(args) => &args.models.project.profile.project_dir,
+            Self::Check(args) => &args.models.project.profile.project_dir,
+            Self::Verify(args) => &args.models.project.profile.project_dir,
+            Self::Explain(args) => &args.profile.project_dir,
+            Self::History(args) => &args.table.profile.project_dir,
             Self::Init(args) => &args.project_dir,
             Self::Report(_) | Self::Comment(_) | Self::Ephemeral(_) | Self::Completions(_) => &None,
         };

@@ -5,6 +5,8 @@ mod check;
 mod comment;
 mod connect;
 mod ephemeral;
+mod explain;
+mod history;
 mod init;
 mod plan;
 mod report;
@@ -65,6 +67,8 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
             let work = async |report: &mut _| verify::verify(&resolver.verify(args), report).await;
             Box::pin(reported(&reports, "verify", work)).await
         }
+        Command::Explain(args) => explain::explain(&resolver.table(args)).await,
+        Command::History(args) => history::history(&resolver.history(args)).await,
         Command::Report(ReportCommand { action: ReportAction::Merge(args) }) => {
             let reports = resolver.merged(args);
             let work = async |report: &mut _| report::merge(&args.files, report);

@@ -202,6 +202,26 @@ pub struct VerifyOptions {
     pub server: ServerOptions,
 }
 
+/// One stream table on a server.
+#[derive(Clone, Debug)]
+pub struct TableOptions {
+    pub ui: Ui,
+    pub name: String,
+    /// The manifest names the models, if there is one.
+    pub models: ModelsOptions,
+    pub server: ServerOptions,
+    pub terms: Criteria,
+    /// The file of the JSON document.
+    pub json: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug)]
+pub struct HistoryOptions {
+    pub table: TableOptions,
+    /// How many refreshes to show.
+    pub last: u32,
+}
+
 #[derive(Clone, Debug)]
 pub struct CommentOptions {
     pub ui: Ui,

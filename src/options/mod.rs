@@ -12,9 +12,9 @@ mod server;
 mod workflow;
 
 pub use commands::{
-    ApplyOptions, CheckOptions, CommentOptions, InitOptions, ModelsOptions, Permissions, PlanBase,
-    PlanOptions, RehearsalOptions, RenderOptions, ReportOptions, RoundOptions, RunOptions, Selection,
-    VerifyOptions, WaitLimits, WaitOptions,
+    ApplyOptions, CheckOptions, CommentOptions, HistoryOptions, InitOptions, ModelsOptions, Permissions,
+    PlanBase, PlanOptions, RehearsalOptions, RenderOptions, ReportOptions, RoundOptions, RunOptions,
+    Selection, TableOptions, VerifyOptions, WaitLimits, WaitOptions,
 };
 pub use environment::Environment;
 pub use error::Error;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Environment, environment};
-use crate::{cli::ProjectArgs, dbt, output::Ui};
+use crate::{cli::ProfileArgs, dbt, output::Ui};
 
 /// A dbt project, from flags and from dbt's own environment variables.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct ProjectOptions {
 }
 
 impl ProjectOptions {
-    pub(super) fn new(args: &ProjectArgs, dbt_timeout: Duration, environment: &Environment, ui: Ui) -> Self {
+    pub(super) fn new(args: &ProfileArgs, dbt_timeout: Duration, environment: &Environment, ui: Ui) -> Self {
         let default = environment::default_project_dir();
         Self {
             ui,

@@ -6,16 +6,17 @@ use std::{
 };
 
 use super::{
-    ApplyOptions, CheckOptions, CommentOptions, Environment, Error, File, InitOptions, ModelsOptions,
-    Permissions, PlanBase, PlanOptions, ProjectOptions, RehearsalOptions, RenderOptions, ReportOptions,
-    RoundOptions, RunOptions, Selection, ServerOptions, SourceOptions, VerifyOptions, WaitLimits,
-    WaitOptions, environment, explain, server,
+    ApplyOptions, CheckOptions, CommentOptions, Environment, Error, File, HistoryOptions, InitOptions,
+    ModelsOptions, Permissions, PlanBase, PlanOptions, ProjectOptions, RehearsalOptions, RenderOptions,
+    ReportOptions, RoundOptions, RunOptions, Selection, ServerOptions, SourceOptions, TableOptions,
+    VerifyOptions, WaitLimits, WaitOptions, environment, explain, server,
 };
 use crate::{
     cli::{
         ApplyArgs, CheckArgs, CheckingArgs, ColorChoice, CommentArgs, Drive, EphemeralArgs, FailOn,
-        GlobalArgs, InitArgs, MergeArgs, ModelsArgs, PlanArgs, PolicyArgs, ProjectArgs, RenderArgs,
-        ReportArgs, RunArgs, SelectArgs, VerifyArgs, VerifyingArgs, WaitArgs, WaitingArgs,
+        GlobalArgs, HistoryArgs, InitArgs, MergeArgs, ModelsArgs, PlanArgs, PolicyArgs, ProjectArgs,
+        RenderArgs, ReportArgs, RunArgs, SelectArgs, TableArgs, VerifyArgs, VerifyingArgs, WaitArgs,
+        WaitingArgs,
     },
     judge::{Criteria, equality},
     output::{self, Ui},
@@ -166,6 +167,30 @@ impl Resolver {
         }
     }
 
+    pub fn table(&self, args: &TableArgs) -> TableOptions {
+        // No dbt command is started, so their limit does not matter.
+        let project = ProjectOptions::new(&args.profile, Duration::ZERO, &self.environment, self.ui);
+        let models = ModelsOptions {
+            project,
+            manifest: args.manifest.clone(),
+            no_compile: true,
+            selection: Selection::default(),
+            allow_empty: true,
+        };
+        TableOptions {
+            ui: self.ui,
+            name: args.name.clone(),
+            models,
+            server: ServerOptions::from(&args.server),
+            terms: self.terms(&CheckingArgs { fail_on_fallback: false }),
+            json: args.json.clone(),
+        }
+    }
+
+    pub fn history(&self, args: &HistoryArgs) -> HistoryOptions {
+        HistoryOptions { table: self.table(&args.table), last: args.last }
+    }
+
     pub fn merged(&self, args: &MergeArgs) -> ReportOptions {
         self.reports(&args.reports, &SelectArgs { select: Vec::new(), exclude: Vec::new() })
     }
@@ -204,7 +229,7 @@ impl Resolver {
             Duration::from_hours(1),
             duration,
         );
-        ProjectOptions::new(args, dbt_timeout, &self.environment, self.ui)
+        ProjectOptions::new(&args.profile, dbt_timeout, &self.environment, self.ui)
     }
 
     fn models(&self, args: &ModelsArgs) -> ModelsOptions {

@@ -3,8 +3,10 @@
 pub mod annotations;
 pub mod compare;
 mod diff;
+pub mod explain;
 pub mod freshness;
 mod graph;
+pub mod history;
 pub mod html;
 pub mod json;
 pub mod junit;

@@ -33,6 +33,7 @@ mod layers;
 mod manifests;
 mod odd_machines;
 mod one_process;
+mod one_table;
 mod openapi;
 mod package;
 mod plan;
