@@ -230,6 +230,18 @@ pub struct HistoryArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    pub models: ModelsArgs,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+    #[command(flatten)]
+    pub reports: ReportArgs,
+}
+
+#[derive(Debug, Args)]
 pub struct EphemeralArgs {
     #[command(flatten)]
     pub engine: EngineArgs,

@@ -251,6 +251,25 @@ impl File {
         // Parse the text again: only then do messages have a line number.
         serde_yaml::from_str(text).map_err(wrong)
     }
+
+    /// The known keys that a valid text sets, as dotted paths, each with its value in one line.
+    pub(super) fn keys_of(text: &str) -> Vec<(String, String)> {
+        let yaml: Yaml = serde_yaml::from_str(text).unwrap_or_default();
+        let value_of = |key: &str| key.split('.').try_fold(&yaml, |value, part| value.get(part));
+        known_keys()
+            .into_iter()
+            .filter_map(|key| Some((shown(value_of(&key)?), key)))
+            .map(|(value, key)| (key, value))
+            .collect()
+    }
+}
+
+/// A value in one line.
+fn shown(value: &Yaml) -> String {
+    match value {
+        Yaml::String(text) => text.clone(),
+        other => serde_json::to_string(other).unwrap_or_default(),
+    }
 }
 
 fn find_unknown(yaml: &Yaml, parent: &str, unknown: &mut Vec<String>) {

@@ -73,8 +73,16 @@ impl ProjectOptions {
     }
 
     pub fn profile_name(&self, file: &dbt::ProjectFile) -> Result<Option<String>, dbt::Error> {
+        Ok(self.profile_and_origin(file)?.map(|(name, _)| name))
+    }
+
+    /// The name of the profile and where it comes from.
+    pub fn profile_and_origin(
+        &self,
+        file: &dbt::ProjectFile,
+    ) -> Result<Option<(String, &'static str)>, dbt::Error> {
         let chosen = self.chosen(self.profile.as_ref(), "--profile or PGTRICKLE_CI_PROFILE", "PROFILE")?;
-        Ok(chosen.map(|(name, _)| name).or_else(|| file.profile.clone()))
+        Ok(chosen.or_else(|| Some((file.profile.clone()?, "dbt_project.yml"))))
     }
 
     /// The name of the target and where it comes from; `None` means the profile's default.

@@ -8,6 +8,7 @@ pub mod freshness;
 mod graph;
 pub mod history;
 pub mod html;
+pub mod in_force;
 pub mod json;
 pub mod junit;
 pub mod legs;

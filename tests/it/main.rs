@@ -35,6 +35,7 @@ mod odd_machines;
 mod one_process;
 mod one_table;
 mod openapi;
+mod own_state;
 mod package;
 mod plan;
 mod project;
