@@ -259,14 +259,14 @@ impl Explained<'_> {
         if self.deployed.table.settings.refresh_mode() == Some("IMMEDIATE") {
             return (Some("immediate".into()), None, None);
         }
-        let captured = Some(source.cdc_mode.to_lowercase());
-        let Ok(captures) = &self.evidence.captures else { return (captured, None, None) };
+        let mode = Some(source.cdc_mode.to_lowercase());
+        let Ok(captures) = &self.evidence.captures else { return (mode, None, None) };
         let (own, read) = (self.relation().to_string(), relation.to_string());
         match source.source_type.as_str() {
             "TABLE" => {
                 let of_source = captures.sources.iter().find(|capture| capture.source == read);
                 let buffer = of_source.and_then(|capture| capture.buffer.clone());
-                (captured, buffer, of_source.and_then(|capture| capture.slot.as_ref()))
+                (mode, buffer, of_source.and_then(|capture| capture.slot.as_ref()))
             }
             "STREAM_TABLE" => {
                 let is_way = |reader: &str, from: Option<&str>| reader == own && from == Some(&*read);

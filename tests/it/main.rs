@@ -43,6 +43,7 @@ mod rehearsal;
 mod revision;
 mod round_trips;
 mod saved;
+mod schema;
 mod selection;
 mod sources;
 mod support;
