@@ -48,7 +48,7 @@ pub(super) fn given(mut command: Command, matches: &ArgMatches) -> Vec<Given> {
         let source = match matches.value_source(id)? {
             ValueSource::CommandLine => Source::CommandLine,
             ValueSource::EnvVariable => Source::Variable,
-            _ => Source::Default,
+            ValueSource::DefaultValue | _ => Source::Default,
         };
         let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
         if is_switch && !matches.get_flag(id) {

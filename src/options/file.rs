@@ -293,10 +293,7 @@ impl File {
 
 /// A value in one line.
 fn shown(value: &Yaml) -> String {
-    match value {
-        Yaml::String(text) => text.clone(),
-        other => serde_json::to_string(other).unwrap_or_default(),
-    }
+    value.as_str().map_or_else(|| serde_json::to_string(value).unwrap_or_default(), ToOwned::to_owned)
 }
 
 fn find_unknown(yaml: &Yaml, parent: &str, unknown: &mut Vec<String>) {

@@ -38,6 +38,7 @@ mod openapi;
 mod own_state;
 mod package;
 mod plan;
+mod progress;
 mod project;
 mod rehearsal;
 mod revision;

@@ -136,7 +136,9 @@ fn put_readers(page: &mut Page, readers: &V1Readers) {
     if lines.is_empty() {
         page.put(2, PLAIN, "nothing that is known here");
     }
-    lines.iter().for_each(|line| page.put(2, PLAIN, line));
+    for line in lines {
+        page.put(2, PLAIN, &line);
+    }
 }
 
 fn put_outcomes(page: &mut Page, outcomes: &[Outcome]) {
