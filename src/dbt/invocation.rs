@@ -337,7 +337,7 @@ impl Dbt {
         };
         let mut progress = Progress::new(self.log_dir().join("dbt.log"));
         // dbt's own lines say more.
-        let mut live = if self.ui.passes_output_on() { None } else { Live::start(self.ui) };
+        let mut display = if self.ui.passes_output_on() { None } else { Live::start(self.ui) };
         let mut blocked = String::new();
         let ended = loop {
             let next = async {
@@ -350,22 +350,22 @@ impl Dbt {
                 Waited::Done(Next::Line(line)) => self.target.endpoint.mask(&line),
                 Waited::Done(Next::End(ended)) => break ended,
                 Waited::Frame => {
-                    if let Some(live) = &mut live {
+                    if let Some(display) = &mut display {
                         progress.read();
-                        live.draw(&[progress.line(command, watch.elapsed()) + &blocked]);
+                        display.draw(&[progress.line(command, watch.elapsed()) + &blocked]);
                     }
                     continue;
                 }
                 Waited::Heartbeat => {
                     blocked = watch::blocked_by(&watch::blockers(&self.target.endpoint).await);
-                    if live.is_none() {
+                    if display.is_none() {
                         progress.read();
                         self.ui.say(&(progress.line(command, watch.elapsed()) + &blocked));
                     }
                     continue;
                 }
                 Waited::TimedOut => {
-                    drop(live);
+                    drop(display);
                     let blockers = watch::blockers(&self.target.endpoint).await;
                     self.show(&kept);
                     let (command, limit) = (command.to_owned(), self.timeout);
@@ -379,7 +379,7 @@ impl Dbt {
             show(&line);
             kept.push(line);
         };
-        drop(live);
+        drop(display);
         if left_out > 0 {
             let line =
                 format!("lines of dbt that are left out, because they may hold values of rows: {left_out}");
