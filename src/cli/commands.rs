@@ -226,7 +226,7 @@ pub struct HistoryArgs {
     #[command(flatten)]
     pub table: TableArgs,
     /// How many refreshes to show, without those that changed nothing
-    #[arg(long, value_name = "NUMBER", default_value_t = 20, help_heading = "Output")]
+    #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Output")]
     pub last: u32,
 }
 

@@ -61,7 +61,7 @@ pub fn look_at_configuration(options: &DoctorOptions) -> Vec<Outcome> {
     let missing = options.fixtures.iter().filter(|fixture| !fixture.is_file());
     outcomes.extend(missing.map(|fixture| {
         let message = format!("`fixtures` names {}, which does not exist", fixture.display());
-        found("fixtures", Verdict::Failed, message)
+        found(&format!("fixture {}", fixture.display()), Verdict::Failed, message)
     }));
     outcomes
 }

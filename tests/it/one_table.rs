@@ -119,6 +119,8 @@ fn the_history_shows_refreshes_and_counts_those_without_changes() {
     let said = run(&database, &["history", "totals", "--last", "1"]).expect(0).stdout;
     assert!(said.contains("no changes ×3") && said.contains("+1") && said.contains('█'), "{said}");
     assert!(!said.contains("FULL"), "{said}");
+    let none = run(&database, &["history", "totals", "--last", "0"]).expect(2);
+    assert!(none.stderr.contains("0 is not in 1.."), "{}", none.stderr);
     let file = tempfile::tempdir().unwrap();
     let file = file.path().join("history.json");
     let said = run(&database, &["history", "totals", "--json", file.to_str().unwrap()]).expect(0);

@@ -116,9 +116,10 @@ fn a_healthy_server_passes_and_unmatched_names_are_warnings() {
     let manifest = manifest(project.path(), "m.json", [totals]);
     project.write(
         "pgtrickle-ci.yml",
-        "plan: {allow_drop: [totals, gone]}\nwait: {models: {public.totals: 1m}}\nverify: {skip: [lost]}\n\
+        "fixtures: [there.sql]\nplan: {allow_drop: [totals, gone]}\nwait: {models: {public.totals: 1m}}\nverify: {skip: [lost]}\n\
          checks: {silence: [{hazard: search-path, model: \"public.*\", reason: one schema}]}\n",
     );
+    project.write("there.sql", "");
     let url = database.url();
     let arguments = ["--database-url", &url, "--manifest", manifest.to_str().unwrap()];
     let (ran, report) = doctor(&project, &arguments);
@@ -145,6 +146,10 @@ fn a_healthy_server_passes_and_unmatched_names_are_warnings() {
     let (verdict, message) = look(&report, "server");
     assert!(verdict == "failed" && message.contains("does not have the extension pg_trickle"), "{message}");
     assert_eq!(look(&report, "names").0, "skipped");
+    fs::remove_file(project.path().join("there.sql")).unwrap();
+    let (_, report) = doctor(&project, &arguments);
+    let (verdict, message) = look(&report, "fixture ./there.sql");
+    assert!(verdict == "failed" && message.contains("does not exist"), "{message}");
 }
 
 #[test]
