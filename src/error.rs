@@ -1,10 +1,12 @@
 //! The errors of all modules, each with a hint that names the next command.
 
-use crate::{commands, dbt, github, options, output, pg, plan, project, report, server, sources};
+use crate::{commands, dbt, github, judge, options, output, pg, plan, project, report, server, sources};
 
 /// Ends the program with exit code 2.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    #[error(transparent)]
+    Named(#[from] judge::named::Error),
     #[error(transparent)]
     Options(#[from] options::Error),
     #[error(transparent)]
@@ -57,6 +59,7 @@ impl Error {
     /// The next command to run.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Named(error) => Some(error.hint()),
             Self::Options(error) => error.hint(),
             Self::Compare(error) => Some(error.hint()),
             Self::Dbt(error) => error.hint(),

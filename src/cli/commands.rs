@@ -7,8 +7,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use crate::model::Shard;
 
 use super::groups::{
-    CheckingArgs, EngineArgs, ModelsArgs, PolicyArgs, ProjectArgs, ReportArgs, SelectArgs, ServerArgs,
-    SourceArgs, VerifyingArgs, WaitingArgs,
+    CheckingArgs, EngineArgs, ModelsArgs, PolicyArgs, ProfileArgs, ProjectArgs, ReportArgs, SelectArgs,
+    ServerArgs, SourceArgs, VerifyingArgs, WaitingArgs,
 };
 
 #[derive(Debug, Args)]
@@ -196,11 +196,50 @@ pub struct CommentArgs {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum When {
     #[default]
     Auto,
     Always,
     Never,
+}
+
+#[derive(Debug, Args)]
+pub struct TableArgs {
+    /// The stream table: `order_totals`, `marts.order_totals`, or the name of its dbt model
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    #[command(flatten)]
+    pub profile: ProfileArgs,
+    /// Also find models, their files and their readers in this manifest.json
+    #[arg(long, value_name = "FILE", help_heading = "The dbt project")]
+    pub manifest: Option<PathBuf>,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// Write JSON; `-` is standard output
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub json: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    #[command(flatten)]
+    pub table: TableArgs,
+    /// How many refreshes to show, without those that changed nothing
+    #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Output")]
+    pub last: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    pub models: ModelsArgs,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+    #[command(flatten)]
+    pub reports: ReportArgs,
 }
 
 #[derive(Debug, Args)]

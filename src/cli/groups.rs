@@ -6,9 +6,10 @@ use clap::{Args, ValueEnum};
 
 use crate::model::Shard;
 
+/// The project and the target of its profile.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "The dbt project")]
-pub struct ProjectArgs {
+pub struct ProfileArgs {
     /// Folder that contains dbt_project.yml [default: where dbt looks]
     #[arg(long, value_name = "DIR")]
     pub project_dir: Option<PathBuf>,
@@ -28,6 +29,13 @@ pub struct ProjectArgs {
         value_parser = yaml_mapping
     )]
     pub vars: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The dbt project")]
+pub struct ProjectArgs {
+    #[command(flatten)]
+    pub profile: ProfileArgs,
     /// Limit for each dbt command [default: 1h]
     #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration)]
     pub dbt_timeout: Option<Duration>,
@@ -173,6 +181,7 @@ pub struct ReportArgs {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum FailOn {
     #[default]
     Error,

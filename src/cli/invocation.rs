@@ -33,14 +33,23 @@ pub(super) fn shown(mut command: Command, matches: &ArgMatches) -> String {
                 continue;
             }
             for value in matches.get_raw(id).into_iter().flatten() {
-                let value = value.to_string_lossy();
-                let is_secret = SECRET.contains(&id) || value.contains("://");
                 words.extend(flag.clone());
-                words.push(if is_secret { "...".to_owned() } else { text::shell_word(&value) });
+                words.push(match unless_secret(id, &value.to_string_lossy()) {
+                    Some(value) => text::shell_word(&value),
+                    None => HIDDEN.to_owned(),
+                });
             }
         }
     }
     words.join(" ")
+}
+
+/// Replaces a value that may be secret.
+pub(super) const HIDDEN: &str = "...";
+
+/// The value of an argument; `None` if it may be secret.
+pub(super) fn unless_secret(id: &str, value: &str) -> Option<String> {
+    (!SECRET.contains(&id) && !value.contains("://")).then(|| value.to_owned())
 }
 
 #[cfg(test)]

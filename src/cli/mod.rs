@@ -1,6 +1,7 @@
 //! The command line, as clap parses it. The module `options` resolves it.
 
 mod commands;
+mod given;
 mod groups;
 mod invocation;
 
@@ -9,12 +10,15 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use commands::{
-    ApplyArgs, CheckArgs, CommentArgs, CompletionsArgs, EphemeralArgs, InitArgs, MergeArgs, PlanArgs,
-    RenderArgs, ReportAction, ReportCommand, RunArgs, VerifyArgs, WaitArgs, When,
+    ApplyArgs, CheckArgs, CommentArgs, CompletionsArgs, DoctorArgs, EphemeralArgs, HistoryArgs, InitArgs,
+    MergeArgs, PlanArgs, RenderArgs, ReportAction, ReportCommand, RunArgs, TableArgs, VerifyArgs, WaitArgs,
+    When,
 };
+pub use given::{Given, Source};
 pub use groups::{
     CheckingArgs, Drive, EngineArg, EngineArgs, EngineVersionArg, FailOn, ManifestArgs, ModelsArgs,
-    PolicyArgs, ProjectArgs, ReportArgs, SelectArgs, ServerArgs, SourceArgs, VerifyingArgs, WaitingArgs,
+    PolicyArgs, ProfileArgs, ProjectArgs, ReportArgs, SelectArgs, ServerArgs, SourceArgs, VerifyingArgs,
+    WaitingArgs,
 };
 
 /// The CI gate for dbt projects with stream tables (pg_trickle on PostgreSQL 18).
@@ -39,6 +43,7 @@ impl Cli {
         let matches = command().get_matches();
         let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         cli.global.invocation = invocation::shown(command(), &matches);
+        cli.global.given = given::given(command(), &matches);
         cli
     }
 }
@@ -74,12 +79,20 @@ pub enum Command {
     Check(CheckArgs),
     /// Verify that stream tables equal their queries
     Verify(VerifyArgs),
+    /// Explain one stream table: its query, sources, readers, refresh mode, status and cost; never writes
+    Explain(TableArgs),
+    /// Show the last refreshes of one stream table as a chart; never writes
+    History(HistoryArgs),
     /// Merge or render JSON reports
     Report(ReportCommand),
     /// Post a report as one pull request comment, or as one issue for a nightly run
     Comment(CommentArgs),
     /// Run a command with a temporary PostgreSQL 18 server
     Ephemeral(EphemeralArgs),
+    /// Look at everything that a run needs, and say what to do; changes nothing
+    Doctor(DoctorArgs),
+    /// Show the settings that `run` would use with the same flags, and what set each
+    Config(RunArgs),
     /// Write pgtrickle-ci.yml and a CI workflow for a dbt project
     Init(InitArgs),
     /// Print a shell completion script
@@ -90,12 +103,15 @@ impl Command {
     /// The value of `--project-dir`.
     pub fn project_dir(&self) -> Option<&Path> {
         let dir = match self {
-            Self::Run(args) => &args.project.project_dir,
-            Self::Plan(args) => &args.models.project.project_dir,
-            Self::Apply(args) => &args.models.project.project_dir,
-            Self::Wait(args) => &args.models.project.project_dir,
-            Self::Check(args) => &args.models.project.project_dir,
-            Self::Verify(args) => &args.models.project.project_dir,
+            Self::Run(args) | Self::Config(args) => &args.project.profile.project_dir,
+            Self::Plan(args) => &args.models.project.profile.project_dir,
+            Self::Apply(args) => &args.models.project.profile.project_dir,
+            Self::Wait(args) => &args.models.project.profile.project_dir,
+            Self::Check(args) => &args.models.project.profile.project_dir,
+            Self::Verify(args) => &args.models.project.profile.project_dir,
+            Self::Explain(args) => &args.profile.project_dir,
+            Self::History(args) => &args.table.profile.project_dir,
+            Self::Doctor(args) => &args.models.project.profile.project_dir,
             Self::Init(args) => &args.project_dir,
             Self::Report(_) | Self::Comment(_) | Self::Ephemeral(_) | Self::Completions(_) => &None,
         };
@@ -119,6 +135,8 @@ pub struct GlobalArgs {
     pub verbose: bool,
     #[arg(skip)]
     pub invocation: String,
+    #[arg(skip)]
+    pub given: Vec<Given>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -3,8 +3,12 @@
 mod apply;
 mod check;
 mod comment;
+mod config;
 mod connect;
+mod doctor;
 mod ephemeral;
+mod explain;
+mod history;
 mod init;
 mod plan;
 mod report;
@@ -32,7 +36,12 @@ use reported::reported;
 
 /// Runs the subcommand of the command line.
 pub async fn execute(cli: Cli) -> Result<Exit, Error> {
-    let resolver = Resolver::new(&cli.global, cli.command.project_dir())?;
+    let project_dir = cli.command.project_dir();
+    let (resolver, file_error) = match (Resolver::new(&cli.global, project_dir), &cli.command) {
+        // It reports what is wrong with the configuration file, and everything else.
+        (Err(error), Command::Doctor(_)) => (Resolver::without_file(&cli.global, project_dir)?, Some(error)),
+        (resolver, _) => (resolver?, None),
+    };
     match &cli.command {
         Command::Run(args) => {
             let reports = resolver.reports(&args.reports, &args.selection);
@@ -65,6 +74,8 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
             let work = async |report: &mut _| verify::verify(&resolver.verify(args), report).await;
             Box::pin(reported(&reports, "verify", work)).await
         }
+        Command::Explain(args) => explain::explain(&resolver.table(args)).await,
+        Command::History(args) => history::history(&resolver.history(args)).await,
         Command::Report(ReportCommand { action: ReportAction::Merge(args) }) => {
             let reports = resolver.merged(args);
             let work = async |report: &mut _| report::merge(&args.files, report);
@@ -72,6 +83,15 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
         }
         Command::Report(ReportCommand { action: ReportAction::Render(args) }) => {
             report::render(&resolver.render(args))
+        }
+        Command::Config(args) => config::config(&resolver.config(args)),
+        Command::Doctor(args) => {
+            let mut reports = resolver.reports(&args.reports, &args.models.selection);
+            // Each look is a line.
+            reports.ui.verbose = true;
+            let options = resolver.doctor(args, file_error.as_ref());
+            let work = async |report: &mut _| doctor::doctor(&options, report).await;
+            reported(&reports, "doctor", work).await
         }
         Command::Comment(args) => comment::comment(&resolver.comment(args)).await,
         Command::Init(args) => init::init(&resolver.init(args)),

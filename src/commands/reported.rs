@@ -103,17 +103,17 @@ fn write(options: &ReportOptions, report: &Report, ending: &Ending) -> Result<()
         matches!(ending, Ending::Done(Err(_))) && report.outcomes.len() == 1 && report.plan.is_none();
     let is_unwanted = options.ui.quiet && report.passed();
     if !is_stdout_taken && !is_only_an_error && !is_unwanted {
-        let Ui { color, width, full, .. } = options.ui;
-        let style = Style { color, width, detail: detail(options.ui), full };
-        output::report_to_stdout(&report::terminal::render(report, &style))?;
+        output::report_to_stdout(&report::terminal::render(report, &style(options.ui)))?;
     }
     Ok(())
 }
 
-fn detail(ui: Ui) -> Detail {
-    match ui {
+/// How a text for the terminal looks.
+pub(super) fn style(ui: Ui) -> Style {
+    let detail = match ui {
         Ui { quiet: true, .. } => Detail::Quiet,
         Ui { verbose: true, .. } => Detail::Verbose,
         Ui { .. } => Detail::Normal,
-    }
+    };
+    Style { color: ui.color, width: ui.width, detail, full: ui.full }
 }

@@ -15,11 +15,12 @@ use super::{
     fork_server::Session,
     lines,
     profile::PASSWORD_VARIABLE,
+    progress::Progress,
     started::set,
     watch::{self, Waited, Watch},
 };
 use crate::{
-    output::{self, Ui},
+    output::{self, Live, Ui},
     project::Reading,
 };
 
@@ -103,6 +104,10 @@ impl Dbt {
     /// The folder of dbt's artifacts.
     pub fn target_dir(&self) -> PathBuf {
         self.folder.path().join("target")
+    }
+
+    fn log_dir(&self) -> PathBuf {
+        self.folder.path().join("logs")
     }
 
     /// Installs the project's packages if they are missing.
@@ -330,6 +335,10 @@ impl Dbt {
                 output::to_stderr(line);
             }
         };
+        let mut progress = Progress::new(self.log_dir().join("dbt.log"));
+        // dbt's own lines say more.
+        let mut display = if self.ui.passes_output_on() { None } else { Live::start(self.ui) };
+        let mut blocked = String::new();
         let ended = loop {
             let next = async {
                 match said.recv().await {
@@ -340,12 +349,23 @@ impl Dbt {
             let line = match watch.until(next).await {
                 Waited::Done(Next::Line(line)) => self.target.endpoint.mask(&line),
                 Waited::Done(Next::End(ended)) => break ended,
+                Waited::Frame => {
+                    if let Some(display) = &mut display {
+                        progress.read();
+                        display.draw(&[progress.line(command, watch.elapsed()) + &blocked]);
+                    }
+                    continue;
+                }
                 Waited::Heartbeat => {
-                    let blockers = watch::blockers(&self.target.endpoint).await;
-                    self.ui.say(&watch.heartbeat(command, &blockers));
+                    blocked = watch::blocked_by(&watch::blockers(&self.target.endpoint).await);
+                    if display.is_none() {
+                        progress.read();
+                        self.ui.say(&(progress.line(command, watch.elapsed()) + &blocked));
+                    }
                     continue;
                 }
                 Waited::TimedOut => {
+                    drop(display);
                     let blockers = watch::blockers(&self.target.endpoint).await;
                     self.show(&kept);
                     let (command, limit) = (command.to_owned(), self.timeout);
@@ -359,6 +379,7 @@ impl Dbt {
             show(&line);
             kept.push(line);
         };
+        drop(display);
         if left_out > 0 {
             let line =
                 format!("lines of dbt that are left out, because they may hold values of rows: {left_out}");
@@ -387,7 +408,7 @@ impl Dbt {
             .env(PASSWORD_VARIABLE, self.target.endpoint.password.reveal());
         self.target.endpoint.override_environment(&mut process);
         set(&mut process, "TARGET_PATH", self.target_dir());
-        set(&mut process, "LOG_PATH", folder.join("logs"));
+        set(&mut process, "LOG_PATH", self.log_dir());
         if command == "compile" {
             // Then dbt only sends the queries of models to the server.
             set(&mut process, "POPULATE_CACHE", "false");

@@ -11,6 +11,7 @@ mod lines;
 mod manifest_file;
 mod messages;
 mod profile;
+mod progress;
 mod project_file;
 mod results;
 mod revision;

@@ -96,11 +96,13 @@ fn names_of(setting: &str) -> [String; 2] {
     [format!("DBT_ENGINE_{setting}"), format!("DBT_{setting}")]
 }
 
-/// Settings of dbt that override the environment and the project's `flags`: this program reads dbt's artifacts, and no
-/// data may be sent elsewhere.
-const OVERRIDDEN: [(&str, &str); 5] = [
+/// Settings of dbt that override the environment and the project's `flags`: this program reads dbt's artifacts and its
+/// log file, and no data may be sent elsewhere.
+const OVERRIDDEN: [(&str, &str); 7] = [
     ("WRITE_JSON", "true"),
     ("LOG_FORMAT", "text"),
+    ("LOG_FORMAT_FILE", "json"),
+    ("LOG_LEVEL_FILE", "info"),
     ("USE_COLORS", "false"),
     ("SEND_ANONYMOUS_USAGE_STATS", "false"),
     ("UPLOAD_TO_ARTIFACTS_INGEST_API", "false"),

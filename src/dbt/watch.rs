@@ -1,4 +1,4 @@
-//! Watches a dbt command: a heartbeat while it runs, its time limit, and the sessions that block it.
+//! Watches a dbt command: heartbeats while it runs, its time limit, and the sessions that block it.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -7,6 +7,8 @@ use tokio::time::{Instant, Interval, interval_at, sleep_until};
 use crate::pg::{Client, Endpoint, Limits};
 
 const HEARTBEAT: Duration = Duration::from_secs(30);
+/// How often a terminal shows the progress.
+const FRAME: Duration = Duration::from_millis(500);
 
 /// Diagnosis must not take long: the server may be the problem.
 const LIMITS: Limits = Limits {
@@ -20,10 +22,13 @@ pub(super) struct Watch {
     started: Instant,
     end: Instant,
     heartbeat: Interval,
+    frame: Interval,
 }
 
 pub(super) enum Waited<T> {
     Done(T),
+    /// The progress may be shown again.
+    Frame,
     Heartbeat,
     TimedOut,
 }
@@ -37,27 +42,25 @@ impl Watch {
         let started = Instant::now();
         // A limit beyond the clock's range is no limit.
         let end = started.checked_add(limit).unwrap_or(started + Duration::from_hours(24 * 365));
-        Self { started, end, heartbeat: interval_at(started + heartbeat, heartbeat) }
+        let (heartbeat, frame) =
+            (interval_at(started + heartbeat, heartbeat), interval_at(started + FRAME, FRAME));
+        Self { started, end, heartbeat, frame }
     }
 
-    /// Waits for `work`, until the next heartbeat, or until the limit. `work` may be dropped.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Waits for `work`, until the next frame or heartbeat, or until the limit. `work` may be dropped.
     pub(super) async fn until<T>(&mut self, work: impl Future<Output = T>) -> Waited<T> {
         tokio::select! {
             biased;
             () = sleep_until(self.end) => Waited::TimedOut,
             done = work => Waited::Done(done),
             _ = self.heartbeat.tick() => Waited::Heartbeat,
+            _ = self.frame.tick() => Waited::Frame,
         }
     }
-
-    pub(super) fn heartbeat(&self, command: &str, blockers: &BTreeSet<String>) -> String {
-        heartbeat(command, self.started.elapsed(), blockers)
-    }
-}
-
-fn heartbeat(command: &str, elapsed: Duration, blockers: &BTreeSet<String>) -> String {
-    let elapsed = Duration::from_secs(elapsed.as_secs());
-    format!("dbt {command} has run for {}{}", humantime::format_duration(elapsed), blocked_by(blockers))
 }
 
 /// The sessions that block others of the database; none if the server does not answer.
@@ -83,26 +86,23 @@ mod tests {
     #[tokio::test]
     async fn a_silent_command_has_heartbeats_and_an_end() {
         let mut watch = Watch::with_heartbeat(Duration::from_secs(2), Duration::from_millis(50));
-        let mut heartbeats = 0;
+        let (mut heartbeats, mut frames) = (0, 0);
         loop {
             match watch.until(std::future::pending::<()>()).await {
                 Waited::Heartbeat => heartbeats += 1,
+                Waited::Frame => frames += 1,
                 Waited::TimedOut => break,
                 Waited::Done(()) => unreachable!(),
             }
         }
-        assert!(heartbeats > 0);
+        assert!(heartbeats > 0 && frames > 0);
         assert!(matches!(Watch::new(Duration::MAX).until(async { 7 }).await, Waited::Done(7)));
     }
 
     #[test]
-    fn a_heartbeat_names_the_blocking_sessions() {
-        let none = BTreeSet::new();
-        assert_eq!(heartbeat("build", Duration::from_millis(90_400), &none), "dbt build has run for 1m 30s");
+    fn blocking_sessions_are_named() {
+        assert_eq!(blocked_by(&BTreeSet::new()), "");
         let blockers = BTreeSet::from(["pid 7 (dbt, idle in transaction)".to_owned()]);
-        assert_eq!(
-            heartbeat("build", Duration::from_secs(30), &blockers),
-            "dbt build has run for 30s; sessions that block others: pid 7 (dbt, idle in transaction)"
-        );
+        assert_eq!(blocked_by(&blockers), "; sessions that block others: pid 7 (dbt, idle in transaction)");
     }
 }

@@ -7,6 +7,7 @@ pub mod equality;
 pub mod freshness;
 pub mod hazards;
 pub mod mode;
+pub mod named;
 pub mod population;
 pub mod present;
 pub mod rehearsal;

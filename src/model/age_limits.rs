@@ -7,12 +7,15 @@ use serde::{Deserialize, Deserializer};
 /// `warn_after` and `error_after`, each `{count: 10, period: minute}`; a missing one sets no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
 #[serde(default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct AgeLimits {
     /// Older rows give a warning.
     #[serde(deserialize_with = "age")]
+    #[cfg_attr(test, schemars(with = "Option<Age>"))]
     pub warn_after: Option<Duration>,
     /// Older rows fail.
     #[serde(deserialize_with = "age")]
+    #[cfg_attr(test, schemars(with = "Option<Age>"))]
     pub error_after: Option<Duration>,
 }
 
@@ -35,6 +38,7 @@ impl AgeLimits {
 /// dbt writes `{count: null, period: null}` for a limit that is not set.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Age {
     count: Option<u32>,
     period: Option<Period>,
@@ -42,6 +46,7 @@ struct Age {
 
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 enum Period {
     Second,
     Minute,

@@ -2,6 +2,7 @@
 
 pub mod age_limits;
 pub mod engine;
+pub mod history;
 pub mod manifest_source;
 pub mod order;
 pub mod outcome;
@@ -17,6 +18,7 @@ pub mod yaml;
 pub use crate::sql::Relation;
 pub use age_limits::AgeLimits;
 pub use engine::{Engine, OPTIONAL, TRIED, Version, with_optional_parts};
+pub use history::{History, Refresh};
 pub use manifest_source::{ManifestSource, ProjectSource};
 pub use outcome::{Outcome, Stage, Subject, Verdict};
 pub use owner::{Mark, Owner, Ownership, TargetName};

@@ -10,6 +10,7 @@ use crate::{
     output::Ui,
     plan::Policy,
     project::{self, Selector},
+    report::in_force::InForce,
     server::EphemeralSpec,
 };
 
@@ -200,6 +201,79 @@ pub struct VerifyOptions {
     pub only_static: bool,
     pub rounds: RoundOptions,
     pub server: ServerOptions,
+}
+
+/// What a run needs, for `doctor`.
+#[derive(Clone, Debug)]
+pub struct DoctorOptions {
+    pub ui: Ui,
+    pub models: ModelsOptions,
+    pub server: ServerOptions,
+    pub ephemeral: EphemeralSpec,
+    /// The permissions of the file.
+    pub permissions: Permissions,
+    pub terms: Criteria,
+    /// SQL files that create sources on an ephemeral server.
+    pub fixtures: Vec<PathBuf>,
+    /// The stream tables with their own timeouts.
+    pub waited_for: Vec<String>,
+    /// The stream tables that are not compared.
+    pub skipped: Vec<String>,
+    /// The configuration file, if there is one, or why it cannot be used.
+    pub file: Result<Option<PathBuf>, FileProblem>,
+}
+
+/// Why the configuration file cannot be used.
+#[derive(Clone, Debug)]
+pub struct FileProblem {
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl DoctorOptions {
+    /// The stream tables that the file names, each with its key.
+    pub fn named_tables(&self) -> Vec<(&'static str, &str)> {
+        let lists = [
+            ("plan.allow_drop", &self.permissions.allow_drop),
+            ("plan.allow_recreate", &self.permissions.allow_recreate),
+            ("wait.models", &self.waited_for),
+            ("verify.skip", &self.skipped),
+        ];
+        let named =
+            lists.into_iter().flat_map(|(key, names)| names.iter().map(move |name| (key, name.as_str())));
+        named.filter(|(_, name)| *name != "all").collect()
+    }
+}
+
+/// The settings in force, for `config`.
+#[derive(Clone, Debug)]
+pub struct ConfigOptions {
+    pub ui: Ui,
+    pub project: ProjectOptions,
+    pub server: ServerOptions,
+    /// The configuration file, if there is one.
+    pub file: Option<PathBuf>,
+    pub settings: Vec<InForce>,
+}
+
+/// One stream table on a server.
+#[derive(Clone, Debug)]
+pub struct TableOptions {
+    pub ui: Ui,
+    pub name: String,
+    /// The manifest names the models, if there is one.
+    pub models: ModelsOptions,
+    pub server: ServerOptions,
+    pub terms: Criteria,
+    /// The file of the JSON document.
+    pub json: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug)]
+pub struct HistoryOptions {
+    pub table: TableOptions,
+    /// How many refreshes to show.
+    pub last: u32,
 }
 
 #[derive(Clone, Debug)]

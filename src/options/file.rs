@@ -6,6 +6,11 @@ use std::{
     time::Duration,
 };
 
+#[cfg(test)]
+mod schema;
+
+#[cfg(test)]
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_yaml::Value as Yaml;
 
@@ -19,8 +24,10 @@ use crate::{
 /// The configuration file. Every key is optional.
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 #[serde(default)]
+#[cfg_attr(test, derive(JsonSchema), schemars(deny_unknown_fields))]
 pub struct File {
     /// The version of the format: 1.
+    #[cfg_attr(test, schemars(schema_with = "schema::version"))]
     pub version: Version,
     /// Accept a project without stream tables.
     pub allow_empty: bool,
@@ -40,35 +47,42 @@ pub struct File {
 /// `rehearsal:`
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 #[serde(default)]
+#[cfg_attr(test, derive(JsonSchema), schemars(deny_unknown_fields))]
 pub struct RehearsalSection {
     /// How many example rows of each kind (added, removed, changed) a report shows.
     pub examples: Option<u32>,
     /// Warn if more than this percentage of a table's rows differ.
     #[serde(deserialize_with = "percent")]
+    #[cfg_attr(test, schemars(schema_with = "schema::percent"))]
     pub rows_changed_over: Option<f64>,
 }
 
 /// `comment:`
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 #[serde(default)]
+#[cfg_attr(test, derive(JsonSchema), schemars(deny_unknown_fields))]
 pub struct CommentSection {
     /// Separates the comments of several workflows.
     pub key: Option<String>,
+    /// When to post.
     pub when: Option<When>,
 }
 
 /// `dbt:`
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 #[serde(default)]
+#[cfg_attr(test, derive(JsonSchema), schemars(deny_unknown_fields))]
 pub struct DbtSection {
     /// The limit for each dbt command.
     #[serde(deserialize_with = "duration")]
+    #[cfg_attr(test, schemars(schema_with = "schema::duration"))]
     pub timeout: Option<Duration>,
 }
 
 /// `plan:`
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 #[serde(default)]
+#[cfg_attr(test, derive(JsonSchema), schemars(deny_unknown_fields))]
 pub struct PlanSection {
     /// Stream tables that may be dropped, or `all`.
     pub allow_drop: Vec<String>,
@@ -79,18 +93,22 @@ pub struct PlanSection {
 /// `wait:`
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 #[serde(default)]
+#[cfg_attr(test, derive(JsonSchema), schemars(deny_unknown_fields))]
 pub struct WaitSection {
     /// A duration such as `2m`.
     #[serde(deserialize_with = "duration")]
+    #[cfg_attr(test, schemars(schema_with = "schema::duration"))]
     pub timeout: Option<Duration>,
     /// Timeouts of single stream tables, by name.
     #[serde(deserialize_with = "durations")]
+    #[cfg_attr(test, schemars(schema_with = "schema::durations"))]
     pub models: BTreeMap<String, Duration>,
 }
 
 /// `checks:`
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 #[serde(default)]
+#[cfg_attr(test, derive(JsonSchema), schemars(deny_unknown_fields))]
 pub struct ChecksSection {
     /// The lowest severity that makes the exit code 1.
     pub fail_on: Option<FailOn>,
@@ -103,11 +121,17 @@ pub struct ChecksSection {
 /// One of `silence:`
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct SilenceSection {
+    /// The name of the hazard.
     #[serde(deserialize_with = "hazard")]
+    #[cfg_attr(test, schemars(schema_with = "schema::hazard"))]
     hazard: String,
+    /// The table's name, with or without its schema; `*` matches any text.
     model: String,
+    /// Why it is harmless there.
     #[serde(deserialize_with = "not_empty")]
+    #[cfg_attr(test, schemars(schema_with = "schema::not_empty"))]
     reason: String,
 }
 
@@ -139,9 +163,11 @@ fn not_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Er
 /// `verify:`
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 #[serde(default)]
+#[cfg_attr(test, derive(JsonSchema), schemars(deny_unknown_fields))]
 pub struct VerifySection {
     /// Time for changing rows and comparing, such as `20s`.
     #[serde(deserialize_with = "duration")]
+    #[cfg_attr(test, schemars(schema_with = "schema::duration"))]
     pub budget: Option<Duration>,
     /// The seed for the changes.
     pub seed: Option<u64>,
@@ -149,6 +175,7 @@ pub struct VerifySection {
     pub float_tolerance: Option<f64>,
     /// Fewer rounds that change the sources of a table are a failure.
     pub min_rounds: Option<usize>,
+    /// The stream tables that are not compared.
     pub skip: Vec<String>,
 }
 
@@ -251,6 +278,22 @@ impl File {
         // Parse the text again: only then do messages have a line number.
         serde_yaml::from_str(text).map_err(wrong)
     }
+
+    /// The known keys that a valid text sets, as dotted paths, each with its value in one line.
+    pub(super) fn keys_of(text: &str) -> Vec<(String, String)> {
+        let yaml: Yaml = serde_yaml::from_str(text).unwrap_or_default();
+        let value_of = |key: &str| key.split('.').try_fold(&yaml, |value, part| value.get(part));
+        known_keys()
+            .into_iter()
+            .filter_map(|key| Some((shown(value_of(&key)?), key)))
+            .map(|(value, key)| (key, value))
+            .collect()
+    }
+}
+
+/// A value in one line.
+fn shown(value: &Yaml) -> String {
+    value.as_str().map_or_else(|| serde_json::to_string(value).unwrap_or_default(), ToOwned::to_owned)
 }
 
 fn find_unknown(yaml: &Yaml, parent: &str, unknown: &mut Vec<String>) {

@@ -6,15 +6,16 @@ mod commands;
 mod environment;
 mod error;
 mod file;
+mod key_line;
 mod project;
 mod resolver;
 mod server;
 mod workflow;
 
 pub use commands::{
-    ApplyOptions, CheckOptions, CommentOptions, InitOptions, ModelsOptions, Permissions, PlanBase,
-    PlanOptions, RehearsalOptions, RenderOptions, ReportOptions, RoundOptions, RunOptions, Selection,
-    VerifyOptions, WaitLimits, WaitOptions,
+    ApplyOptions, CheckOptions, CommentOptions, ConfigOptions, DoctorOptions, FileProblem, HistoryOptions,
+    InitOptions, ModelsOptions, Permissions, PlanBase, PlanOptions, RehearsalOptions, RenderOptions,
+    ReportOptions, RoundOptions, RunOptions, Selection, TableOptions, VerifyOptions, WaitLimits, WaitOptions,
 };
 pub use environment::Environment;
 pub use error::Error;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Environment, environment};
-use crate::{cli::ProjectArgs, dbt, output::Ui};
+use crate::{cli::ProfileArgs, dbt, output::Ui};
 
 /// A dbt project, from flags and from dbt's own environment variables.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct ProjectOptions {
 }
 
 impl ProjectOptions {
-    pub(super) fn new(args: &ProjectArgs, dbt_timeout: Duration, environment: &Environment, ui: Ui) -> Self {
+    pub(super) fn new(args: &ProfileArgs, dbt_timeout: Duration, environment: &Environment, ui: Ui) -> Self {
         let default = environment::default_project_dir();
         Self {
             ui,
@@ -73,8 +73,16 @@ impl ProjectOptions {
     }
 
     pub fn profile_name(&self, file: &dbt::ProjectFile) -> Result<Option<String>, dbt::Error> {
+        Ok(self.profile_and_origin(file)?.map(|(name, _)| name))
+    }
+
+    /// The name of the profile and where it comes from.
+    pub fn profile_and_origin(
+        &self,
+        file: &dbt::ProjectFile,
+    ) -> Result<Option<(String, &'static str)>, dbt::Error> {
         let chosen = self.chosen(self.profile.as_ref(), "--profile or PGTRICKLE_CI_PROFILE", "PROFILE")?;
-        Ok(chosen.map(|(name, _)| name).or_else(|| file.profile.clone()))
+        Ok(chosen.or_else(|| Some((file.profile.clone()?, "dbt_project.yml"))))
     }
 
     /// The name of the target and where it comes from; `None` means the profile's default.

@@ -1,6 +1,9 @@
 //! The server, its limits, and its sources.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{Environment, Error, ProjectOptions, explain};
 use crate::{
@@ -125,11 +128,22 @@ pub(super) fn ephemeral(args: &EngineArgs, environment: &Environment) -> Ephemer
     }
 }
 
-/// Python environments that may contain a wheel with PostgreSQL.
+/// Python environments that may contain a wheel with PostgreSQL: the active ones, that of this program, and those whose
+/// Python is on the PATH, such as the system's own in a container.
 fn python_envs(environment: &Environment) -> Vec<PathBuf> {
     let variable = |name: &str| environment.get(name).map(PathBuf::from);
-    [variable("VIRTUAL_ENV"), variable("CONDA_PREFIX"), Some(PathBuf::from(".venv"))]
-        .into_iter()
-        .flatten()
-        .collect()
+    let named = [variable("VIRTUAL_ENV"), variable("CONDA_PREFIX"), Some(PathBuf::from(".venv"))];
+    // pipx and uv link to the program in its environment.
+    let own = std::env::current_exe().and_then(|program| program.canonicalize()).ok();
+    let own = own.as_deref().and_then(Path::parent).map(Path::to_owned);
+    let on_path = environment.path().into_iter().filter(|folder| folder.join("python3").is_file());
+    let bins = own.into_iter().chain(on_path).filter(|folder| folder.ends_with("bin"));
+    let of_bins = bins.filter_map(|bin| bin.parent().map(Path::to_owned));
+    let mut envs: Vec<PathBuf> = Vec::new();
+    for env in named.into_iter().flatten().chain(of_bins) {
+        if !envs.contains(&env) {
+            envs.push(env);
+        }
+    }
+    envs
 }

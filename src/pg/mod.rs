@@ -12,6 +12,7 @@ mod equality;
 mod error;
 mod exclusive;
 mod libpq_files;
+mod one_table;
 mod reach;
 mod rehearsal;
 mod round;

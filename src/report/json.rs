@@ -28,8 +28,13 @@ pub const SCHEMA_VERSION: u32 = 1;
 
 /// Renders the report as an indented JSON document.
 pub fn render(report: &Report) -> String {
-    // It cannot fail: the keys are field names and the numbers are finite.
-    let mut text = serde_json::to_string_pretty(&V1Report::from(report)).expect("a V1Report is plain data");
+    document(&V1Report::from(report))
+}
+
+/// An indented JSON document.
+pub fn document(data: &impl Serialize) -> String {
+    // It cannot fail: the keys are field names, and a number that is not finite becomes null.
+    let mut text = serde_json::to_string_pretty(data).expect("a document is plain data");
     text.push('\n');
     text
 }
@@ -97,6 +102,12 @@ pub struct V1Tool {
     /// Always `pgtrickle-ci`.
     pub name: String,
     pub version: String,
+}
+
+impl V1Tool {
+    pub(super) fn this() -> Self {
+        Self { name: env!("CARGO_PKG_NAME").into(), version: env!("CARGO_PKG_VERSION").into() }
+    }
 }
 
 /// A shard of a project.
@@ -316,7 +327,7 @@ impl From<&Report> for V1Report {
     fn from(report: &Report) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
-            tool: V1Tool { name: env!("CARGO_PKG_NAME").into(), version: env!("CARGO_PKG_VERSION").into() },
+            tool: V1Tool::this(),
             command: report.command.clone(),
             invocation: report.invocation.clone(),
             conclusion: report.conclusion().into(),

@@ -3,9 +3,12 @@
 pub mod annotations;
 pub mod compare;
 mod diff;
+pub mod explain;
 pub mod freshness;
 mod graph;
+pub mod history;
 pub mod html;
+pub mod in_force;
 pub mod json;
 pub mod junit;
 pub mod legs;

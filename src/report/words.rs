@@ -25,6 +25,19 @@ pub(super) fn duration(elapsed: Duration) -> String {
     }
 }
 
+/// How long ago something was, in its two largest units: `12s`, `3m05s`, `2h05m`, `4d03h`.
+pub(super) fn age(seconds: f64) -> String {
+    // The server's clock and a time that it wrote may differ by a moment.
+    let seconds = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or_default().as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{minutes}m{:02}s", seconds % 60),
+        3_600..86_400 => format!("{hours}h{:02}m", minutes % 60),
+        _ => format!("{days}d{:02}h", hours % 24),
+    }
+}
+
 /// The number of outcomes by verdict, the worst first, without zeros.
 pub(super) fn tally(tally: Tally) -> String {
     let Tally { passed, skipped, warned, failed, errored } = tally;
@@ -74,12 +87,12 @@ pub(super) fn cost(cost: &Cost) -> String {
     format!("{rows}, {bytes}; readers wait {wait}")
 }
 
-fn count_i64(number: i64, thing: &str) -> String {
+pub(super) fn count_i64(number: i64, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A size in steps of 1024, as PostgreSQL's `pg_size_pretty` formats it.
-fn size(bytes: i64) -> String {
+pub(super) fn size(bytes: i64) -> String {
     let mut rest = bytes;
     for unit in ["bytes", "kB", "MB", "GB"] {
         if rest < 10 * 1024 {
@@ -225,6 +238,12 @@ mod tests {
     fn durations_have_a_readable_unit() {
         let shown = [38, 2_449, 59_990, 185_000].map(|ms| duration(Duration::from_millis(ms)));
         assert_eq!(shown, ["38ms", "2.4s", "59.9s", "3m05s"]);
+    }
+
+    #[test]
+    fn ages_have_two_units() {
+        let shown = [-0.5, 12.9, 185.0, 7_512.0, 356_400.0, f64::NAN].map(age);
+        assert_eq!(shown, ["0s", "12s", "3m05s", "2h05m", "4d03h", "0s"]);
     }
 
     #[test]

@@ -79,6 +79,26 @@ pub(super) fn find(wanted: &EphemeralSpec) -> Result<Installation, Error> {
     Err(without_extension.unwrap_or(Error::NothingFound { looked }))
 }
 
+/// What an ephemeral server would be started from, as a sentence.
+///
+/// # Errors
+/// Nothing is suitable, or docker does not answer.
+pub fn available(wanted: &EphemeralSpec) -> Result<String, Error> {
+    if let Some(image) = &wanted.image {
+        let docker = output_of(Command::new("docker").args(["version", "--format", "{{.Server.Version}}"]));
+        let version =
+            docker.map_err(|reason| Error::Container { image: image.clone(), log: vec![reason] })?;
+        return Ok(format!("the image {image}, with docker {}", version.trim()));
+    }
+    let Installation { bin, version, has_pg_trickle } = find(wanted)?;
+    let is_real = has_pg_trickle && wanted.engine != EngineChoice::Emulator;
+    if is_real && wanted.emulated_version.is_some() {
+        return Err(Error::VersionOfTheRealExtension);
+    }
+    let engine = if is_real { "pg_trickle" } else { "the pg_trickle emulator" };
+    Ok(format!("PostgreSQL {version} in {}, with {engine}", bin.display()))
+}
+
 /// The folders to search, in order. An error says why a candidate does not exist.
 fn places(python_envs: &[PathBuf]) -> Vec<Result<PathBuf, String>> {
     let system = SYSTEM_FOLDERS.iter().map(|folder| Ok(PathBuf::from(folder)));

@@ -24,6 +24,7 @@ use std::path::PathBuf;
 pub use emulator::EmulatorVersion;
 pub use ephemeral::Ephemeral;
 pub use error::Error;
+pub use find::available;
 
 /// Which `pg_trickle` an ephemeral server gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

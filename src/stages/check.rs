@@ -66,7 +66,7 @@ fn judged(tables: &[&StreamTable], evidence: &Evidence, terms: &Criteria) -> (Ve
 
 /// Queries the server; the number of queries does not depend on the number of tables. The check needs the catalog;
 /// every other failed query becomes an outcome.
-async fn gather(client: &Client, server: &pg::ServerInfo) -> Result<Evidence, pg::Error> {
+pub async fn gather(client: &Client, server: &pg::ServerInfo) -> Result<Evidence, pg::Error> {
     let deployed = client.catalog().await?;
     let unanswered = |error: pg::Error| MissingEvidence { hint: error.hint(), why: error.to_string() };
     Ok(Evidence {

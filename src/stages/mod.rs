@@ -4,6 +4,8 @@ pub mod apply;
 pub mod check;
 pub mod compile;
 pub mod deploy;
+pub mod doctor;
+pub mod one_table;
 pub mod plan;
 pub mod project;
 pub mod rehearse;

@@ -91,6 +91,7 @@ fn filled(sql: &str) -> String {
         ("$position", "null::pg_lsn"),
         ("$families", "true"),
         ("$tables", "null"),
+        ("$last", "20"),
     ];
     values.iter().fold(sql.to_owned(), |sql, (name, value)| sql.replace(name, value))
 }

@@ -77,6 +77,8 @@ fn every_field_of_the_report_is_documented() {
         "src/report/json.rs",
         "src/report/json/rehearsal.rs",
         "src/report/json/views.rs",
+        "src/report/explain.rs",
+        "src/report/history.rs",
         "src/plan/saved.rs",
     ] {
         let code = fs::read_to_string(source).unwrap();

@@ -41,7 +41,7 @@ fn a_dbt_command_has_a_time_limit_and_the_error_names_the_blocking_session() {
     run.arg(project.path()).arg("--profiles-dir").arg(project.path());
     let ran = Ran::of(&mut run);
     let blocked_by = format!("; sessions that block others: pid {pid} (");
-    let heartbeat = ran.stderr.lines().find(|line| line.starts_with("dbt build has run for 3"));
+    let heartbeat = ran.stderr.lines().find(|line| line.starts_with("dbt build 0/1 · 3"));
     assert!(heartbeat.is_some_and(|line| line.contains(&blocked_by)), "{}", ran.stderr);
     ran.expect_error(&format!("`dbt build` did not end within 1m{blocked_by}"), "--dbt-timeout");
 }

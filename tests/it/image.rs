@@ -151,3 +151,45 @@ fn an_image_without_a_server_is_an_error_with_dockers_output() {
     let mut without = with(docker.path(), &["ephemeral", "--image", "octo/pg:1", "--", "true"]);
     Ran::of(without.env("PATH", "/nowhere")).expect_error("cannot run `docker`", "command -v docker");
 }
+
+/// A docker that logs its arguments, and the files that a build gets.
+const BUILDER: &str = r#"#!/bin/sh
+echo "$*" >>"$(dirname "$0")/told"
+if [ "$1" = build ]; then
+  for context in "$@"; do :; done
+  (cd "$context" && find . -type f) >>"$(dirname "$0")/told"
+fi
+if [ "$1" = run ] && [ -e "$(dirname "$0")/broken" ]; then exit 1; fi
+"#;
+
+#[test]
+fn the_image_is_built_from_the_wheel_and_pushed_only_if_it_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let docker = folder.path().join("docker");
+    fs::write(&docker, BUILDER).unwrap();
+    fs::set_permissions(&docker, fs::Permissions::from_mode(0o755)).unwrap();
+    let wheels = folder.path().join("wheels");
+    fs::create_dir(&wheels).unwrap();
+    let build = || {
+        let mut script = Command::new("scripts/image.sh");
+        let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+        Ran::of(script.args(["gate:1"]).arg(&wheels).env("PATH", path).env("PUSH", "1"))
+    };
+    let ran = build().expect(2);
+    assert!(ran.stderr.contains("run scripts/wheel.sh"), "{}", ran.stderr);
+
+    fs::write(wheels.join("pgtrickle_ci-0.1.0-py3-none-any.whl"), "").unwrap();
+    fs::write(wheels.join("other.txt"), "").unwrap();
+    build().expect(0);
+    let told = told(folder.path());
+    assert!(told[0].starts_with("build --tag gate:1 --file docker/Dockerfile "), "{told:?}");
+    assert_eq!(told[1], "./wheels/pgtrickle_ci-0.1.0-py3-none-any.whl");
+    assert_eq!(told[2], "run --rm gate:1 pgtrickle-ci --version");
+    assert_eq!(told[3], "run --rm gate:1 pgtrickle-ci ephemeral --engine emulator -- true");
+    assert_eq!(told[4..], ["push gate:1"]);
+
+    fs::write(folder.path().join("broken"), "").unwrap();
+    fs::remove_file(folder.path().join("told")).unwrap();
+    build().expect(1);
+    assert!(!self::told(folder.path()).iter().any(|line| line.starts_with("push")));
+}

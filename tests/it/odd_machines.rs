@@ -124,3 +124,22 @@ fn an_empty_base_ref_on_a_push_has_a_hint() {
     Ran::of(gate.arg("--profiles-dir").arg(project.path()))
         .expect_error("there is no revision `origin/`", "omit `--base-ref`");
 }
+
+/// In a container, `pip install` puts the wheel into the system's own environment, and no variable names it.
+#[test]
+fn postgresql_is_found_in_the_environment_of_the_python_on_the_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let bin = folder.path().join("usr/bin");
+    fs::create_dir_all(&bin).unwrap();
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv");
+    std::os::unix::fs::symlink(own.join("lib"), folder.path().join("usr/lib")).unwrap();
+    let start = || {
+        let mut gate = pgtrickle_ci();
+        let path = format!("{}:/usr/bin:/bin", bin.display());
+        gate.env("PATH", path).env_remove("VIRTUAL_ENV").current_dir(folder.path());
+        Ran::of(gate.args(["ephemeral", "--engine", "emulator", "--", "true"]))
+    };
+    start().expect_error("PostgreSQL 18", "pip install");
+    fs::write(bin.join("python3"), "").unwrap();
+    start().expect(0);
+}

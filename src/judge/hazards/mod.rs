@@ -9,7 +9,7 @@ mod row_security;
 mod search_path;
 mod wal_capture;
 
-use super::Facts;
+use super::{Evidence, Facts};
 use crate::model::{Deployed, Outcome, Relation, Stage, StreamTable, TRIED, Verdict, Version};
 
 struct Rule {
@@ -73,6 +73,27 @@ impl Rule {
         let known = self.fixed.map_or_else(|| known.to_owned(), |fixed| format!("fixed in {fixed}"));
         Some(format!("seen on {TRIED}; {known}"))
     }
+}
+
+/// The silences under which no table of the server has the hazard. Empty without the facts about the tables.
+pub fn unused<'a>(silences: &'a [Silence], evidence: &Evidence) -> Vec<&'a Silence> {
+    let Ok(facts) = &evidence.facts else { return vec![] };
+    let number = Version::parse(&evidence.version);
+    let facts_of = |relation: &Relation| {
+        facts.iter().find(|facts| facts.schema == relation.schema && facts.name == relation.name)
+    };
+    let hides = |silence: &Silence, rule: &Rule, deployed: &Deployed| {
+        let relation = &deployed.table.relation;
+        let finds = |facts: &Facts| (rule.finds)(deployed, facts).is_some();
+        silence.covers(rule, relation) && facts_of(relation).is_some_and(finds)
+    };
+    let is_used = |silence: &&Silence| {
+        let rules = RULES.iter().filter(|rule| rule.applies_to(number));
+        let is_for_version = silence.hazard == UNTRIED && matches(&silence.model, &evidence.version);
+        is_for_version && number.is_none_or(|number| !number.is_tried())
+            || rules.into_iter().any(|rule| evidence.deployed.iter().any(|one| hides(silence, rule, one)))
+    };
+    silences.iter().filter(|silence| !is_used(silence)).collect()
 }
 
 /// Warns about a version that this project was not tried on; `None` for any other.
@@ -220,6 +241,31 @@ mod tests {
         for other in [silence("cron-schedule", "t"), silence("fuse-sensitivity", "u*")] {
             assert_eq!(judged("0.67.0", &[other]).verdict, Verdict::Warned);
         }
+    }
+
+    #[test]
+    fn a_silence_that_hides_nothing_is_unused() {
+        let mut table = sample::table("t", &[]);
+        table.settings.set(Setting::FuseSensitivity, Value::Int(3));
+        let mut evidence =
+            sample::evidence(vec![sample::deployed(table), sample::deployed(sample::table("u", &[]))]);
+        let silences = [
+            silence("fuse-sensitivity", "s.*"),
+            silence("fuse-sensitivity", "u"),
+            silence("cron-schedule", "t"),
+            silence("fuse-sensitivity", "gone"),
+            silence(UNTRIED, "*"),
+        ];
+        let unused_on = |evidence: &Evidence| -> Vec<String> {
+            unused(&silences, evidence)
+                .iter()
+                .map(|silence| format!("{} {}", silence.hazard, silence.model))
+                .collect()
+        };
+        let unused = ["fuse-sensitivity u", "cron-schedule t", "fuse-sensitivity gone", "untried-version *"];
+        assert_eq!(unused_on(&evidence), unused);
+        evidence.version = "0.108.3".into();
+        assert_eq!(unused_on(&evidence), unused[..3]);
     }
 
     #[test]

@@ -31,12 +31,12 @@ pub enum Detail {
     Verbose,
 }
 
-const PLAIN: Paint = Paint::new();
-const BOLD: Paint = Paint::new().bold();
-const DIM: Paint = Paint::new().dimmed();
-const GREEN: Paint = AnsiColor::Green.on_default();
-const YELLOW: Paint = AnsiColor::Yellow.on_default();
-const RED: Paint = AnsiColor::Red.on_default();
+pub(super) const PLAIN: Paint = Paint::new();
+pub(super) const BOLD: Paint = Paint::new().bold();
+pub(super) const DIM: Paint = Paint::new().dimmed();
+pub(super) const GREEN: Paint = AnsiColor::Green.on_default();
+pub(super) const YELLOW: Paint = AnsiColor::Yellow.on_default();
+pub(super) const RED: Paint = AnsiColor::Red.on_default();
 
 /// Renders the whole report: the checks at a glance, what is wrong, the plan's summary, the verdict. A command that only
 /// plans or applies shows the plan in full.
@@ -175,7 +175,7 @@ fn put_verdict(page: &mut Page, report: &Report) {
 }
 
 /// A failure and an error are both red and `✗`: either way there is no evidence that the table is good.
-fn mark(verdict: Verdict) -> &'static str {
+pub(super) fn mark(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Passed => "✓",
         Verdict::Skipped => "-",
@@ -184,7 +184,7 @@ fn mark(verdict: Verdict) -> &'static str {
     }
 }
 
-fn paint_of_verdict(verdict: Verdict) -> Paint {
+pub(super) fn paint_of_verdict(verdict: Verdict) -> Paint {
     match verdict {
         Verdict::Passed => GREEN,
         Verdict::Skipped => DIM,

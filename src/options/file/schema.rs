@@ -1,0 +1,71 @@
+//! The JSON schema of `pgtrickle-ci.yml`, for editors. It is generated from the structs that read the file, by a test, so
+//! that the program does not contain it.
+
+use schemars::{Schema, SchemaGenerator, json_schema, schema_for};
+
+use super::{File, hazards};
+
+/// Where editors find the schema of the newest version.
+const ADDRESS: &str =
+    "https://raw.githubusercontent.com/trickle-labs/pgtrickle-action/main/docs/pgtrickle-ci.schema.json";
+
+pub(super) fn version(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "integer", "const": 1 })
+}
+
+pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": r"^\s*(\d+\s*[A-Za-zµ]+\s*)+$", "examples": ["90s", "1h 30m"] })
+}
+
+pub(super) fn durations(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object", "additionalProperties": duration(generator) })
+}
+
+pub(super) fn percent(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": r"^\d+(\.\d+)?\s*%$", "examples": ["5%"] })
+}
+
+pub(super) fn hazard(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "enum": hazards::names() })
+}
+
+pub(super) fn not_empty(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": r"\S" })
+}
+
+/// The schema as an indented document.
+fn document() -> String {
+    let mut schema = schema_for!(File);
+    schema.insert("$id".into(), ADDRESS.into());
+    schema.insert("title".into(), "pgtrickle-ci.yml".into());
+    serde_json::to_string_pretty(&schema).unwrap() + "\n"
+}
+
+#[test]
+fn the_schema_in_the_docs_is_up_to_date() {
+    let file = "docs/pgtrickle-ci.schema.json";
+    let document = document();
+    #[expect(clippy::disallowed_methods, reason = "as insta does")]
+    let updates = std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always");
+    if updates {
+        std::fs::write(file, &document).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(file).unwrap(), document, "run the tests with INSTA_UPDATE=always");
+}
+
+#[test]
+fn the_written_configuration_names_the_schema() {
+    let written = include_str!("../../commands/init/pgtrickle-ci.yml");
+    assert!(written.starts_with(&format!("# yaml-language-server: $schema={ADDRESS}\n")), "{written}");
+    let repository = env!("CARGO_PKG_REPOSITORY").replace("github.com", "raw.githubusercontent.com");
+    assert!(ADDRESS.starts_with(&repository), "{ADDRESS}");
+}
+
+#[test]
+fn the_schema_has_every_key() {
+    let schema = document();
+    for key in super::known_keys() {
+        let last = key.rsplit('.').next().unwrap_or_default();
+        assert!(schema.contains(&format!("\"{last}\": {{")), "{key}");
+    }
+}

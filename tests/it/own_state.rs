@@ -1,0 +1,176 @@
+//! `config` and `doctor`: what this program sees of its surroundings.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::{Database, DbtProject, Ran, manifest, model, pgtrickle_ci};
+
+/// The words of each line of `config`.
+fn config(project: &DbtProject, arguments: &[&str], variables: &[(&str, &str)]) -> Vec<String> {
+    let mut command = pgtrickle_ci();
+    command.current_dir(project.path()).arg("config").args(arguments);
+    let variables = variables.iter().chain(&[("SHOP_PASSWORD", "hunter2"), ("COLUMNS", "160")]);
+    let ran = Ran::of(command.envs(variables.map(|(name, value)| (*name, *value)))).expect(0);
+    assert!(!ran.stdout.contains("hunter2"), "{}", ran.stdout);
+    ran.stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
+#[test]
+fn each_setting_has_its_value_and_what_set_it() {
+    let project = DbtProject::new();
+    let file = "version: 1\n\nwait: {timeout: 90s}\nverify:\n  budget: 5s\n  seed: 7\nplan:\n  allow_drop: [old]\nfixtures: [a.sql]\n";
+    project.write("pgtrickle-ci.yml", file);
+    let url = "postgresql://u:hunter2@h/d";
+    let variables = [("PGTRICKLE_CI_LOCK_TIMEOUT", "3s"), ("PGTRICKLE_CI_SOURCES_FROM", url)];
+    let lines = config(&project, &["--budget", "9s", "--allow-drop", "x"], &variables);
+    for line in [
+        "configuration file ./pgtrickle-ci.yml beside dbt_project.yml",
+        "dbt project shop in . this folder",
+        "dbt profile shop dbt_project.yml",
+        "server nowhere.invalid:1/d the dbt target",
+        // The flag wins over the file, the file over the default.
+        "budget 9s --budget",
+        "timeout 1m 30s ./pgtrickle-ci.yml:3",
+        "seed 7 ./pgtrickle-ci.yml:6",
+        "fail-on error the default",
+        "lock-timeout 3s PGTRICKLE_CI_LOCK_TIMEOUT",
+        "statement-timeout 30s the default",
+        "sources-from ... PGTRICKLE_CI_SOURCES_FROM",
+        // Both count.
+        "allow-drop x --allow-drop",
+        "plan.allow_drop [\"old\"] ./pgtrickle-ci.yml:8",
+        "fixtures [\"a.sql\"] ./pgtrickle-ci.yml:9",
+        "verify.float_tolerance 1e-9 the default",
+    ] {
+        assert_eq!(lines.iter().filter(|other| *other == line).count(), 1, "{line}\n{}", lines.join("\n"));
+    }
+    assert!(!lines.iter().any(|line| line.starts_with("verify.budget")), "{}", lines.join("\n"));
+}
+
+#[test]
+fn without_a_project_there_are_defaults() {
+    let dir = tempfile::tempdir().unwrap();
+    let ran = Ran::of(pgtrickle_ci().current_dir(&dir).env("HOME", dir.path()).arg("config")).expect(0);
+    assert!(ran.stdout.starts_with("configuration file"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("no server: "), "{}", ran.stdout);
+}
+
+/// A healthy project with a manifest.
+fn doctor(project: &DbtProject, arguments: &[&str]) -> (Ran, Value) {
+    let report = project.path().join("doctor.json");
+    let mut command = pgtrickle_ci();
+    command.current_dir(project.path()).env("SHOP_PASSWORD", "hunter2").arg("doctor").args(arguments);
+    let ran = Ran::of(command.arg("--json").arg(&report));
+    assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("hunter2"), "{}", ran.stdout);
+    (ran, serde_json::from_slice(&fs::read(report).unwrap()).unwrap())
+}
+
+/// The verdict and the message of a look.
+#[track_caller]
+fn look(report: &Value, subject: &str) -> (String, String) {
+    let outcomes = report["outcomes"].as_array().unwrap();
+    let outcome = outcomes.iter().find(|outcome| outcome["subject"] == subject);
+    let outcome = outcome.unwrap_or_else(|| panic!("nothing looked at {subject}: {outcomes:#?}"));
+    let text = |key: &str| outcome[key].as_str().unwrap().to_owned();
+    (text("verdict"), text("message"))
+}
+
+#[test]
+fn everything_that_is_missing_is_reported_at_once() {
+    let project = DbtProject::new();
+    project.write("packages.yml", "packages: []\n");
+    project.write("pgtrickle-ci.yml", "fixture: []\n");
+    let (ran, report) = doctor(&project, &["--target", "prod", "--pg-bin", "/nowhere"]);
+    let ran = ran.expect(1);
+    for (subject, words) in [
+        ("configuration", "`fixture` (did you mean `fixtures`?)"),
+        ("profile", "prod"),
+        ("package", "names the dbt package dbt_pgtrickle"),
+        ("ephemeral server", "/nowhere"),
+    ] {
+        let (verdict, message) = look(&report, subject);
+        assert_eq!(verdict, "failed", "{subject}: {message}");
+        assert!(message.contains(words), "{subject}: {message}");
+    }
+    assert_eq!(look(&report, "project").0, "passed");
+    assert_eq!(look(&report, "dbt").0, "passed");
+    assert!(ran.stdout.contains("hint: "), "{}", ran.stdout);
+    assert!(!project.path().join("target").exists(), "it created the target folder");
+}
+
+#[test]
+fn a_healthy_server_passes_and_unmatched_names_are_warnings() {
+    let database = Database::new();
+    database.run(
+        "create table orders (id int primary key);
+         select pgtrickle.create_stream_table('public.totals', 'select id from public.orders', '1m', 'FULL')",
+    );
+    // The scheduler's first round in a new database takes a moment.
+    database.wait_for(
+        "select severity = 'OK' from pgtrickle.health_check() where check_name = 'scheduler_running'",
+    );
+    let project = DbtProject::new();
+    let totals =
+        model("totals", "select id from public.orders", &json!({"schedule": "1m", "refresh_mode": "FULL"}));
+    let manifest = manifest(project.path(), "m.json", [totals]);
+    project.write(
+        "pgtrickle-ci.yml",
+        "fixtures: [there.sql]\nplan: {allow_drop: [totals, gone]}\nwait: {models: {public.totals: 1m}}\nverify: {skip: [lost]}\n\
+         checks: {silence: [{hazard: search-path, model: \"public.*\", reason: one schema}]}\n",
+    );
+    project.write("there.sql", "");
+    let url = database.url();
+    let arguments = ["--database-url", &url, "--manifest", manifest.to_str().unwrap()];
+    let (ran, report) = doctor(&project, &arguments);
+    ran.expect(0);
+    assert_eq!(look(&report, "server").0, "passed");
+    assert_eq!(look(&report, "manifest").1, format!("1 stream table, read from {}", manifest.display()));
+    assert_eq!(look(&report, "rights to check").0, "passed");
+    assert_eq!(look(&report, "rights to deploy").0, "passed");
+    for subject in ["plan.allow_drop gone", "verify.skip lost", "checks.silence search-path public.*"] {
+        assert_eq!(look(&report, subject).0, "warned", "{subject}");
+    }
+    let subjects: Vec<&str> = report["outcomes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|outcome| outcome["subject"].as_str().unwrap())
+        .collect();
+    assert!(!subjects.contains(&"plan.allow_drop totals"), "{subjects:?}");
+
+    let bare = Database::without_extension();
+    let (ran, report) =
+        doctor(&project, &["--database-url", &bare.url(), "--manifest", manifest.to_str().unwrap()]);
+    ran.expect(1);
+    let (verdict, message) = look(&report, "server");
+    assert!(verdict == "failed" && message.contains("does not have the extension pg_trickle"), "{message}");
+    assert_eq!(look(&report, "names").0, "skipped");
+    fs::remove_file(project.path().join("there.sql")).unwrap();
+    let (_, report) = doctor(&project, &arguments);
+    let (verdict, message) = look(&report, "fixture ./there.sql");
+    assert!(verdict == "failed" && message.contains("does not exist"), "{message}");
+}
+
+#[test]
+fn a_role_without_rights_is_reported_with_what_it_lacks() {
+    let database = Database::new();
+    database.run(
+        "create table orders (id int primary key);
+         select pgtrickle.create_stream_table('public.totals', 'select id from public.orders', '1m', 'FULL')",
+    );
+    let role = format!("d_{}", database.endpoint.database);
+    database.run(&format!(
+        "create role {role} login password 'x'; grant usage on schema pgtrickle to {role};
+         grant select on pgtrickle.pgt_stream_tables, pgtrickle.pgt_dependencies to {role}"
+    ));
+    let project = DbtProject::new();
+    let endpoint = &database.endpoint;
+    let url = format!("postgresql://{role}:x@{}:{}/{}", endpoint.host, endpoint.port, endpoint.database);
+    let manifest = manifest(project.path(), "m.json", [model("other", "select 1 as a", &json!({}))]);
+    let (ran, report) = doctor(&project, &["--database-url", &url, "--manifest", manifest.to_str().unwrap()]);
+    database.run(&format!("drop owned by {role}; drop role {role}"));
+    ran.expect(1);
+    let (verdict, message) = look(&report, "rights to check");
+    assert!(verdict == "failed" && message.contains("permission denied"), "{message}");
+}

@@ -1,0 +1,34 @@
+//! What a terminal shows while dbt runs.
+
+use std::{path::Path, process::Command};
+
+use crate::support::{Database, DbtProject, Ran, pgtrickle_ci};
+
+/// Runs a command in a terminal of its own, and prints what it shows.
+const IN_TERMINAL: &str = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+
+fn in_terminal(command: &Command) -> Ran {
+    let mut python = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python"));
+    python.args(["-c", IN_TERMINAL]).arg(command.get_program()).args(command.get_args()).env_clear();
+    python.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    Ran::of(&mut python)
+}
+
+#[test]
+fn a_terminal_shows_how_many_nodes_dbt_has_built() {
+    let project = DbtProject::new();
+    project.write("pgtrickle-ci.yml", "allow_empty: true\n");
+    for name in ["one", "two"] {
+        let query = "{{ config(materialized='table') }} select pg_sleep(1.5)::text as s";
+        project.write(&format!("models/{name}.sql"), query);
+    }
+    let database = Database::new();
+    let mut run = pgtrickle_ci();
+    run.args(["run", "--database-url", &database.url(), "--project-dir"]).arg(project.path());
+    run.arg("--profiles-dir").arg(project.path());
+    let shown = in_terminal(&run).stdout;
+    assert!(shown.contains("dbt build 0/2 · 1s"), "{shown}");
+    // The line is erased at the end.
+    let (_, after) = shown.rsplit_once("dbt build 0/2").unwrap();
+    assert!(after.contains("\u{1b}[1A\u{1b}[J"), "{shown:?}");
+}

@@ -1,0 +1,119 @@
+//! docs/pgtrickle-ci.schema.json says the same about a configuration file as the program that reads it.
+
+use std::{fs, path::Path, process::Command};
+
+use serde_json::Value;
+
+use crate::support::{Ran, pgtrickle_ci};
+
+/// Validates each file, and prints a line for it.
+const VALIDATE: &str = r"
+import json, sys, jsonschema
+schema = json.load(open(sys.argv[1]))
+jsonschema.Draft202012Validator.check_schema(schema)
+validator = jsonschema.Draft202012Validator(schema)
+for name in sys.argv[2:]:
+    errors = [error.message for error in validator.iter_errors(json.load(open(name)))]
+    print('invalid: ' + '; '.join(errors).replace('\n', ' ') if errors else 'valid')
+";
+
+/// Whether the program reads each text, and whether the schema does.
+fn verdicts(texts: &[String]) -> Vec<(bool, bool)> {
+    let dir = tempfile::tempdir().unwrap();
+    let files: Vec<_> = texts
+        .iter()
+        .enumerate()
+        .map(|(number, text)| {
+            let file = dir.path().join(format!("{number}.yml"));
+            fs::write(&file, text).unwrap();
+            // An empty document has no keys.
+            let yaml: serde_yaml::Value = serde_yaml::from_str(text).unwrap();
+            let yaml = if yaml.is_null() { serde_yaml::Mapping::new().into() } else { yaml };
+            fs::write(file.with_extension("json"), serde_json::to_string(&yaml).unwrap()).unwrap();
+            file
+        })
+        .collect();
+    let documents = files.iter().map(|file| file.with_extension("json"));
+    let mut python = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python"));
+    let ran =
+        Ran::of(python.args(["-c", VALIDATE, "docs/pgtrickle-ci.schema.json"]).args(documents)).expect(0);
+    let by_schema: Vec<bool> = ran.stdout.lines().map(|line| line == "valid").collect();
+    assert_eq!(by_schema.len(), texts.len(), "{}", ran.stderr);
+    let is_read = |file| {
+        let mut command = pgtrickle_ci();
+        Ran::of(command.current_dir(dir.path()).args(["config", "--config"]).arg(file)).code == Some(0)
+    };
+    files.iter().map(is_read).zip(by_schema).collect()
+}
+
+/// The examples of configuration files in the documents: blocks of YAML whose keys are those of the schema.
+fn documented() -> Vec<String> {
+    let schema: Value =
+        serde_json::from_str(&fs::read_to_string("docs/pgtrickle-ci.schema.json").unwrap()).unwrap();
+    let keys = schema["properties"].as_object().unwrap();
+    let is_configuration = |text: &str| {
+        let yaml: Result<serde_yaml::Mapping, _> = serde_yaml::from_str(text);
+        yaml.is_ok_and(|yaml| yaml.keys().all(|key| key.as_str().is_some_and(|key| keys.contains_key(key))))
+    };
+    let pages = fs::read_dir("docs").unwrap().map(|entry| entry.unwrap().path());
+    let pages =
+        pages.filter(|page| page.extension().is_some_and(|end| end == "md")).chain(["README.md".into()]);
+    let blocks = pages.flat_map(|page| {
+        let text = fs::read_to_string(page).unwrap();
+        let blocks = text.split("```yaml\n").skip(1).filter_map(|block| block.split_once("```"));
+        blocks.map(|(block, _)| block.to_owned()).collect::<Vec<_>>()
+    });
+    blocks.filter(|block| is_configuration(block)).collect()
+}
+
+#[test]
+fn every_documented_example_is_valid() {
+    let examples = documented();
+    assert!(!examples.is_empty(), "no example was found");
+    // What `init` writes, and its examples without their comment signs.
+    let written = fs::read_to_string("src/commands/init/pgtrickle-ci.yml").unwrap();
+    let keys = written.lines().filter_map(|line| line.strip_prefix("# ")).filter(|line| line.contains(": {"));
+    let texts: Vec<String> =
+        examples.into_iter().chain([written.clone()]).chain(keys.map(ToOwned::to_owned)).collect();
+    for (text, verdict) in texts.iter().zip(verdicts(&texts)) {
+        assert_eq!(verdict, (true, true), "{text}");
+    }
+}
+
+#[test]
+fn the_schema_accepts_what_the_program_reads() {
+    let good = [
+        "version: 1",
+        "wait: {timeout: 1h 30m, models: {marts.slow: 10m}}",
+        "rehearsal: {examples: 0, rows_changed_over: 2.5%}",
+        "freshness: {warn_after: {count: 10, period: minute}, error_after: {count: null, period: null}}",
+        "checks: {fail_on: warn, fail_on_fallback: true, silence: [{hazard: untried-version, model: '*', reason: tried}]}",
+        "verify: {budget: 5s, seed: 7, float_tolerance: 1.0e-6, min_rounds: 25, skip: [s.t]}",
+        "comment: {key: staging, when: always}",
+        "plan: {allow_drop: [a], allow_recreate: [all]}\nallow_empty: true\nfixtures: [a.sql]\ndbt: {timeout: 2h}",
+    ];
+    let bad = [
+        "version: 2",
+        "fixture: []",
+        "fixtures: a.sql",
+        "wait: {timout: 2m}",
+        "wait: {timeout: 2}",
+        "wait: {models: {a: soon}}",
+        "rehearsal: {rows_changed_over: 5}",
+        "rehearsal: {examples: -1}",
+        "freshness: {warn_after: {count: 1, period: week}}",
+        "checks: {fail_on: never}",
+        "checks: {silence: [{hazard: sarch-path, model: a, reason: b}]}",
+        "checks: {silence: [{hazard: search-path, model: a}]}",
+        "checks: {silence: [{hazard: search-path, model: a, reason: ' '}]}",
+        "verify: {seed: -1}",
+        "comment: {when: sometimes}",
+        "plan: {allow_drop: {a: 1}}",
+        "- a",
+    ];
+    let texts: Vec<String> = good.iter().chain(&bad).map(|text| format!("{text}\n")).collect();
+    for (number, (text, verdict)) in texts.iter().zip(verdicts(&texts)).enumerate() {
+        let wanted = number < good.len();
+        assert_eq!(verdict, (wanted, wanted), "read by the program, valid by the schema: {text}");
+    }
+}
