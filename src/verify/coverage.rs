@@ -1,40 +1,15 @@
 //! How much each source was changed. A round that changes nothing verifies nothing.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
-use super::{RoundSettings, outcomes::counted};
+use super::settings::RoundSettings;
 use crate::{
-    model::{Outcome, Relation, Stage, Verdict},
+    model::{Outcome, Relation, Stage},
     pg::ServerMessage,
 };
 
-/// The rounds that verify a table or a source, unless configured. A shorter budget requires fewer, but at least
-/// `LEAST`: a budget in which nothing changes does not pass.
-const ENOUGH: u64 = 10;
-const LEAST: u64 = 3;
-/// The seconds of the budget for each required round.
-const SECONDS: u64 = 2;
 /// The most constraints that a line names.
 const NAMED: usize = 5;
-
-impl RoundSettings {
-    /// The fewest rounds of changes that verify a table.
-    pub(super) fn enough(&self) -> usize {
-        let of_budget = usize::try_from((self.budget.as_secs() / SECONDS).clamp(LEAST, ENOUGH));
-        self.min_rounds.unwrap_or(of_budget.unwrap_or_default())
-    }
-
-    /// The verdict for too few rounds: a failure if their number is configured.
-    pub(super) fn too_few(&self) -> Verdict {
-        if self.min_rounds.is_some_and(|rounds| rounds > 0) { Verdict::Failed } else { Verdict::Warned }
-    }
-
-    /// The advice when the budget was too short.
-    pub(super) fn more_time(&self) -> String {
-        let more = (self.budget * 3).max(Duration::from_mins(1));
-        format!("give it more time: --budget {}", humantime::format_duration(more))
-    }
-}
 
 /// The changes of a source.
 #[derive(Clone, Debug, Default)]
@@ -115,29 +90,13 @@ impl Coverage {
     }
 }
 
+pub(super) fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{judge::equality::Terms, verify::Writes};
-
-    fn settings(seconds: u64, min_rounds: Option<usize>) -> RoundSettings {
-        RoundSettings {
-            budget: Duration::from_secs(seconds),
-            seed: 1,
-            until_found: false,
-            terms: Terms { tolerance: 0.0, skip: vec![] },
-            by_scheduler: false,
-            writes: Writes::Committed,
-            min_rounds,
-        }
-    }
-
-    #[test]
-    fn a_short_budget_takes_fewer_rounds_and_never_none() {
-        let enough = |seconds| settings(seconds, None).enough();
-        assert_eq!([0, 1, 8, 20, 3600].map(enough), [3, 3, 4, 10, 10]);
-        assert_eq!(settings(1, Some(50)).enough(), 50);
-    }
 
     #[test]
     fn the_constraints_that_refused_most_come_first_and_their_values_are_left_out() {

@@ -3,10 +3,11 @@
 //! On an ephemeral server rounds are committed (`rounds`); on a named server each is rolled back (`rolled_back`). A finding
 //! becomes a script that reproduces it (`reproduce`), as small as tries in a scratch database make it.
 
+mod changes;
 mod coverage;
 mod equality;
+mod finding;
 mod outcomes;
-mod prepare;
 mod proof;
 mod refresh;
 mod replay;
@@ -14,26 +15,26 @@ mod reproduce;
 mod rolled_back;
 mod rounds;
 mod scratch;
+mod settings;
+mod subjects;
 mod wal;
 
 pub use equality::{compare_before_rounds, compare_with_queries};
 pub use replay::replay;
+pub use settings::{RoundSettings, Writes};
+pub use subjects::Known;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use equality::compare_after_rounds;
 use proof::Proof;
 use reproduce::Reproduction;
 use rounds::Rounds;
+use subjects::Subjects;
 
 use crate::{
     Error,
-    judge::equality::Terms,
-    model::{Engine, Outcome, Relation, StreamTable},
+    model::{Engine, Outcome, StreamTable},
     output,
     pg::{self, Client},
 };
@@ -42,58 +43,8 @@ use crate::{
 /// (docs/pg_trickle.md, "Refresh and history").
 const TRUNCATE_DELAY: Duration = Duration::from_secs(1);
 
-/// The least time for comparisons before the first round.
-const LEAST_BEFORE: Duration = Duration::from_secs(1);
-
 /// Reports contain scripts up to this many bytes, and the file name of a longer one.
 const LONGEST_SCRIPT: usize = 20_000;
-
-/// How rounds change rows, and when they have verified a table.
-#[derive(Clone, Debug)]
-pub struct RoundSettings {
-    pub budget: Duration,
-    /// Decides which rows are changed.
-    pub seed: u64,
-    /// Ends the rounds at the first finding.
-    pub until_found: bool,
-    /// What counts as equal, and what is left out.
-    pub terms: Terms,
-    /// The scheduler refreshes the tables, not the rounds.
-    pub by_scheduler: bool,
-    pub writes: Writes,
-    /// The fewest rounds that verify a table, if configured.
-    pub min_rounds: Option<usize>,
-}
-
-impl RoundSettings {
-    /// The time for comparisons before the first round, so that changes begin within a quarter of the budget. A budget of
-    /// 0 asks for comparisons only.
-    pub fn before_rounds(&self) -> Option<Duration> {
-        (!self.budget.is_zero()).then(|| (self.budget / 4).max(LEAST_BEFORE))
-    }
-
-    fn commits(&self) -> bool {
-        self.writes == Writes::Committed
-    }
-}
-
-/// What happens to the changed rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Writes {
-    /// They stay: the server is ephemeral.
-    Committed,
-    /// Every round is rolled back.
-    RolledBack,
-}
-
-/// What is known about the tables before the first round.
-#[derive(Clone, Debug, Default)]
-pub struct Known {
-    /// The tables that the pull request changes.
-    pub changed: BTreeSet<Relation>,
-    /// Whether each table is equal to its query; those without an entry were not compared.
-    pub equal: BTreeMap<Relation, bool>,
-}
 
 /// A verification of one server.
 pub struct Verification<'a> {
@@ -121,7 +72,8 @@ impl Verification<'_> {
         let exclusive = client.exclusively().await?;
         let deployed = client.catalog().await?;
         let delay = if self.engine.is_emulator() { Duration::ZERO } else { TRUNCATE_DELAY };
-        let mut rounds = Rounds::prepare(client, &deployed, tables, settings, known, delay).await?;
+        let (subjects, mutator) = Subjects::prepare(client, &deployed, tables, settings, known).await?;
+        let mut rounds = Rounds::new(client, settings, subjects, mutator, delay);
         let before = outcomes.len();
         let mut record = |rounds: &Rounds| {
             outcomes.truncate(before);
@@ -143,7 +95,7 @@ impl Verification<'_> {
             let time = settings.before_rounds();
             outcomes.push(compare_after_rounds(client, tables, &known.equal, &settings.terms, time).await?);
         }
-        let findings = std::mem::take(&mut rounds.reproductions);
+        let findings = std::mem::take(&mut rounds.seen.reproductions);
         self.write_scripts(&findings, &mut outcomes[before..]).await
     }
 

@@ -1,8 +1,9 @@
 //! The outcomes of the rounds: of each table, of the sources, and of the rounds themselves.
 
 use super::{
-    coverage::Coverage,
-    rounds::{Fault, Rounds},
+    coverage::{Coverage, counted},
+    finding::Fault,
+    rounds::Rounds,
 };
 use crate::{
     judge::equality,
@@ -16,14 +17,15 @@ impl Rounds<'_> {
     pub(super) fn outcomes(&self, tables: &[&StreamTable]) -> Vec<Outcome> {
         let mut outcomes: Vec<Outcome> =
             tables.iter().map(|table| self.outcome(table, tables).about(table.origin.as_ref())).collect();
-        outcomes.extend((0..self.sources().len()).filter_map(|at| self.outcome_of_source(at, tables)));
+        outcomes
+            .extend((0..self.changes.sources().len()).filter_map(|at| self.outcome_of_source(at, tables)));
         outcomes.push(self.summary(tables));
         outcomes
     }
 
     /// The outcome of a source that was not changed, or hardly.
     fn outcome_of_source(&self, at: usize, tables: &[&StreamTable]) -> Option<Outcome> {
-        let (source, coverage) = (&self.sources()[at], &self.coverage[at]);
+        let (source, coverage) = (&self.changes.sources()[at], &self.changes.coverage[at]);
         let relation = &source.relation;
         if let Some(why) = &source.out_of_reach {
             let message = format!("not changed: it {why}");
@@ -31,23 +33,23 @@ impl Rounds<'_> {
         }
         // A table with a finding needs no more rounds.
         let is_open = |table: &&StreamTable| {
-            self.reached[at].contains(&table.relation)
+            self.subjects.reached[at].contains(&table.relation)
                 && self.is_open(&table.relation)
                 && !self.reads_wal(&table.relation)
                 && self.settings.terms.left_out(Stage::Verify, &table.relation).is_none()
         };
         let is_due = coverage.rounds < self.settings.enough() && tables.iter().any(is_open);
-        is_due.then(|| coverage.hardly_changed(relation, self.trouble(at), self.settings))
+        is_due.then(|| coverage.hardly_changed(relation, self.changes.trouble(at), self.settings))
     }
 
     fn outcome(&self, table: &StreamTable, tables: &[&StreamTable]) -> Outcome {
         let relation = &table.relation;
         let outcome = |verdict, message: String| Outcome::new(Stage::Verify, relation, verdict, message);
-        let count = self.compared.get(relation).copied().unwrap_or_default();
-        if let Some(finding) = self.findings.get(relation) {
+        let count = self.seen.compared.get(relation).copied().unwrap_or_default();
+        if let Some(finding) = self.seen.findings.get(relation) {
             let round = match finding.round {
                 0 => "before the first round".to_owned(),
-                round if self.equal_before.contains_key(relation) => {
+                round if self.subjects.equal_before.contains_key(relation) => {
                     format!("after round {round} of seed {}", self.settings.seed)
                 }
                 round => format!(
@@ -57,7 +59,8 @@ impl Rounds<'_> {
             };
             return match &finding.fault {
                 Fault::Differs(difference) => {
-                    let columns = self.comparables.get(relation).map_or(&[][..], |table| &table.columns);
+                    let columns =
+                        self.subjects.comparables.get(relation).map_or(&[][..], |table| &table.columns);
                     outcome(Verdict::Failed, format!("{}, {round}", difference.sentence()))
                         .with_rows(difference.lines(columns))
                 }
@@ -70,7 +73,7 @@ impl Rounds<'_> {
         if let Some(outcome) = self.settings.terms.left_out(Stage::Verify, relation) {
             return outcome;
         }
-        match self.comparables.get(relation) {
+        match self.subjects.comparables.get(relation) {
             None => outcome(Verdict::Errored, "does not exist as a stream table".into()),
             Some(table) if let Some(why) = equality::not_comparable(table) => {
                 outcome(Verdict::Skipped, why.message)
@@ -83,7 +86,9 @@ impl Rounds<'_> {
                 self.behind(relation, failing, tables)
             }
             Some(_) if count == 0 => self.not_verified(relation),
-            Some(_) if let Some(what) = self.moved.get(relation) => outcome(Verdict::Warned, what.clone()),
+            Some(_) if let Some(what) = self.seen.moved.get(relation) => {
+                outcome(Verdict::Warned, what.clone())
+            }
             Some(_) if count < self.settings.enough() => self.hardly_verified(relation, count),
             Some(_) => {
                 outcome(Verdict::Passed, format!("equal to its query after {}", counted(count, "round")))
@@ -93,8 +98,9 @@ impl Rounds<'_> {
 
     /// Whether a statement can change a source of the table.
     fn can_change(&self, relation: &Relation) -> bool {
-        (0..self.sources().len())
-            .any(|at| self.sources()[at].out_of_reach.is_none() && self.reached[at].contains(relation))
+        (0..self.changes.sources().len()).any(|at| {
+            self.changes.sources()[at].out_of_reach.is_none() && self.subjects.reached[at].contains(relation)
+        })
     }
 
     /// Whether rounds have to verify the table.
@@ -104,7 +110,11 @@ impl Rounds<'_> {
             && self.can_change(relation)
             && !self.reads_wal(relation)
             && self.settings.terms.left_out(Stage::Verify, relation).is_none()
-            && self.comparables.get(relation).is_some_and(|table| equality::not_comparable(table).is_none())
+            && self
+                .subjects
+                .comparables
+                .get(relation)
+                .is_some_and(|table| equality::not_comparable(table).is_none())
     }
 
     /// The outcome of a table that no change reaches because the refresh of another one fails. That one has the finding;
@@ -112,7 +122,7 @@ impl Rounds<'_> {
     fn behind(&self, relation: &Relation, failing: &Relation, tables: &[&StreamTable]) -> Outcome {
         let has_outcome = tables.iter().any(|table| table.relation == *failing);
         let verdict = if has_outcome { Verdict::Warned } else { Verdict::Failed };
-        let error = match self.findings.get(failing).map(|finding| &finding.fault) {
+        let error = match self.seen.findings.get(failing).map(|finding| &finding.fault) {
             Some(Fault::RefreshFails(message)) if !has_outcome => Some(message.message.clone()),
             _ => None,
         };
@@ -133,10 +143,12 @@ impl Rounds<'_> {
 
     /// A line for each source of a table.
     fn source_lines(&self, relation: &Relation) -> Vec<String> {
-        let reads =
-            |at: &usize| self.sources()[*at].out_of_reach.is_none() && self.reached[*at].contains(relation);
-        let line = |at: usize| self.coverage[at].line(&self.sources()[at].relation);
-        (0..self.sources().len()).filter(reads).map(line).collect()
+        let reads = |at: &usize| {
+            self.changes.sources()[*at].out_of_reach.is_none()
+                && self.subjects.reached[*at].contains(relation)
+        };
+        let line = |at: usize| self.changes.coverage[at].line(&self.changes.sources()[at].relation);
+        (0..self.changes.sources().len()).filter(reads).map(line).collect()
     }
 
     fn not_verified(&self, relation: &Relation) -> Outcome {
@@ -149,22 +161,26 @@ impl Rounds<'_> {
                 "a source of it is captured from the log, which reproduces committed changes only".to_owned();
             return outcome(why, "verify it on an ephemeral server: pgtrickle-ci run");
         }
-        if self.unreached.contains(relation) && !self.settings.commits() {
+        if self.seen.unreached.contains(relation) && !self.settings.commits() {
             let why = format!("its refreshes were blocked{}", self.by_blockers());
             return outcome(why, "run it while no other session writes or refreshes");
         }
-        let is_unchanged = |at: usize| self.coverage[at].rounds == 0;
-        let mut read = (0..self.sources().len()).filter(|at| self.reached[*at].contains(relation));
-        if self.count >= self.settings.enough() && read.all(is_unchanged) {
+        let is_unchanged = |at: usize| self.changes.coverage[at].rounds == 0;
+        let mut read =
+            (0..self.changes.sources().len()).filter(|at| self.subjects.reached[*at].contains(relation));
+        if self.changes.rounds >= self.settings.enough() && read.all(is_unchanged) {
             return outcome("no statement changed a source of it".to_owned(), &self.settings.more_time())
                 .with_details(self.source_lines(relation));
         }
-        if !self.unreached.contains(relation) {
+        if !self.seen.unreached.contains(relation) {
             let budget = humantime::format_duration(self.settings.budget);
             return outcome(format!("the budget of {budget} ended before"), "give it more time: --budget 2m");
         }
-        let blocked =
-            if self.blockers.is_empty() { String::new() } else { format!(", blocked{}", self.by_blockers()) };
+        let blocked = if self.seen.blockers.is_empty() {
+            String::new()
+        } else {
+            format!(", blocked{}", self.by_blockers())
+        };
         let why = format!("changes of its sources did not reach it in time{blocked}");
         if self.settings.by_scheduler {
             outcome(why, "give it a shorter schedule, or use --drive manual")
@@ -175,23 +191,23 @@ impl Rounds<'_> {
 
     /// By which sessions, as far as known.
     fn by_blockers(&self) -> String {
-        let blockers: Vec<&str> = self.blockers.iter().map(String::as_str).collect();
+        let blockers: Vec<&str> = self.seen.blockers.iter().map(String::as_str).collect();
         if blockers.is_empty() { " by other sessions".into() } else { format!(" by {}", blockers.join(", ")) }
     }
 
     fn summary(&self, tables: &[&StreamTable]) -> Outcome {
-        let comparisons: usize = self.compared.values().sum();
+        let comparisons: usize = self.seen.compared.values().sum();
         let seconds = self.elapsed.as_secs_f64().max(0.001);
-        let drawing = self.drawing.as_secs_f64() / seconds;
+        let drawing = self.changes.drawing.as_secs_f64() / seconds;
         #[expect(clippy::cast_precision_loss, reason = "a rate is read to one digit")]
         let rate = comparisons as f64 / seconds;
-        let sum = |of: fn(&Coverage) -> usize| self.coverage.iter().map(of).sum::<usize>();
+        let sum = |of: fn(&Coverage) -> usize| self.changes.coverage.iter().map(of).sum::<usize>();
         let verified_nothing = self.verified_nothing(tables);
         let verdict = if verified_nothing.is_some() { Verdict::Failed } else { Verdict::Passed };
         let counts = format!(
             "seed {}: {}, {} carried out, {} refused by the schema",
             self.settings.seed,
-            counted(self.changing, "round"),
+            counted(self.changes.changing, "round"),
             counted(sum(|coverage| coverage.statements), "statement"),
             sum(|coverage| coverage.refused)
         );
@@ -199,20 +215,21 @@ impl Rounds<'_> {
             Some(why) => format!("verified nothing: {why}; {counts}"),
             None => counts,
         };
-        let idle = self.count - self.changing;
+        let idle = self.changes.rounds - self.changes.changing;
         let idle =
             (idle > 0).then(|| format!("{} more changed no row, and do not count", counted(idle, "round")));
-        let changed = (0..self.sources().len())
-            .filter(|at| self.sources()[*at].out_of_reach.is_none())
-            .map(|at| self.coverage[at].line(&self.sources()[at].relation));
-        let failing_queries = (self.failing_queries > 0).then(|| {
+        let changed = (0..self.changes.sources().len())
+            .filter(|at| self.changes.sources()[*at].out_of_reach.is_none())
+            .map(|at| self.changes.coverage[at].line(&self.changes.sources()[at].relation));
+        let failing_queries = (self.seen.failing_queries > 0).then(|| {
             format!(
                 "{} comparisons in which the query itself failed on the rows of a round",
-                self.failing_queries
+                self.seen.failing_queries
             )
         });
-        let blocked = (self.blocked > 0)
-            .then(|| format!("{} statements and refreshes were blocked{}", self.blocked, self.by_blockers()));
+        let blocked = (self.seen.blocked > 0).then(|| {
+            format!("{} statements and refreshes were blocked{}", self.seen.blocked, self.by_blockers())
+        });
         Outcome::new(Stage::Verify, "rounds", verdict, message)
             .with_details(changed)
             .with_details(idle)
@@ -229,17 +246,13 @@ impl Rounds<'_> {
     /// Why no round changed a row, although tables wait for one. A budget of 0 asks for none.
     fn verified_nothing(&self, tables: &[&StreamTable]) -> Option<String> {
         let asks_for_rounds = !self.settings.budget.is_zero() && self.settings.enough() > 0;
-        if self.changing > 0 || !asks_for_rounds || !tables.iter().any(|table| self.is_due(table)) {
+        if self.changes.changing > 0 || !asks_for_rounds || !tables.iter().any(|table| self.is_due(table)) {
             return None;
         }
         let budget = humantime::format_duration(self.settings.budget);
-        Some(match self.count {
+        Some(match self.changes.rounds {
             0 => format!("the budget of {budget} ended before the first change"),
             _ => "no statement changed a row".to_owned(),
         })
     }
-}
-
-pub(super) fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

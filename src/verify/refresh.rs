@@ -6,7 +6,9 @@ use std::{
 };
 
 use super::{
-    rounds::{Fault, Finding, Rounds, is_immediate},
+    finding::{Fault, Finding},
+    rounds::Rounds,
+    subjects::is_immediate,
     wal,
 };
 use crate::{
@@ -14,7 +16,7 @@ use crate::{
         self,
         equality::{self, Comparable, Difference},
     },
-    model::{Relation, Stage, tier_factor},
+    model::{Relation, Stage},
     mutate::delicacy,
     pg::{self, ServerMessage},
 };
@@ -32,11 +34,12 @@ impl Rounds<'_> {
         affected: &BTreeSet<Relation>,
         deadline: Instant,
     ) -> Result<(), pg::Error> {
-        for deployed in self.tables.clone() {
+        for deployed in self.subjects.tables.clone() {
             let relation = &deployed.table.relation;
-            let is_broken =
-                matches!(self.findings.get(relation), Some(Finding { fault: Fault::RefreshFails(_), .. }))
-                    || self.failing_upstream(relation).is_some();
+            let is_broken = matches!(
+                self.seen.findings.get(relation),
+                Some(Finding { fault: Fault::RefreshFails(_), .. })
+            ) || self.failing_upstream(relation).is_some();
             if !affected.contains(relation) || is_broken || is_immediate(&deployed.table) {
                 continue;
             }
@@ -74,12 +77,12 @@ impl Rounds<'_> {
         relation: &Relation,
         message: ServerMessage,
     ) -> Result<(), pg::Error> {
-        let Some(table) = self.comparables.get(relation) else { return Ok(()) };
+        let Some(table) = self.subjects.comparables.get(relation) else { return Ok(()) };
         match self.client.compare(table, self.settings.terms.tolerance).await {
             Err(pg::Error::Server { message: own, .. })
                 if own.code == message.code || message.code.is_empty() =>
             {
-                self.failing_queries += 1;
+                self.seen.failing_queries += 1;
             }
             Err(lost @ pg::Error::Lost { .. }) => return Err(lost),
             _ => self.found(relation, Fault::RefreshFails(message)),
@@ -97,7 +100,7 @@ impl Rounds<'_> {
         let unread = wal::unread(self.client, &affected, Some(deadline)).await?.unwrap_or_default();
         affected.retain(|relation| !unread.contains(relation));
         if Instant::now() < deadline {
-            self.unreached.extend(unread);
+            self.seen.unreached.extend(unread);
         }
         Ok(affected)
     }
@@ -109,12 +112,13 @@ impl Rounds<'_> {
         deadline: Instant,
     ) -> Result<(), pg::Error> {
         let mut due: Vec<Comparable> = self
+            .subjects
             .tables
             .iter()
             .map(|deployed| &deployed.table.relation)
             .filter(|relation| affected.contains(*relation) && self.is_open(relation))
             .filter(|relation| self.settings.terms.left_out(Stage::Verify, relation).is_none())
-            .filter_map(|relation| self.comparables.get(relation))
+            .filter_map(|relation| self.subjects.comparables.get(relation))
             .filter(|table| equality::not_comparable(table).is_none())
             .cloned()
             .collect();
@@ -132,19 +136,20 @@ impl Rounds<'_> {
             match self.settled(&table, deadline).await {
                 Ok(None) => {}
                 Ok(Some(difference)) => {
-                    let rounds = usize::from(self.count > 0);
-                    *self.compared.entry(table.relation.clone()).or_default() += rounds;
+                    let rounds = usize::from(self.changes.rounds > 0);
+                    *self.seen.compared.entry(table.relation.clone()).or_default() += rounds;
                     if difference.is_none() {
-                        self.moved.remove(&table.relation);
+                        self.seen.moved.remove(&table.relation);
                     } else if let Some(why) = equality::moves_by_itself(&table) {
-                        self.moved
+                        self.seen
+                            .moved
                             .insert(table.relation.clone(), format!("{}; {why}", difference.sentence()));
                     } else {
                         self.found(&table.relation, Fault::Differs(difference));
                     }
                 }
                 // The query itself fails on these rows, which verifies nothing.
-                Err(pg::Error::Server { .. }) => self.failing_queries += 1,
+                Err(pg::Error::Server { .. }) => self.seen.failing_queries += 1,
                 Err(lost) => return Err(lost),
             }
         }
@@ -164,8 +169,8 @@ impl Rounds<'_> {
             return self.compared_in_round(table).await;
         }
         let scheduled = self.settings.by_scheduler;
-        let patience =
-            Instant::now() + if scheduled { PATIENCE + self.interval(&table.relation) } else { PATIENCE };
+        let patience = Instant::now()
+            + if scheduled { PATIENCE + self.subjects.interval(&table.relation) } else { PATIENCE };
         loop {
             let difference = self.client.compare(table, self.settings.terms.tolerance).await?;
             let now = Instant::now();
@@ -179,7 +184,7 @@ impl Rounds<'_> {
             tokio::time::sleep(PAUSE).await;
             if !scheduled {
                 self.refresh_one(&table.relation).await?;
-                if self.findings.contains_key(&table.relation) {
+                if self.seen.findings.contains_key(&table.relation) {
                     return Ok(None);
                 }
             }
@@ -198,19 +203,9 @@ impl Rounds<'_> {
             // Its error ends when the rows are reverted.
             return not_refused(self.client.resume(relation).await).map(|_| ());
         }
-        self.unreached.insert(relation.clone());
-        self.blockers.extend(self.client.blocking_sessions().await.unwrap_or_default());
+        self.seen.unreached.insert(relation.clone());
+        self.seen.blockers.extend(self.client.blocking_sessions().await.unwrap_or_default());
         Ok(())
-    }
-
-    /// The time between two refreshes of the scheduler.
-    pub(super) fn interval(&self, relation: &Relation) -> Duration {
-        let deployed = self.tables.iter().find(|deployed| deployed.table.relation == *relation);
-        let interval = deployed.and_then(|deployed| {
-            let seconds = deployed.table.settings.schedule()?.seconds()?;
-            Some(Duration::from_secs(seconds) * tier_factor(deployed.health.refresh_tier.as_deref()))
-        });
-        interval.unwrap_or_default()
     }
 }
 

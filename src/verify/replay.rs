@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Writes, scratch::ScratchDatabase};
+use super::{scratch::ScratchDatabase, settings::Writes};
 use crate::{
     dbt,
     model::{Outcome, Stage, Verdict},

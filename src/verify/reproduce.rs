@@ -1,9 +1,11 @@
 //! The script that reproduces a finding, as small as possible.
 
 use super::{
-    RoundSettings,
-    rounds::{Fault, Finding, Rounds, Transaction},
+    changes::{Changes, Transaction},
+    finding::{Fault, Finding},
     scratch::{Expected, ScratchDatabase},
+    settings::RoundSettings,
+    subjects::Subjects,
 };
 use crate::{
     judge::equality::Comparable,
@@ -43,27 +45,30 @@ pub(super) struct Reproduction {
 
 impl Reproduction {
     /// Reads the rows of the sources, which contain the changes of the rounds.
-    pub(super) async fn of(rounds: &Rounds<'_>, relation: &Relation) -> Result<Option<Self>, pg::Error> {
-        let (Some(finding), Some(table)) = (rounds.findings.get(relation), rounds.comparables.get(relation))
-        else {
-            return Ok(None);
-        };
-        let involved = involved(rounds, relation);
+    pub(super) async fn of(
+        (relation, finding, by_scheduler): (&Relation, &Finding, bool),
+        subjects: &Subjects<'_>,
+        changes: &Changes,
+        client: &Client,
+    ) -> Result<Option<Self>, pg::Error> {
+        let Some(table) = subjects.comparables.get(relation) else { return Ok(None) };
+        let (all_sources, history) = (changes.sources(), &changes.history);
+        let involved = involved(subjects, all_sources, relation);
         let is_involved = |deployed: &&&Deployed| involved.contains(&deployed.table.relation);
-        let database = &rounds.client.endpoint().database;
-        let deployed = rounds.tables.iter().filter(is_involved);
+        let database = &client.endpoint().database;
+        let deployed = subjects.tables.iter().filter(is_involved);
         let mut tables: Vec<CaseTable> = deployed.map(|deployed| scratch_table(deployed, database)).collect();
         tables.sort_by_key(|table| table.relation == *relation);
         let reads = |source: &&Source| source.readers.iter().any(|reader| involved.contains(reader));
-        let numbers: Vec<usize> = (0..rounds.sources().len())
-            .filter(|at| reads(&&rounds.sources()[*at]) && rounds.sources()[*at].view.is_none())
+        let numbers: Vec<usize> = (0..all_sources.len())
+            .filter(|at| reads(&&all_sources[*at]) && all_sources[*at].view.is_none())
             .collect();
-        let last = rounds.history.len().saturating_sub(1);
-        let (all, last) = (effects(&rounds.history), effects(&rounds.history[last..]));
+        let last = history.len().saturating_sub(1);
+        let (all, last) = (effects(history), effects(&history[last..]));
         let (mut before_first, mut before_last, mut sources) = (Vec::new(), Vec::new(), Vec::new());
         for at in &numbers {
-            let source = rounds.sources()[*at].clone();
-            let now = rounds.client.all_rows(&source, MOST_ROWS).await?.unwrap_or_default();
+            let source = all_sources[*at].clone();
+            let now = client.all_rows(&source, MOST_ROWS).await?.unwrap_or_default();
             before_first.push(before(&now, *at, &all));
             before_last.push(before(&now, *at, &last));
             sources.push(source);
@@ -77,13 +82,13 @@ impl Reproduction {
                 ..table.clone()
             },
             finding: finding.clone(),
-            others: rounds.sources().iter().filter(reads).filter_map(create_view).collect(),
+            others: all_sources.iter().filter(reads).filter_map(create_view).collect(),
             sources,
             tables,
             before_first,
             before_last,
-            rounds: renumbered(&rounds.history, &numbers),
-            pace: Pace { from_log, by_scheduler: rounds.settings.by_scheduler },
+            rounds: renumbered(history, &numbers),
+            pace: Pace { from_log, by_scheduler },
         }))
     }
 
@@ -212,19 +217,18 @@ fn create_view(source: &Source) -> Option<String> {
 
 /// The table, its upstream stream tables, and the other readers of a source that is captured from the log, which decide
 /// what is captured (docs/pg_trickle.md, "Change capture").
-fn involved(rounds: &Rounds<'_>, relation: &Relation) -> Vec<Relation> {
-    let below = upstream(rounds, vec![relation.clone()]);
+fn involved(subjects: &Subjects<'_>, sources: &[Source], relation: &Relation) -> Vec<Relation> {
+    let below = with_upstream(subjects, vec![relation.clone()]);
     let is_read = |source: &&Source| source.readers.iter().any(|reader| below.contains(reader));
-    let logged = rounds.sources().iter().filter(|source| source.from_log).filter(is_read);
-    upstream(rounds, logged.flat_map(|source| &source.readers).chain(&below).cloned().collect())
+    let logged = sources.iter().filter(|source| source.from_log).filter(is_read);
+    with_upstream(subjects, logged.flat_map(|source| &source.readers).chain(&below).cloned().collect())
 }
 
 /// The tables and their upstream stream tables.
-fn upstream(rounds: &Rounds<'_>, mut involved: Vec<Relation>) -> Vec<Relation> {
+fn with_upstream(subjects: &Subjects<'_>, mut involved: Vec<Relation>) -> Vec<Relation> {
     let mut next = 0;
     while let Some(relation) = involved.get(next).cloned() {
-        let table = rounds.tables.iter().find(|deployed| deployed.table.relation == relation);
-        for up in table.into_iter().flat_map(|deployed| &deployed.table.upstream) {
+        for up in subjects.upstream(&relation) {
             if !involved.contains(up) {
                 involved.push(up.clone());
             }

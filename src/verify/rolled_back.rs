@@ -5,12 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::rounds::{Rounds, Transaction, is_immediate};
+use super::{changes::Transaction, rounds::Rounds, subjects::is_immediate};
 use crate::{
     judge::equality::{self, Comparable, Difference},
     model::{Relation, Stage},
     mutate::{Mutator, Source},
-    pg::{self, Client, Exclusive, Refreshed},
+    pg::{self, Exclusive, Refreshed},
 };
 
 /// The most rounds in one transaction. Some faults need several.
@@ -24,20 +24,6 @@ const LONG: Duration = Duration::from_secs(20);
 const TICK: Duration = Duration::from_millis(1200);
 /// The interval of asking which sessions block a running statement.
 const WAITING: Duration = Duration::from_millis(500);
-
-/// Leaves out the sources whose changes a rollback would not revert, or a transaction would not show.
-pub(super) async fn leave_out(client: &Client, sources: &mut [Source]) -> Result<(), pg::Error> {
-    let reach = client.reach().await?;
-    for source in sources.iter_mut().filter(|source| source.out_of_reach.is_none()) {
-        let escape = reach.escapes.iter().find(|escape| escape.source == source.relation);
-        source.out_of_reach = if source.from_log {
-            Some("is captured from the log, which reproduces committed changes only".to_owned())
-        } else {
-            escape.map(|escape| format!("may have effects that no rollback reverts: {}", escape.why))
-        };
-    }
-    Ok(())
-}
 
 impl Rounds<'_> {
     /// Rolls back rounds until the budget ends, and calls `record` after each transaction.
@@ -62,8 +48,10 @@ impl Rounds<'_> {
 
     /// Whether the scheduler has to refresh a table more often than the budget lasts.
     fn keeps_the_scheduler_waiting(&self) -> bool {
-        let scheduled = self.tables.iter().filter(|deployed| !is_immediate(&deployed.table));
-        scheduled.into_iter().any(|deployed| self.interval(&deployed.table.relation) < self.settings.budget)
+        let scheduled = self.subjects.tables.iter().filter(|deployed| !is_immediate(&deployed.table));
+        scheduled
+            .into_iter()
+            .any(|deployed| self.subjects.interval(&deployed.table.relation) < self.settings.budget)
     }
 
     /// Compares the tables that differed before the first change, one at a time. Refreshes only those that still differ,
@@ -74,8 +62,9 @@ impl Rounds<'_> {
                 && self.settings.terms.left_out(Stage::Verify, &table.relation).is_none()
                 && !self.reads_wal(&table.relation)
         };
-        let suspected = self.suspected();
-        let due = suspected.iter().filter_map(|relation| self.comparables.get(relation)).filter(is_due);
+        let suspected = self.subjects.suspected();
+        let due =
+            suspected.iter().filter_map(|relation| self.subjects.comparables.get(relation)).filter(is_due);
         let due: Vec<Comparable> = due.cloned().collect();
         for table in due {
             if Instant::now() >= deadline {
@@ -105,11 +94,11 @@ impl Rounds<'_> {
     ) -> Result<(), pg::Error> {
         let process = self.client.begin_round().await?;
         self.process = process;
-        self.timed(Mutator::begin);
+        self.changes.begin_rolled_back();
         let worked = {
             let mut blockers = BTreeSet::new();
             let worked = watched(exclusive, process, &mut blockers, work(self)).await;
-            self.blockers.append(&mut blockers);
+            self.seen.blockers.append(&mut blockers);
             worked
         };
         let worked = match worked {
@@ -117,25 +106,25 @@ impl Rounds<'_> {
             failed => failed,
         };
         let ended = self.client.end_round().await;
-        self.history.clear();
-        self.timed(Mutator::rolled_back);
+        self.changes.rolled_back();
         worked.and(ended)
     }
 
     /// Rounds of the mutator, each on top of the earlier ones.
     async fn steps(&mut self, deadline: Instant) -> Result<(), pg::Error> {
         let started = Instant::now();
-        let (blocked, failing_queries, findings) = (self.blocked, self.failing_queries, self.findings.len());
+        let (blocked, failing_queries, findings) =
+            (self.seen.blocked, self.seen.failing_queries, self.seen.findings.len());
         let deadline = deadline.min(started + LONG);
         for step in 0..STEPS {
             // A step after a blocked statement or a finding would only repeat it.
-            let is_disturbed = self.blocked > blocked
-                || self.failing_queries > failing_queries
-                || self.findings.len() > findings;
+            let is_disturbed = self.seen.blocked > blocked
+                || self.seen.failing_queries > failing_queries
+                || self.seen.findings.len() > findings;
             if step > 0 && (is_disturbed || started.elapsed() >= SHORT) || Instant::now() >= deadline {
                 break;
             }
-            for draft in self.begin_round(&self.sources_by_priority()) {
+            for draft in self.changes.begin_round(&self.sources_by_priority()) {
                 self.client.run("savepoint step").await?;
                 let done = self.change((0..draft.statements).map(|_| Mutator::change)).await?;
                 self.as_committed(done).await?;
@@ -149,10 +138,10 @@ impl Rounds<'_> {
     /// Reverts changes that a commit would refuse.
     async fn as_committed(&mut self, done: Transaction) -> Result<(), pg::Error> {
         match self.client.check_deferred().await {
-            Ok(()) => self.keep(done),
+            Ok(()) => self.changes.keep(done),
             Err(pg::Error::Server { message, .. }) => {
                 self.client.run("rollback to savepoint step").await?;
-                self.refuse(done, &message);
+                self.changes.refuse(done, &message);
             }
             Err(lost) => return Err(lost),
         }
@@ -164,7 +153,7 @@ impl Rounds<'_> {
         affected: &BTreeSet<Relation>,
         deadline: Instant,
     ) -> Result<(), pg::Error> {
-        self.unreached.retain(|relation| !affected.contains(relation));
+        self.seen.unreached.retain(|relation| !affected.contains(relation));
         self.refresh(affected, deadline).await?;
         self.compare(affected, deadline).await
     }
@@ -178,7 +167,7 @@ impl Rounds<'_> {
     /// On a named server, whether the table reads a source that is captured from the log.
     pub(super) fn reads_wal(&self, relation: &Relation) -> bool {
         let reads = |source: &Source| source.from_log && source.readers.contains(relation);
-        !self.settings.commits() && self.sources().iter().any(reads)
+        !self.settings.commits() && self.changes.sources().iter().any(reads)
     }
 
     /// Refreshes a table in the transaction. A refresh that other sessions block is no fault of the table.
@@ -201,8 +190,8 @@ impl Rounds<'_> {
     }
 
     fn not_refreshed(&mut self, relation: &Relation) {
-        self.blocked += 1;
-        self.unreached.insert(relation.clone());
+        self.seen.blocked += 1;
+        self.seen.unreached.insert(relation.clone());
     }
 
     /// The difference after the refresh; `None` if it was blocked.
@@ -210,7 +199,7 @@ impl Rounds<'_> {
         &mut self,
         table: &Comparable,
     ) -> Result<Option<Difference>, pg::Error> {
-        if self.unreached.contains(&table.relation) {
+        if self.seen.unreached.contains(&table.relation) {
             return Ok(None);
         }
         self.client.compare_here(table, self.settings.terms.tolerance).await.map(Some)

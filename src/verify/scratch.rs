@@ -1,6 +1,6 @@
 //! A scratch database on the same server, in which cases are tried and reduced.
 
-use super::rounds::Fault;
+use super::finding::Fault;
 use crate::{
     judge::equality::Comparable,
     mutate::{Case, Pace, Part},

@@ -1,0 +1,157 @@
+//! The changes of rounds: draws them, and keeps what they did.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use super::coverage::Coverage;
+use crate::{
+    mutate::{Change, Draft, Effect, Mutator, Source},
+    pg::ServerMessage,
+};
+
+/// The statements of a transaction, with their effects.
+pub(super) type Transaction = Vec<(Change, Effect)>;
+
+pub(super) struct Changes {
+    mutator: Mutator,
+    /// The rounds whose changes are in the sources now.
+    pub(super) history: Vec<Vec<Transaction>>,
+    /// For each source.
+    pub(super) coverage: Vec<Coverage>,
+    /// The number of rounds so far.
+    pub(super) rounds: usize,
+    /// The rounds that changed a row.
+    pub(super) changing: usize,
+    /// The time that drawing changes took.
+    pub(super) drawing: Duration,
+}
+
+impl Changes {
+    pub(super) fn new(mutator: Mutator) -> Self {
+        Self {
+            history: Vec::new(),
+            coverage: vec![Coverage::default(); mutator.sources().len()],
+            mutator,
+            rounds: 0,
+            changing: 0,
+            drawing: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn sources(&self) -> &[Source] {
+        self.mutator.sources()
+    }
+
+    /// Why a source is hard to change.
+    pub(super) fn trouble(&self, source: usize) -> Option<String> {
+        self.mutator.trouble(source)
+    }
+
+    /// Begins a round on some of these sources. Returns its transactions.
+    pub(super) fn begin_round(&mut self, sources: &[usize]) -> Vec<Draft> {
+        self.rounds += 1;
+        self.history.push(Vec::new());
+        self.timed(|mutator| mutator.begin_round(sources))
+    }
+
+    /// Begins a round that reverts the last one. Returns its changes.
+    pub(super) fn begin_reverting(&mut self) -> Vec<Change> {
+        let last = self.history.last().into_iter().flatten().flatten();
+        let effects: Vec<&Effect> = last.map(|(_, effect)| effect).collect();
+        let inverse = effects.into_iter().rev().flat_map(Effect::inverse).collect();
+        self.rounds += 1;
+        self.history.push(Vec::new());
+        inverse
+    }
+
+    /// Begins a transaction that will be rolled back.
+    pub(super) fn begin_rolled_back(&mut self) {
+        self.timed(Mutator::begin);
+    }
+
+    pub(super) fn rolled_back(&mut self) {
+        self.history.clear();
+        self.timed(Mutator::rolled_back);
+    }
+
+    pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Mutator) -> Option<Change>) -> Option<Change> {
+        self.timed(draw)
+    }
+
+    /// The sources that the last round changed.
+    pub(super) fn changed(&self) -> BTreeSet<usize> {
+        let round = self.history.last().into_iter().flatten().flatten();
+        round.map(|(change, _)| change.source()).collect()
+    }
+
+    /// Counts a statement that a lock of another session stopped.
+    pub(super) fn blocked(&mut self, change: &Change) {
+        self.coverage[change.source()].blocked += 1;
+    }
+
+    /// Counts a statement that the server refused.
+    pub(super) fn refused(&mut self, change: &Change, message: &ServerMessage) {
+        self.coverage[change.source()].refused(message);
+        self.timed(|mutator| mutator.refused(change, message.constraint.as_deref()));
+    }
+
+    /// The change and its effect; `None` if it changed no row.
+    pub(super) fn done(&mut self, change: Change, effect: Effect) -> Option<(Change, Effect)> {
+        let effect = match change {
+            Change::Truncate { source } => self.mutator.emptied(source),
+            Change::Insert { .. } | Change::Upsert { .. } | Change::Update { .. } | Change::Delete { .. } => {
+                effect
+            }
+        };
+        if effect.rows.is_empty() {
+            self.timed(|mutator| mutator.forget(&change));
+            return None;
+        }
+        self.timed(|mutator| {
+            mutator.taken(&change);
+            mutator.saw(&effect);
+        });
+        Some((change, effect))
+    }
+
+    /// Adds a transaction to the round.
+    pub(super) fn keep(&mut self, done: Transaction) {
+        for (change, _) in &done {
+            self.coverage[change.source()].changed(self.rounds);
+        }
+        if !done.is_empty() && self.history.last().is_some_and(Vec::is_empty) {
+            self.changing += 1;
+        }
+        if let Some(round) = self.history.last_mut().filter(|_| !done.is_empty()) {
+            round.push(done);
+        }
+    }
+
+    /// Counts a transaction that the server refused as a whole.
+    pub(super) fn refuse(&mut self, done: Transaction, message: &ServerMessage) {
+        for (change, _) in &done {
+            self.refused(change, message);
+        }
+        for (_, effect) in done.iter().rev() {
+            self.timed(|mutator| mutator.unsee(effect));
+        }
+    }
+
+    /// Adds a refused statement to the round: it had no effect, but it reproduces the error.
+    pub(super) fn keep_refused(&mut self, change: &Change) {
+        let effect = Effect { source: change.source(), rows: Vec::new() };
+        if let Some(round) = self.history.last_mut() {
+            round.push(vec![(change.clone(), effect)]);
+        }
+    }
+
+    /// Uses the mutator, and measures the time.
+    fn timed<T>(&mut self, work: impl FnOnce(&mut Mutator) -> T) -> T {
+        let started = Instant::now();
+        let done = work(&mut self.mutator);
+        self.drawing += started.elapsed();
+        done
+    }
+}

@@ -1,0 +1,148 @@
+//! What rounds verify: the tables, the sources that reach them, the values to draw from, and the priority of each table.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::settings::RoundSettings;
+use crate::{
+    judge::equality::Comparable,
+    model::{Deployed, Relation, Setting, StreamTable, Value, order, tier_factor},
+    mutate::{Mutator, Row, Source, delicacy},
+    pg::{self, Client},
+};
+
+/// Tables that the pull request changes have this many times the priority.
+const CHANGED: usize = 10;
+
+/// What is known about the tables before the first round.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The tables that the pull request changes.
+    pub changed: BTreeSet<Relation>,
+    /// Whether each table is equal to its query; those without an entry were not compared.
+    pub equal: BTreeMap<Relation, bool>,
+}
+
+/// The tables, which stay the same for all rounds.
+pub(super) struct Subjects<'a> {
+    /// All stream tables, upstream ones first.
+    pub(super) tables: Vec<&'a Deployed>,
+    pub(super) comparables: BTreeMap<Relation, Comparable>,
+    /// For each source the tables downstream of it.
+    pub(super) reached: Vec<BTreeSet<Relation>>,
+    /// Whether each table was equal to its query before the first round; those without an entry were not compared.
+    pub(super) equal_before: &'a BTreeMap<Relation, bool>,
+    /// The priority of each wanted table: delicate queries first.
+    pub(super) priority: BTreeMap<Relation, usize>,
+}
+
+impl<'a> Subjects<'a> {
+    /// Also returns the mutator of their sources.
+    pub(super) async fn prepare(
+        client: &Client,
+        deployed: &'a [Deployed],
+        wanted: &[&StreamTable],
+        settings: &RoundSettings,
+        known: &'a Known,
+    ) -> Result<(Self, Mutator), crate::Error> {
+        let plain: Vec<&StreamTable> = deployed.iter().map(|deployed| &deployed.table).collect();
+        let sorted = order::topological(&plain).map_err(|members| crate::plan::Cycle { members })?;
+        let tables: Vec<&Deployed> = sorted
+            .iter()
+            .filter_map(|table| deployed.iter().find(|deployed| deployed.table.relation == table.relation))
+            .collect();
+        let mut sources = client.sources().await?;
+        for source in &mut sources {
+            source.only_inserts = wanted.iter().any(|table| is_append_only_model(table, source));
+        }
+        if !settings.commits() {
+            leave_out(client, &mut sources).await?;
+        }
+        let rows = known_rows(client, &sources).await?;
+        client.supply(&mut sources, &rows).await?;
+        let priority = |table: &&StreamTable| {
+            let factor = if known.changed.contains(&table.relation) { CHANGED } else { 1 };
+            (table.relation.clone(), factor * (1 + delicacy(&table.query)))
+        };
+        let readers = order::Readers::of(plain.iter().copied());
+        let comparables = client.comparables().await?;
+        let subjects = Self {
+            reached: sources.iter().map(|source| downstream(source, &readers)).collect(),
+            tables,
+            comparables: comparables.into_iter().map(|table| (table.relation.clone(), table)).collect(),
+            equal_before: &known.equal,
+            priority: wanted.iter().map(priority).collect(),
+        };
+        Ok((subjects, Mutator::new(settings.seed, sources, rows, settings.commits())))
+    }
+
+    pub(super) fn find(&self, relation: &Relation) -> Option<&'a Deployed> {
+        self.tables.iter().copied().find(|deployed| deployed.table.relation == *relation)
+    }
+
+    /// The tables that differed from their queries before the first round, and may be wrong for good.
+    pub(super) fn suspected(&self) -> BTreeSet<Relation> {
+        let suspected = self.equal_before.iter().filter(|(_, equal)| !**equal);
+        suspected.map(|(relation, _)| relation.clone()).collect()
+    }
+
+    /// The stream tables that a table reads directly.
+    pub(super) fn upstream(&self, relation: &Relation) -> impl Iterator<Item = &'a Relation> {
+        self.find(relation).into_iter().flat_map(|deployed| &deployed.table.upstream)
+    }
+
+    /// The time between two refreshes of the scheduler.
+    pub(super) fn interval(&self, relation: &Relation) -> Duration {
+        let interval = self.find(relation).and_then(|deployed| {
+            let seconds = deployed.table.settings.schedule()?.seconds()?;
+            Some(Duration::from_secs(seconds) * tier_factor(deployed.health.refresh_tier.as_deref()))
+        });
+        interval.unwrap_or_default()
+    }
+}
+
+/// Whether a model says that rows are only added to its sources. The catalog's word does not count: pg_trickle changes
+/// it with the rows.
+fn is_append_only_model(table: &StreamTable, source: &Source) -> bool {
+    source.readers.contains(&table.relation)
+        && table.origin.is_some()
+        && table.settings.get(Setting::AppendOnly) == Some(&Value::Bool(true))
+}
+
+/// The rows of each source to draw values from, and whether these are all of its rows.
+async fn known_rows(client: &Client, sources: &[Source]) -> Result<Vec<(Vec<Row>, bool)>, pg::Error> {
+    let mut known = Vec::with_capacity(sources.len());
+    for source in sources {
+        known.push(match source.out_of_reach {
+            Some(_) => (Vec::new(), false),
+            None => client.known_rows(source).await?,
+        });
+    }
+    Ok(known)
+}
+
+/// The stream tables that read the source, directly or not.
+fn downstream(source: &Source, readers: &order::Readers<'_>) -> BTreeSet<Relation> {
+    let further = source.readers.iter().flat_map(|reader| readers.below(reader));
+    source.readers.iter().chain(further).cloned().collect()
+}
+
+/// Leaves out the sources whose changes a rollback would not revert, or a transaction would not show.
+async fn leave_out(client: &Client, sources: &mut [Source]) -> Result<(), pg::Error> {
+    let reach = client.reach().await?;
+    for source in sources.iter_mut().filter(|source| source.out_of_reach.is_none()) {
+        let escape = reach.escapes.iter().find(|escape| escape.source == source.relation);
+        source.out_of_reach = if source.from_log {
+            Some("is captured from the log, which reproduces committed changes only".to_owned())
+        } else {
+            escape.map(|escape| format!("may have effects that no rollback reverts: {}", escape.why))
+        };
+    }
+    Ok(())
+}
+
+pub(super) fn is_immediate(table: &StreamTable) -> bool {
+    table.settings.refresh_mode() == Some("IMMEDIATE")
+}
