@@ -1,6 +1,8 @@
 //! `check`: whether stream tables exist, are populated, fresh, and capture changes. It never writes.
 
-use std::path::Path;
+use std::{path::Path, time::Instant};
+
+use time::OffsetDateTime;
 
 use super::{connect::connect_and_identify, reported::describe_selected};
 use crate::{
@@ -16,7 +18,7 @@ use crate::{
         freshness,
     },
     stages::{
-        check::{check_database, check_tables},
+        check::{Checked, check_database, check_tables},
         project::{load_if_any, owner},
         verify::{equality_terms, take_shard},
     },
@@ -25,6 +27,7 @@ use crate::{
 
 /// Checks the project's stream tables, or without a project all stream tables of the database.
 pub(super) async fn check(options: &CheckOptions, report: &mut Report) -> Result<Exit, Error> {
+    let (started_at, started) = (OffsetDateTime::now_utc(), Instant::now());
     let project = load_if_any(&options.models, &options.server).await?;
     if let Some(selected) = &project {
         describe_selected(report, selected);
@@ -35,7 +38,7 @@ pub(super) async fn check(options: &CheckOptions, report: &mut Report) -> Result
     let endpoint = options.server.endpoint(&options.models.project)?;
     let (client, server) = connect_and_identify(&endpoint, options.server.limits, report).await?;
     let terms = options.terms.clone();
-    let checked = match &project {
+    let Checked { outcomes: checked, ages, deployed } = match &project {
         Some(project) => {
             let tables: Vec<&StreamTable> = project.tables.iter().collect();
             let owner = owner(&options.models, project)?;
@@ -43,21 +46,22 @@ pub(super) async fn check(options: &CheckOptions, report: &mut Report) -> Result
         }
         None => check_database(&client, &server, &terms).await?,
     };
-    report.outcomes.extend(checked.outcomes);
-    report.ages = checked.ages;
+    report.ages.clone_from(&ages);
+    let outcomes = &mut report.outcomes;
+    outcomes.extend(checked);
     if let Some(budget) = options.equality {
-        let tables = judge::subjects(project.as_ref().map(|project| &project.tables[..]), &checked.deployed);
+        let tables = judge::subjects(project.as_ref().map(|project| &project.tables[..]), &deployed);
         let (tables, share) = take_shard(tables, options.shard);
         report.shard = share;
         let terms = equality_terms(&options.equality_terms, project.as_ref());
-        compare_with_queries(&client, &tables, &terms, Some(budget), &mut report.outcomes).await?;
+        compare_with_queries(&client, &tables, &terms, Some(budget), outcomes).await?;
     }
     if let (Some(file), Some(earlier)) = (&options.compare, earlier) {
         let file = file.display().to_string();
-        print_changes(options.ui, &compare::compare(&file, &earlier, &mut report.outcomes)?);
+        print_changes(options.ui, &compare::compare(&file, &earlier, outcomes)?);
     }
     if let Some(file) = &options.freshness {
-        output::to_file(file, &freshness::render(report))?;
+        output::to_file(file, &freshness::render(started_at, started.elapsed(), &ages, outcomes))?;
         options.ui.say(&format!("wrote {}", file.display()));
     }
     Ok(Exit::Passed)

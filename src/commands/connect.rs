@@ -13,7 +13,9 @@ pub(super) async fn connect(
     report: &mut Report,
 ) -> Result<Client, Error> {
     report.target = Some(endpoint.to_string());
-    report.dbt_target = endpoint.dbt_target.clone().or(report.dbt_target.take());
+    if endpoint.dbt_target.is_some() {
+        report.dbt_target.clone_from(&endpoint.dbt_target);
+    }
     Ok(Client::connect(endpoint, limits).await?)
 }
 

@@ -16,11 +16,12 @@ use crate::{
 };
 
 pub(super) async fn doctor(options: &DoctorOptions, report: &mut Report) -> Result<Exit, Error> {
-    report.outcomes.extend(look_at_configuration(options));
+    let mut outcomes = look_at_configuration(options);
     if options.models.manifest.is_none() {
-        look_at_project(options, &mut report.outcomes);
+        look_at_project(options, &mut outcomes);
     }
-    let is_usable = !report.outcomes.iter().any(|outcome| outcome.verdict.is_bad());
+    let is_usable = !outcomes.iter().any(|outcome| outcome.verdict.is_bad());
+    report.outcomes.extend(outcomes);
     let selected = if is_usable { look_at_manifest(options, &mut report.outcomes).await } else { None };
     let project = selected.map(|selected| selected.project);
     if options.server.url.is_none() {

@@ -78,7 +78,10 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
         Command::History(args) => history::history(&resolver.history(args)).await,
         Command::Report(ReportCommand { action: ReportAction::Merge(args) }) => {
             let reports = resolver.merged(args);
-            let work = async |report: &mut _| report::merge(&args.files, report);
+            let work = async |report: &mut _| {
+                *report = report::merge(&args.files)?;
+                Ok(Exit::Passed)
+            };
             reported(&reports, "report", work).await
         }
         Command::Report(ReportCommand { action: ReportAction::Render(args) }) => {

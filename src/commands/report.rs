@@ -11,17 +11,13 @@ use crate::{
     report::{self, Report, html},
 };
 
-/// Merges the files into `report`.
-pub(super) fn merge(files: &[PathBuf], report: &mut Report) -> Result<Exit, Error> {
+/// Merges the files.
+pub(super) fn merge(files: &[PathBuf]) -> Result<Report, Error> {
     let reports: Vec<(String, Report)> = files
         .iter()
         .map(|file| Ok((file.display().to_string(), read(file)?)))
         .collect::<Result<_, Error>>()?;
-    let merged = report::merge::merge(reports)?;
-    let strict = report.strict || merged.strict;
-    let (invocation, leg) = (report.invocation.take(), report.leg.take());
-    *report = Report { invocation, leg, strict, ..merged };
-    Ok(Exit::Passed)
+    Ok(report::merge::merge(reports)?)
 }
 
 /// Reads the reports and writes the page.

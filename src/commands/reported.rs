@@ -33,12 +33,11 @@ pub(super) async fn reported(
     for file in [&options.json, &options.junit, &options.markdown, &options.html].into_iter().flatten() {
         output::check_writable(file)?;
     }
-    let mut report = Report::begin(command, OffsetDateTime::now_utc());
-    report.strict = options.strict;
-    report.commit.clone_from(&options.commit);
-    report.leg.clone_from(&options.leg);
-    report.invocation = Some(options.invocation.clone());
-    report.selection.clone_from(&options.selection);
+    let mut report = Report {
+        commit: options.commit.clone(),
+        selection: options.selection.clone(),
+        ..Report::begin(command, OffsetDateTime::now_utc())
+    };
     let started = Instant::now();
     let mut signals = signals::Signals::listen();
     // A signal drops the work, which stops what it started.
@@ -46,6 +45,9 @@ pub(super) async fn reported(
         done = work(&mut report) => Ending::Done(done),
         signal = signals.next() => Ending::Stopped(signals::number(signal)),
     };
+    report.invocation = Some(options.invocation.clone());
+    report.leg.clone_from(&options.leg);
+    report.strict |= options.strict;
     // A merged report has the time of its shards.
     if report.elapsed.is_zero() {
         report.elapsed = started.elapsed();
@@ -78,7 +80,9 @@ pub(super) fn describe(report: &mut Report, project: &Project, manifest: Manifes
 /// Adds the project to the report, and dbt's default selector, if it selected the models.
 pub(super) fn describe_selected(report: &mut Report, selected: &SelectedProject) {
     describe(report, &selected.project, selected.source.clone());
-    report.selection = selected.default.clone().or(report.selection.take());
+    if selected.default.is_some() {
+        report.selection.clone_from(&selected.default);
+    }
 }
 
 fn write(options: &ReportOptions, report: &Report, ending: &Ending) -> Result<(), Error> {

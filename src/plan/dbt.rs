@@ -31,18 +31,9 @@ impl DbtNeeded {
     }
 }
 
-impl Plan {
-    /// # Errors
-    /// If only dbt can make some of the changes.
-    pub fn check_without_dbt(&self) -> Result<(), DbtNeeded> {
-        check(self.needs_dbt.iter().map(|need| format!("{}: {}", need.relation, need.why)))
-    }
-}
-
 /// # Errors
 /// If there are reasons.
-pub fn check(reasons: impl IntoIterator<Item = String>) -> Result<(), DbtNeeded> {
-    let reasons: Vec<String> = reasons.into_iter().collect();
+pub fn check(reasons: Vec<String>) -> Result<(), DbtNeeded> {
     if reasons.is_empty() { Ok(()) } else { Err(DbtNeeded { reasons }) }
 }
 

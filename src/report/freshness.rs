@@ -1,35 +1,41 @@
 //! Table ages in dbt's `sources.json` format, version 3.
 
+use std::time::Duration;
+
 use serde_json::{Value as Json, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::Report;
 use crate::{
     judge::freshness::TableAge,
     model::{AgeLimits, Outcome, Stage, Verdict},
 };
 
-/// Renders the ages, with the verdicts of the report.
-pub fn render(report: &Report) -> String {
-    let results: Vec<Json> = report.ages.iter().map(|age| result(age, report)).collect();
+/// Renders the ages, with the verdicts of the outcomes.
+pub fn render(
+    started_at: OffsetDateTime,
+    elapsed: Duration,
+    ages: &[TableAge],
+    outcomes: &[Outcome],
+) -> String {
+    let results: Vec<Json> = ages.iter().map(|age| result(age, outcomes)).collect();
     let document = json!({
         "metadata": {
             "dbt_schema_version": "https://schemas.getdbt.com/dbt/sources/v3.json",
             "dbt_version": concat!("pgtrickle-ci ", env!("CARGO_PKG_VERSION")),
-            "generated_at": timestamp(report.started_at),
+            "generated_at": timestamp(started_at),
             "invocation_id": null,
             "env": {},
         },
         "results": results,
-        "elapsed_time": report.elapsed.as_secs_f64(),
+        "elapsed_time": elapsed.as_secs_f64(),
     });
     format!("{document:#}\n")
 }
 
 /// A table without an age has dbt's status `runtime error`, with the table's first problem as the message.
-fn result(age: &TableAge, report: &Report) -> Json {
+fn result(age: &TableAge, outcomes: &[Outcome]) -> Json {
     let of_table = |outcome: &&Outcome| outcome.subject.relation() == Some(&age.relation);
-    let fresh = report.outcomes.iter().filter(of_table).find(|outcome| outcome.stage == Stage::Freshness);
+    let fresh = outcomes.iter().filter(of_table).find(|outcome| outcome.stage == Stage::Freshness);
     let status = match fresh.map(|outcome| outcome.verdict) {
         Some(Verdict::Passed) => Some("pass"),
         Some(Verdict::Warned) => Some("warn"),
@@ -37,7 +43,7 @@ fn result(age: &TableAge, report: &Report) -> Json {
         Some(Verdict::Skipped | Verdict::Errored) | None => None,
     };
     let (Some(status), Some(refreshed_at)) = (status, age.refreshed_at) else {
-        let bad = report.outcomes.iter().filter(of_table).find(|outcome| outcome.verdict.is_bad());
+        let bad = outcomes.iter().filter(of_table).find(|outcome| outcome.verdict.is_bad());
         let why = bad.or(fresh).map_or("was not checked", |outcome| outcome.message.as_str());
         return json!({"unique_id": age.unique_id, "error": why, "status": "runtime error"});
     };
@@ -58,7 +64,7 @@ fn result(age: &TableAge, report: &Report) -> Json {
 fn criteria(limits: Option<AgeLimits>) -> Json {
     let limits = limits.unwrap_or_default();
     // dbt has no seconds: round up to whole minutes.
-    let after = |limit: Option<std::time::Duration>| {
+    let after = |limit: Option<Duration>| {
         let minutes = limit.map(|limit| limit.as_secs().div_ceil(60));
         json!({"count": minutes, "period": minutes.map(|_| "minute")})
     };
@@ -75,18 +81,15 @@ fn timestamp(time: OffsetDateTime) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::model::Relation;
 
     #[test]
     fn ages_have_dbts_format() {
-        let mut report = Report::begin("check", OffsetDateTime::UNIX_EPOCH);
         let outcome = |stage, name: &str, verdict, message: &str| {
             Outcome::new(stage, &Relation::new("s", name), verdict, message)
         };
-        report.outcomes = vec![
+        let outcomes = [
             outcome(Stage::Freshness, "good", Verdict::Passed, "refreshed 5s ago"),
             outcome(Stage::Freshness, "old", Verdict::Failed, "refreshed 1h ago"),
             outcome(Stage::Status, "broken", Verdict::Failed, "in status ERROR"),
@@ -99,8 +102,8 @@ mod tests {
             now: 1_795_238_005.5,
             limits: Some(AgeLimits { warn_after: Some(Duration::from_secs(70)), error_after: None }),
         };
-        report.ages = ["good", "old", "broken", "gone"].map(age).into();
-        let text = render(&report);
+        let ages = ["good", "old", "broken", "gone"].map(age);
+        let text = render(OffsetDateTime::UNIX_EPOCH, Duration::ZERO, &ages, &outcomes);
         let document: Json = serde_json::from_str(&text).unwrap();
         let results = document["results"].as_array().unwrap();
         assert_eq!(results[0]["status"], "pass");

@@ -5,6 +5,7 @@ pub mod check;
 pub mod compile;
 pub mod deploy;
 pub mod doctor;
+pub mod gate;
 pub mod one_table;
 pub mod plan;
 pub mod project;

@@ -15,8 +15,13 @@ use crate::{
     sql::query,
 };
 
-/// Plans the changes between two manifests, without a server.
-pub fn plan_between(before: EarlierState, project: &Project, policy: &Policy) -> Result<Plan, Error> {
+/// Plans the changes between two manifests, without a server, for the selected models.
+pub fn plan_between(
+    before: EarlierState,
+    project: &Project,
+    ids: Option<&BTreeSet<String>>,
+    policy: &Policy,
+) -> Result<Plan, Error> {
     let EarlierState { tables, between, notes, .. } = before;
     // Accept all schemas: both manifests are for the same target.
     let schemas = tables.iter().map(|deployed| deployed.table.relation.schema.clone());
@@ -27,7 +32,7 @@ pub fn plan_between(before: EarlierState, project: &Project, policy: &Policy) ->
     let answers = Answers { views, ..Answers::default() };
     let mut plan = Plan::between(&project.tables, &tables, &answers, &policy)?.with_readers(project);
     plan.notes.extend(notes);
-    Ok(plan)
+    Ok(plan.narrowed(ids, &project.tables))
 }
 
 /// An earlier state of a project, as if it had been deployed.
@@ -55,10 +60,12 @@ impl EarlierState {
     }
 }
 
-/// Plans the changes from a server's state to the project, with views, columns and costs from the server.
+/// Plans the changes from a server's state to the project's selected models, with views, columns and costs from the
+/// server.
 pub async fn plan_against(
     client: &Client,
     project: &Project,
+    ids: Option<&BTreeSet<String>>,
     policy: &Policy,
 ) -> Result<(Plan, Snapshot), Error> {
     let wanted: Vec<Relation> = project.tables.iter().map(|table| table.relation.clone()).collect();
@@ -83,7 +90,8 @@ pub async fn plan_against(
     // Best effort: without it, the plan says that the costs are unknown.
     let costs = client.costs(&plan.refilled()).await.unwrap_or_default();
     let plan = plan.with_lost_views(lost).with_lost_objects(objects, &snapshot.tables);
-    Ok((plan.with_costs(&costs).with_readers(project), snapshot))
+    let plan = plan.with_costs(&costs).with_readers(project);
+    Ok((plan.narrowed(ids, &project.tables), snapshot))
 }
 
 /// Notes the functions that the role may not execute. Another role may deploy, so they are no problem of the plan.

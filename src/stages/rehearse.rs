@@ -144,7 +144,7 @@ impl<'a> Rehearsing<'a> {
 
     /// Records the state right after the deployment, and what the project would still change.
     pub async fn observe(&mut self, project: &Project, policy: &Policy) -> Result<(), Error> {
-        let (left, snapshot) = plan_against(self.client, project, policy).await?;
+        let (left, snapshot) = plan_against(self.client, project, None, policy).await?;
         self.left = left;
         self.after = snapshot.tables;
         Ok(())

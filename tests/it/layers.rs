@@ -63,6 +63,27 @@ fn only_the_options_know_clap() {
     }
 }
 
+/// The report is for its renderers: a command keeps what it needs in values of its own.
+#[test]
+fn commands_write_the_report_and_never_read_it() {
+    // They run a command and render its report, or read a report from a file.
+    let readers = ["reported.rs", "runner.rs", "comment.rs"].map(|name| Path::new("src/commands").join(name));
+    let writes = [" = ", ".extend(", ".push(", ".clone_from("];
+    for (file, text) in sources() {
+        if module_of(&file) != "commands" || readers.contains(&file) {
+            continue;
+        }
+        for (at, of) in text.match_indices("report.") {
+            let rest = &text[at + of.len()..];
+            let field = word(rest);
+            let is_lent = text[..at].ends_with("&mut ");
+            let is_written = writes.iter().any(|write| rest[field.len()..].starts_with(write));
+            let is_end_of_sentence = field.is_empty();
+            assert!(is_lent || is_written || is_end_of_sentence, "{} reads report.{field}", file.display());
+        }
+    }
+}
+
 fn position(module: &str) -> Option<usize> {
     ORDER.iter().position(|name| *name == module)
 }

@@ -68,7 +68,7 @@ fn rights_to_check(client: &Client, evidence: &Evidence) -> Outcome {
 async fn rights_to_deploy(options: &DoctorOptions, client: &Client, project: &Project) -> Outcome {
     let lacking = async {
         let policy = options.permissions.policy(owner(&options.models, project)?);
-        let (plan, _) = plan_against(client, project, &policy).await?;
+        let (plan, _) = plan_against(client, project, None, &policy).await?;
         Ok::<_, Error>(client.lacking_rights(&plan.rights(&project.tables)).await?)
     };
     let user = &client.endpoint().user;

@@ -1,0 +1,146 @@
+//! What a run does with the project and dbt: takes the models, plans, builds.
+
+use std::collections::BTreeSet;
+
+use super::{
+    deploy::{created_tables, with_origins},
+    plan::plan_against,
+    project::{owner_for, warn_of_misspelled},
+    rehearse::Base,
+    selection::{self, SelectedModels, narrow},
+    sources,
+    workspace::Workspace,
+};
+use crate::{
+    Error,
+    dbt::{self, Dbt, Target},
+    model::{Outcome, Relation, ShardShare},
+    options::RunOptions,
+    pg::ServerInfo,
+    plan::{Answers, Plan, Policy},
+    project::Project,
+    verify::Writes,
+};
+
+/// The models that a run takes.
+pub struct Taken {
+    pub models: SelectedModels,
+    pub shard: Option<ShardShare>,
+}
+
+/// The project as it was planned, with all of its tables.
+pub struct Planned {
+    pub project: Project,
+    pub plan: Plan,
+}
+
+/// A deployed project.
+pub struct Deployment {
+    /// With all of its tables.
+    pub whole: Project,
+    /// With the selected tables.
+    pub project: Project,
+    pub plan: Plan,
+    /// The tables that dbt created or kept.
+    pub created: BTreeSet<Relation>,
+}
+
+/// What the stages of a run share.
+pub struct Gate<'a> {
+    pub options: &'a RunOptions,
+    pub workspace: Workspace<'a>,
+    pub software: &'a ServerInfo,
+    /// How rows may be changed; `None` changes none.
+    pub writes: Option<Writes>,
+    pub dbt: Dbt,
+    /// The target that dbt deploys to.
+    pub target: &'a Target,
+    /// The selected models; `None` if all are selected.
+    pub selected: Option<BTreeSet<String>>,
+}
+
+impl Gate<'_> {
+    /// Parses the project, and resolves the selection and the shard.
+    pub async fn take(&self, base: Option<&Base>) -> Result<Taken, Error> {
+        let Self { options, dbt, .. } = self;
+        dbt.parse().await?;
+        let reading = dbt.project()?;
+        warn_of_misspelled(options.ui, &reading);
+        reading.check()?;
+        let baseline = base.and_then(Base::manifest);
+        let default = dbt.default_selector().await?;
+        let manifest = dbt.manifest()?;
+        let mut models =
+            selection::selected(options.ui, &options.selection, &manifest, baseline.as_deref(), default)?;
+        let Some(shard) = options.rounds.shard else { return Ok(Taken { models, shard: None }) };
+        let (ids, took) = manifest.graph()?.shard(models.ids.as_ref(), shard);
+        models.ids = Some(ids);
+        Ok(Taken { models, shard: Some(took) })
+    }
+
+    /// Restricts dbt to the models and what they need, and creates the sources that they read.
+    pub async fn prepare(&mut self, models: SelectedModels) -> Result<(), Error> {
+        let Self { options, workspace, dbt, selected, .. } = self;
+        let mut readers = None;
+        if let Some(ids) = models.ids {
+            let needed = narrow(options.ui, &ids, dbt, workspace.client).await?;
+            if models.default.is_some() {
+                dbt.keep_default_tests();
+            }
+            readers = Some(&ids | &needed);
+            *selected = Some(needed);
+        }
+        let wanted = sources::RequiredSources {
+            options: &options.sources,
+            limits: options.server.limits,
+            readers: readers.as_ref(),
+        };
+        sources::provide(&options.project, &wanted, dbt, workspace.own, workspace.client).await
+    }
+
+    /// Plans before the first change, so that refused steps can stop the deployment. `None` on an empty server, where the
+    /// plan is known after the build, which compiles.
+    pub async fn plan(&self) -> Result<Option<Planned>, Error> {
+        let (Workspace { client, own }, ids) = (&self.workspace, self.selected.as_ref());
+        if client.catalog().await?.is_empty() && (own.is_some() || !self.is_occupied().await?) {
+            return Ok(None);
+        }
+        self.dbt.compile().await?;
+        let project = self.dbt.project()?.into_project()?;
+        let (plan, _) = plan_against(client, &project, ids, &self.policy(&project)).await?;
+        Ok(Some(Planned { project, plan }))
+    }
+
+    /// Whether another relation has the name of a stream table and would be dropped.
+    async fn is_occupied(&self) -> Result<bool, Error> {
+        let wanted: Vec<Relation> = self.dbt.manifest()?.graph()?.stream_tables().cloned().collect();
+        Ok(!self.workspace.client.snapshot(&wanted).await?.occupied.is_empty())
+    }
+
+    /// Builds the project with dbt. The outcomes are those of its tables.
+    pub async fn build(&self, planned: Option<Planned>) -> Result<(Deployment, Vec<Outcome>), Error> {
+        let (_, results) = self.dbt.build().await?;
+        let Planned { project: whole, plan } = match planned {
+            Some(planned) => planned,
+            None => self.plan_of_new().await?,
+        };
+        let project = whole.clone().only(self.selected.as_ref());
+        let outcomes = dbt::deploy_outcomes(&results, &with_origins(&project));
+        let created = created_tables(&project, &outcomes);
+        Ok((Deployment { whole, project, plan, created }, outcomes))
+    }
+
+    /// The plan of a deployment to a server without stream tables.
+    async fn plan_of_new(&self) -> Result<Planned, Error> {
+        let project = self.dbt.compiled_project().await?.into_project()?;
+        let policy = self.policy(&project);
+        let plan = Plan::between(&project.tables, &[], &Answers::default(), &policy)?.with_readers(&project);
+        let plan = plan.narrowed(self.selected.as_ref(), &project.tables);
+        Ok(Planned { project, plan })
+    }
+
+    /// What the plan may drop, and whose tables it sees as its own.
+    pub fn policy(&self, project: &Project) -> Policy {
+        self.options.permissions.policy(owner_for(project, Some(self.target)))
+    }
+}
