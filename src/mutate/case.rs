@@ -6,10 +6,10 @@ use std::{
     ops::Range,
 };
 
-use super::{Change, Pace, Row, Source};
+use super::{CaseTable, Change, Pace, Row, Source};
 use crate::{
     model::Relation,
-    sql::{self, quote_identifier, quote_literal},
+    sql::{self, quote_identifier},
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -27,15 +27,6 @@ pub struct Case {
     pub pace: Pace,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CaseTable {
-    pub relation: Relation,
-    pub query: String,
-    pub mode: String,
-    /// Further named arguments of `create_stream_table`.
-    pub arguments: Vec<(&'static str, String)>,
-}
-
 /// The kinds of parts that can be removed from a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -50,29 +41,6 @@ pub enum Part {
 impl Part {
     /// All kinds, the largest reduction first.
     pub const ALL: [Self; 5] = [Self::Round, Self::Change, Self::Row, Self::Item, Self::Column];
-}
-
-impl CaseTable {
-    pub(super) fn is_immediate(&self) -> bool {
-        self.mode == "IMMEDIATE"
-    }
-
-    fn sql(&self, schedule: &str) -> String {
-        let more: String =
-            self.arguments.iter().map(|(name, value)| format!(", {name} => {value}")).collect();
-        format!(
-            "select pgtrickle.create_stream_table({}, {}, '{schedule}', {}{more})",
-            quote_literal(&self.relation.to_string()),
-            dollar_quoted(&self.query),
-            quote_literal(&self.mode)
-        )
-    }
-
-    /// The statement that refreshes it; `None` for an IMMEDIATE table.
-    pub(super) fn refresh(&self) -> Option<String> {
-        let name = quote_literal(&self.relation.to_string());
-        (!self.is_immediate()).then(|| format!("select pgtrickle.refresh_stream_table({name})"))
-    }
 }
 
 impl Case {
@@ -338,16 +306,6 @@ impl Change {
     }
 }
 
-/// A dollar-quoted text, which is easier to read and to edit than one with doubled quotes.
-fn dollar_quoted(text: &str) -> String {
-    let tags = ["$$", "$query$", "$stream_table$"];
-    let Some(tag) = tags.into_iter().find(|tag| !text.contains(tag)) else {
-        return quote_literal(text);
-    };
-    // A dollar sign at the end would merge with the tag.
-    if text.ends_with('$') { quote_literal(text) } else { format!("{tag}{text}{tag}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::{
@@ -430,12 +388,5 @@ mod tests {
         let round = less.round(&less.rounds[1]);
         assert_eq!(round[1], r#"update "shop"."orders" set "customer" = 2 where "id" = 1"#);
         assert_eq!(less.without_unread_columns(), None);
-    }
-
-    #[test]
-    fn a_query_is_quoted_readably() {
-        assert_eq!(dollar_quoted("select 'a'"), "$$select 'a'$$");
-        assert_eq!(dollar_quoted("select '$$'"), "$query$select '$$'$query$");
-        assert_eq!(dollar_quoted("select 1 as a$"), "'select 1 as a$'");
     }
 }

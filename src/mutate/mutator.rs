@@ -6,7 +6,6 @@ use super::{
     Change, Effect, Row, Source,
     lessons::{ChangeKind, RejectionHistory},
     random::Random,
-    rows::GROUP,
 };
 
 /// Above this many known rows a source is not truncated, and more rows are deleted than inserted.
@@ -18,6 +17,8 @@ const REMEMBERED: usize = 200;
 const LOADS: usize = 8;
 /// The most rows that a bulk change takes.
 pub(super) const BULK: usize = 400;
+/// The most rows that one statement changes.
+pub(super) const GROUP: usize = 40;
 
 /// A transaction that a round will make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,11 @@
 //! Chooses rows: new ones, deleted ones to insert again, and ones to change.
 
-use super::{Change, Mutator, Row, drawing::FEW, mutator::BULK};
+use super::{
+    Change, Mutator, Row,
+    drawing::FEW,
+    mutator::{BULK, GROUP},
+};
 
-/// The most rows that one statement changes.
-pub(super) const GROUP: usize = 40;
 /// How many new rows are drawn until one has new keys.
 const ATTEMPTS: usize = 8;
 /// How often an empty source gets its deleted rows again, before a row is made up.

@@ -13,13 +13,6 @@ const VARIED: usize = 20;
 /// How many combinations of values are tested against conditions.
 const TRIED: usize = 600;
 
-/// Columns that a condition connects, and combinations of values that satisfy it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ConnectedColumns {
-    pub columns: Vec<usize>,
-    pub rows: Vec<Row>,
-}
-
 impl Source {
     /// The columns whose kind does not determine the accepted values, each with values to test. `rows` are known rows.
     pub fn candidates(&self, types: &Types, rows: &[Row]) -> Vec<(usize, Vec<String>)> {

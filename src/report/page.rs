@@ -2,16 +2,33 @@
 
 use anstyle::Style as Paint;
 
-use super::{
-    terminal::{Detail, Style},
-    text,
-};
+use super::text;
 use crate::model::Relation;
 
 /// Smaller widths are treated as this one.
 const LEAST_WIDTH: usize = 24;
 /// How many names a list shows, unless verbose.
 const SHORT_LIST: usize = 5;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    pub color: bool,
+    pub width: usize,
+    pub detail: Detail,
+    /// Whether to show changed queries in full, not only their changed lines.
+    pub full: bool,
+}
+
+/// How much to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Only what is wrong.
+    Quiet,
+    /// The checks at a glance, what is wrong, and the plan in numbers.
+    Normal,
+    /// Each check with its details, the whole plan, full lists.
+    Verbose,
+}
 
 /// A relation's name, escaped for a terminal.
 pub(super) fn shown(relation: &Relation) -> String {

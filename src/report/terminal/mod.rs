@@ -11,25 +11,7 @@ use anstyle::{AnsiColor, Style as Paint};
 use super::{Report, page::Page, text, words};
 use crate::model::{Origin, Outcome, Stage, Verdict};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Style {
-    pub color: bool,
-    pub width: usize,
-    pub detail: Detail,
-    /// Whether to show changed queries in full, not only their changed lines.
-    pub full: bool,
-}
-
-/// How much to show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Detail {
-    /// Only what is wrong.
-    Quiet,
-    /// The checks at a glance, what is wrong, and the plan in numbers.
-    Normal,
-    /// Each check with its details, the whole plan, full lists.
-    Verbose,
-}
+pub use super::page::{Detail, Style};
 
 pub(super) const PLAIN: Paint = Paint::new();
 pub(super) const BOLD: Paint = Paint::new().bold();

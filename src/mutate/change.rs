@@ -1,0 +1,183 @@
+//! Statements that change rows, and how to undo them.
+
+use super::{Row, Source};
+
+/// A statement that changes rows of one source, by its position in the list of sources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    Insert {
+        source: usize,
+        rows: Vec<Row>,
+    },
+    /// INSERT … ON CONFLICT of the primary key DO UPDATE.
+    Upsert {
+        source: usize,
+        rows: Vec<Row>,
+    },
+    Update {
+        source: usize,
+        set: Vec<(usize, Option<String>)>,
+        of: Vec<Row>,
+    },
+    Delete {
+        source: usize,
+        of: Vec<Row>,
+    },
+    Truncate {
+        source: usize,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effect {
+    pub source: usize,
+    /// Each row before and after. Without a before it was inserted, without an after deleted.
+    pub rows: Vec<(Option<Row>, Option<Row>)>,
+}
+
+impl Effect {
+    /// The changes that undo it, the last row first. One statement inserts all deleted rows, and one deletes all
+    /// inserted rows: they may reference each other, and foreign keys are checked at the end of a statement.
+    pub fn inverse(&self) -> Vec<Change> {
+        let source = self.source;
+        let deleted = self.rows.iter().filter(|(_, after)| after.is_none());
+        let deleted: Vec<Row> = deleted.filter_map(|(before, _)| before.clone()).collect();
+        // In a table without a key, a statement finds only one of several equal rows.
+        let (mut inserted, mut equal): (Vec<Row>, Vec<Row>) = (Vec::new(), Vec::new());
+        for (_, after) in self.rows.iter().filter(|(before, _)| before.is_none()) {
+            let Some(row) = after else { continue };
+            if inserted.contains(row) { equal.push(row.clone()) } else { inserted.push(row.clone()) }
+        }
+        let update = |(before, after): &(Option<Row>, Option<Row>)| match (before, after) {
+            (_, None) | (None, _) => None,
+            (Some(old), Some(new)) => {
+                let differs = |(at, value): (usize, &Option<String>)| {
+                    (new.get(at) != Some(value)).then(|| (at, value.clone()))
+                };
+                let set: Vec<_> = old.iter().enumerate().filter_map(differs).collect();
+                (!set.is_empty()).then(|| Change::Update { source, set, of: vec![new.clone()] })
+            }
+        };
+        let insert = (!deleted.is_empty()).then_some(Change::Insert { source, rows: deleted });
+        let delete = (!inserted.is_empty()).then_some(Change::Delete { source, of: inserted });
+        let removals =
+            delete.into_iter().chain(equal.into_iter().map(|row| Change::Delete { source, of: vec![row] }));
+        insert.into_iter().chain(self.rows.iter().rev().filter_map(update)).chain(removals).collect()
+    }
+}
+
+/// The rows of a source before these effects; `rows` are those after.
+pub fn before(rows: &[Row], source: usize, effects: &[&Effect]) -> Vec<Row> {
+    let mut rows = rows.to_vec();
+    for effect in effects.iter().rev().filter(|effect| effect.source == source) {
+        for (before, after) in effect.rows.iter().rev() {
+            if let Some(at) = after.as_ref().and_then(|after| rows.iter().position(|row| row == after)) {
+                rows.swap_remove(at);
+            }
+            rows.extend(before.clone());
+        }
+    }
+    rows.sort();
+    rows
+}
+
+impl Change {
+    pub fn source(&self) -> usize {
+        match self {
+            Self::Insert { source, .. }
+            | Self::Upsert { source, .. }
+            | Self::Update { source, .. }
+            | Self::Delete { source, .. }
+            | Self::Truncate { source } => *source,
+        }
+    }
+
+    /// The same change with another position of its source.
+    #[must_use]
+    pub fn of_source(mut self, place: usize) -> Self {
+        match &mut self {
+            Self::Insert { source, .. }
+            | Self::Upsert { source, .. }
+            | Self::Update { source, .. }
+            | Self::Delete { source, .. }
+            | Self::Truncate { source } => *source = place,
+        }
+        self
+    }
+
+    pub fn sql(&self, sources: &[Source]) -> String {
+        let table = &sources[self.source()];
+        let name = table.relation.quoted();
+        match self {
+            Self::Insert { rows, .. } => table.insert(rows),
+            Self::Upsert { rows, .. } => table.upsert(rows),
+            Self::Update { set, of, .. } => {
+                let set: Vec<String> = set
+                    .iter()
+                    .filter(|(at, _)| table.columns[*at].generated.is_none())
+                    .map(|(at, value)| {
+                        format!("{} = {}", table.quoted(*at), table.literal(*at, value.as_deref()))
+                    })
+                    .collect();
+                format!("update {name} set {} where {}", set.join(", "), table.condition(of))
+            }
+            Self::Delete { of, .. } => format!("delete from {name} where {}", table.condition(of)),
+            Self::Truncate { .. } => format!("truncate {name}"),
+        }
+    }
+
+    /// The statement with a RETURNING clause for its effect: `before` and `after` as JSON arrays of texts.
+    pub fn telling_sql(&self, sources: &[Source]) -> String {
+        let table = &sources[self.source()];
+        let row = |of: &str| {
+            let texts: Vec<String> =
+                (0..table.columns.len()).map(|at| format!("{of}.{}::text", table.quoted(at))).collect();
+            format!("to_jsonb(array[{}])", texts.join(", "))
+        };
+        let returning = match self {
+            Self::Insert { .. } => format!("null, {}", row("new")),
+            Self::Upsert { .. } => {
+                // A row that was not there has no key.
+                let is_new = format!("old.{} is null", table.quoted(table.key[0]));
+                format!("case when {is_new} then null else {} end, {}", row("old"), row("new"))
+            }
+            Self::Update { .. } => format!("{}, {}", row("old"), row("new")),
+            Self::Delete { .. } => format!("{}, null", row("old")),
+            Self::Truncate { .. } => return self.sql(sources),
+        };
+        format!("{} returning {returning}", self.sql(sources))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mutate::row;
+
+    #[test]
+    fn rows_deleted_together_are_inserted_together() {
+        let (chief, member) = (row(&["1", "2"]), row(&["2", "1"]));
+        let rows = vec![(Some(chief.clone()), None), (Some(member.clone()), None)];
+        let effect = Effect { source: 0, rows };
+        assert_eq!(effect.inverse(), [Change::Insert { source: 0, rows: vec![chief, member] }]);
+    }
+
+    #[test]
+    fn rows_inserted_together_are_deleted_together_and_equal_ones_one_by_one() {
+        let (chief, member) = (row(&["1", "2"]), row(&["2", "1"]));
+        let inserted = [&chief, &member, &chief].map(|row| (None, Some(row.clone())));
+        let delete = |of| Change::Delete { source: 0, of };
+        let effect = Effect { source: 0, rows: inserted.to_vec() };
+        assert_eq!(effect.inverse(), [delete(vec![chief.clone(), member]), delete(vec![chief])]);
+    }
+
+    #[test]
+    fn undoing_an_update_restores_only_its_columns() {
+        let (old, new) = (row(&["1", "a"]), row(&["1", "b"]));
+        let updated = Effect { source: 0, rows: vec![(Some(old), Some(new.clone()))] };
+        let set = vec![(1, Some("a".to_owned()))];
+        assert_eq!(updated.inverse(), [Change::Update { source: 0, set, of: vec![new.clone()] }]);
+        let inserted = Effect { source: 0, rows: vec![(None, Some(new.clone()))] };
+        assert_eq!(inserted.inverse(), [Change::Delete { source: 0, of: vec![new] }]);
+    }
+}

@@ -1,0 +1,242 @@
+//! A table whose rows are changed.
+
+use serde::Deserialize;
+
+use super::TypePart;
+use crate::{
+    model::Relation,
+    sql::{quote_identifier, quote_literal},
+};
+
+/// The values of a row as text, in the order of the source's columns.
+pub type Row = Vec<Option<String>>;
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Source {
+    pub relation: Relation,
+    pub columns: Vec<SourceColumn>,
+    /// The positions of its primary key columns.
+    pub key: Vec<usize>,
+    pub references: Vec<Reference>,
+    /// Its constraints and unique indexes with their columns.
+    #[serde(default)]
+    pub constraints: Vec<Constraint>,
+    /// Columns that conditions connect, with values that satisfy those.
+    #[serde(skip)]
+    pub groups: Vec<ConnectedColumns>,
+    /// Its other constraints and its unique indexes, as the server writes them: statements or clauses.
+    pub rules: Vec<String>,
+    /// Its partition key, as `RANGE (day)`.
+    pub partitioned: Option<String>,
+    /// Statements that create the types of its columns.
+    pub types: Vec<String>,
+    /// Why its rows cannot be changed, if they cannot.
+    pub out_of_reach: Option<String>,
+    pub view: Option<String>,
+    pub readers: Vec<Relation>,
+    pub from_log: bool,
+    /// Whether rows may only be added.
+    #[serde(default)]
+    pub only_inserts: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct SourceColumn {
+    pub name: String,
+    /// Its type as in CREATE TABLE.
+    pub type_name: String,
+    /// Its type by OID.
+    #[serde(default, rename = "type")]
+    pub of: TypePart,
+    pub kind: ColumnKind,
+    /// Whether a domain or a condition restricts its values.
+    #[serde(default)]
+    pub bounded: bool,
+    /// Values that the server accepts, if the kind does not say enough.
+    #[serde(skip)]
+    pub values: Vec<String>,
+    pub not_null: bool,
+    /// The expression of a generated column, which no statement writes.
+    pub generated: Option<String>,
+    /// GENERATED ALWAYS AS IDENTITY.
+    pub always: bool,
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// The maximum length of a text, or the precision of a number.
+    pub size: Option<u32>,
+    pub scale: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ColumnKind {
+    Integer,
+    Numeric,
+    Float,
+    Text,
+    Boolean,
+    Date,
+    Timestamp,
+    Uuid,
+    Json,
+    Enum,
+    Bytes,
+    Array,
+    Other,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Constraint {
+    pub name: String,
+    /// `pg_constraint.contype`; a unique index is `u`, or `i` if it has expressions or a predicate.
+    pub kind: char,
+    /// The positions of its columns.
+    pub columns: Vec<usize>,
+    /// The expression of a check constraint.
+    pub condition: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Reference {
+    /// The positions of its columns.
+    pub columns: Vec<usize>,
+    pub target: Relation,
+    /// The names of the referenced columns.
+    pub target_columns: Vec<String>,
+    /// The clause of CREATE TABLE.
+    pub clause: String,
+}
+
+/// Columns that a condition connects, and combinations of values that satisfy it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConnectedColumns {
+    pub columns: Vec<usize>,
+    pub rows: Vec<Row>,
+}
+
+impl Source {
+    /// Its primary key, unique and exclusion constraints.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Constraint> {
+        self.constraints.iter().filter(|constraint| matches!(constraint.kind, 'p' | 'u' | 'x' | 'i'))
+    }
+
+    /// Sets the columns that conditions connect. A group of one column becomes the values of that column.
+    pub fn take_groups(&mut self, groups: Vec<ConnectedColumns>) {
+        for group in groups {
+            match group.columns[..] {
+                [at] => {
+                    self.columns[at].values =
+                        group.rows.into_iter().filter_map(|mut row| row.remove(0)).collect();
+                }
+                _ => self.groups.push(group),
+            }
+        }
+    }
+
+    /// The quoted name of a column.
+    pub fn quoted(&self, at: usize) -> String {
+        quote_identifier(&self.columns[at].name)
+    }
+
+    /// A literal for a column. Numbers have no quotes.
+    pub(super) fn literal(&self, at: usize, value: Option<&str>) -> String {
+        let Some(value) = value else { return "null".into() };
+        let is_number = matches!(self.columns[at].kind, ColumnKind::Integer | ColumnKind::Numeric | ColumnKind::Float)
+            && value.len() < 19
+            // As a number it would be a negated integer 0.
+            && value != "-0"
+            && value.strip_prefix('-').unwrap_or(value).split('.').count() <= 2
+            && value.strip_prefix('-').unwrap_or(value).starts_with(|c: char| c.is_ascii_digit())
+            && value.strip_prefix('-').unwrap_or(value).chars().all(|c| c.is_ascii_digit() || c == '.');
+        if is_number { value.to_owned() } else { quote_literal(value) }
+    }
+
+    /// A literal to compare a column with. It has a cast if the type may use the operators of another type.
+    fn typed_literal(&self, at: usize, value: Option<&str>) -> String {
+        let column = &self.columns[at];
+        let literal = self.literal(at, value);
+        let says_its_type = column.kind == ColumnKind::Other && value.is_some();
+        if says_its_type { format!("{literal}::{}", column.type_name) } else { literal }
+    }
+
+    /// The column's side of a comparison. A domain over an enum has no operators, so it is cast to text.
+    fn compared(&self, at: usize) -> String {
+        let column = &self.columns[at];
+        let name = self.quoted(at);
+        if column.kind == ColumnKind::Enum && column.bounded { format!("{name}::text") } else { name }
+    }
+
+    /// The INSERT for these rows, without generated columns.
+    pub fn insert(&self, rows: &[Row]) -> String {
+        let written: Vec<usize> =
+            (0..self.columns.len()).filter(|at| self.columns[*at].generated.is_none()).collect();
+        let columns: Vec<String> = written.iter().map(|at| self.quoted(*at)).collect();
+        let values = |row: &Row| {
+            let values: Vec<String> =
+                written.iter().map(|at| self.literal(*at, row[*at].as_deref())).collect();
+            format!("({})", values.join(", "))
+        };
+        let overriding =
+            if self.columns.iter().any(|column| column.always) { " overriding system value" } else { "" };
+        let rows: Vec<String> = rows.iter().map(values).collect();
+        format!(
+            "insert into {} ({}){overriding} values {}",
+            self.relation.quoted(),
+            columns.join(", "),
+            rows.join(", ")
+        )
+    }
+
+    /// The INSERT for these rows, which updates those whose primary key is there.
+    pub(super) fn upsert(&self, rows: &[Row]) -> String {
+        let key: Vec<String> = self.key.iter().map(|at| self.quoted(*at)).collect();
+        let set: Vec<String> = self
+            .upserted()
+            .map(|at| {
+                let name = self.quoted(at);
+                format!("{name} = excluded.{name}")
+            })
+            .collect();
+        format!("{} on conflict ({}) do update set {}", self.insert(rows), key.join(", "), set.join(", "))
+    }
+
+    /// The columns that an upsert sets in a row that is there.
+    pub(crate) fn upserted(&self) -> impl Iterator<Item = usize> {
+        let is_set = |at: &usize| {
+            !self.key.contains(at) && self.columns[*at].generated.is_none() && !self.columns[*at].always
+        };
+        (0..self.columns.len()).filter(is_set)
+    }
+
+    /// A condition that only these rows meet: their keys, or without a key the first row with the same values.
+    pub(super) fn condition(&self, of: &[Row]) -> String {
+        if let [key] = self.key[..] {
+            let values: Vec<String> =
+                of.iter().map(|row| self.typed_literal(key, row[key].as_deref())).collect();
+            let name = self.compared(key);
+            return match &values[..] {
+                [value] => format!("{name} = {value}"),
+                values => format!("{name} in ({})", values.join(", ")),
+            };
+        }
+        let one = |row: &Row| {
+            if self.key.is_empty() {
+                let same = (0..self.columns.len()).map(|at| {
+                    let (name, value) = (self.quoted(at), row[at].as_deref());
+                    match value {
+                        None => format!("{name} is null"),
+                        Some(value) => format!("{name}::text = {}", quote_literal(value)),
+                    }
+                });
+                let same: Vec<String> = same.collect();
+                let name = self.relation.quoted();
+                return format!("ctid = (select min(ctid) from {name} where {})", same.join(" and "));
+            }
+            let same = |at: &usize| {
+                format!("{} = {}", self.compared(*at), self.typed_literal(*at, row[*at].as_deref()))
+            };
+            format!("({})", self.key.iter().map(same).collect::<Vec<_>>().join(" and "))
+        };
+        of.iter().map(one).collect::<Vec<_>>().join(" or ")
+    }
+}
