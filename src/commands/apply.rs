@@ -13,7 +13,8 @@ use crate::{
     stages::{
         apply::execute,
         plan::plan_against,
-        project::{SelectedProject, load, owner},
+        project::{SelectedProject, load},
+        target::owner,
     },
 };
 

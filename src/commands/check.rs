@@ -19,7 +19,8 @@ use crate::{
     },
     stages::{
         check::{Checked, check_database, check_tables},
-        project::{load_if_any, owner},
+        project::load_if_any,
+        target::owner,
         verify::{equality_terms, take_shard},
     },
     verify::compare_with_queries,

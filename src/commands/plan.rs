@@ -11,7 +11,8 @@ use crate::{
     stages::{
         compile::{RevisionManifest, revision},
         plan::{EarlierState, plan_against, plan_between},
-        project::{SelectedProject, load, owner},
+        project::{SelectedProject, load},
+        target::owner,
     },
 };
 

@@ -11,6 +11,7 @@ mod lines;
 mod manifest_file;
 mod messages;
 mod profile;
+mod program;
 mod progress;
 mod project_file;
 mod results;
@@ -27,11 +28,12 @@ use std::{
 
 pub use dotenv::{Shell, variables as dotenv};
 pub use inputs::Inputs;
-pub use invocation::{Dbt, Invocation, packages_of, program};
+pub use invocation::{Dbt, Invocation};
 pub use jinja::Context;
 pub use kept::{CompileInputs, DefaultSelector, ManifestCache, StaleReason};
 pub use manifest_file::ManifestFile;
 pub use profile::{RequestedProfile, Target};
+pub use program::{packages_of, program};
 pub use project_file::ProjectFile;
 pub use results::{NodeResult, RunResults, deploy_outcomes, test_outcomes};
 pub use revision::{Checkout, GitError, Revision};

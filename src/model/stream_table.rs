@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Mark, Relation, Settings};
+use super::{Mark, Origin, Relation, Settings};
 
 /// A stream table, read from a manifest or from a catalog.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,15 +42,6 @@ pub fn tier_factor(tier: Option<&str>) -> u32 {
         Some("cold") => 10,
         Some(_) | None => 1,
     }
-}
-
-/// The dbt model behind a stream table.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Origin {
-    /// dbt's identifier of the node, for example `model.shop.orders`.
-    pub unique_id: String,
-    /// The model's file, relative to the dbt project; empty if the project no longer has the model.
-    pub file: String,
 }
 
 impl Origin {

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use super::file;
 use crate::{dbt, pg};
 
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +22,8 @@ pub enum Error {
         file: PathBuf,
         /// Each with the nearest known key.
         keys: Vec<String>,
+        /// All known keys.
+        known: Vec<String>,
     },
     /// A server address is invalid.
     #[error(transparent)]
@@ -47,7 +48,7 @@ impl Error {
         Some(match self {
             Self::Unreadable { .. } => "pass an existing file with `--config FILE`, or omit the flag".into(),
             Self::Wrong { .. } => "see the example in docs/reference.md".into(),
-            Self::UnknownKeys { .. } => format!("the keys are {}", file::known_keys().join(", ")),
+            Self::UnknownKeys { known, .. } => format!("the keys are {}", known.join(", ")),
             Self::Address(error) => error.hint(),
             Self::Dbt(error) => return error.hint(),
             Self::OtherDatabase { database, .. } => {

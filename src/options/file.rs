@@ -252,7 +252,7 @@ const KEYS: [(&str, &[&str]); 11] = [
 ];
 
 /// All keys as dotted paths.
-pub(super) fn known_keys() -> Vec<String> {
+fn known_keys() -> Vec<String> {
     let full = |parent: &str, key: &str| {
         if parent.is_empty() { key.to_owned() } else { format!("{parent}.{key}") }
     };
@@ -273,7 +273,7 @@ impl File {
         let mut unknown = Vec::new();
         find_unknown(&yaml, "", &mut unknown);
         if !unknown.is_empty() {
-            return Err(Error::UnknownKeys { file: path.to_owned(), keys: unknown });
+            return Err(Error::UnknownKeys { file: path.to_owned(), keys: unknown, known: known_keys() });
         }
         // Parse the text again: only then do messages have a line number.
         serde_yaml::from_str(text).map_err(wrong)

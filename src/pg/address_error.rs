@@ -1,7 +1,5 @@
 //! Errors of database addresses.
 
-use super::conninfo::Given;
-
 /// Why an address is invalid. Contains no password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadAddress {
@@ -71,6 +69,13 @@ impl BadAddress {
             Self::NoUser { .. } => "name one: `postgresql://USER@host:5432/database`, or PGUSER".into(),
         }
     }
+}
+
+/// A parameter's value and what set it, for errors.
+#[derive(Clone, Debug)]
+pub(super) struct Given {
+    pub(super) value: String,
+    pub(super) by: String,
 }
 
 impl Given {

@@ -2,19 +2,15 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    net::IpAddr,
     time::Duration,
 };
 
 use tokio_postgres::{
-    Config, Connection, Socket,
-    config::{ChannelBinding, SslMode as WireSslMode, SslNegotiation, TargetSessionAttrs},
-    error::SqlState,
-    tls::MakeTlsConnect,
+    Config, Connection, Socket, config::SslMode as WireSslMode, error::SqlState, tls::MakeTlsConnect,
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{Endpoint, Error, Limits, SslMode, tls};
+use super::{Endpoint, Error, Limits, SslMode, parameters::follow, tls};
 
 /// A client, and the connection that has to be polled.
 type Connected =
@@ -116,81 +112,6 @@ fn of_host(endpoint: &Endpoint, index: usize, limits: Limits) -> Config {
         let _ = follow(&mut config, name, value);
     }
     config
-}
-
-pub(super) enum Refused {
-    /// An invalid value, with the valid ones.
-    Wrong(&'static str),
-    /// The driver does not support it.
-    Unsupported,
-}
-
-/// Applies one of libpq's parameters to the driver's configuration.
-pub(super) fn follow(config: &mut Config, name: &str, value: &str) -> Result<(), Refused> {
-    let number = || value.parse::<i64>().map_err(|_| Refused::Wrong("expected a number"));
-    // Zero and less mean the system's default.
-    let time = |unit: fn(u64) -> Duration| {
-        number().map(|number| u64::try_from(number).ok().filter(|number| *number > 0).map(unit))
-    };
-    match name {
-        "application_name" => drop(config.application_name(value)),
-        "options" => drop(config.options(value)),
-        "hostaddr" if !value.is_empty() => {
-            config.hostaddr(value.parse::<IpAddr>().map_err(|_| Refused::Wrong("expected an IP address"))?);
-        }
-        "connect_timeout" => {
-            // Zero and less wait forever, for which an hour is enough.
-            config.connect_timeout(time(Duration::from_secs)?.unwrap_or(Duration::from_hours(1)));
-        }
-        "keepalives" => drop(config.keepalives(number()? != 0)),
-        "keepalives_idle" => {
-            if let Some(time) = time(Duration::from_secs)? {
-                config.keepalives_idle(time);
-            }
-        }
-        "keepalives_interval" => {
-            if let Some(time) = time(Duration::from_secs)? {
-                config.keepalives_interval(time);
-            }
-        }
-        "keepalives_count" => {
-            if let Ok(count) = u32::try_from(number()?) {
-                config.keepalives_retries(count);
-            }
-        }
-        "tcp_user_timeout" => {
-            if let Some(time) = time(Duration::from_millis)? {
-                config.tcp_user_timeout(time);
-            }
-        }
-        "channel_binding" => drop(config.channel_binding(match value {
-            "disable" => ChannelBinding::Disable,
-            "prefer" => ChannelBinding::Prefer,
-            "require" => ChannelBinding::Require,
-            _ => return Err(Refused::Wrong("expected disable, prefer or require")),
-        })),
-        "sslnegotiation" => drop(config.ssl_negotiation(match value {
-            "postgres" => SslNegotiation::Postgres,
-            "direct" => SslNegotiation::Direct,
-            _ => return Err(Refused::Wrong("expected postgres or direct")),
-        })),
-        "target_session_attrs" => drop(config.target_session_attrs(match value {
-            "any" => TargetSessionAttrs::Any,
-            "read-write" => TargetSessionAttrs::ReadWrite,
-            "read-only" => TargetSessionAttrs::ReadOnly,
-            "primary" | "standby" | "prefer-standby" => return Err(Refused::Unsupported),
-            _ => return Err(Refused::Wrong("expected any, read-write or read-only")),
-        })),
-        "ssl_min_protocol_version" => drop(tls::version(value)?),
-        "ssl_max_protocol_version" if tls::version(value)? == tls::Version::Older => {
-            return Err(Refused::Unsupported);
-        }
-        "load_balance_hosts" if !["disable", "random"].contains(&value) => {
-            return Err(Refused::Wrong("expected disable or random"));
-        }
-        _ => {}
-    }
-    Ok(())
 }
 
 impl Error {

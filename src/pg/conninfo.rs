@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 
 use percent_encoding::percent_decode_str;
 
-use super::{BadAddress, libpq_files};
+use super::{
+    address_error::{BadAddress, Given},
+    libpq_files,
+};
 
 /// Every parameter with its environment variable, which has the lowest precedence.
 const PARAMETERS: &[(&str, &str)] = &[
@@ -74,13 +77,6 @@ pub(super) fn variables() -> impl Iterator<Item = &'static str> {
 pub(super) fn variable_of(parameter: &str) -> Option<&'static str> {
     let found = PARAMETERS.iter().find(|(name, _)| *name == parameter);
     found.map(|(_, variable)| *variable).filter(|variable| !variable.is_empty())
-}
-
-/// A parameter's value and what set it, for errors.
-#[derive(Clone, Debug)]
-pub(super) struct Given {
-    pub(super) value: String,
-    pub(super) by: String,
 }
 
 /// Connection parameters. The first value of each counts.

@@ -5,11 +5,10 @@ use std::{collections::BTreeMap, fmt, fmt::Write as _, net::Ipv6Addr, path::Path
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
-    BadAddress,
-    connecting::{Refused, follow},
-    conninfo::{Conninfo, Given, variable_of, variables},
+    address_error::{BadAddress, Given},
+    conninfo::{Conninfo, variable_of, variables},
     libpq_files::{self, Login, in_home},
-    tls,
+    parameters::{Refused, follow, tls_versions},
 };
 use crate::model::Secret;
 
@@ -230,7 +229,7 @@ impl Endpoint {
             }
             self.parameters.insert(name, given.value.clone());
             // The highest one comes first by its name.
-            if name == "ssl_min_protocol_version" && tls::versions(self).is_empty() {
+            if name == "ssl_min_protocol_version" && tls_versions(&self.parameters).is_empty() {
                 return Err(given.wrong(name, "expected one up to ssl_max_protocol_version"));
             }
         } else if !WITHOUT_EFFECT.contains(&name) && !FULFILLED.iter().any(is_fulfilled) {

@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{BadAddress, conninfo::Given};
+use super::address_error::{BadAddress, Given};
 
 /// The parameters of a service, each with its value and the name of their origin for errors.
 pub(super) fn service(

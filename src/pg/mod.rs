@@ -13,6 +13,7 @@ mod error;
 mod exclusive;
 mod libpq_files;
 mod one_table;
+mod parameters;
 mod reach;
 mod rehearsal;
 mod round;

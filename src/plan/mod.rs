@@ -8,11 +8,12 @@ mod between;
 pub(crate) mod columns;
 mod cost;
 pub mod dbt;
+mod fingerprints;
 pub mod lost_objects;
 mod lost_views;
 pub mod moved;
 mod policy;
-mod problems;
+mod refusal;
 mod renames;
 mod rights;
 pub mod saved;
@@ -28,12 +29,13 @@ use crate::{
 };
 
 pub use actions::{Action, actions};
-pub use asked::{Answers, MissingUpstream, Question, Refusal, SpecialSource, questions};
+pub use asked::{Answers, MissingUpstream, Question, SpecialSource, questions};
 pub use cost::Cost;
 pub use dbt::NeedsDbt;
 pub use lost_objects::{KnownLosses, LostObject};
 pub use lost_views::LostView;
 pub use policy::{Permission, Policy};
+pub use refusal::Refusal;
 pub use rights::RequiredRights;
 pub use summary::Counts;
 pub use views::{UpstreamRelations, ViewChange, ViewStep};

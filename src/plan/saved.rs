@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::{
-    Action, LostObject, LostView, Plan, RequiredRights, UpstreamRelations, actions, moved,
+    Action, LostObject, LostView, Plan, RequiredRights, UpstreamRelations, actions,
+    fingerprints::{digest, fingerprints},
     views::UpstreamRelation,
 };
 use crate::{
@@ -125,7 +125,7 @@ impl Saved {
             project: project.name.clone(),
             manifest: digest_of_project(project),
             target,
-            catalog: moved::fingerprints(deployed),
+            catalog: fingerprints(deployed),
             summary: plan.summary(),
             stopped: plan.stopped_by(),
             actions: actions(plan, &project.tables, deployed, owner),
@@ -160,10 +160,6 @@ impl Saved {
     fn seal(&self) -> String {
         digest(serde_json::to_string(self).expect("a saved plan is plain data").as_bytes())
     }
-}
-
-pub(super) fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn digest_of_project(project: &Project) -> String {

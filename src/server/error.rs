@@ -5,7 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::find::OLDEST_MAJOR;
+/// The first version with `extension_control_path`, and the version that `pg_trickle` supports.
+pub(super) const OLDEST_MAJOR: u32 = 18;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -6,10 +6,7 @@ use std::{
     process::Command,
 };
 
-use super::{EngineChoice, EphemeralSpec, Error};
-
-/// The first version with `extension_control_path`, and the version that `pg_trickle` supports.
-pub(super) const OLDEST_MAJOR: u32 = 18;
+use super::{EngineChoice, EphemeralSpec, Error, error::OLDEST_MAJOR};
 
 /// The programs that a server needs.
 pub(super) const PROGRAMS: [&str; 2] = ["initdb", "postgres"];

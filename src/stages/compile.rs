@@ -8,7 +8,7 @@ use std::{
 
 use time::OffsetDateTime;
 
-use super::project::target;
+use super::target::target;
 use crate::{
     Error,
     dbt::{

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use super::{
     deploy::{created_tables, with_origins},
     plan::plan_against,
-    project::{owner_for, warn_of_misspelled},
+    project::warn_of_misspelled,
     rehearse::Base,
     selection::{self, SelectedModels, narrow},
     sources,
+    target::owner_for,
     workspace::Workspace,
 };
 use crate::{

@@ -12,6 +12,7 @@ pub mod project;
 pub mod rehearse;
 pub mod selection;
 pub mod sources;
+pub mod target;
 pub mod verify;
 pub mod wait;
 pub mod workspace;

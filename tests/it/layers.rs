@@ -1,7 +1,7 @@
 //! The modules have an order, and each uses only itself and earlier ones.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -41,6 +41,32 @@ fn modules_use_only_earlier_ones() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A part may use its parent, which re-exports the parts.
+#[test]
+fn files_of_a_folder_form_no_circle() {
+    let files = sources();
+    let modules: BTreeMap<Vec<String>, &str> =
+        files.iter().map(|(file, text)| (path_of(file), text.as_str())).collect();
+    let mut left: BTreeMap<&[String], BTreeSet<Vec<String>>> = BTreeMap::new();
+    for (module, text) in &modules {
+        let used = names(text).into_iter().filter_map(|(name, _)| defined_in(&modules, module, &name));
+        let is_sibling = |used: &Vec<String>| {
+            used[0] == module[0] && !used.starts_with(module) && !module.starts_with(used)
+        };
+        left.insert(module, used.filter(is_sibling).collect());
+    }
+    // What uses only what is taken away already can be taken away.
+    loop {
+        let all: BTreeSet<Vec<String>> = left.keys().map(|module| module.to_vec()).collect();
+        let before = left.len();
+        left.retain(|_, used| used.iter().any(|used| all.contains(used)));
+        if left.len() == before {
+            break;
+        }
+    }
+    assert!(left.is_empty(), "these files are in a circle, or use one that is: {left:#?}");
 }
 
 #[test]
@@ -106,37 +132,102 @@ fn sources() -> Vec<(PathBuf, String)> {
     files
 }
 
+/// `plan/between/mod.rs` is `plan`, `between`.
+fn path_of(file: &Path) -> Vec<String> {
+    let below = file.strip_prefix("src").unwrap().with_extension("");
+    let mut path: Vec<String> = below.iter().map(|part| part.to_str().unwrap().to_owned()).collect();
+    path.pop_if(|last| last == "mod");
+    path
+}
+
+/// The file that defines what `module` calls `name`, behind all re-exports.
+fn defined_in(
+    modules: &BTreeMap<Vec<String>, &str>,
+    module: &[String],
+    name: &[String],
+) -> Option<Vec<String>> {
+    let mut full = match name[0].as_str() {
+        "crate" => name[1..].to_vec(),
+        "super" => {
+            let up = name.iter().take_while(|part| *part == "super").count();
+            [&module[..module.len().checked_sub(up)?], &name[up..]].concat()
+        }
+        _ => [module, name].concat(),
+    };
+    loop {
+        let file = (1..=full.len()).rev().map(|end| &full[..end]).find(|part| modules.contains_key(*part))?;
+        let (file, rest) = (file.to_vec(), full[file.len()..].to_vec());
+        let Some(item) = rest.first() else { return Some(file) };
+        let exported = names(modules[&file]);
+        let is_item = |(name, is_public): &&(Vec<String>, bool)| *is_public && name.last() == Some(item);
+        match exported.iter().find(is_item) {
+            Some((name, _)) if name[0] != "crate" && name[0] != "super" => {
+                full = [&file[..], &name[..], &rest[1..]].concat();
+            }
+            _ => return Some(file),
+        }
+    }
+}
+
+/// The names of all `use` items and of all paths from `crate` or `super`, and whether a `pub use` exports them.
+fn names(text: &str) -> Vec<(Vec<String>, bool)> {
+    let code: String = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .fold(String::new(), |code, line| code + line + "\n");
+    let mut names = Vec::new();
+    let items = code.match_indices("use ").filter(|(at, _)| {
+        let line = code[..*at].rsplit('\n').next().unwrap().trim();
+        line.is_empty() || line.starts_with("pub")
+    });
+    for (at, of) in items {
+        let line = code[..at].rsplit('\n').next().unwrap();
+        let item = &code[at + of.len()..];
+        expand(&item[..item.find(';').unwrap()], &[], line.trim().starts_with("pub"), &mut names);
+    }
+    for start in ["crate::", "super::"] {
+        let starts = code.match_indices(start).filter(|(at, _)| !code[..*at].ends_with("::"));
+        for (at, _) in starts {
+            let path: String =
+                code[at..].chars().take_while(|c| c.is_alphanumeric() || ['_', ':'].contains(c)).collect();
+            let path = path.trim_end_matches(':').split("::").map(ToOwned::to_owned);
+            names.push((path.collect(), false));
+        }
+    }
+    names
+}
+
+/// `a::{b, c::d}` is `a::b` and `a::c::d`.
+fn expand(item: &str, before: &[String], is_public: bool, names: &mut Vec<(Vec<String>, bool)>) {
+    let (path, group) = match item.split_once('{') {
+        Some((path, group)) => (path, Some(group.rsplit_once('}').unwrap().0)),
+        None => (item, None),
+    };
+    let path = path.split(" as ").next().unwrap().split("::").map(|part| part.trim().to_owned());
+    let full: Vec<String> = before.iter().cloned().chain(path.filter(|part| !part.is_empty())).collect();
+    let Some(group) = group else {
+        names.push((full, is_public));
+        return;
+    };
+    let mut depth = 0;
+    let parts = group.split(|c| {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        c == ',' && depth == 0
+    });
+    for part in parts.filter(|part| !part.trim().is_empty()) {
+        expand(part, &full, is_public, names);
+    }
+}
+
 fn module_of(file: &Path) -> String {
     let name = file.components().nth(1).unwrap().as_os_str().to_str().unwrap();
     name.trim_end_matches(".rs").to_owned()
 }
 
-/// The top-level modules that a file names: `crate::a::…`, and each of `crate::{a::…, b}`.
+/// The top-level modules that a file names.
 fn uses(text: &str) -> Vec<String> {
-    let mut used = Vec::new();
-    for part in text.split("crate::").skip(1) {
-        match part.strip_prefix('{') {
-            None => used.push(word(part)),
-            Some(group) => {
-                let mut depth = 0;
-                let mut start = true;
-                for (at, c) in group.char_indices() {
-                    match c {
-                        '{' => depth += 1,
-                        '}' if depth == 0 => break,
-                        '}' => depth -= 1,
-                        ',' if depth == 0 => start = true,
-                        c if start && c.is_alphanumeric() => {
-                            used.push(word(&group[at..]));
-                            start = false;
-                        }
-                        _ => {}
-                    }
-                }
-            }
-        }
-    }
-    used
+    let of_crate = names(text).into_iter().map(|(name, _)| name).filter(|name| name[0] == "crate");
+    of_crate.filter_map(|name| name.into_iter().nth(1)).collect()
 }
 
 fn word(text: &str) -> String {

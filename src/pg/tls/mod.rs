@@ -11,16 +11,15 @@ use std::{
 };
 
 use rustls::{
-    ClientConfig, RootCertStore, SupportedProtocolVersion,
+    ClientConfig, RootCertStore,
     client::WebPkiServerVerifier,
     crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     sign::{CertifiedKey, SingleCertAndKey},
-    version::{TLS12, TLS13},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{Endpoint, Error, SslMode, connecting::Refused};
+use super::{Endpoint, Error, SslMode, parameters::tls_versions};
 use verifier::{TrustedRoots, Verifier};
 
 /// The TLS connector for this server.
@@ -38,7 +37,7 @@ pub(super) fn connector(endpoint: &Endpoint) -> Result<MakeRustlsConnect, Error>
         provider: provider.clone(),
     };
     let config = ClientConfig::builder_with_provider(provider.clone())
-        .with_protocol_versions(&versions(endpoint))
+        .with_protocol_versions(&tls_versions(&endpoint.parameters))
         .map_err(|error| root_error(endpoint)(&error))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
@@ -49,35 +48,6 @@ pub(super) fn connector(endpoint: &Endpoint) -> Result<MakeRustlsConnect, Error>
     // `sslnegotiation=direct` needs it.
     config.alpn_protocols = vec![b"postgresql".to_vec()];
     Ok(MakeRustlsConnect::new(config))
-}
-
-/// A version of TLS: the library has 1.2 and 1.3.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Version {
-    Older,
-    V1_2,
-    V1_3,
-}
-
-/// Reads libpq's word for a version.
-pub(super) fn version(word: &str) -> Result<Version, Refused> {
-    match word.to_ascii_lowercase().as_str() {
-        "tlsv1" | "tlsv1.1" => Ok(Version::Older),
-        "tlsv1.2" => Ok(Version::V1_2),
-        "tlsv1.3" => Ok(Version::V1_3),
-        _ => Err(Refused::Wrong("expected TLSv1, TLSv1.1, TLSv1.2 or TLSv1.3")),
-    }
-}
-
-/// The versions that the endpoint takes; none where the least one is above the highest one.
-pub(super) fn versions(endpoint: &Endpoint) -> Vec<&'static SupportedProtocolVersion> {
-    let limit = |name: &str| endpoint.parameters.get(name).and_then(|word| version(word).ok());
-    let is_between = |version: Version| {
-        limit("ssl_min_protocol_version").is_none_or(|least| least <= version)
-            && limit("ssl_max_protocol_version").is_none_or(|highest| version <= highest)
-    };
-    let known = [(Version::V1_3, &TLS13), (Version::V1_2, &TLS12)];
-    known.into_iter().filter(|(version, _)| is_between(*version)).map(|(_, known)| known).collect()
 }
 
 fn trusted(endpoint: &Endpoint, provider: &Arc<CryptoProvider>) -> Result<TrustedRoots, Error> {

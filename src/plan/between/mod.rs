@@ -1,10 +1,14 @@
 //! Computes a plan.
 
+mod problems;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Answers, Change, ColumnChange, Cost, Cycle, Plan, Policy, QueryChange, SpecialSource, Step, ViewStep,
-    columns, dbt, problems, renames, settings::setting_changes,
+    columns, dbt, renames, settings::setting_changes,
 };
 use crate::{
     model::{
@@ -14,9 +18,6 @@ use crate::{
     },
     sql::query,
 };
-
-#[cfg(test)]
-mod tests;
 
 impl Plan {
     /// The plan that changes the deployed tables to the desired ones.

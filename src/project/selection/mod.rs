@@ -1,6 +1,7 @@
 //! The nodes that `--select` and `--exclude` match, in dbt's syntax and without dbt.
 
 mod criterion;
+mod matching;
 mod nodes;
 mod state;
 mod wildcard;

@@ -9,7 +9,7 @@ use crate::{
     pg::{Client, ServerInfo},
     project::Project,
     sql::quote_identifier,
-    stages::{check::gather, plan::plan_against, project::owner},
+    stages::{check::gather, plan::plan_against, target::owner},
 };
 
 /// The engine, and the rights of the role to check and to deploy. Returns what the server reports.

@@ -3,8 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{Change, Problem, Refusal, SpecialSource, Step, between::Comparison};
-use crate::{model::Setting, sql};
+use super::Comparison;
+use crate::{
+    model::Setting,
+    plan::{Change, Problem, Refusal, SpecialSource, Step},
+    sql,
+};
 
 /// Sets the failure of each step whose query fails.
 pub(super) fn mark(comparison: &Comparison, steps: &mut [Step]) {
