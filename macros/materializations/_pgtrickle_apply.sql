@@ -1,4 +1,4 @@
-{# Carries out a change and returns what was done: ALTER (what) or RECREATE (why). #}
+{# Carries out a change and returns what was done: ALTER (what) or RECREATE (why), in the words of _pgtrickle_change. #}
 {% macro _pgtrickle_apply(target, query, settings, deployed, change, engine) %}
   {%- set recreate = change.recreate -%}
   {%- if 'query' in change.alter -%}

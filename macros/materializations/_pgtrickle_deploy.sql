@@ -1,6 +1,6 @@
 {#
   Brings the stream table to what the model says and returns what was done, in the words that dbt prints behind the
-  model's name: CREATE, ALTER (what), RECREATE (why) or UNCHANGED.
+  model's name: CREATE, ALTER (what), RECREATE (why) or UNCHANGED. What and why are the words of _pgtrickle_change.
 
   What is current takes no lock. For anything else the lock comes first, and the server is read again behind it: another
   run may have changed the table meanwhile. Nothing before the lock may touch what the query reads, because a transaction

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     Refusal,
-    views::{self, UpstreamRelations, ViewStep},
+    views::{UpstreamRelations, ViewStep},
 };
 use crate::{
     model::{Column, Deployed, Relation, Setting, StreamTable},
@@ -62,26 +62,22 @@ pub struct MissingUpstream {
     pub readers: Vec<Relation>,
 }
 
-impl Answers {
-    /// The answers that need no query's columns: changed views and missing relations.
-    pub fn of_views(project: &Project, between: &UpstreamRelations) -> Self {
-        let exists = |relation: &Relation| {
-            between.found.iter().any(|found| found.relation == *relation && found.kind.is_some())
-        };
-        let missing = project.between.iter().filter(|one| !one.is_view() && !exists(&one.relation));
-        Self {
-            views: views::against_server(project, between),
-            unbuilt: missing
-                .map(|one| MissingUpstream {
-                    relation: one.relation.clone(),
-                    kind: one.kind.clone(),
-                    readers: one.readers.clone(),
-                })
-                .collect(),
-            ..Self::default()
-        }
-    }
+/// The tables, seeds and snapshots that stream tables read and that the server lacks.
+pub fn unbuilt(project: &Project, server: &UpstreamRelations) -> Vec<MissingUpstream> {
+    let exists = |relation: &Relation| {
+        server.found.iter().any(|found| found.relation == *relation && found.kind.is_some())
+    };
+    let missing = project.between.iter().filter(|one| !one.is_view() && !exists(&one.relation));
+    missing
+        .map(|one| MissingUpstream {
+            relation: one.relation.clone(),
+            kind: one.kind.clone(),
+            readers: one.readers.clone(),
+        })
+        .collect()
+}
 
+impl Answers {
     /// Adds the server's answer for one query.
     pub fn note(&mut self, project: &Project, relation: Relation, answer: Result<Vec<Column>, Refusal>) {
         match answer {

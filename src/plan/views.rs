@@ -1,4 +1,7 @@
 //! The views that stream tables read: a changed view changes the rows of its readers.
+//!
+//! Two revisions are compared as text ([`between_projects`]). A server has the view as it wrote it, so it also writes the
+//! compiled query in that way (`pg/sql/between.sql`), and those two texts are compared ([`against_server`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 

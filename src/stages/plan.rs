@@ -74,7 +74,9 @@ pub async fn plan_against(
     let mut answers = Answers {
         unseen: snapshot.server.unreadable_settings(),
         occupied: snapshot.occupied.clone(),
-        ..Answers::of_views(project, &snapshot.between)
+        views: plan::views::against_server(project, &snapshot.between),
+        unbuilt: plan::unbuilt(project, &snapshot.between),
+        ..Answers::default()
     };
     answers.special_sources = client.special_sources(&snapshot.server, &read_relations(project)).await?;
     let questions = plan::questions(project, &snapshot.tables, &answers.views);

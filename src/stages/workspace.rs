@@ -21,6 +21,8 @@ pub enum RunServer {
 }
 
 impl RunServer {
+    /// The server of `--database-url`, otherwise a new ephemeral one. Neither a dbt profile nor PG* names a server for a
+    /// run, because it writes to it.
     pub async fn open(options: &RunOptions) -> Result<Self, Error> {
         if let Some(endpoint) = options.server.named(&options.project)? {
             return Ok(Self::Named(endpoint));
