@@ -103,8 +103,9 @@ mod tests {
             limits: Some(AgeLimits { warn_after: Some(Duration::from_secs(70)), error_after: None }),
         };
         let ages = ["good", "old", "broken", "gone"].map(age);
-        let text = render(OffsetDateTime::UNIX_EPOCH, Duration::ZERO, &ages, &outcomes);
+        let text = render(OffsetDateTime::UNIX_EPOCH, Duration::from_millis(2500), &ages, &outcomes);
         let document: Json = serde_json::from_str(&text).unwrap();
+        assert_eq!(document["elapsed_time"], 2.5);
         let results = document["results"].as_array().unwrap();
         assert_eq!(results[0]["status"], "pass");
         assert_eq!(results[0]["max_loaded_at"], "2026-11-21T05:13:20Z");
