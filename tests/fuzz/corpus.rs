@@ -7,7 +7,7 @@ use std::{
 
 use pgtrickle_ci::{
     model::Owner,
-    plan::{Answers, Between, Plan, Policy, saved::Saved},
+    plan::{Answers, Plan, Policy, UpstreamRelations, saved::Saved},
     project::Reading,
     report::{
         Report,
@@ -77,7 +77,7 @@ pub(crate) fn saved_plans() -> Vec<String> {
     let saved = |manifest: &String| {
         let project = Reading::of("m.json", manifest.as_bytes(), |_, _| None).ok()?.into_project().ok()?;
         let plan = Plan::between(&project.tables, &[], &Answers::default(), &Policy::default()).ok()?;
-        let nothing = (&[][..], &Between::default());
+        let nothing = (&[][..], &UpstreamRelations::default());
         Some(Saved::new(&project, &Owner::default(), "host:1/db".into(), nothing, &plan).to_text())
     };
     manifests().iter().filter_map(saved).collect()
