@@ -339,7 +339,7 @@ fn everything(database: &Database) {
 
 /// How many seeds a test tries: more in the hosted workflow.
 fn seeds() -> u32 {
-    std::env::var("PGTRICKLE_CI_TEST_SEEDS").map_or(2, |seeds| seeds.parse().unwrap())
+    std::env::var("PGTRICKLE_CI_TEST_SEEDS").map_or(1, |seeds| seeds.parse().unwrap())
 }
 
 #[test]

@@ -182,6 +182,9 @@ fn operations_for_one_target_do_not_touch_others() {
     let database = three.database.endpoint.database.clone();
     for (command, more) in [
         ("plan", vec![]),
+        ("doctor", vec![]),
+        ("explain", vec!["dev_alice.kept"]),
+        ("history", vec!["dev_alice.kept"]),
         ("apply", vec!["--allow-drop", "all", "--allow-recreate", "all"]),
         ("wait", vec!["--timeout", "20s", "--refresh"]),
         ("check", vec![]),
@@ -261,8 +264,8 @@ fn every_operation_and_command_is_tried() {
         .filter_map(|line| line.split_whitespace().next())
         .collect();
     // They do not connect to a server of the user.
-    let harmless = ["comment", "report", "ephemeral", "init", "completions", "help"];
-    let tried = ["plan", "apply", "wait", "check", "verify", "run"];
+    let harmless = ["comment", "report", "ephemeral", "init", "config", "completions", "help"];
+    let tried = ["plan", "doctor", "explain", "history", "apply", "wait", "check", "verify", "run"];
     let unknown: Vec<_> =
         commands.iter().filter(|name| !tried.contains(name) && !harmless.contains(name)).collect();
     assert!(commands.len() >= tried.len() && unknown.is_empty(), "{unknown:?}");

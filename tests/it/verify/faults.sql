@@ -2,6 +2,7 @@
 -- keep up to date, with the fault that pg_trickle.emulator_fault names.
 CREATE SCHEMA pgtrickle_shadow;
 CREATE TABLE pgtrickle_shadow._touched (source oid, id text);
+CREATE INDEX ON pgtrickle_shadow._touched (source, id);
 
 CREATE OR REPLACE FUNCTION pgtrickle._query_of(st pgtrickle.pgt_stream_tables) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
