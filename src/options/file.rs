@@ -251,6 +251,9 @@ const KEYS: [(&str, &[&str]); 11] = [
     ("comment", &["key", "when"]),
 ];
 
+/// The least similarity of a suggestion, from 0 to 1.
+const SIMILAR: f64 = 0.7;
+
 /// All keys as dotted paths.
 fn known_keys() -> Vec<String> {
     let full = |parent: &str, key: &str| {
@@ -306,9 +309,9 @@ fn find_unknown(yaml: &Yaml, parent: &str, unknown: &mut Vec<String>) {
         if known.contains(&key.as_str()) {
             find_unknown(value, &full, unknown);
         } else {
-            let nearest = known.iter().max_by(|one, other| {
-                strsim::jaro_winkler(one, &key).total_cmp(&strsim::jaro_winkler(other, &key))
-            });
+            let similarity = |known: &str| strsim::jaro_winkler(known, &key);
+            let near = known.iter().filter(|known| similarity(known) >= SIMILAR);
+            let nearest = near.max_by(|one, other| similarity(one).total_cmp(&similarity(other)));
             let nearest = nearest.map(|nearest| format!(" (did you mean `{nearest}`?)")).unwrap_or_default();
             unknown.push(format!("`{full}`{nearest}"));
         }
@@ -361,6 +364,8 @@ mod tests {
             panic!()
         };
         assert_eq!(keys, ["`fixture` (did you mean `fixtures`?)", "`wait.timout` (did you mean `timeout`?)"]);
+        let Error::UnknownKeys { keys, .. } = parse("plan: {<<: {}}\n").unwrap_err() else { panic!() };
+        assert_eq!(keys, ["`plan.<<`"]);
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! The JSON schema of `pgtrickle-ci.yml`, for editors. It is generated from the structs that read the file, by a test, so
 //! that the program does not contain it.
 
-use schemars::{Schema, SchemaGenerator, json_schema, schema_for};
+use schemars::{
+    Schema, SchemaGenerator, json_schema, schema_for,
+    transform::{Transform, transform_subschemas},
+};
+use serde_json::{Value, json};
 
 use super::{File, hazards};
 
@@ -14,7 +18,14 @@ pub(super) fn version(_: &mut SchemaGenerator) -> Schema {
 }
 
 pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "pattern": r"^\s*(\d+\s*[A-Za-zµ]+\s*)+$", "examples": ["90s", "1h 30m"] })
+    json_schema!({
+        "type": ["string", "integer"],
+        "pattern": r"^\s*(0|(\d+(\.\d+)?\s*[A-Za-zµ]+\s*)+)$",
+        // Only zero needs no unit.
+        "minimum": 0,
+        "maximum": 0,
+        "examples": ["90s", "1h 30m"],
+    })
 }
 
 pub(super) fn durations(generator: &mut SchemaGenerator) -> Schema {
@@ -22,7 +33,7 @@ pub(super) fn durations(generator: &mut SchemaGenerator) -> Schema {
 }
 
 pub(super) fn percent(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "pattern": r"^\d+(\.\d+)?\s*%$", "examples": ["5%"] })
+    json_schema!({ "type": "string", "pattern": r"^\s*\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*%$", "examples": ["5%"] })
 }
 
 pub(super) fn hazard(_: &mut SchemaGenerator) -> Schema {
@@ -33,9 +44,28 @@ pub(super) fn not_empty(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "pattern": r"\S" })
 }
 
+/// Accepts what the program reads of YAML: a section or a list without a value is empty, and a name may look like a
+/// number.
+fn accept_yaml(schema: &mut Schema) {
+    transform_subschemas(&mut accept_yaml, schema);
+    let is_free_text = schema.get("pattern").or(schema.get("enum")).is_none();
+    let has_required = schema.get("required").is_some();
+    let Some(types) = schema.get_mut("type") else { return };
+    let mut all: Vec<Value> = types.as_array().cloned().unwrap_or_else(|| vec![types.clone()]);
+    let has = |name: &str| all.contains(&json!(name));
+    let more: &[&str] = match () {
+        () if has("array") || has("object") && !has_required => &["null"],
+        () if has("string") && is_free_text => &["number", "boolean"],
+        () => return,
+    };
+    all.extend(more.iter().map(|name| json!(name)));
+    *types = all.into();
+}
+
 /// The schema as an indented document.
 fn document() -> String {
     let mut schema = schema_for!(File);
+    accept_yaml.transform(&mut schema);
     schema.insert("$id".into(), ADDRESS.into());
     schema.insert("title".into(), "pgtrickle-ci.yml".into());
     serde_json::to_string_pretty(&schema).unwrap() + "\n"
