@@ -108,7 +108,7 @@ impl Live {
 
     /// Cuts a line to the width: `clear` counts on each line taking one row.
     fn cut(&self, line: &str) -> String {
-        text::plain(line).replace('\n', " ").chars().take(self.width.saturating_sub(1)).collect()
+        text::clip_to_width(&text::line(line), self.width.saturating_sub(1))
     }
 
     fn clear(&mut self) {
@@ -214,4 +214,23 @@ pub fn stdout_is_terminal() -> bool {
 /// The terminal's width in columns; `None` without a terminal.
 pub fn terminal_width() -> Option<usize> {
     terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use unicode_width::UnicodeWidthStr;
+
+    use super::*;
+
+    #[test]
+    fn a_drawn_line_takes_one_row() {
+        let live = Live { width: 20, lines: Vec::new() };
+        for line in
+            ["注文合計の集計テーブル is populated", "a\tb\nc", "x\u{1b}[31m\u{202e}y", "dbt build 1/2 · 3s"]
+        {
+            let cut = live.cut(line);
+            assert!(cut.width() < 20 && !cut.contains(char::is_control), "{cut:?}");
+        }
+        assert_eq!(live.cut("dbt build 1/2 · 3s"), "dbt build 1/2 · 3s");
+    }
 }

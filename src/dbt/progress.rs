@@ -14,6 +14,8 @@ use serde::Deserialize;
 
 /// The event at the start of a node. Other events with a number are its end.
 const START: &str = "LogStartLine";
+/// Events of hooks, which are counted apart from nodes.
+const HOOK: &str = "LogHook";
 
 /// The progress of one command.
 pub(super) struct Progress {
@@ -43,6 +45,7 @@ struct Data {
     /// The number of a node, from 1.
     index: Option<u64>,
     /// The number of nodes.
+    #[serde(alias = "num_models")] // in the result of a test
     total: Option<u64>,
 }
 
@@ -57,6 +60,11 @@ impl Progress {
     pub(super) fn read(&mut self) {
         let mut new = Vec::new();
         let read = File::open(&self.file).and_then(|mut file| {
+            // dbt starts a new file when this one is large.
+            if file.metadata()?.len() < self.offset {
+                self.offset = 0;
+                self.rest.clear();
+            }
             file.seek(SeekFrom::Start(self.offset))?;
             file.read_to_end(&mut new)
         });
@@ -70,6 +78,9 @@ impl Progress {
     fn note(&mut self, line: &[u8]) {
         let Ok(Event { info, data }) = serde_json::from_slice(line) else { return };
         let (Some(index), Some(total)) = (data.index, data.total) else { return };
+        if info.name.starts_with(HOOK) {
+            return;
+        }
         self.total = Some(total);
         if info.name != START {
             self.finished.insert(index);
@@ -122,6 +133,23 @@ mod tests {
         assert_eq!(shown(&(first.clone() + &rest[..20])), "dbt build 1/5 · 48s");
         assert_eq!(shown(&rest[20..]), "dbt build 2/5 · 48s");
         assert_eq!(shown(&first), "dbt build 2/5 · 48s");
+        let test = event("LogTestResult", 3).replace("total", "num_models");
+        assert_eq!(shown(&test), "dbt build 3/5 · 48s");
+        let hook = event("LogHookEndLine", 5).replace("\"total\": 5", "\"total\": 9");
+        assert_eq!(shown(&hook), "dbt build 3/5 · 48s");
+    }
+
+    #[test]
+    fn a_log_that_dbt_starts_again_is_read_from_its_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("dbt.log");
+        let mut progress = Progress::new(path.clone());
+        std::fs::write(&path, event("LogModelResult", 1) + &"x".repeat(500)).unwrap();
+        progress.read();
+        std::fs::rename(&path, dir.path().join("dbt.log.1")).unwrap();
+        std::fs::write(&path, event("LogModelResult", 2)).unwrap();
+        progress.read();
+        assert_eq!(progress.counts().as_deref(), Some("2/5"));
     }
 
     #[test]
