@@ -71,7 +71,7 @@ pub struct V1RefreshMode {
     pub requested: Option<String>,
     /// The mode that the table has.
     pub deployed: Option<String>,
-    /// What the last refresh did.
+    /// What the last refresh did; before the first refresh after the creation, its mode.
     pub effective: Option<String>,
     /// Why, in the engine's words; null if it gives no reason.
     pub why: Option<String>,

@@ -24,7 +24,10 @@ fn finds(deployed: &Deployed, facts: &Facts) -> Option<String> {
         .filter(|name| is_bare(&words, name))
         .collect();
     (!bare.is_empty()).then(|| {
-        format!("{} has no schema: each refresh finds it up in its own search_path", bare.join(", "))
+        format!(
+            "the query names {} without a schema: each refresh looks it up in its own search_path",
+            bare.join(", ")
+        )
     })
 }
 

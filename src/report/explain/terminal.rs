@@ -41,7 +41,9 @@ fn put_state(page: &mut Page, known: &Explained<'_>, table: &V1Explanation) {
     let deployed = mode.deployed.as_deref().unwrap_or("unknown");
     let requested = mode.requested.as_deref().filter(|requested| *requested != deployed);
     let requested = requested.map(|requested| format!(", requested as {requested}")).unwrap_or_default();
-    let effective = mode.effective.as_ref().map(|effective| format!("; the last refresh was {effective}"));
+    // A new table has its mode as the effective one, although it was populated in full.
+    let effective = mode.effective.as_deref().filter(|effective| *effective != deployed);
+    let effective = effective.map(|effective| format!("; the last refresh was {effective}"));
     let why = mode.why.as_ref().map(|why| format!(": {}", text::line(why)));
     let line = format!(
         "refresh mode: {deployed}{requested}{}{}",
