@@ -1,6 +1,10 @@
 //! The command line as a report shows it, without secrets.
 
-use clap::{ArgAction, ArgMatches, Command, parser::ValueSource};
+use clap::{
+    ArgAction, ArgMatches, Command,
+    error::{ContextKind, ContextValue},
+    parser::ValueSource,
+};
 
 use crate::report::text;
 
@@ -50,6 +54,23 @@ pub(super) const HIDDEN: &str = "...";
 /// The value of an argument; `None` if it may be secret.
 pub(super) fn unless_secret(id: &str, value: &str) -> Option<String> {
     (!SECRET.contains(&id) && !value.contains("://")).then(|| value.to_owned())
+}
+
+/// Hides the values in a usage error that may be secret.
+pub(super) fn hide(mut error: clap::Error) -> clap::Error {
+    let text = |error: &clap::Error, kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        _ => String::new(),
+    };
+    let flag = text(&error, ContextKind::InvalidArg);
+    let id = flag.split_whitespace().next().unwrap_or_default().trim_start_matches('-').replace('-', "_");
+    for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue, ContextKind::InvalidSubcommand] {
+        let of = if kind == ContextKind::InvalidValue { &id } else { "" };
+        if unless_secret(of, &text(&error, kind)).is_none() {
+            error.insert(kind, ContextValue::String(HIDDEN.into()));
+        }
+    }
+    error
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ pub struct Cli {
 impl Cli {
     /// Parses the command line and the environment; exits on a usage error.
     pub fn read() -> Self {
-        let matches = command().get_matches();
+        let matches = command().try_get_matches().unwrap_or_else(|error| invocation::hide(error).exit());
         let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         cli.global.invocation = invocation::shown(command(), &matches);
         cli.global.given = given::given(command(), &matches);
