@@ -10,7 +10,7 @@ use crate::{
     project::Project,
     report::Report,
     stages::doctor::{
-        look_at_configuration, look_at_ephemeral, look_at_manifest, look_at_project, look_at_server,
+        failed, look_at_configuration, look_at_ephemeral, look_at_manifest, look_at_project, look_at_server,
         unmatched_names,
     },
 };
@@ -47,8 +47,7 @@ async fn named_server(
             return None;
         }
         Err(error) if options.server.url.is_some() => {
-            let hint = error.hint().map(|hint| format!("hint: {hint}"));
-            report.outcomes.push(outcome(Verdict::Failed, error.to_string()).with_details(hint));
+            report.outcomes.push(failed("server", Verdict::Failed, &error));
             return None;
         }
         // The outcome of the profile says what is wrong.
@@ -64,9 +63,8 @@ async fn named_server(
         Err(error) => {
             let is_needed = options.server.url.is_some() || options.models.manifest.is_some();
             let verdict = if is_needed { Verdict::Failed } else { Verdict::Warned };
-            let hint = error.hint().map(|hint| format!("hint: {hint}"));
             let more = (!is_needed).then(|| "`run` does not need it: it starts its own".to_owned());
-            report.outcomes.push(outcome(verdict, error.to_string()).with_details(hint).with_details(more));
+            report.outcomes.push(failed("server", verdict, &error).with_details(more));
             return None;
         }
     };

@@ -33,7 +33,7 @@ pub use jinja::Context;
 pub use kept::{CompileInputs, DefaultSelector, ManifestCache, StaleReason};
 pub use manifest_file::ManifestFile;
 pub use profile::{RequestedProfile, Target};
-pub use program::{packages_of, program};
+pub use program::{is_native, packages_of, program};
 pub use project_file::ProjectFile;
 pub use results::{NodeResult, RunResults, deploy_outcomes, test_outcomes};
 pub use revision::{Checkout, GitError, Revision};
@@ -148,7 +148,10 @@ impl Error {
             Self::TimedOut { blockers, .. } if blockers.is_empty() => "allow more time: `--dbt-timeout 2h`".into(),
             Self::TimedOut { .. } => "end these sessions, or allow more time: `--dbt-timeout 2h`".into(),
             Self::Git(error) => return error.hint(),
-            Self::Unreadable { .. } | Self::Start { .. } => return None,
+            Self::Unreadable { file, .. } => {
+                format!("correct the file, or make it readable: `ls -l {}`", crate::report::text::shell_word(&file.display().to_string()))
+            }
+            Self::Start { .. } => return None,
         })
     }
 }

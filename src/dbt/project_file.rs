@@ -3,9 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_yaml::Value as Yaml;
 
 use super::{Context, Error, jinja::Renderer};
 use crate::model::yaml;
+
+/// The dbt package of this repository.
+const OUR_PACKAGE: &str = "dbt_pgtrickle";
 
 /// The part of `dbt_project.yml` that is needed to run dbt. Values may contain Jinja.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -55,9 +59,16 @@ impl ProjectFile {
     /// Whether the project does not use the package dbt_pgtrickle.
     pub fn lacks_our_package(&self, project_dir: &Path) -> bool {
         let names_it = |file| {
-            std::fs::read_to_string(project_dir.join(file)).is_ok_and(|text| text.contains("pgtrickle"))
+            let text = std::fs::read_to_string(project_dir.join(file)).unwrap_or_default();
+            text.contains("pgtrickle")
+                || local_packages(&text).any(|dir| is_our_package(&project_dir.join(dir)))
         };
-        self.name != "dbt_pgtrickle" && !["packages.yml", "dependencies.yml"].into_iter().any(names_it)
+        !self.has_our_package(project_dir) && !["packages.yml", "dependencies.yml"].into_iter().any(names_it)
+    }
+
+    /// Whether the package dbt_pgtrickle is installed, whatever it is called where it came from.
+    pub fn has_our_package(&self, project_dir: &Path) -> bool {
+        self.name == OUR_PACKAGE || self.packages_dir(project_dir).join(OUR_PACKAGE).is_dir()
     }
 
     /// dbt's target folder, with the manifest.
@@ -78,6 +89,17 @@ impl ProjectFile {
     pub fn packages_dir(&self, project_dir: &Path) -> PathBuf {
         project_dir.join(self.packages_install_path.clone().unwrap_or_else(|| "dbt_packages".into()))
     }
+}
+
+/// The folders of packages that are on this disk.
+fn local_packages(packages: &str) -> impl Iterator<Item = PathBuf> {
+    let packages: Yaml = serde_yaml::from_str(packages).unwrap_or_default();
+    let list = packages.get("packages").and_then(Yaml::as_sequence).cloned().unwrap_or_default();
+    list.into_iter().filter_map(|package| Some(package.get("local")?.as_str()?.into()))
+}
+
+fn is_our_package(dir: &Path) -> bool {
+    ProjectFile::read(dir).is_ok_and(|file| file.name == OUR_PACKAGE)
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ pub enum Error {
 impl Error {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Unreadable { .. } => "pass an existing file with `--config FILE`, or omit the flag".into(),
+            Self::Unreadable { .. } => "make it a text file that can be read, or name another: `--config FILE`".into(),
             Self::Wrong { .. } => "see the example in docs/reference.md".into(),
             Self::UnknownKeys { known, .. } => format!("the keys are {}", known.join(", ")),
             Self::Address(error) => error.hint(),

@@ -170,7 +170,7 @@ impl Error {
                 "check that PostgreSQL is running: `pg_isready -h HOST -p PORT`; or start an ephemeral server: `pgtrickle-ci run`".into()
             }
             Self::TlsFile { parameter, .. } => format!("name a PEM file with `{parameter}`; encrypted keys are not supported"),
-            Self::NoExtension { .. } => "create it: `psql -c 'CREATE EXTENSION pg_trickle'`".into(),
+            Self::NoExtension { .. } => "create it there: `psql -d DATABASE -c 'CREATE EXTENSION pg_trickle'`".into(),
             Self::ReadOnly { .. } => "connect to the primary, or compare the tables without changing rows: `--static`".into(),
             Self::Replicates { user } => format!(
                 "verify as another role, or `ALTER ROLE \"{user}\" RESET session_replication_role`; it may be set for the database, too"

@@ -96,7 +96,7 @@ fn why(stale: &StaleReason) -> String {
     };
     match stale {
         StaleReason::Damaged => "the kept manifest is damaged".into(),
-        StaleReason::Never => "not compiled yet".into(),
+        StaleReason::Never => "no earlier compilation is kept".into(),
         StaleReason::Changed(changes) => first_of(changes),
         StaleReason::Unstable(files) => {
             format!("the SQL of {} depends on the server or the time", first_of(files))

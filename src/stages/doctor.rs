@@ -22,10 +22,16 @@ fn found(subject: &str, verdict: Verdict, message: impl Into<String>) -> Outcome
     Outcome::new(Stage::Setup, subject, verdict, message)
 }
 
-/// The outcome of something that fails with this error.
-fn failed(subject: &str, verdict: Verdict, error: &Error) -> Outcome {
-    let hint = error.hint().map(|hint| format!("hint: {hint}"));
-    found(subject, verdict, error.to_string()).with_details(hint)
+/// The outcome of something that fails with this error. A message is one line: further ones are details.
+pub fn failed(subject: &str, verdict: Verdict, error: &Error) -> Outcome {
+    problem(subject, verdict, &error.to_string(), error.hint().as_deref())
+}
+
+fn problem(subject: &str, verdict: Verdict, message: &str, hint: Option<&str>) -> Outcome {
+    let mut lines = message.lines().map(|line| line.trim().to_owned());
+    let first = lines.next().unwrap_or_default();
+    let hint = hint.map(|hint| format!("hint: {hint}"));
+    found(subject, verdict, first).with_details(lines).with_details(hint)
 }
 
 /// Adds the outcome of a look, and returns what was found.
@@ -53,15 +59,13 @@ pub fn look_at_configuration(options: &DoctorOptions) -> Vec<Outcome> {
     let mut outcomes = vec![match &options.file {
         Ok(Some(file)) => found(subject, Verdict::Passed, format!("{} is valid", file.display())),
         Ok(None) => found(subject, Verdict::Passed, "no file: every setting has its default"),
-        Err(problem) => {
-            let hint = problem.hint.as_ref().map(|hint| format!("hint: {hint}"));
-            found(subject, Verdict::Failed, &problem.message).with_details(hint)
-        }
+        Err(wrong) => problem(subject, Verdict::Failed, &wrong.message, wrong.hint.as_deref()),
     }];
     let missing = options.fixtures.iter().filter(|fixture| !fixture.is_file());
     outcomes.extend(missing.map(|fixture| {
         let message = format!("`fixtures` names {}, which does not exist", fixture.display());
         found(&format!("fixture {}", fixture.display()), Verdict::Failed, message)
+            .with_details(["write it, or remove it from `fixtures` in pgtrickle-ci.yml".into()])
     }));
     outcomes
 }
@@ -71,14 +75,24 @@ pub fn look_at_project(options: &DoctorOptions, outcomes: &mut Vec<Outcome>) -> 
     let project = &options.models.project;
     let file = look(outcomes, "project", project.file().map_err(Error::from), |file: &ProjectFile| {
         format!("{} in {}", file.name, project.dir.display())
-    })?;
+    });
+    let Some(file) = file else {
+        outcomes.push(dbt(options, "postgres"));
+        return None;
+    };
     let target = match project.profile(false) {
         Ok(None) => {
-            let message = "no profiles.yml has its profile: models use the schema public";
-            outcomes.push(
-                found("profile", Verdict::Warned, message)
-                    .with_details(["name the folder that has it: `--profiles-dir DIR`".into()]),
-            );
+            let (what, next) = match &file.profile {
+                Some(_) => {
+                    ("no profiles.yml has its profile", "name the folder that has it: `--profiles-dir DIR`")
+                }
+                None => (
+                    "dbt_project.yml names no profile",
+                    "name it there, as `profile: NAME`, or use `--profile NAME`",
+                ),
+            };
+            let message = format!("{what}: models use the schema public");
+            outcomes.push(found("profile", Verdict::Warned, message).with_details([next.into()]));
             None
         }
         Ok(Some(target)) => {
@@ -117,6 +131,12 @@ fn dbt(options: &DoctorOptions, adapter: &str) -> Outcome {
         return found("dbt", Verdict::Failed, format!("{shown} has no adapter {adapter}"))
             .with_details([format!("install it beside dbt: `python3 -m pip install dbt-{adapter}`")]);
     }
+    if !is_python && !dbt::is_native(&program) {
+        let message =
+            format!("cannot tell whether {shown} works: it is a script without Python packages beside it");
+        return found("dbt", Verdict::Skipped, message)
+            .with_details(["see which dbt and which adapter it is: `dbt --version`".into()]);
+    }
     found("dbt", Verdict::Passed, format!("{shown}"))
 }
 
@@ -127,15 +147,20 @@ fn package(file: &ProjectFile, dir: &Path, adapter: &str) -> Outcome {
     }
     if file.lacks_our_package(dir) {
         let message = "neither packages.yml nor dependencies.yml names the dbt package dbt_pgtrickle";
-        return found("package", Verdict::Failed, message)
-            .with_details(["add it, or install the adapter dbt-pgtrickle: see docs/dbt.md".into()]);
+        return found("package", Verdict::Failed, message).with_details([
+            "add it, or install the adapter dbt-pgtrickle: see docs/dbt.md".into(),
+            "if another package brings it: `dbt deps`".into(),
+        ]);
     }
-    let message = if file.lacks_packages(dir) {
-        "not installed yet: the next command runs `dbt deps`"
-    } else {
-        "installed"
-    };
-    found("package", Verdict::Passed, message)
+    if file.has_our_package(dir) {
+        return found("package", Verdict::Passed, "installed");
+    }
+    if file.lacks_packages(dir) {
+        return found("package", Verdict::Passed, "not installed yet: the next command runs `dbt deps`");
+    }
+    let message =
+        format!("dbt_pgtrickle is not in {}, which has other packages", file.packages_dir(dir).display());
+    found("package", Verdict::Failed, message).with_details(["install it: `dbt deps`".into()])
 }
 
 /// The project of a named manifest, or of a manifest that is kept from an earlier compilation. dbt is not started.

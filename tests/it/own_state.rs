@@ -94,9 +94,89 @@ fn everything_that_is_missing_is_reported_at_once() {
         assert!(message.contains(words), "{subject}: {message}");
     }
     assert_eq!(look(&report, "project").0, "passed");
-    assert_eq!(look(&report, "dbt").0, "passed");
+    // The tests' dbt is a script without packages beside it.
+    assert_eq!(look(&report, "dbt").0, "skipped");
     assert!(ran.stdout.contains("hint: "), "{}", ran.stdout);
     assert!(!project.path().join("target").exists(), "it created the target folder");
+}
+
+/// The details of a look.
+#[track_caller]
+fn details(report: &Value, subject: &str) -> String {
+    let outcomes = report["outcomes"].as_array().unwrap();
+    outcomes.iter().find(|outcome| outcome["subject"] == subject).unwrap()["details"].to_string()
+}
+
+#[test]
+fn each_line_of_a_problem_is_a_line_and_each_problem_has_a_next_step() {
+    let project = DbtProject::new();
+    project.write("pgtrickle-ci.yml", "fixtures: [lost.sql]\n");
+    let odd = project.path().join("odd");
+    project.write("odd/dbt", "#!/bin/sh\nexit 3\n");
+    let report = project.path().join("doctor.json");
+    let mut command = pgtrickle_ci();
+    // Neither dbt nor PostgreSQL is on the PATH.
+    let command = command.current_dir(project.path()).env("PATH", &odd).env_remove("VIRTUAL_ENV");
+    Ran::of(command.args(["doctor", "--pg-bin", "/nowhere", "--json"]).arg(&report)).expect(1);
+    let seen: Value = serde_json::from_slice(&fs::read(report).unwrap()).unwrap();
+    for outcome in seen["outcomes"].as_array().unwrap() {
+        assert!(!outcome["message"].as_str().unwrap().contains('\n'), "{outcome}");
+        if outcome["verdict"] == "failed" {
+            assert_ne!(outcome["details"], json!([]), "{outcome}");
+        }
+    }
+    assert!(details(&seen, "fixture ./lost.sql").contains("remove it from `fixtures`"));
+    for (file, text, subject, next) in [
+        ("dbt_project.yml", "name: shop\n", "profile", "--profile NAME"),
+        ("dbt_project.yml", "name: [\n", "project", "ls -l ./dbt_project.yml"),
+    ] {
+        let project = DbtProject::new();
+        project.write(file, text);
+        let (_, report) = doctor(&project, &["--pg-bin", "/nowhere"]);
+        assert!(details(&report, subject).contains(next), "{subject}: {report}");
+        look(&report, "dbt");
+    }
+    // A script that may be anything, such as a shim of pyenv.
+    let (verdict, message) = look(&seen, "dbt");
+    assert!(verdict == "skipped" && message.contains("odd/dbt"), "{verdict}: {message}");
+    assert!(details(&seen, "dbt").contains("dbt --version"));
+}
+
+#[test]
+fn the_package_is_found_under_any_address_and_missed_where_it_is_not_installed() {
+    let project = DbtProject::new();
+    let package = |expected: &str, words: &str| {
+        let (_, report) = doctor(&project, &[]);
+        let (verdict, message) = look(&report, "package");
+        assert!(verdict == expected && message.contains(words), "{verdict}: {message}");
+    };
+    project.write("elsewhere/dbt_project.yml", "name: dbt_pgtrickle\n");
+    project.write("packages.yml", "packages:\n  - local: elsewhere\n");
+    package("passed", "not installed yet");
+    fs::create_dir_all(project.path().join("dbt_packages/other")).unwrap();
+    package("failed", "not in ./dbt_packages");
+    fs::create_dir(project.path().join("dbt_packages/dbt_pgtrickle")).unwrap();
+    package("passed", "installed");
+    // By a private address, whose name says nothing.
+    project.write("packages.yml", "packages:\n  - git: https://example.org/mirror.git\n    revision: main\n");
+    package("passed", "installed");
+}
+
+#[test]
+fn a_usage_error_hides_values_that_may_be_secret() {
+    for arguments in [
+        &["config", "--vars", "hunter2: ["][..],
+        &["plan", "postgresql://u:hunter2@h/d"],
+        &["run", "--timeout", "postgresql://u:hunter2@h/d"],
+        &["postgresql://u:hunter2@h/d"],
+    ] {
+        let ran = Ran::of(pgtrickle_ci().args(arguments)).expect(2);
+        assert!(ran.stderr.contains("'...'") && !ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    }
+    let ran = Ran::of(pgtrickle_ci().env("PGTRICKLE_CI_VARS", "hunter2").arg("config")).expect(2);
+    assert!(ran.stderr.contains("--vars") && !ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    let ran = Ran::of(pgtrickle_ci().args(["run", "--timeout", "soon"])).expect(2);
+    assert!(ran.stderr.contains("'soon'"), "{}", ran.stderr);
 }
 
 #[test]
