@@ -30,7 +30,7 @@ const FOLDERS: [(&str, &str); 8] = [
 ];
 
 /// Files in the project's folder that dbt does not compile. The target of the profile is part of the key.
-const NOT_READ: [&str; 2] = ["pgtrickle-ci.yml", "profiles.yml"];
+const NOT_READ: [&str; 3] = ["pgtrickle-ci.yml", "profiles.yml", ".user.yml"];
 
 /// A file that was written this recently may change again within the resolution of its times.
 const TOO_RECENT: Duration = Duration::from_secs(2);
@@ -351,6 +351,7 @@ mod tests {
             "models/.a.sql.swp",
             "pgtrickle-ci.yml",
             "profiles.yml",
+            ".user.yml",
         ] {
             project.write(file, "one");
             assert_eq!(before, project.inputs(), "{file} is not read by dbt");
