@@ -28,6 +28,8 @@ const FULL: &str = "<!-- pgtrickle-ci-full -->";
 
 /// The longest name of a job, in characters.
 const LONGEST_LEG: usize = 80;
+/// The longest label that is read, in bytes. Ours are shorter, and what displaces other reports is not ours.
+const LONGEST_LABEL: usize = 2_000;
 /// How many rows the table has for failed and for passed reports.
 const MOST_FAILED: usize = 100;
 const MOST_PASSED: usize = 20;
@@ -288,7 +290,8 @@ fn read(body: &str) -> Vec<Leg> {
 }
 
 fn leg(label: &str) -> Option<Leg> {
-    serde_json::from_str(label).ok().map(|label| Leg { label, body: CommentBody::default() })
+    let label = (label.len() <= LONGEST_LABEL).then(|| serde_json::from_str(label).ok())??;
+    Some(Leg { label, body: CommentBody::default() })
 }
 
 #[cfg(test)]
@@ -414,6 +417,22 @@ mod tests {
         }
         assert!(text.contains("**Some reports do not fit here:**"));
         assert!(add(&text, "x", (1, 1), &report(0)).unwrap().text.contains("**Some reports do not fit"));
+    }
+
+    #[test]
+    fn a_label_that_is_too_long_displaces_no_report() {
+        let text = add("", "a", (1, 1), &report(1)).unwrap().text;
+        let text = text.replacen("1 failed", &"x".repeat(LIMIT), 1);
+        let text = add(&text, "b", (1, 1), &report(1)).unwrap().text;
+        let legs: Vec<_> = read(&text).into_iter().map(|leg| leg.label.leg).collect();
+        assert_eq!(legs, ["b"]);
+        let longest = [HOSTILE_NAME, "<-->\u{1F600}\u{1}"].map(|evil| evil.repeat(40));
+        for evil in longest {
+            let mut hostile = report(1);
+            hostile.project = Some(evil.clone());
+            hostile.command.clone_from(&evil);
+            assert_eq!(read(&add("", &evil, (1, 1), &hostile).unwrap().text).len(), 1);
+        }
     }
 
     #[test]

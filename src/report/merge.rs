@@ -174,7 +174,7 @@ fn shards(reports: &[(String, Report)]) -> Outcome {
     }
     let missing = (1..=first_share.shard.count).filter(|index| !seen.contains(index));
     wrong.extend(missing.map(|index| format!("shard {index}/{} is missing", first_share.shard.count)));
-    let taken: usize = shares.iter().map(|(_, _, share)| share.taken).sum();
+    let taken: usize = shares.iter().map(|(_, _, share)| share.taken).fold(0, usize::saturating_add);
     if wrong.is_empty() && taken != first_share.of {
         wrong.push(format!("the shards have {taken} of {} tables", first_share.of));
     }

@@ -131,16 +131,13 @@ fn dollar_quoted_length(text: &str) -> Option<usize> {
 
 /// The length of the operator at the start of the text; a comment ends it.
 fn operator_length(text: &str) -> usize {
-    let run = run_length(text, is_operator);
-    ["--", "/*"]
-        .iter()
-        .filter_map(|comment| text[..run].find(comment))
-        .filter(|at| *at > 0)
-        .min()
-        .unwrap_or(run)
+    let ends = |&(at, c): &(usize, char)| {
+        let rest = &text[at..];
+        !is_operator(c) || at > 0 && (rest.starts_with("--") || rest.starts_with("/*"))
+    };
+    text.char_indices().find(ends).map_or(text.len(), |(at, _)| at)
 }
 
-/// The byte offsets of each token's start and end.
 /// The statements of a script, without their semicolons.
 pub fn statements(sql: &str) -> impl Iterator<Item = &str> {
     let spans = spans(sql);
@@ -159,6 +156,7 @@ pub fn statements(sql: &str) -> impl Iterator<Item = &str> {
     statements.into_iter()
 }
 
+/// The byte offsets of each token's start and end.
 pub(super) fn spans(sql: &str) -> Vec<(usize, usize)> {
     let mut tokens = Tokens { rest: sql };
     let mut spans = Vec::new();

@@ -117,6 +117,8 @@ pub(crate) fn queries() -> Vec<String> {
         ]
         .map(ToOwned::to_owned),
     );
+    // An operator that a comment ends, again and again.
+    all.push("*/".repeat(50_000));
     all
 }
 

@@ -89,6 +89,9 @@ fn fuzz(target: &Target, budget: Duration, seed: u64, files: &[String]) {
     let budget = if files.is_empty() { budget } else { Duration::ZERO };
     assert!(!corpus.is_empty(), "{} has no corpus", target.name);
     let scratch = tempfile::tempdir().expect("a folder can be made");
+    // An input may lead to the folders above, which must not be everybody's.
+    let folder = scratch.path().join("a/b/c/d");
+    fs::create_dir_all(&folder).expect("a folder can be made");
     // Written before it is read: what aborts leaves its input.
     let mut input_file = fs::File::create(file_of(target, "input")).expect("the input can be written");
     let started = Instant::now();
@@ -108,7 +111,7 @@ fn fuzz(target: &Target, budget: Duration, seed: u64, files: &[String]) {
         input_file.write_all(input.as_bytes()).expect("the input can be written");
         let began = taken();
         BEGAN.store(began, Ordering::SeqCst);
-        let read = panic::catch_unwind(|| (target.read)(&input, scratch.path()));
+        let read = panic::catch_unwind(|| (target.read)(&input, &folder));
         let took = Duration::from_nanos(taken() - began);
         BEGAN.store(0, Ordering::SeqCst);
         slowest = slowest.max(took);

@@ -158,6 +158,7 @@ fn shown_report(text: &str, _: &Path) {
     assert!(report::markdown::render(&read).chars().count() <= report::markdown::COMMENT_LIMIT);
     let _ = report::markdown::render_whole(&read);
     let _ = report::annotations::render(&read);
+    let _ = report::html::render(std::slice::from_ref(&read));
     let style = report::terminal::Style {
         color: true,
         width: 80,

@@ -62,7 +62,7 @@ impl RowComparison {
 
 impl RowChanges {
     pub fn is_none(&self) -> bool {
-        self.added + self.removed + self.changed == 0
+        [self.added, self.removed, self.changed] == [0; 3]
     }
 
     fn sentence(&self) -> String {
