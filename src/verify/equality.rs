@@ -62,6 +62,9 @@ async fn look_again(
         let first = client.compare(table, tolerance).await?;
         if first.waiting {
             pending.push((table, first));
+        } else {
+            // A refresh has taken them already.
+            judge_again(&mut open, table, &difference(client, table, tolerance).await?);
         }
     }
     let position = client.unread(&[], None).await?.position;
@@ -75,15 +78,20 @@ async fn look_again(
             }
             let mut now = client.compare(table, tolerance).await?;
             now.waiting &= !now.examples.iter().any(|example| first.examples.contains(example));
-            let place = open.iter().position(|outcome| outcome.subject.relation() == Some(&table.relation));
-            if let Some(outcome) = place.map(|place| &mut *open[place]) {
-                let (origin, elapsed) = (outcome.origin.clone(), outcome.elapsed.unwrap_or_default());
-                *outcome = equality::judge(table, &now).about(origin.as_ref()).taking(elapsed);
-            }
+            judge_again(&mut open, table, &now);
         }
         pending = left;
     }
     Ok(())
+}
+
+/// Replaces the outcome of the table.
+fn judge_again(outcomes: &mut [&mut Outcome], table: &Comparable, difference: &Difference) {
+    let of_table = |outcome: &&mut &mut Outcome| outcome.subject.relation() == Some(&table.relation);
+    if let Some(outcome) = outcomes.iter_mut().find(of_table) {
+        let (origin, elapsed) = (outcome.origin.clone(), outcome.elapsed.unwrap_or_default());
+        **outcome = equality::judge(table, difference).about(origin.as_ref()).taking(elapsed);
+    }
 }
 
 /// Compares each table before the first round, until the time ends. Returns whether each is equal. Tables without an entry
