@@ -64,7 +64,7 @@ async fn look_again(
             pending.push((table, first));
         } else {
             // A refresh has taken them already.
-            judge_again(&mut open, table, &difference(client, table, tolerance).await?);
+            judge_again(&mut open, table, &beyond_the_log(client, table, tolerance, first).await?);
         }
     }
     let position = client.unread(&[], None).await?.position;
@@ -87,8 +87,8 @@ async fn look_again(
 
 /// Replaces the outcome of the table.
 fn judge_again(outcomes: &mut [&mut Outcome], table: &Comparable, difference: &Difference) {
-    let of_table = |outcome: &&mut &mut Outcome| outcome.subject.relation() == Some(&table.relation);
-    if let Some(outcome) = outcomes.iter_mut().find(of_table) {
+    let relation = Some(&table.relation);
+    if let Some(outcome) = outcomes.iter_mut().find(|outcome| outcome.subject.relation() == relation) {
         let (origin, elapsed) = (outcome.origin.clone(), outcome.elapsed.unwrap_or_default());
         **outcome = equality::judge(table, difference).about(origin.as_ref()).taking(elapsed);
     }
@@ -194,10 +194,19 @@ async fn compared(client: &Client, table: &Comparable, tolerance: f64) -> Result
     }
 }
 
-/// Changes that wait in the log are invisible. So a difference counts only if the same rows differ after the log was read
-/// (docs/pg_trickle.md, "Change capture").
 async fn difference(client: &Client, table: &Comparable, tolerance: f64) -> Result<Difference, pg::Error> {
     let first = client.compare(table, tolerance).await?;
+    beyond_the_log(client, table, tolerance, first).await
+}
+
+/// Changes that wait in the log are invisible. So a difference counts only if the same rows differ after the log was read
+/// (docs/pg_trickle.md, "Change capture").
+async fn beyond_the_log(
+    client: &Client,
+    table: &Comparable,
+    tolerance: f64,
+    first: Difference,
+) -> Result<Difference, pg::Error> {
     if first.is_none() {
         return Ok(first);
     }
