@@ -1,6 +1,6 @@
 //! `doctor`: looks at everything that a run needs, and says what to do. It changes nothing.
 
-use super::connect::connect;
+use super::connect::connect_and_identify;
 use crate::{
     Error,
     exit::Exit,
@@ -53,12 +53,7 @@ async fn named_server(
         // The outcome of the profile says what is wrong.
         Err(_) => return None,
     };
-    let seen = async {
-        let client = connect(&endpoint, options.server.limits, report).await?;
-        let server = client.server().await?;
-        Ok::<_, Error>((client, server))
-    };
-    let (client, server) = match seen.await {
+    let (client, server) = match connect_and_identify(&endpoint, options.server.limits, report).await {
         Ok(seen) => seen,
         Err(error) => {
             let is_needed = options.server.url.is_some() || options.models.manifest.is_some();
@@ -68,7 +63,6 @@ async fn named_server(
             return None;
         }
     };
-    report.engine = Some(server.engine());
     report.outcomes.push(outcome(Verdict::Passed, format!("{} at {endpoint}", server.engine().describe())));
     look_at_server(options, &client, &server, project, &mut report.outcomes).await
 }

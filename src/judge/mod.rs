@@ -201,13 +201,13 @@ fn shown(age: Duration) -> String {
 }
 
 #[cfg(test)]
-mod sample {
+pub(crate) mod sample {
     //! A healthy table and server, for the tests of this module.
 
     use super::*;
     use crate::model::{Column, Health, Origin, Schedule, Setting, Settings, Storage, Value};
 
-    pub(super) const NOW: f64 = 1_000_000.0;
+    pub(crate) const NOW: f64 = 1_000_000.0;
 
     /// A table in the schema `s` with these upstream tables.
     pub(super) fn table(name: &str, upstream: &[&str]) -> StreamTable {
@@ -265,7 +265,7 @@ mod sample {
         }
     }
 
-    pub(super) fn engine() -> scheduler::EngineState {
+    pub(crate) fn engine() -> scheduler::EngineState {
         scheduler::EngineState {
             now: NOW,
             emulator: false,

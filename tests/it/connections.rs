@@ -19,7 +19,7 @@ use pgtrickle_ci::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::support::Database;
+use crate::support::{Database, venv};
 use proxy::{Proxies, Rule};
 
 /// A password with what has a meaning in URLs, strings and files, and what SCRAM prepares: a no-break space, a soft
@@ -43,7 +43,7 @@ struct Case {
 
 #[test]
 fn connections_use_the_same_server_as_libpq_and_dbt() {
-    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
+    let python = venv().join("bin/python");
     let database = Database::without_extension();
     let name = &database.endpoint.database;
     let (alice, odd) = (format!("alice_{name}"), format!("Odd {name}"));

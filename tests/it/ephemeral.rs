@@ -17,7 +17,7 @@ use pgtrickle_ci::{pg::Endpoint, server::Ephemeral};
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
-use crate::support::{pgtrickle_ci, wanted};
+use crate::support::{pgtrickle_ci, venv, wanted};
 
 /// A private folder for temporary files, to see what is left in it.
 fn temp_dir() -> TempDir {
@@ -157,7 +157,7 @@ fn an_ignored_hangup_stays_ignored() {
     let script = format!("trap '' HUP; exec {gate} ephemeral -- sh -c 'kill -HUP $PPID; sleep 1; exit 3'");
     let mut shell = Command::new("sh");
     shell.arg("-c").arg(script).env("TMPDIR", folder.path());
-    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv");
+    let venv = venv();
     let ended = shell.env("VIRTUAL_ENV", venv).stdout(Stdio::null()).status().unwrap();
     assert_eq!(ended.code(), Some(3));
 }

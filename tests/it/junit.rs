@@ -8,7 +8,7 @@ use pgtrickle_ci::{
 };
 use time::macros::datetime;
 
-use crate::support::Ran;
+use crate::support::{Ran, venv};
 
 /// Validates files and prints the error of each invalid one. The schema lacks two newer attributes that consumers read:
 /// the line of a case, and the reason for skipping one.
@@ -76,7 +76,7 @@ fn reports_are_valid_by_jenkins_schema() {
     for (file, document) in files.iter().zip(&documents) {
         fs::write(file, document).unwrap();
     }
-    let python = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
+    let python = venv().join("bin/python");
     let python = if python.is_file() { python } else { "python3".into() };
     let said =
         Ran::of(Command::new(python).args(["-c", VALIDATE]).arg(schema()).args(&files)).expect(0).stdout;

@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-use crate::support::{Database, DbtProject, Ran, commit, manifest, model, pgtrickle_ci};
+use crate::support::{Database, DbtProject, Ran, commit, manifest, model, pgtrickle_ci, venv};
 
 /// A user ID without a name, as in OpenShift.
 const NAMELESS: u32 = 1_000_780_000;
@@ -131,7 +131,7 @@ fn postgresql_is_found_in_the_environment_of_the_python_on_the_path() {
     let folder = tempfile::tempdir().unwrap();
     let bin = folder.path().join("usr/bin");
     fs::create_dir_all(&bin).unwrap();
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv");
+    let own = venv();
     std::os::unix::fs::symlink(own.join("lib"), folder.path().join("usr/lib")).unwrap();
     let start = || {
         let mut gate = pgtrickle_ci();

@@ -3,7 +3,7 @@
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -15,7 +15,7 @@ use nix::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Database, DbtProject, Ran, pgtrickle_ci_with_real_dbt};
+use crate::support::{Database, DbtProject, Ran, pgtrickle_ci_with_real_dbt, venv, write_program};
 
 /// A project whose build and tests fail in part, with a macro of its own.
 fn project() -> DbtProject {
@@ -92,15 +92,6 @@ fn folder_with_dbt(script: &str) -> TempDir {
     dir
 }
 
-fn write_program(file: &Path, script: &str) {
-    fs::write(file, script).unwrap();
-    fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-fn venv() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin").canonicalize().unwrap()
-}
-
 fn first_on_the_path<'a>(command: &'a mut Command, dir: &Path) -> &'a mut Command {
     let path = command.get_envs().find_map(|(name, value)| value.filter(|_| name == "PATH")).unwrap();
     let path = format!("{}:{}", dir.display(), path.to_str().unwrap());
@@ -119,7 +110,7 @@ fn a_run_is_the_same_with_a_process_for_each_command() {
         together.stderr
     );
 
-    let real = venv();
+    let real = venv().join("bin").canonicalize().unwrap();
     // A shell script, and a Python that only runs dbt's own script.
     let script = format!("#!/bin/sh\nexec {}/dbt \"$@\"\n", real.display());
     let wrapped = folder_with_dbt(&script);

@@ -1,14 +1,14 @@
 //! What a terminal shows while dbt runs.
 
-use std::{path::Path, process::Command};
+use std::process::Command;
 
-use crate::support::{Database, DbtProject, Ran, pgtrickle_ci};
+use crate::support::{Database, DbtProject, Ran, pgtrickle_ci, venv};
 
 /// Runs a command in a terminal of its own, and prints what it shows.
 const IN_TERMINAL: &str = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
 
 fn in_terminal(command: &Command) -> Ran {
-    let mut python = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python"));
+    let mut python = Command::new(venv().join("bin/python"));
     python.args(["-c", IN_TERMINAL]).arg(command.get_program()).args(command.get_args()).env_clear();
     python.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     Ran::of(&mut python)

@@ -1,10 +1,10 @@
 //! docs/pgtrickle-ci.schema.json says the same about a configuration file as the program that reads it.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, process::Command};
 
 use serde_json::Value;
 
-use crate::support::{Ran, pgtrickle_ci};
+use crate::support::{Ran, pgtrickle_ci, venv};
 
 /// Validates each file, and prints a line for it.
 const VALIDATE: &str = r"
@@ -32,7 +32,7 @@ fn verdicts(texts: &[String]) -> Vec<(bool, bool)> {
         })
         .collect();
     let documents = files.iter().map(|file| file.with_extension("json"));
-    let mut python = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python"));
+    let mut python = Command::new(venv().join("bin/python"));
     let ran =
         Ran::of(python.args(["-c", VALIDATE, "docs/pgtrickle-ci.schema.json"]).args(documents)).expect(0);
     let by_schema: Vec<bool> = ran.stdout.lines().map(|line| line == "valid").collect();

@@ -7,6 +7,7 @@ use crate::{
     judge::{
         Evidence, Facts, MissingEvidence, SourceFacts,
         capture::{Capture, Captures, ReplicationSlot, StreamTableCapture},
+        sample::{self, NOW},
         scheduler::EngineState,
     },
     model::{
@@ -16,8 +17,6 @@ use crate::{
     plan::Cost,
     report::sample::{HOSTILE_MESSAGE, HOSTILE_NAME},
 };
-
-const NOW: f64 = 1_000_000.0;
 
 pub(in crate::report) fn engine() -> Engine {
     Engine { postgres: "18.6".into(), pg_trickle: "0.67.0".into() }
@@ -128,22 +127,11 @@ fn evidence() -> Evidence {
             between: vec![between],
         }),
         engine: Ok(EngineState {
-            now: NOW,
-            emulator: false,
-            checks: vec![],
-            role: "night".into(),
-            sees_activity: true,
-            standby: false,
-            enabled: true,
-            drained: false,
-            instance: None,
             versions: None,
-            capture_paused: false,
-            wal_level: "logical".into(),
             slot_lag_warning: None,
             slot_lag_critical: None,
             schedulers: vec![],
-            holders: vec![],
+            ..sample::engine()
         }),
         version: "0.67.0".into(),
     }

@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use crate::support::{DbtProject, Ran, manifest, pgtrickle_ci};
+use crate::support::{DbtProject, Ran, manifest, pgtrickle_ci, venv};
 
 use super::{ours, profiles};
 
@@ -19,7 +19,7 @@ fn installed() -> Vec<(PathBuf, String)> {
     let of_matrix =
         matrix.filter_map(|entry| Some((entry.path().join("bin"), entry.file_name().into_string().ok()?)));
     let mut all: Vec<_> = of_matrix.filter(|(bin, _)| bin.join("dbt").exists()).collect();
-    all.push((root.join(".venv/bin"), "1.11".into()));
+    all.push((venv().join("bin"), "1.11".into()));
     all
 }
 

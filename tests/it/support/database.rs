@@ -16,6 +16,8 @@ use pgtrickle_ci::{
 use tokio::runtime::Runtime;
 use tokio_postgres::{Client, Error, NoTls, SimpleQueryMessage, error::SqlState};
 
+use super::venv;
+
 /// One server for all tests of this process; it ends with the process.
 struct Server {
     endpoint: Endpoint,
@@ -40,7 +42,6 @@ fn server() -> &'static Server {
 
 /// A server of the scripts' installation.
 pub fn wanted(temp_dir: &Path) -> EphemeralSpec {
-    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".venv");
     let active = std::env::var_os("VIRTUAL_ENV").map(PathBuf::from);
     EphemeralSpec {
         engine: EngineChoice::Emulator,
@@ -53,7 +54,7 @@ pub fn wanted(temp_dir: &Path) -> EphemeralSpec {
         ),
         pg_bin: None,
         image: None,
-        python_envs: [Some(own), active].into_iter().flatten().collect(),
+        python_envs: [Some(venv()), active].into_iter().flatten().collect(),
         temp_dir: temp_dir.to_owned(),
     }
 }

@@ -12,3 +12,4 @@ pub use database::{Database, citus, wanted};
 pub use dbt::{command as dbt_command, dbt, dbt_with_modules, output};
 pub use github::{Hub, ME};
 pub use project::{DbtProject, commit, git, manifest, model};
+pub use warm_dbt::{venv, write_program};

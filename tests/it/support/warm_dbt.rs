@@ -53,7 +53,8 @@ fn start() -> Warm {
     Warm { dir, _end: ours }
 }
 
-fn write_program(file: &Path, script: &str) {
+/// Writes a script that can be started.
+pub fn write_program(file: &Path, script: &str) {
     fs::write(file, script).unwrap();
     fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
 }

@@ -12,7 +12,7 @@ use pgtrickle_ci::{pg::Endpoint, server::Ephemeral};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::support::wanted;
+use crate::support::{venv, wanted};
 
 pub struct Faulty {
     server: Ephemeral,
@@ -80,7 +80,7 @@ pub fn psql_file(endpoint: &Endpoint, file: &Path) -> String {
 
 #[track_caller]
 fn run_psql(endpoint: &Endpoint, arguments: &[&str]) -> String {
-    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv");
+    let venv = venv();
     let program = find(&venv.join("lib"), &|name| name == "psql").unwrap_or_else(|| PathBuf::from("psql"));
     let ran = Command::new(program)
         .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", endpoint.url().reveal()])
