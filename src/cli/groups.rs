@@ -93,12 +93,12 @@ pub struct ServerArgs {
     /// Server address: postgresql://user:password@host:port/database
     #[arg(long, value_name = "URL")]
     pub database_url: Option<String>,
-    /// Limit for each statement
-    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration, default_value = "30s")]
-    pub statement_timeout: Duration,
-    /// Limit for waiting on a lock
-    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration, default_value = "10s")]
-    pub lock_timeout: Duration,
+    /// Limit for each statement [default: 30s]
+    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration)]
+    pub statement_timeout: Option<Duration>,
+    /// Limit for waiting on a lock [default: 10s]
+    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration)]
+    pub lock_timeout: Option<Duration>,
 }
 
 #[derive(Debug, Args)]
@@ -110,9 +110,9 @@ pub struct EngineArgs {
     /// Container image to start with docker instead
     #[arg(long, value_name = "IMAGE", conflicts_with = "pg_bin")]
     pub image: Option<String>,
-    /// Extension to run: auto uses pg_trickle if it is installed, otherwise the emulator
-    #[arg(long, value_enum, default_value_t)]
-    pub engine: EngineArg,
+    /// Extension to run: auto uses pg_trickle if it is installed, otherwise the emulator [default: auto]
+    #[arg(long, value_enum)]
+    pub engine: Option<EngineArg>,
     /// Version of pg_trickle that the emulator emulates [default: 0.67.0]
     #[arg(long, value_enum, value_name = "VERSION", conflicts_with = "image")]
     pub engine_version: Option<EngineVersionArg>,
@@ -132,15 +132,20 @@ pub struct SourceArgs {
     pub sample: Option<u32>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum EngineVersionArg {
     #[value(name = "0.67.0")]
+    #[serde(rename = "0.67.0")]
     V0_67_0,
     #[value(name = "0.108.3")]
+    #[serde(rename = "0.108.3")]
     V0_108_3,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum EngineArg {
     #[default]
     Auto,
@@ -225,15 +230,17 @@ pub struct VerifyingArgs {
     /// End at the first finding
     #[arg(long)]
     pub until_found: bool,
-    /// What refreshes the stream tables after each round
-    #[arg(long, value_enum, default_value_t)]
-    pub drive: Drive,
-    /// Folder for scripts that reproduce findings
-    #[arg(long, value_name = "DIR", default_value = "pgtrickle-ci-findings")]
-    pub findings: PathBuf,
+    /// What refreshes the stream tables after each round [default: manual]
+    #[arg(long, value_enum)]
+    pub drive: Option<Drive>,
+    /// Folder for scripts that reproduce findings [default: pgtrickle-ci-findings]
+    #[arg(long, value_name = "DIR")]
+    pub findings: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Drive {
     #[default]
     Manual,

@@ -49,7 +49,7 @@ pub(super) fn shown(mut command: Command, matches: &ArgMatches) -> String {
 }
 
 /// Replaces a value that may be secret.
-pub(super) const HIDDEN: &str = "...";
+pub const HIDDEN: &str = "...";
 
 /// The value of an argument; `None` if it may be secret.
 pub(super) fn unless_secret(id: &str, value: &str) -> Option<String> {

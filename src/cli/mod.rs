@@ -20,6 +20,7 @@ pub use groups::{
     PolicyArgs, ProfileArgs, ProjectArgs, ReportArgs, SelectArgs, ServerArgs, SourceArgs, VerifyingArgs,
     WaitingArgs,
 };
+pub use invocation::HIDDEN;
 
 /// The CI gate for dbt projects with stream tables (pg_trickle on PostgreSQL 18).
 #[derive(Debug, Parser)]

@@ -12,7 +12,9 @@ use crate::{
 pub(super) fn config(options: &ConfigOptions) -> Result<Exit, Error> {
     let mut settings = vec![configuration_file(options)];
     settings.extend(of_dbt(options));
-    settings.extend(options.settings.iter().cloned());
+    // What is in force of these is above.
+    let is_above = |setting: &&InForce| ["dbt.profile", "dbt.target"].contains(&&*setting.name);
+    settings.extend(options.settings.iter().filter(|setting| !is_above(setting)).cloned());
     output::report_to_stdout(&in_force::render(&settings, &style(options.ui)))?;
     Ok(Exit::Passed)
 }

@@ -25,6 +25,9 @@ pub enum Error {
         /// All known keys.
         known: Vec<String>,
     },
+    /// Two keys of which only one may be set.
+    #[error("the configuration file `{}` sets `{section}.{one}` and `{section}.{other}`", file.display())]
+    Exclusive { file: PathBuf, section: &'static str, one: &'static str, other: &'static str },
     /// A server address is invalid.
     #[error(transparent)]
     Address(#[from] pg::BadAddress),
@@ -49,6 +52,7 @@ impl Error {
             Self::Unreadable { .. } => "make it a text file that can be read, or name another: `--config FILE`".into(),
             Self::Wrong { .. } => "see the example in docs/reference.md".into(),
             Self::UnknownKeys { known, .. } => format!("the keys are {}", known.join(", ")),
+            Self::Exclusive { one, other, .. } => format!("remove `{one}` or `{other}`"),
             Self::Address(error) => error.hint(),
             Self::Dbt(error) => return error.hint(),
             Self::OtherDatabase { database, .. } => {

@@ -16,7 +16,7 @@ use serde_yaml::Value as Yaml;
 
 use super::Error;
 use crate::{
-    cli::{FailOn, When},
+    cli::{Drive, EngineArg, EngineVersionArg, FailOn, When},
     judge::{Silence, hazards},
     model::AgeLimits,
 };
@@ -33,7 +33,17 @@ pub struct File {
     pub allow_empty: bool,
     /// SQL files that run first on an ephemeral server, to create sources that are not seeds. Relative to this file.
     pub fixtures: Vec<PathBuf>,
+    /// Create missing sources on an ephemeral server as empty tables.
+    pub stub_sources: bool,
+    /// How many rows per table `--sources-from` copies.
+    pub sample: Option<u32>,
+    /// Only these models, by dbt selectors.
+    pub select: Vec<String>,
+    /// Exclude these models, by dbt selectors.
+    pub exclude: Vec<String>,
     pub dbt: DbtSection,
+    pub ephemeral: EphemeralSection,
+    pub server: ServerSection,
     pub plan: PlanSection,
     pub wait: WaitSection,
     /// Age limits for all tables, instead of limits derived from their schedules.
@@ -41,7 +51,49 @@ pub struct File {
     pub checks: ChecksSection,
     pub verify: VerifySection,
     pub rehearsal: RehearsalSection,
+    pub reports: ReportsSection,
     pub comment: CommentSection,
+}
+
+/// `ephemeral:`, the server that `run` starts.
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+#[serde(default)]
+#[cfg_attr(test, derive(JsonSchema), schemars(deny_unknown_fields))]
+pub struct EphemeralSection {
+    /// The extension to run.
+    pub engine: Option<EngineArg>,
+    /// The version of pg_trickle that the emulator emulates.
+    pub engine_version: Option<EngineVersionArg>,
+    /// The folder of the PostgreSQL 18 programs.
+    pub pg_bin: Option<PathBuf>,
+    /// The container image to start with docker instead.
+    pub image: Option<String>,
+}
+
+/// `server:`
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+#[serde(default)]
+#[cfg_attr(test, derive(JsonSchema), schemars(deny_unknown_fields))]
+pub struct ServerSection {
+    /// The limit for each statement.
+    #[serde(deserialize_with = "duration")]
+    #[cfg_attr(test, schemars(schema_with = "schema::duration"))]
+    pub statement_timeout: Option<Duration>,
+    /// The limit for waiting on a lock.
+    #[serde(deserialize_with = "duration")]
+    #[cfg_attr(test, schemars(schema_with = "schema::duration"))]
+    pub lock_timeout: Option<Duration>,
+}
+
+/// `reports:`, the files of each report. Relative to this file; `-` is standard output.
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+#[serde(default)]
+#[cfg_attr(test, derive(JsonSchema), schemars(deny_unknown_fields))]
+pub struct ReportsSection {
+    pub json: Option<PathBuf>,
+    pub junit: Option<PathBuf>,
+    pub markdown: Option<PathBuf>,
+    pub html: Option<PathBuf>,
 }
 
 /// `rehearsal:`
@@ -49,6 +101,8 @@ pub struct File {
 #[serde(default)]
 #[cfg_attr(test, derive(JsonSchema), schemars(deny_unknown_fields))]
 pub struct RehearsalSection {
+    /// The git revision that `run` deploys first.
+    pub base_ref: Option<String>,
     /// How many example rows of each kind (added, removed, changed) a report shows.
     pub examples: Option<u32>,
     /// Warn if more than this percentage of a table's rows differ.
@@ -73,6 +127,15 @@ pub struct CommentSection {
 #[serde(default)]
 #[cfg_attr(test, derive(JsonSchema), schemars(deny_unknown_fields))]
 pub struct DbtSection {
+    /// The dbt profile.
+    pub profile: Option<String>,
+    /// The target of the profile.
+    pub target: Option<String>,
+    /// The folder that contains profiles.yml. Relative to this file.
+    pub profiles_dir: Option<PathBuf>,
+    /// Variables for dbt.
+    #[cfg_attr(test, schemars(schema_with = "schema::mapping"))]
+    pub vars: Option<serde_yaml::Mapping>,
     /// The limit for each dbt command.
     #[serde(deserialize_with = "duration")]
     #[cfg_attr(test, schemars(schema_with = "schema::duration"))]
@@ -177,6 +240,14 @@ pub struct VerifySection {
     pub min_rounds: Option<usize>,
     /// The stream tables that are not compared.
     pub skip: Vec<String>,
+    /// End at the first finding.
+    pub until_found: bool,
+    /// What refreshes the stream tables after each round.
+    pub drive: Option<Drive>,
+    /// The folder for scripts that reproduce findings. Relative to this file.
+    pub findings: Option<PathBuf>,
+    /// The folder of scripts that are replayed first, and for new ones. Relative to this file.
+    pub corpus: Option<PathBuf>,
 }
 
 /// The version of the format; any other than 1 is an error.
@@ -222,33 +293,63 @@ fn durations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Stri
 }
 
 /// The keys of each mapping in the file. Mappings that are not listed may have any keys.
-const KEYS: [(&str, &[&str]); 11] = [
+const KEYS: [(&str, &[&str]); 14] = [
     (
         "",
         &[
             "version",
             "allow_empty",
             "fixtures",
+            "stub_sources",
+            "sample",
+            "select",
+            "exclude",
             "dbt",
+            "ephemeral",
+            "server",
             "plan",
             "wait",
             "freshness",
             "checks",
             "verify",
             "rehearsal",
+            "reports",
             "comment",
         ],
     ),
-    ("dbt", &["timeout"]),
+    ("dbt", &["timeout", "profile", "target", "profiles_dir", "vars"]),
+    ("ephemeral", &["engine", "engine_version", "pg_bin", "image"]),
+    ("server", &["statement_timeout", "lock_timeout"]),
     ("plan", &["allow_drop", "allow_recreate"]),
     ("wait", &["timeout", "models"]),
     ("freshness", &["warn_after", "error_after"]),
     ("freshness.warn_after", &["count", "period"]),
     ("freshness.error_after", &["count", "period"]),
     ("checks", &["fail_on", "fail_on_fallback", "silence"]),
-    ("verify", &["budget", "seed", "float_tolerance", "min_rounds", "skip"]),
-    ("rehearsal", &["examples", "rows_changed_over"]),
+    (
+        "verify",
+        &[
+            "budget",
+            "seed",
+            "float_tolerance",
+            "min_rounds",
+            "skip",
+            "until_found",
+            "drive",
+            "findings",
+            "corpus",
+        ],
+    ),
+    ("rehearsal", &["base_ref", "examples", "rows_changed_over"]),
+    ("reports", &["json", "junit", "markdown", "html"]),
     ("comment", &["key", "when"]),
+];
+
+/// Keys that exclude each other.
+const EXCLUSIVE: [(&str, &str, &str); 3] = [
+    ("ephemeral", "image", "pg_bin"),
+    ("ephemeral", "image", "engine_version"),
+    ("verify", "corpus", "findings"),
 ];
 
 /// The least similarity of a suggestion, from 0 to 1.
@@ -278,6 +379,14 @@ impl File {
         if !unknown.is_empty() {
             return Err(Error::UnknownKeys { file: path.to_owned(), keys: unknown, known: known_keys() });
         }
+        let has =
+            |section: &str, key: &str| yaml.get(section).is_some_and(|section| section.get(key).is_some());
+        if let Some((section, one, other)) =
+            EXCLUSIVE.iter().find(|(section, one, other)| has(section, one) && has(section, other))
+        {
+            let file = path.to_owned();
+            return Err(Error::Exclusive { file, section, one, other });
+        }
         // Parse the text again: only then do messages have a line number.
         serde_yaml::from_str(text).map_err(wrong)
     }
@@ -286,11 +395,7 @@ impl File {
     pub(super) fn keys_of(text: &str) -> Vec<(String, String)> {
         let yaml: Yaml = serde_yaml::from_str(text).unwrap_or_default();
         let value_of = |key: &str| key.split('.').try_fold(&yaml, |value, part| value.get(part));
-        known_keys()
-            .into_iter()
-            .filter_map(|key| Some((shown(value_of(&key)?), key)))
-            .map(|(value, key)| (key, value))
-            .collect()
+        known_keys().into_iter().filter_map(|key| Some((key.clone(), shown(value_of(&key)?)))).collect()
     }
 }
 
@@ -334,10 +439,12 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let text = "version: 1\nallow_empty: true\nfixtures: [ci/sources.sql]\ndbt: {timeout: 2h}\nplan: {allow_drop: [a], allow_recreate: [all]}\nwait: {timeout: 90s, models: {slow: 10m}}\n\
-                    freshness: {warn_after: {count: 10, period: minute}, error_after: {count: 1, period: hour}}\nverify: {budget: 5s, seed: 7, float_tolerance: 1e-6, min_rounds: 25, skip: [s.t]}\n\
+        let text = "version: 1\nallow_empty: true\nfixtures: [ci/sources.sql]\nstub_sources: true\nsample: 9\nselect: [tag:a]\nexclude: [b]\n\
+                    dbt: {timeout: 2h, profile: shop, target: ci, profiles_dir: dbt, vars: {start: 2026}}\nephemeral: {engine: emulator, engine_version: 0.108.3, pg_bin: bin}\n\
+                    server: {statement_timeout: 1m, lock_timeout: 1s}\nplan: {allow_drop: [a], allow_recreate: [all]}\nwait: {timeout: 90s, models: {slow: 10m}}\n\
+                    freshness: {warn_after: {count: 10, period: minute}, error_after: {count: 1, period: hour}}\nverify: {budget: 5s, seed: 7, float_tolerance: 1e-6, min_rounds: 25, skip: [s.t], until_found: true, drive: scheduler, findings: found}\n\
                     checks: {fail_on: warn, fail_on_fallback: true, silence: [{hazard: search-path, model: \"marts.*\", reason: one schema}]}\n\
-                    rehearsal: {examples: 5, rows_changed_over: 2.5%}\ncomment: {key: staging, when: always}\n";
+                    rehearsal: {base_ref: main, examples: 5, rows_changed_over: 2.5%}\nreports: {json: r.json, junit: r.xml, markdown: r.md, html: r.html}\ncomment: {key: staging, when: always}\n";
         let file = parse(text).unwrap();
         assert!(file.allow_empty);
         assert_eq!(file.fixtures, [PathBuf::from("ci/sources.sql")]);
@@ -353,7 +460,26 @@ mod tests {
         assert_eq!(Silence::from(&file.checks.silence[0]).reason, "one schema");
         assert_eq!((file.rehearsal.examples, file.rehearsal.rows_changed_over), (Some(5), Some(2.5)));
         assert_eq!((file.comment.key.as_deref(), file.comment.when), (Some("staging"), Some(When::Always)));
-        for key in known_keys() {
+        assert_eq!(
+            (file.stub_sources, file.sample, file.ephemeral.engine),
+            (true, Some(9), Some(EngineArg::Emulator))
+        );
+        assert_eq!((&file.select[0][..], &file.exclude[0][..]), ("tag:a", "b"));
+        assert_eq!((file.dbt.target.as_deref(), file.dbt.vars.unwrap().len()), (Some("ci"), 1));
+        assert_eq!(file.server.lock_timeout, Some(Duration::from_secs(1)));
+        assert_eq!(
+            (file.verify.drive, file.rehearsal.base_ref.as_deref()),
+            (Some(Drive::Scheduler), Some("main"))
+        );
+        assert_eq!(file.reports.html, Some("r.html".into()));
+        let other = parse("ephemeral: {image: an/image}\nverify: {corpus: c}\n").unwrap();
+        assert_eq!(
+            (other.ephemeral.image.as_deref(), other.verify.corpus),
+            (Some("an/image"), Some("c".into()))
+        );
+        for key in
+            known_keys().into_iter().filter(|key| !["ephemeral.image", "verify.corpus"].contains(&&**key))
+        {
             assert!(key.rsplit('.').all(|part| text.contains(part)), "this test does not set {key}");
         }
     }

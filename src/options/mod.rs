@@ -10,6 +10,7 @@ mod key_line;
 mod project;
 mod resolver;
 mod server;
+mod settings;
 mod workflow;
 
 pub use commands::{

@@ -24,27 +24,44 @@ pub struct ProjectOptions {
     profiles_dir: Option<PathBuf>,
     profile: Option<String>,
     target: Option<String>,
+    of_file: OfFile,
+}
+
+/// What `pgtrickle-ci.yml` says, if neither a flag nor dbt's own variable says it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OfFile {
+    pub profile: Option<String>,
+    pub target: Option<String>,
+    pub profiles_dir: Option<PathBuf>,
 }
 
 impl ProjectOptions {
-    pub(super) fn new(args: &ProfileArgs, dbt_timeout: Duration, environment: &Environment, ui: Ui) -> Self {
+    pub(super) fn new(
+        args: &ProfileArgs,
+        of_file: OfFile,
+        vars: Option<String>,
+        dbt_timeout: Duration,
+        environment: &Environment,
+        ui: Ui,
+    ) -> Self {
         let default = environment::default_project_dir();
         Self {
             ui,
             environment: environment.clone(),
             dir: args.project_dir.clone().unwrap_or_else(|| default.to_owned()),
             is_dir_named: args.project_dir.is_some() || default != Path::new("."),
-            vars: args.vars.clone(),
+            vars,
             dbt_timeout,
             profiles_dir: args.profiles_dir.clone(),
             profile: args.profile.clone(),
             target: args.target.clone(),
+            of_file,
         }
     }
 
-    /// Whether `--target` is set.
+    /// Whether `--target` or pgtrickle-ci.yml sets the target.
     pub fn is_target_named(&self) -> bool {
-        self.target.is_some()
+        self.target.is_some() || self.of_file.target.is_some()
     }
 
     /// `dbt_project.yml`, with its Jinja rendered.
@@ -82,13 +99,16 @@ impl ProjectOptions {
         file: &dbt::ProjectFile,
     ) -> Result<Option<(String, &'static str)>, dbt::Error> {
         let chosen = self.chosen(self.profile.as_ref(), "--profile or PGTRICKLE_CI_PROFILE", "PROFILE")?;
+        let chosen = chosen.or_else(|| Some((self.of_file.profile.clone()?, "pgtrickle-ci.yml")));
         Ok(chosen.or_else(|| Some((file.profile.clone()?, "dbt_project.yml"))))
     }
 
     /// The name of the target and where it comes from; `None` means the profile's default.
     pub fn target_name(&self) -> Result<Option<(String, &'static str)>, dbt::Error> {
         let chosen = self.chosen(self.target.as_ref(), "--target or PGTRICKLE_CI_TARGET", "TARGET")?;
-        let Some((name, by)) = chosen else { return Ok(None) };
+        let Some((name, by)) = chosen else {
+            return Ok(self.of_file.target.clone().map(|name| (name, "pgtrickle-ci.yml")));
+        };
         let by = match by {
             "DBT_TARGET" if self.environment.is_in_dotenv(by)? => "DBT_TARGET in .env",
             "DBT_ENGINE_TARGET" if self.environment.is_in_dotenv(by)? => "DBT_ENGINE_TARGET in .env",
@@ -126,6 +146,7 @@ impl ProjectOptions {
             Some(dir) => Some(dir.clone()),
             None => self.environment.of_dbt("PROFILES_DIR")?.map(|(dir, _)| PathBuf::from(dir)),
         };
+        let named = named.or_else(|| self.of_file.profiles_dir.clone());
         let has_file = |dir: &PathBuf| dir.join("profiles.yml").is_file();
         if let Some(dir) = named {
             let found = has_file(&dir);

@@ -1,28 +1,31 @@
 //! Combines flags, environment and file.
 
 use std::{
-    cell::RefCell,
     path::{Path, PathBuf},
     time::Duration,
 };
+
+use clap::ValueEnum;
 
 use super::{
     ApplyOptions, CheckOptions, CommentOptions, ConfigOptions, DoctorOptions, Environment, Error, File,
     FileProblem, HistoryOptions, InitOptions, ModelsOptions, Permissions, PlanBase, PlanOptions,
     ProjectOptions, RehearsalOptions, RenderOptions, ReportOptions, RoundOptions, RunOptions, Selection,
-    ServerOptions, SourceOptions, TableOptions, VerifyOptions, WaitLimits, WaitOptions, environment, explain,
-    key_line::line_of, server,
+    ServerOptions, SourceOptions, TableOptions, VerifyOptions, WaitLimits, WaitOptions, environment,
+    project::OfFile,
+    server,
+    settings::{Name, Settings},
 };
 use crate::{
     cli::{
-        ApplyArgs, CheckArgs, CheckingArgs, ColorChoice, CommentArgs, DoctorArgs, Drive, EphemeralArgs,
-        FailOn, Given, GlobalArgs, HistoryArgs, InitArgs, MergeArgs, ModelsArgs, PlanArgs, PolicyArgs,
-        ProjectArgs, RenderArgs, ReportArgs, RunArgs, SelectArgs, TableArgs, VerifyArgs, VerifyingArgs,
-        WaitArgs, WaitingArgs,
+        ApplyArgs, CheckArgs, CheckingArgs, ColorChoice, CommentArgs, DoctorArgs, Drive, EngineArg,
+        EngineArgs, EphemeralArgs, FailOn, GlobalArgs, HIDDEN, HistoryArgs, InitArgs, MergeArgs, ModelsArgs,
+        PlanArgs, PolicyArgs, ProfileArgs, ProjectArgs, RenderArgs, ReportArgs, RunArgs, SelectArgs,
+        ServerArgs, TableArgs, VerifyArgs, VerifyingArgs, WaitArgs, WaitingArgs,
     },
     judge::{Criteria, equality},
     output::{self, Ui},
-    report::in_force::InForce,
+    pg,
     server::EphemeralSpec,
 };
 
@@ -31,34 +34,24 @@ pub struct Resolver {
     pub ui: Ui,
     environment: Environment,
     invocation: String,
-    /// The values of all flags.
-    given: Vec<Given>,
+    settings: Settings,
     file: File,
-    /// The configuration file and its text; `None` without one.
-    file_text: Option<(PathBuf, String)>,
-    /// The folder of the configuration file. Paths in the file are relative to it.
-    file_dir: PathBuf,
-    /// The settings that were resolved so far, each with its key in the file, for `config`.
-    resolved: RefCell<Vec<(String, InForce)>>,
 }
 
 impl Resolver {
     /// Reads the environment and the configuration file. `project_dir` is the value of the flag.
     pub fn new(global: &GlobalArgs, project_dir: Option<&Path>) -> Result<Self, Error> {
         let mut resolver = Self::without_file(global, project_dir)?;
-        let (path, is_named) = match &global.config {
-            Some(path) => (path.clone(), true),
-            None => (resolver.file_dir.join("pgtrickle-ci.yml"), false),
-        };
+        let beside_project = || resolver.settings.beside_file(Path::new("pgtrickle-ci.yml"));
+        let path = global.config.clone().unwrap_or_else(beside_project);
         match std::fs::read_to_string(&path) {
             Ok(text) => {
                 resolver.file = File::parse(&path, &text)?;
-                resolver.file_text = Some((path.clone(), text));
+                resolver.settings = resolver.settings.with_file(path, text);
             }
-            Err(error) if !is_named && error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) if global.config.is_none() && error.kind() == std::io::ErrorKind::NotFound => {}
             Err(source) => return Err(Error::Unreadable { file: path, source }),
         }
-        resolver.file_dir = path.parent().map(Path::to_owned).unwrap_or_default();
         Ok(resolver)
     }
 
@@ -69,54 +62,58 @@ impl Resolver {
         if project_dir == environment::default_project_dir() {
             environment.of_dbt("PROJECT_DIR")?;
         }
+        let ui = ui(global, &environment);
         Ok(Self {
-            ui: ui(global, &environment),
+            ui,
             environment,
             invocation: global.invocation.clone(),
-            given: global.given.clone(),
+            settings: Settings::new(ui, global.given.clone(), project_dir.to_owned()),
             file: File::default(),
-            file_text: None,
-            file_dir: project_dir.to_owned(),
-            resolved: RefCell::default(),
         })
     }
 
     pub fn reports(&self, args: &ReportArgs, selection: &SelectArgs) -> ReportOptions {
-        let fail_on = self.first(
-            ("fail-on", args.fail_on),
-            ("checks.fail_on", self.file.checks.fail_on),
-            FailOn::Error,
-            |fail_on| if *fail_on == FailOn::Warn { "warn".into() } else { "error".into() },
+        let (settings, file) = (&self.settings, &self.file.reports);
+        let fail_on = settings.first_shown(
+            ("fail-on", "checks.fail_on"),
+            args.fail_on,
+            self.file.checks.fail_on,
+            FailOn::default(),
+            name,
         );
         ReportOptions {
             ui: self.ui,
-            json: args.json.clone(),
-            junit: args.junit.clone(),
-            markdown: args.markdown.clone(),
-            html: args.html.clone(),
+            json: settings.path(("json", "reports.json"), args.json.as_ref(), file.json.as_ref()),
+            junit: settings.path(("junit", "reports.junit"), args.junit.as_ref(), file.junit.as_ref()),
+            markdown: settings.path(
+                ("markdown", "reports.markdown"),
+                args.markdown.as_ref(),
+                file.markdown.as_ref(),
+            ),
+            html: settings.path(("html", "reports.html"), args.html.as_ref(), file.html.as_ref()),
             strict: fail_on == FailOn::Warn,
             invocation: self.invocation.clone(),
             commit: self.environment.commit(),
             leg: self.environment.leg(),
             runner: self.environment.runner_files(),
-            selection: selected(selection).shown(),
+            selection: self.selection(selection).shown(),
         }
     }
 
     pub fn run(&self, args: &RunArgs) -> RunOptions {
-        let sources = SourceOptions::from(&args.sources);
+        let sources = self.sources(args);
         // Rows copied from another server may be real data: show examples only if the configuration asks for them.
         let shown = if sources.are_copies() { 0 } else { 3 };
         let examples =
-            self.of_file(("rehearsal.examples", self.file.rehearsal.examples), shown, u32::to_string);
+            self.settings.of_file("rehearsal.examples", self.file.rehearsal.examples, shown, u32::to_string);
         RunOptions {
             ui: self.ui,
             project: self.project(&args.project),
-            selection: selected(&args.selection),
-            base_ref: args.base_ref.clone(),
-            server: ServerOptions::from(&args.server),
-            ephemeral: server::ephemeral(&args.engine, &self.environment),
-            fixtures: self.file.fixtures.iter().map(|file| self.file_dir.join(file)).collect(),
+            selection: self.selection(&args.selection),
+            base_ref: self.base_ref(args),
+            server: self.server(&args.server),
+            ephemeral: self.ephemeral_server(&args.engine),
+            fixtures: self.fixtures(),
             hides_rows: sources.are_copies() && examples == 0,
             sources,
             permissions: self.permissions(&args.policy),
@@ -141,7 +138,7 @@ impl Resolver {
             },
             out: args.out.clone(),
             exit_code: args.exit_code,
-            server: ServerOptions::from(&args.server),
+            server: self.server(&args.server),
             permissions: self.permissions(&args.policy),
         }
     }
@@ -151,7 +148,7 @@ impl Resolver {
             ui: self.ui,
             plan: args.plan.clone(),
             models: self.models(&args.models),
-            server: ServerOptions::from(&args.server),
+            server: self.server(&args.server),
             permissions: self.permissions(&args.policy),
         }
     }
@@ -161,7 +158,7 @@ impl Resolver {
             ui: self.ui,
             models: self.models(&args.models),
             refresh: args.refresh,
-            server: ServerOptions::from(&args.server),
+            server: self.server(&args.server),
             wait: self.wait_limits(&args.waiting),
         }
     }
@@ -170,7 +167,7 @@ impl Resolver {
         CheckOptions {
             ui: self.ui,
             models: self.models(&args.models),
-            server: ServerOptions::from(&args.server),
+            server: self.server(&args.server),
             terms: self.terms(&args.checking),
             equality: args.equality.then(|| self.budget(args.budget)),
             equality_terms: self.equality(),
@@ -186,13 +183,13 @@ impl Resolver {
             models: self.models(&args.models),
             only_static: args.only_static,
             rounds: self.rounds(&args.verifying),
-            server: ServerOptions::from(&args.server),
+            server: self.server(&args.server),
         }
     }
 
     pub fn table(&self, args: &TableArgs) -> TableOptions {
         // No dbt command is started, so their limit does not matter.
-        let project = ProjectOptions::new(&args.profile, Duration::ZERO, &self.environment, self.ui);
+        let project = self.project_with(&args.profile, Duration::ZERO);
         let models = ModelsOptions {
             project,
             manifest: args.manifest.clone(),
@@ -204,7 +201,7 @@ impl Resolver {
             ui: self.ui,
             name: args.name.clone(),
             models,
-            server: ServerOptions::from(&args.server),
+            server: self.server(&args.server),
             terms: self.terms(&CheckingArgs { fail_on_fallback: false }),
             json: args.json.clone(),
         }
@@ -217,24 +214,23 @@ impl Resolver {
     /// Takes what is wrong with the configuration file, if this resolver does without it.
     pub fn doctor(&self, args: &DoctorArgs, problem: Option<&Error>) -> DoctorOptions {
         let models = self.models(&args.models);
-        let Self { file, file_dir, .. } = self;
-        let path = self.file_text.as_ref().map(|(path, _)| path.clone());
+        let file = &self.file;
         DoctorOptions {
             ui: self.ui,
             // Nothing is compiled.
             models: ModelsOptions { no_compile: true, ..models },
-            server: ServerOptions::from(&args.server),
-            ephemeral: server::ephemeral(&args.engine, &self.environment),
+            server: self.server(&args.server),
+            ephemeral: self.ephemeral_server(&args.engine),
             permissions: Permissions {
                 allow_drop: file.plan.allow_drop.clone(),
                 allow_recreate: file.plan.allow_recreate.clone(),
             },
             terms: self.terms(&CheckingArgs { fail_on_fallback: false }),
-            fixtures: file.fixtures.iter().map(|fixture| file_dir.join(fixture)).collect(),
+            fixtures: self.fixtures(),
             waited_for: file.wait.models.keys().cloned().collect(),
             skipped: file.verify.skip.clone(),
             file: match problem {
-                None => Ok(path),
+                None => Ok(self.settings.file()),
                 Some(error) => Err(FileProblem { message: error.to_string(), hint: error.hint() }),
             },
         }
@@ -244,32 +240,19 @@ impl Resolver {
     pub fn config(&self, args: &RunArgs) -> ConfigOptions {
         let run = self.run(args);
         self.reports(&args.reports, &args.selection);
-        let mut settings = self.resolved.take();
-        let is_resolved = |name: &str| settings.iter().any(|(_, setting)| setting.name == name);
-        let flags = self.given.iter().filter(|given| !is_resolved(&given.flag)).map(|given| {
-            let Given { flag, value, .. } = given.clone();
-            (String::new(), InForce { name: flag, value, from: given.setter() })
-        });
-        let flags: Vec<_> = flags.collect();
-        let text = self.file_text.as_ref().map(|(_, text)| text.as_str()).unwrap_or_default();
-        let is_known = |key: &str| settings.iter().any(|(known, _)| known == key);
-        let keys: Vec<_> = File::keys_of(text)
-            .into_iter()
-            .filter(|(key, _)| !is_known(key))
-            .map(|(key, value)| (String::new(), InForce { from: self.line_of(&key), name: key, value }))
-            .collect();
-        settings.extend(flags.into_iter().chain(keys));
         ConfigOptions {
             ui: self.ui,
             project: run.project,
             server: run.server,
-            file: self.file_text.as_ref().map(|(path, _)| path.clone()),
-            settings: settings.into_iter().map(|(_, setting)| setting).collect(),
+            file: self.settings.file(),
+            settings: self.settings.all(),
         }
     }
 
     pub fn merged(&self, args: &MergeArgs) -> ReportOptions {
-        self.reports(&args.reports, &SelectArgs { select: Vec::new(), exclude: Vec::new() })
+        let nothing = SelectArgs { select: Vec::new(), exclude: Vec::new() };
+        // The merged reports say what they selected.
+        ReportOptions { selection: None, ..self.reports(&args.reports, &nothing) }
     }
 
     pub fn comment(&self, args: &CommentArgs) -> CommentOptions {
@@ -295,17 +278,29 @@ impl Resolver {
     }
 
     pub fn ephemeral(&self, args: &EphemeralArgs) -> EphemeralSpec {
-        server::ephemeral(&args.engine, &self.environment)
+        self.ephemeral_server(&args.engine)
     }
 
     fn project(&self, args: &ProjectArgs) -> ProjectOptions {
-        let dbt_timeout = self.first(
-            ("dbt-timeout", args.dbt_timeout),
-            ("dbt.timeout", self.file.dbt.timeout),
+        let dbt_timeout = self.settings.first_shown(
+            ("dbt-timeout", "dbt.timeout"),
+            args.dbt_timeout,
+            self.file.dbt.timeout,
             Duration::from_hours(1),
             duration,
         );
-        ProjectOptions::new(&args.profile, dbt_timeout, &self.environment, self.ui)
+        self.project_with(&args.profile, dbt_timeout)
+    }
+
+    fn project_with(&self, args: &ProfileArgs, dbt_timeout: Duration) -> ProjectOptions {
+        let of_file = OfFile {
+            profile: self.file.dbt.profile.clone(),
+            target: self.file.dbt.target.clone(),
+            profiles_dir: self.file.dbt.profiles_dir.as_deref().map(|dir| self.settings.beside_file(dir)),
+        };
+        let vars = self.file.dbt.vars.as_ref().map(|vars| serde_yaml::to_string(vars).unwrap_or_default());
+        let vars = self.settings.either(("vars", "dbt.vars"), args.vars.clone(), vars, |_| HIDDEN.into());
+        ProjectOptions::new(args, of_file, vars, dbt_timeout, &self.environment, self.ui)
     }
 
     fn models(&self, args: &ModelsArgs) -> ModelsOptions {
@@ -313,12 +308,13 @@ impl Resolver {
             project: self.project(&args.project),
             manifest: args.manifest.manifest.clone(),
             no_compile: args.manifest.no_compile,
-            selection: selected(&args.selection),
+            selection: self.selection(&args.selection),
             allow_empty: self.file.allow_empty,
         }
     }
 
     fn permissions(&self, args: &PolicyArgs) -> Permissions {
+        // They add up, and `config` shows both.
         let both = |flag: &[String], file: &[String]| flag.iter().chain(file).cloned().collect();
         Permissions {
             allow_drop: both(&args.allow_drop, &self.file.plan.allow_drop),
@@ -327,9 +323,10 @@ impl Resolver {
     }
 
     fn wait_limits(&self, args: &WaitingArgs) -> WaitLimits {
-        let timeout = self.first(
-            ("timeout", args.timeout),
-            ("wait.timeout", self.file.wait.timeout),
+        let timeout = self.settings.first_shown(
+            ("timeout", "wait.timeout"),
+            args.timeout,
+            self.file.wait.timeout,
             Duration::from_mins(2),
             duration,
         );
@@ -339,11 +336,10 @@ impl Resolver {
     fn terms(&self, args: &CheckingArgs) -> Criteria {
         Criteria {
             common_age: self.file.freshness,
-            fail_on_fallback: self.first(
-                ("fail-on-fallback", args.fail_on_fallback.then_some(true)),
-                ("checks.fail_on_fallback", self.file.checks.fail_on_fallback.then_some(true)),
-                false,
-                bool::to_string,
+            fail_on_fallback: self.is_on(
+                ("fail-on-fallback", "checks.fail_on_fallback"),
+                args.fail_on_fallback,
+                self.file.checks.fail_on_fallback,
             ),
             silences: self.file.checks.silence.iter().map(Into::into).collect(),
             ..Criteria::default()
@@ -351,24 +347,37 @@ impl Resolver {
     }
 
     fn rounds(&self, args: &VerifyingArgs) -> RoundOptions {
+        let (settings, file) = (&self.settings, &self.file.verify);
+        // Of the two folders a typed one counts: each takes new scripts.
+        let of_file = if args.findings.is_some() { None } else { file.corpus.as_ref() };
+        let corpus = settings.path(("corpus", "verify.corpus"), args.corpus.as_ref(), of_file);
+        let findings =
+            settings.path(("findings", "verify.findings"), args.findings.as_ref(), file.findings.as_ref());
+        let drive =
+            settings.first_shown(("drive", "verify.drive"), args.drive, file.drive, Drive::default(), name);
         RoundOptions {
             allow_writes: args.allow_writes.clone(),
             budget: self.budget(args.budget),
-            seed: self.first(("seed", args.seed), ("verify.seed", self.file.verify.seed), 1, u64::to_string),
+            seed: settings.first(("seed", "verify.seed"), args.seed, file.seed, 1),
             shard: args.shard,
-            until_found: args.until_found,
-            by_scheduler: args.drive == Drive::Scheduler,
-            findings: args.corpus.clone().unwrap_or_else(|| args.findings.clone()),
-            replays: args.corpus.is_some(),
-            min_rounds: self.file.verify.min_rounds,
+            until_found: self.is_on(
+                ("until-found", "verify.until_found"),
+                args.until_found,
+                file.until_found,
+            ),
+            by_scheduler: drive == Drive::Scheduler,
+            replays: corpus.is_some(),
+            findings: corpus.or(findings).unwrap_or_else(|| "pgtrickle-ci-findings".into()),
+            min_rounds: file.min_rounds,
             equality: self.equality(),
         }
     }
 
     fn budget(&self, typed: Option<Duration>) -> Duration {
-        self.first(
-            ("budget", typed),
-            ("verify.budget", self.file.verify.budget),
+        self.settings.first_shown(
+            ("budget", "verify.budget"),
+            typed,
+            self.file.verify.budget,
             Duration::from_secs(20),
             duration,
         )
@@ -376,8 +385,9 @@ impl Resolver {
 
     fn equality(&self) -> equality::Terms {
         equality::Terms {
-            tolerance: self.of_file(
-                ("verify.float_tolerance", self.file.verify.float_tolerance),
+            tolerance: self.settings.of_file(
+                "verify.float_tolerance",
+                self.file.verify.float_tolerance,
                 1e-9,
                 |tolerance| format!("{tolerance:e}"),
             ),
@@ -385,57 +395,110 @@ impl Resolver {
         }
     }
 
-    /// The value of the flag, else of the key in the file, else the default.
-    fn first<T>(
-        &self,
-        (flag, typed): (&str, Option<T>),
-        (key, file): (&str, Option<T>),
-        default: T,
-        shown: impl Fn(&T) -> String,
-    ) -> T {
-        let (value, from) = match (typed, file) {
-            (Some(value), _) => (value, self.setter_of(flag)),
-            (None, Some(value)) => (value, self.line_of(key)),
-            (None, None) => (default, "the default".to_owned()),
+    /// The revision that `run` deploys first. A named server is not rehearsed on.
+    fn base_ref(&self, args: &RunArgs) -> Option<String> {
+        let of_file = self.file.rehearsal.base_ref.clone().filter(|_| args.server.database_url.is_none());
+        self.settings.either(
+            ("base-ref", "rehearsal.base_ref"),
+            args.base_ref.clone(),
+            of_file,
+            String::to_string,
+        )
+    }
+
+    /// Where an ephemeral server gets its sources. A named server has its own.
+    fn sources(&self, args: &RunArgs) -> SourceOptions {
+        let typed = &args.sources;
+        if let Some(from) = &typed.sources_from {
+            let rows =
+                self.settings.either(("sample", "sample"), typed.sample, self.file.sample, u32::to_string);
+            return SourceOptions::Copies { from: from.clone(), rows };
+        }
+        let is_on = self.is_on(
+            ("stub-sources", "stub_sources"),
+            typed.stub_sources,
+            self.file.stub_sources && args.server.database_url.is_none(),
+        );
+        if is_on { SourceOptions::Stubs } else { SourceOptions::Existing }
+    }
+
+    fn fixtures(&self) -> Vec<PathBuf> {
+        self.file.fixtures.iter().map(|file| self.settings.beside_file(file)).collect()
+    }
+
+    fn selection(&self, args: &SelectArgs) -> Selection {
+        Selection {
+            select: self.settings.words(("select", "select"), &args.select, &self.file.select),
+            exclude: self.settings.words(("exclude", "exclude"), &args.exclude, &self.file.exclude),
+        }
+    }
+
+    fn server(&self, args: &ServerArgs) -> ServerOptions {
+        let (settings, file) = (&self.settings, &self.file.server);
+        let limit = |name, typed, file, default| {
+            settings.first_shown(name, typed, file, Duration::from_secs(default), duration)
         };
-        self.note((flag, key), shown(&value), from);
-        value
+        ServerOptions {
+            url: args.database_url.clone(),
+            limits: pg::Limits {
+                connect: Duration::from_secs(10),
+                statement: limit(
+                    ("statement-timeout", "server.statement_timeout"),
+                    args.statement_timeout,
+                    file.statement_timeout,
+                    30,
+                ),
+                lock: limit(
+                    ("lock-timeout", "server.lock_timeout"),
+                    args.lock_timeout,
+                    file.lock_timeout,
+                    10,
+                ),
+            },
+        }
     }
 
-    /// The value of a key in the file that no flag sets, else the default.
-    fn of_file<T>(&self, (key, file): (&str, Option<T>), default: T, shown: impl Fn(&T) -> String) -> T {
-        let from = if file.is_some() { self.line_of(key) } else { "the default".to_owned() };
-        let value = file.unwrap_or(default);
-        self.note((key, key), shown(&value), from);
-        value
+    fn ephemeral_server(&self, args: &EngineArgs) -> EphemeralSpec {
+        let (settings, file) = (&self.settings, &self.file.ephemeral);
+        // A typed folder or version of the emulator takes the place of an image in the file, and the other way round.
+        let is_typed = args.pg_bin.is_some() || args.engine_version.is_some();
+        let image = file.image.clone().filter(|_| !is_typed);
+        let image = settings.either(("image", "ephemeral.image"), args.image.clone(), image, String::clone);
+        let of_file = |path| if image.is_some() { None } else { path };
+        let engine = settings.first_shown(
+            ("engine", "ephemeral.engine"),
+            args.engine,
+            file.engine,
+            EngineArg::default(),
+            name,
+        );
+        let version = settings.either(
+            ("engine-version", "ephemeral.engine_version"),
+            args.engine_version,
+            file.engine_version.filter(|_| image.is_none()),
+            name,
+        );
+        let pg_bin = settings.path(
+            ("pg-bin", "ephemeral.pg_bin"),
+            args.pg_bin.as_ref(),
+            of_file(file.pg_bin.as_ref()),
+        );
+        server::ephemeral(engine, version, pg_bin, image, &self.environment)
     }
 
-    fn note(&self, (name, key): (&str, &str), value: String, from: String) {
-        explain(self.ui, name, &value, &from);
-        let setting = InForce { name: name.to_owned(), value, from };
-        self.resolved.borrow_mut().push((key.to_owned(), setting));
+    /// Whether a switch is on: the flag cannot turn off what the file turns on.
+    fn is_on(&self, name: Name<'_>, typed: bool, file: bool) -> bool {
+        self.settings.first(name, typed.then_some(true), file.then_some(true), false)
     }
+}
 
-    /// The flag, or its variable.
-    fn setter_of(&self, flag: &str) -> String {
-        let given = self.given.iter().find(|given| given.flag == flag);
-        given.map_or_else(|| format!("--{flag}"), Given::setter)
-    }
-
-    /// The file with the line of a key.
-    fn line_of(&self, key: &str) -> String {
-        let Some((path, text)) = &self.file_text else { return "the configuration file".into() };
-        let line = line_of(text, key).map(|line| format!(":{line}")).unwrap_or_default();
-        format!("{}{line}", path.display())
-    }
+/// The name of a value, as the flag takes it.
+fn name(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 fn duration(duration: &Duration) -> String {
     humantime::format_duration(*duration).to_string()
-}
-
-fn selected(args: &SelectArgs) -> Selection {
-    Selection { select: args.select.clone(), exclude: args.exclude.clone() }
 }
 
 fn ui(global: &GlobalArgs, environment: &Environment) -> Ui {

@@ -1,13 +1,10 @@
 //! The server, its limits, and its sources.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 use super::{Environment, Error, ProjectOptions, explain};
 use crate::{
-    cli::{EngineArg, EngineArgs, EngineVersionArg, ServerArgs, SourceArgs},
+    cli::{EngineArg, EngineVersionArg},
     pg,
     server::{EmulatorVersion, EngineChoice, EphemeralSpec},
     sources::SourceServer,
@@ -19,19 +16,6 @@ pub struct ServerOptions {
     /// `--database-url`.
     pub url: Option<String>,
     pub limits: pg::Limits,
-}
-
-impl From<&ServerArgs> for ServerOptions {
-    fn from(args: &ServerArgs) -> Self {
-        Self {
-            url: args.database_url.clone(),
-            limits: pg::Limits {
-                connect: Duration::from_secs(10),
-                statement: args.statement_timeout,
-                lock: args.lock_timeout,
-            },
-        }
-    }
 }
 
 impl ServerOptions {
@@ -82,16 +66,6 @@ pub enum SourceOptions {
     Copies { from: String, rows: Option<u32> },
 }
 
-impl From<&SourceArgs> for SourceOptions {
-    fn from(args: &SourceArgs) -> Self {
-        match &args.sources_from {
-            Some(from) => Self::Copies { from: from.clone(), rows: args.sample },
-            None if args.stub_sources => Self::Stubs,
-            None => Self::Existing,
-        }
-    }
-}
-
 impl SourceOptions {
     /// The server to copy from; `None` if sources are not copied.
     pub fn origin(
@@ -110,19 +84,25 @@ impl SourceOptions {
     }
 }
 
-pub(super) fn ephemeral(args: &EngineArgs, environment: &Environment) -> EphemeralSpec {
+pub(super) fn ephemeral(
+    engine: EngineArg,
+    version: Option<EngineVersionArg>,
+    pg_bin: Option<PathBuf>,
+    image: Option<String>,
+    environment: &Environment,
+) -> EphemeralSpec {
     EphemeralSpec {
-        engine: match args.engine {
+        engine: match engine {
             EngineArg::Auto => EngineChoice::Auto,
             EngineArg::Real => EngineChoice::Real,
             EngineArg::Emulator => EngineChoice::Emulator,
         },
-        emulated_version: args.engine_version.map(|version| match version {
+        emulated_version: version.map(|version| match version {
             EngineVersionArg::V0_67_0 => EmulatorVersion::V0_67_0,
             EngineVersionArg::V0_108_3 => EmulatorVersion::V0_108_3,
         }),
-        pg_bin: args.pg_bin.clone(),
-        image: args.image.clone(),
+        pg_bin,
+        image,
         python_envs: python_envs(environment),
         temp_dir: std::env::temp_dir(),
     }

@@ -13,6 +13,7 @@ const ENOUGH: u64 = 10;
 const LEAST: u64 = 3;
 /// The seconds of the budget for each required round.
 const SECONDS: u64 = 2;
+
 /// How rounds change rows, and when they have verified a table.
 #[derive(Clone, Debug)]
 pub struct RoundSettings {

@@ -48,6 +48,75 @@ fn each_setting_has_its_value_and_what_set_it() {
     assert!(!lines.iter().any(|line| line.starts_with("verify.budget")), "{}", lines.join("\n"));
 }
 
+/// Every key with a flag, in files without keys that exclude each other.
+const KEYS: [&str; 2] = [
+    "stub_sources: true
+select: [a]
+exclude: [b]
+dbt: {timeout: 2h, profile: shop, target: dev, profiles_dir: .., vars: {key: hunter2}}
+ephemeral: {engine: emulator, engine_version: 0.108.3, pg_bin: bin}
+server: {statement_timeout: 1m, lock_timeout: 1s}
+plan: {allow_drop: [c], allow_recreate: [d]}
+wait: {timeout: 3m}
+checks: {fail_on: warn, fail_on_fallback: true}
+verify: {budget: 1s, seed: 2, until_found: true, drive: scheduler, findings: found}
+rehearsal: {base_ref: origin/main}
+reports: {json: r.json, junit: r.xml, markdown: r.md, html: r.html}
+",
+    "sample: 7\nephemeral: {image: an/image}\nverify: {corpus: corpus}\n",
+];
+
+/// The flags of `run` that have no key, with the reason.
+const WITHOUT_KEY: [(&str, &str); 10] = [
+    ("config", "it names the file"),
+    ("project-dir", "the file is found there"),
+    ("database-url", "a file that is committed must not choose a server"),
+    ("sources-from", "a file that is committed must not choose a server"),
+    ("allow-writes", "each command asks for it"),
+    ("shard", "each job has another"),
+    ("color", "of one terminal"),
+    ("quiet", "of one terminal"),
+    ("verbose", "of one terminal"),
+    ("help", "no setting"),
+];
+
+#[test]
+fn every_flag_of_run_has_a_key() {
+    let flags = Ran::of(pgtrickle_ci().args(["run", "--help"])).expect(0).stdout;
+    let flags = flags.lines().filter_map(|line| line.trim_start().strip_prefix(['-']).map(|_| line));
+    let long = |line: &str| line.split("--").nth(1)?.split([' ', '<']).next().map(ToOwned::to_owned);
+    let flags: Vec<String> = flags.filter_map(long).collect();
+    assert!(flags.len() > 30, "{flags:?}");
+    let project = DbtProject::new();
+    let mut from_file = Vec::new();
+    for (number, keys) in KEYS.iter().enumerate() {
+        project.write("ci/all.yml", keys);
+        let file = project.path().join("ci/all.yml");
+        let origin = "postgresql://u@h/d";
+        let flags: &[&str] = if number == 1 { &["--sources-from", origin] } else { &[] };
+        let lines = config(&project, &[&["--config", file.to_str().unwrap()], flags].concat(), &[]);
+        assert!(!lines.join("\n").contains("hunter2"), "{lines:?}");
+        let lines =
+            lines.iter().filter(|line| line.contains("/ci/all.yml:") || line.ends_with(" pgtrickle-ci.yml"));
+        // `plan.allow_drop` and `dbt target` are named after their keys.
+        let names =
+            lines.filter_map(|line| line.trim_start_matches("dbt ").split(' ').next()?.rsplit('.').next());
+        from_file.extend(names.map(|name| name.replace('_', "-")));
+    }
+    for flag in flags {
+        let is_known = from_file.contains(&flag) || WITHOUT_KEY.iter().any(|(name, _)| *name == flag);
+        assert!(is_known, "--{flag} has no key: {from_file:?}");
+    }
+}
+
+#[test]
+fn keys_that_exclude_each_other_are_an_error() {
+    let project = DbtProject::new();
+    project.write("pgtrickle-ci.yml", "verify: {corpus: a, findings: b}\n");
+    let ran = Ran::of(pgtrickle_ci().current_dir(project.path()).arg("config")).expect(2);
+    assert!(ran.stderr.contains("sets `verify.corpus` and `verify.findings`"), "{}", ran.stderr);
+}
+
 #[test]
 fn without_a_project_there_are_defaults() {
     let dir = tempfile::tempdir().unwrap();

@@ -99,6 +99,9 @@ fn the_schema_accepts_what_the_program_reads() {
         "checks: {fail_on: warn, fail_on_fallback: true, silence: [{hazard: untried-version, model: '*', reason: tried}]}",
         "verify: {budget: 5s, seed: 7, float_tolerance: 1.0e-6, min_rounds: 25, skip: [s.t]}",
         "comment: {key: staging, when: always}",
+        "stub_sources: true\nsample: 9\nselect: [tag:a]\nexclude: \nephemeral: {engine: emulator, engine_version: 0.108.3, pg_bin: bin}",
+        "dbt: {profile: shop, target: ci, profiles_dir: dbt, vars: {start: 2026}}\nserver: {statement_timeout: 1m, lock_timeout: 0}",
+        "verify: {drive: scheduler, until_found: true, corpus: c}\nephemeral: {image: i}\nrehearsal: {base_ref: main}\nreports: {json: '-', html: a}",
         "plan: {allow_drop: [a], allow_recreate: [all]}\nallow_empty: true\nfixtures: [a.sql]\ndbt: {timeout: 2h}",
     ];
     let bad = [
@@ -122,6 +125,13 @@ fn the_schema_accepts_what_the_program_reads() {
         "verify: {seed: -1}",
         "comment: {when: sometimes}",
         "plan: {allow_drop: {a: 1}}",
+        "ephemeral: {engine: fake}",
+        "ephemeral: {engine_version: 0.67}",
+        "ephemeral: {image: a, pg_bin: b}",
+        "verify: {corpus: a, findings: b}",
+        "dbt: {vars: start}",
+        "sample: -1",
+        "server: {lock_timeout: soon}",
         "- a",
     ];
     let texts: Vec<String> = good.iter().chain(&bad).map(|text| format!("{text}\n")).collect();

@@ -7,7 +7,7 @@ use schemars::{
 };
 use serde_json::{Value, json};
 
-use super::{File, hazards};
+use super::{EXCLUSIVE, File, hazards};
 
 /// Where editors find the schema of the newest version.
 const ADDRESS: &str =
@@ -30,6 +30,10 @@ pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
 
 pub(super) fn durations(generator: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object", "additionalProperties": duration(generator) })
+}
+
+pub(super) fn mapping(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object" })
 }
 
 pub(super) fn percent(_: &mut SchemaGenerator) -> Schema {
@@ -62,9 +66,20 @@ fn accept_yaml(schema: &mut Schema) {
     *types = all.into();
 }
 
+/// Refuses a section that has both keys.
+fn exclude(schema: &mut Schema, section: &str, one: &str, other: &str) {
+    let name = format!("{}{}Section", section[..1].to_uppercase(), &section[1..]);
+    let section = schema.pointer_mut(&format!("/$defs/{name}")).and_then(Value::as_object_mut).unwrap();
+    let rules = section.entry("allOf").or_insert_with(|| json!([]));
+    rules.as_array_mut().unwrap().push(json!({ "not": { "type": "object", "required": [one, other] } }));
+}
+
 /// The schema as an indented document.
 fn document() -> String {
     let mut schema = schema_for!(File);
+    for (section, one, other) in EXCLUSIVE {
+        exclude(&mut schema, section, one, other);
+    }
     accept_yaml.transform(&mut schema);
     schema.insert("$id".into(), ADDRESS.into());
     schema.insert("title".into(), "pgtrickle-ci.yml".into());
