@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(find("timeout"), Some(("3m", Source::CommandLine)));
         assert_eq!(find("database-url"), Some(("...", Source::CommandLine)));
         assert_eq!(find("until-found"), Some(("true", Source::CommandLine)));
-        assert_eq!(find("lock-timeout"), Some(("10s", Source::Default)));
+        assert_eq!(find("color"), Some(("auto", Source::Default)));
         assert_eq!((find("stub-sources"), find("budget")), (None, None));
     }
 }

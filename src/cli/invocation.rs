@@ -56,17 +56,38 @@ pub(super) fn unless_secret(id: &str, value: &str) -> Option<String> {
     (!SECRET.contains(&id) && !value.contains("://")).then(|| value.to_owned())
 }
 
-/// Hides the values in a usage error that may be secret.
-pub(super) fn hide(mut error: clap::Error) -> clap::Error {
-    let text = |error: &clap::Error, kind| match error.get(kind) {
+/// A text in a usage error.
+fn context(error: &clap::Error, kind: ContextKind) -> String {
+    match error.get(kind) {
         Some(ContextValue::String(text)) => text.clone(),
         _ => String::new(),
-    };
-    let flag = text(&error, ContextKind::InvalidArg);
-    let id = flag.split_whitespace().next().unwrap_or_default().trim_start_matches('-').replace('-', "_");
+    }
+}
+
+/// Names the environment variable in a usage error about a flag that was not typed.
+pub(super) fn by_variable(mut error: clap::Error, typed: &[String]) -> clap::Error {
+    for kind in [ContextKind::InvalidArg, ContextKind::PriorArg] {
+        let shown = context(&error, kind);
+        let Some(flag) = shown.split(' ').next().filter(|flag| flag.starts_with("--")) else { continue };
+        let is_typed = |word: &String| word.split('=').next() == Some(flag);
+        // An unknown flag was typed.
+        if !typed.iter().any(is_typed) {
+            let variable = super::variable(&flag[2..]);
+            error.insert(kind, ContextValue::String(format!("{variable} (`{shown}`)")));
+        }
+    }
+    error
+}
+
+/// Hides the values in a usage error that may be secret.
+pub(super) fn hide(mut error: clap::Error) -> clap::Error {
+    let flag = context(&error, ContextKind::InvalidArg);
+    let named = flag.split_whitespace().next().unwrap_or_default();
+    let id =
+        named.trim_start_matches("PGTRICKLE_CI_").trim_start_matches('-').replace('-', "_").to_lowercase();
     for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue, ContextKind::InvalidSubcommand] {
         let of = if kind == ContextKind::InvalidValue { &id } else { "" };
-        if unless_secret(of, &text(&error, kind)).is_none() {
+        if unless_secret(of, &context(&error, kind)).is_none() {
             error.insert(kind, ContextValue::String(HIDDEN.into()));
         }
     }
@@ -101,6 +122,29 @@ mod tests {
         ] {
             assert_eq!(shown_for(typed), wanted);
         }
+    }
+
+    #[test]
+    fn an_error_names_what_was_set() {
+        let error = |words: &[&str], typed: &[&str]| {
+            let error = super::super::command().try_get_matches_from(words).unwrap_err();
+            let typed: Vec<String> = typed.iter().map(|word| (*word).to_owned()).collect();
+            hide(by_variable(error, &typed)).to_string()
+        };
+        let wrong = ["pgtrickle-ci", "run", "--timeout=soon"];
+        assert!(error(&wrong, &wrong).contains("for '--timeout <DUR>'"));
+        // As if a variable had set it.
+        assert!(
+            error(&wrong, &["pgtrickle-ci", "run"])
+                .contains("for 'PGTRICKLE_CI_TIMEOUT (`--timeout <DUR>`)'")
+        );
+        let both = ["pgtrickle-ci", "run", "--image", "x", "--pg-bin", "y"];
+        let said = error(&both, &both[..4]);
+        assert!(said.contains("PGTRICKLE_CI_PG_BIN") && said.contains("'--image <IMAGE>'"), "{said}");
+        let secret = ["pgtrickle-ci", "run", "--vars", "hunter2"];
+        let said = error(&secret, &secret[..2]);
+        assert!(said.contains("PGTRICKLE_CI_VARS") && !said.contains("hunter2"), "{said}");
+        assert!(error(&["pgtrickle-ci", "run", "--nope"], &["pgtrickle-ci", "--nope"]).contains("'--nope'"));
     }
 
     #[test]

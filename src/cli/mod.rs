@@ -41,7 +41,9 @@ pub struct Cli {
 impl Cli {
     /// Parses the command line and the environment; exits on a usage error.
     pub fn read() -> Self {
-        let matches = command().try_get_matches().unwrap_or_else(|error| invocation::hide(error).exit());
+        let matches = command()
+            .try_get_matches()
+            .unwrap_or_else(|error| invocation::hide(invocation::by_variable(error, &typed())).exit());
         let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         cli.global.invocation = invocation::shown(command(), &matches);
         cli.global.given = given::given(command(), &matches);
@@ -59,6 +61,11 @@ fn with_environment(command: clap::Command) -> clap::Command {
         Some(variable) => Arg::env(arg, variable).hide_env(true),
         None => arg,
     })
+}
+
+/// The words of the command line.
+fn typed() -> Vec<String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 /// The environment variable of a flag.

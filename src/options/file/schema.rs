@@ -17,10 +17,14 @@ pub(super) fn version(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "integer", "const": 1 })
 }
 
+/// The units that humantime reads.
+const UNITS: &str = "nanos|nsec|ns|usec|us|µs|millis|msec|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|\
+                     weeks?|wks?|w|months?|M|years?|yrs?|y";
+
 pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": ["string", "integer"],
-        "pattern": r"^\s*(0|(\d+(\.\d+)?\s*[A-Za-zµ]+\s*)+)$",
+        "pattern": format!(r"^\s*(0|(\d+(\.\d+)?\s*({UNITS})\s*)+)$"),
         // Only zero needs no unit.
         "minimum": 0,
         "maximum": 0,
@@ -37,7 +41,7 @@ pub(super) fn mapping(_: &mut SchemaGenerator) -> Schema {
 }
 
 pub(super) fn percent(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "pattern": r"^\s*\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*%$", "examples": ["5%"] })
+    json_schema!({ "type": "string", "pattern": r"^\s*\+?(0*100(\.0*)?|0*\d{1,2}(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*%$", "examples": ["5%"] })
 }
 
 pub(super) fn hazard(_: &mut SchemaGenerator) -> Schema {
