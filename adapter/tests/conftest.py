@@ -3,6 +3,7 @@
 import os
 from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
@@ -22,25 +23,37 @@ def server(database: str) -> Any:
     return connection
 
 
+@contextmanager
+def new_database(name: str) -> Iterator[str]:
+    """A database with the extension. Test processes that ask for the same name wait for each other."""
+    maintenance = server(os.environ["PGDATABASE"])
+    with maintenance.cursor() as cursor:
+        cursor.execute("select pg_advisory_lock(hashtext(%s))", [name])
+        cursor.execute(f'create database "{name}"')
+        try:
+            with server(name).cursor() as inside:
+                inside.execute("create extension pg_trickle")
+            yield name
+        finally:
+            cursor.execute(f'drop database "{name}" with (force)')
+    maintenance.close()
+
+
 @pytest.fixture(scope="session")
 def database(worker_id: str) -> Iterator[str]:
     name = f"adapter_{os.getpid()}_{worker_id}"
     roles = [f"{name}_{number}" for number in (1, 2, 3)]
-    with server(os.environ["PGDATABASE"]).cursor() as cursor:
-        cursor.execute(f"create database {name}")
+    with new_database(name), server(os.environ["PGDATABASE"]).cursor() as cursor:
         for number, role in enumerate(roles, start=1):
             cursor.execute(f"create role {role}")
             # dbt's own tests of grants read these.
             os.environ[f"DBT_TEST_USER_{number}"] = role
-        with server(name).cursor() as inside:
-            inside.execute("create extension pg_trickle")
         yield name
-        cursor.execute(f"drop database {name} with (force)")
+    with server(os.environ["PGDATABASE"]).cursor() as cursor:
         cursor.execute(f"drop role {', '.join(roles)}")
 
 
-@pytest.fixture(scope="class")
-def dbt_profile_target(database: str) -> dict[str, Any]:
+def target(database: str) -> dict[str, Any]:
     return {
         "type": "pgtrickle",
         "host": os.environ["PGHOST"],
@@ -50,3 +63,8 @@ def dbt_profile_target(database: str) -> dict[str, Any]:
         "dbname": database,
         "threads": 4,
     }
+
+
+@pytest.fixture(scope="class")
+def dbt_profile_target(database: str) -> dict[str, Any]:
+    return target(database)

@@ -5,7 +5,8 @@
   it in the graph.
 #}
 {% macro _pgtrickle_configured(node) %}
-  {%- set in_graph = graph.nodes.get(node.unique_id) if execute -%}
+  {#- The adapter asks before dbt 1.8 has filled the graph. -#}
+  {%- set in_graph = graph.nodes.get(node.unique_id) if execute and graph.nodes is defined -%}
   {%- set meta = ((in_graph or node).config.get('meta') or {}).get('pgtrickle') or {} -%}
   {%- set configured = {} -%}
   {%- for key in dbt_pgtrickle._pgtrickle_known_keys() -%}

@@ -184,7 +184,6 @@ BASES = {
 
 #: Those that do not run here, and why.
 SKIPPED = {
-    "BasePrePostRunHooks": "it expects a target of the type `postgres`; tests/functional/test_hooks.py runs instead",
     "BaseClonePossible": "PostgreSQL cannot clone a table; BaseCloneNotPossible runs instead",
     "BaseEscapeSingleQuotesBackslash": "PostgreSQL escapes a quote by doubling it; BaseEscapeSingleQuotesQuote runs instead",
 }

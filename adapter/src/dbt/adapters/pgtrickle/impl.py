@@ -162,8 +162,11 @@ class PgTrickleAdapter(PostgresAdapter):
         if is_stream_table(relation) or relation.schema is None:
             return relation
         database = relation.database or self.config.credentials.database
-        found = self.get_relation(database, relation.schema, str(relation.identifier))
-        return found if found is not None and is_stream_table(found) else relation
+        name = str(relation.identifier)
+        # Not `get_relation`: it fails for a name that differs from this one in case, for which dbt did not ask.
+        name = name if relation.quote_policy.identifier else name.lower()
+        listed = self.list_relations(database, relation.schema)
+        return next((one for one in listed if is_stream_table(one) and one.identifier == name), relation)
 
     @available.parse_list
     def pgtrickle_visible_columns(self, relation: BaseRelation, columns: list[PgTrickleColumn]) -> list[PgTrickleColumn]:
