@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
-use super::{Client, Endpoint, Error, about};
+use super::{Client, Endpoint, Error, about, settings::Purpose};
 use crate::{
     judge::{
         Facts,
@@ -16,7 +16,7 @@ use crate::{
         Column, Deployed, Engine, Health, Mark, Origin, Relation, Setting, Settings, Storage, StreamTable,
         with_optional_parts,
     },
-    plan::{SpecialSource, UpstreamRelations},
+    plan::{Question, SpecialSource, UpstreamRelations},
     sql::quote_literal,
 };
 
@@ -186,6 +186,26 @@ impl Client {
     ) -> Result<Vec<SpecialSource>, Error> {
         let sql = about(include_str!("sql/special_sources.sql"), relations);
         self.ask("reading the sources of stream tables", &server.ask(&sql)).await
+    }
+
+    /// The queries that pg_trickle does not maintain differentially, each with its reason.
+    pub async fn unsupported(
+        &self,
+        server: &ServerInfo,
+        queries: &[Question],
+    ) -> Result<BTreeMap<Relation, String>, Error> {
+        if queries.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let questions: Vec<_> =
+            queries.iter().map(|query| json!({ "relation": query.relation, "sql": query.sql })).collect();
+        let questions = quote_literal(&Json::from(questions).to_string());
+        let sql = include_str!("sql/unsupported.sql").replace("$queries", &questions);
+        // The emulator creates a temporary view.
+        let begin = if server.engine().is_emulator() { "begin" } else { "begin read only" };
+        let found: Vec<(Relation, String)> =
+            self.ask_in(begin, Purpose::Catalog, "validating the queries", &sql).await?;
+        Ok(found.into_iter().collect())
     }
 
     /// The names that relations other than stream tables have, with SQL's word for their kind.

@@ -32,6 +32,8 @@ pub struct Answers {
     pub refusals: BTreeMap<Relation, Refusal>,
     /// The queries that fail whatever dbt builds.
     pub failures: BTreeMap<Relation, Refusal>,
+    /// Why pg_trickle refuses a query in the refresh mode of its table.
+    pub unsupported: BTreeMap<Relation, String>,
     /// Settings that the server's version of pg_trickle does not store.
     pub unseen: Vec<Setting>,
     /// The kind of relation that has a new stream table's name now, in SQL's words.
@@ -151,6 +153,37 @@ pub fn questions(project: &Project, deployed: &[Deployed], views: &[ViewStep]) -
         sql: over_pending(relation, sql, &pending),
     };
     pending.iter().map(question).collect()
+}
+
+/// The queries that pg_trickle validates: of new tables, and of tables whose query or refresh mode changes. Only what the
+/// server can read as it is now is validated; the engine accepts some queries at the top that it refuses as a part of
+/// another. In the modes AUTO and FULL it takes most of what it warns of (docs/pg_trickle.md, "Validation").
+pub fn validations(
+    project: &Project,
+    deployed: &[Deployed],
+    questions: &[Question],
+    answers: &Answers,
+) -> Vec<Question> {
+    let is_pending = |relation: &Relation| questions.iter().any(|question| question.relation == *relation);
+    let is_validated = |table: &&StreamTable| {
+        let mode = table.settings.refresh_mode();
+        let now = deployed.iter().find(|deployed| deployed.table.relation == table.relation);
+        let is_same = now.is_some_and(|now| {
+            query::same(&now.table.query, &table.query) && now.table.settings.refresh_mode() == mode
+        });
+        let is_readable = answers.columns.contains_key(&table.relation) || !is_pending(&table.relation);
+        matches!(mode, Some("DIFFERENTIAL" | "IMMEDIATE"))
+            && !is_same
+            && is_readable
+            && !query::relations(&table.query).iter().any(is_pending)
+    };
+    let validated = project.tables.iter().filter(is_validated);
+    validated
+        .map(|table| Question {
+            relation: table.relation.clone(),
+            sql: query::clean(&table.query).to_owned(),
+        })
+        .collect()
 }
 
 /// A query in which the pending definitions of what it reads are common table expressions.

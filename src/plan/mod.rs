@@ -29,7 +29,7 @@ use crate::{
 };
 
 pub use actions::{Action, actions};
-pub use asked::{Answers, MissingUpstream, Question, SpecialSource, questions, unbuilt};
+pub use asked::{Answers, MissingUpstream, Question, SpecialSource, questions, unbuilt, validations};
 pub use cost::Cost;
 pub use dbt::NeedsDbt;
 pub use lost_objects::{KnownLosses, LostObject};

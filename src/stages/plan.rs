@@ -81,11 +81,16 @@ pub async fn plan_against(
     answers.special_sources = client.special_sources(&snapshot.server, &read_relations(project)).await?;
     let questions = plan::questions(project, &snapshot.tables, &answers.views);
     let queries: Vec<String> = questions.iter().map(|question| question.sql.clone()).collect();
-    for (question, answer) in questions.into_iter().zip(client.describe(&queries).await?) {
+    for (question, answer) in questions.iter().zip(client.describe(&queries).await?) {
         let refusal = |error: ServerMessage| Refusal { code: error.code, message: error.message };
-        answers.note(project, question.relation, answer.map_err(refusal));
+        answers.note(project, question.relation.clone(), answer.map_err(refusal));
     }
-    let plan = Plan::between(&project.tables, &snapshot.tables, &answers, policy)?;
+    let validations = plan::validations(project, &snapshot.tables, &questions, &answers);
+    let validated = client.unsupported(&snapshot.server, &validations).await;
+    answers.unsupported = validated.as_ref().map(Clone::clone).unwrap_or_default();
+    let mut plan = Plan::between(&project.tables, &snapshot.tables, &answers, policy)?;
+    plan.notes
+        .extend(validated.err().map(|error| format!("pg_trickle did not validate the queries: {error}")));
     let plan = noting_lacking_functions(client, plan).await?;
     let lost = client.lost_views(&plan.views_to_restore(&snapshot.tables)).await?;
     let objects = client.lost_objects(&plan.dropped()).await?;

@@ -88,6 +88,7 @@ fn filled(sql: &str) -> String {
         ("$names", "'[]'::jsonb"),
         ("$needs", "'{}'"),
         ("$wanted", "'[]'"),
+        ("$queries", "'[]'"),
         ("$position", "null::pg_lsn"),
         ("$families", "true"),
         ("$tables", "null"),

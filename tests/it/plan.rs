@@ -279,6 +279,45 @@ fn a_setting_that_the_server_lacks_is_a_problem_of_the_plan() {
     assert!(said.contains("this server does not have orchestration_mode"), "{said}");
 }
 
+/// pg_trickle itself says which queries it refuses, and only in these modes.
+#[test]
+fn a_query_that_the_engine_refuses_is_a_problem_of_the_plan() {
+    let database = Database::new();
+    database.run(
+        "create table orders (id int primary key, amount int);
+         create materialized view copied as select id from orders",
+    );
+    let nested = "select id from (select id from public.orders order by id limit 5) as first";
+    let refused = [
+        model("unsorted", "select id from public.orders limit 5", &json!({})),
+        model("sampled", "select id from public.orders tablesample system (10)", &json!({})),
+        model("nested", nested, &json!({"refresh_mode": "IMMEDIATE"})),
+        model("diced", "select id, random() as r from public.orders", &json!({})),
+        model("copy", "select id from public.copied", &json!({})),
+    ];
+    let taken = [
+        model("in_full", nested, &json!({"refresh_mode": "FULL"})),
+        model("first", "select id from public.orders order by id limit 5", &json!({})),
+        model("totals", "select sum(amount) as total from public.orders", &json!({})),
+        // The plan validates nothing that reads what does not exist yet.
+        model("of_totals", "select total from public.totals limit 1", &json!({})),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let names = ["unsorted", "sampled", "nested", "diced", "copy"];
+    let wanted = manifest(dir.path(), "m.json", refused.into_iter().chain(taken));
+    let mut plan = pgtrickle_ci();
+    plan.args(["plan", "--database-url", &database.url(), "--manifest"]).arg(wanted);
+    let said = Ran::of(&mut plan).expect(1).stdout;
+    for reason in ["LIMIT is not", "TABLESAMPLE", "it calls volatile functions", "Materialized"] {
+        assert!(said.contains(reason), "{reason}: {said}");
+    }
+    let failing = said.lines().filter_map(|line| line.strip_suffix("cannot be built"));
+    let failing: Vec<&str> =
+        failing.filter_map(|line| line.trim().rsplit(' ').next()?.strip_prefix("public.")).collect();
+    assert_eq!(failing.len(), names.len(), "{failing:?}");
+    assert!(names.iter().all(|name| failing.contains(name)), "{failing:?}");
+}
+
 #[test]
 fn a_role_that_may_not_call_a_function_learns_so_before_anything_happens() {
     let Some(database) = Database::newer() else { return };

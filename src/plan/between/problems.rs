@@ -28,6 +28,9 @@ fn failure(comparison: &Comparison, step: &Step, steps: &[Step]) -> Option<Strin
                 .unwrap_or_else(|| format!("its query is invalid: {} ({})", refusal.message, refusal.code)),
         );
     }
+    if let Some(reason) = comparison.answers.unsupported.get(&step.relation) {
+        return Some(format!("pg_trickle refuses its query: {reason}"));
+    }
     let refusal = comparison.answers.refusals.get(&step.relation)?;
     removed_column_failure(comparison, step, steps, refusal)
 }

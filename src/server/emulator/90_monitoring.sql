@@ -205,8 +205,14 @@ END $$;
 -- docs/pg_trickle.md, "Query text"
 CREATE FUNCTION pgtrickle.validate_query(query text) RETURNS TABLE (check_name text, result text, severity text) LANGUAGE plpgsql STRICT AS $$
 DECLARE
-    q pgtrickle._query := pgtrickle._understand(query);
+    q pgtrickle._query;
 BEGIN
+    BEGIN
+        q := pgtrickle._understand(query);
+    EXCEPTION WHEN syntax_error_or_access_rule_violation OR feature_not_supported THEN
+        RETURN QUERY VALUES ('resolved_refresh_mode', 'FULL', 'INFO'), ('dvm_parse_error', SQLERRM, 'ERROR');
+        RETURN;
+    END;
     PERFORM pgtrickle._forget();
     RETURN QUERY VALUES ('resolved_refresh_mode', CASE WHEN q.only_full IS NULL THEN 'DIFFERENTIAL' ELSE 'FULL' END, 'INFO');
     IF q.only_full IS NOT NULL THEN

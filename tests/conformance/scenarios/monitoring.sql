@@ -177,6 +177,21 @@ SELECT check_name, result FROM pgtrickle.validate_query('SELECT id, now() AS t F
 --> volatility | stable
 SELECT check_name, result FROM pgtrickle.validate_query('SELECT id, random() AS r FROM orders') WHERE check_name = 'volatility';
 --> volatility | volatile
+SELECT bool_or(check_name IN ('unsupported_construct', 'matview_or_foreign_table', 'ivm_support_check', 'dvm_parse_error')) FROM pgtrickle.validate_query('SELECT id FROM orders ORDER BY id LIMIT 5');
+--> f
+SELECT bool_or(check_name IN ('unsupported_construct', 'ivm_support_check', 'dvm_parse_error')) FROM pgtrickle.validate_query('SELECT id FROM orders LIMIT 5');
+--> t
+SELECT bool_or(check_name IN ('unsupported_construct', 'ivm_support_check', 'dvm_parse_error')) FROM pgtrickle.validate_query('SELECT id FROM (SELECT id FROM orders ORDER BY id LIMIT 5) AS first');
+--> t
+SELECT bool_or(check_name IN ('unsupported_construct', 'ivm_support_check', 'dvm_parse_error')) FROM pgtrickle.validate_query('SELECT id FROM orders TABLESAMPLE SYSTEM (10)');
+--> t
+SELECT bool_or(check_name IN ('unsupported_construct', 'ivm_support_check', 'dvm_parse_error')) FROM pgtrickle.validate_query('SELECT id FROM orders FOR UPDATE');
+--> t
+SELECT bool_or(check_name IN ('unsupported_construct', 'ivm_support_check', 'dvm_parse_error')) FROM pgtrickle.validate_query('SELECT 1 AS one');
+--> t
+CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS n FROM orders;
+SELECT bool_or(check_name = 'matview_or_foreign_table') FROM pgtrickle.validate_query('SELECT n FROM totals');
+--> t
 SELECT count(*) FROM pgtrickle.pgt_stream_tables;
 --> 0
 
