@@ -276,6 +276,7 @@ pub(crate) mod sample {
             enabled: true,
             drained: false,
             instance: None,
+            recovery: None,
             versions: Some(scheduler::Versions { library: "0.67.0".into(), extension: "0.67.0".into() }),
             capture_paused: false,
             wal_level: "logical".into(),

@@ -1,6 +1,6 @@
 //! Whether the scheduler of this database runs, and whether old snapshots hold its work back.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::Deserialize;
 
@@ -25,6 +25,8 @@ pub struct EngineState {
     pub drained: bool,
     /// What the database says of itself, in versions that recognize a copy of a database.
     pub instance: Option<CaptureInstance>,
+    /// What `validate_recovery()` says, in versions that have it.
+    pub recovery: Option<String>,
     /// The versions of the loaded library and of the database's extension; `None` if the engine does not say.
     pub versions: Option<Versions>,
     pub capture_paused: bool,
@@ -96,6 +98,7 @@ pub fn judge(
     let mut outcomes = vec![running(engine, tables, catalog, criteria)];
     outcomes.push(upgrade(engine, tables, catalog));
     outcomes.extend(engine.instance.as_ref().map(instance));
+    outcomes.extend(engine.recovery.as_deref().and_then(unrecovered));
     if engine.sees_activity {
         outcomes.push(snapshots(engine, tables, catalog, criteria));
     }
@@ -154,6 +157,28 @@ fn instance(instance: &CaptureInstance) -> Outcome {
         state => outcome(Verdict::Failed, format!("{state}: nothing is refreshed"))
             .with_details(["see its state: select pgtrickle.capture_instance_status()".into()]),
     }
+}
+
+/// What the engine misses of its capture. Only its words for it are published, so that no text without them proves that
+/// nothing is missing (docs/pg_trickle.md, "Restored databases").
+fn unrecovered(said: &str) -> Option<Outcome> {
+    const VERDICTS: [&str; 3] = ["BLOCKER", "REINITIALIZATION_REQUIRED", "OPERATOR_INTERVENTION_REQUIRED"];
+    let words = || said.split(|letter: char| !letter.is_ascii_uppercase() && letter != '_');
+    if !words().any(|word| VERDICTS.contains(&word)) {
+        return None;
+    }
+    let reasons: BTreeSet<&str> =
+        words().filter(|word| word.starts_with("CDC_") || word.starts_with("RECOVERY_")).collect();
+    let reasons: Vec<&str> = if reasons.is_empty() {
+        words().filter(|word| VERDICTS.contains(word)).collect()
+    } else {
+        reasons.into_iter().collect()
+    };
+    let message = format!("changes may be lost: {}", reasons.join(", "));
+    Some(
+        Outcome::new(Stage::Scheduler, "recovery", Verdict::Failed, message)
+            .with_details([said.to_owned(), "select pgtrickle.validate_recovery()".into()]),
+    )
 }
 
 fn running(engine: &EngineState, tables: &[&StreamTable], catalog: &Catalog, criteria: &Criteria) -> Outcome {

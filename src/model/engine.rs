@@ -67,12 +67,18 @@ pub struct OptionalPart {
 }
 
 /// What the catalog queries ask for only where it exists.
-pub const OPTIONAL: [OptionalPart; 2] = [
+pub const OPTIONAL: [OptionalPart; 3] = [
     // Since pg_trickle 0.92.
     OptionalPart {
         placeholder: "$instance",
         object: "pgtrickle.pgt_capture_instance",
         expression: "(select to_jsonb(i) from pgtrickle.pgt_capture_instance as i)",
+    },
+    // Since pg_trickle 0.92.
+    OptionalPart {
+        placeholder: "$recovery",
+        object: "pgtrickle.validate_recovery()",
+        expression: "pgtrickle.validate_recovery()",
     },
     // About the relation r, in a database with Citus.
     OptionalPart {

@@ -10,6 +10,7 @@ select jsonb_build_object(
   -- where the scheduler can be resumed, a drain lasts until then
   'drained', pg_catalog.to_regprocedure('pgtrickle.resume_after_drain()') is not null and coalesce(pgtrickle.is_drained(), false),
   'instance', $instance,
+  'recovery', $recovery,
   'versions', (
     select case when pg_catalog.pg_input_is_valid(v, 'jsonb') then (
       select jsonb_build_object('library_version', v::jsonb ->> 'library_version', 'extension_version', v::jsonb ->> 'extension_version')

@@ -33,6 +33,13 @@ fn a_drained_scheduler_and_a_quarantined_database_fail() {
     for state in ["QUARANTINED", "QUIESCED"] {
         shop.fault(&set(state), "scheduler", &format!("{state}: nothing is refreshed"), &set("ACTIVE"));
     }
+    let says = |problems: &str| {
+        format!(
+            "create or replace function pgtrickle.validate_recovery() returns text language sql strict as $$ select '{{\"problems\": [{problems}]}}' $$"
+        )
+    };
+    let lost = r#"{"reason": "CDC_SLOT_MISSING", "result": "REINITIALIZATION_REQUIRED"}"#;
+    shop.fault(&says(lost), "scheduler", "changes may be lost: CDC_SLOT_MISSING", &says(""));
 }
 
 #[test]
