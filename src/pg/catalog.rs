@@ -204,7 +204,7 @@ impl Client {
         // The emulator creates a temporary view.
         let begin = if server.engine().is_emulator() { "begin" } else { "begin read only" };
         let found: Vec<(Relation, String)> =
-            self.ask_in(begin, Purpose::Catalog, "validating the queries", &sql).await?;
+            self.ask_in(begin, Purpose::Query, "validating the queries", &sql).await?;
         Ok(found.into_iter().collect())
     }
 

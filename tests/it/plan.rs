@@ -297,7 +297,8 @@ fn a_query_that_the_engine_refuses_is_a_problem_of_the_plan() {
     ];
     let taken = [
         model("in_full", nested, &json!({"refresh_mode": "FULL"})),
-        model("first", "select id from public.orders order by id limit 5", &json!({})),
+        // In the search_path of the session, as dbt's.
+        model("first", "select id from orders order by id limit 5", &json!({})),
         model("totals", "select sum(amount) as total from public.orders", &json!({})),
         // The plan validates nothing that reads what does not exist yet.
         model("of_totals", "select total from public.totals limit 1", &json!({})),

@@ -1,7 +1,7 @@
 -- The queries that pg_trickle refuses in the modes DIFFERENTIAL and IMMEDIATE, each with the first reason
 -- (docs/pg_trickle.md, "Validation").
-select coalesce(jsonb_agg(jsonb_build_array(asked.relation, refused.reason)), '[]')::text
-from jsonb_to_recordset($queries) as asked (relation jsonb, sql text)
+select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(asked.relation, refused.reason)), '[]')::text
+from pg_catalog.jsonb_to_recordset($queries) as asked (relation jsonb, sql text)
 cross join lateral (
   select case v.check_name when 'volatility' then 'it calls volatile functions' else v.result end as reason
   from pgtrickle.validate_query(asked.sql) with ordinality as v (check_name, result, severity, place)
