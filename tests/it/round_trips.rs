@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use pgtrickle_ci::pg::Endpoint;
+use pgtrickle_ci::pg::{Endpoint, SslMode};
 use serde_json::json;
 
 use crate::support::{Database, Ran, manifest, model, pgtrickle_ci};
@@ -25,7 +25,9 @@ impl Counting {
     fn before(server: &Endpoint) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let endpoint = Endpoint { host: "127.0.0.1".into(), port, ..server.clone() };
+        // The answer to a request for TLS is no message.
+        let endpoint =
+            Endpoint { host: "127.0.0.1".into(), port, sslmode: SslMode::Disable, ..server.clone() };
         let answers = Arc::new(AtomicUsize::new(0));
         let (counted, address) = (answers.clone(), (server.host.clone(), server.port));
         thread::spawn(move || {
