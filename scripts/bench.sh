@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # How long things take; medians, with their aims beside them. Nothing fails for being slow. Arguments are the sections to
 # measure (all of them without): server manifests plan deployed emulator waiting checks run comment verify.
+# plan, deployed, waiting and checks make databases on the server that PGTRICKLE_CI_TEST_DSN names, and drop them.
 # PGTRICKLE_CI_BENCH_BINARY names a program to measure instead of a release build; `walk_json` has to lie in the folder
 # `examples` beside it.
 set -euo pipefail
@@ -16,6 +17,10 @@ fi
 BENCHED=$(cd "$(dirname "$binary")" && pwd)/$(basename "$binary")
 export BENCHED DBT_SEND_ANONYMOUS_USAGE_STATS=false
 
+emulator=("$BENCHED" ephemeral --engine emulator --)
+beside=("${emulator[@]}")
+[[ -z "${PGTRICKLE_CI_TEST_DSN:-}" ]] || beside=(python scripts/on_named_server.py)
+
 (($# > 0)) || set -- server manifests plan deployed emulator waiting checks run comment verify
 for section; do
   project=target/bench/project
@@ -25,9 +30,8 @@ for section; do
   rm -rf "$project/target" "$project/logs" "$project/dbt_packages" "$project/package-lock.yml"
   printf 'packages:\n  - local: %s\n' "$root" >"$project/packages.yml"
   case $section in
-    plan | deployed | emulator | waiting | checks)
-      "$BENCHED" ephemeral --engine emulator -- python scripts/bench "$section"
-      ;;
+    plan | deployed | waiting | checks) "${beside[@]}" python scripts/bench "$section" ;;
+    emulator) "${emulator[@]}" python scripts/bench "$section" ;;
     *) python scripts/bench "$section" ;;
   esac
 done

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Drives integration_tests/coverage through all that the dbt package does, on each of these dbt versions.
-#   scripts/dbt_matrix.sh [VERSION …]    1.6 … 1.12 and 2.0; all when left out
+#   scripts/dbt_matrix.sh [VERSION …]    1.6 … 1.13 and 2.0; all when left out
 # Each version gets an environment of its own below target/dbt/, and an ephemeral server of its own: with the emulator,
 # or with what PGTRICKLE_CI_ENGINE says. The output is in target/dbt/VERSION.log.
 set -euo pipefail
@@ -19,19 +19,30 @@ requirements() {
     1.10) echo dbt-core==1.10.23 dbt-postgres==1.10.2 ;;
     1.11) echo dbt-core==1.11.16 dbt-postgres==1.11.0 ;;
     1.12) echo dbt-core==1.12.0 dbt-core-experimental-parser==2.0.0a4 dbt-postgres==1.11.0 ;;
+    1.13) echo "$(requirements 1.12)" dbt-state==2.62.3 metricflow==0.213.0 python-dotenv==1.2.4 ;;
     # A program; its driver for PostgreSQL is not in the wheel. drive.py wants the last two.
     2.0) echo dbt-core==2.0.0a4 adbc-driver-postgresql==1.13.0 psycopg2-binary==2.9.13 PyYAML==6.0.3 ;;
-    *) lacks "dbt $1 is not in the matrix: 1.6 to 1.12 and 2.0 are" ;;
+    *) lacks "dbt $1 is not in the matrix: 1.6 to 1.13 and 2.0 are" ;;
   esac
 }
 
+# What is installed over them, without its own requirements. The beta of 1.13 wants a parser that has no wheel on PyPI, but
+# downloads one when it is installed.
+replacements() {
+  case $1 in 1.13) echo dbt-core==1.13.0b1 ;; esac
+}
+
 install() {
-  local environment=$root/target/dbt/$1 wanted
-  wanted=$(requirements "$1")
+  local environment=$root/target/dbt/$1 wanted replacing
+  replacing=$(replacements "$1")
+  wanted="$(requirements "$1") $replacing"
   [[ "$(cat "$environment/requirements" 2>/dev/null)" == "$wanted" ]] && return
   python3 -m venv "$environment"
-  # shellcheck disable=SC2086  # several words
-  "$environment/bin/python" -m pip install --quiet --disable-pip-version-check $wanted
+  # shellcheck disable=SC2046  # several words
+  "$environment/bin/python" -m pip install --quiet --disable-pip-version-check $(requirements "$1")
+  if [[ -n $replacing ]]; then
+    "$environment/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps "$replacing"
+  fi
   echo "$wanted" >"$environment/requirements"
 }
 
@@ -69,7 +80,7 @@ if [[ "${1:-}" == --one ]]; then
 fi
 
 if [[ $# == 0 ]]; then
-  set -- 1.6 1.7 1.8 1.9 1.10 1.11 1.12 2.0
+  set -- 1.6 1.7 1.8 1.9 1.10 1.11 1.12 1.13 2.0
 fi
 for version in "$@"; do requirements "$version" >/dev/null; done
 mkdir -p target/dbt

@@ -35,7 +35,7 @@ def checks():
 
     check()
     mine = [check() for _ in range(9)]
-    line("check, 1,000 stream tables", mine, "s")
+    line("check, 1,000 stream tables", mine, "s", 1)
     in_project("deps", "parse")
     for operation in ("pgtrickle_check_freshness", "pgtrickle_check_cdc_health", "pgtrickle_status"):
         theirs = [dbt("run-operation", operation) for _ in range(3)]

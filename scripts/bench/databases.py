@@ -1,6 +1,9 @@
 """Databases of the server beside a section."""
 
+import atexit
 import os
+
+FIRST = os.environ["PGDATABASE"]
 
 
 def session(database):
@@ -12,10 +15,23 @@ def session(database):
     return connection.cursor().execute
 
 
+def new_database(name):
+    """An empty database, which is dropped at the end."""
+    session(FIRST)(f"create database {name}")
+    atexit.register(lambda: session(FIRST)(f"drop database {name} with (force)"))
+
+
+def small():
+    """A database for the project, which PGDATABASE names."""
+    new_database("small")
+    session("small")("create extension pg_trickle")
+    os.environ["PGDATABASE"] = "small"
+
+
 def quiet_database(name):
     """A database whose clock only this session moves."""
-    session("postgres")(f"create database {name}")
-    session("postgres")(f"alter database {name} set pg_trickle.enabled = off")
+    new_database(name)
+    session(FIRST)(f"alter database {name} set pg_trickle.enabled = off")
     sql = session(name)
     sql("set client_min_messages = error; set pg_trickle.enabled = on; create extension pg_trickle")
     return sql

@@ -4,10 +4,12 @@ import glob
 import os
 import time
 
+from databases import small
 from measure import in_project, line, many, once
 
 
 def plan():
+    small()
     in_project("deps", "build")
     line("plan, with a connection", many(30, "plan"), "ms", 40)
     line("plan, against a baseline", many(30, "plan", "--baseline", "target/manifest.json"), "ms", 15)

@@ -118,8 +118,9 @@ impl Client {
     /// What a plan for these names compares with. One statement reads it all, so it is consistent.
     pub async fn snapshot(&self, wanted: &[Relation]) -> Result<Snapshot, Error> {
         let server = self.server().await?;
+        // Joined as text: to read and write them once more as jsonb takes a third of the time.
         let sql = format!(
-            "select jsonb_build_array(({})::jsonb, ({})::jsonb)::text",
+            "select '[' || ({}) || ', ' || ({}) || ']'",
             include_str!("sql/stream_tables.sql"),
             about(include_str!("sql/occupied.sql"), wanted)
         );
@@ -249,8 +250,8 @@ fn read(rows: Vec<Map<String, Json>>) -> Result<Vec<Deployed>, Error> {
 }
 
 fn deployed(row: Map<String, Json>) -> Result<Deployed, serde_json::Error> {
-    let health = Health::deserialize(&Json::Object(row.clone()))?;
-    let row = CatalogRow::deserialize(Json::Object(row))?;
+    let health = Health::deserialize(&row)?;
+    let row = CatalogRow::deserialize(row)?;
     // Any other comment in the place of the mark is the user's.
     let mark: Option<Mark> = row.mark.and_then(|mark| serde_json::from_value(mark).ok());
     let origin = mark.as_ref().map(|mark| Origin { unique_id: mark.unique_id.clone(), file: String::new() });

@@ -29,7 +29,7 @@ const fn set(name: &'static str, value: &'static str, purposes: &'static [Purpos
     SessionSetting { name, value, purposes }
 }
 
-const SETTINGS: [SessionSetting; 10] = [
+const SETTINGS: [SessionSetting; 11] = [
     // Less than 1 rounds floating point numbers in text.
     set("extra_float_digits", "1", &[Catalog, Values]),
     // Other styles are ambiguous (01/02) and have no time zone offset. The order of day and month stays the database's.
@@ -50,6 +50,9 @@ const SETTINGS: [SessionSetting; 10] = [
     set("row_security", "off", &[Catalog, Values, Query]),
     // No user's function or operator replaces PostgreSQL's, and names in answers have their schema.
     set("search_path", "pg_catalog", &[Catalog]),
+    // The estimate of a catalog query exceeds the thresholds for compiling and optimising it, even with few stream tables.
+    // With LLVM, that takes ten times as long as the query.
+    set("jit", "off", &[Catalog]),
 ];
 
 /// The SET LOCAL statements for this purpose, each with a semicolon at its end.

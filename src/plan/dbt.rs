@@ -95,3 +95,15 @@ pub(super) fn recreated_views_note(steps: &[Step], project: &Project) -> Option<
         )
     })
 }
+
+/// Warns of descriptions that dbt v2 cannot persist (docs/dbt.md, "dbt v2").
+pub(super) fn unwritable_descriptions_note(project: &Project) -> Option<String> {
+    let files = &project.unwritable_descriptions;
+    (!files.is_empty()).then(|| {
+        format!(
+            "dbt v2 cannot write the descriptions of {} to the database: it splits them at `;`, and loses those with an \
+             odd number of `'`. Remove these characters, or disable `persist_docs`",
+            files.join(", ")
+        )
+    })
+}

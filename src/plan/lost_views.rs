@@ -26,13 +26,10 @@ impl Plan {
 
     /// The views that are dropped with the replaced tables.
     pub fn views_to_restore(&self, deployed: &[Deployed]) -> Vec<Relation> {
-        let is_replaced = |one: &&Deployed| {
-            let is_it = |relation: &Relation| *relation == one.table.relation;
-            self.steps
-                .iter()
-                .any(|step| is_it(&step.relation) && matches!(step.change, Change::Recreate { .. }))
-        };
-        let replaced = deployed.iter().filter(is_replaced);
+        let is_replaced = |step: &&Step| matches!(step.change, Change::Recreate { .. });
+        let names: BTreeSet<&Relation> =
+            self.steps.iter().filter(is_replaced).map(|step| &step.relation).collect();
+        let replaced = deployed.iter().filter(|one| names.contains(&one.table.relation));
         let views = replaced.flat_map(|one| one.storage.views.iter().map(|view| view.relation.clone()));
         let views: BTreeSet<Relation> = views.collect();
         views.into_iter().collect()

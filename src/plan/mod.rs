@@ -164,11 +164,12 @@ pub struct SettingChange {
 }
 
 impl Plan {
-    /// Adds what the project's graph knows: the readers of each changed table, and the tables that every dbt run
-    /// refills although nothing changes (docs/pg_trickle.md, "Source DDL").
+    /// Adds what the project knows: the readers of each changed table, the tables that every dbt run refills although
+    /// nothing changes (docs/pg_trickle.md, "Source DDL"), and the faults of dbt that it meets.
     #[must_use]
     pub fn with_readers(mut self, project: &Project) -> Self {
         self.notes.extend(dbt::recreated_views_note(&self.steps, project));
+        self.notes.extend(dbt::unwritable_descriptions_note(project));
         let graph = &project.graph;
         for step in self.steps.iter_mut().filter(|step| step.change == Change::Drop) {
             step.becomes = graph.kind_of(&step.relation).map(ToOwned::to_owned);

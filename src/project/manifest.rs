@@ -43,6 +43,8 @@ pub(super) struct Metadata<'a> {
     #[serde(borrow, default)]
     pub(super) dbt_schema_version: Text<'a>,
     #[serde(borrow, default)]
+    pub(super) dbt_version: Text<'a>,
+    #[serde(borrow, default)]
     pub(super) project_name: Text<'a>,
 }
 
@@ -59,6 +61,8 @@ pub(super) struct Node<'a> {
     unrendered_config: Option<&'a RawValue>,
     pub(super) depends_on: DependsOn<'a>,
     compiled_code: Option<&'a RawValue>,
+    pub(super) description: Option<&'a RawValue>,
+    pub(super) columns: Option<&'a RawValue>,
     attached_to: Option<Text<'a>>,
     configured: OnceCell<Configured>,
 }
@@ -87,6 +91,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Node<'a> {
                         "depends_on" => {
                             node.depends_on = map.next_value::<Option<DependsOn>>()?.unwrap_or_default();
                         }
+                        "description" => node.description = map.next_value()?,
+                        "columns" => node.columns = map.next_value()?,
                         "attached_node" => node.attached_to = map.next_value()?,
                         "unrendered_config" if node.may_be_stream_table() => {
                             node.unrendered_config = map.next_value()?;
@@ -158,6 +164,7 @@ impl Exposure {
 #[derive(Default)]
 pub(super) struct Config<'a> {
     pub(super) materialized: Text<'a>,
+    pub(super) persist_docs: Option<&'a RawValue>,
     meta: Option<&'a RawValue>,
     pre_hook: Option<&'a RawValue>,
     own: Vec<(Text<'a>, &'a RawValue)>,
@@ -181,6 +188,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Config<'a> {
                             config.materialized = map.next_value::<Option<Text>>()?.unwrap_or_default();
                         }
                         "meta" => config.meta = map.next_value()?,
+                        "persist_docs" => config.persist_docs = map.next_value()?,
                         "pre-hook" => config.pre_hook = map.next_value()?,
                         known if is_known_key(known) => config.own.push((key, map.next_value()?)),
                         _ => drop(map.next_value::<IgnoredAny>()?),
@@ -225,7 +233,7 @@ impl Config<'_> {
 }
 
 /// The parsed value; the default if it is missing or has another shape.
-fn read<'a, T: Deserialize<'a> + Default>(json: Option<&'a RawValue>) -> T {
+pub(super) fn read<'a, T: Deserialize<'a> + Default>(json: Option<&'a RawValue>) -> T {
     json.and_then(|json| serde_json::from_str(json.get()).ok()).unwrap_or_default()
 }
 

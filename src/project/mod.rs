@@ -1,5 +1,6 @@
 //! Parses a dbt project: manifest bytes in, [`Project`] out.
 
+mod dbt_v2;
 mod declared;
 mod graph;
 mod intermediate;
@@ -52,6 +53,8 @@ pub struct Project {
     /// Whether dbt executes SQL of the project before it builds models: `on-run-start`, pre-hooks, functions. That SQL
     /// may create functions that queries call.
     pub runs_own_sql: bool,
+    /// The files of dbt's own models whose descriptions dbt v2 cannot persist, if that is the dbt that read the project.
+    pub unwritable_descriptions: Vec<String>,
 }
 
 /// Why a manifest cannot be used.

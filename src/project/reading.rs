@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Error, Project,
+    Error, Project, dbt_v2,
     graph::Graph,
     intermediate::{Intermediate, is_view},
     is_model,
@@ -68,6 +68,7 @@ impl Reading {
             tests: manifest.tests(),
             between,
             runs_own_sql: manifest.runs_own_sql(),
+            unwritable_descriptions: dbt_v2::unwritable_descriptions(&manifest),
             ages,
             unverified,
             tables,

@@ -1,6 +1,8 @@
 //! `plan`, between manifests and against a catalog.
 
-use serde_json::json;
+use std::fs;
+
+use serde_json::{Value, json};
 
 use crate::support::{Database, Ran, citus, manifest, model, pgtrickle_ci};
 
@@ -345,4 +347,24 @@ fn a_role_that_may_not_call_a_function_learns_so_before_anything_happens() {
     database.run(&format!("grant execute on function pgtrickle.create_stream_table to {role}"));
     command("apply").expect(0);
     database.run(&format!("drop extension pg_trickle cascade; drop owned by {role}; drop role {role}"));
+}
+
+#[test]
+fn a_manifest_of_dbt_v2_notes_the_descriptions_that_it_cannot_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let (id, mut view) = model("v", "select 1 as a", &json!({}));
+    view["config"] = json!({"materialized": "view", "persist_docs": {"relation": true}});
+    view["description"] = json!("It's one");
+    let file = manifest(dir.path(), "manifest.json", [model("t", QUERY, &json!({})), (id, view)]);
+    let noted = |version: &str| {
+        let mut read: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        read["metadata"]["dbt_version"] = json!(version);
+        fs::write(&file, read.to_string()).unwrap();
+        let mut plan = pgtrickle_ci();
+        plan.args(["plan", "--manifest"]).arg(&file).arg("--baseline").arg(&file);
+        let ran = Ran::of(&mut plan).expect(0);
+        ran.stdout.contains("note: dbt v2 cannot write the descriptions of models/v.sql")
+    };
+    assert!(noted("2.0.0-alpha.4"));
+    assert!(!noted("1.11.16"));
 }

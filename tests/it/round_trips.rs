@@ -1,4 +1,4 @@
-//! The number of queries of a plan does not depend on the number of tables.
+//! The number of queries of a plan and of a check does not depend on the number of tables.
 
 use std::{
     io::{Read, Write},
@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use pgtrickle_ci::pg::Endpoint;
+use pgtrickle_ci::pg::{Endpoint, SslMode};
 use serde_json::json;
 
 use crate::support::{Database, Ran, manifest, model, pgtrickle_ci};
@@ -25,7 +25,9 @@ impl Counting {
     fn before(server: &Endpoint) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let endpoint = Endpoint { host: "127.0.0.1".into(), port, ..server.clone() };
+        // The answer to a request for TLS is no message.
+        let endpoint =
+            Endpoint { host: "127.0.0.1".into(), port, sslmode: SslMode::Disable, ..server.clone() };
         let answers = Arc::new(AtomicUsize::new(0));
         let (counted, address) = (answers.clone(), (server.host.clone(), server.port));
         thread::spawn(move || {
@@ -66,8 +68,8 @@ fn count(mut server: TcpStream, mut client: TcpStream, answers: &AtomicUsize) {
     }
 }
 
-/// The number of answers for a plan with this many deployed tables, one of them changed.
-fn answers(tables: usize) -> usize {
+/// The number of answers for a plan and for a check with this many deployed tables, one of them changed.
+fn answers(tables: usize) -> [usize; 2] {
     let database = Database::without_extension();
     database.run(&format!(
         "alter database {} set pg_trickle.enabled = off; create extension pg_trickle; create table orders (id int primary key)",
@@ -89,15 +91,19 @@ fn answers(tables: usize) -> usize {
     let changed = models("changed.json", "select id from public.orders where id > 1");
     let url = proxy.endpoint.url().reveal().to_owned();
     let ran =
-        Ran::of(pgtrickle_ci().args(["plan", "--database-url", &url, "--manifest"]).arg(changed)).expect(0);
+        Ran::of(pgtrickle_ci().args(["plan", "--database-url", &url, "--manifest"]).arg(&changed)).expect(0);
     assert!(ran.stdout.contains("Plan: 0 to add, 1 to change"), "{}", ran.stdout);
     assert!(ran.stdout.contains(&format!("{} definitions unchanged", tables - 1)), "{}", ran.stdout);
-    proxy.answers.load(Ordering::SeqCst)
+    let of_plan = proxy.answers.swap(0, Ordering::SeqCst);
+    let ran = Ran::of(pgtrickle_ci().args(["check", "--database-url", &url, "--manifest"]).arg(changed));
+    let ran = ran.expect(1);
+    assert!(ran.stdout.contains("differs from its model: query"), "{}", ran.stdout);
+    [of_plan, proxy.answers.load(Ordering::SeqCst)]
 }
 
 #[test]
-fn the_queries_of_a_plan_do_not_depend_on_the_number_of_tables() {
+fn the_queries_of_a_plan_and_a_check_do_not_depend_on_the_number_of_tables() {
     let few = answers(10);
-    assert!(few > 3, "only {few} answers were counted");
+    assert!(few.iter().all(|few| *few > 3), "only {few:?} answers were counted");
     assert_eq!(answers(100), few);
 }

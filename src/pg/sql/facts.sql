@@ -1,5 +1,5 @@
 -- Facts about each stream table beyond its catalog row.
-select coalesce(jsonb_agg(to_jsonb(f)), '[]')::text
+select coalesce(json_agg(f), '[]')::text
 from (
   select
     s.pgt_schema as schema,

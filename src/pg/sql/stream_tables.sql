@@ -1,7 +1,7 @@
--- Every stream table: the whole catalog row as JSON, so that a column which this version lacks is a missing key, with facts
--- from other catalogs.
-select coalesce(jsonb_agg(
-  to_jsonb(s) || jsonb_build_object(
+-- Every stream table: the whole catalog row as JSON, in which a null is a missing key like a column which this version lacks,
+-- with facts from other catalogs. json_agg writes each row once, jsonb_agg twice.
+select coalesce(json_agg(
+  jsonb_strip_nulls(to_jsonb(s)) || jsonb_build_object(
     'has_old_identity', to_jsonb(s) ? 'row_probe_version' and to_jsonb(s) ->> 'row_probe_version' is null,
     'last_refresh_at', extract(epoch from s.last_refresh_at),
     'storage_exists', exists (
@@ -27,12 +27,16 @@ select coalesce(jsonb_agg(
     'mark', (
       select place.comment::jsonb
       from (
-        select 1 as nth, pg_catalog.obj_description(t.oid, 'pg_trigger') as comment
+        select 1 as nth, o.description as comment
         from pg_catalog.pg_trigger as t
+        join pg_catalog.pg_description as o
+          on o.objoid = t.oid and o.classoid = 'pg_catalog.pg_trigger'::regclass and o.objsubid = 0
         where t.tgrelid = s.pgt_relid and t.tgname = 'pgt_dml_guard'
         union all
-        select 2, pg_catalog.col_description(a.attrelid, a.attnum)
+        select 2, o.description
         from pg_catalog.pg_attribute as a
+        join pg_catalog.pg_description as o
+          on o.objoid = a.attrelid and o.classoid = 'pg_catalog.pg_class'::regclass and o.objsubid = a.attnum
         where a.attrelid = s.pgt_relid and a.attname = '__pgt_row_id'
       ) as place
       where case

@@ -280,6 +280,9 @@ impl<'a> Comparison<'a> {
         let is_replacing = |step: &Step| matches!(step.change, Change::Create { replaces: Some(_), .. });
         let replaced: BTreeSet<Relation> =
             steps.iter().filter(|step| is_replacing(step)).map(|step| step.relation.clone()).collect();
+        if replaced.is_empty() {
+            return;
+        }
         for (step, table) in steps.iter_mut().zip(sorted) {
             let Some(up) = query::relations(&table.query).into_iter().find(|read| replaced.contains(read))
             else {
