@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fills the blocks of README.md and docs/ that come from the program and the macros.
+# Fills the blocks of README.md and docs/ that come from the program and the macros, and follows the tutorial.
 #   scripts/docs.sh           writes them
 #   scripts/docs.sh --check   writes nothing; the exit code is 1 when one of them would change
 # The pictures are made on an ephemeral server with the emulator. Ports, times and minor versions are replaced by
@@ -38,6 +38,12 @@ fi
 
 rm -rf "$out"
 mkdir -p "$out"
+# In a folder without a repository around it, as a reader has it.
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+"$VIRTUAL_ENV/bin/python" scripts/docs/tutorial.py "$folder/shop" "$out/tutorial.md" &
+tutorial=$!
 pgtrickle-ci ephemeral --engine emulator -- scripts/docs.sh --pictures >&2
+wait "$tutorial"
 
 "$VIRTUAL_ENV/bin/python" scripts/docs/pages.py "$out" "$@"

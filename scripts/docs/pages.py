@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tempfile
 
+from fixed import fixed
+
 out, check = pathlib.Path(sys.argv[1]), "--check" in sys.argv[2:]
 DOCS = pathlib.Path("docs")
 REFERENCE = DOCS / "reference.md"
@@ -21,16 +23,6 @@ def fail(message):
 
 def run(*arguments):
     return subprocess.run(["pgtrickle-ci", *arguments], check=False, capture_output=True, text=True)
-
-
-def fixed(text):
-    """The same text on every machine and at every hour."""
-    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:5432", text)
-    text = re.sub(r"(PostgreSQL 18)\.\d+", r"\1", text)
-    text = re.sub(r"^([✓✗] \w+: .* in) [\w.]+s$", r"\1 12.3s", text, flags=re.MULTILINE)
-    text = re.sub(r"(no checks in) [\w.]+s$", r"\1 12ms", text, flags=re.MULTILINE)
-    parts = lambda line: "· 12.3s" + re.sub(r"\d[\w. ]*s(?=,|$)", "1.2s", line[1] or "")
-    return re.sub(r"· \d[\w. ]*s(: .*)?$", parts, text, flags=re.MULTILINE)
 
 
 def fenced(language, text):
@@ -110,9 +102,11 @@ pages = {
     DOCS / "settings.md": {"settings": settings},
     REFERENCE: {"commands": commands},
 }
+generated = {page: filled(page, blocks) for page, blocks in pages.items()}
+generated[DOCS / "tutorial.md"] = (out / "tutorial.md").read_text()
 outdated = False
-for page, blocks in pages.items():
-    before, after = page.read_text(), filled(page, blocks)
+for page, after in generated.items():
+    before = page.read_text()
     if before == after:
         print(f"{page} is up to date")
     elif check:
