@@ -1,5 +1,9 @@
 """The documentation site: scripts/site.sh builds it. The pages are the Markdown that GitHub shows, too."""
 
+from pygments.lexer import DelegatingLexer
+from pygments.lexers.sql import PostgresLexer
+from pygments.lexers.templates import DjangoLexer
+
 project = "pgtrickle-ci"
 author = "the authors of pgtrickle-ci"
 html_title = "pgtrickle-ci"
@@ -10,8 +14,6 @@ extensions = ["myst_parser", "sphinxcontrib.mermaid"]
 myst_heading_anchors = 4
 myst_fence_as_directive = ["mermaid"]
 mermaid_version = "11.17.2"
-# Pygments' SQL knows neither PostgreSQL's casts nor Jinja; only colours suffer.
-suppress_warnings = ["misc.highlighting_failure"]
 
 html_theme = "furo"
 html_theme_options = {
@@ -25,3 +27,14 @@ html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False
 html_show_copyright = False
+
+
+class ModelLexer(DelegatingLexer):
+    """SQL as dbt's models have it: PostgreSQL's, with Jinja."""
+
+    def __init__(self, **options):
+        super().__init__(PostgresLexer, DjangoLexer, **options)
+
+
+def setup(app):
+    app.add_lexer("sql", ModelLexer)
