@@ -51,15 +51,39 @@ def settings():
     return "\n".join(rows)
 
 
+def subcommands(text):
+    listed = re.search(r"^Commands:\n((?:  .*\n)+)", text, re.MULTILINE)
+    return [name for name in re.findall(r"^  (\w+) ", listed[1] if listed else "", re.MULTILINE) if name != "help"]
+
+
+def options(text):
+    """The options of a section, each with its lines: `-q, --quiet` and what it is."""
+    return re.findall(r"^ +-.*\n(?:(?! +-).+\n)*", text, re.MULTILINE)
+
+
+def fold(command, shared):
+    """The help of a command and of its subcommands, without the options that all commands share."""
+    text = run(*command, "--help").stdout
+    for option in options(text):
+        if flags(option) in shared:
+            text = text.replace(option, "")
+    text = re.sub(r"^Options:\n(?=\n|\Z)", "", text, flags=re.MULTILINE)
+    text = re.sub(r"\n{3,}", "\n\n", text)
+    name = " ".join(command)
+    below = [fold([*command, sub], shared) for sub in subcommands(text)]
+    own = f"<details><summary><code>pgtrickle-ci {name}</code></summary>\n\n{fenced('text', text)}\n\n</details>"
+    return "\n\n".join([own, *below])
+
+
+def flags(option):
+    return re.match(r" +(.*?)(?:  |\n)", option)[1]
+
+
 def commands():
     top = run("--help").stdout
-    names = re.findall(r"^  (\w+) ", re.search(r"^Commands:\n((?:  .*\n)+)", top, re.MULTILINE)[1], re.MULTILINE)
-    folds = [
-        f"<details><summary><code>pgtrickle-ci {name}</code></summary>\n\n{fenced('text', run(name, '--help').stdout)}\n\n</details>"
-        for name in names
-        if name != "help"
-    ]
-    return "\n\n".join([fenced("text", top), *folds])
+    shared = {flags(option) for option in options(top)}
+    folds = [fold([name], shared) for name in subcommands(top)]
+    return "\n\n".join([fenced("text", top), "Every command takes these options. The others of each command:", *folds])
 
 
 def check_example(text):
