@@ -20,6 +20,10 @@ make_pictures() {
   printf 'packages:\n  - local: %s\n' "$root" >"$project/packages.yml"
   pgtrickle-ci run --quiet --project-dir "$project" --profiles-dir "$project" --database-url "$DATABASE_URL"
 
+  "$VIRTUAL_ENV/bin/python" scripts/docs/capture.py disable
+  pgtrickle-ci check --quiet --project-dir "$project" --profiles-dir "$project" >"$out/check.txt" 2>/dev/null || [[ $? == 1 ]]
+  "$VIRTUAL_ENV/bin/python" scripts/docs/capture.py enable
+
   "$VIRTUAL_ENV/bin/python" scripts/docs/change_project.py "$project"
 
   (
@@ -27,7 +31,7 @@ make_pictures() {
     pgtrickle-ci plan >../plan.txt
     # It fails, and says why: that is the picture.
     pgtrickle-ci run --database-url "$DATABASE_URL" --allow-drop paid_totals --allow-recreate order_extremes \
-      --markdown ../comment.md >../run.txt 2>/dev/null || [[ $? == 1 ]]
+      --markdown ../comment.md >/dev/null 2>&1 || [[ $? == 1 ]]
   )
 }
 

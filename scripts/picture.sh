@@ -11,5 +11,5 @@ fi
 node scripts/picture.mjs "$tools" "$tools/comment.html"
 chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
   --disable-component-update --disable-sync --user-data-dir="$(mktemp -d)" --hide-scrollbars --allow-file-access-from-files \
-  --virtual-time-budget=20000 --window-size="${PICTURE_SIZE:-900,1470}" --screenshot="$PWD/docs/comment.png" \
+  --virtual-time-budget=20000 --window-size="${PICTURE_SIZE:-900,1310}" --screenshot="$PWD/docs/comment.png" \
   "file://$tools/comment.html"

@@ -38,6 +38,13 @@ def comment():
     return "\n".join(f"> {line}".rstrip() for line in text.strip().splitlines())
 
 
+def red_run():
+    """The run of the tutorial that fails."""
+    blocks = re.findall(r"^```console\n(.*?)^```", (out / "tutorial.md").read_text(), re.DOTALL | re.MULTILINE)
+    [red] = [block for block in blocks if "✗ failed" in block]
+    return fenced("console", red.replace(" --budget 5s", ""))
+
+
 def settings():
     source = pathlib.Path("macros/settings/_pgtrickle_known_settings.sql").read_text()
     literal = re.search(r"return\((\{.*\})\)", source, re.DOTALL)
@@ -119,9 +126,10 @@ def filled(page, blocks):
 check_example(REFERENCE.read_text())
 pages = {
     pathlib.Path("README.md"): {
-        "plan": lambda: fenced("text", "$ pgtrickle-ci plan\n" + (out / "plan.txt").read_text()),
-        "run": lambda: fenced("text", "$ pgtrickle-ci run\n" + (out / "run.txt").read_text()),
+        "run": red_run,
+        "check": lambda: fenced("text", "$ pgtrickle-ci check --quiet\n" + (out / "check.txt").read_text()),
     },
+    DOCS / "plan.md": {"plan": lambda: fenced("text", "$ pgtrickle-ci plan\n" + (out / "plan.txt").read_text())},
     DOCS / "action.md": {"comment": comment},
     DOCS / "settings.md": {"settings": settings},
     REFERENCE: {"commands": commands},
