@@ -14,6 +14,7 @@ extensions = ["myst_parser", "sphinxcontrib.mermaid"]
 myst_heading_anchors = 4
 myst_fence_as_directive = ["mermaid"]
 mermaid_version = "11.17.2"
+mermaid_fullscreen = False
 
 html_theme = "furo"
 html_theme_options = {
