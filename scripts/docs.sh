@@ -31,7 +31,7 @@ make_pictures() {
     pgtrickle-ci plan >../plan.txt
     # It fails, and says why: that is the picture.
     pgtrickle-ci run --database-url "$DATABASE_URL" --allow-drop paid_totals --allow-recreate order_extremes \
-      --markdown ../comment.md >/dev/null 2>&1 || [[ $? == 1 ]]
+      --markdown ../comment.md --html ../report.html >/dev/null 2>&1 || [[ $? == 1 ]]
   )
 }
 
