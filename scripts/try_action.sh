@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the workflows of docs/workflows.md with this Action, without GitHub: by wrkflw, which builds in a few minutes.
+# Runs the workflows of docs/workflows.md and docs/nightly.md with this Action, without GitHub: by wrkflw, which builds in a few minutes.
 set -euo pipefail
 # shellcheck source=scripts/setup.sh
 source "$(dirname "$0")/setup.sh"

@@ -1,4 +1,4 @@
-"""Writes the workflows of docs/workflows.md and docs/action.md into a folder, so that they are linted as what they are."""
+"""Writes the workflows of the pages into a folder, so that they are linted as what they are."""
 
 import pathlib
 import re
@@ -9,10 +9,10 @@ folder = pathlib.Path(sys.argv[1])
 shutil.rmtree(folder, ignore_errors=True)
 folder.mkdir(parents=True)
 count = 0
-for page in ["docs/workflows.md", "docs/action.md"]:
-    for block in re.findall(r"^```yaml\n(.*?)^```$", pathlib.Path(page).read_text(), re.DOTALL | re.MULTILINE):
+for page in sorted(pathlib.Path("docs").glob("*.md")):
+    for block in re.findall(r"^```yaml\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE):
         if re.search(r"^jobs:$", block, re.MULTILINE):
             count += 1
-            (folder / f"{pathlib.Path(page).stem}-{count}.yml").write_text(block)
-if count < 5:
+            (folder / f"{page.stem}-{count}.yml").write_text(block)
+if count < 6:
     sys.exit(f"error: only {count} workflows were found")

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tempfile
 
+from fixed import fixed
+
 out, check = pathlib.Path(sys.argv[1]), "--check" in sys.argv[2:]
 DOCS = pathlib.Path("docs")
 REFERENCE = DOCS / "reference.md"
@@ -23,16 +25,6 @@ def run(*arguments):
     return subprocess.run(["pgtrickle-ci", *arguments], check=False, capture_output=True, text=True)
 
 
-def fixed(text):
-    """The same text on every machine and at every hour."""
-    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:5432", text)
-    text = re.sub(r"(PostgreSQL 18)\.\d+", r"\1", text)
-    text = re.sub(r"^([✓✗] \w+: .* in) [\w.]+s$", r"\1 12.3s", text, flags=re.MULTILINE)
-    text = re.sub(r"(no checks in) [\w.]+s$", r"\1 12ms", text, flags=re.MULTILINE)
-    parts = lambda line: "· 12.3s" + re.sub(r"\d[\w. ]*s(?=,|$)", "1.2s", line[1] or "")
-    return re.sub(r"· \d[\w. ]*s(: .*)?$", parts, text, flags=re.MULTILINE)
-
-
 def fenced(language, text):
     return f"```{language}\n{fixed(text).rstrip()}\n```"
 
@@ -44,6 +36,13 @@ def comment():
     if cut != 1:
         fail("the comment has no fold with its checks: change scripts/docs/pages.py with it")
     return "\n".join(f"> {line}".rstrip() for line in text.strip().splitlines())
+
+
+def red_run():
+    """The run of the tutorial that fails."""
+    blocks = re.findall(r"^```console\n(.*?)^```", (out / "tutorial.md").read_text(), re.DOTALL | re.MULTILINE)
+    [red] = [block for block in blocks if "✗ failed" in block]
+    return fenced("console", red.replace(" --budget 5s", ""))
 
 
 def settings():
@@ -59,15 +58,39 @@ def settings():
     return "\n".join(rows)
 
 
+def subcommands(text):
+    listed = re.search(r"^Commands:\n((?:  .*\n)+)", text, re.MULTILINE)
+    return [name for name in re.findall(r"^  (\w+) ", listed[1] if listed else "", re.MULTILINE) if name != "help"]
+
+
+def options(text):
+    """The options of a section, each with its lines: `-q, --quiet` and what it is."""
+    return re.findall(r"^ +-.*\n(?:(?! +-).+\n)*", text, re.MULTILINE)
+
+
+def fold(command, shared):
+    """The help of a command and of its subcommands, without the options that all commands share."""
+    text = run(*command, "--help").stdout
+    for option in options(text):
+        if flags(option) in shared:
+            text = text.replace(option, "")
+    text = re.sub(r"^Options:\n(?=\n|\Z)", "", text, flags=re.MULTILINE)
+    text = re.sub(r"\n{3,}", "\n\n", text)
+    name = " ".join(command)
+    below = [fold([*command, sub], shared) for sub in subcommands(text)]
+    own = f"<details><summary><code>pgtrickle-ci {name}</code></summary>\n\n{fenced('text', text)}\n\n</details>"
+    return "\n\n".join([own, *below])
+
+
+def flags(option):
+    return re.match(r" +(.*?)(?:  |\n)", option)[1]
+
+
 def commands():
     top = run("--help").stdout
-    names = re.findall(r"^  (\w+) ", re.search(r"^Commands:\n((?:  .*\n)+)", top, re.MULTILINE)[1], re.MULTILINE)
-    folds = [
-        f"<details><summary><code>pgtrickle-ci {name}</code></summary>\n\n{fenced('text', run(name, '--help').stdout)}\n\n</details>"
-        for name in names
-        if name != "help"
-    ]
-    return "\n\n".join([fenced("text", top), *folds])
+    shared = {flags(option) for option in options(top)}
+    folds = [fold([name], shared) for name in subcommands(top)]
+    return "\n\n".join([fenced("text", top), "Every command takes these options. The others of each command:", *folds])
 
 
 def check_example(text):
@@ -103,16 +126,19 @@ def filled(page, blocks):
 check_example(REFERENCE.read_text())
 pages = {
     pathlib.Path("README.md"): {
-        "plan": lambda: fenced("text", "$ pgtrickle-ci plan\n" + (out / "plan.txt").read_text()),
-        "run": lambda: fenced("text", "$ pgtrickle-ci run\n" + (out / "run.txt").read_text()),
+        "run": red_run,
+        "check": lambda: fenced("text", "$ pgtrickle-ci check --quiet\n" + (out / "check.txt").read_text()),
     },
+    DOCS / "plan.md": {"plan": lambda: fenced("text", "$ pgtrickle-ci plan\n" + (out / "plan.txt").read_text())},
     DOCS / "action.md": {"comment": comment},
     DOCS / "settings.md": {"settings": settings},
     REFERENCE: {"commands": commands},
 }
+generated = {page: filled(page, blocks) for page, blocks in pages.items()}
+generated[DOCS / "tutorial.md"] = (out / "tutorial.md").read_text()
 outdated = False
-for page, blocks in pages.items():
-    before, after = page.read_text(), filled(page, blocks)
+for page, after in generated.items():
+    before = page.read_text()
     if before == after:
         print(f"{page} is up to date")
     elif check:

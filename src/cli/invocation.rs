@@ -11,8 +11,8 @@ use crate::report::text;
 /// Flags whose values may hold a password.
 const SECRET: [&str; 3] = ["database_url", "sources_from", "vars"];
 /// Flags about the output only: they are not needed to reproduce a run.
-const OUTPUT: [&str; 9] =
-    ["json", "junit", "markdown", "out", "findings", "color", "quiet", "verbose", "full"];
+const OUTPUT: [&str; 10] =
+    ["json", "junit", "markdown", "html", "out", "findings", "color", "quiet", "verbose", "full"];
 
 /// `pgtrickle-ci`, the subcommand, and each flag set on the command line or by its variable, quoted for a shell. Values
 /// that may be secret, and URLs, become `...`.
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn used_flags_are_shown() {
         for (typed, wanted) in [
-            ("pgtrickle-ci run", "pgtrickle-ci run"),
+            ("pgtrickle-ci run --json j --junit x --markdown m --html h", "pgtrickle-ci run"),
             (
                 "pgtrickle-ci run --select a +b --exclude c --base-ref origin/main --sample 7 --sources-from x",
                 "pgtrickle-ci run --select a --select '+b' --exclude c --base-ref origin/main --sources-from ... --sample 7",

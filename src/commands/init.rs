@@ -106,9 +106,12 @@ mod tests {
 
     #[test]
     fn the_docs_show_the_written_workflows() {
-        let docs = include_str!("../../docs/workflows.md");
-        for template in [GITHUB, GITLAB] {
-            assert!(docs.contains(&format!("```yaml\n{template}```\n")), "{template}");
+        let pages = [
+            (include_str!("../../docs/workflows.md"), GITHUB),
+            (include_str!("../../docs/gitlab.md"), GITLAB),
+        ];
+        for (page, template) in pages {
+            assert!(page.contains(&format!("```yaml\n{template}```\n")), "{template}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The workflows of docs/workflows.md with this Action: outputs, the step's summary and the job's result. An
+//! The workflows of docs/workflows.md and docs/nightly.md with this Action: outputs, the step's summary and the job's result. An
 //! independent runner on this machine (`scripts/try_action.sh`) runs them with a mock of GitHub's API.
 
 use std::{fs, path::Path, process::Command};
@@ -113,7 +113,7 @@ impl Checkout {
 
 /// The workflow of this name, without what `SAVE_OUTPUTS` does instead: the id of the gate's step, and the upload.
 fn documented(name: &str) -> String {
-    let docs = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/workflows.md")).unwrap();
+    let docs = [include_str!("../../docs/workflows.md"), include_str!("../../docs/nightly.md")].concat();
     let start = format!("```yaml\nname: {name}\n");
     let (_, from) = docs.split_once(&start).unwrap_or_else(|| panic!("the docs have no workflow `{name}`"));
     let (workflow, _) = from.split_once("```\n").unwrap();
