@@ -192,20 +192,25 @@ impl Client {
         self.within_time("running a statement", self.wire.batch_execute(sql)).await
     }
 
-    /// The columns of each query, or the server's error, without running any query. The requests are pipelined, so that
+    /// The columns of each query, or the server's error, without running any query. The requests are sent together, so that
     /// many take hardly longer than one.
     pub async fn describe(
         &self,
         queries: &[String],
     ) -> Result<Vec<Result<Vec<Column>, ServerMessage>>, Error> {
         const DOING: &str = "reading the columns of the queries";
+        if queries.is_empty() {
+            return Ok(Vec::new());
+        }
         // Outside of a transaction, which the first error would abort.
         let limits = self.settings().replace("set local", "set");
         let failed = |source: tokio_postgres::Error| Error::asking(DOING, &source);
-        self.wire.batch_execute(&limits).await.map_err(failed)?;
-        let asked =
-            futures_util::future::join_all(queries.iter().map(|query| self.wire.prepare(query))).await;
-        self.wire.batch_execute("reset statement_timeout; reset lock_timeout").await.map_err(failed)?;
+        let (set, asked, reset) = tokio::join!(
+            self.wire.batch_execute(&limits),
+            futures_util::future::join_all(queries.iter().map(|query| self.wire.prepare(query))),
+            self.wire.batch_execute("reset statement_timeout; reset lock_timeout"),
+        );
+        set.and(reset).map_err(failed)?;
         let column = |column: &tokio_postgres::Column| Column {
             name: column.name().to_owned(),
             r#type: column.type_().name().to_owned(),
