@@ -1,6 +1,6 @@
 //! The errors of all modules, each with a hint that names the next command.
 
-use crate::{commands, dbt, github, judge, options, output, pg, plan, project, report, server, sources};
+use crate::{commands, dbt, hosts, judge, options, output, pg, plan, project, report, server, sources};
 
 /// Ends the program with exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -14,7 +14,7 @@ pub enum Error {
     #[error(transparent)]
     Dbt(#[from] dbt::Error),
     #[error(transparent)]
-    Github(#[from] github::Error),
+    Host(#[from] hosts::Error),
     #[error(transparent)]
     Exists(#[from] commands::Exists),
     #[error(transparent)]
@@ -63,7 +63,7 @@ impl Error {
             Self::Options(error) => error.hint(),
             Self::Compare(error) => Some(error.hint()),
             Self::Dbt(error) => error.hint(),
-            Self::Github(error) => error.hint(),
+            Self::Host(error) => error.hint(),
             Self::Exists(error) => Some(error.hint()),
             Self::Output(error) => Some(error.hint()),
             Self::Pg(error) => error.hint(),

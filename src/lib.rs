@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`sql`], [`model`] | names, settings, outcomes; SQL as text |
 //! | [`project`], [`plan`], [`judge`], [`mutate`], [`report`] | values in, values out: no clock, no input, no output |
-//! | [`output`], [`github`], [`pg`], [`dbt`], [`server`], [`sources`] | processes, sockets, files |
+//! | [`output`], [`hosts`], [`pg`], [`dbt`], [`server`], [`sources`] | processes, sockets, files |
 //! | [`cli`], [`options`] | what was typed becomes one plain struct per subcommand |
 //! | [`verify`], [`stages`] | rounds of changes and comparisons; what commands consist of |
 //! | [`commands`] | one file per subcommand, which holds the report |
@@ -24,7 +24,7 @@ pub mod commands;
 pub mod dbt;
 pub mod error;
 pub mod exit;
-pub mod github;
+pub mod hosts;
 pub mod judge;
 pub mod model;
 pub mod mutate;

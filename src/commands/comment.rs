@@ -1,4 +1,4 @@
-//! `comment`: posts a report as the pull request's comment, or as an issue for a nightly run.
+//! `comment`: posts a report as the comment of its pull or merge request, or as GitHub's issue for a nightly run.
 //!
 //! It is a separate command, so that the gate, which runs code of the pull request, never has a token.
 
@@ -8,9 +8,12 @@ use crate::{
     Error,
     commands::runner,
     exit::Exit,
-    github::{self, EventSubject, GitHubClient, Marker, NightlyIssue, PostOutcome, Posted, RetryPolicy},
-    options::{CommentOptions, When, Workflow},
-    output::{self, Ui},
+    hosts::{
+        self, EventSubject, GitHubClient, GitLabClient, Marker, NightlyIssue, PostOutcome, Posted,
+        RetryPolicy,
+    },
+    options::{CommentOptions, Pipeline, When, Workflow},
+    output,
     report::{
         self, Report,
         legs::{ComposedComment, Posting},
@@ -18,19 +21,25 @@ use crate::{
     },
 };
 
-/// Why a report is not posted, apart from GitHub's errors.
+/// Why a report is not posted, apart from the host's errors.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     #[error("cannot read the report `{file}`: {source}")]
     Unreadable { file: String, source: std::io::Error },
-    #[error("not in a GitHub workflow: GITHUB_REPOSITORY and GITHUB_EVENT_NAME are not set")]
+    #[error(
+        "not in a GitHub workflow or a GitLab pipeline: neither GITHUB_REPOSITORY and GITHUB_EVENT_NAME nor GITLAB_CI are set"
+    )]
     NoWorkflow,
     #[error("no token: GITHUB_TOKEN is not set")]
     NoToken,
+    #[error("no token: PGTRICKLE_CI_GITLAB_TOKEN is not set")]
+    NoGitLabToken,
     #[error("no open pull request to comment on")]
     NoPullRequest,
+    #[error("no merge request to comment on: CI_MERGE_REQUEST_IID is not set")]
+    NoMergeRequest,
     /// The report is for another commit.
-    #[error("the report is for {}, the workflow for commit {event}", report.as_deref().map_or_else(|| "no commit".to_owned(), |commit| format!("commit {commit}")))]
+    #[error("the report is for {}, this job for commit {event}", report.as_deref().map_or_else(|| "no commit".to_owned(), |commit| format!("commit {commit}")))]
     WrongCommit { report: Option<String>, event: String },
 }
 
@@ -40,9 +49,15 @@ impl Refusal {
             Self::Unreadable { .. } => "write one with `run`, `plan` or `check` and `--json FILE`".into(),
             Self::NoWorkflow => "print the comment with `pgtrickle-ci comment --dry-run --from-report FILE`".into(),
             Self::NoToken => "add `GITHUB_TOKEN: ${{ github.token }}` to the step's `env:`".into(),
+            Self::NoGitLabToken => {
+                "create a project access token with the role Reporter and the scope `api`, and save it as the masked CI/CD variable PGTRICKLE_CI_GITLAB_TOKEN. A protected variable is missing in most merge requests, and CI_JOB_TOKEN cannot comment".into()
+            }
+            Self::NoMergeRequest => {
+                "run the job in pipelines of merge requests, with the rule `if: $CI_PIPELINE_SOURCE == \"merge_request_event\"`, or use `--when auto`, which posts only if there is one".into()
+            }
             Self::NoPullRequest => "use `--when auto`, which posts only if there is one".into(),
             Self::WrongCommit { .. } => {
-                "post the report of the run that triggered this workflow; a report written outside of a workflow has no commit".into()
+                "post the report of the run that triggered this workflow, or of this pipeline; a report written outside of both has no commit".into()
             }
         }
     }
@@ -55,7 +70,7 @@ pub(super) async fn comment(options: &CommentOptions) -> Result<Exit, Error> {
         output::to_file(Path::new("-"), &markdown::render(&report))?;
         return Ok(Exit::Passed);
     }
-    let key = github::Key::new(options.key.as_deref().unwrap_or("default"))?;
+    let key = hosts::Key::new(options.key.as_deref().unwrap_or("default"))?;
     let when = options.when;
     if when == When::Never {
         return Ok(Exit::Passed);
@@ -67,12 +82,14 @@ pub(super) async fn comment(options: &CommentOptions) -> Result<Exit, Error> {
         }
         // An unusable report is always an error.
         Err(error @ (Error::Report(_) | Error::Refusal(Refusal::WrongCommit { .. }))) => Err(error),
-        Err(Error::Refusal(Refusal::NoPullRequest)) if when == When::Auto => {
-            options.ui.say("no open pull request: nothing posted");
+        Err(Error::Refusal(refusal @ (Refusal::NoPullRequest | Refusal::NoMergeRequest)))
+            if when == When::Auto =>
+        {
+            options.ui.say(&format!("{refusal}: nothing posted"));
             Ok(Exit::Passed)
         }
         Err(error) if when == When::Auto => {
-            warn(options.ui, &error);
+            warn(options, &error);
             Ok(Exit::Passed)
         }
         Err(error) => Err(error),
@@ -86,32 +103,14 @@ pub(super) fn read(file: &Path) -> Result<Report, Error> {
     Ok(report::read::read(&name, &text)?)
 }
 
-/// Posts to the workflow's pull request or issue, and returns a message about it.
-async fn post(options: &CommentOptions, report: &Report, key: github::Key) -> Result<String, Error> {
-    let Workflow { api, token, repository, event, turn } =
-        options.environment.workflow()?.ok_or(Refusal::NoWorkflow)?;
-    if let Some(commit) = &event.commit
-        && report.commit.as_ref() != Some(commit)
-    {
-        return Err(Refusal::WrongCommit { report: report.commit.clone(), event: commit.clone() }.into());
-    }
-    let token = token.ok_or(Refusal::NoToken)?;
-    let client = GitHubClient::new(&api, &token, repository, RetryPolicy::default())?;
-    let marker = Marker { key, run: turn.map(|turn| turn.run) };
-    // Reports of older versions do not name their job.
-    let leg = report.leg.clone().or_else(|| options.environment.leg()).unwrap_or_default();
-    let posting = Posting { report, leg: &leg, turn: turn.unwrap_or_default() };
-    let compose = |bodies: &[&str]| posting.compose(bodies, markdown::COMMENT_LIMIT);
-    let (what, posted) = if event.subject == EventSubject::Schedule {
-        (
-            "issue",
-            github::keep_issue(&client, &marker, &night(report), |bodies| compose(bodies).map(verdict))
-                .await?,
-        )
+/// Posts to the host whose job this is, and returns a message about it.
+async fn post(options: &CommentOptions, report: &Report, key: hosts::Key) -> Result<String, Error> {
+    let (what, posted) = if let Some(workflow) = options.environment.workflow()? {
+        to_github(options, workflow, report, key).await?
+    } else if let Some(pipeline) = options.environment.pipeline() {
+        ("comment", Some(to_gitlab(options, pipeline, report, key).await?))
     } else {
-        let number = client.pull_request(&event).await?.ok_or(Refusal::NoPullRequest)?;
-        let text = |bodies: &[&str]| compose(bodies).map(|composed| composed.text);
-        ("comment", Some(github::post(&client, number, &marker, text).await?))
+        return Err(Refusal::NoWorkflow.into());
     };
     let Some(Posted { what: result, url }) = posted else {
         return Ok("the report passed and no issue is open: nothing posted".into());
@@ -126,9 +125,66 @@ async fn post(options: &CommentOptions, report: &Report, key: github::Key) -> Re
     })
 }
 
-fn verdict(composed: ComposedComment) -> github::IssueUpdate {
+/// Posts to the workflow's pull request or issue; `None` if there is nothing to post.
+async fn to_github(
+    options: &CommentOptions,
+    workflow: Workflow,
+    report: &Report,
+    key: hosts::Key,
+) -> Result<(&'static str, Option<Posted>), Error> {
+    let Workflow { api, token, repository, event, turn } = workflow;
+    expect_commit(report, event.commit.as_deref())?;
+    let token = token.ok_or(Refusal::NoToken)?;
+    let client = GitHubClient::new(&api, &token, repository, RetryPolicy::default())?;
+    let marker = Marker { key, run: turn.map(|turn| turn.run) };
+    let leg = leg(options, report);
+    let posting = Posting { report, leg: &leg, turn: turn.unwrap_or_default() };
+    let compose = |bodies: &[&str]| posting.compose(bodies, markdown::COMMENT_LIMIT);
+    if event.subject == EventSubject::Schedule {
+        let update = |bodies: &[&str]| compose(bodies).map(verdict);
+        return Ok(("issue", hosts::keep_issue(&client, &marker, &night(report), update).await?));
+    }
+    let number = client.pull_request(&event).await?.ok_or(Refusal::NoPullRequest)?;
+    let text = |bodies: &[&str]| compose(bodies).map(|composed| composed.text);
+    Ok(("comment", Some(hosts::post(&client.thread(number).await?, &marker, text).await?)))
+}
+
+/// Posts to the pipeline's merge request.
+async fn to_gitlab(
+    options: &CommentOptions,
+    pipeline: Pipeline,
+    report: &Report,
+    key: hosts::Key,
+) -> Result<Posted, Error> {
+    let Pipeline { api, token, merge_request, commit, turn } = pipeline;
+    let merge_request = merge_request.ok_or(Refusal::NoMergeRequest)?;
+    expect_commit(report, commit.as_deref())?;
+    let token = token.ok_or(Refusal::NoGitLabToken)?;
+    let client = GitLabClient::new(&api, &token, RetryPolicy::default())?;
+    let marker = Marker { key, run: turn.map(|turn| turn.run) };
+    let leg = leg(options, report);
+    let posting = Posting { report, leg: &leg, turn: turn.unwrap_or_default() };
+    let text = |bodies: &[&str]| posting.compose(bodies, markdown::NOTE_LIMIT).map(|composed| composed.text);
+    Ok(hosts::post(&client.thread(&merge_request).await?, &marker, text).await?)
+}
+
+fn expect_commit(report: &Report, commit: Option<&str>) -> Result<(), Refusal> {
+    match commit {
+        Some(commit) if report.commit.as_deref() != Some(commit) => {
+            Err(Refusal::WrongCommit { report: report.commit.clone(), event: commit.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The job that wrote the report. Reports of older versions do not name it.
+fn leg(options: &CommentOptions, report: &Report) -> String {
+    report.leg.clone().or_else(|| options.environment.leg()).unwrap_or_default()
+}
+
+fn verdict(composed: ComposedComment) -> hosts::IssueUpdate {
     let ComposedComment { text, passed, is_news } = composed;
-    github::IssueUpdate { text, passed, is_news }
+    hosts::IssueUpdate { text, passed, is_news }
 }
 
 fn night(report: &Report) -> NightlyIssue {
@@ -139,9 +195,9 @@ fn night(report: &Report) -> NightlyIssue {
     }
 }
 
-/// Warns only: a missing comment must not fail the job, whose summary contains the report.
-fn warn(ui: Ui, error: &Error) {
+/// Warns only: a missing comment must not fail the job, which shows the report elsewhere.
+fn warn(options: &CommentOptions, error: &Error) {
     let hint = error.hint().map(|hint| format!("{hint}\n")).unwrap_or_default();
-    let text = format!("{error}\n{hint}The job summary contains the report.");
-    ui.warn("cannot post the comment", &text);
+    let summary = if options.ui.runner { "The job summary contains the report." } else { "" };
+    options.ui.warn("cannot post the comment", format!("{error}\n{hint}{summary}").trim_end());
 }

@@ -1,9 +1,12 @@
-//! `init`: writes a configuration file and a CI workflow. It overwrites nothing.
+//! `init`: writes a configuration file and CI workflows. It overwrites nothing.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
+
+use serde_yaml::Value as Yaml;
 
 use crate::{
     Error,
@@ -11,11 +14,16 @@ use crate::{
     exit::Exit,
     options::InitOptions,
     output,
+    report::text,
 };
 
 const CONFIGURATION: &str = include_str!("init/pgtrickle-ci.yml");
 const GITHUB: &str = include_str!("init/github.yml");
-const GITLAB: &str = include_str!("init/gitlab.yml");
+const GITHUB_NIGHTLY: &str = include_str!("init/github-nightly.yml");
+/// What other projects include, with inputs.
+const GITLAB: &str = include_str!("../../templates/stream-tables.yml");
+/// Where GitLab's jobs go, and what includes them.
+const GITLAB_FILE: &str = ".gitlab/pgtrickle-ci.yml";
 
 /// A file that `init` would write already exists.
 #[derive(Debug, thiserror::Error)]
@@ -34,41 +42,113 @@ impl Exists {
     }
 }
 
-/// Writes a configuration file, and a workflow for GitHub or GitLab.
+/// Writes a configuration file, and workflows for GitHub or GitLab.
 pub(super) fn init(options: &InitOptions) -> Result<Exit, Error> {
     let dir = &options.dir;
     let project = ProjectFile::read(dir)?;
     let (root, below) = repository(dir)?;
     let is_gitlab = root.join(".gitlab-ci.yml").exists() && !root.join(".github").exists();
-    let (place, template) = if is_gitlab {
-        (".gitlab/pgtrickle-ci.yml", GITLAB)
+    let sources = dbt::sources_without_seed(&project, dir);
+    let mut files = vec![(dir.join("pgtrickle-ci.yml"), configuration(!sources.is_empty()))];
+    let workflows = if is_gitlab { gitlab_files(&below) } else { github_files(&below) };
+    files.extend(workflows.into_iter().map(|(place, text)| (root.join(place), text)));
+    write(options, &files)?;
+    let mut next = if is_gitlab { GITLAB_STEPS.to_vec() } else { GITHUB_STEPS.to_vec() };
+    if project.lacks_our_package(dir) {
+        next.push("add the dbt package dbt_pgtrickle to packages.yml, or install the adapter dbt-pgtrickle");
+    }
+    let fill = fill(&sources);
+    next.extend(fill.as_deref());
+    next.push("pgtrickle-ci doctor, which says what else is missing");
+    next.push("pgtrickle-ci run");
+    for step in next {
+        options.ui.say(&format!("next: {step}"));
+    }
+    Ok(Exit::Passed)
+}
+
+const GITHUB_STEPS: [&str; 1] =
+    ["for the check at night, save a role's URL as the secret DATABASE_URL of the environment `production`"];
+
+const GITLAB_STEPS: [&str; 3] = [
+    "add `include: {local: .gitlab/pgtrickle-ci.yml}` to .gitlab-ci.yml",
+    "for the comment, save a project access token (role Reporter, scope `api`) as the masked variable \
+     PGTRICKLE_CI_GITLAB_TOKEN of the environment `pgtrickle-ci`",
+    "for the check at night, add a pipeline schedule, and save a role's URL as the masked variable DATABASE_URL of the \
+     environment `production`",
+];
+
+fn github_files(below: &str) -> Vec<(&'static str, String)> {
+    // Quoted: a path may contain special characters of YAML.
+    let path = if below == "." { below.to_owned() } else { quoted(below) };
+    let with_path = |text: &str| text.replace("project-dir: .\n", &format!("project-dir: {path}\n"));
+    vec![
+        (".github/workflows/pgtrickle-ci.yml", with_path(GITHUB)),
+        (".github/workflows/pgtrickle-ci-nightly.yml", with_path(GITHUB_NIGHTLY)),
+    ]
+}
+
+fn gitlab_files(below: &str) -> Vec<(&'static str, String)> {
+    vec![(GITLAB_FILE, without_inputs(GITLAB, below))]
+}
+
+/// The jobs of the template with the project's path, and the default of every other input.
+fn without_inputs(template: &str, below: &str) -> String {
+    let (header, jobs) = template.split_once("\n---\n").expect("the template has a header");
+    let header: Yaml = serde_yaml::from_str(header).expect("the header is YAML");
+    let inputs = header["spec"]["inputs"].as_mapping().expect("the header has inputs");
+    let mut jobs = jobs.to_owned();
+    for (name, input) in inputs {
+        let name = name.as_str().unwrap_or_default();
+        let value = input["default"].as_str().unwrap_or_default();
+        if name == "project-dir" {
+            // GitLab expands variables in it.
+            jobs = jobs.replace("'$[[ inputs.project-dir ]]'", &quoted(&below.replace('$', "$$")));
+        }
+        jobs = jobs.replace(&format!("$[[ inputs.{name} ]]"), value);
+    }
+    jobs
+}
+
+/// A string of YAML.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+fn configuration(stubs_sources: bool) -> String {
+    if stubs_sources {
+        CONFIGURATION.replace("# stub_sources: true", "stub_sources: true")
     } else {
-        (".github/workflows/pgtrickle-ci.yml", GITHUB)
+        CONFIGURATION.to_owned()
+    }
+}
+
+/// What is to be done about sources that are empty tables; `None` without any.
+fn fill(sources: &BTreeSet<String>) -> Option<String> {
+    let first = sources.first()?;
+    let others = match sources.len() - 1 {
+        0 => "is".to_owned(),
+        1 => "and 1 other source are".to_owned(),
+        others => format!("and {others} other sources are"),
     };
-    let files = [
-        (dir.join("pgtrickle-ci.yml"), CONFIGURATION.to_owned()),
-        (root.join(place), for_project(template, &below)),
-    ];
+    Some(format!(
+        "{} {others} empty in `run`: to have rows, list a SQL file that creates it as `fixtures` in pgtrickle-ci.yml",
+        text::line(first)
+    ))
+}
+
+fn write(options: &InitOptions, files: &[(PathBuf, String)]) -> Result<(), Error> {
     let existing: Vec<PathBuf> =
         files.iter().map(|(file, _)| file.clone()).filter(|file| file.exists()).collect();
     if !existing.is_empty() {
         return Err(Exists { files: existing }.into());
     }
     for (file, text) in files {
-        output::make_folder(file.parent().unwrap_or(dir))?;
-        output::to_file(&file, &text)?;
+        output::make_folder(file.parent().unwrap_or(&options.dir))?;
+        output::to_file(file, text)?;
         options.ui.say(&format!("wrote {}", file.display()));
     }
-    if is_gitlab {
-        options.ui.say(&format!("next: add `include: {{local: {place}}}` to .gitlab-ci.yml"));
-    }
-    if project.lacks_our_package(dir) {
-        options.ui.say(
-            "next: add the dbt package dbt_pgtrickle to packages.yml, or install the adapter dbt-pgtrickle",
-        );
-    }
-    options.ui.say("next: pgtrickle-ci run");
-    Ok(Exit::Passed)
+    Ok(())
 }
 
 /// The root of the project's repository, and the project's path in it, such as `.` or `warehouse/dbt`.
@@ -85,20 +165,6 @@ fn repository(dir: &Path) -> Result<(PathBuf, String), Error> {
     Ok((dir.to_owned(), ".".into()))
 }
 
-/// The template with the project's path.
-fn for_project(template: &str, below: &str) -> String {
-    if below == "." {
-        return template.to_owned();
-    }
-    // Quoted: a path may contain special characters of YAML or a shell.
-    let yaml = format!("'{}'", below.replace('\'', "''"));
-    let shell = format!("'{}'", below.replace('\'', r"'\''"));
-    template.replace("project-dir: .\n", &format!("project-dir: {yaml}\n")).replace(
-        "    - pgtrickle-ci run\n",
-        &format!("    - |\n      pgtrickle-ci run --project-dir {shell}\n"),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,13 +172,23 @@ mod tests {
 
     #[test]
     fn the_docs_show_the_written_workflows() {
-        let pages = [
-            (include_str!("../../docs/workflows.md"), GITHUB),
-            (include_str!("../../docs/gitlab.md"), GITLAB),
+        let docs = [
+            include_str!("../../docs/workflows.md"),
+            include_str!("../../docs/nightly.md"),
+            include_str!("../../docs/gitlab.md"),
         ];
-        for (page, template) in pages {
-            assert!(page.contains(&format!("```yaml\n{template}```\n")), "{template}");
+        let files = github_files(".").into_iter().chain(gitlab_files("."));
+        for (_, text) in files {
+            let block = format!("```yaml\n{text}```\n");
+            assert!(docs.iter().any(|page| page.contains(&block)), "{text}");
         }
+    }
+
+    #[test]
+    fn the_template_is_of_this_version_and_has_no_input_left() {
+        let text = without_inputs(GITLAB, ".");
+        assert!(text.contains(concat!("/pgtrickle-ci:", env!("CARGO_PKG_VERSION"), "\n")), "{text}");
+        assert!(!text.contains("$[["), "{text}");
     }
 
     #[test]
@@ -124,6 +200,8 @@ mod tests {
         let is_key = |line: &&str| line.contains(": {") || line.contains(": [");
         let examples: String = examples.filter(is_key).map(|line| format!("{line}\n")).collect();
         assert_eq!(examples.lines().count(), 5, "{examples}");
+        let stubs = File::parse(Path::new("pgtrickle-ci.yml"), &configuration(true)).unwrap();
+        assert_eq!(stubs, File { stub_sources: true, ..File::default() });
         assert_ne!(
             File::parse(Path::new("pgtrickle-ci.yml"), &examples).unwrap(),
             File::default(),
@@ -133,12 +211,14 @@ mod tests {
 
     #[test]
     fn a_project_path_with_special_characters_is_quoted() {
-        let name = "ware house/o'dbt: #1";
-        let workflow: serde_yaml::Value = serde_yaml::from_str(&for_project(GITHUB, name)).unwrap();
-        let steps = workflow["jobs"]["gate"]["steps"].as_sequence().unwrap();
-        assert_eq!(steps[1]["with"]["project-dir"].as_str(), Some(name));
-        let pipeline: serde_yaml::Value = serde_yaml::from_str(&for_project(GITLAB, name)).unwrap();
-        let script = pipeline["stream tables"]["script"][0].as_str().unwrap().to_owned();
-        assert_eq!(script, "pgtrickle-ci run --project-dir 'ware house/o'\\''dbt: #1'\n");
+        let name = "ware house/o'dbt: #1 $HOME";
+        for (place, text) in github_files(name) {
+            let workflow: Yaml = serde_yaml::from_str(&text).unwrap();
+            let job = workflow["jobs"].as_mapping().unwrap().values().next().unwrap();
+            assert_eq!(job["steps"][1]["with"]["project-dir"].as_str(), Some(name), "{place}");
+        }
+        let pipeline: Yaml = serde_yaml::from_str(&without_inputs(GITLAB, name)).unwrap();
+        let dir = pipeline[".pgtrickle-ci"]["variables"]["PGTRICKLE_CI_PROJECT_DIR"].as_str();
+        assert_eq!(dir, Some("ware house/o'dbt: #1 $$HOME"));
     }
 }

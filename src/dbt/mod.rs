@@ -1,6 +1,7 @@
 //! dbt: its project file, profiles, commands and artifacts.
 
 mod child;
+mod declared_sources;
 mod dotenv;
 mod fork_server;
 mod inputs;
@@ -26,6 +27,7 @@ use std::{
     time::Duration,
 };
 
+pub use declared_sources::sources_without_seed;
 pub use dotenv::{Shell, variables as dotenv};
 pub use inputs::Inputs;
 pub use invocation::{Dbt, Invocation};

@@ -21,6 +21,9 @@ pub struct ProjectFile {
     target_path: Option<PathBuf>,
     /// The folder of installed packages, relative to the project.
     packages_install_path: Option<PathBuf>,
+    /// The folders of models and of seeds, relative to the project.
+    model_paths: Option<Vec<PathBuf>>,
+    seed_paths: Option<Vec<PathBuf>>,
 }
 
 impl ProjectFile {
@@ -53,6 +56,8 @@ impl ProjectFile {
             profile: text(self.profile)?,
             target_path: path(self.target_path)?,
             packages_install_path: path(self.packages_install_path)?,
+            model_paths: self.model_paths,
+            seed_paths: self.seed_paths,
         })
     }
 
@@ -86,9 +91,24 @@ impl ProjectFile {
                 .map_or(true, |mut entries| entries.next().is_none())
     }
 
+    pub(super) fn model_dirs(&self, project_dir: &Path) -> Vec<PathBuf> {
+        folders(project_dir, self.model_paths.as_ref(), "models")
+    }
+
+    pub(super) fn seed_dirs(&self, project_dir: &Path) -> Vec<PathBuf> {
+        folders(project_dir, self.seed_paths.as_ref(), "seeds")
+    }
+
     pub fn packages_dir(&self, project_dir: &Path) -> PathBuf {
         project_dir.join(self.packages_install_path.clone().unwrap_or_else(|| "dbt_packages".into()))
     }
+}
+
+fn folders(project_dir: &Path, named: Option<&Vec<PathBuf>>, default: &str) -> Vec<PathBuf> {
+    named.map_or_else(
+        || vec![project_dir.join(default)],
+        |named| named.iter().map(|dir| project_dir.join(dir)).collect(),
+    )
 }
 
 /// The folders of packages that are on this disk.

@@ -24,7 +24,7 @@ pub use file::File;
 pub use project::ProjectOptions;
 pub use resolver::Resolver;
 pub use server::{ServerOptions, SourceOptions};
-pub use workflow::{RunnerFiles, Workflow};
+pub use workflow::{Pipeline, RunnerFiles, Workflow};
 
 pub use crate::cli::When;
 

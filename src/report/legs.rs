@@ -36,12 +36,12 @@ const MOST_PASSED: usize = 20;
 /// The approximate size of the table and the labels, in bytes.
 const FRAME: usize = 2_000;
 
-/// The order of reports: GitHub counts a workflow's runs, and the attempts of each run.
+/// The order of reports: GitHub counts a workflow's runs, and the attempts of each run; GitLab pipelines, and jobs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RunOrder {
-    /// The run's ID, which increases from run to run.
+    /// The ID of the run or pipeline, which increases from run to run.
     pub run: u64,
-    /// The attempt, starting at 1. It increases when a run, or some of its jobs, is rerun.
+    /// The attempt, or GitLab's ID of the job. It increases when a run, or some of its jobs, is rerun.
     pub attempt: u64,
 }
 

@@ -16,6 +16,9 @@ pub(super) use sections::{code, prose, row};
 /// which are never fewer than characters.
 pub const COMMENT_LIMIT: usize = 65_536 - 1_024;
 
+/// The same for GitLab, which allows 1,000,000 characters.
+pub const NOTE_LIMIT: usize = 1_000_000 - 1_024;
+
 /// How many problems an update lists.
 const MOST_NEWS: usize = 10;
 

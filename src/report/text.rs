@@ -48,10 +48,11 @@ fn is_visible(c: char) -> bool {
     matches!(c, '\n' | '\t') || !(c.is_control() || reorders || hides)
 }
 
-/// For Markdown, anywhere in a line. The result contains no block, HTML, image, link, mention or reference.
+/// For Markdown, anywhere in a line. The result contains no block, HTML, image, link, mention or reference, and no
+/// quick action of GitLab.
 ///
-/// Text between backticks stays code. GitHub links mentions, issues and URLs after it parsed the Markdown, so a
-/// backslash does not help. It does not link in code: a word that contains any of these becomes code.
+/// Text between backticks stays code. GitHub and GitLab link mentions, issues and URLs after they parsed the Markdown,
+/// so a backslash does not help. They do not link in code: a word that contains any of these becomes code.
 pub(crate) fn markdown_text(text: &str) -> String {
     let text = line(text);
     let mut out = String::with_capacity(text.len() + 16);
@@ -75,11 +76,11 @@ pub(crate) fn markdown_text(text: &str) -> String {
     out
 }
 
-/// Escapes characters that at the start of a line make a list, a rule or a heading.
+/// Escapes characters that at the start of a line make a list, a rule, a heading or a quick action.
 fn escape_block_start(out: &mut String) {
     let digits = out.len() - out.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let first = out[digits..].chars().next();
-    if matches!((digits, first), (0, Some('-' | '+' | '=')) | (1.., Some('.' | ')'))) {
+    if matches!((digits, first), (0, Some('-' | '+' | '=' | '/')) | (1.., Some('.' | ')'))) {
         out.insert(digits, '\\');
     }
 }
@@ -110,10 +111,20 @@ fn push_words(out: &mut String, text: &str) {
     }
 }
 
-/// Whether GitHub would turn a word into a mention, a reference, a link or a formula.
+/// Whether GitHub or GitLab would turn a word into a mention, a reference, a link or a formula.
 fn is_linkable(word: &str) -> bool {
     let word = word.to_ascii_lowercase();
-    ["@", "#", "$", "://", "www.", "gh-", "mailto:", "xmpp:"].iter().any(|trigger| word.contains(trigger))
+    let triggers = ["@", "#", "$", "://", "www.", "gh-", "gl-", "mailto:", "xmpp:", "[[", "*iteration:"];
+    triggers.iter().any(|trigger| word.contains(trigger)) || is_reference_of_gitlab(&word)
+}
+
+/// As `!1`, `&1`, `~bug`, `%"a milestone"` or `[issue:1]`, also after the name of a project.
+fn is_reference_of_gitlab(word: &str) -> bool {
+    let names = |rest: &str| rest.starts_with(|c: char| c.is_alphanumeric() || c == '"' || c == '_');
+    let kind =
+        |rest: &str| rest.trim_start_matches(|c: char| c.is_ascii_lowercase() || c == '_').starts_with(':');
+    word.match_indices(['!', '&', '~', '%']).any(|(at, _)| names(&word[at + 1..]))
+        || word.match_indices('[').any(|(at, _)| kind(&word[at + 1..]))
 }
 
 fn push_escaped(out: &mut String, word: &str) {
@@ -147,9 +158,16 @@ fn without_comments(text: &str) -> String {
 
 /// For a paragraph of Markdown: a code block that its content cannot close.
 pub(crate) fn fence(language: &str, text: &str) -> String {
-    let text = without_comments(&plain(text));
+    let text = without_quick_actions(&without_comments(&plain(text)));
     let fence = "`".repeat((longest_run(&text, '`') + 1).max(3));
     format!("{fence}{language}\n{}\n{fence}\n", text.trim_end_matches('\n'))
+}
+
+/// A line that starts with `/` may be a quick action of GitLab, as `/merge`. Versions that look for the end of a code
+/// block themselves can be misled about it. A space before it changes neither SQL nor a command.
+fn without_quick_actions(text: &str) -> String {
+    let guarded = |line: &str| format!("{}{line}", if line.starts_with('/') { " " } else { "" });
+    text.split_inclusive('\n').map(guarded).collect()
 }
 
 /// For a place in Markdown where only HTML is parsed, such as `<summary>`: the text as code.
@@ -272,12 +290,33 @@ mod tests {
             "1. ",
             "- ",
             "~~~",
+            "/close",
+            "/merge\n",
+            "@all",
+            "!1",
+            "group/shop!1",
+            "&1",
+            "~bug",
+            "~\"a label\"",
+            "%v1",
+            "[issue:1]",
+            "[cadence:\"plan a\"]",
+            "[[Home]]",
+            "*iteration:\"x\"",
+            "^alert#1",
+            "GL-1",
         ]);
         prop_oneof![
             prop::collection::vec(pieces.prop_map(ToOwned::to_owned), 0..14)
                 .prop_map(|pieces| pieces.concat()),
             any::<String>(),
         ]
+    }
+
+    /// What GitLab documents under "GitLab-specific references", apart from what has `@`, `#` or `$`.
+    fn gitlab_reference() -> regex::Regex {
+        let any = r#"[!&~%]\w|[~%]"|\[[a-z_]+:|\[\[|\*iteration:|(?i)\bgl-[0-9]"#;
+        regex::Regex::new(any).unwrap()
     }
 
     fn walk(markdown: &str, look: &mut dyn FnMut(&NodeValue)) {
@@ -302,6 +341,7 @@ mod tests {
         walk(markdown, &mut |node| match node {
             NodeValue::Text(text) => {
                 assert!(!text.contains(['@', '#']), "GitHub would link in {text:?}");
+                assert!(!gitlab_reference().is_match(text), "GitLab would link in {text:?}");
                 visible.push_str(text);
             }
             NodeValue::Code(code) => visible.push_str(&code.literal),
@@ -331,6 +371,7 @@ mod tests {
         #[test]
         fn markdown_text_only_shows_the_text(text in hostile()) {
             prop_assert_eq!(letters(&visible_text(&markdown_text(&text))), letters(&line(&text)));
+            prop_assert!(!markdown_text(&text).starts_with('/'));
             let after_words = format!("x {}", markdown_text(&text));
             prop_assert_eq!(letters(&visible_text(&after_words)), letters(&format!("x{}", line(&text))));
         }
@@ -367,8 +408,9 @@ mod tests {
                 _ => others += 1,
             });
             prop_assert_eq!((blocks, others), (1, 0));
-            let wanted = without_comments(&plain(&text));
+            let wanted = without_quick_actions(&without_comments(&plain(&text)));
             prop_assert_eq!(literal.trim_end(), wanted.trim_end());
+            prop_assert!(!markdown.lines().any(|line| line.starts_with('/')), "{}", markdown);
         }
 
         #[test]

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path, sync::LazyLock};
 use pgtrickle_ci::{
     dbt,
     dbt::{Context, ManifestFile, RequestedProfile},
-    github::{Event, Repository},
+    hosts::{Event, Repository},
     options,
     pg::Endpoint,
     plan::saved::Saved,

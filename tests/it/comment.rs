@@ -9,7 +9,7 @@ use std::{
 };
 
 use pgtrickle_ci::{
-    github::{Error, GitHubClient, Key, Marker, PostOutcome, Repository, RetryPolicy, post},
+    hosts::{self, Error, GitHubClient, Key, Marker, PostOutcome, Posted, Repository, RetryPolicy},
     model::{Outcome, Secret, Stage, Verdict},
     report::{Report, json},
 };
@@ -18,7 +18,7 @@ use wiremock::ResponseTemplate;
 
 use crate::support::{Hub, ME, Ran, pgtrickle_ci};
 
-const HEAD: &str = "ec26c3e57ca3a959ca5aad62de7213c562f8c821";
+pub(crate) const HEAD: &str = "ec26c3e57ca3a959ca5aad62de7213c562f8c821";
 
 fn client(api: &str, patience: RetryPolicy) -> GitHubClient {
     let repository = Repository::parse("octo-org/shop").unwrap();
@@ -26,7 +26,7 @@ fn client(api: &str, patience: RetryPolicy) -> GitHubClient {
 }
 
 /// A policy for tests with short waits.
-fn quick() -> RetryPolicy {
+pub(crate) fn quick() -> RetryPolicy {
     RetryPolicy {
         answer: Duration::from_secs(5),
         whole: Duration::from_secs(20),
@@ -35,20 +35,29 @@ fn quick() -> RetryPolicy {
     }
 }
 
-fn marker(run: u64) -> Marker {
+pub(crate) fn marker(run: u64) -> Marker {
     Marker { key: Key::new("default").unwrap(), run: Some(run) }
 }
 
-fn signed(body: &str, run: u64) -> String {
+pub(crate) fn signed(body: &str, run: u64) -> String {
     format!("{body}\n\n<!-- pgtrickle-ci:default run={run} -->")
 }
 
+/// Posts to the pull request 42.
+async fn post(
+    client: &GitHubClient,
+    marker: &Marker,
+    compose: impl Fn(&[&str]) -> Option<String>,
+) -> Result<Posted, Error> {
+    hosts::post(&client.thread(42).await?, marker, compose).await
+}
+
 async fn posted(hub: &Hub, run: u64, body: &str) -> PostOutcome {
-    post(&client(&hub.address(), quick()), 42, &marker(run), saying(body)).await.unwrap().what
+    post(&client(&hub.address(), quick()), &marker(run), saying(body)).await.unwrap().what
 }
 
 /// A comment with this text, whatever exists.
-fn saying(text: &str) -> impl Fn(&[&str]) -> Option<String> {
+pub(crate) fn saying(text: &str) -> impl Fn(&[&str]) -> Option<String> {
     move |_| Some(text.to_owned())
 }
 
@@ -146,7 +155,7 @@ async fn retries_end() {
     for _ in 0..9 {
         hub.fail("GET", ResponseTemplate::new(200).set_delay(Duration::from_secs(30)));
     }
-    let error = post(&client(&hub.address(), patience), 42, &marker(1), saying("red")).await.unwrap_err();
+    let error = post(&client(&hub.address(), patience), &marker(1), saying("red")).await.unwrap_err();
     assert!(matches!(&error, Error::Busy { reason, .. } if reason == "no answer in time"), "{error}");
 
     // A rate limit that ends too late is not waited for. One without a time takes a minute.
@@ -158,7 +167,7 @@ async fn retries_end() {
     ] {
         let hub = Hub::new().await;
         hub.fail("GET", answer);
-        let error = post(&client(&hub.address(), quick()), 42, &marker(1), saying("red")).await.unwrap_err();
+        let error = post(&client(&hub.address(), quick()), &marker(1), saying("red")).await.unwrap_err();
         assert!(
             matches!(&error, Error::Busy { wait: Some(wait), .. } if wait.as_secs() == seconds),
             "{error}"
@@ -179,7 +188,7 @@ async fn a_lost_connection_is_a_readable_error() {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n[{\"id\"");
         }
     });
-    let error = post(&client(&address, quick()), 42, &marker(1), saying("red")).await.unwrap_err();
+    let error = post(&client(&address, quick()), &marker(1), saying("red")).await.unwrap_err();
     assert!(matches!(error, Error::Busy { .. }), "{error}");
 }
 
@@ -196,7 +205,7 @@ async fn permanent_failures_are_reported_without_a_retry() {
             "POST",
             ResponseTemplate::new(status).set_body_json(serde_json::json!({"message": message})),
         );
-        let error = post(&client(&hub.address(), quick()), 42, &marker(1), saying("red")).await.unwrap_err();
+        let error = post(&client(&hub.address(), quick()), &marker(1), saying("red")).await.unwrap_err();
         assert_eq!(
             error.to_string(),
             format!("creating the comment failed: GitHub answered {status} {message}")
@@ -217,7 +226,7 @@ async fn redirects_of_a_moved_repository_are_followed() {
         hub.fail("GET", moved(format!("{below}{list}?per_page=100&page=1")));
         hub.fail("POST", moved(format!("{}{below}{list}", hub.address())));
         let client = client(&format!("{}{below}", hub.address()), quick());
-        let posted = post(&client, 42, &marker(1), saying("red")).await.unwrap();
+        let posted = post(&client, &marker(1), saying("red")).await.unwrap();
         assert_eq!(
             (posted.what, hub.comments()),
             (PostOutcome::Created, vec![signed("red", 1)]),
@@ -244,7 +253,7 @@ async fn a_redirect_to_another_host_is_not_followed() {
                 .insert_header("location", &*to)
                 .set_body_json(serde_json::json!({"message": "Moved Permanently"})),
         );
-        let error = post(&client(&hub.address(), quick()), 42, &marker(1), saying("red")).await.unwrap_err();
+        let error = post(&client(&hub.address(), quick()), &marker(1), saying("red")).await.unwrap_err();
         assert_eq!(
             error.to_string(),
             format!("reading the comments failed: GitHub answered 301 Moved Permanently, to {to}")
@@ -256,7 +265,7 @@ async fn a_redirect_to_another_host_is_not_followed() {
     for _ in 0..9 {
         hub.fail("GET", ResponseTemplate::new(301).insert_header("location", "/circle"));
     }
-    let error = post(&client(&hub.address(), quick()), 42, &marker(1), saying("red")).await.unwrap_err();
+    let error = post(&client(&hub.address(), quick()), &marker(1), saying("red")).await.unwrap_err();
     assert!(matches!(error, Error::Refused { status: 301, .. }), "{error}");
     assert_eq!(hub.requests(&["GET"]).len(), 4);
 }
@@ -288,11 +297,11 @@ async fn a_locked_conversation_has_its_own_hint() {
 async fn the_api_url_of_enterprise_server_is_used() {
     let hub = Hub::below("/api/v3").await;
     let client = client(&format!("{}/api/v3/", hub.address()), quick());
-    assert_eq!(post(&client, 42, &marker(1), saying("red")).await.unwrap().what, PostOutcome::Created);
+    assert_eq!(post(&client, &marker(1), saying("red")).await.unwrap().what, PostOutcome::Created);
     let requests = hub.requests(&["POST"]);
     assert_eq!(requests, ["POST /api/graphql", "POST /api/v3/repos/octo-org/shop/issues/42/comments"]);
     hub.without_graphql();
-    assert_eq!(post(&client, 42, &marker(1), saying("red")).await.unwrap().what, PostOutcome::Unchanged);
+    assert_eq!(post(&client, &marker(1), saying("red")).await.unwrap().what, PostOutcome::Unchanged);
     assert!(hub.requests(&["GET"]).contains(&"GET /api/v3/user".to_owned()));
 }
 
@@ -301,7 +310,7 @@ fn report(dir: &Path, command: &'static str, commit: &str, failures: &[&str]) ->
     report_of(dir, command, commit, None, failures)
 }
 
-fn report_of(
+pub(crate) fn report_of(
     dir: &Path,
     command: &'static str,
     commit: &str,
@@ -410,7 +419,7 @@ async fn a_report_of_another_commit_is_not_posted() {
     let other = "0000000000000000000000000000000000000000";
     let hub = Hub::new().await;
     Ran::of(&mut workflow(&hub, "workflow_run", 1, &report(dir.path(), "run", other, &[]))).expect_error(
-        &format!("the report is for commit {other}, the workflow for commit {HEAD}"),
+        &format!("the report is for commit {other}, this job for commit {HEAD}"),
         "triggered this workflow",
     );
     assert_eq!(hub.comments(), [""; 0]);
@@ -465,7 +474,7 @@ async fn post_leg(hub: &Hub, (run, attempt): (u64, u64), matrix: &str, failures:
     tokio::task::spawn_blocking(move || Ran::of(&mut command).expect(0)).await.unwrap();
 }
 
-fn only_comment(hub: &Hub) -> String {
+pub(crate) fn only_comment(hub: &Hub) -> String {
     let comments = hub.comments();
     assert_eq!(comments.len(), 1, "{comments:?}");
     comments.into_iter().next().unwrap()
@@ -540,7 +549,7 @@ async fn legs_that_post_at_once_are_all_there() {
             Some(lines.join("\n"))
         };
         let patience = RetryPolicy { settle: Duration::from_millis(200), ..quick() };
-        post(&client(&address, patience), 42, &marker(1), compose).await.unwrap()
+        post(&client(&address, patience), &marker(1), compose).await.unwrap()
     };
     tokio::join!(
         post_one(0),
@@ -566,7 +575,7 @@ async fn a_comment_that_others_keep_overwriting_fails() {
         Some(round.get().to_string())
     };
     let patience = RetryPolicy { whole: Duration::from_millis(100), ..quick() };
-    let error = post(&client(&hub.address(), patience), 42, &marker(1), compose).await.unwrap_err();
+    let error = post(&client(&hub.address(), patience), &marker(1), compose).await.unwrap_err();
     assert!(matches!(error, Error::Overwritten), "{error}");
 }
 
@@ -599,7 +608,7 @@ fn outside_of_a_workflow_the_body_is_printed() {
     assert!(ran.stdout.starts_with("### ❌ pgtrickle-ci failed\n"), "{}", ran.stdout);
     let mut posted = pgtrickle_ci();
     posted.args(["comment", "--when", "always", "--from-report"]).arg(&file);
-    Ran::of(&mut posted).expect_error("not in a GitHub workflow", "--dry-run");
+    Ran::of(&mut posted).expect_error("not in a GitHub workflow or a GitLab pipeline", "--dry-run");
     let mut wrong = pgtrickle_ci();
     wrong.args(["comment", "--comment-key", "a b", "--from-report"]).arg(&file);
     Ran::of(&mut wrong).expect_error("`a b`", "--comment-key");

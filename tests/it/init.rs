@@ -1,6 +1,12 @@
 //! `init` and `completions`.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    io::{self, Write},
+    process::Command,
+};
+
+use tempfile::TempDir;
 
 use crate::support::{DbtProject, Ran, pgtrickle_ci};
 
@@ -14,12 +20,18 @@ fn init_writes_a_configuration_and_a_workflow_once() {
     let said = init(&project).expect(0).stderr;
     assert!(said.contains("pgtrickle-ci.yml") && said.contains("next: pgtrickle-ci run"), "{said}");
     let workflow = project.path().join(".github/workflows/pgtrickle-ci.yml");
-    let written = fs::read_to_string(&workflow).unwrap();
-    assert!(written.contains("project-dir: .\n"), "{written}");
+    for place in ["pgtrickle-ci.yml", "pgtrickle-ci-nightly.yml"] {
+        let written = fs::read_to_string(project.path().join(".github/workflows").join(place)).unwrap();
+        assert!(written.contains("project-dir: .\n"), "{written}");
+    }
+    assert!(said.contains("secret DATABASE_URL") && !said.contains("fixtures"), "{said}");
+    let configuration = fs::read_to_string(project.path().join("pgtrickle-ci.yml")).unwrap();
+    assert!(configuration.contains("\n# stub_sources: true\n"), "{configuration}");
 
     let ran = init(&project).expect_error("already exist", "nothing was written");
     assert!(ran.stderr.contains("pgtrickle-ci.yml` and `"), "{}", ran.stderr);
     fs::write(&workflow, "mine").unwrap();
+    fs::remove_file(project.path().join(".github/workflows/pgtrickle-ci-nightly.yml")).unwrap();
     fs::remove_file(project.path().join("pgtrickle-ci.yml")).unwrap();
     init(&project).expect_error("workflows/pgtrickle-ci.yml` already exists", "nothing was written");
     assert_eq!(fs::read_to_string(&workflow).unwrap(), "mine");
@@ -53,7 +65,22 @@ fn the_workflow_goes_to_the_root_of_the_repository() {
     let said = Ran::of(command.args(arguments).current_dir(&repository)).expect(0).stderr;
     assert!(said.contains("next: add `include: {local: .gitlab/pgtrickle-ci.yml}`"), "{said}");
     let pipeline = fs::read_to_string(repository.path().join(".gitlab/pgtrickle-ci.yml")).unwrap();
-    assert!(pipeline.contains("pgtrickle-ci run --project-dir 'warehouse/dbt'\n"), "{pipeline}");
+    assert!(pipeline.contains("PGTRICKLE_CI_PROJECT_DIR: 'warehouse/dbt'\n"), "{pipeline}");
+    assert!(said.contains("PGTRICKLE_CI_GITLAB_TOKEN"), "{said}");
+}
+
+#[test]
+fn sources_without_a_seed_are_stubbed() {
+    let project = DbtProject::new();
+    project.write(
+        "models/sources.yml",
+        "sources:\n  - name: raw\n    tables: [{name: orders}, {name: customers}, {name: lines}]\n",
+    );
+    project.write("seeds/lines.csv", "id\n1\n");
+    let said = init(&project).expect(0).stderr;
+    assert!(said.contains("next: raw.customers and 1 other source are empty in `run`"), "{said}");
+    let configuration = fs::read_to_string(project.path().join("pgtrickle-ci.yml")).unwrap();
+    assert!(configuration.contains("\nstub_sources: true\n"), "{configuration}");
 }
 
 #[test]
@@ -72,8 +99,39 @@ fn completions_name_subcommands_and_flags() {
     Ran::of(pgtrickle_ci().args(["completions", "cobol"])).expect(2);
 }
 
-/// What bash offers after `pgtrickle-ci SUBCOMMAND --`, for the script `$1` and the subcommand `$2`.
-const COMPLETE: &str = r#"
+/// Writes the script of completions for the shell to a new folder.
+fn completions(shell: &str, file: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let script = Ran::of(pgtrickle_ci().args(["completions", shell])).expect(0).stdout;
+    fs::write(folder.path().join(file), script).unwrap();
+    folder
+}
+
+/// Checks what a shell offers after `pgtrickle-ci SUBCOMMAND --`, for every subcommand.
+fn expect_every_flag(offered: impl Fn(&str) -> String) {
+    for command in pgtrickle_ci::cli::command().get_subcommands() {
+        let name = command.get_name();
+        let completed = offered(name);
+        for flag in command.get_arguments().filter_map(|argument| argument.get_long()) {
+            let is_it = |line: &str| line.split_whitespace().next() == Some(&format!("--{flag}"));
+            assert!(completed.lines().any(is_it), "{name} {flag}: {completed}");
+        }
+    }
+}
+
+/// Whether the machine has the shell. Without it, the test says that it tried nothing, past libtest, which hides what a
+/// test that passes prints.
+fn has(shell: &str) -> bool {
+    let has = Command::new(shell).arg("--version").output().is_ok();
+    if !has {
+        writeln!(io::stderr(), "skipped: {shell} is not installed, so its completions were not tried")
+            .unwrap();
+    }
+    has
+}
+
+/// For the script `$1` and the subcommand `$2`.
+const BASH: &str = r#"
 source "$1"
 function=$(complete -p pgtrickle-ci | sed 's/.* -F \([^ ]*\) .*/\1/')
 COMP_WORDS=(pgtrickle-ci "$2" --) COMP_CWORD=2
@@ -83,16 +141,52 @@ printf '%s\n' "${COMPREPLY[@]}"
 
 #[test]
 fn bash_completes_the_flags_of_every_subcommand() {
-    let folder = tempfile::tempdir().unwrap();
-    let script = folder.path().join("completions.bash");
-    fs::write(&script, Ran::of(pgtrickle_ci().args(["completions", "bash"])).expect(0).stdout).unwrap();
-    for command in pgtrickle_ci::cli::command().get_subcommands() {
-        let name = command.get_name();
+    let folder = completions("bash", "pgtrickle-ci.bash");
+    expect_every_flag(|subcommand| {
         let mut bash = Command::new("bash");
-        bash.args(["-c", COMPLETE, "bash"]).arg(&script).arg(name);
-        let completed = Ran::of(&mut bash).expect(0).stdout;
-        for flag in command.get_arguments().filter_map(|argument| argument.get_long()) {
-            assert!(completed.lines().any(|line| line == format!("--{flag}")), "{name} {flag}: {completed}");
-        }
+        bash.args(["-c", BASH, "bash"]).arg(folder.path().join("pgtrickle-ci.bash")).arg(subcommand);
+        Ran::of(&mut bash).expect(0).stdout
+    });
+}
+
+#[test]
+fn fish_completes_the_flags_of_every_subcommand() {
+    if !has("fish") {
+        return;
     }
+    let folder = completions("fish", "pgtrickle-ci.fish");
+    expect_every_flag(|subcommand| {
+        let mut fish = Command::new("fish");
+        let script = format!("source $argv[1]; complete --do-complete 'pgtrickle-ci {subcommand} --'");
+        fish.args(["--no-config", "-c", &script]).arg(folder.path().join("pgtrickle-ci.fish"));
+        Ran::of(fish.env("HOME", folder.path())).expect(0).stdout
+    });
+}
+
+/// zsh only completes on a terminal, so that a zsh types into another one. It answers the question whether to list all,
+/// and then clears the line. For the folder `$1` and the subcommand `$2`.
+const ZSH: &str = r#"
+zmodload zsh/zpty
+zpty shell zsh -f -i
+send() { zpty -w shell "$1" }
+send "PS1=; fpath=(${(q)1} \$fpath); autoload -U compinit; compinit -u -D; print READ''Y"
+zpty -r -m shell line '*READY*'
+zpty -w -n shell "pgtrickle-ci $2 --"$'\ty\C-a\C-k'
+send "print DON''E"
+zpty -r -m shell line '*DONE*'
+print -r -- "$line"
+zpty -d shell
+"#;
+
+#[test]
+fn zsh_completes_the_flags_of_every_subcommand() {
+    if !has("zsh") {
+        return;
+    }
+    let folder = completions("zsh", "_pgtrickle-ci");
+    expect_every_flag(|subcommand| {
+        let mut zsh = Command::new("zsh");
+        zsh.args(["-f", "-c", ZSH, "zsh"]).arg(folder.path()).arg(subcommand);
+        Ran::of(zsh.env("HOME", folder.path()).env("TERM", "dumb")).expect(0).stdout
+    });
 }

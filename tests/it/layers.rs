@@ -8,7 +8,7 @@ use std::{
 
 /// From the ground up.
 const ORDER: [&str; 20] = [
-    "exit", "sql", "model", "project", "plan", "judge", "mutate", "report", "output", "github", "pg", "dbt",
+    "exit", "sql", "model", "project", "plan", "judge", "mutate", "report", "output", "hosts", "pg", "dbt",
     "server", "sources", "cli", "options", "verify", "stages", "commands", "error",
 ];
 

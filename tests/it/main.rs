@@ -31,6 +31,7 @@ mod interrupted;
 mod junit;
 mod layers;
 mod manifests;
+mod merge_request;
 mod odd_machines;
 mod one_process;
 mod one_table;

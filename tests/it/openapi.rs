@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use pgtrickle_ci::{
-    github::{
+    hosts::{
         Error, Event, EventSubject, GitHubClient, IssueUpdate, Key, Marker, NightlyIssue, Repository,
         RetryPolicy, keep_issue, post,
     },
@@ -29,8 +29,10 @@ fn marker(key: &str) -> Marker {
 #[ignore = "scripts/github.sh runs it"]
 async fn comments_are_listed_created_changed_and_deleted_as_described() {
     // The description's examples have no comment with the first key, one with the second and two with the third.
+    let client = client();
+    let thread = client.thread(42).await.unwrap();
     for key in ["none", "one", "two"] {
-        let posted = post(&client(), 42, &marker(key), |_| Some("a `text`".into())).await;
+        let posted = post(&thread, &marker(key), |_| Some("a `text`".into())).await;
         assert!(matches!(posted, Err(Error::Overwritten)), "{key}: {posted:?}");
     }
 }

@@ -103,9 +103,10 @@ fn put_header(page: &mut Page, report: &Report) {
     }
 }
 
-/// Every check in a line.
+/// A line for every check that is not shown in full.
 fn put_checks(page: &mut Page, report: &Report) {
-    for outcome in report.by_stage().into_iter().flat_map(|(_, outcomes)| outcomes) {
+    let outcomes = report.by_stage().into_iter().flat_map(|(_, outcomes)| outcomes);
+    for outcome in outcomes.filter(|outcome| !is_in_full(outcome, Detail::Verbose)) {
         let (verdict, stage) = (outcome.verdict, outcome.stage.name());
         let time = outcome.elapsed.map(|elapsed| format!(" ({})", words::duration(elapsed)));
         let subject = text::line(&outcome.subject.to_string());
@@ -115,16 +116,20 @@ fn put_checks(page: &mut Page, report: &Report) {
     }
 }
 
-/// The full message, the details and the file of each check that did not pass; failures first.
-fn put_details(page: &mut Page, report: &Report) {
-    let detail = page.style.detail;
-    let wanted = |outcome: &&Outcome| match outcome.verdict {
+/// Whether a check is shown with its details.
+fn is_in_full(outcome: &Outcome, detail: Detail) -> bool {
+    match outcome.verdict {
         Verdict::Failed | Verdict::Errored => true,
         Verdict::Warned => detail != Detail::Quiet,
         Verdict::Passed | Verdict::Skipped => detail == Detail::Verbose && !outcome.details.is_empty(),
-    };
+    }
+}
+
+/// The full message, the details and the file of each check that did not pass; failures first.
+fn put_details(page: &mut Page, report: &Report) {
+    let detail = page.style.detail;
     let outcomes = report.by_stage().into_iter().flat_map(|(_, outcomes)| outcomes);
-    let mut outcomes: Vec<&Outcome> = outcomes.filter(wanted).collect();
+    let mut outcomes: Vec<&Outcome> = outcomes.filter(|outcome| is_in_full(outcome, detail)).collect();
     outcomes.sort_by_key(|outcome| (!outcome.verdict.is_bad(), outcome.verdict != Verdict::Warned));
     for outcome in outcomes {
         page.blank();
@@ -250,6 +255,20 @@ mod tests {
         assert!(quiet.contains("hazards failed: marts.t009") && !quiet.contains("t007"), "{quiet}");
         let verbose = render(&report, &Style { detail: Detail::Verbose, ..style(80) });
         assert!(verbose.lines().count() > 1500);
+    }
+
+    #[test]
+    fn every_check_is_shown_once() {
+        let mut report = sample::report();
+        report.plan = None;
+        report.rehearsal = None;
+        let verbose = render(&report, &Style { detail: Detail::Verbose, ..style(4_000) });
+        for outcome in &report.outcomes {
+            let (subject, message) = (outcome.subject.to_string(), text::line(&outcome.message));
+            let line = format!("{} {}: {message}", outcome.stage.name(), text::line(&subject));
+            let shown = verbose.matches(&line).count() + verbose.matches(&format!("    {message}\n")).count();
+            assert_eq!(shown, 1, "{line}\n{verbose}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A mock of GitHub with comments and issues, and with configurable failures.
+//! A mock of GitHub with comments and issues, or of GitLab with notes, and with configurable failures.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,6 +7,9 @@ use wiremock::{Match, Mock, MockServer, Request, Respond, ResponseTemplate};
 
 /// The login of the token of these tests.
 pub const ME: &str = "github-actions[bot]";
+
+/// The author of notes that the token may not see.
+pub const HIDDEN: &str = "hidden";
 
 /// What happens to the next request of a method.
 struct Mishap {
@@ -25,6 +28,7 @@ struct State {
     log: Vec<String>,
     created: u64,
     no_graphql: bool,
+    is_gitlab: bool,
     delay: std::time::Duration,
 }
 
@@ -58,6 +62,13 @@ impl Hub {
 
     pub async fn new() -> Self {
         Self::below("").await
+    }
+
+    /// A mock of GitLab, at `/` or below it, with the merge request 42 of the project 7.
+    pub async fn gitlab(below: &str) -> Self {
+        let hub = Self::below(&format!("{below}/api/v4")).await;
+        hub.state.lock().unwrap().is_gitlab = true;
+        hub
     }
 
     /// Its address without the path of the API.
@@ -122,7 +133,11 @@ impl State {
     fn entry(&mut self, login: &str, body: &Json) -> Json {
         self.created += 1;
         let id = self.created;
-        let mut entry = json!({"id": id, "number": id, "state": "open", "user": {"login": login}, "html_url": format!("https://github.com/octo-org/shop/{id}")});
+        let mut entry = if self.is_gitlab {
+            json!({"id": id, "author": {"username": login}, "system": false})
+        } else {
+            json!({"id": id, "number": id, "state": "open", "user": {"login": login}, "html_url": format!("https://github.com/octo-org/shop/{id}")})
+        };
         merge(&mut entry, body);
         entry
     }
@@ -131,6 +146,17 @@ impl State {
         let parts: Vec<_> = path.trim_start_matches('/').split('/').collect();
         match (method, &parts[..]) {
             ("POST", ["graphql"]) if !self.no_graphql => (200, json!({"data": {"viewer": {"login": ME}}})),
+            ("GET", ["user"]) if self.is_gitlab => (200, json!({"username": ME, "name": "a bot"})),
+            ("GET", ["projects", "7", "merge_requests", "42", "notes"]) => (200, page(&self.comments, query)),
+            ("POST", ["projects", "7", "merge_requests", "42", "notes"]) => {
+                let comment = self.entry(ME, body);
+                self.comments.push(comment.clone());
+                (201, comment)
+            }
+            ("PUT" | "DELETE", ["projects", "7", "merge_requests", "42", "notes", id]) => {
+                change(&mut self.comments, method, id, body)
+            }
+            _ if self.is_gitlab => (404, json!({"message": "404 Project Not Found"})),
             ("GET", ["user"]) => (200, json!({"login": ME})),
             ("GET", ["repos", "octo-org", "shop", "issues", _, "comments"]) => {
                 (200, page(&self.comments, query))
@@ -183,13 +209,20 @@ fn change(entries: &mut Vec<Json>, method: &str, id: &str, body: &Json) -> (u16,
     (200, entries[index].clone())
 }
 
-fn page(entries: &[Json], query: &str) -> Json {
+/// The size and the number of the page that is asked for.
+fn asked(query: &str) -> (usize, usize) {
     let number = |name: &str, default: usize| {
         let value = query.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
         value.map_or(default, |value| value.parse().unwrap())
     };
-    let (size, page) = (number("per_page", 30).min(100), number("page", 1));
-    json!(entries.iter().skip(size * (page - 1)).take(size).collect::<Vec<_>>())
+    (number("per_page", 30).min(100), number("page", 1))
+}
+
+/// Notes that the token may not see count for the size of the page.
+fn page(entries: &[Json], query: &str) -> Json {
+    let (size, page) = asked(query);
+    let is_seen = |entry: &&Json| entry["author"]["username"] != HIDDEN;
+    json!(entries.iter().skip(size * (page - 1)).take(size).filter(is_seen).collect::<Vec<_>>())
 }
 
 impl Respond for Answer {
@@ -213,7 +246,13 @@ impl Respond for Answer {
             return mishap.answer.clone();
         }
         let (status, answer) = state.answer(method, path, request.url.query().unwrap_or_default(), &body);
-        let answer = ResponseTemplate::new(status).set_body_json(answer).set_delay(state.delay);
+        let mut answer = ResponseTemplate::new(status).set_body_json(answer).set_delay(state.delay);
+        if state.is_gitlab && method == "GET" {
+            let (size, page) = asked(request.url.query().unwrap_or_default());
+            let is_last = state.comments.len() <= size * page;
+            let next = if is_last { String::new() } else { (page + 1).to_string() };
+            answer = answer.insert_header("x-next-page", next.as_str());
+        }
         mishap.map_or(answer, |mishap| mishap.answer)
     }
 }

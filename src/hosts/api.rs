@@ -1,25 +1,25 @@
-//! Requests to GitHub's API, with a time limit and retries for temporary failures.
+//! Requests to the API of GitHub or GitLab, with a time limit and retries for temporary failures.
 
 use std::time::Duration;
 
 use octocrab::Octocrab;
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use tokio::time::Instant;
 use url::Url;
 
-use super::{Error, Event, EventSubject, Repository};
+use super::{Error, Host};
 use crate::model::Secret;
 
-/// The maximum page size of GitHub's API.
-const PAGE: usize = 100;
+/// The maximum page size of both APIs.
+pub(super) const PAGE: usize = 100;
 
-/// How long to wait for GitHub.
+/// How long to wait for the host.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryPolicy {
     /// For one response.
     pub answer: Duration,
-    /// For an operation with its retries and pauses. A longer wait that GitHub requests is an error.
+    /// For an operation with its retries and pauses. A longer wait that the host requests is an error.
     pub whole: Duration,
     /// The pause after the first failure; each further one is twice as long.
     pub pause: Duration,
@@ -44,22 +44,21 @@ const TRIES: u32 = 5;
 /// How many redirects one request follows.
 const REDIRECTS: usize = 3;
 
-/// The wait after a rate limit if GitHub does not say how long.
+/// The wait after a rate limit if the host does not say how long.
 const DEFAULT_WAIT: Duration = Duration::from_mins(1);
 
-/// A client for one repository, with one token.
-pub struct GitHubClient {
+/// A client with one token.
+pub(super) struct Api {
+    pub(super) host: Host,
     octocrab: Octocrab,
-    /// The address of the API: the token is sent to no other host.
-    api: Url,
-    /// The prefix of REST paths on GitHub Enterprise Server. GraphQL is outside of it.
-    rest: &'static str,
-    repository: Repository,
-    pub(super) retry_policy: RetryPolicy,
+    /// The token is sent to no other host.
+    address: Url,
+    retry_policy: RetryPolicy,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct User {
+    #[serde(alias = "username")]
     pub(super) login: String,
 }
 
@@ -72,84 +71,38 @@ pub(super) struct Entry {
     pub(super) number: u64,
     #[serde(default)]
     pub(super) body: Option<String>,
-    #[serde(default)]
+    #[serde(default, alias = "author")]
     pub(super) user: Option<User>,
+    /// GitLab's notes have none.
+    #[serde(default)]
     pub(super) html_url: String,
     /// Set for pull requests, which GitHub lists as issues.
     #[serde(default)]
     pub(super) pull_request: Option<Json>,
 }
 
-#[derive(Deserialize)]
-struct PullRequest {
-    number: u64,
-    state: String,
-    head: Head,
-}
-
-#[derive(Deserialize)]
-struct Head {
-    sha: String,
-}
-
-impl GitHubClient {
-    /// A client for the API at `api`, as `https://api.github.com`.
-    pub fn new(
-        api: &str,
+impl Api {
+    /// A client for the API at `base`, below which all routes are.
+    pub(super) fn new(
+        host: Host,
+        base: &str,
         token: &Secret,
-        repository: Repository,
         retry_policy: RetryPolicy,
     ) -> Result<Self, Error> {
-        let wrong = |_| Error::Address(api.to_owned());
-        let api = api.trim_end_matches('/');
-        let address = Url::parse(api).map_err(|_| Error::Address(api.to_owned()))?;
-        let (base, rest) = api.strip_suffix("/v3").map_or((api, ""), |base| (base, "/v3"));
+        let wrong = || Error::Address { host, address: base.to_owned() };
+        let address = Url::parse(base).map_err(|_| wrong())?;
         let octocrab = Octocrab::builder()
             .base_uri(base)
-            .map_err(wrong)?
+            .map_err(|_| wrong())?
             .personal_token(token.reveal())
             .set_connect_timeout(Some(retry_policy.answer))
             .build()
-            .map_err(wrong)?;
-        Ok(Self { octocrab, api: address, rest, repository, retry_policy })
+            .map_err(|_| wrong())?;
+        Ok(Self { host, octocrab, address, retry_policy })
     }
 
-    /// The number of the event's open pull request, if there is one.
-    pub async fn pull_request(&self, event: &Event) -> Result<Option<u64>, Error> {
-        let route = match (&event.subject, &event.commit) {
-            (EventSubject::PullRequest(number), _) => return Ok(Some(*number)),
-            (EventSubject::Branch(head), _) => {
-                let query: String = url::form_urlencoded::byte_serialize(head.as_bytes()).collect();
-                self.route(&format!("pulls?state=open&head={query}&per_page={PAGE}"))
-            }
-            (EventSubject::Commit, Some(commit)) => {
-                self.route(&format!("commits/{commit}/pulls?per_page={PAGE}"))
-            }
-            (EventSubject::Commit, None) | (EventSubject::Schedule, _) => return Ok(None),
-        };
-        let found: Vec<PullRequest> = self
-            .with_retries(async || self.get("looking for the pull request of the commit", &route).await)
-            .await?;
-        let is_it = |pull: &&PullRequest| {
-            pull.state == "open" && event.commit.as_ref().is_none_or(|commit| pull.head.sha == *commit)
-        };
-        Ok(found.iter().find(is_it).map(|pull| pull.number))
-    }
-
-    /// The login that this token writes as.
-    pub(super) async fn viewer(&self) -> Result<String, Error> {
-        let doing = "reading the login of the token";
-        let question = json!({"query": "query { viewer { login } }"});
-        let answer = self.send(doing, HttpMethod::Post, "/graphql", Some(&question)).await;
-        let login = |answer: Json| Some(answer.pointer("/data/viewer/login")?.as_str()?.to_owned());
-        match answer.map(login) {
-            Ok(Some(login)) => Ok(login),
-            Err(busy @ Error::Busy { .. }) => Err(busy),
-            // GraphQL answers for every kind of token, REST only for those of people.
-            Ok(None) | Err(_) => {
-                self.get::<User>(doing, &format!("{}/user", self.rest)).await.map(|user| user.login)
-            }
-        }
+    pub(super) fn retry_policy(&self) -> RetryPolicy {
+        self.retry_policy
     }
 
     /// All entries of a list, from all pages.
@@ -157,9 +110,12 @@ impl GitHubClient {
         let mut all = Vec::new();
         let more = if route.contains('?') { '&' } else { '?' };
         for page in 1.. {
-            let route = self.route(&format!("{route}{more}per_page={PAGE}&page={page}"));
-            let entries: Vec<Entry> = self.get(doing, &route).await?;
-            let is_last = entries.len() < PAGE;
+            let route = format!("{route}{more}per_page={PAGE}&page={page}");
+            let answer = self.answer(doing, HttpMethod::Get, &route, None).await?;
+            let next = answer.next_page.clone();
+            let entries: Vec<Entry> = self.read(doing, answer)?;
+            // GitLab leaves out notes that the token may not see, so a page that is not full need not be the last.
+            let is_last = next.map_or(entries.len() < PAGE, |next| next.is_empty());
             all.extend(entries);
             if is_last {
                 break;
@@ -169,12 +125,16 @@ impl GitHubClient {
     }
 
     pub(super) async fn create(&self, doing: &'static str, route: &str, body: &Json) -> Result<Entry, Error> {
-        self.send(doing, HttpMethod::Post, &self.route(route), Some(body)).await
+        self.send(doing, HttpMethod::Post, route, Some(body)).await
     }
 
     /// Updates an entry. A missing one is [`Error::Gone`], after which the caller may create it again.
     pub(super) async fn update(&self, doing: &'static str, route: &str, body: &Json) -> Result<Entry, Error> {
-        let updated = self.send(doing, HttpMethod::Patch, &self.route(route), Some(body)).await;
+        let method = match self.host {
+            Host::GitHub => HttpMethod::Patch,
+            Host::GitLab => HttpMethod::Put,
+        };
+        let updated = self.send(doing, method, route, Some(body)).await;
         match updated {
             Err(Error::Refused { status: 404 | 410, .. }) => Err(Error::Gone { doing }),
             updated => updated,
@@ -183,7 +143,7 @@ impl GitHubClient {
 
     /// Deletes an entry. A missing one is not an error.
     pub(super) async fn delete(&self, doing: &'static str, route: &str) -> Result<(), Error> {
-        match self.send::<Json>(doing, HttpMethod::Delete, &self.route(route), None).await {
+        match self.send::<Json>(doing, HttpMethod::Delete, route, None).await {
             Ok(_) | Err(Error::Refused { status: 404 | 410, .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -209,28 +169,39 @@ impl GitHubClient {
         work().await
     }
 
-    async fn get<T: DeserializeOwned>(&self, doing: &'static str, route: &str) -> Result<T, Error> {
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        doing: &'static str,
+        route: &str,
+    ) -> Result<T, Error> {
         self.send(doing, HttpMethod::Get, route, None).await
     }
 
-    fn route(&self, below: &str) -> String {
-        format!("{}/repos/{}/{}/{below}", self.rest, self.repository.owner, self.repository.name)
-    }
-
-    /// Sends a request and follows redirects with the same method: GitHub redirects requests for a moved repository.
-    async fn send<T: DeserializeOwned>(
+    pub(super) async fn send<T: DeserializeOwned>(
         &self,
         doing: &'static str,
         method: HttpMethod,
         route: &str,
         body: Option<&Json>,
     ) -> Result<T, Error> {
+        let answer = self.answer(doing, method, route, body).await?;
+        self.read(doing, answer)
+    }
+
+    /// Follows redirects with the same method: the host redirects requests for a moved repository.
+    async fn answer(
+        &self,
+        doing: &'static str,
+        method: HttpMethod,
+        route: &str,
+        body: Option<&Json>,
+    ) -> Result<Response, Error> {
         let mut answer = self.exchange(doing, method, route, body).await?;
         for _ in 0..REDIRECTS {
             let Some(route) = self.redirection(&answer) else { break };
             answer = self.exchange(doing, method, &route, body).await?;
         }
-        answer.read(doing)
+        Ok(answer)
     }
 
     /// The target of a redirect, if it is on the same host: the token is sent to no other one.
@@ -238,12 +209,35 @@ impl GitHubClient {
         if !matches!(answer.status, 301 | 302 | 307 | 308) {
             return None;
         }
-        let location = self.api.join(answer.location.as_deref()?).ok()?;
-        if location.origin() != self.api.origin() {
+        let location = self.address.join(answer.location.as_deref()?).ok()?;
+        if location.origin() != self.address.origin() {
             return None;
         }
         let query = location.query().map(|query| format!("?{query}")).unwrap_or_default();
         Some(format!("{}{query}", location.path()))
+    }
+
+    fn read<T: DeserializeOwned>(&self, doing: &'static str, answer: Response) -> Result<T, Error> {
+        let host = self.host;
+        let Response { status, wait, location, text, .. } = answer;
+        if (200..300).contains(&status) {
+            let text = if text.is_empty() { "null" } else { &text };
+            return serde_json::from_str(text).map_err(|source| Error::Answer { host, doing, source });
+        }
+        let busy = |reason: String, wait| Error::Busy { host, doing, reason, wait };
+        let message = message(&text);
+        // A rate limit, unlike a missing permission, has that text or says when it ends.
+        let is_limit = wait.is_some() || message.to_ascii_lowercase().contains("rate limit");
+        match (status, location) {
+            (429, _) => Err(busy(format!("{status} {message}"), wait.or(Some(DEFAULT_WAIT)))),
+            (403, _) if is_limit => Err(busy(format!("{status} {message}"), wait.or(Some(DEFAULT_WAIT)))),
+            (500.., _) => Err(busy(format!("{status} {message}"), wait)),
+            (300..=399, Some(location)) => {
+                let message = format!("{message}, to {location}");
+                Err(Error::Refused { host, doing, status, message })
+            }
+            _ => Err(Error::Refused { host, doing, status, message }),
+        }
     }
 
     async fn exchange(
@@ -253,12 +247,14 @@ impl GitHubClient {
         route: &str,
         body: Option<&Json>,
     ) -> Result<Response, Error> {
-        let busy = |reason: String| Error::Busy { doing, reason, wait: None };
+        let host = self.host;
+        let busy = |reason: String| Error::Busy { host, doing, reason, wait: None };
         let exchange = async {
             let response = match method {
                 HttpMethod::Get => self.octocrab._get(route).await,
                 HttpMethod::Post => self.octocrab._post(route, body).await,
                 HttpMethod::Patch => self.octocrab._patch(route, body).await,
+                HttpMethod::Put => self.octocrab._put(route, body).await,
                 HttpMethod::Delete => self.octocrab._delete(route, body).await,
             }?;
             let header = |name: &str| response.headers().get(name)?.to_str().ok().map(ToOwned::to_owned);
@@ -266,6 +262,7 @@ impl GitHubClient {
                 status: response.status().as_u16(),
                 wait: requested_wait(|name| header(name)?.parse().ok()),
                 location: header("location"),
+                next_page: header("x-next-page"),
                 text: self.octocrab.body_to_string(response).await?,
             })
         };
@@ -283,41 +280,21 @@ struct Response {
     wait: Option<Duration>,
     /// The target of a redirect.
     location: Option<String>,
+    /// GitLab's number of the next page, empty on the last page.
+    next_page: Option<String>,
     text: String,
 }
 
-impl Response {
-    fn read<T: DeserializeOwned>(self, doing: &'static str) -> Result<T, Error> {
-        let Self { status, wait, location, text } = self;
-        if (200..300).contains(&status) {
-            let text = if text.is_empty() { "null" } else { &text };
-            return serde_json::from_str(text).map_err(|source| Error::Answer { doing, source });
-        }
-        let busy = |reason: String, wait| Error::Busy { doing, reason, wait };
-        let message = message(&text);
-        // A rate limit, unlike a missing permission, has that text or says when it ends.
-        let is_limit = wait.is_some() || message.to_ascii_lowercase().contains("rate limit");
-        match (status, location) {
-            (429, _) => Err(busy(format!("{status} {message}"), wait.or(Some(DEFAULT_WAIT)))),
-            (403, _) if is_limit => Err(busy(format!("{status} {message}"), wait.or(Some(DEFAULT_WAIT)))),
-            (500.., _) => Err(busy(format!("{status} {message}"), wait)),
-            (300..=399, Some(location)) => {
-                Err(Error::Refused { doing, status, message: format!("{message}, to {location}") })
-            }
-            _ => Err(Error::Refused { doing, status, message }),
-        }
-    }
-}
-
 #[derive(Clone, Copy)]
-enum HttpMethod {
+pub(super) enum HttpMethod {
     Get,
     Post,
     Patch,
+    Put,
     Delete,
 }
 
-/// How long GitHub wants the client to wait. Earlier requests prolong a rate limit.
+/// How long the host wants the client to wait. Earlier requests prolong a rate limit.
 fn requested_wait(number: impl Fn(&str) -> Option<u64>) -> Option<Duration> {
     if let Some(seconds) = number("retry-after") {
         return Some(Duration::from_secs(seconds));
@@ -329,11 +306,15 @@ fn requested_wait(number: impl Fn(&str) -> Option<u64>) -> Option<Duration> {
     Some(Duration::from_secs(number("x-ratelimit-reset")?).saturating_sub(now))
 }
 
-/// GitHub's message, or the beginning of what a proxy sent.
+/// The host's message, or the beginning of what a proxy sent. GitLab's may be an object, and is elsewhere for a token
+/// without the scope.
 fn message(text: &str) -> String {
-    let json = serde_json::from_str::<Json>(text).ok();
-    let message = json.as_ref().and_then(|json| json.get("message")).and_then(Json::as_str);
-    message.map_or_else(|| text.chars().take(200).collect(), ToOwned::to_owned)
+    let json = serde_json::from_str::<Json>(text).unwrap_or_default();
+    match ["message", "error_description", "error"].iter().find_map(|key| json.get(key)) {
+        Some(Json::String(message)) => message.clone(),
+        Some(message) => message.to_string(),
+        None => text.chars().take(200).collect(),
+    }
 }
 
 /// The cause of the error: the library wraps it in several layers with the same text.

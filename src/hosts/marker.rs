@@ -23,7 +23,7 @@ impl Key {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Marker {
     pub key: Key,
-    /// The number of the workflow's run, which grows from run to run.
+    /// The number of the workflow's run or of the pipeline, which grows from run to run.
     pub run: Option<u64>,
 }
 
@@ -62,7 +62,7 @@ mod tests {
         let signed = marker.sign("text\n");
         assert_eq!(signed, "text\n\n<!-- pgtrickle-ci:default run=7 -->");
         assert_eq!(Marker::find(&key("default"), &signed), Some(("text", marker.clone())));
-        // GitHub may return other line ends.
+        // The host may return other line ends.
         assert_eq!(Marker::find(&key("default"), &signed.replace('\n', "\r\n")).unwrap().1, marker);
         for other in ["defaul", "default2", "x"] {
             assert_eq!(Marker::find(&key(other), &signed), None);

@@ -1,4 +1,4 @@
-//! The issue of scheduled runs: open while the gate of a job fails, closed when all jobs pass again.
+//! The issue of scheduled runs on GitHub: open while the gate of a job fails, closed when all jobs pass again.
 //!
 //! Each job has a part of the issue, which stays until the same job reports again: a job that passes cannot close the
 //! issue of another one. As with the comment of a pull request, a write counts if it is still there after a pause.
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     Error, GitHubClient, Marker, PostOutcome, Posted,
-    client::Entry,
+    api::Entry,
     sticky::{is_ours, lines, settle},
 };
 
@@ -36,12 +36,13 @@ pub async fn keep(
     night: &NightlyIssue,
     compose: impl Fn(&[&str]) -> Option<IssueUpdate>,
 ) -> Result<Option<Posted>, Error> {
-    let me = client.with_retries(async || client.viewer().await).await?;
+    let me = client.viewer().await?;
     let begin = Instant::now();
     let mut first: Option<Posted> = None;
     loop {
         let is_first = first.is_none();
-        let round = client.with_retries(async || once(client, &me, marker, night, is_first, &compose).await);
+        let round =
+            client.api.with_retries(async || once(client, &me, marker, night, is_first, &compose).await);
         match round.await? {
             None => return Ok(first),
             Some(posted) if matches!(posted.what, PostOutcome::Unchanged | PostOutcome::Later) => {
@@ -49,7 +50,7 @@ pub async fn keep(
             }
             Some(posted) => first.get_or_insert(posted),
         };
-        settle(client, begin).await?;
+        settle(&client.api, begin).await?;
     }
 }
 
@@ -62,7 +63,8 @@ async fn once(
     compose: &impl Fn(&[&str]) -> Option<IssueUpdate>,
 ) -> Result<Option<Posted>, Error> {
     let creator: String = url::form_urlencoded::byte_serialize(me.as_bytes()).collect();
-    let open = client.all("reading the issues", &format!("issues?state=open&creator={creator}")).await?;
+    let list = client.route(&format!("issues?state=open&creator={creator}"));
+    let open = client.api.all("reading the issues", &list).await?;
     let mut ours: Vec<_> =
         open.into_iter().filter(|issue| issue.pull_request.is_none() && is_ours(issue, me, marker)).collect();
     ours.sort_by_key(|issue| issue.number);
@@ -97,16 +99,17 @@ async fn once(
 
 async fn open_issue(client: &GitHubClient, night: &NightlyIssue, signed: &str) -> Result<Posted, Error> {
     let body = json!({"title": night.title, "body": signed});
-    let created = client.create("opening the issue", "issues", &body).await?;
+    let created = client.api.create("opening the issue", &client.route("issues"), &body).await?;
     Ok(Posted { what: PostOutcome::Created, url: created.html_url })
 }
 
 async fn add_comment(client: &GitHubClient, issue: &Entry, news: &str) -> Result<(), Error> {
-    let route = format!("issues/{}/comments", issue.number);
-    client.create("commenting on the issue", &route, &json!({"body": news})).await.map(drop)
+    let route = client.route(&format!("issues/{}/comments", issue.number));
+    client.api.create("commenting on the issue", &route, &json!({"body": news})).await.map(drop)
 }
 
 async fn change(client: &GitHubClient, issue: &Entry, change: &serde_json::Value) -> Result<Posted, Error> {
-    let updated = client.update("updating the issue", &format!("issues/{}", issue.number), change).await?;
+    let route = client.route(&format!("issues/{}", issue.number));
+    let updated = client.api.update("updating the issue", &route, change).await?;
     Ok(Posted { what: PostOutcome::Updated, url: updated.html_url })
 }

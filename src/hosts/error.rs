@@ -1,5 +1,12 @@
 use std::time::Duration;
 
+/// The names of the two hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+pub enum Host {
+    GitHub,
+    GitLab,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("cannot read the event `{event}` of this workflow: {reason}")]
@@ -9,11 +16,12 @@ pub enum Error {
     /// Other characters could end the HTML comment of the marker.
     #[error("the comment key `{0}` is not 1 to 64 letters, digits, `.`, `_` and single `-`")]
     Key(String),
-    #[error("`{0}` is not a URL of GitHub's API")]
-    Address(String),
+    #[error("`{address}` is not a URL of {host}'s API")]
+    Address { host: Host, address: String },
     /// A refusal that a retry does not change.
-    #[error("{doing} failed: GitHub answered {status} {message}")]
+    #[error("{doing} failed: {host} answered {status} {message}")]
     Refused {
+        host: Host,
         doing: &'static str,
         /// The HTTP status.
         status: u16,
@@ -23,22 +31,23 @@ pub enum Error {
     #[error("{doing} failed: it was deleted in the meantime")]
     Gone { doing: &'static str },
     /// A temporary failure.
-    #[error("{doing} failed: GitHub did not answer: {reason}")]
+    #[error("{doing} failed: {host} did not answer: {reason}")]
     Busy {
+        host: Host,
         doing: &'static str,
         reason: String,
-        /// How long GitHub asks to wait, if it says so.
+        /// How long the host asks to wait, if it says so.
         wait: Option<Duration>,
     },
     /// Other jobs kept writing at the same time.
     #[error("other jobs keep overwriting what this one posts")]
     Overwritten,
     /// The response does not have the expected shape.
-    #[error("{doing} failed: cannot read GitHub's answer: {source}")]
-    Answer { doing: &'static str, source: serde_json::Error },
+    #[error("{doing} failed: cannot read {host}'s answer: {source}")]
+    Answer { host: Host, doing: &'static str, source: serde_json::Error },
 }
 
-/// The permissions for a workflow file.
+/// The permissions for a GitHub workflow.
 const PERMISSIONS: &str = "\
 if the token has no write permission, add this to the job:
 
@@ -49,6 +58,11 @@ if the token has no write permission, add this to the job:
 
 The token of a pull request from a fork is always read-only: post its report from a workflow_run";
 
+/// What GitLab's token needs. GitLab answers 404 to a token without access.
+const GITLAB_TOKEN: &str = "\
+PGTRICKLE_CI_GITLAB_TOKEN has to be an access token of the merge request's project with the role Reporter and the scope \
+`api`; or the discussion of the merge request is locked";
+
 impl Error {
     /// What to do next.
     pub fn hint(&self) -> Option<String> {
@@ -58,8 +72,22 @@ impl Error {
                     .into()
             }
             Self::Key(_) => "name it as `--comment-key staging`".into(),
-            Self::Address(_) => "set GITHUB_API_URL as a runner does, for example to `https://api.github.com`".into(),
-            Self::Refused { status: 401, .. } => "set GITHUB_TOKEN to a valid token".into(),
+            Self::Address { host: Host::GitHub, .. } => {
+                "set GITHUB_API_URL as a runner does, for example to `https://api.github.com`".into()
+            }
+            Self::Address { host: Host::GitLab, .. } => {
+                "set CI_API_V4_URL as a runner does, for example to `https://gitlab.com/api/v4`".into()
+            }
+            Self::Refused { host: Host::GitHub, status: 401, .. } => "set GITHUB_TOKEN to a valid token".into(),
+            Self::Refused { host: Host::GitLab, status: 401, .. } => {
+                "PGTRICKLE_CI_GITLAB_TOKEN has expired or is no access token: create a new one in the project's settings, \
+                 under Access tokens"
+                    .into()
+            }
+            Self::Refused { host: Host::GitLab, status: 300..=399, .. } => {
+                "the API has moved: CI_API_V4_URL has its old address. The token is not sent to another host".into()
+            }
+            Self::Refused { host: Host::GitLab, status: 403 | 404, .. } => GITLAB_TOKEN.into(),
             Self::Refused { status: 300..=399, .. } => {
                 "the repository was renamed or moved: start a new run of the workflow, which has the new name. The token is not sent to another host".into()
             }
@@ -80,7 +108,7 @@ impl Error {
             Self::Event { .. }
             | Self::Repository(_)
             | Self::Key(_)
-            | Self::Address(_)
+            | Self::Address { .. }
             | Self::Refused { .. }
             | Self::Overwritten
             | Self::Answer { .. } => None,

@@ -1,6 +1,6 @@
-//! The comment on a pull request, which is found by its marker and its author and updated.
+//! The comment on a pull or merge request, which is found by its marker and its author and updated.
 //!
-//! GitHub cannot update a comment only if it is unchanged, so one of two concurrent jobs may overwrite the other. A
+//! Neither host can update a comment only if it is unchanged, so one of two concurrent jobs may overwrite the other. A
 //! write therefore only counts if the comment is unchanged after a pause that is longer than a job takes between its
 //! read and its write.
 
@@ -10,9 +10,35 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
-    Error, GitHubClient, Marker,
-    client::{Entry, User},
+    Error, Marker, RetryPolicy,
+    api::{Api, Entry, User},
 };
+
+/// Where the comments of one pull or merge request are.
+pub struct Thread<'a> {
+    pub(super) api: &'a Api,
+    /// The account that the token writes as.
+    pub(super) me: String,
+    /// The route of the list.
+    pub(super) list: String,
+    /// The route of a comment, without its id.
+    pub(super) one: String,
+    /// The page for people, if comments do not have one each.
+    pub(super) page: Option<String>,
+}
+
+impl Thread<'_> {
+    fn one(&self, comment: &Entry) -> String {
+        format!("{}/{}", self.one, comment.id)
+    }
+
+    fn url(&self, comment: &Entry) -> String {
+        match &self.page {
+            Some(page) => format!("{page}#note_{}", comment.id),
+            None => comment.html_url.clone(),
+        }
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PostOutcome {
@@ -33,34 +59,31 @@ pub struct Posted {
 /// Updates the comment with this marker. `compose` makes the text from the existing texts of the same run, and must
 /// return a complete text unchanged; `None` if a later text exists.
 pub async fn post(
-    client: &GitHubClient,
-    number: u64,
+    thread: &Thread<'_>,
     marker: &Marker,
     compose: impl Fn(&[&str]) -> Option<String>,
 ) -> Result<Posted, Error> {
-    let list = format!("issues/{number}/comments");
-    let me = client.with_retries(async || client.viewer().await).await?;
     let begin = Instant::now();
     let mut first = None;
     loop {
         // The next round reads the result of a request without an answer, so no comment is created twice.
         let Posted { what, url } =
-            client.with_retries(async || once(client, &list, &me, marker, &compose).await).await?;
+            thread.api.with_retries(async || once(thread, marker, &compose).await).await?;
         if matches!(what, PostOutcome::Unchanged | PostOutcome::Later) {
             return Ok(Posted { what: first.unwrap_or(what), url });
         }
         first.get_or_insert(what);
-        settle(client, begin).await?;
+        settle(thread.api, begin).await?;
     }
 }
 
 /// Waits until only a job that has read the write can overwrite it. The pause is randomly up to twice as long, so that
 /// concurrent jobs do not collide again.
-pub(super) async fn settle(client: &GitHubClient, begin: Instant) -> Result<(), Error> {
-    if begin.elapsed() > client.retry_policy.whole {
+pub(super) async fn settle(api: &Api, begin: Instant) -> Result<(), Error> {
+    let RetryPolicy { whole, settle: pause, .. } = api.retry_policy();
+    if begin.elapsed() > whole {
         return Err(Error::Overwritten);
     }
-    let pause = client.retry_policy.settle;
     let random = u32::try_from(RandomState::new().hash_one(()) % 1_000).unwrap_or_default();
     tokio::time::sleep(pause + pause * random / 1_000).await;
     Ok(())
@@ -68,13 +91,12 @@ pub(super) async fn settle(client: &GitHubClient, begin: Instant) -> Result<(), 
 
 /// Reads the comment, and writes it if that changes it.
 async fn once(
-    client: &GitHubClient,
-    list: &str,
-    me: &str,
+    thread: &Thread<'_>,
     marker: &Marker,
     compose: &impl Fn(&[&str]) -> Option<String>,
 ) -> Result<Posted, Error> {
-    let comments = client.all("reading the comments", list).await?;
+    let Thread { api, me, list, .. } = thread;
+    let comments = api.all("reading the comments", list).await?;
     let ours = ours(&comments, me, marker);
     let found: Vec<_> = ours.iter().filter_map(|(_, body)| Marker::find(&marker.key, body)).collect();
     let is_later = found.iter().any(|(_, other)| marker.run.is_some() && other.run > marker.run);
@@ -83,21 +105,20 @@ async fn once(
     let text = compose(&texts).filter(|_| !is_later);
     let Some((oldest, existing)) = ours.first() else {
         let body = json!({"body": marker.sign(&text.unwrap_or_default())});
-        let created = client.create("creating the comment", list, &body).await?;
-        return Ok(Posted { what: PostOutcome::Created, url: created.html_url });
+        let created = api.create("creating the comment", list, &body).await?;
+        return Ok(Posted { what: PostOutcome::Created, url: thread.url(&created) });
     };
-    let url = oldest.html_url.clone();
+    let url = thread.url(oldest);
     let Some(text) = text else { return Ok(Posted { what: PostOutcome::Later, url }) };
     let signed = marker.sign(&text);
     let is_current = lines(existing) == lines(&signed);
     if !is_current {
         let body = json!({"body": signed});
-        client.update("updating the comment", &format!("issues/comments/{}", oldest.id), &body).await?;
+        api.update("updating the comment", &thread.one(oldest), &body).await?;
     }
     // The oldest comment now has their texts.
     for (duplicate, _) in ours.iter().skip(1) {
-        let route = format!("issues/comments/{}", duplicate.id);
-        client.delete("removing the second of two comments", &route).await?;
+        api.delete("removing the second of two comments", &thread.one(duplicate)).await?;
     }
     Ok(Posted { what: if is_current { PostOutcome::Unchanged } else { PostOutcome::Updated }, url })
 }

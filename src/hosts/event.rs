@@ -1,4 +1,4 @@
-//! The event of a workflow: its commit, and where to find the pull request.
+//! The event of a GitHub workflow: its commit, and where to find the pull request.
 
 use serde_json::Value as Json;
 

@@ -1,0 +1,102 @@
+//! The sources that the files of a project declare, before dbt has read them.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use super::ProjectFile;
+
+/// The part of a file of properties that declares sources.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Properties {
+    sources: Vec<Source>,
+}
+
+#[derive(Deserialize)]
+struct Source {
+    name: String,
+    #[serde(default)]
+    tables: Vec<Table>,
+}
+
+#[derive(Deserialize)]
+struct Table {
+    name: String,
+    identifier: Option<String>,
+}
+
+/// The sources, as `raw.orders`, that no seed of the project creates. A file that cannot be read declares none: dbt
+/// will say what is wrong with it.
+pub fn sources_without_seed(project: &ProjectFile, dir: &Path) -> BTreeSet<String> {
+    let seeds: BTreeSet<String> = files(&project.seed_dirs(dir), &["csv"])
+        .iter()
+        .filter_map(|seed| Some(seed.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    let declared = files(&project.model_dirs(dir), &["yml", "yaml"]).into_iter().flat_map(|file| {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        serde_yaml::from_str::<Properties>(&text).unwrap_or_default().sources
+    });
+    let tables =
+        declared.flat_map(|source| source.tables.into_iter().map(move |table| (source.name.clone(), table)));
+    tables
+        .filter(|(_, table)| !seeds.contains(table.identifier.as_ref().unwrap_or(&table.name)))
+        .map(|(source, table)| format!("{source}.{}", table.name))
+        .collect()
+}
+
+/// All files below these folders with one of these extensions.
+fn files(folders: &[PathBuf], extensions: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = folders.to_vec();
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let is = |extension: &&str| path.extension().is_some_and(|own| own == *extension);
+            // A link to a folder could lead back to it.
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                open.push(path);
+            } else if extensions.iter().any(is) {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_declared_in_any_file_of_models_and_may_be_a_seed() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |file: &str, text: &str| {
+            let file = dir.path().join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        };
+        let sources = |file: &str| {
+            let file: ProjectFile = serde_yaml::from_str(file).unwrap();
+            Vec::from_iter(sources_without_seed(&file, dir.path()))
+        };
+        assert_eq!(sources("name: shop"), [""; 0]);
+        write(
+            "models/staging/raw.yaml",
+            "sources:\n  - name: raw\n    tables:\n      - name: orders\n      - {name: lines, identifier: raw_lines}\n      - {name: customers}\n",
+        );
+        write("models/broken.yml", "sources: [");
+        write("models/models.yml", "models:\n  - name: totals\n    columns: []\n");
+        write("seeds/eu/raw_lines.csv", "a\n1\n");
+        write("seeds/customers.csv", "a\n1\n");
+        // Packages and other folders are not the project's.
+        write("dbt_packages/other/models/raw.yml", "sources:\n  - name: other\n    tables: [{name: x}]\n");
+        assert_eq!(sources("name: shop"), ["raw.orders"]);
+        assert_eq!(sources("name: shop\nmodel-paths: [other]"), [""; 0]);
+        assert_eq!(sources("name: shop\nseed-paths: [data]").len(), 3);
+    }
+}
