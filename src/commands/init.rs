@@ -49,7 +49,9 @@ pub(super) fn init(options: &InitOptions) -> Result<Exit, Error> {
     let (root, below) = repository(dir)?;
     let is_gitlab = root.join(".gitlab-ci.yml").exists() && !root.join(".github").exists();
     let sources = dbt::sources_without_seed(&project, dir);
-    let mut files = vec![(dir.join("pgtrickle-ci.yml"), configuration(!sources.is_empty()))];
+    // The workflows start in the root, and dbt reads no profiles.yml of a folder below.
+    let names_profiles = below != "." && dir.join("profiles.yml").exists();
+    let mut files = vec![(dir.join("pgtrickle-ci.yml"), configuration(!sources.is_empty(), names_profiles))];
     let workflows = if is_gitlab { gitlab_files(&below) } else { github_files(&below) };
     files.extend(workflows.into_iter().map(|(place, text)| (root.join(place), text)));
     write(options, &files)?;
@@ -115,12 +117,12 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-fn configuration(stubs_sources: bool) -> String {
-    if stubs_sources {
-        CONFIGURATION.replace("# stub_sources: true", "stub_sources: true")
-    } else {
-        CONFIGURATION.to_owned()
-    }
+fn configuration(stubs_sources: bool, names_profiles: bool) -> String {
+    let wanted = [("stub_sources: true", stubs_sources), ("dbt: {profiles_dir: .}", names_profiles)];
+    wanted
+        .into_iter()
+        .filter(|(_, is_wanted)| *is_wanted)
+        .fold(CONFIGURATION.to_owned(), |text, (key, _)| text.replace(&format!("# {key}"), key))
 }
 
 /// What is to be done about sources that are empty tables; `None` without any.
@@ -199,9 +201,9 @@ mod tests {
         let examples = CONFIGURATION.lines().filter_map(|line| line.strip_prefix("# "));
         let is_key = |line: &&str| line.contains(": {") || line.contains(": [");
         let examples: String = examples.filter(is_key).map(|line| format!("{line}\n")).collect();
-        assert_eq!(examples.lines().count(), 5, "{examples}");
-        let stubs = File::parse(Path::new("pgtrickle-ci.yml"), &configuration(true)).unwrap();
-        assert_eq!(stubs, File { stub_sources: true, ..File::default() });
+        assert_eq!(examples.lines().count(), 6, "{examples}");
+        let file = File::parse(Path::new("pgtrickle-ci.yml"), &configuration(true, true)).unwrap();
+        assert!(file.stub_sources && file.dbt.profiles_dir.is_some(), "{file:?}");
         assert_ne!(
             File::parse(Path::new("pgtrickle-ci.yml"), &examples).unwrap(),
             File::default(),

@@ -27,6 +27,7 @@ fn init_writes_a_configuration_and_a_workflow_once() {
     assert!(said.contains("secret DATABASE_URL") && !said.contains("fixtures"), "{said}");
     let configuration = fs::read_to_string(project.path().join("pgtrickle-ci.yml")).unwrap();
     assert!(configuration.contains("\n# stub_sources: true\n"), "{configuration}");
+    assert!(configuration.contains("\n# dbt: {profiles_dir: .}\n"), "{configuration}");
 
     let ran = init(&project).expect_error("already exist", "nothing was written");
     assert!(ran.stderr.contains("pgtrickle-ci.yml` and `"), "{}", ran.stderr);
@@ -46,6 +47,7 @@ fn the_workflow_goes_to_the_root_of_the_repository() {
     let project = repository.path().join("warehouse/dbt");
     fs::create_dir_all(&project).unwrap();
     fs::write(project.join("dbt_project.yml"), "name: shop\nprofile: shop\n").unwrap();
+    fs::write(project.join("profiles.yml"), "shop: {}\n").unwrap();
     let mut command = pgtrickle_ci();
     let said = Ran::of(command.arg("init").current_dir(&project)).expect(0).stderr;
     assert!(
@@ -54,7 +56,8 @@ fn the_workflow_goes_to_the_root_of_the_repository() {
     );
     let workflow = repository.path().join(".github/workflows/pgtrickle-ci.yml");
     assert!(fs::read_to_string(workflow).unwrap().contains("project-dir: 'warehouse/dbt'\n"));
-    assert!(project.join("pgtrickle-ci.yml").exists());
+    let configuration = fs::read_to_string(project.join("pgtrickle-ci.yml")).unwrap();
+    assert!(configuration.contains("\ndbt: {profiles_dir: .}\n"), "{configuration}");
 
     // A repository on GitLab gets a GitLab pipeline.
     fs::remove_dir_all(repository.path().join(".github")).unwrap();
