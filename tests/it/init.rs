@@ -122,8 +122,8 @@ fn expect_every_flag(offered: impl Fn(&str) -> String) {
     }
 }
 
-/// Whether the machine has the shell. Without it, the test says that it tried nothing, past libtest, which hides what a
-/// test that passes prints.
+/// Whether the machine has the shell. Without it, the test says that it tried nothing.
+#[expect(clippy::explicit_write, reason = "libtest hides what a test that passes prints with eprintln")]
 fn has(shell: &str) -> bool {
     let has = Command::new(shell).arg("--version").output().is_ok();
     if !has {
