@@ -40,7 +40,11 @@ class OwnTarget(OwnFiles):
     def get_ctx_vars(self, *args: Any, **named: Any) -> Any:
         found = super().get_ctx_vars(*args, **named)  # type: ignore[misc]
         project = named.get("project", args[-1])
-        expected = {"type": ("pgtrickle", "postgres"), "user": (os.environ["PGUSER"], "root"), "dbname": (project.database, "dbt")}
+        expected = {
+            "type": ("pgtrickle", "postgres"),
+            "user": (os.environ["PGUSER"], "root"),
+            "dbname": (project.database, "dbt"),
+        }
         for row in found if isinstance(found, list) else [found]:
             for field, (own, theirs) in expected.items():
                 assert row[f"target_{field}"] == own
