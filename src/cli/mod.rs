@@ -93,7 +93,7 @@ pub enum Command {
     History(HistoryArgs),
     /// Merge or render JSON reports
     Report(ReportCommand),
-    /// Post a report as one pull request comment, or as one issue for a nightly run
+    /// Post a report as one comment on the pull or merge request, or as one issue for a nightly run
     Comment(CommentArgs),
     /// Run a command with a temporary PostgreSQL 18 server
     Ephemeral(EphemeralArgs),

@@ -120,7 +120,8 @@ fn is_linkable(word: &str) -> bool {
 
 /// As `!1`, `&1`, `~bug`, `%"a milestone"` or `[issue:1]`, also after the name of a project.
 fn is_reference_of_gitlab(word: &str) -> bool {
-    let names = |rest: &str| rest.starts_with(|c: char| c.is_alphanumeric() || c == '"' || c == '_');
+    let ends = |c: char| c.is_whitespace() || c.is_ascii_punctuation() && c != '"' && c != '_';
+    let names = |rest: &str| rest.chars().next().is_some_and(|c| !ends(c));
     let kind =
         |rest: &str| rest.trim_start_matches(|c: char| c.is_ascii_lowercase() || c == '_').starts_with(':');
     word.match_indices(['!', '&', '~', '%']).any(|(at, _)| names(&word[at + 1..]))
