@@ -216,7 +216,8 @@ BEGIN
     PERFORM pgtrickle._forget();
     RETURN QUERY VALUES ('resolved_refresh_mode', CASE WHEN q.only_full IS NULL THEN 'DIFFERENTIAL' ELSE 'FULL' END, 'INFO');
     IF q.only_full IS NOT NULL THEN
-        RETURN QUERY VALUES ('unsupported_construct', 'unsupported operator for DIFFERENTIAL mode: ' || q.only_full, 'WARNING');
+        RETURN QUERY VALUES (CASE WHEN q.only_full ~ '^(Materialized view|Foreign table)' THEN 'matview_or_foreign_table' ELSE 'unsupported_construct' END,
+                             'unsupported operator for DIFFERENTIAL mode: ' || q.only_full, 'WARNING');
     END IF;
     RETURN QUERY VALUES ('volatility',
                          CASE WHEN q.is_volatile THEN 'volatile' WHEN q.is_stable THEN 'stable' ELSE 'immutable' END,
