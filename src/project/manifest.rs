@@ -1,7 +1,7 @@
 //! The parts of dbt's `manifest.json` that the gate needs, borrowed from its bytes in one pass. Fields that some dbt
 //! versions omit have a default, other fields are skipped, and compiled queries stay slices of the bytes.
 
-use std::{cell::OnceCell, collections::BTreeMap, fmt};
+use std::{cell::OnceCell, collections::BTreeMap, fmt, sync::LazyLock};
 
 use serde::{
     Deserialize, Deserializer,
@@ -206,11 +206,19 @@ fn is_known_key(key: &str) -> bool {
     OTHER_KEYS.contains(&key) || Setting::named(key).is_some()
 }
 
+static KNOWN_KEYS: LazyLock<Vec<&str>> =
+    LazyLock::new(|| Setting::ALL.iter().map(|setting| setting.name()).chain(OTHER_KEYS).collect());
+
 /// A sentence for each known key that is similar to this one. The package uses the same rule (`_pgtrickle_is_close`).
 fn probably_meant(key: &str) -> Vec<String> {
     let max_edits = |known: &str| if known.len() < 6 { 1 } else { 2 };
-    let known_keys = Setting::ALL.iter().map(|setting| setting.name()).chain(OTHER_KEYS);
-    let close = known_keys.filter(|known| strsim::levenshtein(key, known) <= max_edits(known));
+    let length = key.chars().count();
+    // There are at least as many edits as the lengths differ by, which is known at once.
+    let may_be_close = |known: &&str| known.len().abs_diff(length) <= max_edits(known);
+    let close = KNOWN_KEYS
+        .iter()
+        .filter(|known| may_be_close(known))
+        .filter(|known| strsim::levenshtein(key, known) <= max_edits(known));
     close.map(|known| format!("`{key}` is not a pgtrickle key: did you mean `{known}`?")).collect()
 }
 

@@ -239,9 +239,13 @@ impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
         let named = |sql: &str| -> Vec<&str> {
             query::relations(sql).iter().filter_map(|relation| created.get(relation).copied()).collect()
         };
-        let views = created.values().filter(|id| self.graph.kind(id).is_some_and(is_view));
-        let views = views.filter_map(|id| Some((*id, named(&self.query(self.manifest.nodes.get(*id)?)?))));
-        let read_by_views: BTreeMap<&str, Vec<&str>> = views.collect();
+        let read_by_view = |id: &str| {
+            let query = || self.query(self.manifest.nodes.get(id)?);
+            let is_view = self.graph.kind(id).is_some_and(is_view);
+            is_view.then(query).flatten().map(|sql| named(&sql)).unwrap_or_default()
+        };
+        // Read only the SQL of views upstream of a stream table: many projects have more of others.
+        let mut read_by_views: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         let mut readers: BTreeMap<&str, Vec<Relation>> = BTreeMap::new();
         for table in tables {
             let ids = table.origin.iter().flat_map(|origin| self.graph.between(&origin.unique_id));
@@ -249,7 +253,7 @@ impl<F: Fn(&str, &str) -> Option<String>> Reader<'_, F> {
             let mut seen = BTreeSet::new();
             while let Some(id) = open.pop() {
                 if seen.insert(id) {
-                    open.extend(read_by_views.get(id).into_iter().flatten());
+                    open.extend(&*read_by_views.entry(id).or_insert_with(|| read_by_view(id)));
                     readers.entry(id).or_default().push(table.relation.clone());
                 }
             }
