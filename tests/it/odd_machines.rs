@@ -36,10 +36,15 @@ fn a_user_without_a_name_works_with_a_named_role() {
     let dir = tempfile::tempdir().unwrap();
     open_to_all(dir.path());
     let database = Database::new();
+    database.run("create table orders (id int primary key)");
     let url = database.url();
     let endpoint = &database.endpoint;
     let plan = |arguments: &[&str]| {
-        let empty = manifest(dir.path(), "m.json", [model("t", "select 1 as a", &serde_json::json!({}))]);
+        let empty = manifest(
+            dir.path(),
+            "m.json",
+            [model("t", "select id from public.orders", &serde_json::json!({}))],
+        );
         let mut gate = pgtrickle_ci();
         gate.args(["plan", "--manifest"]).arg(empty).args(arguments).current_dir(dir.path());
         gate

@@ -210,6 +210,10 @@ BEGIN
     BEGIN
         q := pgtrickle._understand(query);
     EXCEPTION WHEN syntax_error_or_access_rule_violation OR feature_not_supported THEN
+        -- The name of a class stands for all of its errors.
+        IF SQLSTATE NOT IN ('42000', '0A000') THEN
+            RAISE;
+        END IF;
         RETURN QUERY VALUES ('resolved_refresh_mode', 'FULL', 'INFO'), ('dvm_parse_error', SQLERRM, 'ERROR');
         RETURN;
     END;
