@@ -116,7 +116,7 @@ impl Settings {
 
     /// All settings: those that were looked for, and the other flags and keys that are set.
     pub(super) fn all(&self) -> Vec<InForce> {
-        let mut settings = self.found.take();
+        let settings = self.found.take();
         let flags = self.given.iter().filter(|given| !settings.iter().any(|(_, has)| has.name == given.flag));
         let flags: Vec<_> = flags
             .map(|given| InForce {
@@ -130,7 +130,7 @@ impl Settings {
         let keys = keys.into_iter().filter(|(key, _)| !settings.iter().any(|(known, _)| known == key));
         let keys: Vec<_> =
             keys.map(|(key, value)| InForce { from: self.line_of(&key), name: key, value }).collect();
-        let found = settings.drain(..).map(|(_, setting)| setting);
+        let found = settings.into_iter().map(|(_, setting)| setting);
         found.chain(flags).chain(keys).collect()
     }
 

@@ -116,9 +116,13 @@ fn depends_on_dbt(project: &Project, relation: &Relation) -> bool {
     false
 }
 
+fn by_relation(deployed: &[Deployed]) -> BTreeMap<&Relation, &Deployed> {
+    deployed.iter().map(|deployed| (&deployed.table.relation, deployed)).collect()
+}
+
 /// The queries whose columns the plan needs: new and changed ones, and those that read them.
 pub fn questions(project: &Project, deployed: &[Deployed], views: &[ViewStep]) -> Vec<Question> {
-    let existing: BTreeMap<&Relation, &Deployed> = deployed.iter().map(|d| (&d.table.relation, d)).collect();
+    let existing = by_relation(deployed);
     let is_unchanged = |table: &StreamTable| {
         existing
             .get(&table.relation)
@@ -164,18 +168,19 @@ pub fn validations(
     questions: &[Question],
     answers: &Answers,
 ) -> Vec<Question> {
-    let is_pending = |relation: &Relation| questions.iter().any(|question| question.relation == *relation);
+    let pending: BTreeSet<&Relation> = questions.iter().map(|question| &question.relation).collect();
+    let existing = by_relation(deployed);
     let is_validated = |table: &&StreamTable| {
         let mode = table.settings.refresh_mode();
-        let now = deployed.iter().find(|deployed| deployed.table.relation == table.relation);
-        let is_same = now.is_some_and(|now| {
-            query::same(&now.table.query, &table.query) && now.table.settings.refresh_mode() == mode
+        let is_pending = pending.contains(&table.relation);
+        let is_same = existing.get(&table.relation).is_some_and(|now| {
+            now.table.settings.refresh_mode() == mode
+                && (!is_pending || query::same(&now.table.query, &table.query))
         });
-        let is_readable = answers.columns.contains_key(&table.relation) || !is_pending(&table.relation);
         matches!(mode, Some("DIFFERENTIAL" | "IMMEDIATE"))
             && !is_same
-            && is_readable
-            && !query::relations(&table.query).iter().any(is_pending)
+            && (!is_pending || answers.columns.contains_key(&table.relation))
+            && !query::relations(&table.query).iter().any(|read| pending.contains(read))
     };
     let validated = project.tables.iter().filter(is_validated);
     validated

@@ -86,11 +86,15 @@ pub async fn plan_against(
         answers.note(project, question.relation.clone(), answer.map_err(refusal));
     }
     let validations = plan::validations(project, &snapshot.tables, &questions, &answers);
-    let validated = client.unsupported(&snapshot.server, &validations).await;
-    answers.unsupported = validated.as_ref().map(Clone::clone).unwrap_or_default();
+    let not_validated = match client.unsupported(&snapshot.server, &validations).await {
+        Ok(unsupported) => {
+            answers.unsupported = unsupported;
+            None
+        }
+        Err(error) => Some(format!("pg_trickle did not validate the queries: {error}")),
+    };
     let mut plan = Plan::between(&project.tables, &snapshot.tables, &answers, policy)?;
-    plan.notes
-        .extend(validated.err().map(|error| format!("pg_trickle did not validate the queries: {error}")));
+    plan.notes.extend(not_validated);
     let plan = noting_lacking_functions(client, plan).await?;
     let lost = client.lost_views(&plan.views_to_restore(&snapshot.tables)).await?;
     let objects = client.lost_objects(&plan.dropped()).await?;
