@@ -8,9 +8,12 @@ import subprocess
 import sys
 import tempfile
 
-from fixed import fixed
+from fixed import fixed, plain
+from terminal import picture
 
 out, check = pathlib.Path(sys.argv[1]), "--check" in sys.argv[2:]
+# With colors.
+tutorial = (out / "tutorial.md").read_text()
 DOCS = pathlib.Path("docs")
 REFERENCE = DOCS / "reference.md"
 
@@ -40,9 +43,9 @@ def comment():
 
 def red_run():
     """The run of the tutorial that fails."""
-    blocks = re.findall(r"^```console\n(.*?)^```", (out / "tutorial.md").read_text(), re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```console\n(.*?)^```", tutorial, re.DOTALL | re.MULTILINE)
     [red] = [block for block in blocks if "✗ failed" in block]
-    return fenced("console", red.replace(" --budget 5s", ""))
+    return red.replace(" --budget 5s", "")
 
 
 def settings():
@@ -126,7 +129,6 @@ def filled(page, blocks):
 check_example(REFERENCE.read_text())
 pages = {
     pathlib.Path("README.md"): {
-        "run": red_run,
         "check": lambda: fenced("text", "$ pgtrickle-ci check --quiet\n" + (out / "check.txt").read_text()),
     },
     DOCS / "plan.md": {"plan": lambda: fenced("text", "$ pgtrickle-ci plan\n" + (out / "plan.txt").read_text())},
@@ -135,10 +137,11 @@ pages = {
     REFERENCE: {"commands": commands},
 }
 generated = {page: filled(page, blocks) for page, blocks in pages.items()}
-generated[DOCS / "tutorial.md"] = (out / "tutorial.md").read_text()
+generated[DOCS / "tutorial.md"] = plain(tutorial)
+generated[DOCS / "run.svg"] = picture("run", red_run())
 outdated = False
 for page, after in generated.items():
-    before = page.read_text()
+    before = page.read_text() if page.exists() else ""
     if before == after:
         print(f"{page} is up to date")
     elif check:

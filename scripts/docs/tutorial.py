@@ -1,4 +1,5 @@
-"""Follows docs/tutorial.md in an empty folder: tutorial.py FOLDER PAGE writes the page with the output of its commands to PAGE.
+"""Follows docs/tutorial.md in an empty folder: tutorial.py FOLDER PAGE writes the page with the output of its commands to PAGE,
+in the colors of a terminal.
 
 A block after a line that ends with the name of a file, as `models/orders.sql`:, is that file. A block of `console` is run.
 The indented blocks of its chapter Install are not: what they install is on the PATH.
@@ -28,7 +29,7 @@ def write(file, text):
 
 def answer(command):
     """What the command prints. Its progress is left out; a command that prints nothing else has said it there."""
-    environment = {**os.environ, **NOBODY, "GIT_CONFIG_GLOBAL": os.devnull}
+    environment = {**os.environ, **NOBODY, "GIT_CONFIG_GLOBAL": os.devnull, "PGTRICKLE_CI_COLOR": "always"}
     ran = subprocess.run(["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if ran.returncode not in (0, 1):
         sys.exit(f"error: `{command}` of docs/tutorial.md ended with {ran.returncode}:\n{ran.stderr}")
