@@ -5,7 +5,7 @@
 mod drawing;
 mod history;
 
-use minijinja::{Environment, context, value::Serde};
+use minijinja::{Environment, HtmlEscape, Value, context, value::Serde};
 use serde::Serialize;
 
 use self::{drawing::Drawing, history::histories};
@@ -32,6 +32,7 @@ pub fn render(reports: &[Report]) -> String {
     let Some(newest) = reports.last() else { return String::new() };
     let mut environment = Environment::new();
     // The ending `.html` turns escaping on. The template is part of the program, and a test renders it.
+    environment.add_filter("prose", |text: &str| Value::from_safe_string(prose(text)));
     environment.add_template("page.html", TEMPLATE).expect("the template parses");
     let template = environment.get_template("page.html").expect("the template was added");
     let history = if reports.len() > 1 { histories(&reports) } else { Vec::new() };
@@ -42,6 +43,24 @@ pub fn render(reports: &[Report]) -> String {
         reports => reports.len(),
     };
     template.render(page).expect("the page has what the template uses")
+}
+
+/// The text of a message as HTML: what stands between two backticks is code.
+fn prose(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    let html = parts.iter().enumerate().map(|(at, part)| {
+        let part = HtmlEscape(part);
+        if at % 2 == 0 {
+            part.to_string()
+        } else if at + 1 == parts.len() {
+            format!("`{part}")
+        } else if parts[at].is_empty() {
+            "``".to_owned()
+        } else {
+            format!("<code>{part}</code>")
+        }
+    });
+    html.collect()
 }
 
 /// Only visible characters.
@@ -401,6 +420,16 @@ mod tests {
         for tag in ["<img", "<link", "<iframe", " src=", "url(", "@import"] {
             assert!(!page.replace("url(#tip)", "").contains(tag), "{tag}");
         }
+    }
+
+    #[test]
+    fn names_in_messages_are_code() {
+        assert_eq!(
+            prose("run `dbt build` and `<b>`, or `x"),
+            "run <code>dbt build</code> and <code>&lt;b&gt;</code>, or `x"
+        );
+        assert_eq!(prose("```"), "```");
+        assert_eq!(prose("a & b"), "a &amp; b");
     }
 
     #[test]
