@@ -8,7 +8,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::ProjectFile;
+use super::{ProjectFile, files::files_below};
 
 /// The part of a file of properties that declares sources.
 #[derive(Default, Deserialize)]
@@ -51,21 +51,9 @@ pub fn sources_without_seed(project: &ProjectFile, dir: &Path) -> BTreeSet<Strin
 
 /// All files below these folders with one of these extensions.
 fn files(folders: &[PathBuf], extensions: &[&str]) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut open = folders.to_vec();
-    while let Some(folder) = open.pop() {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            let is = |extension: &&str| path.extension().is_some_and(|own| own == *extension);
-            // A link to a folder could lead back to it.
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                open.push(path);
-            } else if extensions.iter().any(is) {
-                found.push(path);
-            }
-        }
-    }
-    found
+    let all = folders.iter().flat_map(|folder| files_below(folder, |_| true));
+    all.filter(|file| file.extension().is_some_and(|own| extensions.iter().any(|wanted| own == *wanted)))
+        .collect()
 }
 
 #[cfg(test)]

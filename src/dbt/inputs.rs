@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_yaml::Value as Yaml;
 use sha2::{Digest, Sha256};
 
-use super::{Error, ProjectFile};
+use super::{Error, ProjectFile, files::files_below};
 
 /// The folders that dbt reads: the key in `dbt_project.yml` and its default.
 const FOLDERS: [(&str, &str); 8] = [
@@ -136,10 +136,8 @@ impl<'a> Walk<'a> {
             }
         }
         match folders(dir) {
-            Some(folders) => {
-                folders.iter().try_for_each(|folder| self.folder(&dir.join(folder), &mut Vec::new()))
-            }
-            None => self.folder(dir, &mut Vec::new()),
+            Some(folders) => folders.iter().try_for_each(|folder| self.folder(&dir.join(folder))),
+            None => self.folder(dir),
         }
     }
 
@@ -156,25 +154,19 @@ impl<'a> Walk<'a> {
         file.map_or(Ok(()), |file| self.file(&file))
     }
 
-    /// Walks all files below a folder. `above` are the folders on its path: links back to them are not followed.
-    fn folder(&mut self, dir: &Path, above: &mut Vec<Identity>) -> Result<(), Error> {
-        let Some(identity) = identity(dir) else { return Ok(()) };
-        if above.contains(&identity) || self.skip.contains(&identity) {
-            return Ok(());
-        }
-        above.push(identity);
-        for entry in entries(dir) {
-            let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    fn folder(&mut self, dir: &Path) -> Result<(), Error> {
+        let skip = self.skip.clone();
+        let enters = |dir: &Path| {
+            let is_left_out = dir.ends_with(".git") || dir.ends_with("__pycache__");
+            !is_left_out && identity(dir).is_some_and(|identity| !skip.contains(&identity))
+        };
+        for file in files_below(dir, enters) {
             // dbt ignores hidden files, but not hidden folders.
-            if entry.is_dir() {
-                if name != ".git" && name != "__pycache__" {
-                    self.folder(&entry, above)?;
-                }
-            } else if !name.starts_with('.') && !name.ends_with('~') {
-                self.file(&entry)?;
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            if !name.starts_with('.') && !name.ends_with('~') {
+                self.file(&file)?;
             }
         }
-        above.pop();
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 mod child;
 mod declared_sources;
 mod dotenv;
+mod files;
 mod fork_server;
 mod inputs;
 mod invocation;
