@@ -9,18 +9,19 @@ use crate::{
     exit::Exit,
     model::{ManifestSource, Outcome, ShardShare, Stage, Verdict},
     options::RunOptions,
+    pg::Endpoint,
     plan::Change,
     report::Report,
     stages::{
         check::check_tables,
-        compile::{prepare_dbt, start_dbt},
+        compile::start_dbt,
         deploy::{drop_tables, run_fixtures, skipped_outcomes, with_names},
-        gate::{Deployment, Gate, Planned, Taken},
-        rehearse::{Base, Rehearsing},
+        gate::{Deployment, Gate, Parsed, Planned},
+        rehearse::Rehearsing,
         target::{owner_for, target},
         verify::{Verifying, writes},
         wait::Waiting,
-        workspace::{RunServer, Workspace},
+        workspace::{ChosenServer, Workspace},
     },
 };
 
@@ -34,17 +35,31 @@ pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exi
     report.dbt_target = Some(target.describe());
     let revision = base_revision(options).await?;
     let mut stopwatch = Stopwatch(Instant::now());
-    // It imports its modules while the server starts.
     let started = start_dbt(&options.project)?;
-    let server = RunServer::open(options).await?;
-    let (client, software) = connect_and_identify(server.endpoint(), options.server.limits, report).await?;
+    let chosen = ChosenServer::of(options)?;
+    let address = chosen.endpoint().cloned();
+    let open = async {
+        let server = chosen.start(options).await?;
+        let (client, software) =
+            connect_and_identify(server.endpoint(), options.server.limits, report).await?;
+        Ok((server, client, software))
+    };
+    let at = |endpoint: &Endpoint| Target { endpoint: endpoint.clone(), ..target.clone() };
+    let parse = |target| Parsed::of(options, &file, started, revision.as_ref(), target);
+    let ((server, client, software), parsed) = match address {
+        // dbt parses while the server starts.
+        Some(endpoint) => tokio::try_join!(open, parse(at(&endpoint)))?,
+        None => {
+            let opened = open.await?;
+            let parsed = parse(at(opened.0.endpoint())).await?;
+            (opened, parsed)
+        }
+    };
     let writes = writes(&client, &options.rounds, server.own().is_some()).await?;
-    report.timings.push(stopwatch.lap("server"));
+    report.timings.push(stopwatch.lap("server and project"));
 
-    let target = Target { endpoint: server.endpoint().clone(), ..target };
-    let (folder, hides_rows) = (&options.project.dir, options.hides_rows);
-    let dbt =
-        prepare_dbt(&options.project, started.clone(), folder, &file, target.clone(), hides_rows).await?;
+    let target = at(server.endpoint());
+    let Parsed { dbt, mut base, models, shard } = parsed;
     let workspace = Workspace { client: &client, own: server.own() };
     let mut gate =
         Gate { options, workspace, software: &software, writes, dbt, target: &target, selected: None };
@@ -52,11 +67,6 @@ pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exi
     if server.own().is_some() {
         run_fixtures(&client, &options.fixtures, options.ui).await?;
     }
-    let mut base = match &revision {
-        Some(revision) => Some(Base::check_out(options, started, revision, &target).await?),
-        None => None,
-    };
-    let Taken { models, shard } = gate.take(base.as_ref()).await?;
     if models.default.is_some() {
         report.selection.clone_from(&models.default);
     }

@@ -4,11 +4,13 @@ use std::{
     fmt::Write as _,
     fs::{self, File},
     io::{self, Read},
-    net::{Ipv4Addr, TcpListener},
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
+
+use tokio::net::TcpSocket;
 
 use super::{
     EngineChoice, EphemeralSpec, Error,
@@ -41,11 +43,8 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// The interval between two attempts.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// The limit for one attempt: at first another program may listen on the port.
+/// The limit for one attempt.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How many ports to try if other programs take them first.
-const PORTS: usize = 5;
 
 /// Settings for a server whose data may be lost. `pgtrickle_ci.ephemeral` allows `verify` to commit. Dynamic shared
 /// memory is in the server's folder: it is removed with it, and a container's small `/dev/shm` is not a limit.
@@ -95,7 +94,7 @@ impl Ephemeral {
             Some(_) if wanted.engine == EngineChoice::Emulator => Err(Error::ImageOrEmulator),
             Some(_) if wanted.emulated_version.is_some() => Err(Error::VersionOfTheRealExtension),
             Some(image) => Self::from_image(image, wanted).await,
-            None => Self::from_installation(wanted).await,
+            None => Self::start_at(Reservation::new()?, wanted).await,
         }
     }
 
@@ -115,17 +114,20 @@ impl Ephemeral {
         Ok(Self { _scheduler: None, _server: server, _folder: folder, endpoint, installation })
     }
 
-    async fn from_installation(wanted: &EphemeralSpec) -> Result<Self, Error> {
+    /// As [`Ephemeral::start`], from an installation, at an address that was reserved for it.
+    ///
+    /// # Errors
+    /// As [`Ephemeral::start`].
+    pub async fn start_at(reservation: Reservation, wanted: &EphemeralSpec) -> Result<Self, Error> {
         let installation = find::find(wanted)?;
         let emulated = wanted.engine == EngineChoice::Emulator || !installation.has_pg_trickle;
         if !emulated && wanted.emulated_version.is_some() {
             return Err(Error::VersionOfTheRealExtension);
         }
         let site = ServerLocation::prepare(&installation, &wanted.temp_dir)?;
-        let password = random_password()?;
-        site.initdb(&password).await?;
+        site.initdb(&reservation.endpoint.password).await?;
         let settings = site.write_settings(emulated.then(|| wanted.emulated_version.unwrap_or_default()))?;
-        let (server, endpoint) = site.start_server(&settings, password).await?;
+        let (server, endpoint) = site.start_server(&settings, reservation).await?;
         create_extension(&endpoint, emulated).await?;
         let scheduler = emulated.then(|| Scheduler::start(endpoint.clone()));
         Ok(Self {
@@ -244,24 +246,16 @@ impl ServerLocation {
         self.folder.private_file("postgresql.conf", &text, &self.account)
     }
 
-    /// Starts postgres on a free port. Tries another port if another program took it.
     async fn start_server(
         &self,
         settings: &Path,
-        password: Secret,
+        Reservation { endpoint, port }: Reservation,
     ) -> Result<(GuardedProcess, Endpoint), Error> {
-        let mut endpoint = endpoint(password);
-        let mut tries = PORTS;
-        loop {
-            endpoint.port = free_port()?;
-            let mut server = self.launch(settings, endpoint.port)?;
-            tries -= 1;
-            match first_answer(&mut server, &endpoint).await {
-                Ok(()) => return Ok((server, endpoint)),
-                Err(Error::Failed { log, .. }) if tries > 0 && is_port_taken(&log) => {}
-                Err(error) => return Err(error),
-            }
-        }
+        // Elsewhere postgres cannot bind a port that is bound.
+        let _port = cfg!(target_os = "linux").then_some(port);
+        let mut server = self.launch(settings, endpoint.port)?;
+        first_answer(&mut server, &endpoint).await?;
+        Ok((server, endpoint))
     }
 
     fn launch(&self, settings: &Path, port: u16) -> Result<GuardedProcess, Error> {
@@ -274,6 +268,39 @@ impl ServerLocation {
     fn log_of(&self, program: &str) -> PathBuf {
         self.folder.path().join(format!("{program}.log"))
     }
+}
+
+/// The address of a server that does not run yet.
+#[derive(Debug)]
+pub struct Reservation {
+    endpoint: Endpoint,
+    /// Bound to the port, so that the system gives it to no other program. As it does not listen, a server can bind the
+    /// port on Linux, too.
+    port: TcpSocket,
+}
+
+impl Reservation {
+    /// A free port and a new password.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn new() -> Result<Self, Error> {
+        let (port, number) = free_port().map_err(Error::io("find a free port on", Path::new("127.0.0.1")))?;
+        Ok(Self { endpoint: Endpoint { port: number, ..endpoint(random_password()?) }, port })
+    }
+
+    /// The future server's address.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+}
+
+fn free_port() -> io::Result<(TcpSocket, u16)> {
+    let port = TcpSocket::new_v4()?;
+    port.set_reuseaddr(true)?;
+    port.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    let number = port.local_addr()?.port();
+    Ok((port, number))
 }
 
 /// The server's address, without its port.
@@ -326,17 +353,6 @@ async fn mark_as_ephemeral(endpoint: &Endpoint) -> Result<(), Error> {
     client.batch_execute("SELECT pg_reload_conf()").await.map_err(refused)
 }
 
-/// A currently free port, chosen by the system, which does not soon return the same one.
-fn free_port() -> Result<u16, Error> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let address = listener.and_then(|listener| listener.local_addr());
-    address.map(|address| address.port()).map_err(Error::io("find a free port on", Path::new("127.0.0.1")))
-}
-
-fn is_port_taken(log: &[String]) -> bool {
-    log.iter().any(|line| line.contains("could not bind IPv4 address"))
-}
-
 fn random_password() -> Result<Secret, Error> {
     let source = Path::new("/dev/urandom");
     let mut bytes = [0; 16];
@@ -352,6 +368,8 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{collections::BTreeSet, net::TcpListener};
+
     use super::*;
 
     #[test]
@@ -366,10 +384,14 @@ mod tests {
         assert_ne!(one.reveal(), other.reveal());
     }
 
-    #[test]
-    fn a_taken_port_is_distinguished_from_other_failures() {
-        let taken = "LOG:  could not bind IPv4 address \"127.0.0.1\": Address already in use".to_owned();
-        assert!(is_port_taken(&["LOG:  starting PostgreSQL 18.4".into(), taken]));
-        assert!(!is_port_taken(&["FATAL:  could not map anonymous shared memory".into()]));
+    #[tokio::test]
+    async fn no_two_reservations_have_the_same_port_and_a_server_can_listen_on_it() {
+        let reservations: Vec<_> = (0..100).map(|_| Reservation::new().unwrap()).collect();
+        let ports: BTreeSet<_> = reservations.iter().map(|one| one.endpoint().port).collect();
+        assert_eq!(ports.len(), reservations.len());
+        // The standard library reuses addresses, as postgres does.
+        if cfg!(target_os = "linux") {
+            TcpListener::bind((Ipv4Addr::LOCALHOST, reservations[0].endpoint().port)).unwrap();
+        }
     }
 }

@@ -22,7 +22,7 @@ mod session;
 use std::path::PathBuf;
 
 pub use emulator::EmulatorVersion;
-pub use ephemeral::Ephemeral;
+pub use ephemeral::{Ephemeral, Reservation};
 pub use error::Error;
 pub use find::available;
 

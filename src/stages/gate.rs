@@ -1,8 +1,9 @@
-//! What a run does with the project and dbt: takes the models, plans, builds.
+//! What a run does with the project and dbt: parses, plans, builds.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
+    compile::prepare_dbt,
     deploy::{created_tables, with_origins},
     plan::plan_against,
     project::warn_of_misspelled,
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::{
     Error,
-    dbt::{self, Dbt, Target},
+    dbt::{self, Dbt, ProjectFile, Revision, Started, Target},
     model::{Outcome, Relation, ShardShare},
     options::RunOptions,
     pg::ServerInfo,
@@ -23,8 +24,10 @@ use crate::{
     verify::Writes,
 };
 
-/// The models that a run takes.
-pub struct Taken {
+/// The project as dbt parsed it, which needs no server.
+pub struct Parsed {
+    pub dbt: Dbt,
+    pub base: Option<Base>,
     pub models: SelectedModels,
     pub shard: Option<ShardShare>,
 }
@@ -46,6 +49,38 @@ pub struct Deployment {
     pub created: BTreeSet<Relation>,
 }
 
+impl Parsed {
+    /// Parses the project and its base revision, and resolves the selection and the shard.
+    pub async fn of(
+        options: &RunOptions,
+        file: &ProjectFile,
+        started: Arc<Started>,
+        revision: Option<&Revision>,
+        target: Target,
+    ) -> Result<Self, Error> {
+        let (project, hides_rows) = (&options.project, options.hides_rows);
+        let dbt =
+            prepare_dbt(project, started.clone(), &project.dir, file, target.clone(), hides_rows).await?;
+        let base = match revision {
+            Some(revision) => Some(Base::check_out(options, started, revision, &target).await?),
+            None => None,
+        };
+        dbt.parse().await?;
+        let reading = dbt.project()?;
+        warn_of_misspelled(options.ui, &reading);
+        reading.check()?;
+        let baseline = base.as_ref().and_then(Base::manifest);
+        let default = dbt.default_selector().await?;
+        let manifest = dbt.manifest()?;
+        let mut models =
+            selection::selected(options.ui, &options.selection, &manifest, baseline.as_deref(), default)?;
+        let Some(shard) = options.rounds.shard else { return Ok(Self { dbt, base, models, shard: None }) };
+        let (ids, took) = manifest.graph()?.shard(models.ids.as_ref(), shard);
+        models.ids = Some(ids);
+        Ok(Self { dbt, base, models, shard: Some(took) })
+    }
+}
+
 /// What the stages of a run share.
 pub struct Gate<'a> {
     pub options: &'a RunOptions,
@@ -61,24 +96,6 @@ pub struct Gate<'a> {
 }
 
 impl Gate<'_> {
-    /// Parses the project, and resolves the selection and the shard.
-    pub async fn take(&self, base: Option<&Base>) -> Result<Taken, Error> {
-        let Self { options, dbt, .. } = self;
-        dbt.parse().await?;
-        let reading = dbt.project()?;
-        warn_of_misspelled(options.ui, &reading);
-        reading.check()?;
-        let baseline = base.and_then(Base::manifest);
-        let default = dbt.default_selector().await?;
-        let manifest = dbt.manifest()?;
-        let mut models =
-            selection::selected(options.ui, &options.selection, &manifest, baseline.as_deref(), default)?;
-        let Some(shard) = options.rounds.shard else { return Ok(Taken { models, shard: None }) };
-        let (ids, took) = manifest.graph()?.shard(models.ids.as_ref(), shard);
-        models.ids = Some(ids);
-        Ok(Taken { models, shard: Some(took) })
-    }
-
     /// Restricts dbt to the models and what they need, and creates the sources that they read.
     pub async fn prepare(&mut self, models: SelectedModels) -> Result<(), Error> {
         let Self { options, workspace, dbt, selected, .. } = self;
