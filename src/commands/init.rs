@@ -3,14 +3,14 @@
 use std::{
     collections::BTreeSet,
     fs,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use serde_yaml::Value as Yaml;
 
 use crate::{
     Error,
-    dbt::{self, ProjectFile},
+    dbt::{self, ProjectFile, SourcesWithoutSeed},
     exit::Exit,
     options::InitOptions,
     output,
@@ -51,7 +51,10 @@ pub(super) fn init(options: &InitOptions) -> Result<Exit, Error> {
     let sources = dbt::sources_without_seed(&project, dir);
     // The workflows start in the root, and dbt reads no profiles.yml of a folder below.
     let names_profiles = below != "." && dir.join("profiles.yml").exists();
-    let mut files = vec![(dir.join("pgtrickle-ci.yml"), configuration(!sources.is_empty(), names_profiles))];
+    let mut files = vec![(
+        dir.join("pgtrickle-ci.yml"),
+        configuration(sources != SourcesWithoutSeed::default(), names_profiles),
+    )];
     let workflows = if is_gitlab { gitlab_files(&below) } else { github_files(&below) };
     files.extend(workflows.into_iter().map(|(place, text)| (root.join(place), text)));
     write(options, &files)?;
@@ -59,10 +62,16 @@ pub(super) fn init(options: &InitOptions) -> Result<Exit, Error> {
     if project.lacks_our_package(dir) {
         next.push("add the dbt package dbt_pgtrickle to packages.yml, or install the adapter dbt-pgtrickle");
     }
-    let fill = fill(&sources);
-    next.extend(fill.as_deref());
-    next.push("pgtrickle-ci doctor, which says what else is missing");
-    next.push("pgtrickle-ci run");
+    let mut next: Vec<String> = next.into_iter().map(ToOwned::to_owned).collect();
+    next.extend(declare(&sources.untyped));
+    next.extend(fill(&sources.typed));
+    let there = if is_here(dir) {
+        String::new()
+    } else {
+        format!(" --project-dir {}", text::shell_word(&dir.to_string_lossy()))
+    };
+    next.push(format!("pgtrickle-ci doctor{there}, which says what else is missing"));
+    next.push(format!("pgtrickle-ci run{there}"));
     for step in next {
         options.ui.say(&format!("next: {step}"));
     }
@@ -127,16 +136,48 @@ fn configuration(stubs_sources: bool, names_profiles: bool) -> String {
 
 /// What is to be done about sources that are empty tables; `None` without any.
 fn fill(sources: &BTreeSet<String>) -> Option<String> {
-    let first = sources.first()?;
-    let others = match sources.len() - 1 {
-        0 => "is".to_owned(),
-        1 => "and 1 other source are".to_owned(),
-        others => format!("and {others} other sources are"),
-    };
+    let are = if sources.len() > 1 { "are" } else { "is" };
     Some(format!(
-        "{} {others} empty in `run`: to have rows, list a SQL file that creates it as `fixtures` in pgtrickle-ci.yml",
-        text::line(first)
+        "{} {are} empty in `run`: to have rows, list a SQL file that creates it as `fixtures` in pgtrickle-ci.yml",
+        first_of(sources)?
     ))
+}
+
+/// What is to be done about sources that cannot be created; `None` without any.
+fn declare(sources: &BTreeSet<String>) -> Option<String> {
+    Some(format!(
+        "declare the columns of {} with their `data_type`, or list a SQL file that creates it as `fixtures` in \
+         pgtrickle-ci.yml: `run` cannot create it otherwise",
+        first_of(sources)?
+    ))
+}
+
+/// `raw.orders and 2 other sources`.
+fn first_of(sources: &BTreeSet<String>) -> Option<String> {
+    let first = text::line(sources.first()?);
+    Some(match sources.len() - 1 {
+        0 => first,
+        1 => format!("{first} and 1 other source"),
+        others => format!("{first} and {others} other sources"),
+    })
+}
+
+/// Whether it is the working directory.
+fn is_here(dir: &Path) -> bool {
+    fs::canonicalize(dir).ok() == std::env::current_dir().and_then(fs::canonicalize).ok()
+}
+
+/// The path without `.` and without steps back, for messages: through links it may lead elsewhere.
+fn shown(path: &Path) -> PathBuf {
+    let mut short = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if short.file_name().is_some() => drop(short.pop()),
+            part => short.push(part),
+        }
+    }
+    short
 }
 
 fn write(options: &InitOptions, files: &[(PathBuf, String)]) -> Result<(), Error> {
@@ -148,7 +189,7 @@ fn write(options: &InitOptions, files: &[(PathBuf, String)]) -> Result<(), Error
     for (file, text) in files {
         output::make_folder(file.parent().unwrap_or(&options.dir))?;
         output::to_file(file, text)?;
-        options.ui.say(&format!("wrote {}", file.display()));
+        options.ui.say(&format!("wrote {}", shown(file).display()));
     }
     Ok(())
 }

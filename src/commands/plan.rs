@@ -47,7 +47,7 @@ pub(super) async fn plan(options: &PlanOptions, report: &mut Report) -> Result<E
         plan
     };
     let changes = !plan.is_empty();
-    report.outcomes.extend(plan.problem_outcomes());
+    report.outcomes.extend(plan.stop_outcomes());
     report.plan = Some(plan);
     Ok(if options.exit_code && changes { Exit::Refused } else { Exit::Passed })
 }

@@ -28,11 +28,25 @@ struct Source {
 struct Table {
     name: String,
     identifier: Option<String>,
+    #[serde(default)]
+    columns: Vec<Column>,
 }
 
-/// The sources, as `raw.orders`, that no seed of the project creates. A file that cannot be read declares none: dbt
-/// will say what is wrong with it.
-pub fn sources_without_seed(project: &ProjectFile, dir: &Path) -> BTreeSet<String> {
+#[derive(Deserialize)]
+struct Column {
+    data_type: Option<String>,
+}
+
+/// The sources, as `raw.orders`, that no seed of the project creates.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct SourcesWithoutSeed {
+    /// Their columns have types, so that an empty table can be created for each.
+    pub typed: BTreeSet<String>,
+    pub untyped: BTreeSet<String>,
+}
+
+/// Reads the project's files. A file that cannot be read declares none: dbt will say what is wrong with it.
+pub fn sources_without_seed(project: &ProjectFile, dir: &Path) -> SourcesWithoutSeed {
     let seeds: BTreeSet<String> = files(&project.seed_dirs(dir), &["csv"])
         .iter()
         .filter_map(|seed| Some(seed.file_stem()?.to_str()?.to_owned()))
@@ -43,10 +57,18 @@ pub fn sources_without_seed(project: &ProjectFile, dir: &Path) -> BTreeSet<Strin
     });
     let tables =
         declared.flat_map(|source| source.tables.into_iter().map(move |table| (source.name.clone(), table)));
-    tables
-        .filter(|(_, table)| !seeds.contains(table.identifier.as_ref().unwrap_or(&table.name)))
-        .map(|(source, table)| format!("{source}.{}", table.name))
-        .collect()
+    let mut found = SourcesWithoutSeed::default();
+    for (source, table) in tables {
+        if seeds.contains(table.identifier.as_ref().unwrap_or(&table.name)) {
+            continue;
+        }
+        let has_type =
+            |column: &Column| column.data_type.as_ref().is_some_and(|name| !name.trim().is_empty());
+        let is_typed = !table.columns.is_empty() && table.columns.iter().all(has_type);
+        let sources = if is_typed { &mut found.typed } else { &mut found.untyped };
+        sources.insert(format!("{source}.{}", table.name));
+    }
+    found
 }
 
 /// All files below these folders with one of these extensions.
@@ -70,12 +92,14 @@ mod tests {
         };
         let sources = |file: &str| {
             let file: ProjectFile = serde_yaml::from_str(file).unwrap();
-            Vec::from_iter(sources_without_seed(&file, dir.path()))
+            let found = sources_without_seed(&file, dir.path());
+            [Vec::from_iter(found.typed), Vec::from_iter(found.untyped)]
         };
-        assert_eq!(sources("name: shop"), [""; 0]);
+        let none = || [vec![], vec![]];
+        assert_eq!(sources("name: shop"), none());
         write(
             "models/staging/raw.yaml",
-            "sources:\n  - name: raw\n    tables:\n      - name: orders\n      - {name: lines, identifier: raw_lines}\n      - {name: customers}\n",
+            "sources:\n  - name: raw\n    tables:\n      - {name: orders, columns: [{name: id, data_type: int}]}\n      - name: returns\n        columns: [{name: id, data_type: int}, {name: day}]\n      - {name: lines, identifier: raw_lines}\n      - {name: customers}\n",
         );
         write("models/broken.yml", "sources: [");
         write("models/models.yml", "models:\n  - name: totals\n    columns: []\n");
@@ -83,8 +107,8 @@ mod tests {
         write("seeds/customers.csv", "a\n1\n");
         // Packages and other folders are not the project's.
         write("dbt_packages/other/models/raw.yml", "sources:\n  - name: other\n    tables: [{name: x}]\n");
-        assert_eq!(sources("name: shop"), ["raw.orders"]);
-        assert_eq!(sources("name: shop\nmodel-paths: [other]"), [""; 0]);
-        assert_eq!(sources("name: shop\nseed-paths: [data]").len(), 3);
+        assert_eq!(sources("name: shop"), [["raw.orders".to_owned()], ["raw.returns".to_owned()]]);
+        assert_eq!(sources("name: shop\nmodel-paths: [other]"), none());
+        assert_eq!(sources("name: shop\nseed-paths: [data]").map(|names| names.len()), [1, 3]);
     }
 }

@@ -28,7 +28,7 @@ use std::{
     time::Duration,
 };
 
-pub use declared_sources::sources_without_seed;
+pub use declared_sources::{SourcesWithoutSeed, sources_without_seed};
 pub use dotenv::{Shell, variables as dotenv};
 pub use inputs::Inputs;
 pub use invocation::{Dbt, Invocation};

@@ -65,6 +65,9 @@ impl GitError {
             }
             Self::NoRepository { .. } => "name a manifest instead: `--baseline FILE`".into(),
             Self::Unknown { name, .. } if name == "HEAD" => "commit something first: `git commit`".into(),
+            Self::Unknown { name, .. } if name == "origin/HEAD" => {
+                "let it name the remote's default branch: `git remote set-head origin --auto`".into()
+            }
             Self::Unknown { name, is_shallow: true } if is_expression(name) => {
                 "fetch the history: `git fetch --unshallow`".into()
             }

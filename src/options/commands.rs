@@ -139,6 +139,8 @@ pub struct RunOptions {
     pub rehearsal: RehearsalOptions,
     /// Rows may be real data: do not report values.
     pub hides_rows: bool,
+    /// Accept a project without stream tables.
+    pub allow_empty: bool,
 }
 
 /// What a plan compares the project with.

@@ -96,9 +96,12 @@ impl Environment {
         self.get("HOME").map(PathBuf::from).or_else(|| of_system().map(|user| user.dir))
     }
 
-    /// The folders of `PATH`.
+    /// The folders of `PATH`, and last the one of this program: dbt is beside it in a virtual environment that is not
+    /// active.
     pub fn path(&self) -> Vec<PathBuf> {
-        self.get("PATH").map(|path| std::env::split_paths(path).collect()).unwrap_or_default()
+        let own = std::env::current_exe().and_then(|program| program.canonicalize()).ok();
+        let own = own.as_deref().and_then(Path::parent).map(Path::to_owned);
+        std::env::split_paths(self.get("PATH").unwrap_or_default()).chain(own).collect()
     }
 }
 

@@ -124,6 +124,7 @@ impl Resolver {
                 examples,
                 rows_changed_over: self.file.rehearsal.rows_changed_over,
             },
+            allow_empty: self.file.allow_empty,
         }
     }
 

@@ -155,6 +155,12 @@ impl Graph {
         models.map(|node| node.relation.schema.as_str())
     }
 
+    /// Whether any of these models, or of all models, is a stream table.
+    pub fn has_stream_tables(&self, ids: Option<&BTreeSet<String>>) -> bool {
+        let mut tables = self.nodes.iter().filter(|node| node.kind == "stream_table");
+        tables.any(|node| ids.is_none_or(|ids| ids.contains(&node.id)))
+    }
+
     /// The relations of all stream tables, whether or not they exist.
     pub fn stream_tables(&self) -> impl Iterator<Item = &Relation> {
         self.nodes.iter().filter(|node| node.kind == "stream_table").map(|node| &node.relation)

@@ -20,7 +20,7 @@ use crate::{
     options::RunOptions,
     pg::ServerInfo,
     plan::{Answers, Plan, Policy},
-    project::Project,
+    project::{self, Project},
     verify::Writes,
 };
 
@@ -74,8 +74,15 @@ impl Parsed {
         let manifest = dbt.manifest()?;
         let mut models =
             selection::selected(options.ui, &options.selection, &manifest, baseline.as_deref(), default)?;
+        let graph = manifest.graph()?;
+        // A change may remove the last stream table.
+        let had_none = base.as_ref().is_none_or(|base| !base.has_stream_tables());
+        if !options.allow_empty && had_none && !graph.has_stream_tables(models.ids.as_ref()) {
+            let (name, is_selected) = (file.name.clone(), models.ids.is_some());
+            return Err(project::Error::NoStreamTables { name, is_selected }.into());
+        }
         let Some(shard) = options.rounds.shard else { return Ok(Self { dbt, base, models, shard: None }) };
-        let (ids, took) = manifest.graph()?.shard(models.ids.as_ref(), shard);
+        let (ids, took) = graph.shard(models.ids.as_ref(), shard);
         models.ids = Some(ids);
         Ok(Self { dbt, base, models, shard: Some(took) })
     }

@@ -61,6 +61,13 @@ impl Base {
         Ok(Self { name, project: Some((dbt, checkout)) })
     }
 
+    /// Whether its project has stream tables.
+    pub fn has_stream_tables(&self) -> bool {
+        let Some((dbt, _)) = &self.project else { return false };
+        let Ok(manifest) = dbt.manifest() else { return false };
+        manifest.graph().is_ok_and(|graph| graph.has_stream_tables(None))
+    }
+
     /// Its parsed manifest, without compiled SQL.
     pub fn manifest(&self) -> Option<PathBuf> {
         self.project.as_ref().map(|(dbt, _)| dbt.manifest_file())

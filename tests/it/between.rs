@@ -542,7 +542,7 @@ fn a_rename_is_shown_with_the_setting_that_keeps_the_rows() {
     let bench = Bench::new();
     bench.run(&["apply"], vec![model("old_name", "select id from public.orders", &json!({}))]).expect(0);
     let renamed = |settings| vec![model("new_name", "select id\nfrom public.orders", &settings)];
-    let ran = bench.run(&["plan"], renamed(json!({}))).expect(0);
+    let ran = bench.run(&["plan"], renamed(json!({}))).expect(1);
     assert!(ran.stdout.contains("probably renamed from public.old_name"), "{}", ran.stdout);
     assert!(ran.stdout.contains("`stream_table_name: old_name`"), "{}", ran.stdout);
     // That setting keeps the rows.

@@ -77,11 +77,12 @@ fn sources_without_a_seed_are_stubbed() {
     let project = DbtProject::new();
     project.write(
         "models/sources.yml",
-        "sources:\n  - name: raw\n    tables: [{name: orders}, {name: customers}, {name: lines}]\n",
+        "sources:\n  - name: raw\n    tables:\n      - name: orders\n        columns: [{name: id, data_type: int}]\n      - {name: customers}\n      - {name: lines}\n",
     );
     project.write("seeds/lines.csv", "id\n1\n");
     let said = init(&project).expect(0).stderr;
-    assert!(said.contains("next: raw.customers and 1 other source are empty in `run`"), "{said}");
+    assert!(said.contains("next: declare the columns of raw.customers with their `data_type`"), "{said}");
+    assert!(said.contains("next: raw.orders is empty in `run`"), "{said}");
     let configuration = fs::read_to_string(project.path().join("pgtrickle-ci.yml")).unwrap();
     assert!(configuration.contains("\nstub_sources: true\n"), "{configuration}");
 }

@@ -114,7 +114,7 @@ fn a_catalog_is_compared_by_meaning_and_by_owner() {
             .arg("--json")
             .arg(&json),
     )
-    .expect(0);
+    .expect(1);
     let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
     let steps = report["plan"]["steps"].as_array().unwrap();
     let change = |name: &str| {

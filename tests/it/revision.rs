@@ -47,7 +47,7 @@ fn a_revision_is_compiled_once_and_compared() {
         plan.args(["plan", "--base-ref", base, "--manifest"]).arg(wanted(query));
         Ran::of(plan.arg("--project-dir").arg(project.path()).arg("--profiles-dir").arg(project.path()))
     };
-    let ran = plan("main", "select 1 as a, 2 as b").expect(0);
+    let ran = plan("main", "select 1 as a, 2 as b").expect(1);
     assert!(
         ran.stdout.contains("Plan: 0 to add, 1 to change, 0 to replace, 1 to destroy."),
         "{}",
@@ -55,7 +55,7 @@ fn a_revision_is_compiled_once_and_compared() {
     );
     assert!(ran.stdout.contains("main (") && ran.stdout.contains("marts.removed"), "{}", ran.stdout);
     assert!(ran.stderr.contains("compiling main ("), "{}", ran.stderr);
-    let again = plan("HEAD", "select 1 as a").expect(0);
+    let again = plan("HEAD", "select 1 as a").expect(1);
     assert!(
         again.stdout.contains("Plan: 0 to add, 0 to change, 0 to replace, 1 to destroy."),
         "{}",

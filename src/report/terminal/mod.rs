@@ -45,7 +45,8 @@ fn put_glance(page: &mut Page, report: &Report) {
         page.blank();
         plan::put(page, plan);
     }
-    if !report.outcomes.is_empty() {
+    // The steps of a plan have marks of their own.
+    if report.outcomes.iter().any(|outcome| outcome.stage != Stage::Plan) {
         page.blank();
         matrix::put(page, report);
     }
@@ -106,7 +107,7 @@ fn put_header(page: &mut Page, report: &Report) {
 /// A line for every check that is not shown in full.
 fn put_checks(page: &mut Page, report: &Report) {
     let outcomes = report.by_stage().into_iter().flat_map(|(_, outcomes)| outcomes);
-    for outcome in outcomes.filter(|outcome| !is_in_full(outcome, Detail::Verbose)) {
+    for outcome in outcomes.filter(|outcome| !is_in_full(report, outcome, Detail::Verbose)) {
         let (verdict, stage) = (outcome.verdict, outcome.stage.name());
         let time = outcome.elapsed.map(|elapsed| format!(" ({})", words::duration(elapsed)));
         let subject = text::line(&outcome.subject.to_string());
@@ -117,10 +118,10 @@ fn put_checks(page: &mut Page, report: &Report) {
 }
 
 /// Whether a check is shown with its details.
-fn is_in_full(outcome: &Outcome, detail: Detail) -> bool {
+fn is_in_full(report: &Report, outcome: &Outcome, detail: Detail) -> bool {
     match outcome.verdict {
         Verdict::Failed | Verdict::Errored => true,
-        Verdict::Warned => detail != Detail::Quiet,
+        Verdict::Warned => detail != Detail::Quiet || report.strict,
         Verdict::Passed | Verdict::Skipped => detail == Detail::Verbose && !outcome.details.is_empty(),
     }
 }
@@ -129,7 +130,8 @@ fn is_in_full(outcome: &Outcome, detail: Detail) -> bool {
 fn put_details(page: &mut Page, report: &Report) {
     let detail = page.style.detail;
     let outcomes = report.by_stage().into_iter().flat_map(|(_, outcomes)| outcomes);
-    let mut outcomes: Vec<&Outcome> = outcomes.filter(|outcome| is_in_full(outcome, detail)).collect();
+    let mut outcomes: Vec<&Outcome> =
+        outcomes.filter(|outcome| is_in_full(report, outcome, detail)).collect();
     outcomes.sort_by_key(|outcome| (!outcome.verdict.is_bad(), outcome.verdict != Verdict::Warned));
     for outcome in outcomes {
         page.blank();

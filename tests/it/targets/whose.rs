@@ -67,7 +67,8 @@ fn the_program_and_the_package_judge_alike_whose_a_table_is() {
         let mut plan = pgtrickle_ci();
         plan.args(["plan", "--database-url", &database.url(), "--project-dir"]).arg(project.path());
         plan.arg("--profiles-dir").arg(project.path()).args(more);
-        Ran::of(&mut plan).expect(0).stdout
+        // Drops are not allowed.
+        Ran::of(&mut plan).expect(1).stdout
     };
     let planned = plan(&["--target", "alice"]);
     assert_eq!(destroyed(&planned), expected(|case| case.ours), "{planned}");
