@@ -155,9 +155,11 @@ impl Graph {
         models.map(|node| node.relation.schema.as_str())
     }
 
-    /// The relations of all stream tables, whether or not they exist.
-    pub fn stream_tables(&self) -> impl Iterator<Item = &Relation> {
-        self.nodes.iter().filter(|node| node.kind == "stream_table").map(|node| &node.relation)
+    /// The relations of these stream tables, or of all, whether or not they exist.
+    pub fn stream_tables(&self, ids: Option<&BTreeSet<String>>) -> impl Iterator<Item = &Relation> {
+        let is_selected = move |node: &&Node| ids.is_none_or(|ids| ids.contains(&node.id));
+        let tables = self.nodes.iter().filter(|node| node.kind == "stream_table");
+        tables.filter(is_selected).map(|node| &node.relation)
     }
 
     /// These nodes and everything upstream that does not exist yet.

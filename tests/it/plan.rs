@@ -322,34 +322,6 @@ fn a_query_that_the_engine_refuses_is_a_problem_of_the_plan() {
 }
 
 #[test]
-fn a_role_that_may_not_call_a_function_learns_so_before_anything_happens() {
-    let Some(database) = Database::newer() else { return };
-    let role = database.endpoint.database.replace("test", "role");
-    database.run(&format!(
-        "create table orders (id int primary key, amount int);
-         create role {role} login password 'night'; grant pg_monitor to {role};
-         grant all on schema public, pgtrickle, pgtrickle_changes to {role};
-         grant all on all tables in schema public, pgtrickle, pgtrickle_changes to {role};
-         grant all on all sequences in schema pgtrickle to {role}"
-    ));
-    let endpoint = &database.endpoint;
-    let url = format!("postgresql://{role}:night@{}:{}/{}", endpoint.host, endpoint.port, endpoint.database);
-    let dir = tempfile::tempdir().unwrap();
-    let wanted = manifest(dir.path(), "m.json", [model("t", QUERY, &json!({}))]);
-    let command = |command: &str| {
-        let mut run = pgtrickle_ci();
-        Ran::of(run.args([command, "--database-url", &url, "--manifest"]).arg(&wanted))
-    };
-    let lacks = "EXECUTE on function pgtrickle.create_stream_table";
-    let said = command("plan").expect(0).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(said.contains(&format!("the role `{role}` cannot deploy this: it lacks {lacks}")), "{said}");
-    command("apply").expect_error(lacks, "grant");
-    database.run(&format!("grant execute on function pgtrickle.create_stream_table to {role}"));
-    command("apply").expect(0);
-    database.run(&format!("drop extension pg_trickle cascade; drop owned by {role}; drop role {role}"));
-}
-
-#[test]
 fn a_manifest_of_dbt_v2_notes_the_descriptions_that_it_cannot_write() {
     let dir = tempfile::tempdir().unwrap();
     let (id, mut view) = model("v", "select 1 as a", &json!({}));
