@@ -76,6 +76,9 @@ pub async fn plan_against(
         occupied: snapshot.occupied.clone(),
         views: plan::views::against_server(project, &snapshot.between),
         unbuilt: plan::unbuilt(project, &snapshot.between),
+        version: snapshot.server.version(),
+        has_citus: Some(snapshot.server.has_citus()),
+        losing_settings: snapshot.server.losing_settings(),
         ..Answers::default()
     };
     answers.special_sources = client.special_sources(&snapshot.server, &read_relations(project)).await?;

@@ -223,8 +223,46 @@ fn sources_that_cannot_be_captured_or_lose_their_policies_are_in_the_plan() {
     assert!(said.contains("its source public.orders is distributed by Citus"), "{said}");
     database.run("update pg_catalog.pg_dist_partition set partmethod = 'n', repmodel = 't'");
     assert!(plan().expect(1).stdout.contains("its source public.orders is a reference table of Citus"));
+    // The rows of Citus 15.0 for a table in one shard, and for a local table that it knows.
+    database.run("update pg_catalog.pg_dist_partition set repmodel = 's', colocationid = 3");
+    assert!(plan().expect(1).stdout.contains("its source public.orders is distributed by Citus"));
     database.run("update pg_catalog.pg_dist_partition set repmodel = 's', colocationid = 0");
     plan().expect(0);
+}
+
+#[test]
+fn sources_that_no_refresh_follows_and_settings_that_lose_changes_are_in_the_plan() {
+    let database = Database::new();
+    database.run(
+        "create table orders (id int primary key, amount int);
+         create materialized view daily as select id, amount from orders; create view recent as select id from daily",
+    );
+    let name = &database.endpoint.database;
+    let dir = tempfile::tempdir().unwrap();
+    let plan = |query: &str, mode: &str| {
+        let settings = json!({"schedule": "1h", "refresh_mode": mode});
+        let wanted = manifest(dir.path(), "m.json", [model("t", query, &settings)]);
+        let mut plan = pgtrickle_ci();
+        plan.args(["plan", "--database-url", &database.url(), "--manifest"]).arg(&wanted);
+        let said = Ran::of(&mut plan).expect(0).stdout;
+        said.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let unnoticed = "public.t will not follow its source public.daily: pg_trickle does not notice changes of a materialized view";
+    let said = plan("select id from public.recent", "FULL");
+    assert!(said.contains(unnoticed), "{said}");
+    let losing = ["pg_trickle.cleanup_use_truncate is on", "pg_trickle.compact_threshold is not 0"];
+    for (truncates, threshold, newer) in [("on", 100_000, false), ("off", 0, true)] {
+        database.run(&format!(
+            "alter database {name} set pg_trickle.cleanup_use_truncate = '{truncates}';
+             alter database {name} set pg_trickle.compact_threshold = {threshold}"
+        ));
+        let said = plan("select id from public.orders", "DIFFERENTIAL");
+        let has_fixed = said.contains("pg_trickle emulator 0.108.3");
+        for sentence in losing {
+            assert_eq!(said.contains(sentence), !newer && !has_fixed, "{said}");
+        }
+        assert!(!plan("select id from public.orders", "FULL").contains("pg_trickle.cleanup"));
+    }
 }
 
 /// What only newer versions of pg_trickle have is deployed, stored and compared.
