@@ -69,7 +69,9 @@ impl SpecialSource {
     /// Its kind, if a table in this mode does not follow it by itself (docs/pg_trickle.md, "Materialized views and foreign
     /// tables").
     pub(super) fn unnoticed(&self, mode: Option<&str>, version: Option<Version>) -> Option<&str> {
-        let is_polled = self.polls_views && version.is_some_and(|version| version >= POLLS_SNAPSHOTS);
+        let is_polled = self.polls_views
+            && mode != Some("FULL")
+            && version.is_some_and(|version| version >= POLLS_SNAPSHOTS);
         let kind = self.snapshot.as_deref()?;
         (mode == Some("IMMEDIATE") || kind == "materialized view" && !is_polled).then_some(kind)
     }

@@ -46,8 +46,8 @@ const RULES: [TableRule; 11] = [
     primary_key_position::RULE,
     row_security::RULE,
     search_path::RULE,
+    snapshot_source::UNFOLLOWED,
     snapshot_source::UNPOLLED,
-    snapshot_source::UNTRACKED,
     storage_backend::RULE,
     wal_capture::RULE,
 ];

@@ -6,52 +6,45 @@ use crate::{
     model::{Deployed, POLLS_SNAPSHOTS, Verdict},
 };
 
-/// The changes of the source are never noticed.
-pub(super) const UNTRACKED: TableRule = Rule {
-    name: "untracked-source",
+/// Nothing makes the table follow its source but a refresh by hand.
+pub(super) const UNFOLLOWED: TableRule = Rule {
+    name: "unfollowed-source",
     heading: "Materialized views and foreign tables",
     fixed: None,
     verdict: Verdict::Failed,
-    finds: untracked,
+    finds: unfollowed,
     way_out: "read its tables instead, or refresh this table by hand after each change",
 };
 
 /// The engine compares the source with a copy, but not when the scheduler asks for changes.
-pub(super) const UNPOLLED: TableRule = Rule {
-    name: "unpolled-source",
-    heading: "Materialized views and foreign tables",
-    fixed: Some(POLLS_SNAPSHOTS),
-    verdict: Verdict::Failed,
-    finds: unpolled,
-    way_out: "read its tables instead, or refresh this table by hand after each change",
-};
+pub(super) const UNPOLLED: TableRule =
+    Rule { name: "unpolled-source", fixed: Some(POLLS_SNAPSHOTS), finds: unpolled, ..UNFOLLOWED };
 
-fn untracked(deployed: &Deployed, facts: &Facts) -> Option<String> {
-    let is_immediate = deployed.table.settings.refresh_mode() == Some("IMMEDIATE");
-    let is_untracked = |source: &&SourceFacts| match source.source_type.as_str() {
-        "MATVIEW" => is_immediate || !source.tracked,
-        "FOREIGN_TABLE" => is_immediate,
+fn unfollowed(deployed: &Deployed, facts: &Facts) -> Option<String> {
+    let mode = deployed.table.settings.refresh_mode();
+    let is_unfollowed = |source: &&SourceFacts| match source.source_type.as_str() {
+        "MATVIEW" => mode != Some("DIFFERENTIAL"),
+        "FOREIGN_TABLE" => mode == Some("IMMEDIATE"),
         _ => false,
     };
-    message(facts.sources.iter().find(is_untracked)?, "does not notice")
+    message(facts.sources.iter().find(is_unfollowed)?)
 }
 
 fn unpolled(deployed: &Deployed, facts: &Facts) -> Option<String> {
-    let is_immediate = deployed.table.settings.refresh_mode() == Some("IMMEDIATE");
-    let is_unpolled =
-        |source: &&SourceFacts| source.source_type == "MATVIEW" && source.tracked && !is_immediate;
-    message(facts.sources.iter().find(is_unpolled)?, "only notices by a refresh by hand")
+    let is_unpolled = |source: &&SourceFacts| source.source_type == "MATVIEW";
+    (deployed.table.settings.refresh_mode() == Some("DIFFERENTIAL"))
+        .then(|| facts.sources.iter().find(is_unpolled))
+        .flatten()
+        .and_then(message)
 }
 
-fn message(source: &SourceFacts, notices: &str) -> Option<String> {
+fn message(source: &SourceFacts) -> Option<String> {
     let kind = match source.source_type.as_str() {
         "MATVIEW" => "materialized view",
         _ => "foreign table",
     };
-    Some(format!(
-        "its source {}.{} is a {kind}, whose changes pg_trickle {notices}",
-        source.schema, source.name
-    ))
+    let name = format!("{}.{}", source.schema, source.name);
+    Some(format!("its source {name} is a {kind}, whose changes pg_trickle does not notice"))
 }
 
 #[cfg(test)]
@@ -62,34 +55,32 @@ mod tests {
         model::{Setting, Value},
     };
 
-    fn found(mode: &str, source_type: &str, tracked: bool) -> (bool, bool) {
+    fn found(mode: &str, source_type: &str) -> (bool, bool) {
         let mut there = sample::deployed(sample::table("t", &[]));
         there.table.settings.set(Setting::RefreshMode, Value::Text(mode.into()));
         let source = SourceFacts {
             schema: "raw".into(),
             name: "daily".into(),
             source_type: source_type.into(),
-            tracked,
             ..SourceFacts::default()
         };
         let facts = Facts { sources: vec![source], ..Facts::default() };
-        (untracked(&there, &facts).is_some(), unpolled(&there, &facts).is_some())
+        (unfollowed(&there, &facts).is_some(), unpolled(&there, &facts).is_some())
     }
 
     #[test]
     fn a_table_over_a_snapshot_follows_it_only_where_the_scheduler_asks() {
-        for (mode, source_type, tracked, expected) in [
-            ("FULL", "MATVIEW", false, (true, false)),
-            ("FULL", "MATVIEW", true, (false, true)),
-            ("DIFFERENTIAL", "MATVIEW", true, (false, true)),
-            ("IMMEDIATE", "MATVIEW", true, (true, false)),
-            ("IMMEDIATE", "FOREIGN_TABLE", true, (true, false)),
-            ("FULL", "FOREIGN_TABLE", false, (false, false)),
-            ("DIFFERENTIAL", "FOREIGN_TABLE", true, (false, false)),
-            ("DIFFERENTIAL", "TABLE", true, (false, false)),
-            ("FULL", "VIEW", false, (false, false)),
+        for (mode, source_type, expected) in [
+            ("FULL", "MATVIEW", (true, false)),
+            ("DIFFERENTIAL", "MATVIEW", (false, true)),
+            ("IMMEDIATE", "MATVIEW", (true, false)),
+            ("IMMEDIATE", "FOREIGN_TABLE", (true, false)),
+            ("FULL", "FOREIGN_TABLE", (false, false)),
+            ("DIFFERENTIAL", "FOREIGN_TABLE", (false, false)),
+            ("DIFFERENTIAL", "TABLE", (false, false)),
+            ("FULL", "VIEW", (false, false)),
         ] {
-            assert_eq!(found(mode, source_type, tracked), expected, "{mode} {source_type} {tracked}");
+            assert_eq!(found(mode, source_type), expected, "{mode} {source_type}");
         }
     }
 }

@@ -134,14 +134,14 @@ fn a_source_that_the_scheduler_does_not_notice_and_settings_that_lose_changes_ar
     };
     let sentence = "shop.t will not follow its source raw.daily: pg_trickle does not notice changes of a";
     for (mode, kind, polls_views, version) in [
-        ("FULL", "materialized view", false, "0.108.3"),
+        ("FULL", "materialized view", true, "0.108.3"),
         ("FULL", "materialized view", true, "0.67.0"),
         ("IMMEDIATE", "materialized view", true, "0.108.3"),
         ("IMMEDIATE", "foreign table", true, "0.67.0"),
     ] {
         assert_eq!(noted(mode, kind, polls_views, version), [format!("{sentence} {kind}")]);
     }
-    assert!(noted("FULL", "materialized view", true, "0.108.3").is_empty());
+    assert_eq!(noted("DIFFERENTIAL", "materialized view", true, "0.108.3"), ["a setting"]);
     assert!(noted("FULL", "foreign table", false, "0.67.0").is_empty());
     assert_eq!(noted("DIFFERENTIAL", "foreign table", true, "0.67.0"), ["a setting"]);
 }

@@ -38,7 +38,7 @@ BEGIN
             PERFORM pgtrickle._capture_table(d.source_relid, st.pgt_id);
         ELSIF d.source_type = 'STREAM_TABLE' THEN
             PERFORM pgtrickle._create_buffer(pgtrickle._buffer(d.source_relid));
-        ELSIF pgtrickle._is_polled(d.source_type) THEN
+        ELSIF d.source_type IN ('MATVIEW', 'FOREIGN_TABLE') THEN
             PERFORM pgtrickle._track_copy(d, st.pgt_id);
         END IF;
     END LOOP;

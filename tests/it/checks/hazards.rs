@@ -66,9 +66,9 @@ fn a_table_without_a_change_buffer_loses_nothing() {
 fn a_table_over_a_materialized_view_fails_in_every_mode() {
     let mut shop = Shop::new();
     shop.database.run("create materialized view daily as select id, amount from orders");
-    let untracked = "untracked-source: its source public.daily is a materialized view";
+    let unfollowed = "unfollowed-source: its source public.daily is a materialized view";
     shop.add("whole", "select id from public.daily", &json!({"refresh_mode": "FULL"}));
-    shop.expect_failure("hazards", untracked);
+    shop.expect_failure("hazards", unfollowed);
     let drop = |shop: &mut Shop, table: &str| {
         shop.database.run(&format!("select pgtrickle.drop_stream_table('public.{table}')"));
         shop.models.pop();
@@ -78,7 +78,7 @@ fn a_table_over_a_materialized_view_fails_in_every_mode() {
 
     shop.set("pg_trickle.matview_polling = on");
     shop.add("at_once", "select id from public.daily", &json!({"refresh_mode": "IMMEDIATE"}));
-    shop.expect_failure("hazards", untracked);
+    shop.expect_failure("hazards", unfollowed);
     drop(&mut shop, "at_once");
     shop.add("polled", "select id from public.daily", &json!({}));
     if !shop.is_newer() {
