@@ -88,7 +88,7 @@ SELECT id, status FROM ids ORDER BY 1;
 -- emulator: it does not compact its buffers
 CREATE TABLE log (n int);
 SELECT pgtrickle.create_stream_table('public.logged', 'SELECT n FROM log', '1h', 'DIFFERENTIAL');
---> WARNING pg_trickle: source table public.log has no PRIMARY KEY. …
+--> WARNING: pg_trickle: source table public.log has no PRIMARY KEY. …
 SET pg_trickle.compact_threshold = 10;
 INSERT INTO log SELECT 1 FROM generate_series(1, 20);
 SELECT pgtrickle.refresh_stream_table('public.logged');
