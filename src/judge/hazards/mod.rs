@@ -168,13 +168,12 @@ pub(super) fn judge_server(
     let judged = |rule: &ServerRule| {
         let message = format!("{}: {}", rule.name, (rule.finds)(evidence, tables)?);
         let outcome = |verdict| Outcome::new(Stage::Hazard, SERVER, verdict, &message);
-        Some(match silences.iter().find(|silence| silence.covers_server(rule)) {
-            Some(silence) => outcome(Verdict::Passed).with_details([format!("silenced: {}", silence.reason)]),
-            None => {
-                let certainty = rule.certainty(number).map(|certainty| format!("{}: {certainty}", rule.name));
-                outcome(rule.verdict).with_details([rule.next()]).with_details(certainty)
-            }
-        })
+        if let Some(silence) = silences.iter().find(|silence| silence.covers_server(rule)) {
+            let why = format!("silenced: {}", silence.reason);
+            return Some(outcome(Verdict::Passed).with_details([why]));
+        }
+        let certainty = rule.certainty(number).map(|certainty| format!("{}: {certainty}", rule.name));
+        Some(outcome(rule.verdict).with_details([rule.next()]).with_details(certainty))
     };
     SERVER_RULES.iter().filter(|rule| rule.applies_to(number)).filter_map(judged).collect()
 }

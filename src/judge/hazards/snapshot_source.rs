@@ -27,24 +27,22 @@ fn unfollowed(deployed: &Deployed, facts: &Facts) -> Option<String> {
         "FOREIGN_TABLE" => mode == Some("IMMEDIATE"),
         _ => false,
     };
-    message(facts.sources.iter().find(is_unfollowed)?)
+    facts.sources.iter().find(is_unfollowed).map(message)
 }
 
 fn unpolled(deployed: &Deployed, facts: &Facts) -> Option<String> {
-    let is_unpolled = |source: &&SourceFacts| source.source_type == "MATVIEW";
-    (deployed.table.settings.refresh_mode() == Some("DIFFERENTIAL"))
-        .then(|| facts.sources.iter().find(is_unpolled))
-        .flatten()
-        .and_then(message)
+    let is_differential = deployed.table.settings.refresh_mode() == Some("DIFFERENTIAL");
+    let is_unpolled = |source: &&SourceFacts| is_differential && source.source_type == "MATVIEW";
+    facts.sources.iter().find(is_unpolled).map(message)
 }
 
-fn message(source: &SourceFacts) -> Option<String> {
+fn message(source: &SourceFacts) -> String {
     let kind = match source.source_type.as_str() {
         "MATVIEW" => "materialized view",
         _ => "foreign table",
     };
     let name = format!("{}.{}", source.schema, source.name);
-    Some(format!("its source {name} is a {kind}, whose changes pg_trickle does not notice"))
+    format!("its source {name} is a {kind}, whose changes pg_trickle does not notice")
 }
 
 #[cfg(test)]
