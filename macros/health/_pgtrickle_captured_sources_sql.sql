@@ -32,7 +32,7 @@ captured_sources as (
     setting.warning_lag,
     case
       when not tracked.is_there then 'the source table is gone'
-      when tracked.citus is not null then 'it ' || tracked.citus || ': pg_trickle cannot capture its changes, and writes to it may fail'
+      when tracked.citus is not null then 'it ' || tracked.citus || ': pg_trickle cannot capture its changes, and writes to it fail'
       when tracked.stable_name is null then concat_ws('; ', tracked.alert, 'the engine does not track the source')
       else nullif(concat_ws('; ',
         tracked.alert,

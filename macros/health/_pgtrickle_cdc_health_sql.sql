@@ -19,7 +19,7 @@ into_immediate as (
       when d.source_type = 'STREAM_TABLE' then 'an IMMEDIATE table does not follow a stream table'
       when c.oid is null then 'the source table is gone'
       when {{ dbt_pgtrickle._pgtrickle_citus_sql('c.oid') }} is not null
-        then 'it ' || {{ dbt_pgtrickle._pgtrickle_citus_sql('c.oid') }} || ': pg_trickle cannot capture its changes, and writes to it may fail'
+        then 'it ' || {{ dbt_pgtrickle._pgtrickle_citus_sql('c.oid') }} || ': pg_trickle cannot capture its changes, and writes to it fail'
       else (
         select string_agg('the trigger ' || expected.tgname || ' is ' || case when g.oid is null then 'missing' else 'disabled' end, '; ' order by expected.tgname)
         from (

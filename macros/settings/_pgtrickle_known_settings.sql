@@ -86,7 +86,7 @@
     },
     'output_distribution_column': {
       'type': 'text', 'changed_by': 'nothing',
-      'about': 'With Citus: the column by which its rows are distributed; a refresh of such a table fails on 0.67.0',
+      'about': 'With Citus: the column by which its rows are distributed; creating such a table fails, so `plan` refuses it',
     },
     'tier': {
       'type': 'text', 'column': 'refresh_tier', 'set_by': 'alter', 'values': ['hot', 'warm', 'cold', 'frozen'],

@@ -106,10 +106,11 @@ fn follows(way: &ImmediateCapture, engine: Option<&EngineState>) -> Outcome {
         if let [column, ..] = &way.missing_columns[..] {
             return vec![format!("rename the column back to {column}, or change the model {}", way.table)];
         }
-        vec![
-            format!("its changes do not reach {}", way.table),
-            format!("repair the capture: select pgtrickle.repair_stream_table('{}')", way.table),
-        ]
+        let next = match way.citus {
+            Some(_) => source::without_citus(&way.table),
+            None => format!("repair the capture: select pgtrickle.repair_stream_table('{}')", way.table),
+        };
+        vec![format!("its changes do not reach {}", way.table), next]
     })
 }
 

@@ -55,6 +55,24 @@ pub struct Evidence {
     pub version: String,
 }
 
+impl Evidence {
+    /// The facts about those of these tables that read change buffers.
+    fn differential(&self, tables: &BTreeSet<Relation>) -> impl Iterator<Item = &Facts> {
+        let is_differential = |deployed: &&Deployed| {
+            deployed.table.settings.refresh_mode() == Some("DIFFERENTIAL")
+                && tables.contains(&deployed.table.relation)
+        };
+        let relations: BTreeSet<(&str, &str)> = self
+            .deployed
+            .iter()
+            .filter(is_differential)
+            .map(|deployed| (&*deployed.table.relation.schema, &*deployed.table.relation.name))
+            .collect();
+        let facts = self.facts.iter().flatten();
+        facts.filter(move |facts| relations.contains(&(&*facts.schema, &*facts.name)))
+    }
+}
+
 /// The result of a query for evidence.
 pub type Answer<T> = Result<T, MissingEvidence>;
 
@@ -92,6 +110,8 @@ pub struct Facts {
     /// What started the last refresh with changes, such as `SCHEDULER`, `MANUAL` or `INITIAL`.
     pub last_by: Option<String>,
     pub float_columns: Vec<String>,
+    /// How PostgreSQL stores its rows, such as `heap`; `None` for a partitioned table.
+    pub access_method: Option<String>,
     /// Whether the stream table itself has row level security.
     pub has_row_security: bool,
 }
@@ -105,6 +125,10 @@ pub struct SourceFacts {
     /// `TRIGGER`, `TRANSITIONING` or `WAL`.
     pub cdc_mode: String,
     pub has_row_security: bool,
+    /// Whether the engine captures its changes or compares it with a copy.
+    pub tracked: bool,
+    /// How many stream tables in the mode DIFFERENTIAL read it.
+    pub differential_readers: u32,
     pub primary_key: Vec<String>,
     pub logged_columns: Vec<LoggedColumn>,
 }
@@ -160,6 +184,8 @@ pub fn judge(tables: &[&StreamTable], evidence: &Evidence, criteria: &Criteria) 
     let reads = dependencies::reads(&concerned, &catalog);
     let mut outcomes = dependencies::settle(&concerned, &reads, own, others);
     outcomes.extend(hazards::judge_version(&evidence.version, &criteria.silences));
+    let relations = concerned.iter().map(|table| table.relation.clone()).collect();
+    outcomes.extend(hazards::judge_server(evidence, &relations, &criteria.silences));
     outcomes.extend(evidence.facts.as_ref().err().map(|unanswered| unanswered.outcome(Stage::Mode)));
     outcomes.extend(match &evidence.engine {
         Ok(engine) => scheduler::judge(engine, &concerned, &catalog, criteria),
@@ -278,6 +304,9 @@ pub(crate) mod sample {
             instance: None,
             recovery: None,
             versions: Some(scheduler::Versions { library: "0.67.0".into(), extension: "0.67.0".into() }),
+            has_preflight: false,
+            truncates_buffers: false,
+            compact_threshold: None,
             capture_paused: false,
             wal_level: "logical".into(),
             slot_lag_warning: Some("100".into()),

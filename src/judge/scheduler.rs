@@ -29,7 +29,13 @@ pub struct EngineState {
     pub recovery: Option<String>,
     /// The versions of the loaded library and of the database's extension; `None` if the engine does not say.
     pub versions: Option<Versions>,
+    /// Whether `preflight_upgrade()` exists.
+    pub has_preflight: bool,
     pub capture_paused: bool,
+    /// Whether change buffers are emptied with TRUNCATE.
+    pub truncates_buffers: bool,
+    /// From how many pending changes on a change buffer is compacted; 0 for never, `None` if the server does not say.
+    pub compact_threshold: Option<i64>,
     pub wal_level: String,
     /// A slot's lag in megabytes from which to warn.
     pub slot_lag_warning: Option<String>,
@@ -131,7 +137,10 @@ fn upgrade(engine: &EngineState, tables: &[&StreamTable], catalog: &Catalog) -> 
     if library != extension {
         let message =
             format!("unfinished: the server runs the library {library}, and the extension is {extension}");
-        return outcome(Verdict::Failed, message).with_details(["ALTER EXTENSION pg_trickle UPDATE".into()]);
+        let before =
+            engine.has_preflight.then_some("see what would stop it: select pgtrickle.preflight_upgrade()");
+        let steps = before.into_iter().chain(["ALTER EXTENSION pg_trickle UPDATE"]);
+        return outcome(Verdict::Failed, message).with_details(steps.map(str::to_owned));
     }
     let health = |table: &&StreamTable| catalog.get(&table.relation).map(|deployed| &deployed.health);
     let all: Vec<_> = tables.iter().filter_map(health).collect();

@@ -28,6 +28,11 @@ fn last_error(health: &Health) -> String {
     message + &health.last_error_code.as_ref().map_or_else(String::new, |code| format!(" ({code})"))
 }
 
+fn with_detail(health: &Health, reason: &str) -> String {
+    let detail = health.refresh_reason_detail.as_deref().unwrap_or("pg_trickle gives no detail");
+    format!("{reason}: {detail}")
+}
+
 /// The evidence about one table.
 struct StatusCheck<'a> {
     table: &'a StreamTable,
@@ -57,14 +62,13 @@ impl StatusCheck<'_> {
             "SUSPENDED" if self.wants(Setting::Status, "SUSPENDED") => {
                 (Verdict::Passed, "SUSPENDED, as its model says".into(), None)
             }
-            "SUSPENDED" => match health.source_reason() {
+            "SUSPENDED" => match health.rebuild_reason() {
                 Some(reason) => {
-                    let detail =
-                        health.refresh_reason_detail.as_deref().unwrap_or("pg_trickle gives no detail");
+                    let by = if reason.starts_with("SOURCE_") { " by a change of its source" } else { "" };
                     let next = format!(
                         "after adapting its query: select pgtrickle.reinitialize_stream_table('{name}')"
                     );
-                    failed(format!("SUSPENDED by a change of its source, {reason}: {detail}"), next)
+                    failed(format!("SUSPENDED{by}, {}", with_detail(health, reason)), next)
                 }
                 None => failed("SUSPENDED: it is not refreshed".into(), resume),
             },
@@ -91,8 +95,13 @@ impl StatusCheck<'_> {
             let since = self.now.zip(health.updated_at).map(|(now, updated)| now - updated);
             let stuck = since.is_none_or(|since| since > GRACE.as_secs_f64());
             let verdict = if stuck { Verdict::Failed } else { Verdict::Warned };
-            let next = format!("select pgtrickle.refresh_stream_table('{}')", self.table.relation);
-            return (verdict, "ACTIVE, but waiting to be refilled".into(), Some(next));
+            let reason = health.rebuild_reason();
+            // A version that gives a reason has the function.
+            let function =
+                if reason.is_some() { "reinitialize_stream_table" } else { "refresh_stream_table" };
+            let next = format!("select pgtrickle.{function}('{}')", self.table.relation);
+            let why = reason.map_or_else(String::new, |reason| format!(": {}", with_detail(health, reason)));
+            return (verdict, format!("ACTIVE, but waiting to be refilled{why}"), Some(next));
         }
         if health.has_old_identity {
             let next = "recreate it: dbt run --full-refresh".to_owned();
@@ -149,7 +158,7 @@ mod tests {
     #[test]
     fn only_active_passes_and_every_other_state_has_its_own_message() {
         assert_eq!(judged(|_| ()).verdict, Verdict::Passed);
-        let cases: [(Break, &str); 10] = [
+        let cases: [(Break, &str); 11] = [
             (|h| h.status = "SUSPENDED".into(), "SUSPENDED: it is not refreshed"),
             (|h| h.status = "INITIALIZING".into(), "INITIALIZING"),
             (|h| h.status = "SOMETHING_NEW".into(), "unknown status SOMETHING_NEW"),
@@ -191,6 +200,15 @@ mod tests {
                     h.updated_at = Some(NOW - 60.0);
                 },
                 "waiting to be refilled",
+            ),
+            (
+                |h| {
+                    h.needs_reinit = true;
+                    h.updated_at = Some(NOW - 60.0);
+                    h.refresh_reason = Some("CDC_BUFFER_MISSING".into());
+                    h.refresh_reason_detail = Some("of orders".into());
+                },
+                "waiting to be refilled: CDC_BUFFER_MISSING: of orders",
             ),
         ];
         for (change, sentence) in cases {

@@ -30,6 +30,12 @@ impl Engine {
 /// The version on which docs/pg_trickle.md was observed.
 pub const TRIED: Version = Version(0, 67, 0);
 
+/// The first version whose scheduler compares materialized views with copies of them, where the server says so.
+pub const POLLS_SNAPSHOTS: Version = Version(0, 108, 1);
+
+/// The first version in which cleaning and compacting change buffers loses no changes.
+pub const KEEPS_BUFFERED_CHANGES: Version = Version(0, 108, 1);
+
 /// A version of pg_trickle. What can be asked of the server's catalog is asked there; the number is only for behaviour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(pub u32, pub u32, pub u32);

@@ -18,7 +18,10 @@ pub mod yaml;
 
 pub use crate::sql::Relation;
 pub use age_limits::AgeLimits;
-pub use engine::{Engine, OPTIONAL, TRIED, Version, with_optional_parts};
+pub use engine::{
+    Engine, KEEPS_BUFFERED_CHANGES, OPTIONAL, OptionalPart, POLLS_SNAPSHOTS, TRIED, Version,
+    with_optional_parts,
+};
 pub use history::{History, Refresh};
 pub use manifest_source::{ManifestSource, ProjectSource};
 pub use origin::Origin;

@@ -159,9 +159,13 @@ impl Health {
         self.orchestration_mode.as_deref() == Some("EXTERNAL")
     }
 
-    /// Why the source of a suspended table suspended it (docs/pg_trickle.md, "Source DDL").
-    pub fn source_reason(&self) -> Option<&str> {
+    /// Why a table is suspended or has to be filled again (docs/pg_trickle.md, "Source DDL" and "Restored databases"). Other
+    /// reasons explain the mode of the last refresh.
+    pub fn rebuild_reason(&self) -> Option<&str> {
         let reasons = [&self.refresh_reason, &self.last_error_code];
-        reasons.into_iter().filter_map(Option::as_deref).find(|reason| reason.starts_with("SOURCE_"))
+        let explains = |reason: &&str| {
+            ["SOURCE_", "CDC_", "RECOVERY_"].iter().any(|beginning| reason.starts_with(beginning))
+        };
+        reasons.into_iter().filter_map(Option::as_deref).find(explains)
     }
 }

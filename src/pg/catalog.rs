@@ -13,8 +13,8 @@ use crate::{
         scheduler::EngineState,
     },
     model::{
-        Column, Deployed, Engine, Health, Mark, Origin, Relation, Setting, Settings, Storage, StreamTable,
-        with_optional_parts,
+        Column, Deployed, Engine, Health, KEEPS_BUFFERED_CHANGES, Mark, Origin, Relation, Setting, Settings,
+        Storage, StreamTable, Version, with_optional_parts,
     },
     plan::{Question, SpecialSource, UpstreamRelations},
     sql::quote_literal,
@@ -41,6 +41,8 @@ pub struct ServerInfo {
     pub postgres: String,
     /// The version of the extension, if it is installed in the database.
     pub pg_trickle: Option<String>,
+    truncates_buffers: bool,
+    compacts_buffers: bool,
     /// The columns of the extension's main table.
     columns: Vec<String>,
     /// The relations and functions that may be there.
@@ -57,6 +59,25 @@ impl ServerInfo {
         let has = |column: &str| self.columns.iter().any(|existing| existing == column);
         let is_unreadable = |setting: &Setting| setting.column().is_some_and(|column| !has(column));
         Setting::ALL.iter().copied().filter(is_unreadable).collect()
+    }
+
+    pub fn version(&self) -> Option<Version> {
+        Version::parse(self.pg_trickle.as_deref()?)
+    }
+
+    pub fn has_citus(&self) -> bool {
+        self.objects.iter().any(|object| object == "pg_catalog.pg_dist_partition")
+    }
+
+    /// What settings do to the changes of tables, a sentence each (docs/pg_trickle.md, "Settings that lose changes").
+    pub fn losing_settings(&self) -> Vec<&'static str> {
+        if self.version().is_some_and(|version| version >= KEEPS_BUFFERED_CHANGES) {
+            return Vec::new();
+        }
+        let truncation = "pg_trickle.cleanup_use_truncate is on: a change that is not committed yet when a refresh cleans its buffer is lost";
+        let compaction = "pg_trickle.compact_threshold is not 0: a refresh that finds more changes than that loses some of sources without a primary key, and of those that several stream tables read";
+        let settings = [(self.truncates_buffers, truncation), (self.compacts_buffers, compaction)];
+        settings.into_iter().filter(|(is_on, _)| *is_on).map(|(_, sentence)| sentence).collect()
     }
 
     /// A catalog query with the parts that this version can answer.

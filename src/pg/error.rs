@@ -52,7 +52,7 @@ pub enum Error {
         /// The sessions; empty if they are not visible.
         holders: BTreeSet<String>,
     },
-    #[error("the role `{user}` cannot apply the plan, and nothing was changed. It lacks\n  {}", lacking.join("\n  "))]
+    #[error("the role `{user}` cannot deploy this, and nothing was changed. It lacks\n  {}", lacking.join("\n  "))]
     Rights {
         user: String,
         /// Each missing privilege with its object.
@@ -183,7 +183,9 @@ impl Error {
                 format!("wait until it ends, or end it: `psql -c 'SELECT pg_terminate_backend({pid})'`")
             }
             Self::Locked { .. } => "try again later, or wait longer: `--lock-timeout 1m`".into(),
-            Self::Rights { .. } => "grant them, or apply the plan as the role that owns the stream tables".into(),
+            Self::Rights { .. } => {
+                "grant them (docs/deploy-role.sql), or deploy as the role that owns the stream tables".into()
+            }
             Self::NewDependents { .. } => "plan again: `pgtrickle-ci plan`".into(),
             Self::TooOld { .. } => "update it: `psql -c 'ALTER EXTENSION pg_trickle UPDATE'`".into(),
             Self::Server { message, .. } if message.code == "25P04" => {

@@ -9,7 +9,7 @@ use super::{
     views::{UpstreamRelations, ViewStep},
 };
 use crate::{
-    model::{Column, Deployed, Relation, Setting, StreamTable},
+    model::{Column, Deployed, POLLS_SNAPSHOTS, Relation, Setting, StreamTable, Version},
     project::Project,
     sql::query,
 };
@@ -42,6 +42,12 @@ pub struct Answers {
     pub views: Vec<ViewStep>,
     pub unbuilt: Vec<MissingUpstream>,
     pub special_sources: Vec<SpecialSource>,
+    /// pg_trickle's version; `None` without a server, and if it has no number.
+    pub version: Option<Version>,
+    /// Whether the database has Citus; `None` without a server.
+    pub has_citus: Option<bool>,
+    /// What settings of the server do to changed tables, a sentence each.
+    pub losing_settings: Vec<&'static str>,
 }
 
 /// A source that pg_trickle cannot capture, or whose policies do not come along.
@@ -53,6 +59,22 @@ pub struct SpecialSource {
     /// What Citus made of it; then its changes cannot be captured.
     pub citus: Option<String>,
     pub has_row_security: bool,
+    /// The kind of a relation without triggers, in SQL's words.
+    pub snapshot: Option<String>,
+    /// Whether the server compares materialized views with copies of them.
+    pub polls_views: bool,
+}
+
+impl SpecialSource {
+    /// Its kind, if a table in this mode does not follow it by itself (docs/pg_trickle.md, "Materialized views and foreign
+    /// tables").
+    pub(super) fn unnoticed(&self, mode: Option<&str>, version: Option<Version>) -> Option<&str> {
+        let is_polled = self.polls_views
+            && mode != Some("FULL")
+            && version.is_some_and(|version| version >= POLLS_SNAPSHOTS);
+        let kind = self.snapshot.as_deref()?;
+        (mode == Some("IMMEDIATE") || kind == "materialized view" && !is_polled).then_some(kind)
+    }
 }
 
 /// A table, seed or snapshot that stream tables read and that does not exist on the server yet.

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Plan, SettingChange, Step};
+use super::{Action, Change, Plan};
 use crate::{
-    model::{Relation, Setting, StreamTable},
+    model::{Relation, StreamTable},
     sql::query,
 };
 
@@ -25,28 +25,27 @@ pub struct RequiredRights {
     pub call: BTreeSet<String>,
 }
 
-impl Plan {
-    /// The functions of pg_trickle that the plan calls.
-    pub fn functions(&self) -> BTreeSet<String> {
-        let called = self.steps.iter().flat_map(|step| match &step.change {
-            Change::Create { .. } => &["create_stream_table"][..],
-            Change::Recreate { .. } => &["drop_stream_table", "create_stream_table"],
-            Change::AlterQuery { .. } => &["alter_stream_table", "refresh_stream_table"],
-            Change::Alter(_) => &["alter_stream_table"],
-            Change::Drop => &["drop_stream_table"],
-            Change::Keep => &[],
-        });
-        let orchestrates = |step: &Step| {
-            let is_its = |change: &SettingChange| change.setting == Setting::OrchestrationMode;
-            matches!(step.change, Change::Alter(_) | Change::AlterQuery { .. })
-                && step.change.settings().iter().any(is_its)
-        };
-        let orchestration = self.steps.iter().any(orchestrates).then_some("set_orchestration_mode");
-        called.copied().chain(orchestration).map(str::to_owned).collect()
+impl RequiredRights {
+    /// The right to call this function of pg_trickle.
+    pub fn call(function: &str) -> Self {
+        Self { call: BTreeSet::from([function.to_owned()]), ..Self::default() }
     }
 
-    pub fn rights(&self, desired: &[StreamTable]) -> RequiredRights {
-        let mut needs = RequiredRights { call: self.functions(), ..RequiredRights::default() };
+    /// The right to call what these actions call.
+    pub fn calls(actions: &[Action]) -> Self {
+        let statements = actions.iter().flat_map(|action| &action.statements);
+        let called = |statement: &String| {
+            let (function, _) = statement.strip_prefix("select pgtrickle.")?.split_once('(')?;
+            Some(function.to_owned())
+        };
+        Self { call: statements.filter_map(called).collect(), ..Self::default() }
+    }
+}
+
+impl Plan {
+    /// What the role needs that executes these actions of the plan.
+    pub fn rights(&self, desired: &[StreamTable], actions: &[Action]) -> RequiredRights {
+        let mut needs = RequiredRights::calls(actions);
         for step in self.steps.iter().filter(|step| step.change != Change::Keep) {
             let relation = || step.relation.clone();
             let writes_query = match &step.change {

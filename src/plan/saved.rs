@@ -107,6 +107,7 @@ impl Saved {
         (deployed, between): (&[Deployed], &UpstreamRelations),
         plan: &Plan,
     ) -> Self {
+        let actions = actions(plan, &project.tables, deployed, owner);
         let is_view = |found: &&UpstreamRelation| found.stored.is_some() || found.kind.is_none();
         let view = |found: &UpstreamRelation| SavedView {
             relation: found.relation.clone(),
@@ -119,7 +120,7 @@ impl Saved {
             lost_by_rebuilds: plan.lost_by_rebuilds(),
             dropped: plan.dropped(),
             needs_dbt: plan.needs_dbt.iter().map(|need| format!("{}: {}", need.relation, need.why)).collect(),
-            rights: plan.rights(&project.tables),
+            rights: plan.rights(&project.tables, &actions),
             schema_version: SCHEMA_VERSION,
             tool: env!("CARGO_PKG_VERSION").into(),
             project: project.name.clone(),
@@ -128,7 +129,7 @@ impl Saved {
             catalog: fingerprints(deployed),
             summary: plan.summary(),
             stopped: plan.stopped_by(),
-            actions: actions(plan, &project.tables, deployed, owner),
+            actions,
         }
     }
 

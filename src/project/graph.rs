@@ -155,15 +155,11 @@ impl Graph {
         models.map(|node| node.relation.schema.as_str())
     }
 
-    /// Whether any of these models, or of all models, is a stream table.
-    pub fn has_stream_tables(&self, ids: Option<&BTreeSet<String>>) -> bool {
-        let mut tables = self.nodes.iter().filter(|node| node.kind == "stream_table");
-        tables.any(|node| ids.is_none_or(|ids| ids.contains(&node.id)))
-    }
-
-    /// The relations of all stream tables, whether or not they exist.
-    pub fn stream_tables(&self) -> impl Iterator<Item = &Relation> {
-        self.nodes.iter().filter(|node| node.kind == "stream_table").map(|node| &node.relation)
+    /// The relations of these stream tables, or of all, whether or not they exist.
+    pub fn stream_tables(&self, ids: Option<&BTreeSet<String>>) -> impl Iterator<Item = &Relation> {
+        let is_selected = move |node: &&Node| ids.is_none_or(|ids| ids.contains(&node.id));
+        let tables = self.nodes.iter().filter(|node| node.kind == "stream_table");
+        tables.filter(is_selected).map(|node| &node.relation)
     }
 
     /// These nodes and everything upstream that does not exist yet.

@@ -65,11 +65,14 @@ lc_messages = 'C'
 pgtrickle_ci.ephemeral = on
 ";
 
-/// Settings that the real `pg_trickle` requires.
+/// Settings that the real `pg_trickle` requires. With the last two it loses no changes (docs/pg_trickle.md, "Settings that
+/// lose changes").
 const WITH_THE_REAL_EXTENSION: &str = "\
 shared_preload_libraries = 'pg_trickle'
 wal_level = logical
 max_worker_processes = 32
+pg_trickle.cleanup_use_truncate = off
+pg_trickle.compact_threshold = 0
 ";
 
 /// A PostgreSQL with `pg_trickle` that runs until this value is dropped or this process ends.
@@ -109,7 +112,7 @@ impl Ephemeral {
         }
         answered?;
         create_extension(&endpoint, false).await?;
-        mark_as_ephemeral(&endpoint).await?;
+        set_up_container(&endpoint).await?;
         let installation = find::find(&EphemeralSpec { engine: EngineChoice::Auto, ..wanted.clone() }).ok();
         Ok(Self { _scheduler: None, _server: server, _folder: folder, endpoint, installation })
     }
@@ -346,10 +349,16 @@ async fn create_extension(endpoint: &Endpoint, emulated: bool) -> Result<(), Err
 }
 
 /// For a container, which has its own settings file.
-async fn mark_as_ephemeral(endpoint: &Endpoint) -> Result<(), Error> {
+async fn set_up_container(endpoint: &Endpoint) -> Result<(), Error> {
     let refused = |error| Error::Refused { doing: "setting up the server", reason: session::reason(&error) };
     let client = session::open(endpoint, APPLICATION_NAME).await.map_err(refused)?;
-    client.batch_execute("ALTER SYSTEM SET pgtrickle_ci.ephemeral = on").await.map_err(refused)?;
+    for setting in [
+        "pgtrickle_ci.ephemeral = on",
+        "pg_trickle.cleanup_use_truncate = off",
+        "pg_trickle.compact_threshold = 0",
+    ] {
+        client.batch_execute(&format!("ALTER SYSTEM SET {setting}")).await.map_err(refused)?;
+    }
     client.batch_execute("SELECT pg_reload_conf()").await.map_err(refused)
 }
 

@@ -19,7 +19,7 @@ use crate::{
     model::{Outcome, Relation, ShardShare},
     options::RunOptions,
     pg::ServerInfo,
-    plan::{Answers, Plan, Policy},
+    plan::{self, Answers, Plan, Policy, RequiredRights},
     project::{self, Project},
     verify::Writes,
 };
@@ -77,7 +77,7 @@ impl Parsed {
         let graph = manifest.graph()?;
         // A change may remove the last stream table.
         let had_none = base.as_ref().is_none_or(|base| !base.has_stream_tables());
-        if !options.allow_empty && had_none && !graph.has_stream_tables(models.ids.as_ref()) {
+        if !options.allow_empty && had_none && graph.stream_tables(models.ids.as_ref()).next().is_none() {
             let (name, is_selected) = (file.name.clone(), models.ids.is_some());
             return Err(project::Error::NoStreamTables { name, is_selected }.into());
         }
@@ -128,18 +128,30 @@ impl Gate<'_> {
     pub async fn plan(&self) -> Result<Option<Planned>, Error> {
         let (Workspace { client, own }, ids) = (&self.workspace, self.selected.as_ref());
         if client.catalog().await?.is_empty() && (own.is_some() || !self.is_occupied().await?) {
+            if own.is_none() && !self.stream_tables()?.is_empty() {
+                client.check_rights(&RequiredRights::call("create_stream_table")).await?;
+            }
             return Ok(None);
         }
         self.dbt.compile().await?;
         let project = self.dbt.project()?.into_project()?;
-        let (plan, _) = plan_against(client, &project, ids, &self.policy(&project)).await?;
+        let policy = self.policy(&project);
+        let (plan, now) = plan_against(client, &project, ids, &policy).await?;
+        if own.is_none() {
+            let actions = plan::actions(&plan, &project.tables, &now.tables, &policy.owner);
+            client.check_rights(&RequiredRights::calls(&actions)).await?;
+        }
         Ok(Some(Planned { project, plan }))
     }
 
     /// Whether another relation has the name of a stream table and would be dropped.
     async fn is_occupied(&self) -> Result<bool, Error> {
-        let wanted: Vec<Relation> = self.dbt.manifest()?.graph()?.stream_tables().cloned().collect();
-        Ok(!self.workspace.client.snapshot(&wanted).await?.occupied.is_empty())
+        Ok(!self.workspace.client.snapshot(&self.stream_tables()?).await?.occupied.is_empty())
+    }
+
+    /// The relations of the selected stream tables.
+    fn stream_tables(&self) -> Result<Vec<Relation>, Error> {
+        Ok(self.dbt.manifest()?.graph()?.stream_tables(self.selected.as_ref()).cloned().collect())
     }
 
     /// Builds the project with dbt. The outcomes are those of its tables.

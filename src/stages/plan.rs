@@ -76,6 +76,9 @@ pub async fn plan_against(
         occupied: snapshot.occupied.clone(),
         views: plan::views::against_server(project, &snapshot.between),
         unbuilt: plan::unbuilt(project, &snapshot.between),
+        version: snapshot.server.version(),
+        has_citus: Some(snapshot.server.has_citus()),
+        losing_settings: snapshot.server.losing_settings(),
         ..Answers::default()
     };
     answers.special_sources = client.special_sources(&snapshot.server, &read_relations(project)).await?;
@@ -95,29 +98,20 @@ pub async fn plan_against(
     };
     let mut plan = Plan::between(&project.tables, &snapshot.tables, &answers, policy)?;
     plan.notes.extend(not_validated);
-    let plan = noting_lacking_functions(client, plan).await?;
     let lost = client.lost_views(&plan.views_to_restore(&snapshot.tables)).await?;
     let objects = client.lost_objects(&plan.dropped()).await?;
     // Best effort: without it, the plan says that the costs are unknown.
     let costs = client.costs(&plan.refilled()).await.unwrap_or_default();
     let plan = plan.with_lost_views(lost).with_lost_objects(objects, &snapshot.tables);
     let plan = plan.with_costs(&costs).with_readers(project);
-    Ok((plan.narrowed(ids, &project.tables), snapshot))
-}
-
-/// Notes the functions that the role may not execute. Another role may deploy, so they are no problem of the plan.
-async fn noting_lacking_functions(client: &Client, mut plan: Plan) -> Result<Plan, Error> {
-    let needs = RequiredRights { call: plan.functions(), ..RequiredRights::default() };
-    if !needs.call.is_empty() {
-        let lacking = client.lacking_rights(&needs).await?;
-        let user = &client.endpoint().user;
-        plan.notes.extend(
-            lacking
-                .into_iter()
-                .map(|right| format!("the role `{user}` cannot deploy this: it lacks {right}")),
-        );
-    }
-    Ok(plan)
+    let mut plan = plan.narrowed(ids, &project.tables);
+    // Another role may deploy, so they are no problem of the plan.
+    let actions = plan::actions(&plan, &project.tables, &snapshot.tables, &policy.owner);
+    let calls = RequiredRights::calls(&actions);
+    let user = &client.endpoint().user;
+    let note = |right: String| format!("the role `{user}` cannot deploy this: it lacks {right}");
+    plan.notes.extend(client.lacking_rights(&calls).await?.into_iter().map(note));
+    Ok((plan, snapshot))
 }
 
 /// The relations that the project's stream tables and views read.

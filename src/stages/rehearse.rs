@@ -65,7 +65,7 @@ impl Base {
     pub fn has_stream_tables(&self) -> bool {
         let Some((dbt, _)) = &self.project else { return false };
         let Ok(manifest) = dbt.manifest() else { return false };
-        manifest.graph().is_ok_and(|graph| graph.has_stream_tables(None))
+        manifest.graph().is_ok_and(|graph| graph.stream_tables(None).next().is_some())
     }
 
     /// Its parsed manifest, without compiled SQL.

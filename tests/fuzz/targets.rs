@@ -71,7 +71,7 @@ fn manifest(text: &str, dir: &Path) {
     }
     if let Ok(graph) = manifest.graph() {
         let _ = graph.readers("model.shop.totals");
-        let _ = graph.needed(&graph.stream_tables().map(ToString::to_string).collect(), |_| false);
+        let _ = graph.needed(&graph.stream_tables(None).map(ToString::to_string).collect(), |_| false);
     }
     for selector in &*SELECTORS {
         let _ = manifest.selection(selector, Some(&file));

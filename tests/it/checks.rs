@@ -2,6 +2,7 @@
 
 mod capture;
 mod equality;
+mod hazards;
 mod newer;
 mod soak;
 mod surroundings;

@@ -24,6 +24,7 @@ mod documents;
 mod edits;
 mod ephemeral;
 mod gate;
+mod grants;
 mod hidden_rows;
 mod image;
 mod init;

@@ -196,7 +196,7 @@ fn an_invalid_part_that_is_not_needed_is_ignored() {
         let (_dir, manifest) = opened(&manifest);
         manifest.project().unwrap_or_else(|error| panic!("{what}: {error}"));
         let graph = manifest.graph().unwrap_or_else(|error| panic!("{what}: {error}"));
-        assert_eq!(graph.stream_tables().count(), 1, "{what}");
+        assert_eq!(graph.stream_tables(None).count(), 1, "{what}");
         manifest.unstable_models().unwrap_or_else(|error| panic!("{what}: {error}"));
         manifest.declared_sources().unwrap_or_else(|error| panic!("{what}: {error}"));
         manifest.exact_names().unwrap_or_else(|error| panic!("{what}: {error}"));

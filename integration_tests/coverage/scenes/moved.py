@@ -250,12 +250,12 @@ def scripts(project, server):
 
 
 def deployed_by_a_role(project, server):
-    """The grants of docs/dbt.md are enough to deploy, and without them nothing is deployed."""
+    """The grants of docs/deploy-role.sql are enough to deploy, and without them nothing is deployed."""
     fresh = server.fresh("by_role")
     fresh(SOURCES)
     fresh("create schema coverage; create role _pgtrickle_deploy login password 'deploy'")
-    text = pathlib.Path("dbt_packages/dbt_pgtrickle/docs/dbt.md").read_text()
-    grants = re.search(r"<!-- deploy role -->\n```sql\n(.*?)```", text, re.S)[1].replace("create role _pgtrickle_deploy login;\n", "")
+    text = pathlib.Path("dbt_packages/dbt_pgtrickle/docs/deploy-role.sql").read_text()
+    grants = text.replace("CREATE ROLE pgtrickle_deploy LOGIN;\n", "").replace("pgtrickle_deploy", "_pgtrickle_deploy")
     fresh("grant usage, create on schema coverage to _pgtrickle_deploy; grant usage on schema shop to _pgtrickle_deploy; grant select, trigger on all tables in schema shop to _pgtrickle_deploy")
     if IS_V2: # which creates the schema in any case
         fresh("grant create on database by_role to _pgtrickle_deploy")

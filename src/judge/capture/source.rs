@@ -84,10 +84,7 @@ pub(super) fn judge(capture: &Capture, engine: Option<&EngineState>) -> Outcome 
             ([column, ..], _) => {
                 format!("rename the column back to {column}, or change the models that read it")
             }
-            _ if capture.citus.is_some() => format!(
-                "read a local table instead, and drop it: select pgtrickle.drop_stream_table('{}')",
-                capture.readers.first().map_or("", String::as_str)
-            ),
+            _ if capture.citus.is_some() => without_citus(capture.readers.first().map_or("", String::as_str)),
             (_, false) => "recreate the models that read it: dbt run --full-refresh".to_owned(),
             _ if !capture.passed_by.is_empty() => format!(
                 "refresh it by hand: select pgtrickle.refresh_stream_table('{}')",
@@ -104,7 +101,15 @@ pub(super) fn judge(capture: &Capture, engine: Option<&EngineState>) -> Outcome 
 
 /// docs/pg_trickle.md, "Citus".
 pub(super) fn uncaptured(citus: &str) -> String {
-    format!("it {citus}: pg_trickle cannot capture its changes, and writes to it may fail")
+    format!("it {citus}: pg_trickle cannot capture its changes, and writes to it fail")
+}
+
+/// Citus refuses a drop without these settings.
+pub(super) fn without_citus(table: &str) -> String {
+    format!(
+        "read a local table instead, and drop it: set citus.enable_unsafe_triggers = on; \
+         set citus.multi_shard_modify_mode = 'sequential'; select pgtrickle.drop_stream_table('{table}')"
+    )
 }
 
 fn unread(capture: &Capture, buffer: &Relation, role: &str) -> Outcome {

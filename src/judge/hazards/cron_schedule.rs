@@ -1,12 +1,12 @@
 //! A cron expression is ignored: the table is refreshed at every tick.
 
-use super::Rule;
+use super::{Rule, TableRule};
 use crate::{
     judge::Facts,
     model::{Deployed, Schedule, Verdict},
 };
 
-pub(super) const RULE: Rule = Rule {
+pub(super) const RULE: TableRule = Rule {
     name: "cron-schedule",
     heading: "Schedules",
     fixed: None,

@@ -1,12 +1,12 @@
 //! Incrementally maintained sums and averages of floating point numbers drift.
 
-use super::Rule;
+use super::{Rule, TableRule};
 use crate::{
     judge::Facts,
     model::{Deployed, Verdict},
 };
 
-pub(super) const RULE: Rule = Rule {
+pub(super) const RULE: TableRule = Rule {
     name: "float-aggregate",
     heading: "Correctness",
     fixed: None,

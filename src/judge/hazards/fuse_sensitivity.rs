@@ -1,12 +1,12 @@
 //! The sensitivity of the fuse is stored and ignored.
 
-use super::Rule;
+use super::{Rule, TableRule};
 use crate::{
     judge::Facts,
     model::{Deployed, Setting, Verdict},
 };
 
-pub(super) const RULE: Rule = Rule {
+pub(super) const RULE: TableRule = Rule {
     name: "fuse-sensitivity",
     heading: "Status",
     fixed: None,

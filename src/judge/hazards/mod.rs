@@ -1,18 +1,31 @@
-//! Known bugs of the installed version that concern a table. Each rule in [`RULES`] has a file with its test, and cites
-//! a heading of docs/pg_trickle.md.
+//! Known bugs of the installed version. Each rule in [`RULES`] and [`SERVER_RULES`] has a file with its test, and cites a
+//! heading of docs/pg_trickle.md.
 
+mod buffer_compaction;
+mod buffer_truncation;
 mod cron_schedule;
 mod float_aggregate;
 mod fuse_sensitivity;
+mod immediate_source_ddl;
 mod primary_key_position;
 mod row_security;
 mod search_path;
+mod snapshot_source;
+mod storage_backend;
 mod wal_capture;
+
+use std::collections::BTreeSet;
 
 use super::{Evidence, Facts};
 use crate::model::{Deployed, Outcome, Relation, Stage, StreamTable, TRIED, Verdict, Version};
 
-struct Rule {
+/// A bug that concerns a table.
+type TableRule = Rule<fn(&Deployed, &Facts) -> Option<String>>;
+
+/// A bug that a setting of the server lets loose on its tables.
+type ServerRule = Rule<fn(&Evidence, &BTreeSet<Relation>) -> Option<String>>;
+
+struct Rule<Finds> {
     /// The name for `checks.silence`.
     name: &'static str,
     /// The heading in docs/pg_trickle.md that shows it.
@@ -21,26 +34,37 @@ struct Rule {
     fixed: Option<Version>,
     /// Wrong rows fail, anything else warns.
     verdict: Verdict,
-    finds: fn(&Deployed, &Facts) -> Option<String>,
+    finds: Finds,
     way_out: &'static str,
 }
 
-const RULES: [Rule; 7] = [
+const RULES: [TableRule; 11] = [
     cron_schedule::RULE,
     float_aggregate::RULE,
     fuse_sensitivity::RULE,
+    immediate_source_ddl::RULE,
     primary_key_position::RULE,
     row_security::RULE,
     search_path::RULE,
+    snapshot_source::UNFOLLOWED,
+    snapshot_source::UNPOLLED,
+    storage_backend::RULE,
     wal_capture::RULE,
 ];
+
+/// Each has one outcome for the whole server: one setting mends it.
+const SERVER_RULES: [ServerRule; 2] = [buffer_compaction::RULE, buffer_truncation::RULE];
+
+/// The subject of the outcomes that concern the whole server.
+const SERVER: &str = "pg_trickle";
 
 /// The name for `checks.silence` of the warning about a version that this project was not tried on.
 const UNTRIED: &str = "untried-version";
 
 /// The names that a silence may use.
 pub fn names() -> Vec<&'static str> {
-    RULES.iter().map(|rule| rule.name).chain([UNTRIED]).collect()
+    let of_server = SERVER_RULES.iter().map(|rule| rule.name);
+    RULES.iter().map(|rule| rule.name).chain(of_server).chain([UNTRIED]).collect()
 }
 
 /// A hazard that the user has accepted for some tables.
@@ -54,13 +78,17 @@ pub struct Silence {
 }
 
 impl Silence {
-    fn covers(&self, rule: &Rule, relation: &Relation) -> bool {
+    fn covers(&self, rule: &TableRule, relation: &Relation) -> bool {
         let names = [relation.to_string(), relation.name.clone()];
         self.hazard == rule.name && names.iter().any(|name| matches(&self.model, name))
     }
+
+    fn covers_server(&self, rule: &ServerRule) -> bool {
+        self.hazard == rule.name && matches(&self.model, SERVER)
+    }
 }
 
-impl Rule {
+impl<Finds> Rule<Finds> {
     fn applies_to(&self, version: Option<Version>) -> bool {
         self.fixed.is_none_or(|fixed| version.is_none_or(|version| version < fixed))
     }
@@ -73,6 +101,10 @@ impl Rule {
         let known = self.fixed.map_or_else(|| known.to_owned(), |fixed| format!("fixed in {fixed}"));
         Some(format!("seen on {TRIED}; {known}"))
     }
+
+    fn next(&self) -> String {
+        format!("{} (see \"{}\" in docs/pg_trickle.md)", self.way_out, self.heading)
+    }
 }
 
 /// The silences under which no table of the server has the hazard. Empty without the facts about the tables.
@@ -82,12 +114,17 @@ pub fn unused<'a>(silences: &'a [Silence], evidence: &Evidence) -> Vec<&'a Silen
     let facts_of = |relation: &Relation| {
         facts.iter().find(|facts| facts.schema == relation.schema && facts.name == relation.name)
     };
-    let hides = |silence: &Silence, rule: &Rule, deployed: &Deployed| {
+    let hides = |silence: &Silence, rule: &TableRule, deployed: &Deployed| {
         let relation = &deployed.table.relation;
         let finds = |facts: &Facts| (rule.finds)(deployed, facts).is_some();
         silence.covers(rule, relation) && facts_of(relation).is_some_and(finds)
     };
+    let all = evidence.deployed.iter().map(|deployed| deployed.table.relation.clone()).collect();
     let is_used = |silence: &&Silence| {
+        let mut of_server = SERVER_RULES.iter().filter(|rule| rule.applies_to(number));
+        if of_server.any(|rule| silence.covers_server(rule) && (rule.finds)(evidence, &all).is_some()) {
+            return true;
+        }
         let rules = RULES.iter().filter(|rule| rule.applies_to(number));
         let is_for_version = silence.hazard == UNTRIED && matches(&silence.model, &evidence.version);
         is_for_version && number.is_none_or(|number| !number.is_tried())
@@ -109,7 +146,7 @@ pub(super) fn judge_version(version: &str, silences: &[Silence]) -> Option<Outco
     };
     let message =
         format!("{version} is {order} {TRIED}, on which pgtrickle-ci was tried: its own bugs are not known");
-    let outcome = |verdict| Outcome::new(Stage::Hazard, "pg_trickle", verdict, &message);
+    let outcome = |verdict| Outcome::new(Stage::Hazard, SERVER, verdict, &message);
     let silence =
         silences.iter().find(|silence| silence.hazard == UNTRIED && matches(&silence.model, version));
     Some(match silence {
@@ -119,6 +156,26 @@ pub(super) fn judge_version(version: &str, silences: &[Silence]) -> Option<Outco
              checks.silence: [{{hazard: {UNTRIED}, model: \"{version}\", reason: …}}]"
         )]),
     })
+}
+
+/// Judges the settings of the server that lose changes of these tables.
+pub(super) fn judge_server(
+    evidence: &Evidence,
+    tables: &BTreeSet<Relation>,
+    silences: &[Silence],
+) -> Vec<Outcome> {
+    let number = Version::parse(&evidence.version);
+    let judged = |rule: &ServerRule| {
+        let message = format!("{}: {}", rule.name, (rule.finds)(evidence, tables)?);
+        let outcome = |verdict| Outcome::new(Stage::Hazard, SERVER, verdict, &message);
+        if let Some(silence) = silences.iter().find(|silence| silence.covers_server(rule)) {
+            let why = format!("silenced: {}", silence.reason);
+            return Some(outcome(Verdict::Passed).with_details([why]));
+        }
+        let certainty = rule.certainty(number).map(|certainty| format!("{}: {certainty}", rule.name));
+        Some(outcome(rule.verdict).with_details([rule.next()]).with_details(certainty))
+    };
+    SERVER_RULES.iter().filter(|rule| rule.applies_to(number)).filter_map(judged).collect()
 }
 
 /// Whether a text matches a pattern with `*`.
@@ -151,7 +208,7 @@ pub(super) fn judge(
         }
         verdict = verdict.max(rule.verdict);
         messages.push(format!("{}: {message}", rule.name));
-        details.push(format!("{} (see \"{}\" in docs/pg_trickle.md)", rule.way_out, rule.heading));
+        details.push(rule.next());
         details.extend(rule.certainty(number).map(|certainty| format!("{}: {certainty}", rule.name)));
     }
     let message = if messages.is_empty() {
@@ -271,8 +328,10 @@ mod tests {
     #[test]
     fn every_rule_cites_a_heading_that_exists() {
         let facts = include_str!("../../../docs/pg_trickle.md");
-        for rule in RULES {
-            assert!(facts.contains(&format!("\n## {}\n", rule.heading)), "{}", rule.heading);
+        let headings =
+            RULES.iter().map(|rule| rule.heading).chain(SERVER_RULES.iter().map(|rule| rule.heading));
+        for heading in headings {
+            assert!(facts.contains(&format!("\n## {heading}\n")), "{heading}");
         }
     }
 }

@@ -1,12 +1,12 @@
 //! A projection with another column before the primary key fails as soon as that first column has duplicates.
 
-use super::Rule;
+use super::{Rule, TableRule};
 use crate::{
     judge::{Facts, SourceFacts},
     model::{Column, Deployed, Setting, Verdict, Version},
 };
 
-pub(super) const RULE: Rule = Rule {
+pub(super) const RULE: TableRule = Rule {
     name: "primary-key-position",
     heading: "Storage table",
     fixed: Some(Version(0, 106, 1)),

@@ -1,12 +1,12 @@
 //! A stream table over a source with row level security holds the rows of every role.
 
-use super::Rule;
+use super::{Rule, TableRule};
 use crate::{
     judge::Facts,
     model::{Deployed, Verdict},
 };
 
-pub(super) const RULE: Rule = Rule {
+pub(super) const RULE: TableRule = Rule {
     name: "row-security",
     heading: "Row level security",
     fixed: None,

@@ -1,12 +1,12 @@
 //! Names without a schema are looked up at each refresh, in the search_path of the refreshing session.
 
-use super::Rule;
+use super::{Rule, TableRule};
 use crate::{
     judge::Facts,
     model::{Deployed, Verdict, Version},
 };
 
-pub(super) const RULE: Rule = Rule {
+pub(super) const RULE: TableRule = Rule {
     name: "search-path",
     heading: "Query text",
     fixed: Some(Version(0, 87, 7)),

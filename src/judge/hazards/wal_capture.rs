@@ -1,12 +1,12 @@
 //! Capture from the WAL loses rows and values.
 
-use super::Rule;
+use super::{Rule, TableRule};
 use crate::{
     judge::{Facts, LoggedColumn, SourceFacts},
     model::{Deployed, Verdict, Version},
 };
 
-pub(super) const RULE: Rule = Rule {
+pub(super) const RULE: TableRule = Rule {
     name: "wal-capture",
     heading: "Change capture",
     fixed: Some(Version(0, 107, 0)),

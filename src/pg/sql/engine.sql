@@ -18,7 +18,10 @@ select jsonb_build_object(
     ) end
     from pgtrickle.version_check() as v
   ),
+  'has_preflight', pg_catalog.to_regprocedure('pgtrickle.preflight_upgrade()') is not null,
   'capture_paused', coalesce(pg_catalog.current_setting('pg_trickle.cdc_paused', true), '') in ('on', 'true'),
+  'truncates_buffers', coalesce(pg_catalog.current_setting('pg_trickle.cleanup_use_truncate', true), '') in ('on', 'true'),
+  'compact_threshold', nullif(pg_catalog.current_setting('pg_trickle.compact_threshold', true), '')::bigint,
   'wal_level', pg_catalog.current_setting('wal_level'),
   'slot_lag_warning', pg_catalog.current_setting('pg_trickle.slot_lag_warning_threshold_mb', true),
   'slot_lag_critical', pg_catalog.current_setting('pg_trickle.slot_lag_critical_threshold_mb', true),

@@ -20,6 +20,9 @@ from (
       where a.attrelid = s.pgt_relid and a.attnum > 0 and not a.attisdropped
         and a.atttypid in ('float4'::regtype, 'float8'::regtype) and a.attname not like '\_\_pgt\_%'
     ) as float_columns,
+    (
+      select a.amname from pg_catalog.pg_class as c join pg_catalog.pg_am as a on a.oid = c.relam where c.oid = s.pgt_relid
+    ) as access_method,
     coalesce((select c.relrowsecurity from pg_catalog.pg_class as c where c.oid = s.pgt_relid), false) as has_row_security
   from pgtrickle.pgt_stream_tables as s
   cross join lateral (
@@ -28,6 +31,13 @@ from (
       coalesce(jsonb_agg(jsonb_build_object(
         'schema', n.nspname, 'name', r.relname, 'source_type', d.source_type, 'cdc_mode', d.cdc_mode,
         'has_row_security', r.relrowsecurity,
+        'tracked', exists (select from pgtrickle.pgt_change_tracking as t where t.source_relid = r.oid),
+        'differential_readers', (
+          select count(distinct u.pgt_id)
+          from pgtrickle.pgt_dependencies as u
+          join pgtrickle.pgt_stream_tables as reader on reader.pgt_id = u.pgt_id and reader.refresh_mode = 'DIFFERENTIAL'
+          where u.source_relid = r.oid
+        ),
         'primary_key', (
           select coalesce(jsonb_agg(a.attname), '[]')
           from pg_catalog.pg_index as i

@@ -39,4 +39,20 @@ from (
     where p.pronamespace = pg_catalog.to_regnamespace('pgtrickle') and p.proname = w.name
       and not pg_catalog.has_function_privilege(p.oid, 'EXECUTE')
   )
+  union
+  -- functions that run as their caller write as their caller
+  select w.right, 'pgtrickle.' || c.relname
+  from needs
+  join (values
+    ('create_stream_table', 'INSERT', 'pgt_stream_tables'),
+    ('create_stream_table', 'INSERT', 'pgt_dependencies'),
+    ('alter_stream_table', 'UPDATE', 'pgt_stream_tables'),
+    ('drop_stream_table', 'DELETE', 'pgt_stream_tables'),
+    ('refresh_stream_table', 'UPDATE', 'pgt_stream_tables'),
+    ('refresh_stream_table', 'INSERT', 'pgt_refresh_history')
+  ) as w (function, "right", relation) on n -> 'call' ? w.function
+  join pg_catalog.pg_proc as p on p.pronamespace = pg_catalog.to_regnamespace('pgtrickle') and p.proname = w.function
+    and not p.prosecdef
+  join pg_catalog.pg_class as c on c.relnamespace = pg_catalog.to_regnamespace('pgtrickle') and c.relname = w.relation
+  where not pg_catalog.has_table_privilege(c.oid, w.right)
 ) as lacking

@@ -2,6 +2,8 @@
 select jsonb_build_object(
   'postgres', split_part(current_setting('server_version'), ' ', 1),
   'pg_trickle', (select extversion from pg_catalog.pg_extension where extname = 'pg_trickle'),
+  'truncates_buffers', coalesce(pg_catalog.current_setting('pg_trickle.cleanup_use_truncate', true), '') in ('on', 'true'),
+  'compacts_buffers', coalesce(nullif(pg_catalog.current_setting('pg_trickle.compact_threshold', true), ''), '0') <> '0',
   'columns', (
     select coalesce(jsonb_agg(attname), '[]')
     from pg_catalog.pg_attribute

@@ -124,6 +124,8 @@ impl<'a> Comparison<'a> {
                 .notes(sorted)
                 .into_iter()
                 .chain(self.row_security_notes(&ordered))
+                .chain(self.unnoticed_source_notes(&ordered))
+                .chain(self.losing_setting_notes(&ordered))
                 .chain(self.other_targets_note(&unmanaged))
                 .collect(),
             unmanaged: unmanaged
@@ -353,10 +355,39 @@ impl<'a> Comparison<'a> {
             .then(|| "in place or replaced: depends on the columns on the server".into())
     }
 
+    /// A scheduler that does not notice changes leaves a table as it is (docs/pg_trickle.md, "Materialized views and foreign
+    /// tables").
+    fn unnoticed_source_notes(&self, steps: &[Step]) -> Vec<String> {
+        let mut notes = Vec::new();
+        for step in changing(steps) {
+            let mode = self.tables.get(&step.relation).and_then(|table| table.settings.refresh_mode());
+            for source in self.special_sources(&step.relation) {
+                if let Some(kind) = source.unnoticed(mode, self.answers.version) {
+                    notes.push(format!(
+                        "{} will not follow its source {}: pg_trickle does not notice changes of a {kind}",
+                        step.relation, source.relation
+                    ));
+                }
+            }
+        }
+        notes
+    }
+
+    /// Settings of the server concern every table that is maintained from its change buffers.
+    fn losing_setting_notes(&self, steps: &[Step]) -> Vec<String> {
+        let is_maintained = |step: &Step| {
+            let mode = self.tables.get(&step.relation).and_then(|table| table.settings.refresh_mode());
+            !matches!(mode, Some("FULL" | "IMMEDIATE"))
+        };
+        if !changing(steps).any(is_maintained) {
+            return Vec::new();
+        }
+        self.answers.losing_settings.iter().map(|sentence| (*sentence).to_owned()).collect()
+    }
+
     /// A stream table has the rows of every role (docs/pg_trickle.md, "Row level security").
     fn row_security_notes(&self, steps: &[Step]) -> Vec<String> {
-        let changes = steps.iter().filter(|step| !matches!(step.change, Change::Keep | Change::Drop));
-        let protected = changes.flat_map(|step| {
+        let protected = changing(steps).flat_map(|step| {
             let sources = self.special_sources(&step.relation).filter(|source| source.has_row_security);
             sources.map(move |source| {
                 format!(
@@ -378,6 +409,11 @@ impl<'a> Comparison<'a> {
         }
         vec![format!("this version of pg_trickle does not have {}: not compared", unseen.join(", "))]
     }
+}
+
+/// The steps that create or change a table.
+fn changing(steps: &[Step]) -> impl Iterator<Item = &Step> {
+    steps.iter().filter(|step| !matches!(step.change, Change::Keep | Change::Drop))
 }
 
 /// The settings of a new table without those that equal the engine's default, so that a version without the setting

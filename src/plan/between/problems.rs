@@ -57,6 +57,7 @@ pub(super) fn of(comparison: &Comparison, steps: &[Step]) -> Vec<Problem> {
     for step in steps {
         problems.extend(uncaptured_sources(comparison, step));
         problems.extend(lacking_settings(comparison, step));
+        problems.extend(undistributed(comparison, step));
         problems.extend(columns_read_by_views(comparison, step));
         problems.extend(foreign_readers(comparison, step));
         problems.extend(step.failure.clone().map(|failure| step.problem(failure)));
@@ -88,6 +89,21 @@ fn lacking_settings(comparison: &Comparison, step: &Step) -> Vec<Problem> {
         Some(step.problem(format!("this server does not have {setting}, which came with pg_trickle {since}")))
     };
     comparison.lacking_settings(&step.relation).filter_map(problem).collect()
+}
+
+/// No version is known that creates such a table (docs/pg_trickle.md, "Citus").
+fn undistributed(comparison: &Comparison, step: &Step) -> Option<Problem> {
+    if !matches!(step.change, Change::Create { .. } | Change::Recreate { .. }) {
+        return None;
+    }
+    let table = comparison.tables.get(&step.relation)?;
+    table.settings.get(Setting::OutputDistributionColumn)?;
+    let why = if comparison.answers.has_citus? {
+        "Citus does not distribute it, because it has triggers"
+    } else {
+        "this database does not have Citus"
+    };
+    Some(step.problem(format!("creating it with output_distribution_column fails: {why}")))
 }
 
 /// Citus runs the capture triggers on its workers, which have no change buffers (docs/pg_trickle.md, "Citus").

@@ -1,7 +1,7 @@
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::model::{Column, Health, Mark, Owner, Settings, Storage};
+use crate::model::{Column, Health, Mark, Owner, Settings, Storage, Version};
 
 fn table(name: &str, query: &str, settings: &Json) -> StreamTable {
     let settings: Settings = Setting::ALL
@@ -73,6 +73,8 @@ fn a_source_that_citus_distributes_is_refused_and_one_with_policies_is_noted() {
         relation: Relation::new("raw", "orders"),
         citus: citus.map(Into::into),
         has_row_security: citus.is_none(),
+        snapshot: None,
+        polls_views: false,
     };
     let plan = |source: SpecialSource, query: &str| {
         let answers = Answers { special_sources: vec![source], ..Answers::default() };
@@ -91,6 +93,57 @@ fn a_source_that_citus_distributes_is_refused_and_one_with_policies_is_noted() {
         ["shop.t will hold the rows of every role: the policies of its source raw.orders do not protect it"]
     );
     assert!(plan(special(Some("is distributed by Citus")), "select id from raw.local").problems.is_empty());
+}
+
+#[test]
+fn a_table_that_citus_would_have_to_distribute_is_refused_on_a_server() {
+    let problems = |has_citus: Option<bool>| {
+        let answers = Answers { has_citus, ..Answers::default() };
+        let wanted = table("t", "select 1", &json!({"output_distribution_column": "id"}));
+        let problems = Plan::between(&[wanted], &[], &answers, &policy()).unwrap().problems;
+        problems.into_iter().map(|problem| problem.message).collect::<Vec<_>>()
+    };
+    assert!(problems(None).is_empty());
+    let begin = "creating it with output_distribution_column fails:";
+    assert_eq!(
+        problems(Some(true)),
+        [format!("{begin} Citus does not distribute it, because it has triggers")]
+    );
+    assert_eq!(problems(Some(false)), [format!("{begin} this database does not have Citus")]);
+}
+
+#[test]
+fn a_source_that_the_scheduler_does_not_notice_and_settings_that_lose_changes_are_noted() {
+    let noted = |mode: &str, kind: &str, polls_views: bool, version: &str| {
+        let source = SpecialSource {
+            read_as: Relation::new("raw", "daily"),
+            relation: Relation::new("raw", "daily"),
+            citus: None,
+            has_row_security: false,
+            snapshot: Some(kind.into()),
+            polls_views,
+        };
+        let answers = Answers {
+            special_sources: vec![source],
+            version: Version::parse(version),
+            losing_settings: vec!["a setting"],
+            ..Answers::default()
+        };
+        let wanted = table("t", "select id from raw.daily", &json!({"refresh_mode": mode}));
+        Plan::between(&[wanted], &[], &answers, &policy()).unwrap().notes
+    };
+    let sentence = "shop.t will not follow its source raw.daily: pg_trickle does not notice changes of a";
+    for (mode, kind, polls_views, version) in [
+        ("FULL", "materialized view", true, "0.108.3"),
+        ("FULL", "materialized view", true, "0.67.0"),
+        ("IMMEDIATE", "materialized view", true, "0.108.3"),
+        ("IMMEDIATE", "foreign table", true, "0.67.0"),
+    ] {
+        assert_eq!(noted(mode, kind, polls_views, version), [format!("{sentence} {kind}")]);
+    }
+    assert_eq!(noted("DIFFERENTIAL", "materialized view", true, "0.108.3"), ["a setting"]);
+    assert!(noted("FULL", "foreign table", false, "0.67.0").is_empty());
+    assert_eq!(noted("DIFFERENTIAL", "foreign table", true, "0.67.0"), ["a setting"]);
 }
 
 #[test]

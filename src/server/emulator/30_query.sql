@@ -146,7 +146,15 @@ CREATE FUNCTION pgtrickle._only_full(query text, tree text, ending text) RETURNS
         WHEN left(tree, -length(ending)) ~ ':(limitCount|limitOffset) \{' THEN
             'LIMIT is not supported in the DVM pipeline. Use ORDER BY + LIMIT for TopK stream tables.' END
       FROM (VALUES (true)) AS always
-      LEFT JOIN (SELECT * FROM pgtrickle._sources('pg_temp.__pgt_query') WHERE kind IN ('MATVIEW', 'FOREIGN_TABLE') LIMIT 1) AS polled ON true
+      LEFT JOIN (SELECT * FROM pgtrickle._sources('pg_temp.__pgt_query')
+                  WHERE kind IN ('MATVIEW', 'FOREIGN_TABLE') AND NOT pgtrickle._is_polled(kind) LIMIT 1) AS polled ON true
+$$;
+
+-- Whether sources of this kind are compared with a copy.
+-- docs/pg_trickle.md, "Materialized views and foreign tables"
+CREATE FUNCTION pgtrickle._is_polled(kind text) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT pgtrickle._setting(CASE kind WHEN 'MATVIEW' THEN 'matview_polling' WHEN 'FOREIGN_TABLE' THEN 'foreign_table_polling' END, 'off')
+           IN ('on', 'true')
 $$;
 
 -- Splits a TopK query before its ORDER BY. PostgreSQL has parsed the text already, so the last ORDER BY is the right

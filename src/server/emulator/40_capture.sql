@@ -38,9 +38,20 @@ BEGIN
             PERFORM pgtrickle._capture_table(d.source_relid, st.pgt_id);
         ELSIF d.source_type = 'STREAM_TABLE' THEN
             PERFORM pgtrickle._create_buffer(pgtrickle._buffer(d.source_relid));
+        ELSIF d.source_type IN ('MATVIEW', 'FOREIGN_TABLE') THEN
+            PERFORM pgtrickle._track_copy(d, st.pgt_id);
         END IF;
     END LOOP;
 END $$;
+
+-- There is no copy: nothing polls, as in pg_trickle 0.67.0, and a refresh by hand reads the source.
+-- docs/pg_trickle.md, "Materialized views and foreign tables"
+CREATE FUNCTION pgtrickle._track_copy(d pgtrickle.pgt_dependencies, reader bigint) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO pgtrickle.pgt_change_tracking AS t (source_relid, slot_name, tracked_by_pgt_ids, source_stable_name)
+    VALUES (d.source_relid, CASE d.source_type WHEN 'MATVIEW' THEN 'matview' ELSE 'foreign' END || '_poll_' || pgtrickle._stable_name(d.source_relid),
+            ARRAY[reader], pgtrickle._stable_name(d.source_relid))
+    ON CONFLICT (source_relid) DO UPDATE SET tracked_by_pgt_ids = array_append(array_remove(t.tracked_by_pgt_ids, reader), reader)
+$$;
 
 -- The schema of buffers and capture functions, which is a setting.
 -- docs/pg_trickle.md, "Change capture"
@@ -180,7 +191,9 @@ BEGIN
             PERFORM pgtrickle._drop_buffer(pgtrickle._buffer(source));
             CONTINUE;
         END IF;
-        DELETE FROM pgtrickle.pgt_change_tracking WHERE source_relid = source RETURNING source_stable_name INTO stable;
+        -- a source that is compared with a copy has no triggers
+        DELETE FROM pgtrickle.pgt_change_tracking WHERE source_relid = source
+            RETURNING CASE WHEN slot_name LIKE 'pg\_trickle\_cdc\_%' THEN source_stable_name END INTO stable;
         -- a table created with the name of a dropped one is captured under the same stable name
         IF stable IS NOT NULL AND NOT EXISTS (SELECT FROM pgtrickle.pgt_change_tracking WHERE source_stable_name = stable) THEN
             FOREACH suffix IN ARRAY '{ins,upd,del,truncate}'::text[] LOOP

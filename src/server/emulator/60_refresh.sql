@@ -8,7 +8,10 @@ CREATE FUNCTION pgtrickle._refresh(st pgtrickle.pgt_stream_tables, initiated_by 
 #variable_conflict use_variable
 DECLARE
     -- an IMMEDIATE table has no buffers; only a manual refresh comes here
-    owed         boolean := st.needs_reinit OR NOT st.is_populated OR st.frontier IS NULL OR st.refresh_mode = 'IMMEDIATE';
+    owed         boolean := st.needs_reinit OR NOT st.is_populated OR st.frontier IS NULL OR st.refresh_mode = 'IMMEDIATE'
+                            -- nothing tells that such a source has changed
+                            OR initiated_by = 'MANUAL' AND EXISTS (SELECT FROM pgtrickle.pgt_dependencies d
+                                WHERE d.pgt_id = st.pgt_id AND d.source_type IN ('MATVIEW', 'FOREIGN_TABLE'));
     -- set ACTIVE before it was populated: the scheduler populates it only after a change of a source
     never_filled boolean := initiated_by = 'SCHEDULER' AND NOT st.is_populated AND NOT st.needs_reinit;
     pending      bigint := 0;

@@ -26,6 +26,10 @@ BEGIN
     END LOOP;
 END $$;
 
+-- Whether a changed column of a source fails if there is no buffer.
+-- docs/pg_trickle.md, "Source DDL"
+CREATE FUNCTION pgtrickle._needs_buffer_for_columns() RETURNS boolean LANGUAGE sql IMMUTABLE RETURN true;
+
 -- A new column is recorded; any other change requires a full refresh of all readers, which may fail.
 -- docs/pg_trickle.md, "Source DDL"
 CREATE FUNCTION pgtrickle._accept_new_columns(source oid) RETURNS void LANGUAGE plpgsql AS $$
@@ -33,6 +37,11 @@ DECLARE
     d       pgtrickle.pgt_dependencies;
     present jsonb := pgtrickle._column_snapshot(source);
 BEGIN
+    -- A source that only IMMEDIATE tables read has no buffer to get the column.
+    IF pgtrickle._needs_buffer_for_columns()
+            AND NOT EXISTS (SELECT FROM pgtrickle.pgt_change_tracking WHERE source_relid = source) THEN
+        RAISE EXCEPTION 'relation "%.changes_%" does not exist', pgtrickle._changes_schema(), source USING ERRCODE = '42P01';
+    END IF;
     FOR d IN SELECT * FROM pgtrickle.pgt_dependencies WHERE source_relid = source ORDER BY pgt_id LOOP
         IF present @> d.column_snapshot THEN
             RAISE NOTICE 'pg_trickle_ddl_tracker: ALTER TABLE ADD COLUMN on % for ST % — extending change buffer, no reinit needed',

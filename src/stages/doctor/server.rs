@@ -7,6 +7,7 @@ use crate::{
     model::{Outcome, Verdict},
     options::DoctorOptions,
     pg::{Client, ServerInfo},
+    plan::actions,
     project::Project,
     sql::quote_identifier,
     stages::{check::gather, plan::plan_against, target::owner},
@@ -68,8 +69,9 @@ fn rights_to_check(client: &Client, evidence: &Evidence) -> Outcome {
 async fn rights_to_deploy(options: &DoctorOptions, client: &Client, project: &Project) -> Outcome {
     let lacking = async {
         let policy = options.permissions.policy(owner(&options.models, project)?);
-        let (plan, _) = plan_against(client, project, None, &policy).await?;
-        Ok::<_, Error>(client.lacking_rights(&plan.rights(&project.tables)).await?)
+        let (plan, now) = plan_against(client, project, None, &policy).await?;
+        let actions = actions(&plan, &project.tables, &now.tables, &policy.owner);
+        Ok::<_, Error>(client.lacking_rights(&plan.rights(&project.tables, &actions)).await?)
     };
     let user = &client.endpoint().user;
     match lacking.await {

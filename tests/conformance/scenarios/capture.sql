@@ -83,3 +83,68 @@ SELECT id, status FROM ids ORDER BY 1;
 --> 3 | upserted
 --> 4 | new
 --> 5 | merged
+
+-- # compaction loses changes of a source without a key
+-- emulator: it does not compact its buffers
+CREATE TABLE log (n int);
+SELECT pgtrickle.create_stream_table('public.logged', 'SELECT n FROM log', '1h', 'DIFFERENTIAL');
+--> WARNING: pg_trickle: source table public.log has no PRIMARY KEY. …
+SET pg_trickle.compact_threshold = 10;
+INSERT INTO log SELECT 1 FROM generate_series(1, 20);
+SELECT pgtrickle.refresh_stream_table('public.logged');
+SELECT count(*) FROM logged;
+--> 2
+
+-- # compaction for one reader loses changes of another
+-- emulator: it does not compact its buffers
+CREATE TABLE numbers (n int PRIMARY KEY);
+SELECT pgtrickle.create_stream_table('public.one', 'SELECT n FROM numbers', '1h', 'DIFFERENTIAL');
+SELECT pgtrickle.create_stream_table('public.other', 'SELECT n FROM numbers', '1h', 'DIFFERENTIAL');
+SET pg_trickle.compact_threshold = 10;
+INSERT INTO numbers SELECT n FROM generate_series(1, 20) n;
+SELECT pgtrickle.refresh_stream_table('public.one');
+DELETE FROM numbers WHERE n > 5;
+SELECT pgtrickle.refresh_stream_table('public.other');
+SELECT pgtrickle.refresh_stream_table('public.one');
+SELECT (SELECT count(*) FROM one), (SELECT count(*) FROM other);
+--> 20 | 5
+
+-- # a change that is not committed when a refresh empties its buffer is lost
+-- emulator: it does not truncate its buffers
+SELECT pgtrickle.create_stream_table('public.of_orders', 'SELECT id FROM orders', '1h', 'DIFFERENTIAL');
+SELECT pgtrickle.create_stream_table('public.of_customers', 'SELECT id, name FROM customers', '1h', 'DIFFERENTIAL');
+INSERT INTO orders VALUES (4, 1, 40, 'new');
+--@ b
+SET pg_trickle.cleanup_use_truncate = on;
+--@ b
+SELECT pgtrickle.refresh_stream_table('public.of_orders');
+BEGIN;
+INSERT INTO orders VALUES (5, 1, 50, 'new');
+--@ b
+UPDATE customers SET name = 'z' WHERE id = 1;
+--@ b starts
+SELECT pgtrickle.refresh_stream_table('public.of_customers');
+COMMIT;
+--@ b ends
+SELECT pgtrickle.refresh_stream_table('public.of_orders');
+SELECT (SELECT count(*) FROM of_orders), (SELECT count(*) FROM orders);
+--> 4 | 5
+
+-- # with DELETE a change that is not committed when a refresh empties its buffer is kept
+SELECT pgtrickle.create_stream_table('public.of_orders', 'SELECT id FROM orders', '1h', 'DIFFERENTIAL');
+SELECT pgtrickle.create_stream_table('public.of_customers', 'SELECT id, name FROM customers', '1h', 'DIFFERENTIAL');
+INSERT INTO orders VALUES (4, 1, 40, 'new');
+--@ b
+SET pg_trickle.cleanup_use_truncate = off;
+--@ b
+SELECT pgtrickle.refresh_stream_table('public.of_orders');
+BEGIN;
+INSERT INTO orders VALUES (5, 1, 50, 'new');
+--@ b
+UPDATE customers SET name = 'z' WHERE id = 1;
+--@ b
+SELECT pgtrickle.refresh_stream_table('public.of_customers');
+COMMIT;
+SELECT pgtrickle.refresh_stream_table('public.of_orders');
+SELECT (SELECT count(*) FROM of_orders), (SELECT count(*) FROM orders);
+--> 5 | 5

@@ -138,3 +138,17 @@ SELECT id FROM rest ORDER BY 1;
 --> 1
 --> 2
 --> 3
+
+-- # no scheduler follows a materialized view, but a refresh by hand does
+CREATE MATERIALIZED VIEW copied AS SELECT id FROM orders;
+SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM copied', '1s', 'FULL');
+INSERT INTO orders VALUES (4, 1, 40, 'new');
+REFRESH MATERIALIZED VIEW copied;
+--@ until
+SELECT count(*) > 2 FROM pgtrickle.pgt_refresh_history WHERE action = 'NO_DATA';
+--> t
+SELECT count(*) FROM ids;
+--> 3
+SELECT pgtrickle.refresh_stream_table('public.ids');
+SELECT count(*) FROM ids;
+--> 4

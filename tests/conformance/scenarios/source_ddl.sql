@@ -96,3 +96,14 @@ SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM paid', '1h', 
 CREATE OR REPLACE VIEW paid AS SELECT id FROM orders WHERE status = 'new';
 SELECT needs_reinit FROM pgtrickle.pgt_stream_tables;
 --> t
+
+-- # a source that only IMMEDIATE tables read cannot get a column
+SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', refresh_mode => 'IMMEDIATE');
+SET pg_trickle.block_source_ddl = off;
+ALTER TABLE orders ADD COLUMN note text;
+--> ERROR 42P01: relation "pgtrickle_changes.changes_…" does not exist
+SELECT pgtrickle.create_stream_table('public.amounts', 'SELECT id, amount FROM orders', '1h', 'DIFFERENTIAL');
+ALTER TABLE orders ADD COLUMN note text;
+INSERT INTO orders VALUES (4, 1, 40, 'new', 'late');
+SELECT count(*) FROM ids;
+--> 4

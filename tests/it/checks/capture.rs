@@ -124,6 +124,9 @@ fn a_source_that_citus_distributes_fails_in_one_sentence() {
     let outcomes = report["outcomes"].as_array().unwrap();
     let failed = outcomes.iter().filter(|o| o["stage"] == "capture" && o["verdict"] == "failed");
     assert_eq!(failed.count(), 2, "of each table: {report:#}");
+    // Citus refuses the drop without these settings.
+    let drop = "set citus.enable_unsafe_triggers = on; set citus.multi_shard_modify_mode = 'sequential'; select pgtrickle.drop_stream_table(";
+    assert_eq!(report.to_string().matches(drop).count(), 2, "of each table: {report:#}");
 }
 
 #[test]

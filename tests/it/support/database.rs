@@ -96,6 +96,12 @@ impl Database {
         let name = format!("pgtrickle_ci_test_{}_{number}", std::process::id());
         let maintenance = server.runtime.block_on(connect(&server.endpoint));
         server.runtime.block_on(maintenance.batch_execute(&format!("create database {name}"))).unwrap();
+        // Its defaults lose changes (docs/pg_trickle.md, "Settings that lose changes").
+        let settings = format!(
+            "alter database {name} set pg_trickle.cleanup_use_truncate = 'off';
+             alter database {name} set pg_trickle.compact_threshold = 0"
+        );
+        server.runtime.block_on(maintenance.batch_execute(&settings)).unwrap();
         let endpoint = server.endpoint.with_database(&name);
         let client = server.runtime.block_on(connect(&endpoint));
         Self { endpoint, client, is_own: true }

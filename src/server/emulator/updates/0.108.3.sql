@@ -258,6 +258,9 @@ BEGIN
 END $$;
 
 -- docs/pg_trickle.md, "Source DDL"
+CREATE OR REPLACE FUNCTION pgtrickle._needs_buffer_for_columns() RETURNS boolean LANGUAGE sql IMMUTABLE RETURN false;
+
+-- docs/pg_trickle.md, "Source DDL"
 CREATE FUNCTION pgtrickle.reinitialize_stream_table(name text) RETURNS text LANGUAGE plpgsql STRICT AS $$
 DECLARE
     st pgtrickle.pgt_stream_tables := pgtrickle._own(name);

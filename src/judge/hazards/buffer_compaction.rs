@@ -1,0 +1,90 @@
+//! Compaction of a change buffer loses changes of sources without a key, and those that another reader still needs.
+
+use std::collections::BTreeSet;
+
+use super::{Rule, ServerRule};
+use crate::{
+    judge::{Evidence, SourceFacts},
+    model::{KEEPS_BUFFERED_CHANGES, Relation, Verdict},
+};
+
+pub(super) const RULE: ServerRule = Rule {
+    name: "buffer-compaction",
+    heading: "Settings that lose changes",
+    fixed: Some(KEEPS_BUFFERED_CHANGES),
+    verdict: Verdict::Failed,
+    finds,
+    way_out: "ALTER SYSTEM SET pg_trickle.compact_threshold = 0; SELECT pg_reload_conf()",
+};
+
+/// How many sources the message names.
+const NAMED: usize = 5;
+
+fn finds(evidence: &Evidence, tables: &BTreeSet<Relation>) -> Option<String> {
+    let threshold = evidence.engine.as_ref().ok()?.compact_threshold.filter(|threshold| *threshold > 0)?;
+    let sources = evidence.differential(tables).flat_map(|facts| &facts.sources);
+    let losing: BTreeSet<String> = sources.filter_map(why).collect();
+    let more = losing.len().saturating_sub(NAMED);
+    let mut named: Vec<String> = losing.into_iter().take(NAMED).collect();
+    named.extend((more > 0).then(|| format!("and {more} more")));
+    (!named.is_empty()).then(|| {
+        format!(
+            "pg_trickle.compact_threshold is {threshold}: a refresh that finds more changes than that loses some of {}",
+            named.join(", ")
+        )
+    })
+}
+
+/// Why the changes of a source are lost.
+fn why(source: &SourceFacts) -> Option<String> {
+    let name = format!("{}.{}", source.schema, source.name);
+    match source.source_type.as_str() {
+        "TABLE" if source.primary_key.is_empty() => Some(format!("{name} (it has no primary key)")),
+        "TABLE" if source.differential_readers > 1 => {
+            Some(format!("{name} ({} stream tables read it)", source.differential_readers))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::sample;
+
+    fn found(threshold: Option<i64>, sources: Vec<SourceFacts>) -> Option<String> {
+        let table = sample::table("t", &[]);
+        let tables = BTreeSet::from([table.relation.clone()]);
+        let mut evidence = sample::evidence(vec![sample::deployed(table)]);
+        evidence.facts.as_mut().unwrap()[0].sources = sources;
+        evidence.engine.as_mut().unwrap().compact_threshold = threshold;
+        finds(&evidence, &tables)
+    }
+
+    fn source(name: &str, key: &[&str], differential_readers: u32) -> SourceFacts {
+        SourceFacts {
+            schema: "raw".into(),
+            name: name.into(),
+            source_type: "TABLE".into(),
+            primary_key: key.iter().map(|column| (*column).into()).collect(),
+            differential_readers,
+            ..SourceFacts::default()
+        }
+    }
+
+    #[test]
+    fn sources_without_a_key_or_with_several_readers_are_named() {
+        let sources = vec![source("log", &[], 1), source("orders", &["id"], 2), source("lone", &["id"], 1)];
+        let message = found(Some(100_000), sources.clone()).unwrap();
+        assert!(message.starts_with("pg_trickle.compact_threshold is 100000"), "{message}");
+        assert!(
+            message.ends_with("raw.log (it has no primary key), raw.orders (2 stream tables read it)"),
+            "{message}"
+        );
+        assert_eq!(found(Some(0), sources.clone()), None);
+        assert_eq!(found(None, sources), None);
+        assert_eq!(found(Some(1), vec![source("lone", &["id"], 1)]), None);
+        let many = (0..7).map(|number| source(&number.to_string(), &[], 1)).collect();
+        assert!(found(Some(1), many).unwrap().ends_with("and 2 more"));
+    }
+}

@@ -1,0 +1,104 @@
+//! Known bugs of pg_trickle, found by what the server says of its tables and settings.
+
+use serde_json::json;
+
+use super::Shop;
+
+impl Shop {
+    /// Whether the emulated version no longer has what 0.67.0 has.
+    fn is_newer(&self) -> bool {
+        let version = "select extversion like '0.108.%' from pg_extension where extname = 'pg_trickle'";
+        self.database.value(version).as_deref() == Some("t")
+    }
+
+    /// Sets a setting of the database, also in this session.
+    fn set(&self, setting: &str) {
+        let name = &self.database.endpoint.database;
+        self.database.run(&format!("alter database {name} set {setting}; set {setting}"));
+    }
+}
+
+#[test]
+fn settings_that_lose_changes_fail_until_they_are_off_or_silenced() {
+    let mut shop = Shop::new();
+    if shop.is_newer() {
+        return;
+    }
+    let name = shop.database.endpoint.database.clone();
+    let alter = |setting: &str| format!("alter database {name} set pg_trickle.{setting}");
+    shop.fault(
+        &alter("cleanup_use_truncate = on"),
+        "hazards",
+        "buffer-truncation: pg_trickle.cleanup_use_truncate is on",
+        &alter("cleanup_use_truncate = off"),
+    );
+    shop.database.run(&alter("compact_threshold = 100000"));
+    shop.expect_pass();
+    shop.database.run("create table log (n int)");
+    shop.add("logged", "select n from public.log", &json!({}));
+    shop.add("numbers", "select id from public.orders", &json!({}));
+    shop.expect_failure(
+        "hazards",
+        "loses some of public.log (it has no primary key), public.orders (2 stream tables read it)",
+    );
+    let silenced =
+        "checks:\n  silence:\n  - {hazard: buffer-compaction, model: '*', reason: loads are small}\n";
+    std::fs::write(shop.dir.path().join("pgtrickle-ci.yml"), silenced).unwrap();
+    let ran = shop.check(&["--config", "pgtrickle-ci.yml"]).0.expect(0);
+    assert!(!ran.stdout.contains("matches nothing"), "{}", ran.stdout);
+    shop.database.run(&alter("compact_threshold = 0"));
+    shop.expect_pass();
+}
+
+/// Settings concern tables that read change buffers.
+#[test]
+fn a_table_without_a_change_buffer_loses_nothing() {
+    let mut shop = Shop::new();
+    shop.database.run("select pgtrickle.drop_stream_table('public.totals')");
+    shop.models.clear();
+    shop.add("whole", "select id, amount from public.orders", &json!({"refresh_mode": "FULL"}));
+    shop.set("pg_trickle.cleanup_use_truncate = on");
+    shop.set("pg_trickle.compact_threshold = 1");
+    shop.expect_pass();
+}
+
+#[test]
+fn a_table_over_a_materialized_view_fails_in_every_mode() {
+    let mut shop = Shop::new();
+    shop.database.run("create materialized view daily as select id, amount from orders");
+    let unfollowed = "unfollowed-source: its source public.daily is a materialized view";
+    shop.add("whole", "select id from public.daily", &json!({"refresh_mode": "FULL"}));
+    shop.expect_failure("hazards", unfollowed);
+    let drop = |shop: &mut Shop, table: &str| {
+        shop.database.run(&format!("select pgtrickle.drop_stream_table('public.{table}')"));
+        shop.models.pop();
+        shop.expect_pass();
+    };
+    drop(&mut shop, "whole");
+
+    shop.set("pg_trickle.matview_polling = on");
+    shop.add("at_once", "select id from public.daily", &json!({"refresh_mode": "IMMEDIATE"}));
+    shop.expect_failure("hazards", unfollowed);
+    drop(&mut shop, "at_once");
+    shop.add("polled", "select id from public.daily", &json!({}));
+    if !shop.is_newer() {
+        shop.expect_failure("hazards", "unpolled-source: its source public.daily is a materialized view");
+    }
+    drop(&mut shop, "polled");
+}
+
+#[test]
+fn columns_of_a_source_that_only_immediate_tables_read_are_a_warning() {
+    let mut shop = Shop::new();
+    if shop.is_newer() {
+        return;
+    }
+    shop.database.run("create table visits (id int primary key)");
+    shop.add("at_once", "select id from public.visits", &json!({"refresh_mode": "IMMEDIATE"}));
+    let sentence = "ALTER TABLE of a column of public.visits fails: only IMMEDIATE tables read it";
+    let said = |shop: &Shop| shop.check(&[]).1.to_string().contains(sentence);
+    shop.expect_pass();
+    assert!(said(&shop));
+    shop.add("later", "select id from public.visits", &json!({}));
+    assert!(!said(&shop));
+}

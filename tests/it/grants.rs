@@ -1,0 +1,192 @@
+//! The roles of docs/deploy-role.sql and docs/check-role.sql may do what they are for, and a role that lacks a grant learns so
+//! before anything happens.
+
+use serde_json::{Value, json};
+
+use crate::support::{Database, DbtProject, Ran, manifest, model, output, pgtrickle_ci};
+
+/// A role with the grants of one of the scripts, which may create in `public` and owns the source.
+struct Role {
+    database: Database,
+    name: String,
+}
+
+impl Role {
+    fn new(database: Database) -> Self {
+        let name = database.endpoint.database.replace("test", "role");
+        let script = include_str!("../../docs/deploy-role.sql").replace("pgtrickle_deploy", &name);
+        database.run(&script);
+        database.run(&format!(
+            "alter role {name} password 'night'; grant create on database {} to {name};
+             grant usage, create on schema public to {name};
+             create table orders (id int primary key, amount int); alter table orders owner to {name};
+             insert into orders values (1, 10)",
+            database.endpoint.database
+        ));
+        database.wait_for(
+            "select severity = 'OK' from pgtrickle.health_check() where check_name = 'scheduler_running'",
+        );
+        Self { database, name }
+    }
+
+    fn url(&self) -> String {
+        let endpoint = &self.database.endpoint;
+        format!("postgresql://{}:night@{}:{}/{}", self.name, endpoint.host, endpoint.port, endpoint.database)
+    }
+
+    /// A command of the role, with the models.
+    fn runs(&self, command: &[&str], models: &[(String, Value)]) -> Ran {
+        let dir = tempfile::tempdir().unwrap();
+        let wanted = manifest(dir.path(), "m.json", models.iter().cloned());
+        let mut run = pgtrickle_ci();
+        run.args(command).args(["--database-url", &self.url(), "--manifest"]).arg(wanted);
+        Ran::of(run.current_dir(dir.path()))
+    }
+
+    /// Without the right, `plan` and `doctor` say so, and `apply` changes nothing.
+    #[track_caller]
+    fn is_refused(&self, models: &[(String, Value)], lacks: &str) {
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let said = words(&self.runs(&["plan", "--allow-drop", "t"], models).expect(0).stdout);
+        let sentence = format!("the role `{}` cannot deploy this: it lacks {lacks}", self.name);
+        assert!(said.contains(&sentence), "{said}");
+        let said = words(&self.runs(&["doctor"], models).stdout);
+        assert!(said.contains(&format!("lacks {lacks}")), "{said}");
+        let catalog =
+            "select coalesce(md5(string_agg(s::text, ',')), '') from pgtrickle.pgt_stream_tables as s";
+        let before = self.database.value(catalog);
+        self.runs(&["apply", "--allow-drop", "t"], models).expect_error(lacks, "docs/deploy-role.sql");
+        assert_eq!(self.database.value(catalog), before);
+    }
+}
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.database.run(&format!(
+                "drop extension pg_trickle cascade; drop owned by {0}; drop role {0}",
+                self.name
+            ));
+        }
+    }
+}
+
+fn table(query: &str, settings: &Value) -> [(String, Value); 1] {
+    [model("t", query, settings)]
+}
+
+#[test]
+fn the_role_of_the_script_plans_deploys_checks_and_verifies() {
+    for database in [Some(Database::new()), Database::newer()].into_iter().flatten() {
+        let role = Role::new(database);
+        let first = table("select id from public.orders", &json!({"tier": "warm"}));
+        let second = table("select id, amount from public.orders", &json!({"schedule": "2m"}));
+        for models in [&first[..], &second[..]] {
+            let planned = role.runs(&["plan"], models).expect(0).stdout;
+            assert!(!planned.contains("lacks"), "{planned}");
+            role.runs(&["apply"], models).expect(0);
+            role.runs(&["check"], models).expect(0);
+            role.runs(&["verify", "--static"], models).expect(0);
+        }
+        let looked = role.runs(&["doctor"], &second).stdout;
+        assert!(looked.contains(&format!("{} may apply the current plan", role.name)), "{looked}");
+        let another = [model("another", "select id from public.orders", &json!({}))];
+        role.runs(&["apply", "--allow-drop", "t"], &another).expect(0);
+    }
+}
+
+#[test]
+fn a_function_that_the_role_may_not_execute_is_named_before_anything_happens() {
+    let Some(database) = Database::newer() else { return };
+    let role = Role::new(database);
+    let query = "select id from public.orders";
+    let steps: [(&str, &[(String, Value)]); 5] = [
+        ("create_stream_table", &table(query, &json!({}))),
+        ("alter_stream_table", &table(query, &json!({"schedule": "2m"}))),
+        ("refresh_stream_table", &table("select id, amount from public.orders", &json!({"schedule": "2m"}))),
+        (
+            "set_orchestration_mode",
+            &table(
+                "select id, amount from public.orders",
+                &json!({"schedule": "2m", "orchestration_mode": "EXTERNAL"}),
+            ),
+        ),
+        ("drop_stream_table", &[model("another", query, &json!({}))]),
+    ];
+    for (function, models) in steps {
+        role.database.run(&format!("revoke execute on function pgtrickle.{function} from {}", role.name));
+        role.is_refused(models, &format!("EXECUTE on function pgtrickle.{function}"));
+        role.database.run(&format!("grant execute on function pgtrickle.{function} to {}", role.name));
+        role.runs(&["apply", "--allow-drop", "t"], models).expect(0);
+    }
+}
+
+/// Settings that the engine takes for an existing table only.
+#[test]
+fn a_creation_that_alters_names_both_functions() {
+    let Some(database) = Database::newer() else { return };
+    let role = Role::new(database);
+    let models = table("select id from public.orders", &json!({"tier": "warm"}));
+    role.database.run(&format!("revoke execute on function pgtrickle.alter_stream_table from {}", role.name));
+    role.is_refused(&models, "EXECUTE on function pgtrickle.alter_stream_table");
+    let plain = table("select id from public.orders", &json!({}));
+    let planned = role.runs(&["plan"], &plain).expect(0).stdout;
+    assert!(!planned.contains("lacks"), "{planned}");
+}
+
+/// Functions that run as their caller.
+#[test]
+fn a_table_of_the_catalog_that_the_role_may_not_write_to_is_named() {
+    let role = Role::new(Database::new());
+    let models = table("select id from public.orders", &json!({}));
+    role.database.run(&format!("revoke insert on pgtrickle.pgt_dependencies from {}", role.name));
+    role.is_refused(&models, "INSERT on pgtrickle.pgt_dependencies");
+    role.database.run(&format!("grant insert on pgtrickle.pgt_dependencies to {}", role.name));
+    role.runs(&["apply"], &models).expect(0);
+}
+
+#[test]
+fn a_run_without_a_function_that_it_needs_ends_before_dbt_builds() {
+    let Some(database) = Database::newer() else { return };
+    let role = Role::new(database);
+    let project = DbtProject::new();
+    let mut profile = output(&role.database, "marts");
+    profile["user"] = json!(role.name);
+    profile["password"] = json!("night");
+    project
+        .write("profiles.yml", &json!({"shop": {"target": "dev", "outputs": {"dev": profile}}}).to_string());
+    project.write("models/beside.sql", "{{ config(materialized='table') }}\nselect 1 as id");
+    let run = || {
+        let mut run = pgtrickle_ci();
+        run.args(["run", "--database-url", &role.url(), "--project-dir"]).arg(project.path());
+        Ran::of(run.arg("--profiles-dir").arg(project.path()))
+    };
+    for (function, schedule) in [("create_stream_table", "1m"), ("alter_stream_table", "2m")] {
+        project.stream_table("t", &format!("{{'schedule': '{schedule}'}}"), "select id from public.orders");
+        role.database.run(&format!("revoke execute on function pgtrickle.{function} from {}", role.name));
+        role.database.run("drop table if exists marts.beside");
+        run().expect_error(&format!("EXECUTE on function pgtrickle.{function}"), "docs/deploy-role.sql");
+        assert_eq!(role.database.value("select to_regclass('marts.beside')"), None);
+        role.database.run(&format!("grant execute on function pgtrickle.{function} to {}", role.name));
+        run().expect(0);
+    }
+}
+
+#[test]
+fn the_role_of_the_check_script_may_check_a_newer_server() {
+    let Some(database) = Database::newer() else { return };
+    let role = Role::new(database);
+    let models = table("select id from public.orders", &json!({}));
+    role.runs(&["apply"], &models).expect(0);
+    let looks = role.name.replace("role", "looks");
+    let script = include_str!("../../docs/check-role.sql").replace("pgtrickle_check", &looks);
+    role.database.run(&format!("{script}; alter role {looks} password 'night'"));
+    let dir = tempfile::tempdir().unwrap();
+    let wanted = manifest(dir.path(), "m.json", models);
+    let mut check = pgtrickle_ci();
+    check
+        .args(["check", "--database-url", &role.url().replace(&role.name, &looks), "--manifest"])
+        .arg(wanted);
+    Ran::of(&mut check).expect(0);
+    role.database.run(&format!("drop owned by {looks}; drop role {looks}"));
+}
