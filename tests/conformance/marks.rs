@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, fs};
 
-use crate::{engine::Engine, scenario::Area};
+use crate::scenario::Area;
 
 const FILE: &str = "docs/emulator.md";
 const BEGIN: &str = "<!-- marks -->\n";
@@ -33,11 +33,9 @@ fn with_list(text: &str, areas: &[Area]) -> String {
 
 fn list(areas: &[Area]) -> String {
     let mut text = String::new();
-    for engine in [Engine::Emulator, Engine::PgTrickle] {
-        for scenario in areas.iter().flat_map(|area| &area.scenarios) {
-            if let Some(reason) = scenario.mark(engine) {
-                writeln!(text, "- {}*{}*: {reason}", engine.mark(), scenario.name()).unwrap();
-            }
+    for scenario in areas.iter().flat_map(|area| &area.scenarios) {
+        if let Some(reason) = &scenario.mark {
+            writeln!(text, "- emulator: *{}*: {reason}", scenario.name()).unwrap();
         }
     }
     text
