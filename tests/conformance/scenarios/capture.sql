@@ -14,7 +14,9 @@ SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1h'
 SELECT count(*) FROM pg_trigger WHERE tgrelid = 'orders'::regclass;
 --> 4
 
--- # changes wait in the buffer until they are refreshed
+-- # changes wait in the buffer until they are refreshed, an update as two
+-- from 0.43.0: earlier versions write one row for an update
+-- until 0.82.0: published: a buffer has one row more, which is no change
 SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1h', 'DIFFERENTIAL');
 INSERT INTO orders VALUES (4, 1, 40, 'new');
 UPDATE orders SET status = 'x' WHERE id = 4;
@@ -42,6 +44,7 @@ SELECT count(*) FROM ids;
 --> 4
 
 -- # repair brings lost changes back
+-- from 0.42.0: earlier versions have no repair_stream_table
 SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1s', 'DIFFERENTIAL');
 ALTER TABLE orders DISABLE TRIGGER USER;
 INSERT INTO orders VALUES (4, 1, 40, 'new');
@@ -83,3 +86,11 @@ SELECT id, status FROM ids ORDER BY 1;
 --> 3 | upserted
 --> 4 | new
 --> 5 | merged
+
+-- # a table that was IMMEDIATE captures a new column into its old buffer
+CREATE TABLE lone (id int PRIMARY KEY, a int, b int);
+SELECT pgtrickle.create_stream_table('public.t', 'SELECT id FROM lone', '1h', 'DIFFERENTIAL');
+SELECT pgtrickle.alter_stream_table('public.t', refresh_mode => 'IMMEDIATE');
+SELECT pgtrickle.alter_stream_table('public.t', refresh_mode => 'DIFFERENTIAL', query => 'SELECT id, a FROM lone');
+INSERT INTO lone VALUES (1, 2, 3);
+--> ERROR 42703: column "…" of relation "changes_…" does not exist
