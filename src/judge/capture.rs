@@ -106,11 +106,17 @@ fn follows(way: &ImmediateCapture, engine: Option<&EngineState>) -> Outcome {
         if let [column, ..] = &way.missing_columns[..] {
             return vec![format!("rename the column back to {column}, or change the model {}", way.table)];
         }
-        vec![
-            format!("its changes do not reach {}", way.table),
-            format!("repair the capture: select pgtrickle.repair_stream_table('{}')", way.table),
-        ]
+        vec![format!("its changes do not reach {}", way.table), repair(&way.table, engine)]
     })
+}
+
+/// How to get back the triggers for a stream table.
+fn repair(table: &str, engine: Option<&EngineState>) -> String {
+    if engine.is_none_or(|engine| engine.can_repair) {
+        format!("repair the capture: select pgtrickle.repair_stream_table('{table}')")
+    } else {
+        "recreate the models that read it: dbt run --full-refresh (pg_trickle 0.42 and later can repair the capture)".into()
+    }
 }
 
 /// docs/pg_trickle.md, "Dependencies": the reader of a recreated table still looks for the old one.
