@@ -18,7 +18,7 @@ pub mod yaml;
 
 pub use crate::sql::Relation;
 pub use age_limits::AgeLimits;
-pub use engine::{Engine, OPTIONAL, TRIED, Version, with_optional_parts};
+pub use engine::{Engine, NEWEST_TRIED, OPTIONAL, TRIED, Version, with_optional_parts};
 pub use history::{History, Refresh};
 pub use manifest_source::{ManifestSource, ProjectSource};
 pub use origin::Origin;
