@@ -91,6 +91,9 @@ SELECT id, status FROM ids ORDER BY 1;
 CREATE TABLE lone (id int PRIMARY KEY, a int, b int);
 SELECT pgtrickle.create_stream_table('public.t', 'SELECT id FROM lone', '1h', 'DIFFERENTIAL');
 SELECT pgtrickle.alter_stream_table('public.t', refresh_mode => 'IMMEDIATE');
+--> WARNING: pg_trickle: stream table public.t refresh mode changed from DIFFERENTIAL to IMMEDIATE; a …
 SELECT pgtrickle.alter_stream_table('public.t', refresh_mode => 'DIFFERENTIAL', query => 'SELECT id, a FROM lone');
+--> WARNING: pg_trickle: stream table public.t ALTER QUERY applied a full refresh (schema change: compat…
+--> WARNING: pg_trickle: stream table public.t refresh mode changed from IMMEDIATE to DIFFERENTIAL; a …
 INSERT INTO lone VALUES (1, 2, 3);
 --> ERROR 42703: column "…" of relation "changes_…" does not exist
