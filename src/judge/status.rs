@@ -234,7 +234,11 @@ mod tests {
         deployed.health.refresh_tier = Some("frozen".into());
         assert_eq!(judge(&table, &deployed, None, Some(NOW)).verdict, Verdict::Passed);
         table.origin.as_mut().unwrap().file.clear();
-        assert_eq!(judge(&table, &deployed, None, Some(NOW)).verdict, Verdict::Failed, "its mark sets nothing");
+        assert_eq!(
+            judge(&table, &deployed, None, Some(NOW)).verdict,
+            Verdict::Failed,
+            "its mark sets nothing"
+        );
         table.origin = None;
         assert_eq!(judge(&table, &deployed, None, Some(NOW)).verdict, Verdict::Failed, "no model sets it");
     }
