@@ -88,6 +88,7 @@ SELECT id, status FROM ids ORDER BY 1;
 --> 5 | merged
 
 -- # a table that was IMMEDIATE captures a new column into its old buffer
+-- emulator: it drops a buffer with its last reader
 CREATE TABLE lone (id int PRIMARY KEY, a int, b int);
 SELECT pgtrickle.create_stream_table('public.t', 'SELECT id FROM lone', '1h', 'DIFFERENTIAL');
 SELECT pgtrickle.alter_stream_table('public.t', refresh_mode => 'IMMEDIATE');

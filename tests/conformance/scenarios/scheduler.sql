@@ -67,9 +67,11 @@ INSERT INTO orders SELECT n, 1, 1, 'new' FROM generate_series(11, 30) n;
 --@ until
 SELECT status FROM pgtrickle.pgt_stream_tables;
 --> SUSPENDED
+BEGIN;
 SELECT pgtrickle.reset_fuse('public.ids', 'apply');
 SELECT status FROM pgtrickle.pgt_stream_tables;
 --> ACTIVE
+COMMIT;
 --@ until
 SELECT status, fuse_state FROM pgtrickle.pgt_stream_tables;
 --> SUSPENDED | blown
