@@ -82,7 +82,10 @@ fn a_source_can_be_written_to_after_a_table_was_immediate_and_got_a_column() {
     for (mode, query) in steps {
         let wanted = manifest(dir.path(), "m.json", [model("t", query, &json!({"refresh_mode": mode}))]);
         let mut plan = pgtrickle_ci();
-        plan.args(["plan", "--database-url", &database.url(), "--manifest"]).arg(wanted).arg("--out").arg(&file);
+        plan.args(["plan", "--database-url", &database.url(), "--manifest"])
+            .arg(wanted)
+            .arg("--out")
+            .arg(&file);
         Ran::of(&mut plan).expect(0);
         // The emulator leaves no buffer, so look at the statements, too.
         let drops_buffers = fs::read_to_string(&file).unwrap().contains("drop table %s.%I");
