@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Drives integration_tests/coverage through all that the dbt package does, on each of these dbt versions.
 #   scripts/dbt_matrix.sh [VERSION …]    1.6 … 1.13 and 2.0; all when left out
-# Each version gets an environment of its own below target/dbt/, and an ephemeral server of its own: with the emulator,
-# or with what PGTRICKLE_CI_ENGINE says. The output is in target/dbt/VERSION.log.
+# Each version gets an environment of its own below target/dbt/, and an ephemeral server of its own: with the emulator, with
+# what PGTRICKLE_CI_ENGINE says, or of the image PGTRICKLE_CI_IMAGE. PGTRICKLE_CI_TEST_DSN names an empty database instead.
+# The output is in target/dbt/VERSION.log.
 set -euo pipefail
 # shellcheck source=scripts/setup.sh
 source "$(dirname "$0")/setup.sh"
@@ -67,7 +68,13 @@ use_driver() {
 }
 
 drive() {
-  pgtrickle-ci ephemeral --engine "${PGTRICKLE_CI_ENGINE:-emulator}" -- "$root/target/dbt/$1/bin/python" drive.py
+  local command=("$root/target/dbt/$1/bin/python" drive.py)
+  if [[ -n ${PGTRICKLE_CI_TEST_DSN:-} ]]; then
+    python3 "$root/scripts/on_named_server.py" "${command[@]}"
+    return
+  fi
+  [[ -n ${PGTRICKLE_CI_IMAGE:-} ]] || export PGTRICKLE_CI_ENGINE=${PGTRICKLE_CI_ENGINE:-emulator}
+  pgtrickle-ci ephemeral -- "${command[@]}"
 }
 
 # One version, called in a process of its own.

@@ -11,7 +11,7 @@ import time
 from harness import SKIPPED_ON_V2, Failed, Project, Server, can_run
 from invocations import IS_V2, VERSION
 from scenes.dispatched import around, documented, freshness
-from scenes.edges import older_server, removed, switched, together
+from scenes.edges import left_immediate, older_server, removed, switched, together
 from scenes.left_open import left_open
 from scenes.models import changed, created, prepare, recreated, unchanged
 from scenes.moved import deployed_by_a_role, hooked, moved, there_and_back
@@ -19,7 +19,7 @@ from scenes.operations import broken, operations
 from scenes.targets import marked, targets
 from scenes.views import views
 
-SCENES = [prepare, created, unchanged, changed, recreated, operations, broken, documented, around, freshness, older_server, removed, targets, marked, moved, hooked, there_and_back, deployed_by_a_role, views, left_open, together, switched]
+SCENES = [prepare, created, unchanged, changed, recreated, operations, broken, documented, around, freshness, older_server, removed, targets, marked, moved, hooked, there_and_back, deployed_by_a_role, views, left_open, together, left_immediate, switched]
 
 
 def main():

@@ -1,6 +1,6 @@
 {#
-  Drops the change buffers without readers: a new stream table would capture other columns into them (docs/pg_trickle.md,
-  Drop). Newer versions also have a list of the buffers.
+  Drops the change buffers without readers: a new stream table, or one that is IMMEDIATE no longer, would capture other columns
+  into them (docs/pg_trickle.md, Drop). Newer versions also have a list of the buffers.
 #}
 {% macro _pgtrickle_drop_left_buffers() %}
   {%- set body %}

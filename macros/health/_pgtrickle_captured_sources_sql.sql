@@ -51,6 +51,31 @@ captured_sources as (
             where a.attrelid = tracked.source_relid and a.attname = used.name and a.attnum > 0 and not a.attisdropped
           )
         ),
+        (
+          -- Before 0.43 a buffer has copies new_ and old_ of a column. One that has no copy of any column is of another kind.
+          select 'its change buffer has no column ' || string_agg(captured.name, ', ') filter (where not captured.is_kept) || ', so that every write to it fails'
+          from (
+            select a.attname as name, exists (
+              select from pg_catalog.pg_attribute as b
+              where b.attrelid = pg_catalog.to_regclass({{ dbt_pgtrickle._pgtrickle_buffer_schema() }} || '.changes_' || tracked.stable_name)
+                and b.attname in (a.attname, 'new_' || a.attname) and not b.attisdropped
+            ) as is_kept
+            from pg_catalog.pg_attribute as a
+            where a.attrelid = tracked.source_relid and a.attnum > 0 and not a.attisdropped and (
+              exists (
+                select from pgtrickle.pgt_dependencies as u
+                join pgtrickle.pgt_stream_tables as reader on reader.pgt_id = u.pgt_id and reader.refresh_mode <> 'IMMEDIATE'
+                where u.source_relid = tracked.source_relid and a.attname = any (u.columns_used)
+              ) or exists (
+                select from pg_catalog.pg_trigger as g
+                join pg_catalog.pg_proc as p on p.oid = g.tgfoid
+                where g.tgrelid = tracked.source_relid and g.tgname like 'pg\_trickle\_cdc\_ins\_%'
+                  and strpos(p.prosrc, '"new_' || a.attname || '"') > 0
+              )
+            )
+          ) as captured
+          having bool_or(captured.is_kept)
+        ),
         case
           when tracked.cdc_mode = 'WAL' then case
             when slot.slot_name is null then 'its replication slot is gone'

@@ -12,6 +12,9 @@
     {%- do wanted.update({'status': 'SUSPENDED'}) -%}
   {%- endif -%}
 
+  {%- if deployed.refresh_mode == 'IMMEDIATE' and 'refresh_mode' in changes -%}
+    {%- do dbt_pgtrickle._pgtrickle_drop_left_buffers() -%}
+  {%- endif -%}
   {%- do dbt_pgtrickle._pgtrickle_alter(target, changes, engine) -%}
   {%- set now = dbt_pgtrickle.pgtrickle_get_stream_table_info(target) -%}
   {%- if now.get('topk_limit') is not none and ('query' in changes or 'refresh_mode' in changes) and now.status == 'ACTIVE' -%}

@@ -108,10 +108,19 @@ fn follows(way: &ImmediateCapture, engine: Option<&EngineState>) -> Outcome {
         }
         let next = match way.citus {
             Some(_) => source::without_citus(&way.table),
-            None => format!("repair the capture: select pgtrickle.repair_stream_table('{}')", way.table),
+            None => repair(&way.table, engine),
         };
         vec![format!("its changes do not reach {}", way.table), next]
     })
+}
+
+/// How to get back the triggers for a stream table.
+fn repair(table: &str, engine: Option<&EngineState>) -> String {
+    if engine.is_none_or(|engine| engine.can_repair) {
+        format!("repair the capture: select pgtrickle.repair_stream_table('{table}')")
+    } else {
+        "recreate the models that read it: dbt run --full-refresh (pg_trickle 0.42 and later can repair the capture)".into()
+    }
 }
 
 /// docs/pg_trickle.md, "Dependencies": the reader of a recreated table still looks for the old one.

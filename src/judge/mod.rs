@@ -301,6 +301,7 @@ pub(crate) mod sample {
             standby: false,
             enabled: true,
             drained: false,
+            can_repair: true,
             instance: None,
             recovery: None,
             versions: Some(scheduler::Versions { library: "0.67.0".into(), extension: "0.67.0".into() }),

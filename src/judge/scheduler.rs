@@ -23,6 +23,8 @@ pub struct EngineState {
     pub enabled: bool,
     /// Whether a drain has stopped the scheduler until it is resumed, in versions in which a drain lasts.
     pub drained: bool,
+    /// Whether this version can put capture triggers back.
+    pub can_repair: bool,
     /// What the database says of itself, in versions that recognize a copy of a database.
     pub instance: Option<CaptureInstance>,
     /// What `validate_recovery()` says, in versions that have it.

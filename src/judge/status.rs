@@ -135,9 +135,10 @@ impl StatusCheck<'_> {
         }
     }
 
-    /// Whether the table's model sets it. A table without a model sets nothing.
+    /// Whether the table's model sets it. A table without a model sets nothing, nor does the mark of one, which names no file.
     fn wants(&self, setting: Setting, word: &str) -> bool {
-        self.table.origin.is_some() && self.table.settings.get(setting) == Some(&Value::Text(word.into()))
+        let has_model = self.table.origin.as_ref().is_some_and(|origin| !origin.file.is_empty());
+        has_model && self.table.settings.get(setting) == Some(&Value::Text(word.into()))
     }
 }
 
@@ -250,6 +251,12 @@ mod tests {
         let mut deployed = sample::deployed(table.clone());
         deployed.health.refresh_tier = Some("frozen".into());
         assert_eq!(judge(&table, &deployed, None, Some(NOW)).verdict, Verdict::Passed);
+        table.origin.as_mut().unwrap().file.clear();
+        assert_eq!(
+            judge(&table, &deployed, None, Some(NOW)).verdict,
+            Verdict::Failed,
+            "its mark sets nothing"
+        );
         table.origin = None;
         assert_eq!(judge(&table, &deployed, None, Some(NOW)).verdict, Verdict::Failed, "no model sets it");
     }

@@ -27,8 +27,11 @@ impl Engine {
     }
 }
 
-/// The version on which docs/pg_trickle.md was observed.
-pub const TRIED: Version = Version(0, 67, 0);
+/// The versions on which docs/pg_trickle.md was observed.
+pub const TRIED: [Version; 3] = [Version(0, 40, 0), Version(0, 55, 0), NEWEST_TRIED];
+
+/// The newest of them, whose bugs are known.
+pub const NEWEST_TRIED: Version = Version(0, 67, 0);
 
 /// The first version whose scheduler compares materialized views with copies of them, where the server says so.
 pub const POLLS_SNAPSHOTS: Version = Version(0, 108, 1);
@@ -51,7 +54,16 @@ impl Version {
 
     /// Whether this project was tried on the version, whatever its patch level.
     pub fn is_tried(self) -> bool {
-        (self.0, self.1) == (TRIED.0, TRIED.1)
+        TRIED.iter().any(|tried| self.is_patch_of(*tried))
+    }
+
+    /// Whether the version's bugs are known.
+    pub fn is_known(self) -> bool {
+        self.is_patch_of(NEWEST_TRIED)
+    }
+
+    fn is_patch_of(self, other: Self) -> bool {
+        (self.0, self.1) == (other.0, other.1)
     }
 }
 
@@ -119,7 +131,8 @@ mod tests {
     fn versions_are_ordered_by_their_numbers() {
         let version = |text| Version::parse(text).unwrap();
         assert!(version("0.108.3") > version("0.87.17") && version("0.87.17") > version("0.87.9"));
-        assert!(version("0.67.4-emulator").is_tried() && !version("0.68.0").is_tried());
+        assert!(version("0.67.4-emulator").is_known() && !version("0.68.0").is_tried());
+        assert!(version("0.55.1").is_tried() && !version("0.55.1").is_known());
         for text in ["", "0.67", "0.67.x", "0.67.0.1", "next"] {
             assert_eq!(Version::parse(text), None, "{text}");
         }

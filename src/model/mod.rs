@@ -19,7 +19,7 @@ pub mod yaml;
 pub use crate::sql::Relation;
 pub use age_limits::AgeLimits;
 pub use engine::{
-    Engine, KEEPS_BUFFERED_CHANGES, OPTIONAL, OptionalPart, POLLS_SNAPSHOTS, TRIED, Version,
+    Engine, KEEPS_BUFFERED_CHANGES, NEWEST_TRIED, OPTIONAL, OptionalPart, POLLS_SNAPSHOTS, TRIED, Version,
     with_optional_parts,
 };
 pub use history::{History, Refresh};

@@ -118,8 +118,8 @@ fn create_schema(schema: &str) -> String {
     )
 }
 
-/// Dropping the last reader of a source leaves its change buffer behind, with the columns of that reader. A new reader
-/// would capture other columns into it, and every write to the source would fail (docs/pg_trickle.md, "Drop"). Newer
+/// When the last reader of a source is dropped or becomes IMMEDIATE, its change buffer stays, with the columns of that
+/// reader. A new reader would capture other columns into it, and every write to the source would fail (docs/pg_trickle.md, "Drop"). Newer
 /// versions also have a list of the buffers. The dbt package does the same (`_pgtrickle_drop_left_buffers`).
 const DROP_LEFT_BUFFERS: &str = "do $$ declare buffer record; begin \
     for buffer in select c.relnamespace::regnamespace::text as schema, c.relname as name from pg_class as c \
@@ -196,6 +196,9 @@ fn alter(
     let mode = wanted.settings.refresh_mode();
     let mut statements = Vec::new();
     if !first.is_empty() {
+        let leaves_immediate = now.is_some_and(|now| now.table.settings.refresh_mode() == Some("IMMEDIATE"))
+            && first.iter().any(|(name, _)| *name == Setting::RefreshMode.name());
+        statements.extend(leaves_immediate.then(|| DROP_LEFT_BUFFERS.to_owned()));
         statements.push(call("alter_stream_table", &wanted.relation, &first));
     }
     // Altering the query of a top-k table can leave wrong rows, which the next refresh corrects. The engine refuses it for a

@@ -1,9 +1,10 @@
 //! The server that the scenarios are played on: the one that `PGTRICKLE_CI_TEST_DSN` names, or one of our own with the
 //! emulator.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use pgtrickle_ci::{
+    model::Version,
     pg::Endpoint,
     server::{EngineChoice, Ephemeral, EphemeralSpec},
 };
@@ -15,25 +16,23 @@ const SHOP: &str = include_str!("shop.sql");
 const TEMPLATE: &str = "conformance_template";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Engine {
+pub enum Kind {
     Emulator,
     PgTrickle,
 }
 
-impl Engine {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Emulator => "the emulator",
-            Self::PgTrickle => "pg_trickle",
-        }
-    }
+pub struct Engine {
+    pub kind: Kind,
+    pub version: Version,
+}
 
-    /// How the mark of a scenario begins with which it cannot agree.
-    pub fn mark(self) -> &'static str {
-        match self {
-            Self::Emulator => "emulator: ",
-            Self::PgTrickle => "pg_trickle 0.67: ",
-        }
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.kind {
+            Kind::Emulator => "the emulator of pg_trickle",
+            Kind::PgTrickle => "pg_trickle",
+        };
+        write!(f, "{name} {}", self.version)
     }
 }
 
@@ -53,9 +52,10 @@ impl Server {
         };
         let version = "select default_version from pg_available_extensions where name = 'pg_trickle'";
         let version: String = client(&endpoint).await.query_one(version, &[]).await.unwrap().get(0);
-        let engine = if version.ends_with("-emulator") { Engine::Emulator } else { Engine::PgTrickle };
+        let kind = if version.ends_with("-emulator") { Kind::Emulator } else { Kind::PgTrickle };
+        let engine = Engine { kind, version: Version::parse(&version).unwrap() };
         let server = Self { endpoint, engine, _ephemeral: ephemeral };
-        if engine == Engine::Emulator {
+        if kind == Kind::Emulator {
             server.prepare(TEMPLATE).await;
             // The emulator's clock does not tick in templates.
             server.run(&format!("alter database {TEMPLATE} is_template true")).await;
@@ -63,8 +63,8 @@ impl Server {
         server
     }
 
-    pub fn engine(&self) -> Engine {
-        self.engine
+    pub fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// Where the database of this name is.
@@ -75,9 +75,9 @@ impl Server {
     /// A database with the extension and the shop. The real extension's scheduler sits in each database that has it, so
     /// that none can be copied; with the emulator copying is several times as fast.
     pub async fn create(&self, database: &str) {
-        match self.engine {
-            Engine::Emulator => self.run(&format!("create database {database} template {TEMPLATE}")).await,
-            Engine::PgTrickle => self.prepare(database).await,
+        match self.engine.kind {
+            Kind::Emulator => self.run(&format!("create database {database} template {TEMPLATE}")).await,
+            Kind::PgTrickle => self.prepare(database).await,
         }
     }
 

@@ -2,7 +2,9 @@
 //!
 //! ```sql
 //! -- # what is to be seen, as a sentence
-//! -- emulator: why it cannot agree       (a mark; the other one begins with `pg_trickle 0.67:`)
+//! -- emulator: why it cannot agree                       (a mark)
+//! -- from 0.55.0: what earlier versions do instead       (the first version of which it is true)
+//! -- until 0.86.0: what this version and later ones do   (the first version of which it is not)
 //! CREATE TABLE t (id int PRIMARY KEY);
 //! SELECT pgtrickle.create_stream_table('public.s', 'SELECT id FROM t LIMIT 5', '1m');
 //! --> ERROR 0A000: unsupported operator for DIFFERENTIAL mode: LIMIT …
@@ -22,7 +24,12 @@
 
 use std::{fmt::Write as _, fs, path::PathBuf, sync::Arc};
 
-use crate::{engine::Engine, play::Answer};
+use pgtrickle_ci::model::Version;
+
+use crate::{
+    engine::{Engine, Kind},
+    play::Answer,
+};
 
 /// One file of scenarios.
 pub struct Area {
@@ -33,8 +40,18 @@ pub struct Area {
 pub struct Scenario {
     pub file: PathBuf,
     pub title: String,
-    pub marks: Vec<(Engine, String)>,
+    /// Why the emulator cannot agree.
+    pub mark: Option<String>,
+    pub from: Option<Limit>,
+    pub until: Option<Limit>,
     pub steps: Vec<Step>,
+}
+
+/// An end of the versions of which a scenario is true.
+pub struct Limit {
+    pub version: Version,
+    /// What versions beyond it do.
+    pub beyond: String,
 }
 
 #[derive(Clone, Debug)]
@@ -102,8 +119,26 @@ impl Scenario {
     }
 
     /// Why this engine cannot agree.
-    pub fn mark(&self, engine: Engine) -> Option<&str> {
-        self.marks.iter().find(|(marked, _)| *marked == engine).map(|(_, reason)| reason.as_str())
+    pub fn mark(&self, engine: &Engine) -> Option<&str> {
+        self.mark.as_deref().filter(|_| engine.kind == Kind::Emulator)
+    }
+
+    /// Why it is not played on this version; `None` if it is true of it.
+    pub fn out_of_range(&self, version: Version) -> Option<String> {
+        let said = |word, Limit { version, beyond }: &Limit| Some(format!("{word} {version}: {beyond}"));
+        match (&self.from, &self.until) {
+            (Some(from), _) if version < from.version => said("from", from),
+            (_, Some(until)) if version >= until.version => said("until", until),
+            _ => None,
+        }
+    }
+}
+
+impl Limit {
+    fn read(text: &str) -> Result<Self, String> {
+        let (version, beyond) = text.split_once(": ").ok_or("a limit is `VERSION: what others do`")?;
+        let version = Version::parse(version).ok_or_else(|| format!("`{version}` is no version"))?;
+        Ok(Self { version, beyond: beyond.to_owned() })
     }
 }
 
@@ -126,7 +161,8 @@ impl Reader {
         if let Some(title) = line.strip_prefix("-- # ") {
             self.end_statement()?;
             let (file, title) = (self.file.clone(), title.to_owned());
-            self.scenarios.push(Scenario { file, title, marks: Vec::new(), steps: Vec::new() });
+            let (mark, from, until, steps) = (None, None, None, Vec::new());
+            self.scenarios.push(Scenario { file, title, mark, from, until, steps });
         } else if let Some(answer) = line.strip_prefix("--> ") {
             self.end_statement()?;
             let step = self.scenario()?.steps.last_mut().ok_or("an answer to nothing")?;
@@ -134,12 +170,14 @@ impl Reader {
         } else if let Some(how) = line.strip_prefix("--@ ") {
             self.end_statement()?;
             self.manner(number, how)?;
-        } else if let Some(mark) = line.strip_prefix("-- ") {
-            for engine in [Engine::Emulator, Engine::PgTrickle] {
-                if let Some(reason) = mark.strip_prefix(engine.mark()) {
-                    self.scenario()?.marks.push((engine, reason.to_owned()));
-                }
-            }
+        } else if let Some(reason) = line.strip_prefix("-- emulator: ") {
+            self.scenario()?.mark = Some(reason.to_owned());
+        } else if let Some(limit) = line.strip_prefix("-- from ") {
+            self.scenario()?.from = Some(Limit::read(limit)?);
+        } else if let Some(limit) = line.strip_prefix("-- until ") {
+            self.scenario()?.until = Some(Limit::read(limit)?);
+        } else if line.starts_with("--") {
+            // A comment.
         } else if !line.trim().is_empty() {
             writeln!(self.pending.sql, "{line}").unwrap();
             if line.ends_with(';') {

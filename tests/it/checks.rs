@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 
 use crate::support::{Database, Ran, manifest, model, pgtrickle_ci};
 
+const SCHEDULER_RUNS: &str =
+    "select severity = 'OK' from pgtrickle.health_check() where check_name = 'scheduler_running'";
+
 /// A database with sources and healthy stream tables, and the manifest of their project.
 struct Shop {
     database: Database,
@@ -32,9 +35,7 @@ impl Shop {
         );
         shop.add("totals", "select id, amount from public.orders", &json!({}));
         // The scheduler's first round in a new database takes a moment.
-        shop.database.wait_for(
-            "select severity = 'OK' from pgtrickle.health_check() where check_name = 'scheduler_running'",
-        );
+        shop.database.wait_for(SCHEDULER_RUNS);
         shop
     }
 
@@ -88,8 +89,9 @@ impl Shop {
         self.database.run(breaking);
         self.expect_failure(stage, sentence);
         self.database.run(mending);
-        // A repaired table is refreshed in the next round.
+        // A repaired table is refreshed in the next round, by a new scheduler if the fault ended it.
         self.database.wait_for("select not bool_or(needs_reinit) from pgtrickle.pgt_stream_tables");
+        self.database.wait_for(SCHEDULER_RUNS);
         self.expect_pass();
     }
 }

@@ -69,3 +69,29 @@ fn a_plan_for_another_server_is_refused() {
     apply(&other, &file).expect_error(&other.endpoint.database, "--database-url");
     assert_eq!(tables(&other), None);
 }
+
+/// The engine leaves the change buffer of a table that becomes IMMEDIATE, with the columns of that time.
+#[test]
+fn a_source_can_be_written_to_after_a_table_was_immediate_and_got_a_column() {
+    let database = Database::new();
+    database.run("create table orders (id int primary key, amount int)");
+    let dir = tempfile::tempdir().unwrap();
+    let all = "select id, amount from public.orders";
+    let steps = [("DIFFERENTIAL", "select id from public.orders"), ("IMMEDIATE", all), ("DIFFERENTIAL", all)];
+    let file = dir.path().join("plan.json");
+    for (mode, query) in steps {
+        let wanted = manifest(dir.path(), "m.json", [model("t", query, &json!({"refresh_mode": mode}))]);
+        let mut plan = pgtrickle_ci();
+        plan.args(["plan", "--database-url", &database.url(), "--manifest"])
+            .arg(wanted)
+            .arg("--out")
+            .arg(&file);
+        Ran::of(&mut plan).expect(0);
+        // The emulator leaves no buffer, so look at the statements, too.
+        let drops_buffers = fs::read_to_string(&file).unwrap().contains("drop table %s.%I");
+        assert_eq!(drops_buffers, mode == "DIFFERENTIAL", "to {mode}");
+        apply(&database, &file).expect(0);
+    }
+    database.run("insert into orders values (1, 10); select pgtrickle.refresh_stream_table('public.t')");
+    assert_eq!(database.value("select amount::text from t").as_deref(), Some("10"));
+}

@@ -33,6 +33,21 @@ def older_server(project, server):
     server(f"alter function pgtrickle.alter_of_later({arguments}) rename to alter_stream_table")
 
 
+def left_immediate(project, server):
+    """A model that was IMMEDIATE, and got a column meanwhile, does not keep its source from being written to."""
+    fresh = server.fresh("left_immediate")
+    fresh(SOURCES)
+    model = "{{ config(materialized='stream_table', meta={'pgtrickle': {'refresh_mode': 'MODE'}}) }}\nselect COLUMNS from {{ source('shop', 'customers') }}"
+    for mode, columns, expected in [("DIFFERENTIAL", "id", CREATED), ("IMMEDIATE", "id, name", "^ALTER "), ("DIFFERENTIAL", "id, name", "^ALTER ")]:
+        project.write("models/left_immediate.sql", model.replace("MODE", mode).replace("COLUMNS", columns))
+        project.run("--select", "left_immediate", expect={"left_immediate": expected})
+    fresh("insert into shop.customers values (100, 'new')")
+    fresh("select pgtrickle.refresh_stream_table('coverage.left_immediate')")
+    check(fresh("select name from coverage.left_immediate where id = 100") == [("new",)], "the new row is missing")
+    project.remove("models/left_immediate.sql")
+    fresh.connection.close()
+
+
 def removed(project, server):
     """What this project made goes, and nothing else; unless force is used."""
     server("select pgtrickle.create_stream_table('shop.theirs', 'select customer_id, orders from coverage.base', '1h', 'DIFFERENTIAL')")

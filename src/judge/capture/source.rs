@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Trigger, outcome, trigger_problems};
+use super::{Trigger, outcome, repair, trigger_problems};
 use crate::{
     judge::{freshness::GRACE, scheduler::EngineState},
     model::{Outcome, Relation, Stage, Verdict},
@@ -34,6 +34,8 @@ pub struct Capture {
     pub passed_by: Vec<String>,
     /// Captured columns that the source no longer has.
     pub missing_columns: Vec<String>,
+    /// Captured columns that the change buffer does not have; `None` if it has copies of no columns at all.
+    pub buffer_lacks: Option<Vec<String>>,
     /// The readers whose `cdc_mode` is `wal`.
     pub wal_asked_by: Option<Vec<String>>,
     /// When the newest of the readers was created, in seconds since the epoch.
@@ -90,10 +92,10 @@ pub(super) fn judge(capture: &Capture, engine: Option<&EngineState>) -> Outcome 
                 "refresh it by hand: select pgtrickle.refresh_stream_table('{}')",
                 capture.passed_by[0]
             ),
-            _ => format!(
-                "repair the capture: select pgtrickle.repair_stream_table('{}')",
-                capture.readers.first().map_or("", String::as_str)
-            ),
+            _ if capture.buffer_lacks.iter().flatten().next().is_some() => {
+                "adapt the change buffer: select pgtrickle.rebuild_cdc_triggers()".to_owned()
+            }
+            _ => repair(capture.readers.first().map_or("", String::as_str), engine),
         };
         vec![format!("its changes do not reach {readers}"), next]
     })
@@ -144,6 +146,11 @@ fn problems(capture: &Capture, engine: Option<&EngineState>) -> Vec<String> {
             .missing_columns
             .iter()
             .map(|column| format!("its captured column {column} is gone: every write to the source fails")),
+    );
+    problems.extend(
+        capture.buffer_lacks.iter().flatten().map(|column| {
+            format!("the change buffer has no column {column}: every write to the source fails")
+        }),
     );
     if !capture.passed_by.is_empty() {
         let readers = capture.passed_by.join(", ");
@@ -243,6 +250,7 @@ mod tests {
             quiet: vec![],
             passed_by: vec![],
             missing_columns: vec![],
+            buffer_lacks: None,
             wal_asked_by: None,
             read_since: NOW - 3_600.0,
             whole_identity: Some(true),
@@ -298,6 +306,10 @@ mod tests {
             ),
             (with(|c| c.passed_by = vec!["s.totals".into()]), "the refreshes of s.totals do not find them"),
             (with(|c| c.missing_columns = vec!["amount".into()]), "its captured column amount is gone"),
+            (
+                with(|c| c.buffer_lacks = Some(vec!["amount".into()])),
+                "the change buffer has no column amount",
+            ),
             (with(|c| c.alert = Some("slot_lag".into())), "pg_trickle reports: slot_lag"),
             (Capture { slot: None, ..wal(false, 0.0) }, "replication slot is gone"),
             (wal(true, 0.0), "has lost"),

@@ -17,7 +17,7 @@ mod wal_capture;
 use std::collections::BTreeSet;
 
 use super::{Evidence, Facts};
-use crate::model::{Deployed, Outcome, Relation, Stage, StreamTable, TRIED, Verdict, Version};
+use crate::model::{Deployed, NEWEST_TRIED, Outcome, Relation, Stage, StreamTable, TRIED, Verdict, Version};
 
 /// A bug that concerns a table.
 type TableRule = Rule<fn(&Deployed, &Facts) -> Option<String>>;
@@ -93,13 +93,25 @@ impl<Finds> Rule<Finds> {
         self.fixed.is_none_or(|fixed| version.is_none_or(|version| version < fixed))
     }
 
-    /// How certain it is that a version other than the tried one has it.
+    /// How certain it is that a version which was not tried has it.
     fn certainty(&self, version: Option<Version>) -> Option<String> {
         let version = version.filter(|version| !version.is_tried())?;
-        let known =
-            if version > TRIED { "no version is known to fix it" } else { "earlier versions were not tried" };
-        let known = self.fixed.map_or_else(|| known.to_owned(), |fixed| format!("fixed in {fixed}"));
-        Some(format!("seen on {TRIED}; {known}"))
+        let known = match self.fixed {
+            Some(fixed) => format!("fixed in {fixed}"),
+            None if version > NEWEST_TRIED => "no version is known to fix it".to_owned(),
+            None => "this version was not tried".to_owned(),
+        };
+        Some(format!("seen on {}; {known}", and(&TRIED)))
+    }
+}
+
+/// `0.40.0, 0.55.0 and 0.67.0`
+fn and(versions: &[Version]) -> String {
+    let texts: Vec<String> = versions.iter().map(ToString::to_string).collect();
+    match texts.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => String::new(),
     }
 
     fn next(&self) -> String {
@@ -127,25 +139,29 @@ pub fn unused<'a>(silences: &'a [Silence], evidence: &Evidence) -> Vec<&'a Silen
         }
         let rules = RULES.iter().filter(|rule| rule.applies_to(number));
         let is_for_version = silence.hazard == UNTRIED && matches(&silence.model, &evidence.version);
-        is_for_version && number.is_none_or(|number| !number.is_tried())
+        is_for_version && number.is_none_or(|number| !number.is_known())
             || rules.into_iter().any(|rule| evidence.deployed.iter().any(|one| hides(silence, rule, one)))
     };
     silences.iter().filter(|silence| !is_used(silence)).collect()
 }
 
-/// Warns about a version that this project was not tried on; `None` for any other.
+/// Warns about a version whose bugs are not known; `None` for any other.
 pub(super) fn judge_version(version: &str, silences: &[Silence]) -> Option<Outcome> {
     let parsed = Version::parse(version);
-    if parsed.is_some_and(Version::is_tried) {
+    if parsed.is_some_and(Version::is_known) {
         return None;
     }
-    let order = match parsed {
-        Some(parsed) if parsed > TRIED => "newer than",
-        Some(_) => "older than",
-        None => "not",
+    let tried = and(&TRIED);
+    let place = match parsed {
+        Some(parsed) if parsed > NEWEST_TRIED => {
+            format!("{version} is newer than {NEWEST_TRIED}, the newest on which pgtrickle-ci was tried")
+        }
+        Some(parsed) if parsed.is_tried() => {
+            format!("pgtrickle-ci was tried on {version}, but looks for the bugs of {NEWEST_TRIED}")
+        }
+        _ => format!("{version} is none of the versions on which pgtrickle-ci was tried, {tried}"),
     };
-    let message =
-        format!("{version} is {order} {TRIED}, on which pgtrickle-ci was tried: its own bugs are not known");
+    let message = format!("{place}: its own bugs are not known");
     let outcome = |verdict| Outcome::new(Stage::Hazard, SERVER, verdict, &message);
     let silence =
         silences.iter().find(|silence| silence.hazard == UNTRIED && matches(&silence.model, version));
@@ -212,7 +228,7 @@ pub(super) fn judge(
         details.extend(rule.certainty(number).map(|certainty| format!("{}: {certainty}", rule.name)));
     }
     let message = if messages.is_empty() {
-        let known = if number.is_some_and(Version::is_tried) { version } else { &TRIED.to_string() };
+        let known = if number.is_some_and(Version::is_known) { version } else { &NEWEST_TRIED.to_string() };
         format!("no known bugs of pg_trickle {known} apply")
     } else {
         messages.join("; ")
@@ -253,10 +269,12 @@ mod tests {
     fn a_bug_on_an_untried_version_says_where_it_was_seen() {
         let details = |version| judged(version, &[]).details;
         assert_eq!(details("0.67.0").len(), 1);
-        assert_eq!(details("0.108.3")[1], "fuse-sensitivity: seen on 0.67.0; no version is known to fix it");
-        assert_eq!(details("0.40.0")[1], "fuse-sensitivity: seen on 0.67.0; earlier versions were not tried");
+        assert_eq!(details("0.40.0").len(), 1);
+        let seen = "fuse-sensitivity: seen on 0.40.0, 0.55.0 and 0.67.0; ";
+        assert_eq!(details("0.108.3")[1], format!("{seen}no version is known to fix it"));
+        assert_eq!(details("0.60.0")[1], format!("{seen}this version was not tried"));
         let certainty = wal_capture::RULE.certainty(Version::parse("0.103.0"));
-        assert_eq!(certainty.unwrap(), "seen on 0.67.0; fixed in 0.107.0");
+        assert_eq!(certainty.unwrap(), "seen on 0.40.0, 0.55.0 and 0.67.0; fixed in 0.107.0");
     }
 
     #[test]
@@ -270,8 +288,9 @@ mod tests {
         assert_eq!(judge_version("0.67.0-emulator", &[]), None);
         for (version, words) in [
             ("0.108.3", "is newer than 0.67.0"),
-            ("0.55.0", "is older than 0.67.0"),
-            ("x", "x is not 0.67.0"),
+            ("0.55.0", "was tried on 0.55.0, but looks for the bugs of 0.67.0"),
+            ("0.60.0", "0.60.0 is none of the versions"),
+            ("x", "x is none of the versions"),
         ] {
             let outcome = judge_version(version, &[]).unwrap();
             assert_eq!(outcome.verdict, Verdict::Warned);

@@ -39,6 +39,29 @@ select jsonb_build_object('sources', coalesce((
           where a.attrelid = d.source_relid and a.attname = used.name and a.attnum > 0 and not a.attisdropped
         )
       ) as missing_columns,
+      -- Of a source's columns before 0.43 a buffer has copies new_ and old_. One that has no copy of any column is of another kind.
+      (
+        select coalesce(jsonb_agg(captured.name) filter (where not captured.is_kept), '[]')
+        from (
+          select a.attname as name, exists (
+            select from pg_catalog.pg_attribute as b
+            where b.attrelid = buffer.oid and b.attname in (a.attname, 'new_' || a.attname) and not b.attisdropped
+          ) as is_kept
+          from pg_catalog.pg_attribute as a
+          where buffer.oid is not null and a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped and (
+            exists (
+              select from pgtrickle.pgt_dependencies as u
+              join pgtrickle.pgt_stream_tables as reader on reader.pgt_id = u.pgt_id and reader.refresh_mode <> 'IMMEDIATE'
+              where u.source_relid = r.oid and a.attname = any (u.columns_used)
+            ) or exists (
+              select from pg_catalog.pg_trigger as g
+              join pg_catalog.pg_proc as p on p.oid = g.tgfoid
+              where g.tgrelid = r.oid and g.tgname like 'pg\_trickle\_cdc\_ins\_%' and strpos(p.prosrc, '"new_' || a.attname || '"') > 0
+            )
+          )
+        ) as captured
+        having bool_or(captured.is_kept)
+      ) as buffer_lacks,
       jsonb_agg(distinct s.pgt_schema || '.' || s.pgt_name) filter (where s.requested_cdc_mode = 'wal') as wal_asked_by,
       extract(epoch from max(s.created_at)) as read_since,
       r.relreplident = 'f' as whole_identity,

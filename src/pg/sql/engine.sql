@@ -9,6 +9,7 @@ select jsonb_build_object(
   'enabled', coalesce(pg_catalog.current_setting('pg_trickle.enabled', true), '') not in ('off', 'false'),
   -- where the scheduler can be resumed, a drain lasts until then
   'drained', pg_catalog.to_regprocedure('pgtrickle.resume_after_drain()') is not null and coalesce(pgtrickle.is_drained(), false),
+  'can_repair', pg_catalog.to_regprocedure('pgtrickle.repair_stream_table(text)') is not null,
   'instance', $instance,
   'recovery', $recovery,
   'versions', (

@@ -82,6 +82,7 @@ fn capture(source: &str, cdc_mode: &str, buffer: &str, slot: Option<ReplicationS
         quiet: vec![],
         passed_by: vec![],
         missing_columns: vec![],
+        buffer_lacks: None,
         wal_asked_by: None,
         read_since: 0.0,
         whole_identity: None,

@@ -5,9 +5,20 @@ SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1m'
 SELECT pgtrickle.alter_stream_table('public.ids', schedule => '2h', diamond_consistency => 'atomic', diamond_schedule_policy => 'slowest', cdc_mode => 'trigger', append_only => true, pooler_compatibility_mode => true);
 SELECT schedule, diamond_consistency, diamond_schedule_policy, requested_cdc_mode, is_append_only, pooler_compatibility_mode FROM pgtrickle.pgt_stream_tables;
 --> 2h | atomic | slowest | trigger | t | t
-SELECT pgtrickle.alter_stream_table('public.ids', tier => 'warm', fuse => 'on', fuse_ceiling => 10, fuse_sensitivity => 3, max_differential_joins => 5, max_delta_fraction => 0.25, post_refresh_action => 'analyze', reindex_drift_threshold => 0.5);
-SELECT refresh_tier, fuse_mode, fuse_ceiling, fuse_sensitivity, max_differential_joins, max_delta_fraction, post_refresh_action, reindex_drift_threshold FROM pgtrickle.pgt_stream_tables;
---> warm | on | 10 | 3 | 5 | 0.25 | analyze | 0.5
+SELECT pgtrickle.alter_stream_table('public.ids', tier => 'warm', fuse => 'on', fuse_ceiling => 10, fuse_sensitivity => 3, max_differential_joins => 5, max_delta_fraction => 0.25);
+SELECT refresh_tier, fuse_mode, fuse_ceiling, fuse_sensitivity, max_differential_joins, max_delta_fraction FROM pgtrickle.pgt_stream_tables;
+--> warm | on | 10 | 3 | 5 | 0.25
+
+-- # what follows a refresh can be altered
+-- from 0.47.0: earlier versions have neither setting
+SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1m', 'DIFFERENTIAL');
+SELECT post_refresh_action FROM pgtrickle.pgt_stream_tables;
+--> none
+SELECT pgtrickle.alter_stream_table('public.ids', post_refresh_action => 'analyze', reindex_drift_threshold => 0.5);
+SELECT post_refresh_action, reindex_drift_threshold FROM pgtrickle.pgt_stream_tables;
+--> analyze | 0.5
+SELECT pgtrickle.alter_stream_table('public.ids', post_refresh_action => 'dance');
+--> ERROR 22023: invalid argument: invalid post_refresh_action 'dance': expected 'none', 'analyze', 'rei…
 
 -- # NULL leaves everything as it is
 SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1m', 'DIFFERENTIAL');
@@ -19,6 +30,7 @@ SELECT count(*) FROM pgtrickle.pgt_refresh_history;
 --> 1
 
 -- # AUTO and INCREMENTAL are refused
+-- until 0.86.0: published: AUTO is accepted
 SELECT pgtrickle.create_stream_table('public.d', 'SELECT id FROM orders', '1m', 'DIFFERENTIAL');
 SELECT pgtrickle.create_stream_table('public.f', 'SELECT id FROM orders', '1m', 'FULL');
 SELECT pgtrickle.alter_stream_table('public.d', refresh_mode => 'AUTO');
@@ -44,6 +56,7 @@ SELECT action, initiated_by FROM pgtrickle.pgt_refresh_history ORDER BY refresh_
 --> FULL | INITIAL
 
 -- # to IMMEDIATE and back
+-- from 0.55.0: 0.40.0 then captures every column into the old buffer, so that every write to the source fails
 SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1h', 'DIFFERENTIAL');
 SELECT pgtrickle.alter_stream_table('public.ids', refresh_mode => 'IMMEDIATE');
 --> WARNING: pg_trickle: stream table public.ids refresh mode changed from DIFFERENTIAL to IMMEDIATE; a …
@@ -109,8 +122,6 @@ SELECT pgtrickle.alter_stream_table('public.ids', cdc_mode => 'pigeon');
 --> ERROR 22023: invalid argument: invalid cdc_mode value: 'pigeon' (expected 'auto', 'trigger', or 'wal…
 SELECT pgtrickle.alter_stream_table('public.ids', diamond_consistency => 'maybe');
 --> ERROR 22023: invalid argument: invalid diamond_consistency value: 'maybe' (expected 'none' or 'atomi…
-SELECT pgtrickle.alter_stream_table('public.ids', post_refresh_action => 'dance');
---> ERROR 22023: invalid argument: invalid post_refresh_action 'dance': expected 'none', 'analyze', 'rei…
 SELECT pgtrickle.alter_stream_table('public.ids', schedule => 'banana');
 --> ERROR 22023: invalid argument: invalid duration unit 'b' in 'banana'. Use s (seconds), m (minutes), …
 SELECT pgtrickle.alter_stream_table('public.ids', refresh_mode => 'SOMETIMES');

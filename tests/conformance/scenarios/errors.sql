@@ -9,8 +9,6 @@ SELECT pgtrickle.drop_stream_table('public.nope');
 --> ERROR 42P01: stream table not found: public.nope
 SELECT pgtrickle.resume_stream_table('public.nope');
 --> ERROR 42P01: stream table not found: public.nope
-SELECT pgtrickle.repair_stream_table('public.nope');
---> ERROR 42P01: stream table not found: public.nope
 
 -- # 42P01, 42703, 42701, 42601: PostgreSQL's own errors about the query
 SELECT pgtrickle.create_stream_table('public.bad', 'SELECT id FROM nowhere', '1m', 'DIFFERENTIAL');

@@ -132,6 +132,7 @@ SELECT status FROM kinds ORDER BY 1;
 --> paid
 
 -- # a table over EXCEPT keeps the rows that the query leaves out
+-- until 0.83.0: published: EXCEPT is refused, or refreshed in full
 -- emulator: the table holds what the query gives
 SELECT pgtrickle.create_stream_table('public.rest', 'SELECT id FROM customers EXCEPT SELECT customer_id AS id FROM orders', '1m');
 SELECT id FROM rest ORDER BY 1;

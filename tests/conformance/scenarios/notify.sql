@@ -1,6 +1,7 @@
 -- docs/pg_trickle.md, "Notifications"
 
 -- # a refresh of the scheduler is notified
+-- from 0.55.0: 0.40.0 writes the keys in another order
 LISTEN pg_trickle_alert;
 SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1s', 'DIFFERENTIAL');
 --@ b
@@ -9,6 +10,7 @@ INSERT INTO orders VALUES (4, 1, 40, 'new');
 --> pg_trickle_alert {"action":"DIFFERENTIAL","duration_ms":…,"event":"refresh_completed","pgt_name":"ids","pgt_schema":"public","rows_deleted":0,"rows_inserted":1,"st":"public.ids"}
 
 -- # a quiet source is notified
+-- from 0.55.0: 0.40.0 writes the keys in another order
 LISTEN pg_trickle_alert;
 SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1s', 'DIFFERENTIAL');
 --@ a hears
@@ -17,6 +19,7 @@ SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1s'
 --> pg_trickle_alert {"event":"no_upstream_changes","idle_seconds":…,"pgt_name":"ids","pgt_schema":"public","st":"public.ids"}
 
 -- # a resumed table is notified
+-- from 0.55.0: 0.40.0 writes the keys in another order
 LISTEN pg_trickle_alert;
 SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1h', 'DIFFERENTIAL');
 SELECT pgtrickle.alter_stream_table('public.ids', status => 'SUSPENDED');

@@ -175,6 +175,9 @@ SELECT pgtrickle.refresh_stream_table('public.copied');
 --> ERROR 54000: index row requires 32024 bytes, maximum size is 8191
 
 -- # repair owes the table a full refresh
+-- from 0.42.0: earlier versions have no repair_stream_table
+SELECT pgtrickle.repair_stream_table('public.nope');
+--> ERROR 42P01: stream table not found: public.nope
 SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1s', 'DIFFERENTIAL');
 SELECT pgtrickle.repair_stream_table('public.ids');
 --> repair_stream_table(public.ids): frontier reset: scheduled full refresh on next cycle; cdc_infrastructure: verified OK; status reset: ACTIVE, errors cleared

@@ -1,6 +1,7 @@
 -- docs/pg_trickle.md, "Scheduler"
 
 -- # a refresh that fails in the scheduler leads to ERROR and leaves no trace but its message
+-- until 0.85.0: published: it leaves a row in the history
 SELECT pgtrickle.create_stream_table('public.shares', 'SELECT id, 100 / amount AS share FROM orders', '1s', 'DIFFERENTIAL');
 INSERT INTO orders VALUES (4, 1, 0, 'new');
 --@ until
@@ -66,9 +67,11 @@ INSERT INTO orders SELECT n, 1, 1, 'new' FROM generate_series(11, 30) n;
 --@ until
 SELECT status FROM pgtrickle.pgt_stream_tables;
 --> SUSPENDED
+BEGIN;
 SELECT pgtrickle.reset_fuse('public.ids', 'apply');
 SELECT status FROM pgtrickle.pgt_stream_tables;
 --> ACTIVE
+COMMIT;
 --@ until
 SELECT status, fuse_state FROM pgtrickle.pgt_stream_tables;
 --> SUSPENDED | blown

@@ -55,8 +55,8 @@ SELECT diamond_consistency, diamond_schedule_policy, requested_cdc_mode, is_appe
 --> atomic | fastest | NULL | f | f | NULL
 SELECT refresh_tier, fuse_mode, fuse_state, fuse_ceiling, fuse_sensitivity, max_differential_joins, max_delta_fraction FROM pgtrickle.pgt_stream_tables;
 --> hot | off | armed | NULL | NULL | NULL | NULL
-SELECT temporal_mode, storage_backend, st_placement, post_refresh_action FROM pgtrickle.pgt_stream_tables;
---> f | heap | local | none
+SELECT temporal_mode, storage_backend, st_placement FROM pgtrickle.pgt_stream_tables;
+--> f | heap | local
 
 -- # settings that are given
 SELECT pgtrickle.create_stream_table('public.full_of_wishes', 'SELECT id FROM orders', '1m', 'DIFFERENTIAL', diamond_consistency => 'atomic', diamond_schedule_policy => 'slowest', cdc_mode => 'trigger', append_only => true, pooler_compatibility_mode => true, max_differential_joins => 3, max_delta_fraction => 0.5);
@@ -82,6 +82,7 @@ SELECT to_regclass('public.bad');
 --> NULL
 
 -- # capture by the log starts with triggers, and stays there for a source without REPLICA IDENTITY FULL
+-- until 0.98.0: published: capture by the log is refused
 SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1s', 'DIFFERENTIAL', cdc_mode => 'wal');
 SELECT requested_cdc_mode FROM pgtrickle.pgt_stream_tables;
 --> wal

@@ -91,6 +91,18 @@ fn a_missing_buffer_or_captured_column_fails() {
         "its captured column amount is gone",
         "alter table orders rename column quantity to amount",
     );
+    let buffer = format!("{}.{}", shop.buffers(), shop.buffer("%"));
+    // Its name depends on the version.
+    let copy = shop.database.value(&format!(
+        "select attname from pg_attribute where attrelid = '{buffer}'::regclass and attname in ('amount', 'new_amount')"
+    ));
+    let copy = copy.unwrap();
+    shop.fault(
+        &format!("alter table {buffer} rename column {copy} to lost"),
+        "capture",
+        "the change buffer has no column amount",
+        &format!("alter table {buffer} rename column lost to {copy}"),
+    );
 }
 
 /// A change at a future position of the WAL. The emulator compares transactions instead, and treats an old one as seen.
