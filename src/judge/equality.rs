@@ -29,6 +29,9 @@ impl Terms {
 /// A stream table and the facts needed to compare it with its query.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Comparable {
+    /// Its `pgt_id`.
+    #[serde(default)]
+    pub id: i64,
     pub relation: Relation,
     pub query: String,
     /// The views and functions that the query uses, with those that they use.
@@ -291,6 +294,7 @@ mod tests {
     fn table(query: &str) -> Comparable {
         let column = |name: &str, kind| ComparedColumn { name: name.into(), kind };
         Comparable {
+            id: 1,
             relation: Relation::new("s", "t"),
             query: query.into(),
             uses: vec![],

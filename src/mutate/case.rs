@@ -84,6 +84,13 @@ impl Case {
         statements
     }
 
+    /// The statements that change rows; of more than `most` only the last.
+    pub fn last_changes(&self, most: usize) -> Vec<String> {
+        let changes: Vec<&Change> = self.rounds.iter().flatten().flatten().collect();
+        let first = if changes.len() > most { changes.len() - 1 } else { 0 };
+        changes[first..].iter().map(|change| change.sql(&self.sources)).collect()
+    }
+
     /// The sources, each after those that it references.
     fn sources_in_order(&self) -> Vec<(usize, &Vec<Row>)> {
         let place: BTreeMap<&Relation, usize> =

@@ -89,6 +89,33 @@ impl Client {
         }
     }
 
+    /// In the open transaction, the error of a query over the rows that a change would make, if no trigger fired; `None` if it
+    /// has none. The change itself is reverted.
+    pub async fn fails_after(
+        &self,
+        change: &Change,
+        sources: &[Source],
+        query: &str,
+    ) -> Result<Option<ServerMessage>, Error> {
+        const DOING: &str = "running the query on changed rows";
+        let back = "rollback to savepoint alone; release savepoint alone";
+        let sql = format!(
+            "savepoint alone; set local session_replication_role = replica; {}{}; {}{}select count(query.*) from (\n{query}\n) as query; {back}",
+            settings::local(Purpose::Values),
+            change.sql(sources),
+            settings::reset(Purpose::Values),
+            settings::local(Purpose::Query),
+        );
+        match self.within_time(DOING, self.wire.simple_query(&sql)).await {
+            Ok(_) => Ok(None),
+            Err(Error::Server { message, .. }) => {
+                self.run(back).await?;
+                Ok(Some(message))
+            }
+            Err(lost) => Err(lost),
+        }
+    }
+
     /// Runs statements in order, each in its own transaction.
     pub async fn run_each(&self, statements: &[String]) -> Result<(), Error> {
         for statement in statements {
@@ -133,10 +160,28 @@ pub fn is_refusal(code: &str) -> bool {
             .any(|state| state.code() == code)
 }
 
+/// Whether this SQLSTATE means that a query fails on values that an application may write, such as a division by zero, a
+/// text that is no number, or a second row where one is expected. A number or a date out of range does not count: only
+/// the ends of a type's range lead to it.
+pub fn is_about_values(code: &str) -> bool {
+    let is_one_of = |states: &[SqlState]| states.iter().any(|state| state.code() == code);
+    (code.starts_with("21")
+        || code.starts_with("22")
+        || is_one_of(&[SqlState::CHECK_VIOLATION, SqlState::RAISE_EXCEPTION]))
+        && !is_one_of(&[SqlState::NUMERIC_VALUE_OUT_OF_RANGE, SqlState::DATETIME_FIELD_OVERFLOW])
+}
+
 /// Whether this SQLSTATE means that other sessions were in the way: a deadlock or a lock timeout.
 pub fn is_in_the_way(code: &str) -> bool {
     code.starts_with("40")
         || [SqlState::LOCK_NOT_AVAILABLE, SqlState::OBJECT_IN_USE].iter().any(|state| state.code() == code)
+}
+
+/// Whether this SQLSTATE says nothing about the statement, but about its session, the server or other sessions.
+pub fn is_about_the_session(code: &str) -> bool {
+    is_in_the_way(code)
+        || is_not_permitted(code)
+        || ["53", "55", "57", "58"].iter().any(|class| code.starts_with(class))
 }
 
 /// Whether this SQLSTATE means that the role lacks a privilege, or would not see every row.

@@ -81,6 +81,8 @@ pub struct ServerMessage {
     pub code: String,
     /// The violated constraint.
     pub constraint: Option<Box<str>>,
+    /// The calls that led to it.
+    pub context: Option<Box<str>>,
 }
 
 impl ServerMessage {
@@ -112,11 +114,18 @@ impl ServerMessage {
 }
 
 impl ServerMessage {
+    /// The `pgt_id` of the IMMEDIATE table that a write failed to maintain (docs/pg_trickle.md, "Refresh modes").
+    pub fn maintained(&self) -> Option<i64> {
+        let (_, function) = self.context.as_deref()?.split_once("pgt_ivm_")?;
+        let (_, ids) = function.split_once("fn_")?;
+        ids.split_once('_')?.0.parse().ok()
+    }
+
     /// The message without the values of rows that it may quote.
     #[must_use]
     pub fn without_values(&self) -> Self {
         let message = without_values(&self.message, Some(&self.code));
-        Self { message, detail: None, hint: None, code: self.code.clone(), constraint: None }
+        Self { message, code: self.code.clone(), ..Self::default() }
     }
 }
 
@@ -227,6 +236,7 @@ pub(super) fn server_message(source: &tokio_postgres::Error) -> Option<ServerMes
         hint: error.hint().map(Into::into),
         code: error.code().code().to_owned(),
         constraint: error.constraint().map(Into::into),
+        context: error.where_().map(Into::into),
     })
 }
 
@@ -245,4 +255,25 @@ fn reason(source: &tokio_postgres::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_immediate_table_of_a_refused_write_is_in_the_context() {
+        let of = |context: &str| {
+            ServerMessage { context: Some(context.into()), ..ServerMessage::default() }.maintained()
+        };
+        let trigger =
+            "SQL statement \"SELECT 1\"\nPL/pgSQL function pgtrickle.pgt_ivm_after_ins_fn_5_17381() line 9";
+        assert_eq!(of(trigger), Some(5));
+        assert_eq!(
+            of("PL/pgSQL function pgtrickle_changes.pgt_ivm_fn_12_17034() line 1 at PERFORM"),
+            Some(12)
+        );
+        assert_eq!(of("PL/pgSQL function audit() line 1 at RAISE"), None);
+        assert_eq!(ServerMessage::default().maintained(), None);
+    }
 }

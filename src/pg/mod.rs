@@ -42,7 +42,9 @@ use crate::{
 
 pub use address_error::BadAddress;
 pub use catalog::{ServerInfo, Snapshot};
-pub use change::{Changed, is_in_the_way, is_not_permitted, is_refusal, is_too_slow};
+pub use change::{
+    Changed, is_about_the_session, is_about_values, is_in_the_way, is_not_permitted, is_refusal, is_too_slow,
+};
 pub use conninfo::Conninfo;
 pub use deployment::StepFailed;
 pub use endpoint::{Endpoint, SslMode};

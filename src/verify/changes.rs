@@ -139,14 +139,6 @@ impl Changes {
         }
     }
 
-    /// Adds a refused statement to the round: it had no effect, but it reproduces the error.
-    pub(super) fn keep_refused(&mut self, change: &Change) {
-        let effect = Effect { source: change.source(), rows: Vec::new() };
-        if let Some(round) = self.history.last_mut() {
-            round.push(vec![(change.clone(), effect)]);
-        }
-    }
-
     /// Uses the mutator, and measures the time.
     fn timed<T>(&mut self, work: impl FnOnce(&mut Mutator) -> T) -> T {
         let started = Instant::now();

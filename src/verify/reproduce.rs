@@ -31,7 +31,7 @@ const SLOW_TRIES: usize = 12;
 pub(super) struct Reproduction {
     pub(super) relation: Relation,
     table: Comparable,
-    finding: Finding,
+    pub(super) finding: Finding,
     sources: Vec<Source>,
     others: Vec<String>,
     tables: Vec<CaseTable>,
@@ -87,12 +87,17 @@ impl Reproduction {
             tables,
             before_first,
             before_last,
-            rounds: renumbered(history, &numbers),
+            rounds: with_refused(renumbered(history, &numbers), finding, &numbers),
             pace: Pace { from_log, by_scheduler },
         }))
     }
 
-    /// The script, reduced as far as the tries allow.
+    /// Whether it reproduces this finding in this table.
+    pub(super) fn is_of(&self, relation: &Relation, finding: &Finding) -> bool {
+        self.relation == *relation && self.finding.is_of_query() == finding.is_of_query()
+    }
+
+    /// The case, reduced as far as the tries allow, and its script.
     pub(super) async fn script(
         &self,
         verified: &Client,
@@ -100,7 +105,7 @@ impl Reproduction {
         findings: usize,
         settings: &RoundSettings,
         engine: &str,
-    ) -> Result<String, pg::Error> {
+    ) -> Result<(Case, String), pg::Error> {
         let tries = LEAST_TRIES.max(TRIES / findings.max(1));
         let expected =
             Expected { table: &self.table, fault: &self.finding.fault, tolerance: settings.terms.tolerance };
@@ -128,11 +133,15 @@ impl Reproduction {
             Fault::RefreshFails(message) => {
                 (format!("its refresh fails: {}", message.message), message.details())
             }
+            Fault::QueryFails(message) => {
+                (format!("its query fails on possible rows: {}", message.message), message.details())
+            }
         };
         let engine = engine.to_owned();
         let by = if settings.by_scheduler { ", refreshed by the scheduler" } else { "" };
         let found = format!("seed {}, round {}{by}", settings.seed, self.finding.round);
-        Ok(case.script(&ScriptHeader { wrong, details, engine, found, seen, table: &self.table }))
+        let script = case.script(&ScriptHeader { wrong, details, engine, found, seen, table: &self.table });
+        Ok((case, script))
     }
 
     /// The smallest case that reproduces the fault with committed statements.
@@ -201,12 +210,27 @@ fn effects(rounds: &[Vec<Transaction>]) -> Vec<&Effect> {
 
 /// The changes of these sources, with their positions in `sources` as their numbers.
 fn renumbered(rounds: &[Vec<Transaction>], sources: &[usize]) -> Vec<Vec<Vec<Change>>> {
-    let change = |(change, _): &(Change, Effect)| {
-        let position = sources.iter().position(|at| *at == change.source())?;
-        Some(change.clone().of_source(position))
-    };
+    let change = |(change, _): &(Change, Effect)| renumbered_change(change, sources);
     let transaction = |transaction: &Transaction| transaction.iter().filter_map(change).collect();
     rounds.iter().map(|round| round.iter().map(transaction).collect()).collect()
+}
+
+fn renumbered_change(change: &Change, sources: &[usize]) -> Option<Change> {
+    let position = sources.iter().position(|at| *at == change.source())?;
+    Some(change.clone().of_source(position))
+}
+
+/// The rounds with the statement that the server refused at their end.
+fn with_refused(
+    mut rounds: Vec<Vec<Vec<Change>>>,
+    finding: &Finding,
+    sources: &[usize],
+) -> Vec<Vec<Vec<Change>>> {
+    let refused = finding.refused.as_ref().and_then(|change| renumbered_change(change, sources));
+    if let (Some(round), Some(change)) = (rounds.last_mut(), refused) {
+        round.push(vec![change]);
+    }
+    rounds
 }
 
 /// The statement that creates a source that is a view.

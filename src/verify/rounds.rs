@@ -33,7 +33,9 @@ pub(super) struct Seen {
     /// Statements and refreshes that other sessions blocked, and those sessions.
     pub(super) blocked: usize,
     pub(super) blockers: BTreeSet<String>,
-    /// Comparisons in which the query itself failed on the rows.
+    /// Tables whose query itself fails on rows that the schema allows, at first.
+    pub(super) failing: BTreeMap<Relation, Finding>,
+    /// Refreshes, comparisons and writes in which a query failed on the rows.
     pub(super) failing_queries: usize,
 }
 
@@ -165,8 +167,10 @@ impl<'a> Rounds<'a> {
 
     /// Records what reproduces the new findings, while the sources still contain it.
     pub(super) async fn record_findings(&mut self) -> Result<(), pg::Error> {
-        let is_new = |relation: &Relation| !self.seen.reproductions.iter().any(|of| of.relation == *relation);
-        let new = self.seen.findings.iter().filter(|(relation, _)| is_new(relation));
+        let is_new = |(relation, finding): &(&Relation, &Finding)| {
+            !self.seen.reproductions.iter().any(|of| of.is_of(relation, finding))
+        };
+        let new = self.seen.findings.iter().chain(&self.seen.failing).filter(is_new);
         let mut recorded = Vec::new();
         for (relation, finding) in new {
             let by_scheduler = self.settings.by_scheduler;
@@ -186,21 +190,21 @@ impl<'a> Rounds<'a> {
         for draw in changes {
             let Some(change) = self.changes.draw(draw) else { continue };
             match self.client.change(&change, self.changes.sources()).await? {
-                Changed::Refused(message) => self.refused(&change, message),
+                Changed::Refused(message) => self.refused(&change, message).await?,
                 Changed::Done(effect) => done.extend(self.changes.done(change, effect)),
             }
         }
         Ok(done)
     }
 
-    fn refused(&mut self, change: &Change, message: ServerMessage) {
+    async fn refused(&mut self, change: &Change, message: ServerMessage) -> Result<(), pg::Error> {
         if pg::is_in_the_way(&message.code) {
             self.seen.blocked += 1;
             self.changes.blocked(change);
-        } else {
-            self.changes.refused(change, &message);
-            self.find_immediate_reader(change, message);
+            return Ok(());
         }
+        self.changes.refused(change, &message);
+        self.judge_immediate_reader(change, message).await
     }
 
     async fn commit(&mut self, done: Transaction) -> Result<(), pg::Error> {
@@ -213,21 +217,60 @@ impl<'a> Rounds<'a> {
         Ok(())
     }
 
-    /// An IMMEDIATE table is maintained by the write itself. If the write fails with an error that the schema does not
-    /// explain, that table has a finding.
-    fn find_immediate_reader(&mut self, change: &Change, message: ServerMessage) {
-        if pg::is_refusal(&message.code) {
-            return;
-        }
+    /// An IMMEDIATE table is maintained by the write itself. If the write fails there, and not only the table's query fails
+    /// on the rows, that table has a finding; and also for an error that the schema does not explain.
+    async fn judge_immediate_reader(
+        &mut self,
+        change: &Change,
+        message: ServerMessage,
+    ) -> Result<(), pg::Error> {
+        let maintained = message.maintained();
+        let says_nothing = match maintained {
+            Some(_) => pg::is_about_the_session(&message.code),
+            None => pg::is_refusal(&message.code),
+        };
         let source = &self.changes.sources()[change.source()];
         let is_reader = |deployed: &&&Deployed| {
-            is_immediate(&deployed.table) && source.readers.contains(&deployed.table.relation)
+            let relation = &deployed.table.relation;
+            let id = self.subjects.comparables.get(relation).map(|table| table.id);
+            is_immediate(&deployed.table)
+                && source.readers.contains(relation)
+                && (maintained.is_none() || maintained == id)
         };
-        let reader =
-            self.subjects.tables.iter().find(is_reader).map(|deployed| deployed.table.relation.clone());
-        if let Some(relation) = reader.filter(|relation| !self.seen.findings.contains_key(relation)) {
-            self.found(&relation, Fault::RefreshFails(message));
-            self.changes.keep_refused(change);
+        let Some(deployed) = self.subjects.tables.iter().find(is_reader).filter(|_| !says_nothing) else {
+            return Ok(());
+        };
+        let (relation, query) = (deployed.table.relation.clone(), &deployed.table.query);
+        let is_of_query = match maintained {
+            None => false,
+            Some(_) => match self.client.fails_after(change, self.changes.sources(), query).await? {
+                None => false,
+                Some(own) if own.code == message.code => true,
+                // A role that may not switch triggers off.
+                Some(_) => pg::is_about_values(&message.code),
+            },
+        };
+        if is_of_query {
+            self.query_fails(&relation, message, Some(change));
+        } else {
+            self.found(&relation, Fault::RefreshFails(message), Some(change));
+        }
+        Ok(())
+    }
+
+    /// Records that the query of a table fails on the current rows, or on those after a refused change.
+    pub(super) fn query_fails(
+        &mut self,
+        relation: &Relation,
+        message: ServerMessage,
+        refused: Option<&Change>,
+    ) {
+        self.seen.failing_queries += usize::from(refused.is_none());
+        // Before the first round, the comparison says it.
+        if self.changes.rounds > 0 && pg::is_about_values(&message.code) {
+            let (round, fault) = (self.changes.rounds, Fault::QueryFails(message));
+            let finding = Finding { round, fault, refused: refused.cloned() };
+            self.seen.failing.entry(relation.clone()).or_insert(finding);
         }
     }
 
@@ -244,7 +287,8 @@ impl<'a> Rounds<'a> {
     }
 
     /// Keeps the first finding of a table: later faults may follow from it.
-    pub(super) fn found(&mut self, relation: &Relation, fault: Fault) {
-        self.seen.findings.entry(relation.clone()).or_insert(Finding { round: self.changes.rounds, fault });
+    pub(super) fn found(&mut self, relation: &Relation, fault: Fault, refused: Option<&Change>) {
+        let finding = Finding { round: self.changes.rounds, fault, refused: refused.cloned() };
+        self.seen.findings.entry(relation.clone()).or_insert(finding);
     }
 }

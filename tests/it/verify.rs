@@ -1,6 +1,7 @@
 //! `verify`: equal tables pass, and differences are counted and shown.
 
 mod driven;
+mod failing;
 mod faulty;
 mod logged;
 mod named;
