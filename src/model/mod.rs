@@ -2,6 +2,7 @@
 
 pub mod age_limits;
 pub mod engine;
+pub mod function_read;
 pub mod history;
 pub mod manifest_source;
 pub mod order;
@@ -19,6 +20,7 @@ pub mod yaml;
 pub use crate::sql::Relation;
 pub use age_limits::AgeLimits;
 pub use engine::{Engine, OPTIONAL, TRIED, Version, with_optional_parts};
+pub use function_read::FunctionRead;
 pub use history::{History, Refresh};
 pub use manifest_source::{ManifestSource, ProjectSource};
 pub use origin::Origin;

@@ -202,7 +202,10 @@ impl Case {
     #[must_use]
     pub fn without_unread_columns(&self) -> Option<Self> {
         let queries = self.tables.iter().map(|table| &table.query).chain(&self.others);
+        // The body of a function is one literal.
+        let queries: Vec<String> = queries.map(|text| text.replace("$function$", " ")).collect();
         let read: BTreeSet<String> = queries
+            .iter()
             .flat_map(|text| sql::tokens(text))
             .map(|token| token.trim_matches('"').to_owned())
             .collect();

@@ -1,14 +1,18 @@
 //! Changes rows of sources and reports the effect on each row.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use tokio_postgres::{SimpleQueryMessage, error::SqlState};
 
 use super::{
     Client, Error, ServerMessage,
+    function_reads::pairs,
     settings::{self, Purpose},
 };
-use crate::mutate::{Change, Effect, Row, Source};
+use crate::{
+    model::{FunctionRead, Relation},
+    mutate::{Change, Effect, Row, Source},
+};
 
 /// All rows of a source are read if there are at most this many.
 const ALL_ROWS: usize = 3000;
@@ -24,9 +28,11 @@ pub enum Changed {
 }
 
 impl Client {
-    /// The sources of all stream tables, including views and sources that cannot be changed.
-    pub async fn sources(&self) -> Result<Vec<Source>, Error> {
-        self.ask("reading the sources", include_str!("sql/sources.sql")).await
+    /// The sources of all stream tables, including views and sources that cannot be changed, and the tables that queries
+    /// read through functions.
+    pub async fn sources(&self, reads: &BTreeMap<Relation, Vec<FunctionRead>>) -> Result<Vec<Source>, Error> {
+        let sql = include_str!("sql/sources.sql").replace("$hidden", &pairs(reads));
+        self.ask("reading the sources", &sql).await
     }
 
     /// Rows of a source, and whether those are all.

@@ -9,7 +9,7 @@ use super::{
     views::{UpstreamRelations, ViewStep},
 };
 use crate::{
-    model::{Column, Deployed, Relation, Setting, StreamTable},
+    model::{Column, Deployed, FunctionRead, Relation, Setting, StreamTable},
     project::Project,
     sql::query,
 };
@@ -42,6 +42,8 @@ pub struct Answers {
     pub views: Vec<ViewStep>,
     pub unbuilt: Vec<MissingUpstream>,
     pub special_sources: Vec<SpecialSource>,
+    /// Tables that new and changed queries read through functions.
+    pub function_reads: BTreeMap<Relation, Vec<FunctionRead>>,
 }
 
 /// A source that pg_trickle cannot capture, or whose policies do not come along.

@@ -93,7 +93,7 @@ impl Verification<'_> {
             record(&rounds);
             done?;
         } else {
-            let proof = Proof::begin(client, settings.budget / 4).await?;
+            let proof = Proof::begin(client, &rounds.subjects.function_reads, settings.budget / 4).await?;
             let done = rounds.run_rolled_back(&exclusive, &mut record).await;
             record(&rounds);
             done?;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     judge::equality,
-    model::{Outcome, Relation, Stage, StreamTable, Verdict},
+    model::{FunctionRead, Outcome, Relation, Stage, StreamTable, Verdict},
 };
 
 /// What rounds on a named server do not cover.
@@ -87,8 +87,12 @@ impl Rounds<'_> {
                 Fault::Differs(difference) => {
                     let columns =
                         self.subjects.comparables.get(relation).map_or(&[][..], |table| &table.columns);
+                    let hidden = self.subjects.function_reads.get(relation).map(|reads| {
+                        format!("{}: pg_trickle does not capture changes there for it; join that table in the query", FunctionRead::sentence(reads))
+                    });
                     outcome(Verdict::Failed, format!("{}, {round}", difference.sentence()))
                         .with_rows(difference.lines(columns))
+                        .with_details(hidden)
                 }
                 Fault::RefreshFails(message) | Fault::QueryFails(message) => {
                     let what = format!("its refresh fails, {round}");

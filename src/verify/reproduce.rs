@@ -82,7 +82,7 @@ impl Reproduction {
                 ..table.clone()
             },
             finding: finding.clone(),
-            others: all_sources.iter().filter(reads).filter_map(create_view).collect(),
+            others: others(subjects, all_sources, &involved),
             sources,
             tables,
             before_first,
@@ -231,6 +231,16 @@ fn with_refused(
         round.push(vec![change]);
     }
     rounds
+}
+
+/// The statements that create the functions and views of these tables. The bodies of functions are not checked, so that
+/// their order does not matter.
+fn others(subjects: &Subjects<'_>, sources: &[Source], involved: &[Relation]) -> Vec<String> {
+    let functions = subjects.functions.definitions(involved);
+    let unchecked = (!functions.is_empty()).then(|| "set check_function_bodies = off".to_owned());
+    let reads = |source: &&Source| source.readers.iter().any(|reader| involved.contains(reader));
+    let views = sources.iter().filter(reads).filter_map(create_view);
+    unchecked.into_iter().chain(functions).chain(views).collect()
 }
 
 /// The statement that creates a source that is a view.

@@ -3,6 +3,7 @@
 mod driven;
 mod failing;
 mod faulty;
+mod functions;
 mod logged;
 mod named;
 mod planted;

@@ -3,6 +3,7 @@
 
 mod cron_schedule;
 mod float_aggregate;
+mod function_reads;
 mod fuse_sensitivity;
 mod primary_key_position;
 mod row_security;
@@ -25,9 +26,10 @@ struct Rule {
     way_out: &'static str,
 }
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 8] = [
     cron_schedule::RULE,
     float_aggregate::RULE,
+    function_reads::RULE,
     fuse_sensitivity::RULE,
     primary_key_position::RULE,
     row_security::RULE,
@@ -57,6 +59,10 @@ impl Silence {
     fn covers(&self, rule: &Rule, relation: &Relation) -> bool {
         let names = [relation.to_string(), relation.name.clone()];
         self.hazard == rule.name && names.iter().any(|name| matches(&self.model, name))
+    }
+
+    pub(super) fn accepts_function_reads(&self, relation: &Relation) -> bool {
+        self.covers(&function_reads::RULE, relation)
     }
 }
 
