@@ -94,6 +94,9 @@ pub struct Facts {
     pub float_columns: Vec<String>,
     /// Whether the stream table itself has row level security.
     pub has_row_security: bool,
+    /// Above this number of pending changes, buffers are compacted; `None` if the server has no such setting.
+    #[serde(default)]
+    pub compact_threshold: Option<i64>,
     /// Tables that its query reads through functions.
     #[serde(skip)]
     pub function_reads: Vec<FunctionRead>,
@@ -108,6 +111,8 @@ pub struct SourceFacts {
     /// `TRIGGER`, `TRANSITIONING` or `WAL`.
     pub cdc_mode: String,
     pub has_row_security: bool,
+    /// How many stream tables read it.
+    pub readers: u32,
     pub primary_key: Vec<String>,
     pub logged_columns: Vec<LoggedColumn>,
 }

@@ -52,7 +52,7 @@ impl Rounds<'_> {
     }
 
     /// Tries again if other sessions block it, which is no fault of the table.
-    async fn refresh_one(&mut self, relation: &Relation) -> Result<(), pg::Error> {
+    pub(super) async fn refresh_one(&mut self, relation: &Relation) -> Result<(), pg::Error> {
         if !self.settings.commits() {
             return self.refresh_in_round(relation).await;
         }

@@ -140,7 +140,10 @@ impl<'a> Rounds<'a> {
     }
 
     async fn round(&mut self, sources: &[usize], deadline: Instant) -> Result<(), pg::Error> {
-        for draft in self.changes.begin_round(sources) {
+        let drafts = self.changes.begin_round(sources);
+        let (transactions, failing) = (drafts.len(), self.seen.failing_queries);
+        let mut early = None;
+        for (nth, draft) in (1..).zip(drafts) {
             if draft.truncates {
                 // Before the transaction: an open one holds back the scheduler.
                 tokio::time::sleep(self.truncate_delay).await;
@@ -148,15 +151,75 @@ impl<'a> Rounds<'a> {
             self.client.run("begin").await?;
             let done = self.change((0..draft.statements).map(|_| Mutator::change)).await?;
             self.commit(done).await?;
+            if let Some(number) =
+                draft.refreshes.filter(|_| nth < transactions && !self.settings.by_scheduler)
+            {
+                early = early.or_else(|| self.early_reader(number));
+                self.refresh_early(early.as_ref()).await?;
+            }
         }
         let affected = self.read_from_wal(self.affected(), deadline).await?;
-        let failing = self.seen.failing_queries;
         if !self.settings.by_scheduler {
-            self.refresh(&affected, deadline).await?;
+            // The reader that was ahead comes last.
+            let late = early.map(|(_, table)| self.with_readers(table)).unwrap_or_default();
+            let (late, first): (BTreeSet<Relation>, BTreeSet<Relation>) =
+                affected.iter().cloned().partition(|relation| late.contains(relation));
+            self.refresh(&first, deadline).await?;
+            self.refresh(&late, deadline).await?;
         }
         self.compare(&affected, deadline).await?;
         self.record_findings().await?;
         if self.seen.failing_queries > failing { self.revert_round().await } else { Ok(()) }
+    }
+
+    /// A changed source of this round, and one of its readers. Not of a source that is captured from the log, which a
+    /// refresh must not precede.
+    fn early_reader(&self, number: usize) -> Option<(usize, Relation)> {
+        let sources = self.changes.sources();
+        let is_from_log = |relation: &Relation| {
+            sources.iter().any(|source| source.from_log && source.readers.contains(relation))
+        };
+        let is_refreshed = |relation: &&Relation| {
+            self.is_open(relation)
+                && !is_from_log(relation)
+                && self.subjects.find(relation).is_some_and(|deployed| !is_immediate(&deployed.table))
+        };
+        let changed = self.changes.changed();
+        let readers: Vec<(usize, &Relation)> = changed
+            .into_iter()
+            .flat_map(|at| sources[at].readers.iter().filter(is_refreshed).map(move |reader| (at, reader)))
+            .collect();
+        let (at, reader) = readers.get(number % readers.len().max(1))?;
+        Some((*at, (*reader).clone()))
+    }
+
+    async fn refresh_early(&mut self, reader: Option<&(usize, Relation)>) -> Result<(), pg::Error> {
+        let Some((source, table)) = reader.filter(|(_, table)| self.is_open(table)) else { return Ok(()) };
+        self.refresh_one(table).await?;
+        self.changes.refreshed(*source, table);
+        Ok(())
+    }
+
+    /// A table and those that read it.
+    fn with_readers(&self, table: Relation) -> BTreeSet<Relation> {
+        let mut found = BTreeSet::from([table]);
+        loop {
+            let is_reader = |deployed: &&&Deployed| {
+                let table = &deployed.table;
+                !found.contains(&table.relation) && table.upstream.iter().any(|up| found.contains(up))
+            };
+            let more: Vec<Relation> = self
+                .subjects
+                .tables
+                .iter()
+                .filter(is_reader)
+                .map(|deployed| deployed.table.relation.clone())
+                .collect();
+            if more.is_empty() {
+                return found;
+            }
+            found.extend(more);
+        }
     }
 
     /// The tables downstream of what the last round changed.

@@ -37,6 +37,8 @@ pub(super) struct Subjects<'a> {
     /// The priority of each wanted table: delicate queries first.
     pub(super) priority: BTreeMap<Relation, usize>,
     pub(super) functions: FunctionReads,
+    /// The statements for the database's own settings of pg_trickle.
+    pub(super) engine_settings: Vec<String>,
     /// The tables that each query reads through functions.
     pub(super) function_reads: BTreeMap<Relation, Vec<FunctionRead>>,
 }
@@ -82,6 +84,7 @@ impl<'a> Subjects<'a> {
             equal_before: &known.equal,
             priority: wanted.iter().map(priority).collect(),
             functions,
+            engine_settings: client.own_engine_settings().await?,
             function_reads,
         };
         Ok((subjects, Mutator::new(settings.seed, sources, rows, settings.commits())))

@@ -8,6 +8,7 @@ mod fuse_sensitivity;
 mod primary_key_position;
 mod row_security;
 mod search_path;
+mod shared_compaction;
 mod wal_capture;
 
 use super::{Evidence, Facts};
@@ -26,7 +27,7 @@ struct Rule {
     way_out: &'static str,
 }
 
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 9] = [
     cron_schedule::RULE,
     float_aggregate::RULE,
     function_reads::RULE,
@@ -34,6 +35,7 @@ const RULES: [Rule; 8] = [
     primary_key_position::RULE,
     row_security::RULE,
     search_path::RULE,
+    shared_compaction::RULE,
     wal_capture::RULE,
 ];
 

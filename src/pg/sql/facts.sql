@@ -20,7 +20,8 @@ from (
       where a.attrelid = s.pgt_relid and a.attnum > 0 and not a.attisdropped
         and a.atttypid in ('float4'::regtype, 'float8'::regtype) and a.attname not like '\_\_pgt\_%'
     ) as float_columns,
-    coalesce((select c.relrowsecurity from pg_catalog.pg_class as c where c.oid = s.pgt_relid), false) as has_row_security
+    coalesce((select c.relrowsecurity from pg_catalog.pg_class as c where c.oid = s.pgt_relid), false) as has_row_security,
+    nullif(pg_catalog.current_setting('pg_trickle.compact_threshold', true), '')::bigint as compact_threshold
   from pgtrickle.pgt_stream_tables as s
   cross join lateral (
     select
@@ -28,6 +29,7 @@ from (
       coalesce(jsonb_agg(jsonb_build_object(
         'schema', n.nspname, 'name', r.relname, 'source_type', d.source_type, 'cdc_mode', d.cdc_mode,
         'has_row_security', r.relrowsecurity,
+        'readers', (select count(distinct reader.pgt_id) from pgtrickle.pgt_dependencies as reader where reader.source_relid = r.oid),
         'primary_key', (
           select coalesce(jsonb_agg(a.attname), '[]')
           from pg_catalog.pg_index as i
