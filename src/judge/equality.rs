@@ -39,7 +39,7 @@ impl Terms {
 pub struct Comparable {
     /// Its `pgt_id`.
     #[serde(default)]
-    pub id: i64,
+    pub id: u32,
     pub relation: Relation,
     pub query: String,
     /// The views and functions that the query uses, with those that they use.

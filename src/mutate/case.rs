@@ -308,17 +308,23 @@ impl Change {
     fn keep_columns(&mut self, kept: &[bool]) {
         match self {
             Self::Insert { rows, .. } | Self::Upsert { rows, .. } | Self::Delete { of: rows, .. } => {
-                rows.iter_mut().for_each(|row| keep_values(row, kept));
+                for row in rows {
+                    keep_values(row, kept);
+                }
             }
             Self::Update { set, of, .. } => {
                 set.retain(|(column, _)| kept[*column]);
                 for (column, _) in set.iter_mut() {
                     *column = kept[..*column].iter().filter(|kept| **kept).count();
                 }
-                of.iter_mut().for_each(|row| keep_values(row, kept));
+                for row in of {
+                    keep_values(row, kept);
+                }
             }
             Self::RolledBack { changes, .. } => {
-                changes.iter_mut().for_each(|change| change.keep_columns(kept));
+                for change in changes {
+                    change.keep_columns(kept);
+                }
             }
             Self::Truncate { .. } | Self::Refresh { .. } => {}
         }
@@ -339,7 +345,9 @@ impl Change {
     fn retain_items(&mut self, keeps: &mut dyn FnMut() -> bool) {
         match self {
             Self::RolledBack { changes, .. } => {
-                changes.iter_mut().for_each(|change| change.retain_items(keeps));
+                for change in &mut *changes {
+                    change.retain_items(keeps);
+                }
                 changes.retain(|change| !change.is_empty());
             }
             Self::Refresh { .. } => {}

@@ -475,9 +475,12 @@ mod tests {
     fn an_append_only_source_only_gets_inserts() {
         let changes = changes(mutator(3, true), &[0], 300);
         let inserts = |change: &Change| matches!(change, Change::Insert { .. });
-        let only_inserts = |change: &Change| match change {
-            Change::RolledBack { changes, .. } => changes.iter().all(inserts),
-            change => inserts(change),
+        let only_inserts = |change: &Change| {
+            if let Change::RolledBack { changes, .. } = change {
+                changes.iter().all(inserts)
+            } else {
+                inserts(change)
+            }
         };
         assert!(changes.iter().all(only_inserts));
     }

@@ -81,8 +81,8 @@ pub struct ServerMessage {
     pub code: String,
     /// The violated constraint.
     pub constraint: Option<Box<str>>,
-    /// The calls that led to it.
-    pub context: Option<Box<str>>,
+    /// The `pgt_id` of the IMMEDIATE table that a write failed to maintain.
+    pub maintained: Option<u32>,
 }
 
 impl ServerMessage {
@@ -114,13 +114,6 @@ impl ServerMessage {
 }
 
 impl ServerMessage {
-    /// The `pgt_id` of the IMMEDIATE table that a write failed to maintain (docs/pg_trickle.md, "Refresh modes").
-    pub fn maintained(&self) -> Option<i64> {
-        let (_, function) = self.context.as_deref()?.split_once("pgt_ivm_")?;
-        let (_, ids) = function.split_once("fn_")?;
-        ids.split_once('_')?.0.parse().ok()
-    }
-
     /// The message without the values of rows that it may quote.
     #[must_use]
     pub fn without_values(&self) -> Self {
@@ -236,8 +229,15 @@ pub(super) fn server_message(source: &tokio_postgres::Error) -> Option<ServerMes
         hint: error.hint().map(Into::into),
         code: error.code().code().to_owned(),
         constraint: error.constraint().map(Into::into),
-        context: error.where_().map(Into::into),
+        maintained: error.where_().and_then(maintained),
     })
+}
+
+/// The `pgt_id` in the name of a trigger function that maintains an IMMEDIATE table (docs/pg_trickle.md, "Refresh modes").
+fn maintained(context: &str) -> Option<u32> {
+    let (_, function) = context.split_once("pgt_ivm_")?;
+    let (_, ids) = function.split_once("fn_")?;
+    ids.split_once('_')?.0.parse().ok()
 }
 
 /// The cause of the driver's error, whose own text is only "db error" or "error connecting to server".
@@ -263,17 +263,15 @@ mod tests {
 
     #[test]
     fn the_immediate_table_of_a_refused_write_is_in_the_context() {
-        let of = |context: &str| {
-            ServerMessage { context: Some(context.into()), ..ServerMessage::default() }.maintained()
-        };
-        let trigger =
-            "SQL statement \"SELECT 1\"\nPL/pgSQL function pgtrickle.pgt_ivm_after_ins_fn_5_17381() line 9";
-        assert_eq!(of(trigger), Some(5));
-        assert_eq!(
-            of("PL/pgSQL function pgtrickle_changes.pgt_ivm_fn_12_17034() line 1 at PERFORM"),
-            Some(12)
-        );
-        assert_eq!(of("PL/pgSQL function audit() line 1 at RAISE"), None);
-        assert_eq!(ServerMessage::default().maintained(), None);
+        for (context, id) in [
+            (
+                "SQL statement \"SELECT 1\"\nPL/pgSQL function pgt_ivm_after_ins_fn_5_17381() line 5 at PERFORM",
+                Some(5),
+            ),
+            ("PL/pgSQL function pgtrickle_changes.pgt_ivm_fn_12_17034() line 1 at PERFORM", Some(12)),
+            ("PL/pgSQL function audit() line 1 at RAISE", None),
+        ] {
+            assert_eq!(maintained(context), id, "{context}");
+        }
     }
 }

@@ -112,8 +112,8 @@ fn unquoted(token: &str) -> String {
 
 /// The text of a literal.
 fn literal(token: &str) -> Option<String> {
-    if token.starts_with('$') {
-        let tag = &token[..=token[1..].find('$')? + 1];
+    if let Some(rest) = token.strip_prefix('$') {
+        let tag = &token[..rest.find('$')? + 2];
         return Some(token.strip_prefix(tag)?.strip_suffix(tag)?.to_owned());
     }
     let text = token.strip_prefix(['e', 'n']).unwrap_or(token).strip_prefix('\'')?.strip_suffix('\'')?;

@@ -47,9 +47,7 @@ impl Rounds<'_> {
     fn outcome(&self, table: &StreamTable, tables: &[&StreamTable]) -> Outcome {
         let outcome = self.outcome_of_rounds(table, tables);
         let Some(finding) = self.seen.failing.get(&table.relation) else { return outcome };
-        let (Fault::QueryFails(message) | Fault::RefreshFails(message)) = &finding.fault else {
-            return outcome;
-        };
+        let Fault::QueryFails(message) = &finding.fault else { return outcome };
         let what = if is_immediate(table) { "writes of its sources" } else { "its refreshes" };
         let failing = format!(
             "its query fails on possible rows, and with it {what}, after round {} of seed {}: {}",

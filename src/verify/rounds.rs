@@ -287,7 +287,7 @@ impl<'a> Rounds<'a> {
         change: &Change,
         message: ServerMessage,
     ) -> Result<(), pg::Error> {
-        let maintained = message.maintained();
+        let maintained = message.maintained;
         let says_nothing = match maintained {
             Some(_) => pg::is_about_the_session(&message.code),
             None => pg::is_refusal(&message.code),
