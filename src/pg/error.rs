@@ -78,7 +78,7 @@ pub struct ServerMessage {
     pub message: String,
     pub detail: Option<Box<str>>,
     pub hint: Option<Box<str>>,
-    pub code: String,
+    pub code: Box<str>,
     /// The violated constraint.
     pub constraint: Option<Box<str>>,
     /// The `pgt_id` of the IMMEDIATE table that a write failed to maintain.
@@ -188,10 +188,10 @@ impl Error {
             Self::Rights { .. } => "grant them, or apply the plan as the role that owns the stream tables".into(),
             Self::NewDependents { .. } => "plan again: `pgtrickle-ci plan`".into(),
             Self::TooOld { .. } => "update it: `psql -c 'ALTER EXTENSION pg_trickle UPDATE'`".into(),
-            Self::Server { message, .. } if message.code == "25P04" => {
+            Self::Server { message, .. } if &*message.code == "25P04" => {
                 "the server's transaction_timeout ended it; lift it for these connections: `export PGOPTIONS='-c transaction_timeout=0'`".into()
             }
-            Self::Server { message, .. } if message.code == "42501" => {
+            Self::Server { message, .. } if &*message.code == "42501" => {
                 "grant it: `GRANT USAGE ON SCHEMA pgtrickle` and SELECT on its tables, and `pg_monitor`".into()
             }
             Self::Server { .. } | Self::Lost { .. } | Self::Answer { .. } => return None,
@@ -227,7 +227,7 @@ pub(super) fn server_message(source: &tokio_postgres::Error) -> Option<ServerMes
         message: error.message().to_owned(),
         detail: error.detail().map(Into::into),
         hint: error.hint().map(Into::into),
-        code: error.code().code().to_owned(),
+        code: error.code().code().into(),
         constraint: error.constraint().map(Into::into),
         maintained: error.where_().and_then(maintained),
     })

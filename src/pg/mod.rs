@@ -237,7 +237,7 @@ impl Client {
         );
         let locked = self.wire.batch_execute(&sql).await;
         match locked.map_err(|source| Error::asking("waiting for other changes of stream tables", &source)) {
-            Err(Error::Server { message, .. }) if message.code == SqlState::LOCK_NOT_AVAILABLE.code() => {
+            Err(Error::Server { message, .. }) if &*message.code == SqlState::LOCK_NOT_AVAILABLE.code() => {
                 Err(Error::Locked { holders: self.holders(LOCK).await.unwrap_or_default() })
             }
             locked => locked,

@@ -49,7 +49,7 @@ impl Client {
             .await
         {
             Ok(sum) => Ok(Contents { sum, as_text: false }),
-            Err(Error::Server { message, .. }) if message.code == NO_BINARY_FORM => {
+            Err(Error::Server { message, .. }) if &*message.code == NO_BINARY_FORM => {
                 let sum = self.sum_of_rows(table, "pgtrickle_ci_row.*::text").await?;
                 Ok(Contents { sum, as_text: true })
             }

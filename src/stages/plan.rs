@@ -82,7 +82,7 @@ pub async fn plan_against(
     let questions = plan::questions(project, &snapshot.tables, &answers.views);
     let queries: Vec<String> = questions.iter().map(|question| question.sql.clone()).collect();
     for (question, answer) in questions.iter().zip(client.describe(&queries).await?) {
-        let refusal = |error: ServerMessage| Refusal { code: error.code, message: error.message };
+        let refusal = |error: ServerMessage| Refusal { code: error.code.into(), message: error.message };
         answers.note(project, question.relation.clone(), answer.map_err(refusal));
     }
     let texts = texts_with_views(project, &questions);
