@@ -174,7 +174,9 @@ fn shown(path: &Path) -> PathBuf {
         match part {
             Component::CurDir => {}
             Component::ParentDir if short.file_name().is_some() => drop(short.pop()),
-            part => short.push(part),
+            Component::ParentDir | Component::Normal(_) | Component::RootDir | Component::Prefix(_) => {
+                short.push(part);
+            }
         }
     }
     short

@@ -46,17 +46,16 @@ pub(super) async fn run(options: &RunOptions, report: &mut Report) -> Result<Exi
     };
     let at = |endpoint: &Endpoint| Target { endpoint: endpoint.clone(), ..target.clone() };
     let parse = |target| Parsed::of(options, &file, started, revision.as_ref(), target);
-    let ((server, client, software), parsed) = match address {
+    let ((server, client, software), parsed) = if let Some(endpoint) = address {
         // dbt parses while the server starts.
-        Some(endpoint) => tokio::try_join!(open, parse(at(&endpoint)))?,
-        None => {
-            let opened = open.await?;
-            let parsed = parse(at(opened.0.endpoint())).await?;
-            (opened, parsed)
-        }
+        tokio::try_join!(open, parse(at(&endpoint)))?
+    } else {
+        let opened = open.await?;
+        let parsed = parse(at(opened.0.endpoint())).await?;
+        (opened, parsed)
     };
     let writes = writes(&client, &options.rounds, server.own().is_some()).await?;
-    report.timings.push(stopwatch.lap("server and project"));
+    report.timings.push(stopwatch.lap("start"));
 
     let target = at(server.endpoint());
     let Parsed { dbt, mut base, models, shard } = parsed;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
+use super::Silence;
 use crate::{
     model::{Outcome, Relation, Stage, Verdict},
     sql,
@@ -16,9 +17,16 @@ pub struct Terms {
     pub tolerance: f64,
     /// Tables to skip, as `name` or `schema.name`.
     pub skip: Vec<String>,
+    /// The accepted hazards: a table behind a function that never changes is not changed.
+    pub silences: Vec<Silence>,
 }
 
 impl Terms {
+    /// Whether the user accepts that changes behind functions do not reach this table.
+    pub fn accepts_function_reads(&self, table: &Relation) -> bool {
+        self.silences.iter().any(|silence| silence.accepts_function_reads(table))
+    }
+
     /// The outcome of a skipped table; `None` for any other.
     pub fn left_out(&self, stage: Stage, table: &Relation) -> Option<Outcome> {
         let is_skipped = self.skip.iter().any(|name| table.is_named(name));
@@ -29,6 +37,9 @@ impl Terms {
 /// A stream table and the facts needed to compare it with its query.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Comparable {
+    /// Its `pgt_id`.
+    #[serde(default)]
+    pub id: u32,
     pub relation: Relation,
     pub query: String,
     /// The views and functions that the query uses, with those that they use.
@@ -291,6 +302,7 @@ mod tests {
     fn table(query: &str) -> Comparable {
         let column = |name: &str, kind| ComparedColumn { name: name.into(), kind };
         Comparable {
+            id: 1,
             relation: Relation::new("s", "t"),
             query: query.into(),
             uses: vec![],

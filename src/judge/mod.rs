@@ -23,7 +23,7 @@ use std::{
 use serde::Deserialize;
 
 use crate::{
-    model::{AgeLimits, Deployed, Outcome, Relation, Stage, StreamTable, Verdict},
+    model::{AgeLimits, Deployed, FunctionRead, Outcome, Relation, Stage, StreamTable, Verdict},
     plan::Plan,
 };
 
@@ -114,6 +114,9 @@ pub struct Facts {
     pub access_method: Option<String>,
     /// Whether the stream table itself has row level security.
     pub has_row_security: bool,
+    /// Tables that its query reads through functions.
+    #[serde(skip)]
+    pub function_reads: Vec<FunctionRead>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]

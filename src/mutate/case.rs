@@ -30,6 +30,8 @@ pub struct Case {
 /// The kinds of parts that can be removed from a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
+    /// A stream table other than the wrong one, with its refreshes between transactions.
+    Table,
     Round,
     Change,
     Row,
@@ -40,7 +42,7 @@ pub enum Part {
 
 impl Part {
     /// All kinds, the largest reduction first.
-    pub const ALL: [Self; 5] = [Self::Round, Self::Change, Self::Row, Self::Item, Self::Column];
+    pub const ALL: [Self; 6] = [Self::Table, Self::Round, Self::Change, Self::Row, Self::Item, Self::Column];
 }
 
 impl Case {
@@ -74,7 +76,7 @@ impl Case {
     pub fn round(&self, round: &[Vec<Change>]) -> Vec<String> {
         let mut statements = Vec::new();
         for transaction in round.iter().filter(|transaction| !transaction.is_empty()) {
-            let is_single = transaction.len() == 1;
+            let is_single = transaction.len() == 1 && !transaction[0].needs_transaction();
             let changes = transaction.iter().map(|change| change.sql(&self.sources));
             statements.extend((!is_single).then(|| "begin".to_owned()));
             statements.extend(changes);
@@ -82,6 +84,13 @@ impl Case {
         }
         statements.extend(self.pace.after_changes(&self.tables));
         statements
+    }
+
+    /// The statements that change rows; of more than `most` only the last.
+    pub fn last_changes(&self, most: usize) -> Vec<String> {
+        let changes: Vec<&Change> = self.rounds.iter().flatten().flatten().collect();
+        let first = if changes.len() > most { changes.len() - 1 } else { 0 };
+        changes[first..].iter().map(|change| change.sql(&self.sources)).collect()
     }
 
     /// The sources, each after those that it references.
@@ -155,6 +164,7 @@ impl Case {
     /// The number of parts of this kind.
     pub fn count(&self, part: Part) -> usize {
         match part {
+            Part::Table => self.tables.len().saturating_sub(1),
             Part::Round => self.rounds.len(),
             Part::Change => self.rounds.iter().flatten().map(Vec::len).sum(),
             Part::Row => self.rows.iter().map(Vec::len).sum(),
@@ -170,6 +180,16 @@ impl Case {
         let mut number = 0..;
         let mut keeps = || !number.next().is_some_and(|number: usize| removed.contains(&number));
         match part {
+            Part::Table => {
+                let last = case.tables.len().saturating_sub(1);
+                let kept: Vec<Relation> = case.tables[..last]
+                    .iter()
+                    .filter(|_| keeps())
+                    .chain(case.tables.last())
+                    .map(|table| table.relation.clone())
+                    .collect();
+                case.keep_tables(&kept);
+            }
             Part::Round => case.rounds.retain(|_| keeps()),
             Part::Change => case.rounds.iter_mut().flatten().for_each(|changes| changes.retain(|_| keeps())),
             Part::Row => case.rows.iter_mut().for_each(|rows| rows.retain(|_| keeps())),
@@ -191,11 +211,23 @@ impl Case {
         (case != *self).then_some(case)
     }
 
+    /// Removes the other stream tables, and their refreshes between transactions.
+    pub fn keep_tables(&mut self, kept: &[Relation]) {
+        self.tables.retain(|table| kept.contains(&table.relation));
+        let is_kept =
+            |change: &Change| !matches!(change, Change::Refresh { table, .. } if !kept.contains(table));
+        self.rounds.iter_mut().flatten().for_each(|changes| changes.retain(is_kept));
+        self.tidy();
+    }
+
     /// The same case without the columns that no query, view or key mentions; `None` if there are none.
     #[must_use]
     pub fn without_unread_columns(&self) -> Option<Self> {
         let queries = self.tables.iter().map(|table| &table.query).chain(&self.others);
+        // The body of a function is one literal.
+        let queries: Vec<String> = queries.map(|text| text.replace("$function$", " ")).collect();
         let read: BTreeSet<String> = queries
+            .iter()
             .flat_map(|text| sql::tokens(text))
             .map(|token| token.trim_matches('"').to_owned())
             .collect();
@@ -240,40 +272,68 @@ impl Case {
         }
         let mut keeps = kept.iter();
         source.columns.retain(|_| *keeps.next().unwrap_or(&true));
-        let keep = |row: &mut Row| {
-            let mut keeps = kept.iter();
-            row.retain(|_| *keeps.next().unwrap_or(&true));
-        };
-        self.rows[at].iter_mut().for_each(keep);
+        self.rows[at].iter_mut().for_each(|row| keep_values(row, kept));
         // An upsert needs a column that it sets.
         let upserts = self.sources[at].upserted().next().is_some();
         for change in self.rounds.iter_mut().flatten().flatten().filter(|change| change.source() == at) {
-            if !upserts && matches!(change, Change::Upsert { .. }) {
+            if !upserts && change.upserts() {
                 return false;
             }
-            match change {
-                Change::Insert { rows, .. }
-                | Change::Upsert { rows, .. }
-                | Change::Delete { of: rows, .. } => {
-                    rows.iter_mut().for_each(keep);
-                }
-                Change::Update { set, of, .. } => {
-                    set.retain(|(column, _)| is_kept(column));
-                    for (column, _) in set.iter_mut() {
-                        *column = place(*column);
-                    }
-                    of.iter_mut().for_each(keep);
-                }
-                Change::Truncate { .. } => {}
-            }
+            change.keep_columns(kept);
         }
         true
     }
 }
 
+/// The row without the values of removed columns.
+fn keep_values(row: &mut Row, kept: &[bool]) {
+    let mut keeps = kept.iter();
+    row.retain(|_| *keeps.next().unwrap_or(&true));
+}
+
 impl Change {
+    fn upserts(&self) -> bool {
+        match self {
+            Self::Upsert { .. } => true,
+            Self::RolledBack { changes, .. } => changes.iter().any(Self::upserts),
+            Self::Insert { .. }
+            | Self::Update { .. }
+            | Self::Delete { .. }
+            | Self::Truncate { .. }
+            | Self::Refresh { .. } => false,
+        }
+    }
+
+    /// The same without the columns of its source that are not kept.
+    fn keep_columns(&mut self, kept: &[bool]) {
+        match self {
+            Self::Insert { rows, .. } | Self::Upsert { rows, .. } | Self::Delete { of: rows, .. } => {
+                for row in rows {
+                    keep_values(row, kept);
+                }
+            }
+            Self::Update { set, of, .. } => {
+                set.retain(|(column, _)| kept[*column]);
+                for (column, _) in set.iter_mut() {
+                    *column = kept[..*column].iter().filter(|kept| **kept).count();
+                }
+                for row in of {
+                    keep_values(row, kept);
+                }
+            }
+            Self::RolledBack { changes, .. } => {
+                for change in changes {
+                    change.keep_columns(kept);
+                }
+            }
+            Self::Truncate { .. } | Self::Refresh { .. } => {}
+        }
+    }
+
     fn items(&self) -> usize {
         match self {
+            Self::RolledBack { changes, .. } => changes.iter().map(Self::items).sum(),
+            Self::Refresh { .. } => 0,
             Self::Insert { rows, .. } | Self::Upsert { rows, .. } | Self::Delete { of: rows, .. } => {
                 rows.len()
             }
@@ -282,8 +342,15 @@ impl Change {
         }
     }
 
-    fn retain_items(&mut self, keeps: &mut impl FnMut() -> bool) {
+    fn retain_items(&mut self, keeps: &mut dyn FnMut() -> bool) {
         match self {
+            Self::RolledBack { changes, .. } => {
+                for change in &mut *changes {
+                    change.retain_items(keeps);
+                }
+                changes.retain(|change| !change.is_empty());
+            }
+            Self::Refresh { .. } => {}
             Self::Insert { rows, .. } | Self::Upsert { rows, .. } | Self::Delete { of: rows, .. } => {
                 rows.retain(|_| keeps());
             }
@@ -297,6 +364,8 @@ impl Change {
 
     fn is_empty(&self) -> bool {
         match self {
+            Self::RolledBack { changes, .. } => changes.is_empty(),
+            Self::Refresh { .. } => false,
             Self::Insert { rows, .. } | Self::Upsert { rows, .. } | Self::Delete { of: rows, .. } => {
                 rows.is_empty()
             }
@@ -367,7 +436,7 @@ mod tests {
         for part in Part::ALL {
             match whole.without(part, &(0..1)) {
                 Some(less) => assert!(less.count(part) < whole.count(part), "{part:?}"),
-                None => assert_eq!(part, Part::Column),
+                None => assert!([Part::Table, Part::Column].contains(&part)),
             }
         }
     }

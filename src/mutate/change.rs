@@ -1,6 +1,7 @@
 //! Statements that change rows, and how to undo them.
 
 use super::{Row, Source};
+use crate::{model::Relation, sql::quote_literal};
 
 /// A statement that changes rows of one source, by its position in the list of sources.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,16 @@ pub enum Change {
     },
     Truncate {
         source: usize,
+    },
+    /// Statements that a rollback to a savepoint undoes.
+    RolledBack {
+        source: usize,
+        changes: Vec<Change>,
+    },
+    /// A refresh of one reader of the source, between two transactions. The other readers are refreshed later.
+    Refresh {
+        source: usize,
+        table: Relation,
     },
 }
 
@@ -88,6 +99,8 @@ impl Change {
             | Self::Upsert { source, .. }
             | Self::Update { source, .. }
             | Self::Delete { source, .. }
+            | Self::RolledBack { source, .. }
+            | Self::Refresh { source, .. }
             | Self::Truncate { source } => *source,
         }
     }
@@ -100,7 +113,14 @@ impl Change {
             | Self::Upsert { source, .. }
             | Self::Update { source, .. }
             | Self::Delete { source, .. }
+            | Self::RolledBack { source, .. }
+            | Self::Refresh { source, .. }
             | Self::Truncate { source } => *source = place,
+        }
+        if let Self::RolledBack { changes, .. } = &mut self {
+            for change in changes {
+                *change = change.clone().of_source(place);
+            }
         }
         self
     }
@@ -123,7 +143,19 @@ impl Change {
             }
             Self::Delete { of, .. } => format!("delete from {name} where {}", table.condition(of)),
             Self::Truncate { .. } => format!("truncate {name}"),
+            Self::RolledBack { changes, .. } => {
+                let changes: Vec<String> = changes.iter().map(|change| change.sql(sources)).collect();
+                format!("savepoint s;\n{};\nrollback to savepoint s", changes.join(";\n"))
+            }
+            Self::Refresh { table, .. } => {
+                format!("select pgtrickle.refresh_stream_table({})", quote_literal(&table.to_string()))
+            }
         }
+    }
+
+    /// Whether it can only run in a transaction block.
+    pub(super) fn needs_transaction(&self) -> bool {
+        matches!(self, Self::RolledBack { .. })
     }
 
     /// The statement with a RETURNING clause for its effect: `before` and `after` as JSON arrays of texts.
@@ -143,7 +175,9 @@ impl Change {
             }
             Self::Update { .. } => format!("{}, {}", row("old"), row("new")),
             Self::Delete { .. } => format!("{}, null", row("old")),
-            Self::Truncate { .. } => return self.sql(sources),
+            Self::Truncate { .. } | Self::RolledBack { .. } | Self::Refresh { .. } => {
+                return self.sql(sources);
+            }
         };
         format!("{} returning {returning}", self.sql(sources))
     }

@@ -22,6 +22,8 @@ impl ChangeKind {
             Change::Update { .. } => Self::Update,
             Change::Delete { .. } => Self::Delete,
             Change::Truncate { .. } => Self::Truncate,
+            Change::RolledBack { changes, .. } => changes.first().map_or(Self::Update, Self::of),
+            Change::Refresh { .. } => Self::Update,
         }
     }
 }

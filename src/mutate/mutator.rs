@@ -15,6 +15,12 @@ const REMEMBERED: usize = 200;
 
 /// How often, in percent, a round begins with a load: TRUNCATE, mostly with new rows in the same transaction.
 const LOADS: usize = 8;
+/// How often, in percent, one reader is refreshed after each transaction of a round.
+const EARLY: usize = 25;
+/// Enough numbers to choose any of a source's readers.
+const READERS: usize = 1000;
+/// How often, in percent, statements are rolled back to a savepoint.
+const ROLLBACKS: usize = 6;
 /// The most rows that a bulk change takes.
 pub(super) const BULK: usize = 400;
 /// The most rows that one statement changes.
@@ -27,6 +33,8 @@ pub struct Draft {
     pub statements: usize,
     /// Whether its first statement is a TRUNCATE.
     pub truncates: bool,
+    /// A number that chooses one reader to refresh after the transaction, before the others.
+    pub refreshes: Option<usize>,
 }
 
 /// The known rows of a source.
@@ -133,8 +141,10 @@ impl Mutator {
         }
         let load = self.load();
         let transactions = 1 + self.random.below(3);
+        let refreshes = if self.random.percent(EARLY) { Some(self.random.below(READERS)) } else { None };
+        let transactions = transactions + 2 * usize::from(refreshes.is_some());
         let drafts = (0..transactions)
-            .map(|_| Draft { statements: 1 + self.random.below(5), truncates: false })
+            .map(|_| Draft { statements: 1 + self.random.below(5), truncates: false, refreshes })
             .collect::<Vec<_>>();
         load.into_iter().chain(drafts).collect()
     }
@@ -159,7 +169,7 @@ impl Mutator {
             self.planned.extend((!kept.is_empty()).then_some(Change::Insert { source, rows: kept }));
         }
         self.planned.push_front(Change::Truncate { source });
-        Some(Draft { statements: self.planned.len(), truncates: true })
+        Some(Draft { statements: self.planned.len(), truncates: true, refreshes: None })
     }
 
     /// The next change of the round; `None` if none is found.
@@ -174,9 +184,24 @@ impl Mutator {
             return Some(undo);
         }
         let source = *self.random.one(&self.chosen)?;
-        let change = self.change_of(source);
+        let change = if self.random.percent(ROLLBACKS) {
+            self.rolled_back_changes(source)
+        } else {
+            self.change_of(source)
+        };
         self.stuck[source] += usize::from(change.is_none());
         change
+    }
+
+    /// Statements that a rollback to a savepoint undoes. One of them may follow once more, to stay.
+    fn rolled_back_changes(&mut self, source: usize) -> Option<Change> {
+        let count = 1 + self.random.below(3);
+        let changes: Vec<Change> = (0..count).filter_map(|_| self.change_of(source)).collect();
+        let again = self.random.one(&changes).cloned()?;
+        if self.random.percent(60) {
+            self.planned.push_back(again);
+        }
+        Some(Change::RolledBack { source, changes })
     }
 
     fn change_of(&mut self, source: usize) -> Option<Change> {
@@ -386,6 +411,7 @@ mod tests {
         let source = change.source();
         let rows = match change {
             Change::Truncate { .. } => return mutator.emptied(source),
+            Change::RolledBack { .. } | Change::Refresh { .. } => vec![],
             Change::Insert { rows, .. } => rows.iter().map(|row| (None, Some(row.clone()))).collect(),
             Change::Upsert { rows, .. } => {
                 let before =
@@ -432,6 +458,7 @@ mod tests {
         let changes = changes(mutator(1, false), &[0, 1], 2000);
         let some = |is_it: fn(&Change) -> bool| assert!(changes.iter().any(is_it));
         some(|change| matches!(change, Change::Truncate { .. }));
+        some(|change| matches!(change, Change::RolledBack { changes, .. } if changes.len() > 1));
         some(|change| matches!(change, Change::Upsert { rows, .. } if rows.len() > 2));
         some(|change| matches!(change, Change::Update { of, .. } if of.len() > 25));
         let truncated = changes.windows(2).filter(|pair| matches!(pair[0], Change::Truncate { .. }));
@@ -447,7 +474,15 @@ mod tests {
     #[test]
     fn an_append_only_source_only_gets_inserts() {
         let changes = changes(mutator(3, true), &[0], 300);
-        assert!(changes.iter().all(|change| matches!(change, Change::Insert { .. })));
+        let inserts = |change: &Change| matches!(change, Change::Insert { .. });
+        let only_inserts = |change: &Change| {
+            if let Change::RolledBack { changes, .. } = change {
+                changes.iter().all(inserts)
+            } else {
+                inserts(change)
+            }
+        };
+        assert!(changes.iter().all(only_inserts));
     }
 
     #[test]
@@ -458,6 +493,8 @@ mod tests {
             Change::Upsert { .. }
             | Change::Update { .. }
             | Change::Delete { .. }
+            | Change::RolledBack { .. }
+            | Change::Refresh { .. }
             | Change::Truncate { .. } => vec![],
         };
         let rows: Vec<Row> = changes.iter().flat_map(inserted).collect();

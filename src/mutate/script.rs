@@ -130,6 +130,7 @@ mod tests {
         let query = "select id, name from shop.customers";
         let column = |name: &str, kind| ComparedColumn { name: name.into(), kind };
         let table = Comparable {
+            id: 1,
             relation: relation.clone(),
             query: query.into(),
             uses: vec![],

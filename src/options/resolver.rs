@@ -23,7 +23,7 @@ use crate::{
         PlanArgs, PolicyArgs, ProfileArgs, ProjectArgs, RenderArgs, ReportArgs, RunArgs, SelectArgs,
         ServerArgs, TableArgs, VerifyArgs, VerifyingArgs, WaitArgs, WaitingArgs,
     },
-    judge::{Criteria, equality},
+    judge::{Criteria, Silence, equality},
     output::{self, Ui},
     pg,
     server::EphemeralSpec,
@@ -342,9 +342,13 @@ impl Resolver {
                 args.fail_on_fallback,
                 self.file.checks.fail_on_fallback,
             ),
-            silences: self.file.checks.silence.iter().map(Into::into).collect(),
+            silences: self.silences(),
             ..Criteria::default()
         }
+    }
+
+    fn silences(&self) -> Vec<Silence> {
+        self.file.checks.silence.iter().map(Into::into).collect()
     }
 
     fn rounds(&self, args: &VerifyingArgs) -> RoundOptions {
@@ -393,6 +397,7 @@ impl Resolver {
                 |tolerance| format!("{tolerance:e}"),
             ),
             skip: self.file.verify.skip.clone(),
+            silences: self.silences(),
         }
     }
 

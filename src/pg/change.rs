@@ -1,14 +1,18 @@
 //! Changes rows of sources and reports the effect on each row.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use tokio_postgres::{SimpleQueryMessage, error::SqlState};
 
 use super::{
     Client, Error, ServerMessage,
+    function_reads::pairs,
     settings::{self, Purpose},
 };
-use crate::mutate::{Change, Effect, Row, Source};
+use crate::{
+    model::{FunctionRead, Relation},
+    mutate::{Change, Effect, Row, Source},
+};
 
 /// All rows of a source are read if there are at most this many.
 const ALL_ROWS: usize = 3000;
@@ -24,9 +28,11 @@ pub enum Changed {
 }
 
 impl Client {
-    /// The sources of all stream tables, including views and sources that cannot be changed.
-    pub async fn sources(&self) -> Result<Vec<Source>, Error> {
-        self.ask("reading the sources", include_str!("sql/sources.sql")).await
+    /// The sources of all stream tables, including views and sources that cannot be changed, and the tables that queries
+    /// read through functions.
+    pub async fn sources(&self, reads: &BTreeMap<Relation, Vec<FunctionRead>>) -> Result<Vec<Source>, Error> {
+        let sql = include_str!("sql/sources.sql").replace("$hidden", &pairs(reads));
+        self.ask("reading the sources", &sql).await
     }
 
     /// Rows of a source, and whether those are all.
@@ -89,6 +95,33 @@ impl Client {
         }
     }
 
+    /// In the open transaction, the error of a query over the rows that a change would make, if no trigger fired; `None` if it
+    /// has none. The change itself is reverted.
+    pub async fn fails_after(
+        &self,
+        change: &Change,
+        sources: &[Source],
+        query: &str,
+    ) -> Result<Option<ServerMessage>, Error> {
+        const DOING: &str = "running the query on changed rows";
+        let back = "rollback to savepoint alone; release savepoint alone";
+        let sql = format!(
+            "savepoint alone; set local session_replication_role = replica; {}{}; {}{}select count(query.*) from (\n{query}\n) as query; {back}",
+            settings::local(Purpose::Values),
+            change.sql(sources),
+            settings::reset(Purpose::Values),
+            settings::local(Purpose::Query),
+        );
+        match self.within_time(DOING, self.wire.simple_query(&sql)).await {
+            Ok(_) => Ok(None),
+            Err(Error::Server { message, .. }) => {
+                self.run(back).await?;
+                Ok(Some(message))
+            }
+            Err(lost) => Err(lost),
+        }
+    }
+
     /// Runs statements in order, each in its own transaction.
     pub async fn run_each(&self, statements: &[String]) -> Result<(), Error> {
         for statement in statements {
@@ -133,10 +166,28 @@ pub fn is_refusal(code: &str) -> bool {
             .any(|state| state.code() == code)
 }
 
+/// Whether this SQLSTATE means that a query fails on values that an application may write, such as a division by zero, a
+/// text that is no number, or a second row where one is expected. A number or a date out of range does not count: only
+/// the ends of a type's range lead to it.
+pub fn is_about_values(code: &str) -> bool {
+    let is_one_of = |states: &[SqlState]| states.iter().any(|state| state.code() == code);
+    (code.starts_with("21")
+        || code.starts_with("22")
+        || is_one_of(&[SqlState::CHECK_VIOLATION, SqlState::RAISE_EXCEPTION]))
+        && !is_one_of(&[SqlState::NUMERIC_VALUE_OUT_OF_RANGE, SqlState::DATETIME_FIELD_OVERFLOW])
+}
+
 /// Whether this SQLSTATE means that other sessions were in the way: a deadlock or a lock timeout.
 pub fn is_in_the_way(code: &str) -> bool {
     code.starts_with("40")
         || [SqlState::LOCK_NOT_AVAILABLE, SqlState::OBJECT_IN_USE].iter().any(|state| state.code() == code)
+}
+
+/// Whether this SQLSTATE says nothing about the statement, but about its session, the server or other sessions.
+pub fn is_about_the_session(code: &str) -> bool {
+    is_in_the_way(code)
+        || is_not_permitted(code)
+        || ["53", "55", "57", "58"].iter().any(|class| code.starts_with(class))
 }
 
 /// Whether this SQLSTATE means that the role lacks a privilege, or would not see every row.

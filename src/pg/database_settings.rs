@@ -16,6 +16,13 @@ struct RoleSetting {
 }
 
 impl Client {
+    /// The statements that give another database of the server the settings that this one has of its own for pg_trickle.
+    pub async fn own_engine_settings(&self) -> Result<Vec<String>, Error> {
+        let sql = "select coalesce(jsonb_agg(format('set %s = %L', name, setting) order by name), '[]')::text
+                   from pg_settings where name like 'pg\\_trickle.%' and source in ('database', 'user', 'database user')";
+        self.ask("reading the settings of pg_trickle", sql).await
+    }
+
     /// A statement that sets what the role has of its own back to the database's settings until the transaction ends.
     ///
     /// # Errors

@@ -78,9 +78,11 @@ pub struct ServerMessage {
     pub message: String,
     pub detail: Option<Box<str>>,
     pub hint: Option<Box<str>>,
-    pub code: String,
+    pub code: Box<str>,
     /// The violated constraint.
     pub constraint: Option<Box<str>>,
+    /// The `pgt_id` of the IMMEDIATE table that a write failed to maintain.
+    pub maintained: Option<u32>,
 }
 
 impl ServerMessage {
@@ -116,7 +118,7 @@ impl ServerMessage {
     #[must_use]
     pub fn without_values(&self) -> Self {
         let message = without_values(&self.message, Some(&self.code));
-        Self { message, detail: None, hint: None, code: self.code.clone(), constraint: None }
+        Self { message, code: self.code.clone(), ..Self::default() }
     }
 }
 
@@ -188,10 +190,10 @@ impl Error {
             }
             Self::NewDependents { .. } => "plan again: `pgtrickle-ci plan`".into(),
             Self::TooOld { .. } => "update it: `psql -c 'ALTER EXTENSION pg_trickle UPDATE'`".into(),
-            Self::Server { message, .. } if message.code == "25P04" => {
+            Self::Server { message, .. } if &*message.code == "25P04" => {
                 "the server's transaction_timeout ended it; lift it for these connections: `export PGOPTIONS='-c transaction_timeout=0'`".into()
             }
-            Self::Server { message, .. } if message.code == "42501" => {
+            Self::Server { message, .. } if &*message.code == "42501" => {
                 "grant it: `GRANT USAGE ON SCHEMA pgtrickle` and SELECT on its tables, and `pg_monitor`".into()
             }
             Self::Server { .. } | Self::Lost { .. } | Self::Answer { .. } => return None,
@@ -227,9 +229,17 @@ pub(super) fn server_message(source: &tokio_postgres::Error) -> Option<ServerMes
         message: error.message().to_owned(),
         detail: error.detail().map(Into::into),
         hint: error.hint().map(Into::into),
-        code: error.code().code().to_owned(),
+        code: error.code().code().into(),
         constraint: error.constraint().map(Into::into),
+        maintained: error.where_().and_then(maintained),
     })
+}
+
+/// The `pgt_id` in the name of a trigger function that maintains an IMMEDIATE table (docs/pg_trickle.md, "Refresh modes").
+fn maintained(context: &str) -> Option<u32> {
+    let (_, function) = context.split_once("pgt_ivm_")?;
+    let (_, ids) = function.split_once("fn_")?;
+    ids.split_once('_')?.0.parse().ok()
 }
 
 /// The cause of the driver's error, whose own text is only "db error" or "error connecting to server".
@@ -247,4 +257,23 @@ fn reason(source: &tokio_postgres::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_immediate_table_of_a_refused_write_is_in_the_context() {
+        for (context, id) in [
+            (
+                "SQL statement \"SELECT 1\"\nPL/pgSQL function pgt_ivm_after_ins_fn_5_17381() line 5 at PERFORM",
+                Some(5),
+            ),
+            ("PL/pgSQL function pgtrickle_changes.pgt_ivm_fn_12_17034() line 1 at PERFORM", Some(12)),
+            ("PL/pgSQL function audit() line 1 at RAISE", None),
+        ] {
+            assert_eq!(maintained(context), id, "{context}");
+        }
+    }
 }

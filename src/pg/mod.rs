@@ -11,6 +11,7 @@ mod endpoint;
 mod equality;
 mod error;
 mod exclusive;
+mod function_reads;
 mod libpq_files;
 mod one_table;
 mod parameters;
@@ -42,13 +43,16 @@ use crate::{
 
 pub use address_error::BadAddress;
 pub use catalog::{ServerInfo, Snapshot};
-pub use change::{Changed, is_in_the_way, is_not_permitted, is_refusal, is_too_slow};
+pub use change::{
+    Changed, is_about_the_session, is_about_values, is_in_the_way, is_not_permitted, is_refusal, is_too_slow,
+};
 pub use conninfo::Conninfo;
 pub use deployment::StepFailed;
 pub use endpoint::{Endpoint, SslMode};
 pub use equality::UnreadLog;
 pub use error::{Error, ServerMessage};
 pub use exclusive::Exclusive;
+pub use function_reads::FunctionReads;
 pub use reach::{Contents, Reach};
 pub use round::Refreshed;
 use settings::Purpose;
@@ -233,7 +237,7 @@ impl Client {
         );
         let locked = self.wire.batch_execute(&sql).await;
         match locked.map_err(|source| Error::asking("waiting for other changes of stream tables", &source)) {
-            Err(Error::Server { message, .. }) if message.code == SqlState::LOCK_NOT_AVAILABLE.code() => {
+            Err(Error::Server { message, .. }) if &*message.code == SqlState::LOCK_NOT_AVAILABLE.code() => {
                 Err(Error::Locked { holders: self.holders(LOCK).await.unwrap_or_default() })
             }
             locked => locked,

@@ -1,9 +1,11 @@
 //! Which tables the changes of a round can affect, and whether those are unchanged afterwards.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
-use super::{Client, Error, settings::Purpose};
-use crate::model::Relation;
+use super::{Client, Error, function_reads::pairs, settings::Purpose};
+use crate::model::{FunctionRead, Relation};
 
 #[derive(Debug, Default, Deserialize)]
 pub struct Reach {
@@ -31,8 +33,10 @@ pub struct Contents {
 }
 
 impl Client {
-    pub async fn reach(&self) -> Result<Reach, Error> {
-        self.ask("reading what the sources affect", include_str!("sql/reach.sql")).await
+    /// What changes of the sources affect, and of these tables that queries read through functions.
+    pub async fn reach(&self, reads: &BTreeMap<Relation, Vec<FunctionRead>>) -> Result<Reach, Error> {
+        let sql = include_str!("sql/reach.sql").replace("$hidden", &pairs(reads));
+        self.ask("reading what the sources affect", &sql).await
     }
 
     /// A checksum that differs if any bit of the table's rows differs; without the rows of its children.
@@ -45,7 +49,7 @@ impl Client {
             .await
         {
             Ok(sum) => Ok(Contents { sum, as_text: false }),
-            Err(Error::Server { message, .. }) if message.code == NO_BINARY_FORM => {
+            Err(Error::Server { message, .. }) if &*message.code == NO_BINARY_FORM => {
                 let sum = self.sum_of_rows(table, "pgtrickle_ci_row.*::text").await?;
                 Ok(Contents { sum, as_text: true })
             }

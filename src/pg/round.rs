@@ -59,7 +59,9 @@ impl Client {
         let sql = "select pg_catalog.set_config('session_replication_role', 'origin', true)
                    where pg_catalog.current_setting('session_replication_role') <> 'origin'";
         match self.run(sql).await {
-            Err(Error::Server { message, .. }) if message.code == SqlState::INSUFFICIENT_PRIVILEGE.code() => {
+            Err(Error::Server { message, .. })
+                if &*message.code == SqlState::INSUFFICIENT_PRIVILEGE.code() =>
+            {
                 Err(Error::Replicates { user: self.endpoint.user.clone() })
             }
             done => done,

@@ -9,7 +9,7 @@ use super::{
     views::{UpstreamRelations, ViewStep},
 };
 use crate::{
-    model::{Column, Deployed, POLLS_SNAPSHOTS, Relation, Setting, StreamTable, Version},
+    model::{Column, Deployed, FunctionRead, POLLS_SNAPSHOTS, Relation, Setting, StreamTable, Version},
     project::Project,
     sql::query,
 };
@@ -48,6 +48,8 @@ pub struct Answers {
     pub has_citus: Option<bool>,
     /// What settings of the server do to changed tables, a sentence each.
     pub losing_settings: Vec<&'static str>,
+    /// Tables that new and changed queries read through functions.
+    pub function_reads: BTreeMap<Relation, Vec<FunctionRead>>,
 }
 
 /// A source that pg_trickle cannot capture, or whose policies do not come along.

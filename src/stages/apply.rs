@@ -50,7 +50,7 @@ fn failure(outcome: Outcome, error: &pg::Error, waited_for: &BTreeSet<String>) -
     let pg::Error::Server { message, .. } = error else {
         return Outcome { message: error.to_string(), ..outcome }.with_details(error.hint());
     };
-    let hint = match message.code.as_str() {
+    let hint = match &*message.code {
         "57014" => Some("raise the limit: --statement-timeout 1h".to_owned()),
         "55P03" => {
             let holders: Vec<&str> = waited_for.iter().map(String::as_str).collect();

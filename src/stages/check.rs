@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     Error,
-    judge::{self, Criteria, Evidence, MissingEvidence, freshness::TableAge},
+    judge::{self, Criteria, Evidence, Facts, MissingEvidence, freshness::TableAge},
     model::{Deployed, Outcome, Owner, Relation, StreamTable},
     pg::{self, Client},
     plan::{Answers, Plan, Policy},
@@ -70,12 +70,23 @@ pub async fn gather(client: &Client, server: &pg::ServerInfo) -> Result<Evidence
     let deployed = client.catalog().await?;
     let unanswered = |error: pg::Error| MissingEvidence { hint: error.hint(), why: error.to_string() };
     Ok(Evidence {
+        facts: facts(client, &deployed).await.map_err(unanswered),
         deployed,
-        facts: client.facts().await.map_err(unanswered),
         captures: client.captures(server).await.map_err(unanswered),
         engine: client.engine(server).await.map_err(unanswered),
         version: server.pg_trickle.clone().unwrap_or_default(),
     })
+}
+
+/// The facts about each table, with what its query reads through functions.
+async fn facts(client: &Client, deployed: &[Deployed]) -> Result<Vec<Facts>, pg::Error> {
+    let queries = deployed.iter().map(|deployed| (&deployed.table.relation, deployed.table.query.as_str()));
+    let mut reads = client.function_reads(queries).await?.of_queries();
+    let mut facts = client.facts().await?;
+    for facts in &mut facts {
+        facts.function_reads = reads.remove(&Relation::new(&facts.schema, &facts.name)).unwrap_or_default();
+    }
+    Ok(facts)
 }
 
 /// Other relations with the names of missing stream tables. Best effort: those tables fail either way.

@@ -8,9 +8,9 @@ use std::{
 use crate::{
     Error,
     dbt::ManifestFile,
-    model::{Deployed, Health, Mark, Owner, Relation, Storage},
+    model::{Deployed, Health, Mark, Owner, Relation, Storage, StreamTable},
     pg::{Client, ServerMessage, Snapshot},
-    plan::{self, Answers, Plan, Policy, Refusal, RequiredRights},
+    plan::{self, Answers, Plan, Policy, Question, Refusal, RequiredRights},
     project::{Intermediate, Project},
     sql::query,
 };
@@ -85,9 +85,12 @@ pub async fn plan_against(
     let questions = plan::questions(project, &snapshot.tables, &answers.views);
     let queries: Vec<String> = questions.iter().map(|question| question.sql.clone()).collect();
     for (question, answer) in questions.iter().zip(client.describe(&queries).await?) {
-        let refusal = |error: ServerMessage| Refusal { code: error.code, message: error.message };
+        let refusal = |error: ServerMessage| Refusal { code: error.code.into(), message: error.message };
         answers.note(project, question.relation.clone(), answer.map_err(refusal));
     }
+    let texts = texts_with_views(project, &questions);
+    let texts = texts.iter().map(|(relation, text)| (relation, text.as_str()));
+    answers.function_reads = client.function_reads(texts).await?.of_queries();
     let validations = plan::validations(project, &snapshot.tables, &questions, &answers);
     let not_validated = match client.unsupported(&snapshot.server, &validations).await {
         Ok(unsupported) => {
@@ -120,6 +123,19 @@ fn read_relations(project: &Project) -> Vec<Relation> {
     let queries = tables.chain(project.between.iter().filter_map(|view| view.query.as_deref()));
     let read: BTreeSet<Relation> = queries.flat_map(query::relations).collect();
     read.into_iter().collect()
+}
+
+/// The queries of the tables in question, each with those of the views that it reads.
+fn texts_with_views(project: &Project, questions: &[Question]) -> Vec<(Relation, String)> {
+    let asked: BTreeSet<&Relation> = questions.iter().map(|question| &question.relation).collect();
+    let tables = project.tables.iter().filter(|table| asked.contains(&table.relation));
+    let text = |table: &StreamTable| {
+        let views = project.between.iter().filter(|view| view.readers.contains(&table.relation));
+        let views = views.filter_map(|view| view.query.as_deref());
+        let queries: Vec<&str> = std::iter::once(table.query.as_str()).chain(views).collect();
+        (table.relation.clone(), queries.join("\n;\n"))
+    };
+    tables.map(text).collect()
 }
 
 /// The stream tables of a project, as if it had been deployed.

@@ -7,6 +7,7 @@ use std::{
 
 use super::coverage::Coverage;
 use crate::{
+    model::Relation,
     mutate::{Change, Draft, Effect, Mutator, Source},
     pg::ServerMessage,
 };
@@ -83,7 +84,7 @@ impl Changes {
     /// The sources that the last round changed.
     pub(super) fn changed(&self) -> BTreeSet<usize> {
         let round = self.history.last().into_iter().flatten().flatten();
-        round.map(|(change, _)| change.source()).collect()
+        round.filter(|(_, effect)| !effect.rows.is_empty()).map(|(change, _)| change.source()).collect()
     }
 
     /// Counts a statement that a lock of another session stopped.
@@ -101,9 +102,15 @@ impl Changes {
     pub(super) fn done(&mut self, change: Change, effect: Effect) -> Option<(Change, Effect)> {
         let effect = match change {
             Change::Truncate { source } => self.mutator.emptied(source),
-            Change::Insert { .. } | Change::Upsert { .. } | Change::Update { .. } | Change::Delete { .. } => {
-                effect
+            Change::RolledBack { .. } => {
+                self.timed(|mutator| mutator.taken(&change));
+                return Some((change, effect));
             }
+            Change::Insert { .. }
+            | Change::Upsert { .. }
+            | Change::Update { .. }
+            | Change::Delete { .. }
+            | Change::Refresh { .. } => effect,
         };
         if effect.rows.is_empty() {
             self.timed(|mutator| mutator.forget(&change));
@@ -118,15 +125,22 @@ impl Changes {
 
     /// Adds a transaction to the round.
     pub(super) fn keep(&mut self, done: Transaction) {
-        for (change, _) in &done {
+        let is_changing = |(_, effect): &&(Change, Effect)| !effect.rows.is_empty();
+        let changed_before =
+            self.history.last().into_iter().flatten().flatten().any(|done| is_changing(&done));
+        for (change, _) in done.iter().filter(is_changing) {
             self.coverage[change.source()].changed(self.rounds);
         }
-        if !done.is_empty() && self.history.last().is_some_and(Vec::is_empty) {
-            self.changing += 1;
-        }
+        self.changing += usize::from(!changed_before && done.iter().any(|done| is_changing(&done)));
         if let Some(round) = self.history.last_mut().filter(|_| !done.is_empty()) {
             round.push(done);
         }
+    }
+
+    /// Adds a refresh of one reader to the round.
+    pub(super) fn refreshed(&mut self, source: usize, table: &Relation) {
+        let refresh = Change::Refresh { source, table: table.clone() };
+        self.keep(vec![(refresh, Effect { source, rows: Vec::new() })]);
     }
 
     /// Counts a transaction that the server refused as a whole.
@@ -136,14 +150,6 @@ impl Changes {
         }
         for (_, effect) in done.iter().rev() {
             self.timed(|mutator| mutator.unsee(effect));
-        }
-    }
-
-    /// Adds a refused statement to the round: it had no effect, but it reproduces the error.
-    pub(super) fn keep_refused(&mut self, change: &Change) {
-        let effect = Effect { source: change.source(), rows: Vec::new() };
-        if let Some(round) = self.history.last_mut() {
-            round.push(vec![(change.clone(), effect)]);
         }
     }
 

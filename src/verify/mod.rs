@@ -46,6 +46,12 @@ const TRUNCATE_DELAY: Duration = Duration::from_secs(1);
 /// Reports contain scripts up to this many bytes, and the file name of a longer one.
 const LONGEST_SCRIPT: usize = 20_000;
 
+/// The end of the name of a script that shows how a query fails.
+const FAILING_QUERY: &str = "-fails";
+
+/// A report names the changes that make a query fail if there are at most this many.
+const SHOWN_CHANGES: usize = 3;
+
 /// A verification of one server.
 pub struct Verification<'a> {
     pub client: &'a Client,
@@ -87,7 +93,7 @@ impl Verification<'_> {
             record(&rounds);
             done?;
         } else {
-            let proof = Proof::begin(client, settings.budget / 4).await?;
+            let proof = Proof::begin(client, &rounds.subjects.function_reads, settings.budget / 4).await?;
             let done = rounds.run_rolled_back(&exclusive, &mut record).await;
             record(&rounds);
             done?;
@@ -103,17 +109,24 @@ impl Verification<'_> {
     async fn write_scripts(&self, findings: &[Reproduction], outcomes: &mut [Outcome]) -> Result<(), Error> {
         let engine = self.engine.describe();
         for finding in findings {
-            let script =
+            let (case, script) =
                 finding.script(self.client, self.limits, findings.len(), &self.settings, &engine).await?;
             let seed = if self.keeps { format!("-seed{}", self.settings.seed) } else { String::new() };
-            let file = self.findings.join(format!("{}{seed}.sql", finding.relation));
+            let of_query = if finding.finding.is_of_query() { FAILING_QUERY } else { "" };
+            let file = self.findings.join(format!("{}{of_query}{seed}.sql", finding.relation));
             output::make_folder(self.findings)?;
             // Its rows may be real data, even if reports hide them.
             output::to_private_file(&file, &script)?;
             let of_table = |outcome: &&mut Outcome| outcome.subject.relation() == Some(&finding.relation);
             if let Some(outcome) = outcomes.iter_mut().find(of_table) {
                 outcome.details.push(format!("script: {}", file.display()));
-                outcome.script = (script.len() <= LONGEST_SCRIPT).then_some(script);
+                if finding.finding.is_of_query() {
+                    outcome.rows.extend(case.last_changes(SHOWN_CHANGES));
+                }
+                // The script of a failure has precedence.
+                if outcome.script.is_none() {
+                    outcome.script = (script.len() <= LONGEST_SCRIPT).then_some(script);
+                }
             }
         }
         Ok(())

@@ -4,10 +4,11 @@ use super::{
     coverage::{Coverage, counted},
     finding::Fault,
     rounds::Rounds,
+    subjects::is_immediate,
 };
 use crate::{
     judge::equality,
-    model::{Outcome, Relation, Stage, StreamTable, Verdict},
+    model::{FunctionRead, Outcome, Relation, Stage, StreamTable, Verdict},
 };
 
 /// What rounds on a named server do not cover.
@@ -42,7 +43,30 @@ impl Rounds<'_> {
         is_due.then(|| coverage.hardly_changed(relation, self.changes.trouble(at), self.settings))
     }
 
+    /// A query that fails on possible rows is a warning: the schema allows them, but the application may never write them.
     fn outcome(&self, table: &StreamTable, tables: &[&StreamTable]) -> Outcome {
+        let outcome = self.outcome_of_rounds(table, tables);
+        let Some(finding) = self.seen.failing.get(&table.relation) else { return outcome };
+        let Fault::QueryFails(message) = &finding.fault else { return outcome };
+        let what = if is_immediate(table) { "writes of its sources" } else { "its refreshes" };
+        let failing = format!(
+            "its query fails on possible rows, and with it {what}, after round {} of seed {}: {}",
+            finding.round, self.settings.seed, message.message
+        );
+        let next = "handle them in the query, or reject them with a constraint of the source";
+        let verdict = outcome.verdict.max(Verdict::Warned);
+        let message_of_both = if outcome.verdict.is_bad() {
+            format!("{}; {failing}", outcome.message)
+        } else {
+            format!("{failing}; {}", outcome.message)
+        };
+        Outcome { verdict, message: message_of_both, ..outcome }
+            .quoting(&message.message, Some(&message.code))
+            .with_rows(message.details())
+            .with_details([next.to_owned()])
+    }
+
+    fn outcome_of_rounds(&self, table: &StreamTable, tables: &[&StreamTable]) -> Outcome {
         let relation = &table.relation;
         let outcome = |verdict, message: String| Outcome::new(Stage::Verify, relation, verdict, message);
         let count = self.seen.compared.get(relation).copied().unwrap_or_default();
@@ -61,10 +85,14 @@ impl Rounds<'_> {
                 Fault::Differs(difference) => {
                     let columns =
                         self.subjects.comparables.get(relation).map_or(&[][..], |table| &table.columns);
+                    let hidden = self.subjects.function_reads.get(relation).map(|reads| {
+                        format!("{}: pg_trickle does not capture changes there for it; join that table in the query", FunctionRead::sentence(reads))
+                    });
                     outcome(Verdict::Failed, format!("{}, {round}", difference.sentence()))
                         .with_rows(difference.lines(columns))
+                        .with_details(hidden)
                 }
-                Fault::RefreshFails(message) => {
+                Fault::RefreshFails(message) | Fault::QueryFails(message) => {
                     let what = format!("its refresh fails, {round}");
                     message.outcome(Stage::Verify, relation, Verdict::Failed, &what)
                 }
@@ -223,7 +251,7 @@ impl Rounds<'_> {
             .map(|at| self.changes.coverage[at].line(&self.changes.sources()[at].relation));
         let failing_queries = (self.seen.failing_queries > 0).then(|| {
             format!(
-                "{} comparisons in which the query itself failed on the rows of a round",
+                "{} refreshes and comparisons in which a query itself failed on the rows of a round",
                 self.seen.failing_queries
             )
         });

@@ -1,9 +1,12 @@
 //! The evidence that a named server is unchanged: checksums of all tables in reach, before and after.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use crate::{
-    model::{Outcome, Relation, Stage, Verdict},
+    model::{FunctionRead, Outcome, Relation, Stage, Verdict},
     pg::{self, Client, Contents, Exclusive},
 };
 
@@ -16,10 +19,14 @@ pub(super) struct Proof {
 
 impl Proof {
     /// Computes the checksums, small tables first, until the time ends.
-    pub(super) async fn begin(client: &Client, time: Duration) -> Result<Self, pg::Error> {
+    pub(super) async fn begin(
+        client: &Client,
+        function_reads: &BTreeMap<Relation, Vec<FunctionRead>>,
+        time: Duration,
+    ) -> Result<Self, pg::Error> {
         let deadline = Instant::now() + time;
         let (mut before, mut left_out) = (Vec::new(), Vec::new());
-        for table in client.reach().await?.tables {
+        for table in client.reach(function_reads).await?.tables {
             if Instant::now() >= deadline {
                 left_out.push(format!("{table}: too large for the budget"));
                 continue;

@@ -52,7 +52,7 @@ impl Rounds<'_> {
     }
 
     /// Tries again if other sessions block it, which is no fault of the table.
-    async fn refresh_one(&mut self, relation: &Relation) -> Result<(), pg::Error> {
+    pub(super) async fn refresh_one(&mut self, relation: &Relation) -> Result<(), pg::Error> {
         if !self.settings.commits() {
             return self.refresh_in_round(relation).await;
         }
@@ -82,10 +82,10 @@ impl Rounds<'_> {
             Err(pg::Error::Server { message: own, .. })
                 if own.code == message.code || message.code.is_empty() =>
             {
-                self.seen.failing_queries += 1;
+                self.query_fails(relation, own, None);
             }
             Err(lost @ pg::Error::Lost { .. }) => return Err(lost),
-            _ => self.found(relation, Fault::RefreshFails(message)),
+            _ => self.found(relation, Fault::RefreshFails(message), None),
         }
         Ok(())
     }
@@ -145,11 +145,13 @@ impl Rounds<'_> {
                             .moved
                             .insert(table.relation.clone(), format!("{}; {why}", difference.sentence()));
                     } else {
-                        self.found(&table.relation, Fault::Differs(difference));
+                        self.found(&table.relation, Fault::Differs(difference), None);
                     }
                 }
                 // The query itself fails on these rows, which verifies nothing.
-                Err(pg::Error::Server { .. }) => self.seen.failing_queries += 1,
+                Err(pg::Error::Server { message, .. }) => {
+                    self.query_fails(&table.relation, message, None);
+                }
                 Err(lost) => return Err(lost),
             }
         }

@@ -5,7 +5,7 @@ use super::{
     finding::{Fault, Finding},
     scratch::{Expected, ScratchDatabase},
     settings::RoundSettings,
-    subjects::Subjects,
+    subjects::{Subjects, is_immediate},
 };
 use crate::{
     judge::equality::Comparable,
@@ -31,7 +31,9 @@ const SLOW_TRIES: usize = 12;
 pub(super) struct Reproduction {
     pub(super) relation: Relation,
     table: Comparable,
-    finding: Finding,
+    /// The tables without which it does not exist.
+    needed: Vec<Relation>,
+    pub(super) finding: Finding,
     sources: Vec<Source>,
     others: Vec<String>,
     tables: Vec<CaseTable>,
@@ -53,7 +55,8 @@ impl Reproduction {
     ) -> Result<Option<Self>, pg::Error> {
         let Some(table) = subjects.comparables.get(relation) else { return Ok(None) };
         let (all_sources, history) = (changes.sources(), &changes.history);
-        let involved = involved(subjects, all_sources, relation);
+        let needed = involved(subjects, all_sources, relation);
+        let involved = with_other_readers(subjects, all_sources, &needed);
         let is_involved = |deployed: &&&Deployed| involved.contains(&deployed.table.relation);
         let database = &client.endpoint().database;
         let deployed = subjects.tables.iter().filter(is_involved);
@@ -76,23 +79,29 @@ impl Reproduction {
         let from_log = sources.iter().any(|source| source.from_log);
         Ok(Some(Self {
             relation: relation.clone(),
+            needed,
             table: Comparable {
                 query: without_database(&table.query, database),
                 with_ties: table.with_ties.as_ref().map(|query| without_database(query, database)),
                 ..table.clone()
             },
             finding: finding.clone(),
-            others: all_sources.iter().filter(reads).filter_map(create_view).collect(),
+            others: others(subjects, all_sources, &involved),
             sources,
             tables,
             before_first,
             before_last,
-            rounds: renumbered(history, &numbers),
+            rounds: with_refused(renumbered(history, &numbers), finding, &numbers),
             pace: Pace { from_log, by_scheduler },
         }))
     }
 
-    /// The script, reduced as far as the tries allow.
+    /// Whether it reproduces this finding in this table.
+    pub(super) fn is_of(&self, relation: &Relation, finding: &Finding) -> bool {
+        self.relation == *relation && self.finding.is_of_query() == finding.is_of_query()
+    }
+
+    /// The case, reduced as far as the tries allow, and its script.
     pub(super) async fn script(
         &self,
         verified: &Client,
@@ -100,7 +109,7 @@ impl Reproduction {
         findings: usize,
         settings: &RoundSettings,
         engine: &str,
-    ) -> Result<String, pg::Error> {
+    ) -> Result<(Case, String), pg::Error> {
         let tries = LEAST_TRIES.max(TRIES / findings.max(1));
         let expected =
             Expected { table: &self.table, fault: &self.finding.fault, tolerance: settings.terms.tolerance };
@@ -112,14 +121,14 @@ impl Reproduction {
                     smallest
                 }
                 Err(pg::Error::Server { .. } | pg::Error::Connect { .. }) => {
-                    (Case { pace: self.pace, ..self.all_rounds() }, Reproducibility::Once)
+                    (Case { pace: self.pace, ..self.alone(self.all_rounds()) }, Reproducibility::Once)
                 }
                 Err(lost) => return Err(lost),
             }
         } else {
             // A killed verification would leave a scratch database on the named server.
             (
-                self.all_rounds(),
+                self.alone(self.all_rounds()),
                 if self.finding.round == 0 { Reproducibility::Stale } else { Reproducibility::RolledBack },
             )
         };
@@ -128,11 +137,15 @@ impl Reproduction {
             Fault::RefreshFails(message) => {
                 (format!("its refresh fails: {}", message.message), message.details())
             }
+            Fault::QueryFails(message) => {
+                (format!("its query fails on possible rows: {}", message.message), message.details())
+            }
         };
         let engine = engine.to_owned();
         let by = if settings.by_scheduler { ", refreshed by the scheduler" } else { "" };
         let found = format!("seed {}, round {}{by}", settings.seed, self.finding.round);
-        Ok(case.script(&ScriptHeader { wrong, details, engine, found, seen, table: &self.table }))
+        let script = case.script(&ScriptHeader { wrong, details, engine, found, seen, table: &self.table });
+        Ok((case, script))
     }
 
     /// The smallest case that reproduces the fault with committed statements.
@@ -142,7 +155,8 @@ impl Reproduction {
         expected: &Expected<'_>,
         verified: &Client,
     ) -> Result<(Case, Reproducibility), pg::Error> {
-        let mut whole = vec![self.last_round(), self.all_rounds()];
+        let (last, all) = (self.last_round(), self.all_rounds());
+        let mut whole = vec![self.alone(last.clone()), self.alone(all.clone()), last, all];
         whole.dedup();
         for case in &whole {
             if scratch.reproduces(case, expected, verified).await? {
@@ -185,6 +199,12 @@ impl Reproduction {
         }
     }
 
+    /// The case without tables that the wrong one does not need.
+    fn alone(&self, mut case: Case) -> Case {
+        case.keep_tables(&self.needed);
+        case
+    }
+
     fn last_round(&self) -> Case {
         self.case(&self.before_last, &self.rounds[self.rounds.len().saturating_sub(1)..])
     }
@@ -201,12 +221,38 @@ fn effects(rounds: &[Vec<Transaction>]) -> Vec<&Effect> {
 
 /// The changes of these sources, with their positions in `sources` as their numbers.
 fn renumbered(rounds: &[Vec<Transaction>], sources: &[usize]) -> Vec<Vec<Vec<Change>>> {
-    let change = |(change, _): &(Change, Effect)| {
-        let position = sources.iter().position(|at| *at == change.source())?;
-        Some(change.clone().of_source(position))
-    };
+    let change = |(change, _): &(Change, Effect)| renumbered_change(change, sources);
     let transaction = |transaction: &Transaction| transaction.iter().filter_map(change).collect();
     rounds.iter().map(|round| round.iter().map(transaction).collect()).collect()
+}
+
+fn renumbered_change(change: &Change, sources: &[usize]) -> Option<Change> {
+    let position = sources.iter().position(|at| *at == change.source())?;
+    Some(change.clone().of_source(position))
+}
+
+/// The rounds with the statement that the server refused at their end.
+fn with_refused(
+    mut rounds: Vec<Vec<Vec<Change>>>,
+    finding: &Finding,
+    sources: &[usize],
+) -> Vec<Vec<Vec<Change>>> {
+    let refused = finding.refused.as_ref().and_then(|change| renumbered_change(change, sources));
+    if let (Some(round), Some(change)) = (rounds.last_mut(), refused) {
+        round.push(vec![change]);
+    }
+    rounds
+}
+
+/// The settings of the database, and the statements that create the functions and views of these tables. The bodies of functions are not checked, so that
+/// their order does not matter.
+fn others(subjects: &Subjects<'_>, sources: &[Source], involved: &[Relation]) -> Vec<String> {
+    let functions = subjects.functions.definitions(involved);
+    let unchecked = (!functions.is_empty()).then(|| "set check_function_bodies = off".to_owned());
+    let reads = |source: &&Source| source.readers.iter().any(|reader| involved.contains(reader));
+    let views = sources.iter().filter(reads).filter_map(create_view);
+    let settings = subjects.engine_settings.iter().cloned();
+    settings.chain(unchecked).chain(functions).chain(views).collect()
 }
 
 /// The statement that creates a source that is a view.
@@ -222,6 +268,25 @@ fn involved(subjects: &Subjects<'_>, sources: &[Source], relation: &Relation) ->
     let is_read = |source: &&Source| source.readers.iter().any(|reader| below.contains(reader));
     let logged = sources.iter().filter(|source| source.from_log).filter(is_read);
     with_upstream(subjects, logged.flat_map(|source| &source.readers).chain(&below).cloned().collect())
+}
+
+/// Also the other tables that read nothing else: a refresh of one reader may harm another.
+fn with_other_readers(subjects: &Subjects<'_>, sources: &[Source], involved: &[Relation]) -> Vec<Relation> {
+    let is_read_by =
+        |source: &&Source, tables: &[Relation]| source.readers.iter().any(|reader| tables.contains(reader));
+    let reads_nothing_else = |relation: &Relation| {
+        let own = [relation.clone()];
+        let mut read = sources.iter().filter(|source| is_read_by(source, &own)).peekable();
+        read.peek().is_some()
+            && read.all(|source| is_read_by(&source, involved))
+            && subjects.upstream(relation).all(|up| involved.contains(up))
+    };
+    let others = subjects.tables.iter().map(|deployed| &deployed.table.relation);
+    let is_refreshed =
+        |relation: &&Relation| subjects.find(relation).is_some_and(|deployed| !is_immediate(&deployed.table));
+    let others = others.filter(is_refreshed);
+    let others = others.filter(|relation| !involved.contains(relation) && reads_nothing_else(relation));
+    involved.iter().chain(others).cloned().collect()
 }
 
 /// The tables and their upstream stream tables.

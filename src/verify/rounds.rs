@@ -33,7 +33,9 @@ pub(super) struct Seen {
     /// Statements and refreshes that other sessions blocked, and those sessions.
     pub(super) blocked: usize,
     pub(super) blockers: BTreeSet<String>,
-    /// Comparisons in which the query itself failed on the rows.
+    /// Tables whose query itself fails on rows that the schema allows, at first.
+    pub(super) failing: BTreeMap<Relation, Finding>,
+    /// Refreshes, comparisons and writes in which a query failed on the rows.
     pub(super) failing_queries: usize,
 }
 
@@ -138,7 +140,10 @@ impl<'a> Rounds<'a> {
     }
 
     async fn round(&mut self, sources: &[usize], deadline: Instant) -> Result<(), pg::Error> {
-        for draft in self.changes.begin_round(sources) {
+        let drafts = self.changes.begin_round(sources);
+        let (transactions, failing) = (drafts.len(), self.seen.failing_queries);
+        let mut early = None;
+        for (nth, draft) in (1..).zip(drafts) {
             if draft.truncates {
                 // Before the transaction: an open one holds back the scheduler.
                 tokio::time::sleep(self.truncate_delay).await;
@@ -146,15 +151,75 @@ impl<'a> Rounds<'a> {
             self.client.run("begin").await?;
             let done = self.change((0..draft.statements).map(|_| Mutator::change)).await?;
             self.commit(done).await?;
+            if let Some(number) =
+                draft.refreshes.filter(|_| nth < transactions && !self.settings.by_scheduler)
+            {
+                early = early.or_else(|| self.early_reader(number));
+                self.refresh_early(early.as_ref()).await?;
+            }
         }
         let affected = self.read_from_wal(self.affected(), deadline).await?;
-        let failing = self.seen.failing_queries;
         if !self.settings.by_scheduler {
-            self.refresh(&affected, deadline).await?;
+            // The reader that was ahead comes last.
+            let late = early.map(|(_, table)| self.with_readers(table)).unwrap_or_default();
+            let (late, first): (BTreeSet<Relation>, BTreeSet<Relation>) =
+                affected.iter().cloned().partition(|relation| late.contains(relation));
+            self.refresh(&first, deadline).await?;
+            self.refresh(&late, deadline).await?;
         }
         self.compare(&affected, deadline).await?;
         self.record_findings().await?;
         if self.seen.failing_queries > failing { self.revert_round().await } else { Ok(()) }
+    }
+
+    /// A changed source of this round, and one of its readers. Not of a source that is captured from the log, which a
+    /// refresh must not precede.
+    fn early_reader(&self, number: usize) -> Option<(usize, Relation)> {
+        let sources = self.changes.sources();
+        let is_from_log = |relation: &Relation| {
+            sources.iter().any(|source| source.from_log && source.readers.contains(relation))
+        };
+        let is_refreshed = |relation: &&Relation| {
+            self.is_open(relation)
+                && !is_from_log(relation)
+                && self.subjects.find(relation).is_some_and(|deployed| !is_immediate(&deployed.table))
+        };
+        let changed = self.changes.changed();
+        let readers: Vec<(usize, &Relation)> = changed
+            .into_iter()
+            .flat_map(|at| sources[at].readers.iter().filter(is_refreshed).map(move |reader| (at, reader)))
+            .collect();
+        let (at, reader) = readers.get(number % readers.len().max(1))?;
+        Some((*at, (*reader).clone()))
+    }
+
+    async fn refresh_early(&mut self, reader: Option<&(usize, Relation)>) -> Result<(), pg::Error> {
+        let Some((source, table)) = reader.filter(|(_, table)| self.is_open(table)) else { return Ok(()) };
+        self.refresh_one(table).await?;
+        self.changes.refreshed(*source, table);
+        Ok(())
+    }
+
+    /// A table and those that read it.
+    fn with_readers(&self, table: Relation) -> BTreeSet<Relation> {
+        let mut found = BTreeSet::from([table]);
+        loop {
+            let is_reader = |deployed: &&&Deployed| {
+                let table = &deployed.table;
+                !found.contains(&table.relation) && table.upstream.iter().any(|up| found.contains(up))
+            };
+            let more: Vec<Relation> = self
+                .subjects
+                .tables
+                .iter()
+                .filter(is_reader)
+                .map(|deployed| deployed.table.relation.clone())
+                .collect();
+            if more.is_empty() {
+                return found;
+            }
+            found.extend(more);
+        }
     }
 
     /// The tables downstream of what the last round changed.
@@ -165,8 +230,10 @@ impl<'a> Rounds<'a> {
 
     /// Records what reproduces the new findings, while the sources still contain it.
     pub(super) async fn record_findings(&mut self) -> Result<(), pg::Error> {
-        let is_new = |relation: &Relation| !self.seen.reproductions.iter().any(|of| of.relation == *relation);
-        let new = self.seen.findings.iter().filter(|(relation, _)| is_new(relation));
+        let is_new = |(relation, finding): &(&Relation, &Finding)| {
+            !self.seen.reproductions.iter().any(|of| of.is_of(relation, finding))
+        };
+        let new = self.seen.findings.iter().chain(&self.seen.failing).filter(is_new);
         let mut recorded = Vec::new();
         for (relation, finding) in new {
             let by_scheduler = self.settings.by_scheduler;
@@ -186,21 +253,21 @@ impl<'a> Rounds<'a> {
         for draw in changes {
             let Some(change) = self.changes.draw(draw) else { continue };
             match self.client.change(&change, self.changes.sources()).await? {
-                Changed::Refused(message) => self.refused(&change, message),
+                Changed::Refused(message) => self.refused(&change, message).await?,
                 Changed::Done(effect) => done.extend(self.changes.done(change, effect)),
             }
         }
         Ok(done)
     }
 
-    fn refused(&mut self, change: &Change, message: ServerMessage) {
+    async fn refused(&mut self, change: &Change, message: ServerMessage) -> Result<(), pg::Error> {
         if pg::is_in_the_way(&message.code) {
             self.seen.blocked += 1;
             self.changes.blocked(change);
-        } else {
-            self.changes.refused(change, &message);
-            self.find_immediate_reader(change, message);
+            return Ok(());
         }
+        self.changes.refused(change, &message);
+        self.judge_immediate_reader(change, message).await
     }
 
     async fn commit(&mut self, done: Transaction) -> Result<(), pg::Error> {
@@ -213,21 +280,60 @@ impl<'a> Rounds<'a> {
         Ok(())
     }
 
-    /// An IMMEDIATE table is maintained by the write itself. If the write fails with an error that the schema does not
-    /// explain, that table has a finding.
-    fn find_immediate_reader(&mut self, change: &Change, message: ServerMessage) {
-        if pg::is_refusal(&message.code) {
-            return;
-        }
+    /// An IMMEDIATE table is maintained by the write itself. If the write fails there, and not only the table's query fails
+    /// on the rows, that table has a finding; and also for an error that the schema does not explain.
+    async fn judge_immediate_reader(
+        &mut self,
+        change: &Change,
+        message: ServerMessage,
+    ) -> Result<(), pg::Error> {
+        let maintained = message.maintained;
+        let says_nothing = match maintained {
+            Some(_) => pg::is_about_the_session(&message.code),
+            None => pg::is_refusal(&message.code),
+        };
         let source = &self.changes.sources()[change.source()];
         let is_reader = |deployed: &&&Deployed| {
-            is_immediate(&deployed.table) && source.readers.contains(&deployed.table.relation)
+            let relation = &deployed.table.relation;
+            let id = self.subjects.comparables.get(relation).map(|table| table.id);
+            is_immediate(&deployed.table)
+                && source.readers.contains(relation)
+                && (maintained.is_none() || maintained == id)
         };
-        let reader =
-            self.subjects.tables.iter().find(is_reader).map(|deployed| deployed.table.relation.clone());
-        if let Some(relation) = reader.filter(|relation| !self.seen.findings.contains_key(relation)) {
-            self.found(&relation, Fault::RefreshFails(message));
-            self.changes.keep_refused(change);
+        let Some(deployed) = self.subjects.tables.iter().find(is_reader).filter(|_| !says_nothing) else {
+            return Ok(());
+        };
+        let (relation, query) = (deployed.table.relation.clone(), &deployed.table.query);
+        let is_of_query = match maintained {
+            None => false,
+            Some(_) => match self.client.fails_after(change, self.changes.sources(), query).await? {
+                None => false,
+                Some(own) if own.code == message.code => true,
+                // A role that may not switch triggers off.
+                Some(_) => pg::is_about_values(&message.code),
+            },
+        };
+        if is_of_query {
+            self.query_fails(&relation, message, Some(change));
+        } else {
+            self.found(&relation, Fault::RefreshFails(message), Some(change));
+        }
+        Ok(())
+    }
+
+    /// Records that the query of a table fails on the current rows, or on those after a refused change.
+    pub(super) fn query_fails(
+        &mut self,
+        relation: &Relation,
+        message: ServerMessage,
+        refused: Option<&Change>,
+    ) {
+        self.seen.failing_queries += usize::from(refused.is_none());
+        // Before the first round, the comparison says it.
+        if self.changes.rounds > 0 && pg::is_about_values(&message.code) {
+            let (round, fault) = (self.changes.rounds, Fault::QueryFails(message));
+            let finding = Finding { round, fault, refused: refused.cloned() };
+            self.seen.failing.entry(relation.clone()).or_insert(finding);
         }
     }
 
@@ -244,7 +350,8 @@ impl<'a> Rounds<'a> {
     }
 
     /// Keeps the first finding of a table: later faults may follow from it.
-    pub(super) fn found(&mut self, relation: &Relation, fault: Fault) {
-        self.seen.findings.entry(relation.clone()).or_insert(Finding { round: self.changes.rounds, fault });
+    pub(super) fn found(&mut self, relation: &Relation, fault: Fault, refused: Option<&Change>) {
+        let finding = Finding { round: self.changes.rounds, fault, refused: refused.cloned() };
+        self.seen.findings.entry(relation.clone()).or_insert(finding);
     }
 }

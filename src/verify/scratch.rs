@@ -29,7 +29,16 @@ impl Expected<'_> {
             }
             (Ok(()), Fault::Differs(_)) => compare().await,
             (Ok(()), Fault::RefreshFails(_)) => Ok(false),
-            (Err(error), Fault::Differs(_) | Fault::RefreshFails(_)) => Err(error),
+            (Err(pg::Error::Server { message, .. }), Fault::QueryFails(expected)) => {
+                Ok(message.code == expected.code)
+            }
+            // The refresh may not evaluate what fails.
+            (Ok(()), Fault::QueryFails(expected)) => match compare().await {
+                Ok(_) => Ok(false),
+                Err(pg::Error::Server { message, .. }) => Ok(message.code == expected.code),
+                Err(lost) => Err(lost),
+            },
+            (Err(error), Fault::Differs(_) | Fault::RefreshFails(_) | Fault::QueryFails(_)) => Err(error),
         }
     }
 }

@@ -78,7 +78,7 @@ mod tests {
             budget: Duration::from_secs(seconds),
             seed: 1,
             until_found: false,
-            terms: Terms { tolerance: 0.0, skip: vec![] },
+            terms: Terms::default(),
             by_scheduler: false,
             writes: Writes::Committed,
             min_rounds,

@@ -8,9 +8,9 @@ use std::{
 use super::settings::RoundSettings;
 use crate::{
     judge::equality::Comparable,
-    model::{Deployed, Relation, Setting, StreamTable, Value, order, tier_factor},
+    model::{Deployed, FunctionRead, Relation, Setting, StreamTable, Value, order, tier_factor},
     mutate::{Mutator, Row, Source, delicacy},
-    pg::{self, Client},
+    pg::{self, Client, FunctionReads},
 };
 
 /// Tables that the pull request changes have this many times the priority.
@@ -36,6 +36,11 @@ pub(super) struct Subjects<'a> {
     pub(super) equal_before: &'a BTreeMap<Relation, bool>,
     /// The priority of each wanted table: delicate queries first.
     pub(super) priority: BTreeMap<Relation, usize>,
+    pub(super) functions: FunctionReads,
+    /// The statements for the database's own settings of pg_trickle.
+    pub(super) engine_settings: Vec<String>,
+    /// The tables that each query reads through functions.
+    pub(super) function_reads: BTreeMap<Relation, Vec<FunctionRead>>,
 }
 
 impl<'a> Subjects<'a> {
@@ -53,12 +58,16 @@ impl<'a> Subjects<'a> {
             .iter()
             .filter_map(|table| deployed.iter().find(|deployed| deployed.table.relation == table.relation))
             .collect();
-        let mut sources = client.sources().await?;
+        let queries = tables.iter().map(|deployed| (&deployed.table.relation, deployed.table.query.as_str()));
+        let functions = client.function_reads(queries).await?;
+        let mut function_reads = functions.of_queries();
+        function_reads.retain(|relation, _| !settings.terms.accepts_function_reads(relation));
+        let mut sources = client.sources(&function_reads).await?;
         for source in &mut sources {
             source.only_inserts = wanted.iter().any(|table| is_append_only_model(table, source));
         }
         if !settings.commits() {
-            leave_out(client, &mut sources).await?;
+            leave_out(client, &mut sources, &function_reads).await?;
         }
         let rows = known_rows(client, &sources).await?;
         client.supply(&mut sources, &rows).await?;
@@ -74,6 +83,9 @@ impl<'a> Subjects<'a> {
             comparables: comparables.into_iter().map(|table| (table.relation.clone(), table)).collect(),
             equal_before: &known.equal,
             priority: wanted.iter().map(priority).collect(),
+            functions,
+            engine_settings: client.own_engine_settings().await?,
+            function_reads,
         };
         Ok((subjects, Mutator::new(settings.seed, sources, rows, settings.commits())))
     }
@@ -130,8 +142,12 @@ fn downstream(source: &Source, readers: &order::Readers<'_>) -> BTreeSet<Relatio
 }
 
 /// Leaves out the sources whose changes a rollback would not revert, or a transaction would not show.
-async fn leave_out(client: &Client, sources: &mut [Source]) -> Result<(), pg::Error> {
-    let reach = client.reach().await?;
+async fn leave_out(
+    client: &Client,
+    sources: &mut [Source],
+    function_reads: &BTreeMap<Relation, Vec<FunctionRead>>,
+) -> Result<(), pg::Error> {
+    let reach = client.reach(function_reads).await?;
     for source in sources.iter_mut().filter(|source| source.out_of_reach.is_none()) {
         let escape = reach.escapes.iter().find(|escape| escape.source == source.relation);
         source.out_of_reach = if source.from_log {

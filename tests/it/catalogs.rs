@@ -88,6 +88,7 @@ fn filled(sql: &str) -> String {
         ("$needs", "'{}'"),
         ("$wanted", "'[]'"),
         ("$queries", "'[]'"),
+        ("$hidden", "'[]'::jsonb"),
         ("$position", "null::pg_lsn"),
         ("$families", "true"),
         ("$tables", "null"),

@@ -104,8 +104,7 @@ fn failures_are_reported_and_the_run_continues() {
     let report = report(&file("report.json"));
     let parts: Vec<_> =
         report["timings"].as_array().unwrap().iter().map(|part| part["what"].as_str().unwrap()).collect();
-    let wanted =
-        ["server and project", "preparation", "deployment", "population", "tests", "checks", "comparison"];
+    let wanted = ["start", "preparation", "deployment", "population", "tests", "checks", "comparison"];
     assert_eq!(parts, wanted);
     assert_eq!(verdict(&report, "deploy", "marts.good"), "passed");
     assert_eq!(verdict(&report, "deploy", "marts.broken"), "errored");

@@ -1,7 +1,9 @@
 //! `verify`: equal tables pass, and differences are counted and shown.
 
 mod driven;
+mod failing;
 mod faulty;
+mod functions;
 mod logged;
 mod named;
 mod planted;

@@ -5,6 +5,7 @@ mod buffer_compaction;
 mod buffer_truncation;
 mod cron_schedule;
 mod float_aggregate;
+mod function_reads;
 mod fuse_sensitivity;
 mod immediate_source_ddl;
 mod primary_key_position;
@@ -38,9 +39,10 @@ struct Rule<Finds> {
     way_out: &'static str,
 }
 
-const RULES: [TableRule; 11] = [
+const RULES: [TableRule; 12] = [
     cron_schedule::RULE,
     float_aggregate::RULE,
+    function_reads::RULE,
     fuse_sensitivity::RULE,
     immediate_source_ddl::RULE,
     primary_key_position::RULE,
@@ -86,6 +88,10 @@ impl Silence {
     fn covers_server(&self, rule: &ServerRule) -> bool {
         self.hazard == rule.name && matches(&self.model, SERVER)
     }
+
+    pub(super) fn accepts_function_reads(&self, relation: &Relation) -> bool {
+        self.covers(&function_reads::RULE, relation)
+    }
 }
 
 impl<Finds> Rule<Finds> {
@@ -103,6 +109,10 @@ impl<Finds> Rule<Finds> {
         };
         Some(format!("seen on {}; {known}", and(&TRIED)))
     }
+
+    fn next(&self) -> String {
+        format!("{} (see \"{}\" in docs/pg_trickle.md)", self.way_out, self.heading)
+    }
 }
 
 /// `0.40.0, 0.55.0 and 0.67.0`
@@ -112,10 +122,6 @@ fn and(versions: &[Version]) -> String {
         Some((last, [])) => last.clone(),
         Some((last, others)) => format!("{} and {last}", others.join(", ")),
         None => String::new(),
-    }
-
-    fn next(&self) -> String {
-        format!("{} (see \"{}\" in docs/pg_trickle.md)", self.way_out, self.heading)
     }
 }
 

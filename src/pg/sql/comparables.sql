@@ -53,6 +53,7 @@ with recursive own_functions as materialized (
 )
 select coalesce(jsonb_agg(
   jsonb_build_object(
+    'id', s.pgt_id,
     'relation', jsonb_build_object('schema', s.pgt_schema, 'name', s.pgt_name),
     'query', coalesce(s.original_query, s.defining_query),
     'uses', (

@@ -58,8 +58,17 @@ with recursive acting_functions (relation, what, function) as (
   join pg_class as c on lower(c.relname) = word[1] and c.relkind in ('r', 'p', 'v')
   join pg_namespace as n on n.oid = c.relnamespace and n.nspname !~ '^(pg_|information_schema$|pgtrickle)'
     and n.nspname is distinct from current_setting('pg_trickle.change_buffer_schema', true)
+), roots as materialized (
+  -- the sources, and what queries read through functions
+  select source_relid as oid from pgtrickle.pgt_dependencies where source_type <> 'STREAM_TABLE'
+  union
+  select c.oid
+  from jsonb_to_recordset($hidden) as read (reader jsonb, schema text, name text)
+  join pg_namespace as n on n.nspname = read.schema
+  join pg_class as c on c.relnamespace = n.oid and c.relname = read.name
+  where c.oid not in (select pgt_relid from pgtrickle.pgt_stream_tables)
 ), reach (root, oid) as (
-  select distinct source_relid, source_relid from pgtrickle.pgt_dependencies where source_type <> 'STREAM_TABLE'
+  select oid, oid from roots
   union
   select reach.root, dragged.oid
   from reach
@@ -90,8 +99,8 @@ with recursive acting_functions (relation, what, function) as (
 ), acting (root, what, function) as (
   select distinct reach.root, f.what, f.function from reach join acting_functions as f on f.relation = reach.oid
   union all
-  select roots.root, e.what, e.function
-  from (select distinct root from reach) as roots cross join event_functions as e
+  select roots.oid, e.what, e.function
+  from roots cross join event_functions as e
 ), escaping (function, why) as (
   -- their effects outside of the transaction
   select calls.function, case

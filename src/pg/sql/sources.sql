@@ -1,9 +1,18 @@
 -- Every relation that a stream table reads and that is not a stream table, with everything needed to change its rows and to
 -- create it in another database.
-with recursive columns as materialized (
+with recursive hidden as materialized (
+  -- what queries read through functions
+  select distinct c.oid, read.reader
+  from jsonb_to_recordset($hidden) as read (reader jsonb, schema text, name text)
+  join pg_catalog.pg_namespace as n on n.nspname = read.schema
+  join pg_catalog.pg_class as c on c.relnamespace = n.oid and c.relname = read.name
+  where c.oid not in (select pgt_relid from pgtrickle.pgt_stream_tables)
+), read as materialized (
+  select source_relid as oid from pgtrickle.pgt_dependencies where source_type <> 'STREAM_TABLE' union select oid from hidden
+), columns as materialized (
   select attrelid, attnum, row_number() over (partition by attrelid order by attnum) as nth
   from pg_catalog.pg_attribute
-  where attrelid in (select source_relid from pgtrickle.pgt_dependencies where source_type <> 'STREAM_TABLE')
+  where attrelid in (select oid from read)
     and attnum > 0 and not attisdropped
 ), bases (domain, oid) as (
   -- the base types of domains over domains
@@ -164,14 +173,19 @@ select coalesce(jsonb_agg(
       select from pgtrickle.pgt_dependencies as d where d.source_relid = c.oid and d.cdc_mode <> 'TRIGGER'
     ),
     'readers', (
-      select jsonb_agg(distinct jsonb_build_object('schema', s.pgt_schema, 'name', s.pgt_name))
-      from pgtrickle.pgt_dependencies as d
-      join pgtrickle.pgt_stream_tables as s on s.pgt_id = d.pgt_id
-      where d.source_relid = c.oid
+      select jsonb_agg(distinct readers.reader)
+      from (
+        select jsonb_build_object('schema', s.pgt_schema, 'name', s.pgt_name)
+        from pgtrickle.pgt_dependencies as d
+        join pgtrickle.pgt_stream_tables as s on s.pgt_id = d.pgt_id
+        where d.source_relid = c.oid
+        union all
+        select hidden.reader from hidden where hidden.oid = c.oid
+      ) as readers (reader)
     )
   )
   order by c.relkind = 'v', c.oid
 ), '[]')::text
 from pg_catalog.pg_class as c
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
-where c.oid in (select source_relid from pgtrickle.pgt_dependencies where source_type <> 'STREAM_TABLE')
+where c.oid in (select oid from read)

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::{
-        Deployed, Origin, Ownership, Relation, Setting, StreamTable, Value,
+        Deployed, FunctionRead, Origin, Ownership, Relation, Setting, StreamTable, Value,
         order::{self, Readers},
         settings::OnChange,
     },
@@ -126,6 +126,7 @@ impl<'a> Comparison<'a> {
                 .chain(self.row_security_notes(&ordered))
                 .chain(self.unnoticed_source_notes(&ordered))
                 .chain(self.losing_setting_notes(&ordered))
+                .chain(self.function_notes(&ordered))
                 .chain(self.other_targets_note(&unmanaged))
                 .collect(),
             unmanaged: unmanaged
@@ -397,6 +398,20 @@ impl<'a> Comparison<'a> {
             })
         });
         protected.collect()
+    }
+
+    /// Changes of such a table are not captured (docs/pg_trickle.md, "Functions that read").
+    fn function_notes(&self, steps: &[Step]) -> Vec<String> {
+        let changes = steps.iter().filter(|step| !matches!(step.change, Change::Keep | Change::Drop));
+        let note = |step: &Step| {
+            let reads = self.answers.function_reads.get(&step.relation)?;
+            Some(format!(
+                "{} will not follow every change: {}, which pg_trickle does not capture for it",
+                step.relation,
+                FunctionRead::sentence(reads)
+            ))
+        };
+        changes.filter_map(note).collect()
     }
 
     /// Settings that this version of the engine does not store cannot be compared.

@@ -4,6 +4,11 @@ CREATE SCHEMA pgtrickle_shadow;
 CREATE TABLE pgtrickle_shadow._touched (source oid, id text);
 CREATE INDEX ON pgtrickle_shadow._touched (source, id);
 
+-- Insertions and deletions in their order, how far each reader has refreshed, and the rows whose deletion it lost.
+CREATE TABLE pgtrickle_shadow._events (seq bigint GENERATED ALWAYS AS IDENTITY, source oid, id text, event text, old jsonb);
+CREATE TABLE pgtrickle_shadow._progress (reader bigint, source oid, seq bigint, PRIMARY KEY (reader, source));
+CREATE TABLE pgtrickle_shadow._ghosts (reader bigint, source oid, old jsonb);
+
 CREATE OR REPLACE FUNCTION pgtrickle._query_of(st pgtrickle.pgt_stream_tables) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     sql    text := coalesce(st.original_query, st.defining_query);
@@ -25,11 +30,38 @@ BEGIN
         PERFORM pgtrickle_shadow._follow(source.relid);
         sql := replace(sql, source.relid::regclass::text,
                          'pgtrickle_shadow.' || (SELECT quote_ident(relname) FROM pg_class WHERE oid = source.relid));
+        IF current_setting('pg_trickle.emulator_fault') = 'compacts_for_one_reader' THEN
+            sql := replace(sql, 'pgtrickle_shadow.' || (SELECT relname FROM pg_class WHERE oid = source.relid),
+                           pgtrickle_shadow._compact(st.pgt_id, source.relid));
+        END IF;
     END LOOP;
     DROP VIEW pg_temp.__faulty;
     PERFORM set_config('search_path', path, true);
     DELETE FROM pgtrickle_shadow._touched WHERE id <> 'a deleted item';
     RETURN sql;
+END $$;
+
+-- As pg_trickle, which removes a row that came and went between two refreshes of one reader from the changes that another
+-- reader, which has seen it come, still has to take.
+CREATE FUNCTION pgtrickle_shadow._compact(own bigint, of_source oid) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    name text := (SELECT relname FROM pg_class WHERE oid = of_source);
+    done bigint := coalesce((SELECT seq FROM pgtrickle_shadow._progress WHERE reader = own AND source = of_source), 0);
+BEGIN
+    INSERT INTO pgtrickle_shadow._ghosts
+    SELECT other.reader, of_source, gone.old
+      FROM pgtrickle_shadow._events AS gone
+      JOIN pgtrickle_shadow._events AS come ON come.source = of_source AND come.id = gone.id AND come.event = 'INSERT' AND come.seq < gone.seq
+      JOIN pgtrickle_shadow._progress AS other ON other.source = of_source AND other.reader <> own AND other.seq >= come.seq AND other.seq < gone.seq
+     WHERE gone.source = of_source AND gone.event = 'DELETE' AND come.seq > done
+       AND NOT EXISTS (SELECT FROM pgtrickle_shadow._ghosts AS g WHERE g.reader = other.reader AND g.source = of_source AND g.old = gone.old);
+    INSERT INTO pgtrickle_shadow._progress
+    SELECT own, of_source, coalesce(max(seq), 0) FROM pgtrickle_shadow._events WHERE source = of_source
+    ON CONFLICT (reader, source) DO UPDATE SET seq = excluded.seq;
+    EXECUTE format('CREATE OR REPLACE VIEW pgtrickle_shadow.%1$I AS SELECT * FROM pgtrickle_shadow.%2$I UNION ALL
+                    SELECT (jsonb_populate_record(NULL::pgtrickle_shadow.%2$I, old)).* FROM pgtrickle_shadow._ghosts WHERE reader = %3$s AND source = %4$s',
+                   name || '_of_' || own, name, own, of_source);
+    RETURN format('pgtrickle_shadow.%I', name || '_of_' || own);
 END $$;
 
 CREATE FUNCTION pgtrickle_shadow._follow(source regclass) RETURNS void LANGUAGE plpgsql AS $$
@@ -60,6 +92,7 @@ DECLARE
     touched text := coalesce(old_row, new_row) ->> 'id';
     left_of_group bigint;
     was_proposed boolean;
+    change_lock bigint;
 BEGIN
     IF TG_OP = 'TRUNCATE' THEN
         EXECUTE 'TRUNCATE ' || shadow;
@@ -82,6 +115,20 @@ BEGIN
         IF 25 < (SELECT count(*) FROM pgtrickle_shadow._touched WHERE source = TG_RELID AND id = 'bulk ' || statement_timestamp()) THEN
             RETURN NULL;
         END IF;
+    END IF;
+    IF fault = 'compacts_for_one_reader' AND TG_OP <> 'UPDATE' THEN
+        INSERT INTO pgtrickle_shadow._events (source, id, event, old) VALUES (TG_RELID, touched, TG_OP, old_row);
+    END IF;
+    -- What it keeps of a change outside of tables outlives a rollback to a savepoint: a lock of the session does, too.
+    IF fault = 'remembers_rolled_back_changes' THEN
+        change_lock := hashtextextended(concat_ws(' ', TG_RELID, touched, pg_current_xact_id()), 0);
+        IF EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND objsubid = 1
+                                          AND (classid::bigint << 32 | objid::bigint) = change_lock)
+           AND NOT EXISTS (SELECT FROM pgtrickle_shadow._touched WHERE source = TG_RELID AND id = concat_ws(' ', 'changed', touched, pg_current_xact_id())) THEN
+            RETURN NULL;
+        END IF;
+        PERFORM pg_advisory_lock(change_lock);
+        INSERT INTO pgtrickle_shadow._touched VALUES (TG_RELID, concat_ws(' ', 'changed', touched, pg_current_xact_id()));
     END IF;
     IF fault = 'skips_one_source' AND TG_TABLE_NAME = 'kinds'
        OR fault = 'forgets_deletes' AND TG_OP = 'DELETE' THEN

@@ -67,6 +67,17 @@ fn rows_that_come_with_their_counterpart_and_count_twice_are_found() {
     is_found_with_every_seed("counts_pairs_twice", &format!("{SHOP}; {only_joined}"));
 }
 
+#[test]
+fn changes_that_are_repeated_after_a_rollback_to_a_savepoint_are_followed() {
+    is_found_with_every_seed("remembers_rolled_back_changes", SHOP);
+}
+
+/// No reader is ahead of the others but in rounds that refresh one of them first.
+#[test]
+fn deletes_that_another_reader_has_removed_from_the_changes_are_found() {
+    is_found_with_every_seed("compacts_for_one_reader", SHOP);
+}
+
 /// A finding stays in the corpus, and is replayed until it shows nothing.
 #[test]
 fn earlier_findings_are_replayed_first() {

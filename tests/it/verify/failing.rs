@@ -1,0 +1,131 @@
+//! A query that fails on rows that the schema allows is a warning, with the error and a row.
+
+use std::{fs, path::Path};
+
+use super::{create, outcome, verify_in};
+use crate::support::Database;
+
+/// Its queries divide, convert a text, and overflow, which only the ends of a type's range lead to.
+fn shop(database: &Database) {
+    database.run(
+        "create table items (id int primary key, n int not null, note text, small smallint);
+         insert into items select i, 1 + i % 4, i % 3, i from generate_series(1, 20) as i;
+         create table parts (id int primary key, n int not null); insert into parts select i, i from generate_series(1, 20) as i;
+         create table years (id int primary key, year int check (year between 1 and 99));
+         insert into years select i, i from generate_series(1, 20) as i;",
+    );
+    create(database, "divides", "select id, 10 / n as part from public.items", "DIFFERENTIAL");
+    create(database, "at_once", "select id, 10 / n as part from public.parts", "IMMEDIATE");
+    create(database, "converts", "select id, note::int as number from public.items", "FULL");
+    create(
+        database,
+        "overflows",
+        "select id, (small * 200)::smallint as s from public.items",
+        "DIFFERENTIAL",
+    );
+    create(database, "guarded", "select id, 10 / nullif(n, 0) as part from public.items", "DIFFERENTIAL");
+    create(database, "checked", "select id, 10 / year as part from public.years", "DIFFERENTIAL");
+}
+
+#[test]
+fn a_query_that_fails_on_possible_rows_is_a_warning_with_the_error_and_a_row() {
+    for is_named in [false, true] {
+        let database = Database::ephemeral();
+        shop(&database);
+        let name = database.endpoint.database.clone();
+        if is_named {
+            database.run(&format!("alter database {name} set pgtrickle_ci.ephemeral = off"));
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let corpus = dir.path().join("corpus");
+        // The real extension takes longer for a round.
+        let budget = if database.is_emulator() { "12s" } else { "30s" };
+        let words = [
+            "--allow-writes",
+            &name,
+            "--budget",
+            budget,
+            "--seed",
+            "1",
+            "--corpus",
+            corpus.to_str().unwrap(),
+        ];
+        let (ran, report) = verify_in(dir.path(), &database.endpoint, &words);
+        ran.expect(0);
+        for (table, error, with, source) in [
+            ("divides", "division by zero", "its refreshes", "items"),
+            ("at_once", "division by zero", "writes of its sources", "parts"),
+            ("converts", "invalid input syntax for type integer", "its refreshes", "items"),
+        ] {
+            let of = outcome(&report, "verify", &format!("public.{table}"));
+            assert_eq!(of["verdict"], "warned", "{of:#}");
+            let message = of["message"].as_str().unwrap();
+            assert!(
+                message.starts_with(&format!(
+                    "its query fails on possible rows, and with it {with}, after round "
+                )),
+                "{of:#}"
+            );
+            assert!(message.contains(error) && message.contains("; equal to its query after "), "{of:#}");
+            let shown = of["details"].to_string();
+            assert!(
+                shown.contains(&format!("public\\\".\\\"{source}"))
+                    && shown.contains("constraint of the source"),
+                "{of:#}"
+            );
+            let script = fs::read_to_string(corpus.join(format!("public.{table}-fails-seed1.sql"))).unwrap();
+            assert!(
+                script.starts_with(&format!("-- public.{table}: its query fails on possible rows: ")),
+                "{script}"
+            );
+            let shrunk = script.contains("-- Reduced, and reproduced");
+            // A later statement of the round may have changed the row of the refused write.
+            assert!(shrunk != is_named || table == "at_once" && !is_named, "{script}");
+        }
+        for table in ["overflows", "guarded", "checked"] {
+            assert_eq!(
+                outcome(&report, "verify", &format!("public.{table}"))["verdict"],
+                "passed",
+                "{report:#}"
+            );
+        }
+        // A later run does not fail because of it.
+        if !is_named {
+            replays_as_a_warning(&database, dir.path());
+        }
+    }
+}
+
+fn replays_as_a_warning(database: &Database, dir: &Path) {
+    let corpus = dir.join("corpus");
+    let name = &database.endpoint.database;
+    let words = ["--allow-writes", name, "--budget", "1s", "--corpus", corpus.to_str().unwrap()];
+    let (ran, report) = verify_in(dir, &database.endpoint, &words);
+    ran.expect(0);
+    let again = outcome(&report, "verify", "corpus: public.divides-fails-seed1");
+    assert_eq!(again["verdict"], "warned", "{again:#}");
+    let message = again["message"].as_str().unwrap();
+    assert!(message.ends_with("still fails on possible rows: division by zero"), "{again:#}");
+}
+
+/// A write that fails in the engine and not in the query is a finding, whatever its SQLSTATE.
+#[test]
+fn a_write_that_the_maintenance_refuses_alone_is_a_finding() {
+    let database = Database::ephemeral();
+    if !database.is_emulator() {
+        return;
+    }
+    database.run("create table items (id int primary key, n int); insert into items select i, i from generate_series(1, 20) as i");
+    create(&database, "first", "select id from public.items where n > 100000", "IMMEDIATE");
+    create(&database, "second", "select id, n from public.items", "IMMEDIATE");
+    // As pg_trickle, which in some cases gives two rows the same identity.
+    database.run("create unique index on public.second (n); alter table items alter n set not null");
+    let dir = tempfile::tempdir().unwrap();
+    let words = ["--allow-writes", &database.endpoint.database, "--budget", "5s", "--seed", "1"];
+    let (ran, report) = verify_in(dir.path(), &database.endpoint, &words);
+    ran.expect(1);
+    let second = outcome(&report, "verify", "public.second");
+    assert_eq!(second["verdict"], "failed", "{second:#}");
+    assert!(second["message"].as_str().unwrap().contains("duplicate key value"), "{second:#}");
+    assert_eq!(outcome(&report, "verify", "public.first")["verdict"], "passed", "{report:#}");
+}
