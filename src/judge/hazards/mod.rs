@@ -10,7 +10,7 @@ mod search_path;
 mod wal_capture;
 
 use super::{Evidence, Facts};
-use crate::model::{Deployed, Outcome, Relation, Stage, StreamTable, TRIED, Verdict, Version};
+use crate::model::{Deployed, Outcome, Relation, Stage, StreamTable, TRIED, Verdict, Version, site};
 
 struct Rule {
     /// The name for `checks.silence`.
@@ -151,7 +151,7 @@ pub(super) fn judge(
         }
         verdict = verdict.max(rule.verdict);
         messages.push(format!("{}: {message}", rule.name));
-        details.push(format!("{} (see \"{}\" in docs/pg_trickle.md)", rule.way_out, rule.heading));
+        details.push(format!("{} (see {})", rule.way_out, site::section("pg_trickle", rule.heading)));
         details.extend(rule.certainty(number).map(|certainty| format!("{}: {certainty}", rule.name)));
     }
     let message = if messages.is_empty() {
