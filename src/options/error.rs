@@ -55,11 +55,16 @@ fn shown(keys: &[UnknownKey]) -> String {
     keys.iter().map(|key| key.shown.as_str()).collect::<Vec<_>>().join(", ")
 }
 
+/// The page with an example of the file.
+fn example() -> String {
+    site::page("reference.html#pgtrickle-ciyml")
+}
+
 /// Which keys there are where an unknown one resembles none.
-fn known(keys: &[UnknownKey]) -> Option<String> {
+fn known(keys: &[UnknownKey]) -> String {
     let mut known: Vec<&str> = keys.iter().filter_map(|key| key.known.as_deref()).collect();
     known.dedup();
-    (!known.is_empty()).then(|| known.join("; "))
+    if known.is_empty() { format!("all keys are in {}", example()) } else { known.join("; ") }
 }
 
 impl Error {
@@ -67,9 +72,9 @@ impl Error {
         Some(match self {
             Self::Unreadable { .. } => "make it a text file that can be read, or name another: `--config FILE`".into(),
             Self::Wrong { .. } | Self::WrongValue { .. } => {
-                format!("see the example in {}", site::page("reference.html#pgtrickle-ciyml"))
+                format!("see the example in {}", example())
             }
-            Self::UnknownKeys { keys, .. } => return known(keys),
+            Self::UnknownKeys { keys, .. } => known(keys),
             Self::SameFile { .. } => "name another file for one of them: `-` is standard output, for one report".into(),
             Self::Exclusive { one, other, .. } => format!("remove `{one}` or `{other}`"),
             Self::Address(error) => error.hint(),

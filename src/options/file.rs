@@ -411,15 +411,18 @@ mod tests {
             let error = parse(text).unwrap_err();
             (
                 error.to_string().replace("unknown keys in the configuration file `pgtrickle-ci.yml`: ", ""),
-                error.hint(),
+                error.hint().unwrap(),
             )
         };
         assert_eq!(
             said("fixture: []\nwait: {timout: 2m}\n"),
-            ("`fixture` (did you mean `fixtures`?), `wait.timout` (did you mean `timeout`?)".into(), None)
+            (
+                "`fixture` (did you mean `fixtures`?), `wait.timout` (did you mean `timeout`?)".into(),
+                format!("all keys are in {}", crate::model::site::page("reference.html#pgtrickle-ciyml"))
+            )
         );
         let hint = "the keys of `plan` are allow_drop, allow_recreate".to_owned();
-        assert_eq!(said("plan: {<<: {}, 7: 1}\n"), ("`plan.<<`, `plan.7`".into(), Some(hint)));
+        assert_eq!(said("plan: {<<: {}, 7: 1}\n"), ("`plan.<<`, `plan.7`".into(), hint));
         let wanted = "`checks.silence.modle` (did you mean `model`?)";
         assert_eq!(said("checks: {silence: [{hazard: search-path, modle: a, reason: b}]}\n").0, wanted);
     }

@@ -131,7 +131,8 @@ fn explain_takes_what_is_kept_from_the_last_compilation() {
     assert!(!shop.project.path().join("target/pgtrickle-ci").exists(), "doctor and explain write nothing");
     shop.plan(&[]);
     let known = explained();
-    assert_eq!(known["model"], json!({"unique_id": "model.shop.a", "file": "models/a.sql"}), "{known}");
+    assert_eq!(known["model"]["unique_id"], "model.shop.a", "{known}");
+    assert!(known["model"]["file"].as_str().unwrap().ends_with("models/a.sql"), "{known}");
     assert_eq!(known["readers"]["exposures"], json!([{"name": "board", "owner": "Ann"}]), "{known}");
     assert_eq!(known["readers"]["models"], json!([]), "{known}");
 }

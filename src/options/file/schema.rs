@@ -50,7 +50,7 @@ pub(super) fn hazard(_: &mut SchemaGenerator) -> Schema {
 }
 
 pub(super) fn not_empty(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "pattern": r"\S" })
+    json_schema!({ "type": ["string", "number", "boolean"], "pattern": r"\S" })
 }
 
 pub(super) fn tolerance(_: &mut SchemaGenerator) -> Schema {
