@@ -74,7 +74,7 @@ fn accept_yaml(schema: &mut Schema) {
     let mut all: Vec<Value> = types.as_array().cloned().unwrap_or_else(|| vec![types.clone()]);
     let has = |name: &str| all.contains(&json!(name));
     let more: &[&str] = match () {
-        () if has("array") || has("boolean") || has("object") && !has_required => &["null"],
+        () if has("array") || has("boolean") && !has("string") || has("object") && !has_required => &["null"],
         () if has("string") && is_free_text => &["number", "boolean"],
         () => return,
     };
