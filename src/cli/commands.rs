@@ -8,7 +8,7 @@ use crate::model::Shard;
 
 use super::groups::{
     CheckingArgs, EngineArgs, ModelsArgs, PolicyArgs, ProfileArgs, ProjectArgs, ReportArgs, SelectArgs,
-    ServerArgs, SourceArgs, VerifyingArgs, WaitingArgs,
+    ServerArgs, SourceArgs, VerifyingArgs, WaitingArgs, duration,
 };
 
 #[derive(Debug, Args)]
@@ -115,7 +115,7 @@ pub struct CheckArgs {
     #[arg(long)]
     pub equality: bool,
     /// Time for --equality; tables not compared by then are warnings [default: 20s]
-    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DUR", value_parser = duration)]
     pub budget: Option<Duration>,
     /// Compare only this shard of the tables, such as 2/8
     #[arg(long, value_name = "I/N", value_parser = Shard::from_str, requires = "equality")]

@@ -37,8 +37,21 @@ pub struct ProjectArgs {
     #[command(flatten)]
     pub profile: ProfileArgs,
     /// Limit for each dbt command [default: 1h]
-    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DUR", value_parser = duration)]
     pub dbt_timeout: Option<Duration>,
+}
+
+/// Reads a duration.
+///
+/// # Errors
+/// With what is expected.
+pub fn duration(text: &str) -> Result<Duration, &'static str> {
+    humantime::parse_duration(text).map_err(|_| "expected a duration with units, such as `90s` or `1h 30m`")
+}
+
+/// Reads a whole number.
+fn number<T: FromStr>(text: &str) -> Result<T, &'static str> {
+    text.parse().map_err(|_| "expected a whole number, not negative and not too great")
 }
 
 fn yaml_mapping(text: &str) -> Result<String, String> {
@@ -94,10 +107,10 @@ pub struct ServerArgs {
     #[arg(long, value_name = "URL")]
     pub database_url: Option<String>,
     /// Limit for each statement [default: 30s]
-    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DUR", value_parser = duration)]
     pub statement_timeout: Option<Duration>,
     /// Limit for waiting on a lock [default: 10s]
-    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DUR", value_parser = duration)]
     pub lock_timeout: Option<Duration>,
 }
 
@@ -128,7 +141,7 @@ pub struct SourceArgs {
     #[arg(long, value_name = "URL", conflicts_with = "database_url")]
     pub sources_from: Option<String>,
     /// Copy up to ROWS rows per table, plus the rows they reference [default: none]
-    #[arg(long, value_name = "ROWS", requires = "sources_from")]
+    #[arg(long, value_name = "ROWS", value_parser = number::<u32>, requires = "sources_from")]
     pub sample: Option<u32>,
 }
 
@@ -197,7 +210,7 @@ pub enum FailOn {
 #[command(next_help_heading = "Waiting")]
 pub struct WaitingArgs {
     /// Limit for populating all stream tables [default: 2m]
-    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DUR", value_parser = duration)]
     pub timeout: Option<Duration>,
 }
 
@@ -216,10 +229,10 @@ pub struct VerifyingArgs {
     #[arg(long, value_name = "DBNAME")]
     pub allow_writes: Option<String>,
     /// Time for changing rows and comparing [default: 20s]
-    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DUR", value_parser = duration)]
     pub budget: Option<Duration>,
     /// Seed for the changes: the same seed on the same rows makes the same changes [default: 1]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = number::<u64>)]
     pub seed: Option<u64>,
     /// Take only this shard of the project, such as 2/8; `report merge` makes one report of all
     #[arg(long, value_name = "I/N", value_parser = Shard::from_str)]

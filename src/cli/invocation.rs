@@ -65,14 +65,18 @@ fn context(error: &clap::Error, kind: ContextKind) -> String {
 }
 
 /// Names the environment variable in a usage error about a flag that was not typed.
-pub(super) fn by_variable(mut error: clap::Error, typed: &[String]) -> clap::Error {
+pub(super) fn by_variable(
+    mut error: clap::Error,
+    typed: &[String],
+    is_set: impl Fn(&str) -> bool,
+) -> clap::Error {
     for kind in [ContextKind::InvalidArg, ContextKind::PriorArg] {
         let shown = context(&error, kind);
         let Some(flag) = shown.split(' ').next().filter(|flag| flag.starts_with("--")) else { continue };
         let is_typed = |word: &String| word.split('=').next() == Some(flag);
-        // An unknown flag was typed.
-        if !typed.iter().any(is_typed) {
-            let variable = super::variable(&flag[2..]);
+        let variable = super::variable(&flag[2..]);
+        // `-q` is `--quiet`, and nobody typed that either.
+        if is_set(&variable) && !typed.iter().any(is_typed) {
             error.insert(kind, ContextValue::String(format!("{variable} (`{shown}`)")));
         }
     }
@@ -129,7 +133,7 @@ mod tests {
         let error = |words: &[&str], typed: &[&str]| {
             let error = super::super::command().try_get_matches_from(words).unwrap_err();
             let typed: Vec<String> = typed.iter().map(|word| (*word).to_owned()).collect();
-            hide(by_variable(error, &typed)).to_string()
+            hide(by_variable(error, &typed, |variable| variable != "PGTRICKLE_CI_QUIET")).to_string()
         };
         let wrong = ["pgtrickle-ci", "run", "--timeout=soon"];
         assert!(error(&wrong, &wrong).contains("for '--timeout <DUR>'"));
@@ -144,6 +148,12 @@ mod tests {
         let secret = ["pgtrickle-ci", "run", "--vars", "hunter2"];
         let said = error(&secret, &secret[..2]);
         assert!(said.contains("PGTRICKLE_CI_VARS") && !said.contains("hunter2"), "{said}");
+        let short = ["pgtrickle-ci", "run", "-q", "-v"];
+        let said = error(&short, &short);
+        assert!(said.contains("'--quiet'") && !said.contains("PGTRICKLE_CI_QUIET"), "{said}");
+        let wrong = ["pgtrickle-ci", "run", "--budget", "abc", "--seed", "1"];
+        let said = error(&wrong, &wrong);
+        assert!(said.contains("expected a duration with units, such as `90s`"), "{said}");
         assert!(error(&["pgtrickle-ci", "run", "--nope"], &["pgtrickle-ci", "--nope"]).contains("'--nope'"));
     }
 

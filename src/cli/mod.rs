@@ -18,7 +18,7 @@ pub use given::{Given, Source};
 pub use groups::{
     CheckingArgs, Drive, EngineArg, EngineArgs, EngineVersionArg, FailOn, ManifestArgs, ModelsArgs,
     PolicyArgs, ProfileArgs, ProjectArgs, ReportArgs, SelectArgs, ServerArgs, SourceArgs, VerifyingArgs,
-    WaitingArgs,
+    WaitingArgs, duration,
 };
 pub use invocation::HIDDEN;
 
@@ -41,9 +41,9 @@ pub struct Cli {
 impl Cli {
     /// Parses the command line and the environment; exits on a usage error.
     pub fn read() -> Self {
-        let matches = command()
-            .try_get_matches()
-            .unwrap_or_else(|error| invocation::hide(invocation::by_variable(error, &typed())).exit());
+        let matches = command().try_get_matches().unwrap_or_else(|error| {
+            invocation::hide(invocation::by_variable(error, &typed(), is_set)).exit()
+        });
         let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         cli.global.invocation = invocation::shown(command(), &matches);
         cli.global.given = given::given(command(), &matches);
@@ -66,6 +66,12 @@ fn with_environment(command: clap::Command) -> clap::Command {
 /// The words of the command line.
 fn typed() -> Vec<String> {
     std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+/// Whether a variable of a flag is set, for a message.
+#[expect(clippy::disallowed_methods, reason = "clap reads these variables, too")]
+fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some()
 }
 
 /// The environment variable of a flag.

@@ -12,9 +12,9 @@ use crate::{
 pub(super) fn config(options: &ConfigOptions) -> Result<Exit, Error> {
     let mut settings = vec![configuration_file(options)];
     settings.extend(of_dbt(options));
-    // What is in force of these is above.
-    let is_above = |setting: &&InForce| ["dbt.profile", "dbt.target"].contains(&&*setting.name);
-    settings.extend(options.settings.iter().filter(|setting| !is_above(setting)).cloned());
+    // What is in force of `dbt.profile` is above as `dbt profile`.
+    let above: Vec<String> = settings.iter().map(|setting| setting.name.replace(' ', ".")).collect();
+    settings.extend(options.settings.iter().filter(|setting| !above.contains(&setting.name)).cloned());
     output::report_to_stdout(&in_force::render(&settings, &style(options.ui)))?;
     Ok(Exit::Passed)
 }
@@ -39,20 +39,19 @@ fn configuration_file(options: &ConfigOptions) -> InForce {
     }
 }
 
-/// The project, its profile and target, and the server that commands use which start none.
+/// The project, its profile and target, and the server of `run`: never that of the profile.
 fn of_dbt(options: &ConfigOptions) -> Vec<InForce> {
     let unknown = |name: &str, error: Error| setting(name, "unknown", error.to_string());
     let mut settings = match dbt_target(options) {
         Ok(settings) => settings,
-        Err(error) => return vec![unknown("dbt", error.into())],
+        Err(error) => vec![unknown("dbt project", error.into())],
     };
-    settings.push(match options.server.endpoint(&options.project) {
-        Ok(endpoint) => {
-            let of_profile = settings.iter().any(|setting| setting.name == "dbt target");
-            let other = if of_profile { "the dbt target" } else { "PGHOST, PGHOSTADDR or PGSERVICE" };
-            setting("server", endpoint.to_string(), setter(options, "database-url").unwrap_or(other))
+    settings.push(match options.server.named(&options.project) {
+        Ok(Some(endpoint)) => {
+            setting("server", endpoint.to_string(), setter(options, "database-url").unwrap_or_default())
         }
-        Err(error) => unknown("server", error),
+        Ok(None) => setting("server", "ephemeral", "the default: without --database-url, `run` starts one"),
+        Err(error) => unknown("server", error.into()),
     });
     settings
 }
@@ -74,8 +73,15 @@ fn dbt_target(options: &ConfigOptions) -> Result<Vec<InForce>, dbt::Error> {
     if let Some((name, from)) = project.profile_and_origin(&file)? {
         settings.push(setting("dbt profile", name, from));
     }
-    if let Some(target) = project.profile(false)? {
-        settings.push(setting("dbt target", target.name, target.chosen_by));
+    let named = project.target_name()?;
+    let of_name = || named.as_ref().map(|(name, from)| setting("dbt target", name, *from));
+    match project.profile(false) {
+        Ok(Some(target)) => settings.push(setting("dbt target", target.name, target.chosen_by)),
+        Ok(None) => settings.extend(of_name()),
+        Err(error) => {
+            settings.extend(of_name());
+            settings.push(setting("profiles.yml", "unknown", error.to_string()));
+        }
     }
     Ok(settings)
 }

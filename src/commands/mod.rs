@@ -44,40 +44,40 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
     };
     match &cli.command {
         Command::Run(args) => {
-            let reports = resolver.reports(&args.reports, &args.selection);
+            let reports = resolver.reports(&args.reports, &args.selection)?;
             let work = async |report: &mut _| Box::pin(run::run(&resolver.run(args), report)).await;
             reported(&reports, "run", work).await
         }
         Command::Plan(args) => {
-            let mut reports = resolver.reports(&args.reports, &args.models.selection);
+            let mut reports = resolver.reports(&args.reports, &args.models.selection)?;
             reports.ui.full = args.full;
             let work = async |report: &mut _| plan::plan(&resolver.plan(args), report).await;
             reported(&reports, "plan", work).await
         }
         Command::Apply(args) => {
-            let reports = resolver.reports(&args.reports, &args.models.selection);
+            let reports = resolver.reports(&args.reports, &args.models.selection)?;
             let work = async |report: &mut _| apply::apply(&resolver.apply(args), report).await;
             reported(&reports, "apply", work).await
         }
         Command::Wait(args) => {
-            let reports = resolver.reports(&args.reports, &args.models.selection);
+            let reports = resolver.reports(&args.reports, &args.models.selection)?;
             let work = async |report: &mut _| wait::wait(&resolver.wait(args), report).await;
             reported(&reports, "wait", work).await
         }
         Command::Check(args) => {
-            let reports = resolver.reports(&args.reports, &args.models.selection);
+            let reports = resolver.reports(&args.reports, &args.models.selection)?;
             let work = async |report: &mut _| check::check(&resolver.check(args), report).await;
             reported(&reports, "check", work).await
         }
         Command::Verify(args) => {
-            let reports = resolver.reports(&args.reports, &args.models.selection);
+            let reports = resolver.reports(&args.reports, &args.models.selection)?;
             let work = async |report: &mut _| verify::verify(&resolver.verify(args), report).await;
             Box::pin(reported(&reports, "verify", work)).await
         }
         Command::Explain(args) => explain::explain(&resolver.table(args)).await,
         Command::History(args) => history::history(&resolver.history(args)).await,
         Command::Report(ReportCommand { action: ReportAction::Merge(args) }) => {
-            let reports = resolver.merged(args);
+            let reports = resolver.merged(args)?;
             let work = async |report: &mut _| {
                 *report = report::merge(&args.files)?;
                 Ok(Exit::Passed)
@@ -87,9 +87,9 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
         Command::Report(ReportCommand { action: ReportAction::Render(args) }) => {
             report::render(&resolver.render(args))
         }
-        Command::Config(args) => config::config(&resolver.config(args)),
+        Command::Config(args) => config::config(&resolver.config(args)?),
         Command::Doctor(args) => {
-            let mut reports = resolver.reports(&args.reports, &args.models.selection);
+            let mut reports = resolver.reports(&args.reports, &args.models.selection)?;
             // Each look is a line.
             reports.ui.verbose = true;
             let options = resolver.doctor(args, file_error.as_ref());

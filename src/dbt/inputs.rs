@@ -49,7 +49,7 @@ pub struct Inputs {
 impl Inputs {
     /// Reads the state of every file that dbt reads in this project and its installed packages.
     ///
-    /// `index` caches digests.
+    /// `index` caches digests, and is brought up to date if `keeps_index`.
     ///
     /// # Errors
     /// If a file cannot be read.
@@ -58,6 +58,7 @@ impl Inputs {
         file: &ProjectFile,
         target_dir: &Path,
         index: &Path,
+        keeps_index: bool,
     ) -> Result<Self, Error> {
         let mut walk = Walk::new(project_dir, index);
         let packages = file.packages_dir(project_dir);
@@ -66,7 +67,7 @@ impl Inputs {
         walk.project(project_dir)?;
         walk.dot_env(project_dir)?;
         walk.packages(&packages)?;
-        Ok(walk.end())
+        Ok(walk.end(keeps_index))
     }
 
     /// The installed packages only.
@@ -76,7 +77,7 @@ impl Inputs {
     pub fn of_packages(project_dir: &Path, file: &ProjectFile, index: &Path) -> Result<Self, Error> {
         let mut walk = Walk::new(project_dir, index);
         walk.packages(&file.packages_dir(project_dir))?;
-        Ok(walk.end())
+        Ok(walk.end(true))
     }
 }
 
@@ -188,13 +189,13 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn end(self) -> Inputs {
+    fn end(self, keeps_index: bool) -> Inputs {
         let inputs = Inputs {
             variables: self.seen.values().flat_map(|seen| seen.variables.iter().cloned()).collect(),
             asks_for_any: self.seen.values().any(|seen| seen.asks_for_any),
             files: self.seen.iter().map(|(name, seen)| (name.clone(), seen.digest.clone())).collect(),
         };
-        if self.read_one || !self.known.is_empty() {
+        if keeps_index && (self.read_one || !self.known.is_empty()) {
             write_index(self.index, self.seen);
         }
         inputs
@@ -302,7 +303,8 @@ mod tests {
         fn inputs(&self) -> Inputs {
             let dir = self.0.path();
             let file = ProjectFile::read(dir).unwrap();
-            Inputs::of(dir, &file, &dir.join("target"), &dir.join("target/pgtrickle-ci/files.json")).unwrap()
+            Inputs::of(dir, &file, &dir.join("target"), &dir.join("target/pgtrickle-ci/files.json"), true)
+                .unwrap()
         }
 
         /// Makes the files look settled, so that the index remembers them.
@@ -397,7 +399,7 @@ mod tests {
         fs::create_dir(dir.join("models")).unwrap();
         for target_dir in ["target", "models/../target", "link"] {
             let target_dir = dir.join(target_dir);
-            let inputs = Inputs::of(dir, &file, &target_dir, &dir.join("target/files.json")).unwrap();
+            let inputs = Inputs::of(dir, &file, &target_dir, &dir.join("target/files.json"), true).unwrap();
             assert!(!inputs.files.keys().any(|name| name.contains("manifest.json")), "{inputs:?}");
         }
     }

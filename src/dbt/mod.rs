@@ -37,7 +37,7 @@ pub use kept::{CompileInputs, DefaultSelector, ManifestCache, StaleReason};
 pub use manifest_file::ManifestFile;
 pub use profile::{RequestedProfile, Target};
 pub use program::{is_native, packages_of, program};
-pub use project_file::ProjectFile;
+pub use project_file::{ProjectFile, add_our_package};
 pub use results::{NodeResult, RunResults, deploy_outcomes, test_outcomes};
 pub use revision::{Checkout, GitError, Revision};
 pub use started::Started;

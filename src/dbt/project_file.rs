@@ -6,10 +6,20 @@ use serde::Deserialize;
 use serde_yaml::Value as Yaml;
 
 use super::{Context, Error, jinja::Renderer};
-use crate::model::yaml;
+use crate::model::{site, yaml};
 
 /// The dbt package of this repository.
 const OUR_PACKAGE: &str = "dbt_pgtrickle";
+
+/// What to do about a project that does not use the package.
+pub fn add_our_package() -> String {
+    format!(
+        "add the package to packages.yml, below `packages:`, or install the adapter dbt-pgtrickle: \
+         `- {{git: \"{}.git\", revision: main}}` (see {})",
+        env!("CARGO_PKG_REPOSITORY"),
+        site::page("dbt.html")
+    )
+}
 
 /// The part of `dbt_project.yml` that is needed to run dbt. Values may contain Jinja.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -49,11 +49,12 @@ impl Error {
     }
 }
 
-/// The deployed table with this name: `totals`, `marts.totals`, or the name or unique_id of its dbt model. `models` are
-/// the project's tables by the unique_id of their models.
+/// The deployed table with this name: `totals`, `marts.totals`, `database.marts.totals`, quoted as in SQL or as it is, or
+/// the name or unique_id of its dbt model. `models` are the project's tables by the unique_id of their models.
 pub fn named<'a>(
     deployed: &'a [Deployed],
     models: &[(&str, &Relation)],
+    database: &str,
     name: &str,
 ) -> Result<&'a Deployed, Error> {
     if deployed.is_empty() {
@@ -62,7 +63,10 @@ pub fn named<'a>(
     let is_model = |unique_id: &str| unique_id == name || unique_id.rsplit('.').next() == Some(name);
     let modelled: Vec<&Relation> =
         models.iter().filter(|(id, _)| is_model(id)).map(|(_, relation)| *relation).collect();
-    let by_table = |one: &&Deployed| one.table.relation.is_named(name);
+    let by_table = |one: &&Deployed| {
+        let relation = &one.table.relation;
+        relation.is_named(name) || relation.is_called(name, database)
+    };
     let by_model = |one: &&Deployed| {
         modelled.contains(&&one.table.relation)
             || one.mark.as_ref().is_some_and(|mark| is_model(&mark.unique_id))
@@ -116,30 +120,38 @@ mod tests {
     #[test]
     fn a_table_is_found_by_its_name_and_by_its_model() {
         let tables = [marked("totals", "model.shop.order_totals"), deployed(table("other", &[]))];
-        for name in ["totals", "s.totals", "order_totals", "model.shop.order_totals"] {
-            assert_eq!(named(&tables, &[], name).unwrap().table.relation.name, "totals", "{name}");
+        for name in [
+            "totals",
+            "s.totals",
+            "shop.s.totals",
+            "\"s\".\"totals\"",
+            "S.Totals",
+            "order_totals",
+            "model.shop.order_totals",
+        ] {
+            assert_eq!(named(&tables, &[], "shop", name).unwrap().table.relation.name, "totals", "{name}");
         }
         // A manifest names the models of tables without a mark.
         let other = Relation::new("s", "other");
         let models = [("model.shop.another", &other)];
-        assert_eq!(named(&tables, &models, "another").unwrap().table.relation, other);
+        assert_eq!(named(&tables, &models, "shop", "another").unwrap().table.relation, other);
     }
 
     #[test]
     fn a_name_without_a_table_is_refused_with_similar_names() {
         let tables = [deployed(table("order_totals", &[])), deployed(table("customers", &[]))];
-        let error = named(&tables, &[], "order_total").unwrap_err();
+        let error = named(&tables, &[], "shop", "order_total").unwrap_err();
         assert_eq!(
             error.to_string(),
             "no stream table is named `order_total` (did you mean `s.order_totals`?)"
         );
-        let error = named(&tables, &[], "S.Customers").unwrap_err();
-        assert_eq!(error.to_string(), "no stream table is named `S.Customers` (did you mean `s.customers`?)");
-        let error = named(&tables, &[], "xyz").unwrap_err();
+        let error = named(&tables, &[], "shop", "S.Customer").unwrap_err();
+        assert_eq!(error.to_string(), "no stream table is named `S.Customer` (did you mean `s.customers`?)");
+        let error = named(&tables, &[], "shop", "xyz").unwrap_err();
         assert_eq!(error.to_string(), "no stream table is named `xyz`");
-        assert_eq!(named(&[], &[], "xyz").unwrap_err(), Error::NoTables);
+        assert_eq!(named(&[], &[], "shop", "xyz").unwrap_err(), Error::NoTables);
         let missing = Relation::new("s", "missing");
-        let error = named(&tables, &[("model.shop.missing", &missing)], "missing").unwrap_err();
+        let error = named(&tables, &[("model.shop.missing", &missing)], "shop", "missing").unwrap_err();
         assert_eq!(error.to_string(), "the stream table s.missing of the model `missing` is not deployed");
     }
 
@@ -148,9 +160,9 @@ mod tests {
         let mut other = deployed(table("totals", &[]));
         other.table.relation.schema = "t".into();
         let tables = [deployed(table("totals", &[])), other];
-        let error = named(&tables, &[], "totals").unwrap_err();
+        let error = named(&tables, &[], "shop", "totals").unwrap_err();
         assert_eq!(error.to_string(), "several stream tables are named `totals`: s.totals, t.totals");
         assert_eq!(error.hint(), "name its schema, too: `s.totals`");
-        assert_eq!(named(&tables, &[], "t.totals").unwrap().table.relation.schema, "t");
+        assert_eq!(named(&tables, &[], "shop", "t.totals").unwrap().table.relation.schema, "t");
     }
 }

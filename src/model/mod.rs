@@ -13,6 +13,7 @@ pub mod schedule;
 pub mod secret;
 pub mod settings;
 pub mod shard;
+pub mod site;
 pub mod stream_table;
 pub mod values;
 pub mod yaml;

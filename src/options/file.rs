@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+mod keys;
 #[cfg(test)]
 mod schema;
 
@@ -14,10 +15,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_yaml::Value as Yaml;
 
-use super::Error;
+use keys::known_keys;
+pub use keys::{UnknownKey, WrongValue};
+
+use super::{Error, key_line::line_of};
 use crate::{
-    cli::{Drive, EngineArg, EngineVersionArg, FailOn, When},
-    judge::{Silence, hazards},
+    cli::{self, Drive, EngineArg, EngineVersionArg, FailOn, When},
+    judge::Silence,
     model::AgeLimits,
 };
 
@@ -27,31 +31,47 @@ use crate::{
 #[cfg_attr(test, derive(JsonSchema), schemars(deny_unknown_fields))]
 pub struct File {
     /// The version of the format: 1.
+    #[serde(deserialize_with = "or_default")]
     #[cfg_attr(test, schemars(schema_with = "schema::version"))]
     pub version: Version,
     /// Accept a project without stream tables.
+    #[serde(deserialize_with = "or_default")]
     pub allow_empty: bool,
     /// SQL files that run first on an ephemeral server, to create sources that are not seeds. Relative to this file.
+    #[serde(deserialize_with = "or_default")]
     pub fixtures: Vec<PathBuf>,
     /// Create missing sources on an ephemeral server as empty tables.
+    #[serde(deserialize_with = "or_default")]
     pub stub_sources: bool,
     /// How many rows per table `--sources-from` copies.
     pub sample: Option<u32>,
     /// Only these models, by dbt selectors.
+    #[serde(deserialize_with = "or_default")]
     pub select: Vec<String>,
     /// Exclude these models, by dbt selectors.
+    #[serde(deserialize_with = "or_default")]
     pub exclude: Vec<String>,
+    #[serde(deserialize_with = "or_default")]
     pub dbt: DbtSection,
+    #[serde(deserialize_with = "or_default")]
     pub ephemeral: EphemeralSection,
+    #[serde(deserialize_with = "or_default")]
     pub server: ServerSection,
+    #[serde(deserialize_with = "or_default")]
     pub plan: PlanSection,
+    #[serde(deserialize_with = "or_default")]
     pub wait: WaitSection,
     /// Age limits for all tables, instead of limits derived from their schedules.
     pub freshness: Option<AgeLimits>,
+    #[serde(deserialize_with = "or_default")]
     pub checks: ChecksSection,
+    #[serde(deserialize_with = "or_default")]
     pub verify: VerifySection,
+    #[serde(deserialize_with = "or_default")]
     pub rehearsal: RehearsalSection,
+    #[serde(deserialize_with = "or_default")]
     pub reports: ReportsSection,
+    #[serde(deserialize_with = "or_default")]
     pub comment: CommentSection,
 }
 
@@ -148,8 +168,10 @@ pub struct DbtSection {
 #[cfg_attr(test, derive(JsonSchema), schemars(deny_unknown_fields))]
 pub struct PlanSection {
     /// Stream tables that may be dropped, or `all`.
+    #[serde(deserialize_with = "or_default")]
     pub allow_drop: Vec<String>,
     /// Stream tables that may be dropped and recreated, or `all`.
+    #[serde(deserialize_with = "or_default")]
     pub allow_recreate: Vec<String>,
 }
 
@@ -176,8 +198,10 @@ pub struct ChecksSection {
     /// The lowest severity that makes the exit code 1.
     pub fail_on: Option<FailOn>,
     /// Fail if a DIFFERENTIAL or AUTO table is refreshed in full.
+    #[serde(deserialize_with = "or_default")]
     pub fail_on_fallback: bool,
     /// Hazards that were reviewed and accepted.
+    #[serde(deserialize_with = "or_default")]
     pub silence: Vec<SilenceSection>,
 }
 
@@ -187,13 +211,11 @@ pub struct ChecksSection {
 #[cfg_attr(test, derive(JsonSchema))]
 pub struct SilenceSection {
     /// The name of the hazard.
-    #[serde(deserialize_with = "hazard")]
     #[cfg_attr(test, schemars(schema_with = "schema::hazard"))]
     hazard: String,
     /// The table's name, with or without its schema; `*` matches any text.
     model: String,
     /// Why it is harmless there.
-    #[serde(deserialize_with = "not_empty")]
     #[cfg_attr(test, schemars(schema_with = "schema::not_empty"))]
     reason: String,
 }
@@ -205,22 +227,11 @@ impl From<&SilenceSection> for Silence {
     }
 }
 
-fn hazard<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    let known = hazards::names();
-    if known.contains(&name.as_str()) {
-        return Ok(name);
-    }
-    let known = known.join(", ");
-    Err(serde::de::Error::custom(format!("unknown hazard `{name}`; the hazards are {known}")))
-}
-
-fn not_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let reason = String::deserialize(deserializer)?;
-    if reason.trim().is_empty() {
-        return Err(serde::de::Error::custom("the reason for silencing a hazard is empty"));
-    }
-    Ok(reason)
+/// A key without a value is a missing one.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// `verify:`
@@ -235,12 +246,15 @@ pub struct VerifySection {
     /// The seed for the changes.
     pub seed: Option<u64>,
     /// The largest difference between two equal floating point numbers, relative to the greater one.
+    #[cfg_attr(test, schemars(schema_with = "schema::tolerance"))]
     pub float_tolerance: Option<f64>,
     /// Fewer rounds that change the sources of a table are a failure.
     pub min_rounds: Option<usize>,
     /// The stream tables that are not compared.
+    #[serde(deserialize_with = "or_default")]
     pub skip: Vec<String>,
     /// End at the first finding.
+    #[serde(deserialize_with = "or_default")]
     pub until_found: bool,
     /// What refreshes the stream tables after each round.
     pub drive: Option<Drive>,
@@ -250,100 +264,36 @@ pub struct VerifySection {
     pub corpus: Option<PathBuf>,
 }
 
-/// The version of the format; any other than 1 is an error.
+/// The version of the format, 1.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct Version;
 
 impl<'de> Deserialize<'de> for Version {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match u64::deserialize(deserializer)? {
-            1 => Ok(Self),
-            other => Err(serde::de::Error::custom(format!(
-                "unknown version {other}: this program reads version 1"
-            ))),
-        }
+        u64::deserialize(deserializer).map(|_| Self)
     }
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    humantime::parse_duration(&text)
-        .map(Some)
-        .map_err(|error| serde::de::Error::custom(format!("`{text}`: {error}")))
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| cli::duration(&text)).transpose().map_err(serde::de::Error::custom)
 }
 
 fn percent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
-    match number.filter(|number| (0.0..=100.0).contains(number)) {
-        Some(number) => Ok(Some(number)),
-        None => Err(serde::de::Error::custom(format!(
-            "`{text}` is not a percentage from 0% to 100%, such as `5%`"
-        ))),
-    }
+    Ok(Option::<String>::deserialize(deserializer)?.as_deref().and_then(percent_of))
+}
+
+fn percent_of(text: &str) -> Option<f64> {
+    let number = text.strip_suffix('%')?.trim().parse::<f64>().ok()?;
+    (0.0..=100.0).contains(&number).then_some(number)
 }
 
 fn durations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Duration>, D::Error> {
-    let texts = BTreeMap::<String, String>::deserialize(deserializer)?;
-    let read = |(name, text): (String, String)| match humantime::parse_duration(&text) {
-        Ok(duration) => Ok((name, duration)),
-        Err(error) => Err(serde::de::Error::custom(format!("`{name}: {text}`: {error}"))),
-    };
-    texts.into_iter().map(read).collect()
+    let texts = Option::<BTreeMap<String, Option<String>>>::deserialize(deserializer)?.unwrap_or_default();
+    let set = texts.into_iter().filter_map(|(name, text)| Some((name, text?)));
+    let read = |(name, text): (String, String)| Ok((name, cli::duration(&text)?));
+    set.map(read).collect::<Result<_, &str>>().map_err(serde::de::Error::custom)
 }
-
-/// The keys of each mapping in the file. Mappings that are not listed may have any keys.
-const KEYS: [(&str, &[&str]); 14] = [
-    (
-        "",
-        &[
-            "version",
-            "allow_empty",
-            "fixtures",
-            "stub_sources",
-            "sample",
-            "select",
-            "exclude",
-            "dbt",
-            "ephemeral",
-            "server",
-            "plan",
-            "wait",
-            "freshness",
-            "checks",
-            "verify",
-            "rehearsal",
-            "reports",
-            "comment",
-        ],
-    ),
-    ("dbt", &["timeout", "profile", "target", "profiles_dir", "vars"]),
-    ("ephemeral", &["engine", "engine_version", "pg_bin", "image"]),
-    ("server", &["statement_timeout", "lock_timeout"]),
-    ("plan", &["allow_drop", "allow_recreate"]),
-    ("wait", &["timeout", "models"]),
-    ("freshness", &["warn_after", "error_after"]),
-    ("freshness.warn_after", &["count", "period"]),
-    ("freshness.error_after", &["count", "period"]),
-    ("checks", &["fail_on", "fail_on_fallback", "silence"]),
-    (
-        "verify",
-        &[
-            "budget",
-            "seed",
-            "float_tolerance",
-            "min_rounds",
-            "skip",
-            "until_found",
-            "drive",
-            "findings",
-            "corpus",
-        ],
-    ),
-    ("rehearsal", &["base_ref", "examples", "rows_changed_over"]),
-    ("reports", &["json", "junit", "markdown", "html"]),
-    ("comment", &["key", "when"]),
-];
 
 /// Keys that exclude each other.
 const EXCLUSIVE: [(&str, &str, &str); 3] = [
@@ -351,20 +301,6 @@ const EXCLUSIVE: [(&str, &str, &str); 3] = [
     ("ephemeral", "image", "engine_version"),
     ("verify", "corpus", "findings"),
 ];
-
-/// The least similarity of a suggestion, from 0 to 1.
-const SIMILAR: f64 = 0.7;
-
-/// All keys as dotted paths.
-fn known_keys() -> Vec<String> {
-    let full = |parent: &str, key: &str| {
-        if parent.is_empty() { key.to_owned() } else { format!("{parent}.{key}") }
-    };
-    KEYS.iter()
-        .flat_map(|(parent, keys)| keys.iter().map(move |key| full(parent, key)))
-        .filter(|key| !KEYS.iter().any(|(parent, _)| parent == key))
-        .collect()
-}
 
 impl File {
     /// Parses the file's text; `path` is for messages.
@@ -374,20 +310,23 @@ impl File {
         if yaml.is_null() {
             return Ok(Self::default());
         }
-        let mut unknown = Vec::new();
-        find_unknown(&yaml, "", &mut unknown);
+        let unknown = keys::unknown(&yaml);
         if !unknown.is_empty() {
-            return Err(Error::UnknownKeys { file: path.to_owned(), keys: unknown, known: known_keys() });
+            return Err(Error::UnknownKeys { file: path.to_owned(), keys: unknown });
         }
-        let has =
-            |section: &str, key: &str| yaml.get(section).is_some_and(|section| section.get(key).is_some());
+        if let Some(value) = keys::wrong_value(&yaml) {
+            return Err(Error::WrongValue { file: path.to_owned(), line: line_of(text, &value.key), value });
+        }
+        let has = |section: &str, key: &str| {
+            yaml.get(section).and_then(|section| section.get(key)).is_some_and(|value| !value.is_null())
+        };
         if let Some((section, one, other)) =
             EXCLUSIVE.iter().find(|(section, one, other)| has(section, one) && has(section, other))
         {
             let file = path.to_owned();
             return Err(Error::Exclusive { file, section, one, other });
         }
-        // Parse the text again: only then do messages have a line number.
+        // Parse the text again: only then does a name keep the digits of a number.
         serde_yaml::from_str(text).map_err(wrong)
     }
 
@@ -395,32 +334,14 @@ impl File {
     pub(super) fn keys_of(text: &str) -> Vec<(String, String)> {
         let yaml: Yaml = serde_yaml::from_str(text).unwrap_or_default();
         let value_of = |key: &str| key.split('.').try_fold(&yaml, |value, part| value.get(part));
-        known_keys().into_iter().filter_map(|key| Some((key.clone(), shown(value_of(&key)?)))).collect()
+        let set = |key: String| Some((key.clone(), shown(value_of(&key).filter(|value| !value.is_null())?)));
+        known_keys().into_iter().filter_map(set).collect()
     }
 }
 
 /// A value in one line.
 fn shown(value: &Yaml) -> String {
     value.as_str().map_or_else(|| serde_json::to_string(value).unwrap_or_default(), ToOwned::to_owned)
-}
-
-fn find_unknown(yaml: &Yaml, parent: &str, unknown: &mut Vec<String>) {
-    let Some((_, known)) = KEYS.iter().find(|(section, _)| *section == parent) else {
-        return;
-    };
-    for (key, value) in yaml.as_mapping().into_iter().flatten() {
-        let key = key.as_str().map_or_else(|| format!("{key:?}"), ToOwned::to_owned);
-        let full = if parent.is_empty() { key.clone() } else { format!("{parent}.{key}") };
-        if known.contains(&key.as_str()) {
-            find_unknown(value, &full, unknown);
-        } else {
-            let similarity = |known: &str| strsim::jaro_winkler(known, &key);
-            let near = known.iter().filter(|known| similarity(known) >= SIMILAR);
-            let nearest = near.max_by(|one, other| similarity(one).total_cmp(&similarity(other)));
-            let nearest = nearest.map(|nearest| format!(" (did you mean `{nearest}`?)")).unwrap_or_default();
-            unknown.push(format!("`{full}`{nearest}"));
-        }
-    }
 }
 
 #[cfg(test)]
@@ -486,33 +407,132 @@ mod tests {
 
     #[test]
     fn all_unknown_keys_are_reported_with_the_nearest_known_key() {
-        let Error::UnknownKeys { keys, .. } = parse("fixture: []\nwait: {timout: 2m}\n").unwrap_err() else {
-            panic!()
+        let said = |text: &str| {
+            let error = parse(text).unwrap_err();
+            (
+                error.to_string().replace("unknown keys in the configuration file `pgtrickle-ci.yml`: ", ""),
+                error.hint().unwrap(),
+            )
         };
-        assert_eq!(keys, ["`fixture` (did you mean `fixtures`?)", "`wait.timout` (did you mean `timeout`?)"]);
-        let Error::UnknownKeys { keys, .. } = parse("plan: {<<: {}}\n").unwrap_err() else { panic!() };
-        assert_eq!(keys, ["`plan.<<`"]);
+        assert_eq!(
+            said("fixture: []\nwait: {timout: 2m}\n"),
+            (
+                "`fixture` (did you mean `fixtures`?), `wait.timout` (did you mean `timeout`?)".into(),
+                format!("all keys are in {}", crate::model::site::page("reference.html#pgtrickle-ciyml"))
+            )
+        );
+        let hint = "the keys of `plan` are allow_drop, allow_recreate".to_owned();
+        assert_eq!(said("plan: {<<: {}, 7: 1}\n"), ("`plan.<<`, `plan.7`".into(), hint));
+        let wanted = "`checks.silence.modle` (did you mean `model`?)";
+        assert_eq!(said("checks: {silence: [{hazard: search-path, modle: a, reason: b}]}\n").0, wanted);
     }
 
     #[test]
-    fn an_invalid_value_is_reported_with_its_line() {
-        assert!(matches!(parse("version: 7\n").unwrap_err(), Error::Wrong { .. }));
-        for text in [
-            "wait:\n  timeout: soon\n",
-            "rehearsal:\n  rows_changed_over: 5\n",
-            "rehearsal:\n  rows_changed_over: 101%\n",
-            "rehearsal:\n  examples: -1\n",
-            "plan:\n  allow_drop: {a: 1}\n",
-            "checks: [\n",
-            "checks:\n  silence: [{hazard: sarch-path, model: a, reason: b}]\n",
-            "checks:\n  silence: [{hazard: search-path, model: a, reason: ''}]\n",
-            "checks:\n  silence: [{hazard: search-path, model: a}]\n",
+    fn an_invalid_value_is_reported_with_its_line_in_plain_words() {
+        let silence = "checks:\n  silence:\n    - ";
+        for (text, wanted) in [
+            (
+                "version: 7\n",
+                " at line 1: `version` is `7`, expected 1, the version of the format that this program reads",
+            ),
+            (
+                "wait:\n  timeout: 5\n",
+                " at line 2: `wait.timeout` is `5`, expected a duration with units, such as `90s` or `1h 30m`",
+            ),
+            (
+                "wait:\n  models: {a.b: soon}\n",
+                " at line 2: `wait.models.a.b` is `soon`, expected a duration with units, such as `90s` or `1h 30m`",
+            ),
+            (
+                "rehearsal:\n  rows_changed_over: 5\n",
+                " at line 2: `rehearsal.rows_changed_over` is `5`, expected a percentage from 0% to 100%, such as `5%`",
+            ),
+            (
+                "rehearsal:\n  rows_changed_over: 101%\n",
+                " at line 2: `rehearsal.rows_changed_over` is `101%`, expected a percentage from 0% to 100%, such as `5%`",
+            ),
+            (
+                "rehearsal:\n  examples: -1\n",
+                " at line 2: `rehearsal.examples` is `-1`, expected a whole number from 0 to 4294967295",
+            ),
+            (
+                "plan:\n  allow_drop: {a: 1}\n",
+                " at line 2: `plan.allow_drop` is a mapping, expected a list such as `[a, b]`",
+            ),
+            (
+                "plan:\n  allow_drop: [a, ]\nselect: [a, ~]\n",
+                " at line 3: `select` has nothing in entry 2, expected a text",
+            ),
+            (
+                "checks: 5\n",
+                " at line 1: `checks` is `5`, expected a mapping with the keys fail_on, fail_on_fallback, silence",
+            ),
+            (
+                "checks: {fail_on: never}\n",
+                " at line 1: `checks.fail_on` is `never`, expected one of error, warn",
+            ),
+            (
+                "verify: {float_tolerance: -1}\n",
+                " at line 1: `verify.float_tolerance` is `-1`, expected a number that is not negative, such as `1e-9`",
+            ),
+            ("allow_empty: 'yes'\n", " at line 1: `allow_empty` is `yes`, expected true or false"),
+            (
+                "dbt: {vars: hunter2}\n",
+                " at line 1: `dbt.vars` is no mapping, expected a mapping such as `{start: 2026-01-01}`",
+            ),
+            (
+                "freshness:\n  warn_after: {count: 1}\n",
+                " at line 2: `freshness.warn_after.period` is missing: a limit needs both, such as `{count: 10, period: minute}`",
+            ),
+            ("- a\n", ": it is a list, expected a mapping such as `version: 1`"),
+            (
+                &format!("{silence}{{hazard: search-path, model: a, reason: ' '}}\n"),
+                " at line 2: `checks.silence.reason` in entry 1 is ` `, expected a text that is not blank",
+            ),
+            (
+                &format!("{silence}{{hazard: search-path, model: a}}\n"),
+                " at line 2: `checks.silence.reason` in entry 1 is missing: each entry needs `hazard`, `model` and `reason`",
+            ),
+            (&format!("{silence}a\n"), " at line 2: `checks.silence` has `a` in entry 1, expected a mapping"),
         ] {
             let error = parse(text).unwrap_err();
-            assert!(
-                matches!(error, Error::Wrong { .. }) && error.to_string().contains("line"),
-                "{text}: {error}"
+            let said = error.to_string();
+            let said = said.strip_prefix("the configuration file `pgtrickle-ci.yml` is invalid").unwrap();
+            assert_eq!(said, wanted, "{text}");
+            assert_eq!(
+                error.hint().unwrap(),
+                "see the example in https://trickle-labs.github.io/pgtrickle-action/reference.html#pgtrickle-ciyml"
             );
         }
+        let hazard = parse(&format!("{silence}{{hazard: sarch-path, model: a, reason: b}}\n"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            hazard.contains("`checks.silence.hazard` in entry 1 is `sarch-path`, expected one of "),
+            "{hazard}"
+        );
+        assert!(matches!(parse("checks: [\n").unwrap_err(), Error::Wrong { .. }));
+    }
+
+    #[test]
+    fn a_key_without_a_value_is_a_missing_one() {
+        for key in ["version", "allow_empty", "freshness", "checks"]
+            .map(ToOwned::to_owned)
+            .into_iter()
+            .chain(known_keys())
+        {
+            for null in ["~", "null", ""] {
+                let text = match key.split('.').collect::<Vec<_>>()[..] {
+                    [key] => format!("{key}: {null}\n"),
+                    [section, key] => format!("{section}:\n  {key}: {null}\n"),
+                    [section, limit, key] => format!("{section}:\n  {limit}:\n    {key}: {null}\n"),
+                    _ => panic!("{key}"),
+                };
+                let file = parse(&text).unwrap();
+                assert_eq!(File { freshness: None, ..file }, File::default(), "{text}");
+                assert_eq!(File::keys_of(&text), [], "{text}");
+            }
+        }
+        assert!(parse("verify: {corpus: a, findings: ~}\n").is_ok());
     }
 }

@@ -20,7 +20,7 @@ pub use commands::{
 };
 pub use environment::Environment;
 pub use error::Error;
-pub use file::File;
+pub use file::{File, UnknownKey, WrongValue};
 pub use project::ProjectOptions;
 pub use resolver::Resolver;
 pub use server::{ServerOptions, SourceOptions};

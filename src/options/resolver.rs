@@ -72,7 +72,8 @@ impl Resolver {
         })
     }
 
-    pub fn reports(&self, args: &ReportArgs, selection: &SelectArgs) -> ReportOptions {
+    /// Fails if two reports have the same file.
+    pub fn reports(&self, args: &ReportArgs, selection: &SelectArgs) -> Result<ReportOptions, Error> {
         let (settings, file) = (&self.settings, &self.file.reports);
         let fail_on = settings.first_shown(
             ("fail-on", "checks.fail_on"),
@@ -81,7 +82,7 @@ impl Resolver {
             FailOn::default(),
             name,
         );
-        ReportOptions {
+        let reports = ReportOptions {
             ui: self.ui,
             json: settings.path(("json", "reports.json"), args.json.as_ref(), file.json.as_ref()),
             junit: settings.path(("junit", "reports.junit"), args.junit.as_ref(), file.junit.as_ref()),
@@ -97,6 +98,16 @@ impl Resolver {
             leg: self.environment.leg(),
             runner: self.environment.runner_files(),
             selection: self.selection(selection).shown(),
+        };
+        let files = [&reports.json, &reports.junit, &reports.markdown, &reports.html];
+        let same = |file: &Path| std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let files: Vec<&PathBuf> = files.into_iter().flatten().filter(|file| *file != "/dev/null").collect();
+        let is_earlier = |(number, file): &(usize, &&PathBuf)| {
+            files[..*number].iter().any(|earlier| same(earlier) == same(file))
+        };
+        match files.iter().enumerate().find(is_earlier) {
+            Some((_, file)) => Err(Error::SameFile { file: (*file).clone() }),
+            None => Ok(reports),
         }
     }
 
@@ -238,22 +249,22 @@ impl Resolver {
     }
 
     /// The settings that `run` uses with these flags.
-    pub fn config(&self, args: &RunArgs) -> ConfigOptions {
+    pub fn config(&self, args: &RunArgs) -> Result<ConfigOptions, Error> {
         let run = self.run(args);
-        self.reports(&args.reports, &args.selection);
-        ConfigOptions {
+        self.reports(&args.reports, &args.selection)?;
+        Ok(ConfigOptions {
             ui: self.ui,
             project: run.project,
             server: run.server,
             file: self.settings.file(),
             settings: self.settings.all(),
-        }
+        })
     }
 
-    pub fn merged(&self, args: &MergeArgs) -> ReportOptions {
+    pub fn merged(&self, args: &MergeArgs) -> Result<ReportOptions, Error> {
         let nothing = SelectArgs { select: Vec::new(), exclude: Vec::new() };
         // The merged reports say what they selected.
-        ReportOptions { selection: None, ..self.reports(&args.reports, &nothing) }
+        Ok(ReportOptions { selection: None, ..self.reports(&args.reports, &nothing)? })
     }
 
     pub fn comment(&self, args: &CommentArgs) -> CommentOptions {
@@ -356,8 +367,13 @@ impl Resolver {
         // Of the two folders a typed one counts: each takes new scripts.
         let of_file = if args.findings.is_some() { None } else { file.corpus.as_ref() };
         let corpus = settings.path(("corpus", "verify.corpus"), args.corpus.as_ref(), of_file);
-        let findings =
-            settings.path(("findings", "verify.findings"), args.findings.as_ref(), file.findings.as_ref());
+        let findings = corpus.clone().unwrap_or_else(|| {
+            let of_file = file.findings.as_ref().map(|folder| settings.beside_file(folder));
+            let (name, default) = (("findings", "verify.findings"), "pgtrickle-ci-findings".into());
+            settings.first_shown(name, args.findings.clone(), of_file, default, |folder| {
+                folder.display().to_string()
+            })
+        });
         let drive =
             settings.first_shown(("drive", "verify.drive"), args.drive, file.drive, Drive::default(), name);
         RoundOptions {
@@ -372,7 +388,7 @@ impl Resolver {
             ),
             by_scheduler: drive == Drive::Scheduler,
             replays: corpus.is_some(),
-            findings: corpus.or(findings).unwrap_or_else(|| "pgtrickle-ci-findings".into()),
+            findings,
             min_rounds: file.min_rounds,
             equality: self.equality(),
         }

@@ -12,7 +12,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 pub use terminal::render;
 
-use super::json::{SCHEMA_VERSION, V1Engine, V1Model, V1Outcome, V1Refill, V1Relation, V1Tool, V1Value};
+use super::json::{SCHEMA_VERSION, V1Engine, V1Outcome, V1Refill, V1Relation, V1Tool, V1Value};
 use crate::{
     judge::{Evidence, Facts, SourceFacts, capture::ReplicationSlot, engine_message},
     model::{Deployed, Engine, Outcome, Relation, Setting, Stage, Value, Verdict},
@@ -48,8 +48,8 @@ pub struct V1Explanation {
     pub target: String,
     pub engine: V1Engine,
     pub relation: V1Relation,
-    /// The dbt model; null without one. Its file is empty without a manifest.
-    pub model: Option<V1Model>,
+    /// The dbt model; null without one.
+    pub model: Option<V1ExplainedModel>,
     /// The query as it was written.
     pub query: String,
     /// The other settings in the catalog, by their keys in a model.
@@ -63,6 +63,14 @@ pub struct V1Explanation {
     pub readers: V1Readers,
     /// The results of `check` for this table, and the failures of what it depends on.
     pub outcomes: Vec<V1Outcome>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct V1ExplainedModel {
+    /// dbt's ID of the node, such as `model.shop.orders`.
+    pub unique_id: String,
+    /// The path relative to the dbt project; null without a manifest.
+    pub file: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -130,10 +138,10 @@ pub struct V1Readers {
     pub stream_tables: Vec<V1Relation>,
     /// Views on the server, directly or through other views.
     pub views: Vec<V1Relation>,
-    /// Other models of the project; empty without a manifest.
-    pub models: Vec<V1ModelReader>,
-    /// Exposures of the project; empty without a manifest.
-    pub exposures: Vec<V1ExposureReader>,
+    /// Other models of the project; null without a manifest.
+    pub models: Option<Vec<V1ModelReader>>,
+    /// Exposures of the project; null without a manifest.
+    pub exposures: Option<Vec<V1ExposureReader>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -160,7 +168,10 @@ impl From<&Explained<'_>> for V1Explanation {
             target: known.target.clone(),
             engine: V1Engine::from(&known.engine),
             relation: V1Relation::from(&table.relation),
-            model: known.origin().map(V1Model::from),
+            model: known.origin().map(|origin| V1ExplainedModel {
+                unique_id: origin.unique_id.clone(),
+                file: (!origin.file.is_empty()).then(|| origin.file.clone()),
+            }),
             query: table.query.clone(),
             settings: known
                 .settings()
@@ -281,25 +292,24 @@ impl Explained<'_> {
         let own = self.relation();
         let tables = self.evidence.deployed.iter().map(|deployed| &deployed.table);
         let readers = tables.filter(|table| table.upstream.contains(own));
-        let of_project = self.project.zip(self.origin());
-        let declared =
-            of_project.map(|(project, origin)| project.graph.readers(&origin.unique_id)).unwrap_or_default();
+        let declared = self.project.map(|project| {
+            let readers = |origin: &crate::model::Origin| project.graph.readers(&origin.unique_id);
+            self.origin().map(readers).unwrap_or_default()
+        });
+        let model = |(relation, kind): &(Relation, String)| V1ModelReader {
+            relation: V1Relation::from(relation),
+            kind: kind.clone(),
+        };
         V1Readers {
             stream_tables: readers.map(|table| V1Relation::from(&table.relation)).collect(),
             views: self.deployed.storage.views.iter().map(|view| V1Relation::from(&view.relation)).collect(),
-            models: declared
-                .models
-                .iter()
-                .map(|(relation, kind)| V1ModelReader {
-                    relation: V1Relation::from(relation),
-                    kind: kind.clone(),
-                })
-                .collect(),
-            exposures: declared
-                .exposures
-                .into_iter()
-                .map(|exposure| V1ExposureReader { name: exposure.name, owner: exposure.owner })
-                .collect(),
+            models: declared.as_ref().map(|declared| declared.models.iter().map(model).collect()),
+            exposures: declared.map(|declared| {
+                let exposures = declared.exposures.into_iter();
+                exposures
+                    .map(|exposure| V1ExposureReader { name: exposure.name, owner: exposure.owner })
+                    .collect()
+            }),
         }
     }
 }

@@ -26,19 +26,17 @@ impl Relation {
     /// Parses a qualified SQL name such as `"db"."Schema".name` and keeps its last two parts. Unquoted parts are folded
     /// to lower case.
     pub fn parse(sql: &str) -> Option<Self> {
-        let mut parts = Vec::new();
-        let mut rest = sql.trim();
-        loop {
-            let (part, tail) = parse_identifier(rest)?;
-            parts.push(part);
-            match tail.strip_prefix('.') {
-                Some(more) => rest = more,
-                None if tail.is_empty() => break,
-                None => return None,
-            }
-        }
+        let mut parts = parse_parts(sql)?;
         let name = parts.pop()?;
         Some(Self { schema: parts.pop()?, name })
+    }
+
+    /// Whether a qualified or single SQL name means this relation of the database.
+    pub fn is_called(&self, sql: &str, database: &str) -> bool {
+        let own = [database, &self.schema, &self.name];
+        parse_parts(sql).is_some_and(|parts| {
+            parts.len() <= own.len() && own[own.len() - parts.len()..].iter().eq(parts.iter())
+        })
     }
 
     /// Whether `text` is `name` or `schema.name` of this relation.
@@ -61,6 +59,21 @@ impl Relation {
 impl fmt::Display for Relation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.schema, self.name)
+    }
+}
+
+/// The parts of a qualified SQL name.
+fn parse_parts(sql: &str) -> Option<Vec<String>> {
+    let mut parts = Vec::new();
+    let mut rest = sql.trim();
+    loop {
+        let (part, tail) = parse_identifier(rest)?;
+        parts.push(part);
+        match tail.strip_prefix('.') {
+            Some(more) => rest = more,
+            None if tail.is_empty() => return Some(parts),
+            None => return None,
+        }
     }
 }
 
@@ -107,6 +120,19 @@ mod tests {
         fn every_quoted_name_parses_to_itself(schema in ".*", name in ".*") {
             let relation = Relation::new(schema, name);
             prop_assert_eq!(Relation::parse(&relation.quoted()), Some(relation));
+        }
+    }
+
+    #[test]
+    fn a_name_may_be_quoted_and_have_its_database() {
+        let relation = Relation::new("marts", "Paid");
+        for name in
+            ["\"Paid\"", "marts.\"Paid\"", "\"marts\".\"Paid\"", "shop.marts.\"Paid\"", "Marts.\"Paid\""]
+        {
+            assert!(relation.is_called(name, "shop"), "{name}");
+        }
+        for name in ["paid", "marts.Paid", "other.marts.\"Paid\"", "a.shop.marts.\"Paid\"", "marts.", ""] {
+            assert!(!relation.is_called(name, "shop"), "{name}");
         }
     }
 

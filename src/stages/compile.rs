@@ -44,7 +44,7 @@ pub(super) async fn compiled(
     let store = ManifestCache::below(&target_dir);
     let target_name = target.name.clone();
     let made_of = || -> Result<CompileInputs, dbt::Error> {
-        let inputs = Inputs::of(&project.dir, file, &target_dir, &store.index())?;
+        let inputs = Inputs::of(&project.dir, file, &target_dir, &store.index(), !models.no_compile)?;
         let vars = project.vars.as_deref();
         CompileInputs::new(inputs, &target, vars, &program, project.environment.variables_of_dbt()?)
     };

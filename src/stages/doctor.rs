@@ -147,10 +147,8 @@ fn package(file: &ProjectFile, dir: &Path, adapter: &str) -> Outcome {
     }
     if file.lacks_our_package(dir) {
         let message = "neither packages.yml nor dependencies.yml names the dbt package dbt_pgtrickle";
-        return found("package", Verdict::Failed, message).with_details([
-            "add it, or install the adapter dbt-pgtrickle: see docs/dbt.md".into(),
-            "if another package brings it: `dbt deps`".into(),
-        ]);
+        return found("package", Verdict::Failed, message)
+            .with_details([dbt::add_our_package(), "if another package brings it: `dbt deps`".into()]);
     }
     if file.has_our_package(dir) {
         return found("package", Verdict::Passed, "installed");

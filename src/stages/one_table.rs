@@ -10,7 +10,7 @@ use crate::{
     project::Project,
 };
 
-/// A connected server, and the project of the manifest if there is one.
+/// A connected server, and the project of the manifest, or of the one that is kept from the last compilation.
 pub struct Connected {
     pub client: Client,
     pub server: ServerInfo,
@@ -19,12 +19,11 @@ pub struct Connected {
 
 impl Connected {
     pub async fn to(options: &TableOptions) -> Result<Self, Error> {
-        let project = match options.models.manifest {
-            Some(_) => {
-                let loaded = project::load(&options.models, Some(&options.server)).await?;
-                Some(loaded.selected(&options.models)?.project)
-            }
-            None => None,
+        let project = if options.models.manifest.is_some() {
+            let loaded = project::load(&options.models, Some(&options.server)).await?;
+            Some(loaded.selected(&options.models)?.project)
+        } else {
+            project::kept(&options.models, &options.server).await
         };
         let endpoint = options.server.endpoint(&options.models.project)?;
         let client = Client::connect(&endpoint, options.server.limits).await?;
@@ -38,7 +37,8 @@ impl Connected {
         let models: Vec<(&str, &Relation)> = tables
             .filter_map(|table| Some((table.origin.as_ref()?.unique_id.as_str(), &table.relation)))
             .collect();
-        Ok(named(deployed, &models, &options.name)?)
+        let database = &self.client.endpoint().database;
+        Ok(named(deployed, &models, database, &options.name)?)
     }
 
     /// What the server reports about its stream tables.

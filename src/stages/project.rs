@@ -125,6 +125,14 @@ pub async fn load_if_any(
     load(models, Some(server)).await?.selected(models).map(Some)
 }
 
+/// The project as it was compiled for this server, if it has not changed since. Best effort: it is only told about.
+pub async fn kept(models: &ModelsOptions, server: &ServerOptions) -> Option<Project> {
+    let mut models = models.clone();
+    models.no_compile = true;
+    models.project.ui.quiet = true;
+    load(&models, Some(server)).await.ok()?.selected(&models).ok().map(|selected| selected.project)
+}
+
 /// Fails if a named manifest is for another database or schema.
 fn check_names(
     models: &ModelsOptions,

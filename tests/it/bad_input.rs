@@ -173,7 +173,7 @@ fn an_unknown_key_in_the_configuration_file() {
     fs::write(dir.path().join("pgtrickle-ci.yml"), "fixture: [a.sql]\n").unwrap();
     fs::write(dir.path().join("dbt_project.yml"), "name: shop\n").unwrap();
     Ran::of(pgtrickle_ci().arg("run").current_dir(dir.path()))
-        .expect_error("`fixture` (did you mean `fixtures`?)", "fixtures");
+        .expect_error("`fixture` (did you mean `fixtures`?)", "reference.html");
     Ran::of(pgtrickle_ci().args(["check", "--config", "none.yml"]).current_dir(dir.path()))
         .expect_error("none.yml", "--config");
 }

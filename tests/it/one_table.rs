@@ -51,12 +51,14 @@ fn a_table_is_explained_with_its_sources_readers_and_checks() {
     assert!(!said.contains('\u{1b}') && !said.contains("password"), "{said}");
     assert_eq!(database.value(catalog), before);
 
-    let document = document(&database, &["explain", "public.big"]);
+    let full = format!("\"{}\".\"public\".\"big\"", database.endpoint.database);
+    let document = document(&database, &["explain", &full]);
     assert_eq!(document["reads"][0]["relation"], json!({"schema": "public", "name": "totals"}));
     assert_eq!(document["reads"][0]["kind"], "stream_table");
     assert_eq!(document["refresh_mode"]["deployed"], "FULL");
     assert_eq!(document["status"]["is_populated"], true);
     assert_eq!(document["readers"]["stream_tables"], json!([]));
+    assert_eq!(document["readers"]["models"], json!(null), "without a manifest they are unknown");
     assert!(document["cost"]["bytes"].as_i64().unwrap() > 0, "{document}");
 }
 

@@ -28,7 +28,8 @@ fn each_setting_has_its_value_and_what_set_it() {
         "configuration file ./pgtrickle-ci.yml beside dbt_project.yml",
         "dbt project shop in . this folder",
         "dbt profile shop dbt_project.yml",
-        "server nowhere.invalid:1/d the dbt target",
+        "server ephemeral the default: without --database-url, `run` starts one",
+        "findings pgtrickle-ci-findings the default",
         // The flag wins over the file, the file over the default.
         "budget 9s --budget",
         "timeout 1m 30s ./pgtrickle-ci.yml:3",
@@ -122,7 +123,46 @@ fn without_a_project_there_are_defaults() {
     let dir = tempfile::tempdir().unwrap();
     let ran = Ran::of(pgtrickle_ci().current_dir(&dir).env("HOME", dir.path()).arg("config")).expect(0);
     assert!(ran.stdout.starts_with("configuration file"), "{}", ran.stdout);
-    assert!(ran.stdout.contains("no server: "), "{}", ran.stdout);
+    assert!(ran.stdout.contains("`run` starts one"), "{}", ran.stdout);
+}
+
+#[test]
+fn without_profiles_the_file_still_names_profile_and_target() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = "dbt: {profile: shop, target: prod, profiles_dir: nowhere}\nselect:\n";
+    fs::write(dir.path().join("pgtrickle-ci.yml"), file).unwrap();
+    let shown = || {
+        let mut command = pgtrickle_ci();
+        let ran = Ran::of(command.current_dir(&dir).env("HOME", dir.path()).arg("config")).expect(0);
+        let lines = ran.stdout.lines();
+        lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ") + "\n").collect::<String>()
+    };
+    let without_project = shown();
+    assert!(without_project.contains("dbt.target prod ./pgtrickle-ci.yml:1"), "{without_project}");
+    assert!(!without_project.contains("select"), "{without_project}");
+    fs::write(dir.path().join("dbt_project.yml"), "name: shop\nprofile: other\n").unwrap();
+    let without_profiles = shown();
+    for line in
+        ["dbt profile shop pgtrickle-ci.yml\n", "dbt target prod pgtrickle-ci.yml\n", "profiles.yml unknown "]
+    {
+        assert!(without_profiles.contains(line), "{line}: {without_profiles}");
+    }
+}
+
+#[test]
+fn two_reports_need_two_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        Ran::of(pgtrickle_ci().current_dir(&dir).env("HOME", dir.path()).arg("config").args(arguments))
+    };
+    for (one, other) in [("x", "./x"), ("-", "-")] {
+        let said = run(&["--json", one, "--junit", other]).expect(2).stderr;
+        assert!(said.contains("two reports have the same file `"), "{said}");
+    }
+    run(&["--json", "/dev/null", "--junit", "/dev/null", "--html", "x", "--markdown", "-"]).expect(0);
+    fs::write(dir.path().join("pgtrickle-ci.yml"), "reports: {json: x, html: x}\n").unwrap();
+    run(&[]).expect(2);
+    run(&["--html", "y"]).expect(0);
 }
 
 /// A healthy project with a manifest.

@@ -108,6 +108,36 @@ fn a_manifest_of_another_target_is_never_used() {
 }
 
 #[test]
+fn explain_takes_what_is_kept_from_the_last_compilation() {
+    let shop = Shop::new();
+    shop.database.run(
+        "create schema dev;
+         select pgtrickle.create_stream_table('dev.a', 'select id, amount from public.orders', '1h', 'FULL')",
+    );
+    shop.project.write(
+        "models/exposed.yml",
+        "exposures: [{name: board, type: dashboard, owner: {name: Ann}, depends_on: [ref('a')]}]\n",
+    );
+    let explained = || -> Value {
+        serde_json::from_str(&shop.run("explain", &["dev.a", "--json", "-"]).expect(0).stdout).unwrap()
+    };
+    let unknown = explained();
+    assert_eq!(
+        (&unknown["model"], &unknown["readers"]["exposures"]),
+        (&json!(null), &json!(null)),
+        "{unknown}"
+    );
+    shop.run("doctor", &[]);
+    assert!(!shop.project.path().join("target/pgtrickle-ci").exists(), "doctor and explain write nothing");
+    shop.plan(&[]);
+    let known = explained();
+    assert_eq!(known["model"]["unique_id"], "model.shop.a", "{known}");
+    assert!(known["model"]["file"].as_str().unwrap().ends_with("models/a.sql"), "{known}");
+    assert_eq!(known["readers"]["exposures"], json!([{"name": "board", "owner": "Ann"}]), "{known}");
+    assert_eq!(known["readers"]["models"], json!([]), "{known}");
+}
+
+#[test]
 fn a_named_manifest_of_another_target_is_an_error() {
     let shop = Shop::new();
     shop.plan(&["--target", "prod"]);

@@ -18,7 +18,7 @@ mod wal_capture;
 use std::collections::BTreeSet;
 
 use super::{Evidence, Facts};
-use crate::model::{Deployed, NEWEST_TRIED, Outcome, Relation, Stage, StreamTable, TRIED, Verdict, Version};
+use crate::model::{Deployed, NEWEST_TRIED, Outcome, Relation, Stage, StreamTable, TRIED, Verdict, Version, site};
 
 /// A bug that concerns a table.
 type TableRule = Rule<fn(&Deployed, &Facts) -> Option<String>>;
@@ -111,7 +111,7 @@ impl<Finds> Rule<Finds> {
     }
 
     fn next(&self) -> String {
-        format!("{} (see \"{}\" in docs/pg_trickle.md)", self.way_out, self.heading)
+        format!("{} (see {})", self.way_out, site::section("pg_trickle", self.heading))
     }
 }
 

@@ -7,14 +7,15 @@ use schemars::{
 };
 use serde_json::{Value, json};
 
-use super::{EXCLUSIVE, File, hazards};
+use super::{EXCLUSIVE, File};
+use crate::judge::hazards;
 
 /// Where editors find the schema of the newest version.
 const ADDRESS: &str =
     "https://raw.githubusercontent.com/trickle-labs/pgtrickle-action/main/docs/pgtrickle-ci.schema.json";
 
 pub(super) fn version(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "integer", "const": 1 })
+    json_schema!({ "type": ["integer", "null"], "enum": [1, null] })
 }
 
 /// The units that humantime reads.
@@ -23,7 +24,7 @@ const UNITS: &str = "nanos|nsec|ns|usec|us|µs|millis|msec|ms|seconds?|secs?|s|m
 
 pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
-        "type": ["string", "integer"],
+        "type": ["string", "integer", "null"],
         "pattern": format!(r"^\s*(0|(\d+(\.\d+)?\s*({UNITS})\s*)+)$"),
         // Only zero needs no unit.
         "minimum": 0,
@@ -41,7 +42,7 @@ pub(super) fn mapping(_: &mut SchemaGenerator) -> Schema {
 }
 
 pub(super) fn percent(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "pattern": r"^\s*\+?(0*100(\.0*)?|0*\d{1,2}(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*%$", "examples": ["5%"] })
+    json_schema!({ "type": ["string", "null"], "pattern": r"^\s*\+?(0*100(\.0*)?|0*\d{1,2}(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*%$", "examples": ["5%"] })
 }
 
 pub(super) fn hazard(_: &mut SchemaGenerator) -> Schema {
@@ -49,20 +50,31 @@ pub(super) fn hazard(_: &mut SchemaGenerator) -> Schema {
 }
 
 pub(super) fn not_empty(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "pattern": r"\S" })
+    json_schema!({ "type": ["string", "number", "boolean"], "pattern": r"\S" })
 }
 
-/// Accepts what the program reads of YAML: a section or a list without a value is empty, and a name may look like a
-/// number.
+pub(super) fn tolerance(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["number", "null"], "minimum": 0 })
+}
+
+/// Accepts what the program reads of YAML: a key without a value is a missing one, and a name may look like a number.
 fn accept_yaml(schema: &mut Schema) {
     transform_subschemas(&mut accept_yaml, schema);
     let is_free_text = schema.get("pattern").or(schema.get("enum")).is_none();
     let has_required = schema.get("required").is_some();
+    let most = match schema.get("format").and_then(Value::as_str) {
+        Some("uint32") => Some(json!(u32::MAX)),
+        Some("uint64" | "uint") => Some(json!(u64::MAX)),
+        _ => None,
+    };
+    if let Some(most) = most {
+        schema.insert("maximum".into(), most);
+    }
     let Some(types) = schema.get_mut("type") else { return };
     let mut all: Vec<Value> = types.as_array().cloned().unwrap_or_else(|| vec![types.clone()]);
     let has = |name: &str| all.contains(&json!(name));
     let more: &[&str] = match () {
-        () if has("array") || has("object") && !has_required => &["null"],
+        () if has("array") || has("boolean") && !has("string") || has("object") && !has_required => &["null"],
         () if has("string") && is_free_text => &["number", "boolean"],
         () => return,
     };
@@ -78,6 +90,14 @@ fn exclude(schema: &mut Schema, section: &str, one: &str, other: &str) {
     rules.as_array_mut().unwrap().push(json!({ "not": { "type": "object", "required": [one, other] } }));
 }
 
+/// A limit of the age has both keys, or none.
+fn both_or_none(schema: &mut Schema) {
+    let age = schema.pointer_mut("/$defs/Age").and_then(Value::as_object_mut).unwrap();
+    let all = |kinds: [&str; 2]| json!({ "count": { "type": kinds[0] }, "period": { "type": kinds[1] } });
+    let both = json!({ "required": ["count", "period"], "properties": all(["integer", "string"]) });
+    age.insert("anyOf".into(), json!([both, { "properties": all(["null", "null"]) }]));
+}
+
 /// The schema as an indented document.
 fn document() -> String {
     let mut schema = schema_for!(File);
@@ -85,6 +105,7 @@ fn document() -> String {
         exclude(&mut schema, section, one, other);
     }
     accept_yaml.transform(&mut schema);
+    both_or_none(&mut schema);
     schema.insert("$id".into(), ADDRESS.into());
     schema.insert("title".into(), "pgtrickle-ci.yml".into());
     serde_json::to_string_pretty(&schema).unwrap() + "\n"

@@ -18,8 +18,7 @@ pub fn render(known: &Explained<'_>, style: &Style) -> String {
     page.put(0, BOLD, &format!("{name}: a stream table at {}", text::line(&table.target)));
     page.put(0, PLAIN, &format!("engine: {}", known.engine.describe()));
     if let Some(model) = &table.model {
-        let file =
-            if model.file.is_empty() { String::new() } else { format!(" ({})", text::line(&model.file)) };
+        let file = model.file.as_ref().map(|file| format!(" ({})", text::line(file))).unwrap_or_default();
         page.put(0, PLAIN, &format!("model: {}{file}", text::line(&model.unique_id)));
     }
     page.blank();
@@ -123,14 +122,14 @@ fn put_readers(page: &mut Page, readers: &V1Readers) {
     page.blank();
     page.put(0, BOLD, "read by");
     let tables = readers.stream_tables.iter().map(|table| format!("{}: stream table", shown(table)));
-    let models = readers
-        .models
-        .iter()
+    let declared = readers.models.iter().flatten();
+    let models = declared
+        .clone()
         .map(|model| format!("{}: model, {}", shown(&model.relation), text::line(&model.kind)));
-    let is_model = |view: &&V1Relation| readers.models.iter().any(|model| model.relation == **view);
+    let is_model = |view: &&V1Relation| declared.clone().any(|model| model.relation == **view);
     let views =
         readers.views.iter().filter(|view| !is_model(view)).map(|view| format!("{}: view", shown(view)));
-    let exposures = readers.exposures.iter().map(|exposure| {
+    let exposures = readers.exposures.iter().flatten().map(|exposure| {
         let owner = exposure.owner.as_ref().map(|owner| format!(", owned by {}", text::line(owner)));
         format!("{}: exposure{}", text::line(&exposure.name), owner.unwrap_or_default())
     });
