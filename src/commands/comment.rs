@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// Why a report is not posted, apart from the host's errors.
+/// Why a report is not posted or rendered, apart from the host's errors.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     #[error("cannot read the report `{file}`: {source}")]
@@ -41,6 +41,8 @@ pub enum Refusal {
     /// The report is for another commit.
     #[error("the report is for {}, this job for commit {event}", report.as_deref().map_or_else(|| "no commit".to_owned(), |commit| format!("commit {commit}")))]
     WrongCommit { report: Option<String>, event: String },
+    #[error("`{file}` is a report of the project `{project}`, `{first}` one of `{expected}`")]
+    OtherProject { file: String, project: String, first: String, expected: String },
 }
 
 impl Refusal {
@@ -59,6 +61,7 @@ impl Refusal {
             Self::WrongCommit { .. } => {
                 "post the report of the run that triggered this workflow, or of this pipeline; a report written outside of both has no commit".into()
             }
+            Self::OtherProject { .. } => "render a page for each project".into(),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     stages::{
         check::check_tables,
         compile::start_dbt,
-        deploy::{drop_tables, run_fixtures, skipped_outcomes, with_names},
+        deploy::{drop_tables, run_fixtures, skipped_outcomes, with_names, with_origins},
         gate::{Deployment, Gate, Parsed, Planned},
         rehearse::Rehearsing,
         target::{owner_for, target},
@@ -167,7 +167,7 @@ async fn examine(
     report.timings.push(stopwatch.lap("population"));
     if !project.tests.is_empty() {
         let (_, tests) = gate.dbt.test().await?;
-        report.outcomes.extend(dbt::test_outcomes(&tests, &project.tests));
+        report.outcomes.extend(dbt::test_outcomes(&tests, &project.tests, &with_origins(&project)));
     }
     report.timings.push(stopwatch.lap("tests"));
     let owned = (&project, owner_for(&project, Some(target)));

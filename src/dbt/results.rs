@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, path::Path, time::Duration};
 use serde::Deserialize;
 
 use super::{Error, messages::message_and_details};
-use crate::model::{Origin, Outcome, Relation, Stage, Subject, Verdict};
+use crate::model::{DbtTest, Origin, Outcome, Relation, Stage, Subject, Verdict};
 
 /// The results of one dbt command.
 #[derive(Clone, Debug, PartialEq, Deserialize, Default)]
@@ -100,8 +100,14 @@ pub fn deploy_outcomes(results: &RunResults, tables: &[(Relation, Origin)]) -> V
         .collect()
 }
 
-/// The outcomes of dbt's tests. `origins` are the files of their definitions.
-pub fn test_outcomes(results: &RunResults, origins: &BTreeMap<String, Origin>) -> Vec<Outcome> {
+/// The outcomes of the project's tests. `tables` are its stream tables.
+pub fn test_outcomes(
+    results: &RunResults,
+    tests: &BTreeMap<String, DbtTest>,
+    tables: &[(Relation, Origin)],
+) -> Vec<Outcome> {
+    let by_id: BTreeMap<&str, &Relation> =
+        tables.iter().map(|(relation, origin)| (origin.unique_id.as_str(), relation)).collect();
     results
         .results
         .iter()
@@ -116,7 +122,11 @@ pub fn test_outcomes(results: &RunResults, origins: &BTreeMap<String, Origin>) -
             let outcome = node.outcome(Stage::Test, test_name(&node.unique_id), verdict);
             let message =
                 if verdict == Verdict::Passed { "passed".to_owned() } else { outcome.message.clone() };
-            Outcome { message, ..outcome }.about(origins.get(&node.unique_id))
+            let test = tests.get(&node.unique_id);
+            let tested = test.iter().flat_map(|test| &test.tests);
+            Outcome { message, ..outcome }
+                .about(test.map(|test| &test.origin))
+                .concerning(tested.filter_map(|id| by_id.get(id.as_str()).copied()))
         })
         .collect()
 }
@@ -192,9 +202,12 @@ mod tests {
                 node("unit_test.s.a.adds_up", "error", "Compilation Error in test x\n  boom"),
             ],
         };
+        let tests = vec!["model.s.a".into(), "model.s.no_stream_table".into()];
+        let test = DbtTest { origin: origin("model.s.a"), tests };
         let outcomes = test_outcomes(
             &results,
-            &BTreeMap::from([("test.s.unique_a_id.a1b2c3d4e5".into(), origin("model.s.a"))]),
+            &BTreeMap::from([("test.s.unique_a_id.a1b2c3d4e5".into(), test)]),
+            &[(Relation::new("s", "a"), origin("model.s.a"))],
         );
         let shown: Vec<_> =
             outcomes.iter().map(|o| (o.subject.to_string(), o.verdict, o.message.as_str())).collect();
@@ -207,6 +220,8 @@ mod tests {
             ]
         );
         assert_eq!(outcomes[0].origin, Some(origin("model.s.a")));
+        assert_eq!(outcomes[0].concerns, [Relation::new("s", "a")]);
+        assert_eq!(outcomes[1].concerns, []);
     }
     #[test]
     fn a_model_of_dbt_v2_that_warned_or_was_reused_is_deployed() {
@@ -229,7 +244,7 @@ mod tests {
         ]}"#;
         let results: RunResults = serde_json::from_str(file).unwrap();
         assert!(results.has_failures());
-        let outcomes = test_outcomes(&results, &BTreeMap::new());
+        let outcomes = test_outcomes(&results, &BTreeMap::new(), &[]);
         let shown: Vec<_> = outcomes.iter().map(|o| (o.verdict, o.message.as_str())).collect();
         assert_eq!(
             shown,

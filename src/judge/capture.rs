@@ -5,7 +5,7 @@
 
 mod source;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
@@ -62,12 +62,28 @@ pub struct StreamTableCapture {
     pub buffer_exists: bool,
 }
 
-/// Judges every capture that ends at one of these tables. Without the engine's settings, checks only the triggers,
+/// Judges every capture that ends at one of these tables, by their names. Without the engine's settings, checks only the triggers,
 /// buffers and slots.
-pub fn judge(captures: &Captures, names: &BTreeSet<String>, engine: Option<&EngineState>) -> Vec<Outcome> {
-    let sources = captures.sources.iter().filter(|c| c.readers.iter().any(|reader| names.contains(reader)));
-    let immediate = captures.immediate.iter().filter(|way| names.contains(&way.table));
-    let between = captures.between.iter().filter(|way| names.contains(&way.reader));
+pub fn judge(
+    captures: &Captures,
+    tables: &BTreeMap<String, &Relation>,
+    engine: Option<&EngineState>,
+) -> Vec<Outcome> {
+    let readers = |names: &[String]| -> Vec<&Relation> {
+        names.iter().filter_map(|name| tables.get(name).copied()).collect()
+    };
+    let sources = captures.sources.iter().filter_map(|capture| {
+        let readers = readers(&capture.readers);
+        (!readers.is_empty()).then(|| source::judge(capture, engine).concerning(readers))
+    });
+    let immediate = captures
+        .immediate
+        .iter()
+        .filter_map(|way| tables.get(&way.table).map(|table| follows(way, engine).concerning([*table])));
+    let between = captures
+        .between
+        .iter()
+        .filter_map(|way| tables.get(&way.reader).map(|reader| hands_over(way).concerning([*reader])));
     let paused = engine.filter(|engine| engine.capture_paused).map(|_| {
         let message = "pg_trickle.cdc_paused is on: changes are discarded";
         Outcome::new(Stage::Capture, "capture", Verdict::Failed, message).with_details([
@@ -76,9 +92,9 @@ pub fn judge(captures: &Captures, names: &BTreeSet<String>, engine: Option<&Engi
         ])
     });
     let mut outcomes: Vec<Outcome> = paused.into_iter().collect();
-    outcomes.extend(sources.map(|capture| source::judge(capture, engine)));
-    outcomes.extend(immediate.map(|way| follows(way, engine)));
-    outcomes.extend(between.map(hands_over));
+    outcomes.extend(sources);
+    outcomes.extend(immediate);
+    outcomes.extend(between);
     outcomes
 }
 
@@ -187,8 +203,13 @@ mod tests {
     }
 
     fn judged(captures: &Captures, engine: &EngineState) -> Vec<(Verdict, String)> {
-        let names = ["s.now", "s.reader"].map(ToOwned::to_owned).into();
-        judge(captures, &names, Some(engine)).into_iter().map(|o| (o.verdict, o.message)).collect()
+        concerned(captures, engine).into_iter().map(|o| (o.verdict, o.message)).collect()
+    }
+
+    fn concerned(captures: &Captures, engine: &EngineState) -> Vec<Outcome> {
+        let tables = ["now", "reader"].map(|name| Relation::new("s", name));
+        let tables = tables.iter().map(|table| (table.to_string(), table)).collect();
+        judge(captures, &tables, Some(engine))
     }
 
     #[test]
@@ -240,6 +261,21 @@ mod tests {
         assert!(
             judged(StreamTableCapture { read: None, buffer: None, ..way }).1.contains("dropped or recreated")
         );
+    }
+
+    #[test]
+    fn an_outcome_concerns_the_judged_readers() {
+        let source: Capture = serde_json::from_value(serde_json::json!({
+            "source": "raw.orders", "source_exists": false, "readers": ["s.other", "s.reader", "s.now"], "cdc_mode": "TRIGGER",
+            "triggers": [], "buffer_exists": false, "quiet": [], "missing_columns": [], "read_since": 0.0, "has_key": true,
+        }))
+        .unwrap();
+        let captures = Captures { sources: vec![source], immediate: vec![immediate()], between: vec![] };
+        let concerned: Vec<Vec<String>> = concerned(&captures, &sample::engine())
+            .iter()
+            .map(|outcome| outcome.concerns.iter().map(ToString::to_string).collect())
+            .collect();
+        assert_eq!(concerned, [vec!["s.reader", "s.now"], vec!["s.now"]]);
     }
 
     #[test]

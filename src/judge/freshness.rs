@@ -3,7 +3,7 @@
 //! The evidence is `last_refresh_at`, which every refresh updates, even one without changes; the engine's own `stale`
 //! flickers on healthy tables (docs/pg_trickle.md, "Freshness").
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use time::OffsetDateTime;
 
@@ -27,6 +27,8 @@ pub struct TableAge {
     pub unique_id: String,
     /// Its last refresh, in seconds since the epoch.
     pub refreshed_at: Option<f64>,
+    /// How long its last refresh took that looked for rows, in milliseconds, if the engine measured it.
+    pub refresh_ms: Option<f64>,
     /// The server's clock.
     pub now: f64,
     /// The limits, set or derived.
@@ -37,6 +39,9 @@ pub struct TableAge {
 pub fn ages(tables: &[&StreamTable], evidence: &Evidence, criteria: &Criteria) -> Vec<TableAge> {
     let catalog = super::catalog(&evidence.deployed);
     let Ok(engine) = &evidence.engine else { return vec![] };
+    let facts = evidence.facts.as_deref().unwrap_or_default().iter();
+    let took: BTreeMap<(&str, &str), Option<f64>> =
+        facts.map(|facts| ((&*facts.schema, &*facts.name), facts.last_ms)).collect();
     let age = |table: &&StreamTable| {
         let deployed = catalog.get(&table.relation);
         TableAge {
@@ -46,6 +51,7 @@ pub fn ages(tables: &[&StreamTable], evidence: &Evidence, criteria: &Criteria) -
                 .as_ref()
                 .map_or_else(|| table.relation.to_string(), |origin| origin.unique_id.clone()),
             refreshed_at: deployed.and_then(|deployed| deployed.health.last_refresh_at),
+            refresh_ms: took.get(&(&*table.relation.schema, &*table.relation.name)).copied().flatten(),
             now: engine.now,
             limits: criteria.age(&table.relation).or_else(|| by_schedule(deployed?)),
         }

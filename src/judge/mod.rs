@@ -109,6 +109,8 @@ pub struct Facts {
     pub why_full: Option<String>,
     /// What started the last refresh with changes, such as `SCHEDULER`, `MANUAL` or `INITIAL`.
     pub last_by: Option<String>,
+    /// How long the last refresh took that looked for rows, in milliseconds, if it is among the examined ones.
+    pub last_ms: Option<f64>,
     pub float_columns: Vec<String>,
     /// How PostgreSQL stores its rows, such as `heap`; `None` for a partitioned table.
     pub access_method: Option<String>,
@@ -177,7 +179,8 @@ pub fn judge(tables: &[&StreamTable], evidence: &Evidence, criteria: &Criteria) 
         .map(|table| (&table.relation, table::judge(table, evidence, &catalog, criteria)))
         .collect();
     let concerned = dependencies::with_upstream(tables, &criteria.unselected, &catalog);
-    let names: BTreeSet<String> = concerned.iter().map(|table| table.relation.to_string()).collect();
+    let named: BTreeMap<String, &Relation> =
+        concerned.iter().map(|table| (table.relation.to_string(), &table.relation)).collect();
     let others = concerned
         .iter()
         .filter(|table| !own.contains_key(&table.relation))
@@ -195,7 +198,7 @@ pub fn judge(tables: &[&StreamTable], evidence: &Evidence, criteria: &Criteria) 
         Err(unanswered) => vec![unanswered.outcome(Stage::Scheduler)],
     });
     outcomes.extend(match &evidence.captures {
-        Ok(captures) => capture::judge(captures, &names, evidence.engine.as_ref().ok()),
+        Ok(captures) => capture::judge(captures, &named, evidence.engine.as_ref().ok()),
         Err(unanswered) => vec![unanswered.outcome(Stage::Capture)],
     });
     outcomes

@@ -27,7 +27,7 @@ pub use engine::{
 pub use function_read::FunctionRead;
 pub use history::{History, Refresh};
 pub use manifest_source::{ManifestSource, ProjectSource};
-pub use origin::Origin;
+pub use origin::{DbtTest, Origin};
 pub use outcome::{Outcome, Stage, Subject, Verdict};
 pub use owner::{Mark, Owner, Ownership, TargetName};
 pub use schedule::Schedule;

@@ -189,6 +189,9 @@ pub struct Outcome {
     pub elapsed: Option<Duration>,
     /// The dbt model of the subject.
     pub origin: Option<Origin>,
+    /// The stream tables that it says something about, if the subject is another object: the readers of a source, the
+    /// tables that a dbt test tests.
+    pub concerns: Vec<Relation>,
 }
 
 impl Outcome {
@@ -210,12 +213,19 @@ impl Outcome {
             script: None,
             elapsed: None,
             origin: None,
+            concerns: Vec::new(),
         }
     }
 
     #[must_use]
     pub fn about(mut self, origin: Option<&Origin>) -> Self {
         self.origin = origin.cloned();
+        self
+    }
+
+    #[must_use]
+    pub fn concerning<'a>(mut self, tables: impl IntoIterator<Item = &'a Relation>) -> Self {
+        self.concerns.extend(tables.into_iter().cloned());
         self
     }
 

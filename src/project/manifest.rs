@@ -10,7 +10,7 @@ use serde::{
 use serde_json::{Map, Value as Json, value::RawValue};
 
 use super::{OTHER_KEYS, intermediate::is_view, text::Text};
-use crate::model::{AgeLimits, Origin, Relation, Setting};
+use crate::model::{AgeLimits, DbtTest, Origin, Relation, Setting};
 
 #[derive(Deserialize)]
 pub(super) struct SchemaProbe {
@@ -370,14 +370,20 @@ impl Manifest<'_> {
         self.sources.values().filter_map(|source| Some((source.relation(), limits(source)?))).collect()
     }
 
-    /// The origin of each test: the model that it is attached to, or else itself.
-    pub(super) fn tests(&self) -> BTreeMap<String, Origin> {
+    /// Each test, by its unique_id.
+    pub(super) fn tests(&self) -> BTreeMap<String, DbtTest> {
         let origin = |id: &Text, node: &Node| Origin { unique_id: id.to_string(), file: self.file(node) };
-        let of_model = |id: &Text| Some(origin(id, self.nodes.get(&**id)?));
+        let of_model = |id: &Text| {
+            let origin = origin(id, self.nodes.get(&**id)?);
+            Some(DbtTest { tests: vec![origin.unique_id.clone()], origin })
+        };
         let is_test = |node: &Node| node.resource_type == "test";
         let tests = self.nodes.iter().filter(|(_, node)| is_test(node)).map(|(id, node)| {
-            let model = node.attached_to.as_ref().and_then(of_model);
-            (id.to_string(), model.unwrap_or_else(|| origin(id, node)))
+            let own = || DbtTest {
+                origin: origin(id, node),
+                tests: node.depends_on.nodes.iter().map(ToString::to_string).collect(),
+            };
+            (id.to_string(), node.attached_to.as_ref().and_then(of_model).unwrap_or_else(own))
         });
         // dbt lists unit tests separately. Each depends on the model that it tests.
         let unit_tests: BTreeMap<String, Json> = read(self.unit_tests);
@@ -389,7 +395,8 @@ impl Manifest<'_> {
                 unique_id: model.to_owned(),
                 file: self.file(node),
             });
-            (id.clone(), origin)
+            let tests = model.map(ToOwned::to_owned).into_iter().collect();
+            (id.clone(), DbtTest { origin, tests })
         });
         tests.chain(unit_tests).collect()
     }

@@ -13,7 +13,7 @@ mod unstable;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{AgeLimits, Origin, Relation, StreamTable};
+use crate::model::{AgeLimits, DbtTest, Relation, StreamTable};
 pub use declared::{Declared, DeclaredColumn, declared};
 pub use graph::{Exposure, Graph, Readers};
 pub use intermediate::{Intermediate, recreated_by_dbt};
@@ -45,8 +45,8 @@ pub struct Project {
     pub ages: BTreeMap<Relation, AgeLimits>,
     /// The stream tables with `verify: false`.
     pub unverified: BTreeSet<Relation>,
-    /// The origin of each dbt test, by its unique_id.
-    pub tests: BTreeMap<String, Origin>,
+    /// The dbt tests, by their unique_ids.
+    pub tests: BTreeMap<String, DbtTest>,
     pub graph: Graph,
     /// The relations between the sources and the stream tables.
     pub between: Vec<Intermediate>,

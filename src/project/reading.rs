@@ -89,7 +89,9 @@ impl Reading {
         }
         let origins = self.project.tables.iter_mut().filter_map(|table| table.origin.as_mut());
         let between = self.project.between.iter_mut().map(|intermediate| &mut intermediate.origin);
-        for origin in origins.chain(between).chain(self.project.tests.values_mut()) {
+        for origin in
+            origins.chain(between).chain(self.project.tests.values_mut().map(|test| &mut test.origin))
+        {
             origin.file = format!("{dir}/{}", origin.file);
         }
         self

@@ -99,6 +99,7 @@ mod tests {
             relation: Relation::new("s", name),
             unique_id: format!("model.shop.{name}"),
             refreshed_at: Some(1_795_238_000.0),
+            refresh_ms: None,
             now: 1_795_238_005.5,
             limits: Some(AgeLimits { warn_after: Some(Duration::from_secs(70)), error_after: None }),
         };

@@ -317,6 +317,9 @@ pub struct V1Outcome {
     /// Null if not measured.
     pub elapsed_ms: Option<u64>,
     pub model: Option<V1Model>,
+    /// The stream tables that it says something about, if the subject is another object, such as the readers of a source.
+    #[serde(default)]
+    pub concerns: Vec<V1Relation>,
 }
 
 fn milliseconds(elapsed: Duration) -> u64 {

@@ -101,7 +101,8 @@ fn merge_into(merged: &mut Report, mut report: Report, name: &str) {
     merge_outcomes(&mut merged.outcomes, report.outcomes);
 }
 
-/// Of several outcomes of one subject in a stage, the worst is kept.
+/// Of several outcomes of one subject in a stage, the worst is kept. Each shard names only tables of its own that the outcome
+/// concerns; a better outcome of another server says nothing about a worse one's tables.
 fn merge_outcomes(merged: &mut Vec<Outcome>, others: Vec<Outcome>) {
     let key = |outcome: &Outcome| (outcome.stage, outcome.subject.to_string());
     let places: HashMap<_, usize> =
@@ -109,6 +110,9 @@ fn merge_outcomes(merged: &mut Vec<Outcome>, others: Vec<Outcome>) {
     for outcome in others {
         match places.get(&key(&outcome)) {
             Some(place) if rank(outcome.verdict) > rank(merged[*place].verdict) => merged[*place] = outcome,
+            Some(place) if outcome.verdict == merged[*place].verdict => {
+                add_new(&mut merged[*place].concerns, outcome.concerns, |one, other| one == other);
+            }
             Some(_) => {}
             None => merged.push(outcome),
         }
@@ -232,6 +236,27 @@ mod tests {
             ]
         );
         assert!(merge(vec![shard(1, Verdict::Passed), shard(2, Verdict::Passed)]).unwrap().passed());
+    }
+
+    #[test]
+    fn the_tables_of_a_shared_outcome_are_those_of_the_shards_where_it_is_as_bad() {
+        let captured = |index, verdict| {
+            let mut shard = shard(index, Verdict::Passed);
+            let table = Relation::new("s", format!("t{index}"));
+            shard
+                .1
+                .outcomes
+                .push(Outcome::new(Stage::Capture, "raw.o", verdict, "told").concerning([&table]));
+            shard
+        };
+        let concerns = |one, other| {
+            let merged = merge(vec![captured(1, one), captured(2, other)]).unwrap();
+            let outcome = merged.outcomes.into_iter().find(|outcome| outcome.stage == Stage::Capture);
+            outcome.unwrap().concerns.into_iter().map(|table| table.name).collect::<Vec<_>>()
+        };
+        assert_eq!(concerns(Verdict::Failed, Verdict::Failed), ["t1", "t2"]);
+        assert_eq!(concerns(Verdict::Failed, Verdict::Passed), ["t1"]);
+        assert_eq!(concerns(Verdict::Passed, Verdict::Failed), ["t2"]);
     }
 
     #[test]

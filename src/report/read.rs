@@ -210,6 +210,7 @@ fn outcome(outcome: V1Outcome) -> Result<Outcome, Unknown> {
         script: outcome.script,
         elapsed: outcome.elapsed_ms.map(Duration::from_millis),
         origin: outcome.model.map(V1Model::read),
+        concerns: outcome.concerns.into_iter().map(V1Relation::read).collect(),
     })
 }
 

@@ -265,6 +265,7 @@ fn ages() -> Vec<TableAge> {
         relation: relation(name),
         unique_id: format!("model.shop.{name}"),
         refreshed_at,
+        refresh_ms: refreshed_at.map(|_| 1_204.5),
         now: 1_795_238_005.5,
         limits,
     };
@@ -293,7 +294,9 @@ fn outcomes() -> Vec<Outcome> {
             ]),
         about(Population, "customer_value", Passed, "1,204 rows").taking(ms(2_100)),
         about(Population, "order_totals", Skipped, "skipped: its deployment failed"),
-        Outcome::new(Test, "not_null_customer_value_customer_id", Passed, "passed").taking(ms(40)),
+        Outcome::new(Test, "not_null_customer_value_customer_id", Passed, "passed")
+            .taking(ms(40))
+            .concerning([&relation("customer_value")]),
         about(
             Freshness,
             "order_lines",

@@ -1,7 +1,8 @@
 //! Bad input gives a clear error and a hint with the next command.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
+use pgtrickle_ci::report::{self, Report};
 use serde_json::json;
 
 use crate::support::{Database, DbtProject, Ran, manifest, model, pgtrickle_ci};
@@ -190,6 +191,28 @@ fn an_unwritable_report_fails_before_the_work() {
     );
     let ran = ran.expect_error("/nowhere/report.xml", "folder");
     assert!(!ran.stderr.contains("starting"), "{}", ran.stderr);
+}
+
+#[test]
+fn one_page_of_two_projects() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, project: Option<&str>| {
+        let mut report = Report::begin("check", time::OffsetDateTime::UNIX_EPOCH);
+        report.project = project.map(ToOwned::to_owned);
+        let file = dir.path().join(name);
+        fs::write(&file, report::json::render(&report)).unwrap();
+        file
+    };
+    let files = [write("a.json", Some("shop")), write("b.json", None), write("c.json", Some("bank"))];
+    let page = dir.path().join("page.html");
+    let render = |files: &[PathBuf]| {
+        Ran::of(pgtrickle_ci().args(["report", "render", "--html"]).arg(&page).args(files))
+    };
+    render(&files).expect_error("c.json` is a report of the project `bank`", "a page for each project");
+    assert!(!page.exists());
+    // A report without a project may be of any.
+    render(&files[..2]).expect(0);
+    assert!(page.exists());
 }
 
 #[test]

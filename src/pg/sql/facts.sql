@@ -14,6 +14,7 @@ from (
       (select e.downgrade_reason from pgtrickle.explain_refresh_mode(s.pgt_schema || '.' || s.pgt_name) as e)
     ) end as why_full,
     history.last_by,
+    history.last_ms,
     (
       select coalesce(jsonb_agg(a.attname order by a.attnum), '[]')
       from pg_catalog.pg_attribute as a
@@ -73,12 +74,18 @@ from (
         where h.action in ('FULL', 'REINITIALIZE') and h.initiated_by like 'SCHEDULER%' and h.start_time > h.differential_since
       ) as fallbacks,
       count(*) as refreshes,
-      (array_agg(h.initiated_by order by h.start_time desc) filter (where h.action <> 'NO_DATA'))[1] as last_by
+      (array_agg(h.initiated_by order by h.start_time desc) filter (where h.action <> 'NO_DATA'))[1] as last_by,
+      (array_agg(h.took_ms order by h.start_time desc) filter (where h.took_ms is not null))[1] as last_ms
     from (
       select recent.*, min(start_time) filter (where action = 'DIFFERENTIAL') over () as differential_since
       from (
-        select start_time, initiated_by, action
-        from pgtrickle.pgt_refresh_history
+        select start_time, initiated_by, action,
+          case when kept.status = 'COMPLETED' and kept.action <> 'NO_DATA' then coalesce(
+            (to_jsonb(kept) ->> 'duration_ms')::float8,
+            -- A refresh by hand has the same time as start and end in some versions.
+            case when end_time > start_time then extract(epoch from end_time - start_time)::float8 * 1000 end
+          ) end as took_ms
+        from pgtrickle.pgt_refresh_history as kept
         where pgt_id = s.pgt_id
         order by start_time desc
         limit 20

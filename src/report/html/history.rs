@@ -1,4 +1,4 @@
-//! The verdicts and ages of each table over several reports.
+//! The verdicts, ages and refresh times of each table over several reports.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use super::{Mark, plain};
 use crate::{
+    judge::freshness::TableAge,
     model::{Relation, Verdict},
     report::{Report, matrix::Matrix, words},
 };
 
-/// The size of the drawing of ages, in pixels.
+/// The size of a drawing, in pixels.
 const WIDTH: f64 = 240.0;
 const HEIGHT: f64 = 32.0;
 
@@ -18,12 +19,37 @@ const HEIGHT: f64 = 32.0;
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct TableHistory {
     relation: String,
-    /// Its verdict in each report, the oldest first; none where it was not checked.
-    marks: Vec<Option<Mark>>,
-    /// Its age in the reports that measured it, as points of a line; empty without one.
+    /// Its verdict in each report, the oldest first.
+    marks: Vec<DatedMark>,
+    age: Line,
+    /// How long its last refresh took.
+    refresh: Line,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct DatedMark {
+    /// Of the report.
+    date: String,
+    /// None if the table was not checked.
+    mark: Option<Mark>,
+}
+
+/// A duration over time.
+#[derive(Clone, Debug, Serialize)]
+struct Line {
+    /// Where reports measured it; empty without one.
     points: String,
-    /// In words, for those who do not see the line; empty without an age.
-    ages: String,
+    /// In words, for those who do not see the line; empty without a duration.
+    words: String,
+}
+
+/// The first and the last date, between which all lines are.
+pub(super) fn span(reports: &[&Report]) -> Option<(String, String)> {
+    Some((date(reports.first()?), date(reports.last()?)))
+}
+
+fn date(report: &Report) -> String {
+    report.started_at.to_offset(time::UtcOffset::UTC).date().to_string()
 }
 
 /// Of every table of these reports, by name.
@@ -39,26 +65,29 @@ pub(super) fn histories(reports: &[&Report]) -> Vec<TableHistory> {
     marks
         .into_iter()
         .map(|(relation, marks)| {
-            let ages = ages(relation, reports);
+            let dated = |(report, mark): (&&Report, _)| DatedMark { date: date(report), mark };
             TableHistory {
                 relation: plain(relation),
-                marks,
-                points: points(&ages, reports),
-                ages: sentence(&ages),
+                marks: reports.iter().zip(marks).map(dated).collect(),
+                age: Line::of(relation, reports, |age| Some(age.now - age.refreshed_at?)),
+                refresh: Line::of(relation, reports, |age| Some(age.refresh_ms? / 1e3)),
             }
         })
         .collect()
 }
 
-/// When a report was written and how old the table was, both in seconds.
-type Age = (f64, f64);
+/// When a report was written and what it measured, both in seconds.
+type Measured = (f64, f64);
 
-fn ages(relation: &Relation, reports: &[&Report]) -> Vec<Age> {
-    let age = |report: &&&Report| {
-        let age = report.ages.iter().find(|age| age.relation == *relation)?;
-        Some((seconds(report), (age.now - age.refreshed_at?).max(0.0)))
-    };
-    reports.iter().filter_map(|report| age(&report)).filter(|(_, age)| age.is_finite()).collect()
+impl Line {
+    fn of(relation: &Relation, reports: &[&Report], measure: impl Fn(&TableAge) -> Option<f64>) -> Self {
+        let measured = |report: &&Report| {
+            let age = report.ages.iter().find(|age| age.relation == *relation)?;
+            Some((seconds(report), measure(age).filter(|seconds| seconds.is_finite())?.max(0.0)))
+        };
+        let measured: Vec<Measured> = reports.iter().filter_map(measured).collect();
+        Self { points: points(&measured, reports), words: sentence(&measured) }
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "seconds since the epoch fit a double")]
@@ -66,25 +95,25 @@ fn seconds(report: &Report) -> f64 {
     report.started_at.unix_timestamp() as f64
 }
 
-/// The line of the ages: time to the right, age upwards from zero.
-fn points(ages: &[Age], reports: &[&Report]) -> String {
+/// Time to the right, the duration upwards from zero.
+fn points(measured: &[Measured], reports: &[&Report]) -> String {
     let (Some(first), Some(last)) = (reports.first(), reports.last()) else { return String::new() };
     let (first, last) = (seconds(first), seconds(last));
-    let oldest = ages.iter().map(|(_, age)| *age).fold(1.0, f64::max);
-    let point = |(at, age): &Age| {
+    let longest = measured.iter().map(|(_, seconds)| *seconds).fold(f64::MIN_POSITIVE, f64::max);
+    let point = |(at, seconds): &Measured| {
         let x = (at - first) / (last - first).max(1.0) * WIDTH;
-        format!("{x:.1},{:.1}", HEIGHT - age / oldest * HEIGHT)
+        format!("{x:.1},{:.1}", HEIGHT - seconds / longest * HEIGHT)
     };
-    ages.iter().map(point).collect::<Vec<_>>().join(" ")
+    measured.iter().map(point).collect::<Vec<_>>().join(" ")
 }
 
-fn sentence(ages: &[Age]) -> String {
+fn sentence(measured: &[Measured]) -> String {
     let duration =
-        |age: f64| words::duration(std::time::Duration::try_from_secs_f64(age).unwrap_or_default());
-    let Some((_, now)) = ages.last() else { return String::new() };
-    let youngest = ages.iter().map(|(_, age)| *age).fold(f64::INFINITY, f64::min);
-    let oldest = ages.iter().map(|(_, age)| *age).fold(0.0, f64::max);
-    format!("{} now, {} to {}", duration(*now), duration(youngest), duration(oldest))
+        |seconds: f64| words::duration(std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default());
+    let Some((_, last)) = measured.last() else { return String::new() };
+    let shortest = measured.iter().map(|(_, seconds)| *seconds).fold(f64::INFINITY, f64::min);
+    let longest = measured.iter().map(|(_, seconds)| *seconds).fold(0.0, f64::max);
+    format!("{} last, {} to {}", duration(*last), duration(shortest), duration(longest))
 }
 
 #[cfg(test)]
@@ -92,10 +121,7 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::{
-        judge::freshness::TableAge,
-        model::{Outcome, Stage},
-    };
+    use crate::model::{Outcome, Stage};
 
     fn night(day: i64, verdict: Verdict, age: Option<f64>) -> Report {
         let mut report = Report::begin("check", datetime!(2026-11-01 00:00 UTC) + time::Duration::days(day));
@@ -105,6 +131,7 @@ mod tests {
             relation,
             unique_id: "model.shop.t".into(),
             refreshed_at: age.map(|age| 1_000_000.0 - age),
+            refresh_ms: age.map(|age| age * 10.0),
             now: 1_000_000.0,
             limits: None,
         });
@@ -112,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn ages_are_a_line_over_time_and_a_sentence() {
+    fn ages_and_refresh_times_are_lines_over_time_and_sentences() {
         let nights = [
             night(0, Verdict::Passed, Some(30.0)),
             night(1, Verdict::Failed, None),
@@ -120,10 +147,14 @@ mod tests {
         ];
         let reports: Vec<&Report> = nights.iter().collect();
         let histories = histories(&reports);
-        let words: Vec<_> = histories[0].marks.iter().map(|mark| mark.map(|mark| mark.word)).collect();
-        assert_eq!(words, [Some("passed"), Some("failed"), Some("passed")]);
-        assert_eq!(histories[0].points, "0.0,16.0 240.0,0.0");
-        assert_eq!(histories[0].ages, "1m00s now, 30.0s to 1m00s");
+        let marks: Vec<_> =
+            histories[0].marks.iter().map(|one| (&*one.date, one.mark.unwrap().word)).collect();
+        assert_eq!(marks, [("2026-11-01", "passed"), ("2026-11-02", "failed"), ("2026-11-03", "passed")]);
+        assert_eq!(histories[0].age.points, "0.0,16.0 240.0,0.0");
+        assert_eq!(histories[0].age.words, "1m00s last, 30.0s to 1m00s");
+        assert_eq!(histories[0].refresh.points, "0.0,16.0 240.0,0.0");
+        assert_eq!(histories[0].refresh.words, "600ms last, 300ms to 600ms");
+        assert_eq!(span(&reports), Some(("2026-11-01".into(), "2026-11-03".into())));
     }
 
     #[test]
@@ -133,7 +164,7 @@ mod tests {
         empty.ages.clear();
         let nights = [night(0, Verdict::Passed, None), empty];
         let histories = histories(&nights.iter().collect::<Vec<_>>());
-        assert!(histories[0].marks[1].is_none());
-        assert_eq!((histories[0].points.as_str(), histories[0].ages.as_str()), ("", ""));
+        assert!(histories[0].marks[1].mark.is_none());
+        assert_eq!((histories[0].age.points.as_str(), histories[0].refresh.words.as_str()), ("", ""));
     }
 }

@@ -1,6 +1,7 @@
 //! Reports as one HTML page: no scripts, no network, light and dark.
 //!
-//! The template escapes every text. The page shows the newest report in full, and the ages and verdicts of all.
+//! The template escapes every text. The page shows the newest report in full, and the verdicts, ages and refresh
+//! times of all.
 
 mod drawing;
 mod history;
@@ -8,7 +9,10 @@ mod history;
 use minijinja::{Environment, HtmlEscape, Value, context, value::Serde};
 use serde::Serialize;
 
-use self::{drawing::Drawing, history::histories};
+use self::{
+    drawing::Drawing,
+    history::{histories, span},
+};
 use super::{
     Report, Tally,
     diff::{self, Line},
@@ -40,6 +44,7 @@ pub fn render(reports: &[Report]) -> String {
         style => STYLE,
         page => Serde(Page::of(newest)),
         history => Serde(history),
+        span => Serde(span(&reports)),
         reports => reports.len(),
     };
     template.render(page).expect("the page has what the template uses")
@@ -99,6 +104,7 @@ struct Page {
     plan: Option<PlanView>,
     rehearsal: Option<RehearsalView>,
     matrix: MatrixView,
+    verification: Vec<VerificationView>,
     timings: Vec<Timing>,
     stages: Vec<StageView>,
     version: &'static str,
@@ -185,6 +191,16 @@ struct MatrixRow {
     cells: Vec<Option<Mark>>,
 }
 
+/// The rounds, or another part of the verification.
+#[derive(Serialize)]
+struct VerificationView {
+    mark: Mark,
+    part: String,
+    message: String,
+    /// What each source was changed by, among others.
+    details: Vec<String>,
+}
+
 #[derive(Serialize)]
 struct Timing {
     what: String,
@@ -231,6 +247,7 @@ impl Page {
                 RehearsalView { base: plain(&rehearsal.base), tables, unchanged: quiet.len() }
             }),
             matrix: MatrixView::of(report),
+            verification: verification(report),
             timings: timings(report),
             stages: report.by_stage().into_iter().map(StageView::of).collect(),
             version: env!("CARGO_PKG_VERSION"),
@@ -255,6 +272,17 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
         ("Reproduce", report.invocation.clone()),
     ];
     facts.into_iter().filter_map(|(label, text)| Some((label, plain(text?)))).collect()
+}
+
+fn verification(report: &Report) -> Vec<VerificationView> {
+    let is_part = |outcome: &&Outcome| outcome.stage == Stage::Verify && outcome.subject.relation().is_none();
+    let view = |outcome: &Outcome| VerificationView {
+        mark: outcome.verdict.into(),
+        part: plain(&outcome.subject),
+        message: plain(&outcome.message),
+        details: outcome.details.iter().map(plain).collect(),
+    };
+    report.outcomes.iter().filter(is_part).map(view).collect()
 }
 
 fn timings(report: &Report) -> Vec<Timing> {
@@ -406,6 +434,20 @@ mod tests {
         let mut later = sample::report();
         later.started_at += Duration::from_hours(24);
         insta::assert_snapshot!(render(&[later, sample::report()]).replace(STYLE, "/* the style sheet */"));
+    }
+
+    #[test]
+    fn the_parts_of_the_verification_have_their_details() {
+        let mut report = sample::report();
+        let details = ["shop.orders: 3 rounds, 5 statements, 7 refused".to_owned()];
+        report.outcomes.push(
+            Outcome::new(Stage::Verify, "rounds", Verdict::Passed, "seed 1: 3 rounds").with_details(details),
+        );
+        let page = render(&[report]);
+        let (_, section) = page.split_once("<h2 id=\"verification\">").unwrap();
+        assert!(section.contains("<li>shop.orders: 3 rounds, 5 statements, 7 refused</li>"), "{section}");
+        assert!(page.contains("<a href=\"#verification\">"));
+        assert!(!render(&[sample::report()]).contains("id=\"verification\""));
     }
 
     #[test]

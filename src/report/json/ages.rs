@@ -15,6 +15,9 @@ pub struct V1Age {
     pub unique_id: String,
     /// Its last refresh, in seconds since the epoch; null if it was never refreshed.
     pub refreshed_at: Option<f64>,
+    /// How long its last refresh took that looked for rows, in milliseconds; null if unknown.
+    #[serde(default)]
+    pub refresh_ms: Option<f64>,
     /// The server's clock when the table was checked, in seconds since the epoch.
     pub checked_at: f64,
     /// An older table is a warning; in seconds, null without a limit.
@@ -30,6 +33,7 @@ impl From<&TableAge> for V1Age {
             relation: V1Relation::from(&age.relation),
             unique_id: age.unique_id.clone(),
             refreshed_at: age.refreshed_at,
+            refresh_ms: age.refresh_ms,
             checked_at: age.now,
             warn_after: limits.warn_after.map(|limit| limit.as_secs()),
             error_after: limits.error_after.map(|limit| limit.as_secs()),
@@ -47,6 +51,7 @@ impl V1Age {
             relation: self.relation.read(),
             unique_id: self.unique_id,
             refreshed_at: self.refreshed_at,
+            refresh_ms: self.refresh_ms,
             now: self.checked_at,
             limits: (limits != AgeLimits::default()).then_some(limits),
         }

@@ -249,6 +249,7 @@ impl From<&Outcome> for V1Outcome {
             script: outcome.script.clone(),
             elapsed_ms: outcome.elapsed.map(milliseconds),
             model: outcome.origin.as_ref().map(V1Model::from),
+            concerns: outcome.concerns.iter().map(V1Relation::from).collect(),
         }
     }
 }
