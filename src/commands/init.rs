@@ -58,11 +58,11 @@ pub(super) fn init(options: &InitOptions) -> Result<Exit, Error> {
     let workflows = if is_gitlab { gitlab_files(&below) } else { github_files(&below) };
     files.extend(workflows.into_iter().map(|(place, text)| (root.join(place), text)));
     write(options, &files)?;
-    let mut next = if is_gitlab { GITLAB_STEPS.to_vec() } else { GITHUB_STEPS.to_vec() };
+    let steps: &[&str] = if is_gitlab { &GITLAB_STEPS } else { &GITHUB_STEPS };
+    let mut next: Vec<String> = steps.iter().map(ToString::to_string).collect();
     if project.lacks_our_package(dir) {
-        next.push("add the dbt package dbt_pgtrickle to packages.yml, or install the adapter dbt-pgtrickle");
+        next.push(dbt::add_our_package());
     }
-    let mut next: Vec<String> = next.into_iter().map(ToOwned::to_owned).collect();
     next.extend(declare(&sources.untyped));
     next.extend(fill(&sources.typed));
     let there = if is_here(dir) {

@@ -427,74 +427,79 @@ mod tests {
         assert_eq!(said("checks: {silence: [{hazard: search-path, modle: a, reason: b}]}\n").0, wanted);
     }
 
+    /// Texts, each with the end of its error.
+    const WRONG_VALUES: &[(&str, &str)] = &[
+        (
+            "version: 7\n",
+            " at line 1: `version` is `7`, expected 1, the version of the format that this program reads",
+        ),
+        (
+            "wait:\n  timeout: 5\n",
+            " at line 2: `wait.timeout` is `5`, expected a duration with units, such as `90s` or `1h 30m`",
+        ),
+        (
+            "wait:\n  models: {a.b: soon}\n",
+            " at line 2: `wait.models.a.b` is `soon`, expected a duration with units, such as `90s` or `1h 30m`",
+        ),
+        (
+            "rehearsal:\n  rows_changed_over: 5\n",
+            " at line 2: `rehearsal.rows_changed_over` is `5`, expected a percentage from 0% to 100%, such as `5%`",
+        ),
+        (
+            "rehearsal:\n  rows_changed_over: 101%\n",
+            " at line 2: `rehearsal.rows_changed_over` is `101%`, expected a percentage from 0% to 100%, such as `5%`",
+        ),
+        (
+            "rehearsal:\n  examples: -1\n",
+            " at line 2: `rehearsal.examples` is `-1`, expected a whole number from 0 to 4294967295",
+        ),
+        (
+            "plan:\n  allow_drop: {a: 1}\n",
+            " at line 2: `plan.allow_drop` is a mapping, expected a list such as `[a, b]`",
+        ),
+        (
+            "plan:\n  allow_drop: [a, ]\nselect: [a, ~]\n",
+            " at line 3: `select` has nothing in entry 2, expected a text",
+        ),
+        (
+            "checks: 5\n",
+            " at line 1: `checks` is `5`, expected a mapping with the keys fail_on, fail_on_fallback, silence",
+        ),
+        (
+            "checks: {fail_on: never}\n",
+            " at line 1: `checks.fail_on` is `never`, expected one of error, warn",
+        ),
+        (
+            "verify: {float_tolerance: -1}\n",
+            " at line 1: `verify.float_tolerance` is `-1`, expected a number that is not negative, such as `1e-9`",
+        ),
+        ("allow_empty: 'yes'\n", " at line 1: `allow_empty` is `yes`, expected true or false"),
+        (
+            "dbt: {vars: hunter2}\n",
+            " at line 1: `dbt.vars` is no mapping, expected a mapping such as `{start: 2026-01-01}`",
+        ),
+        (
+            "freshness:\n  warn_after: {count: 1}\n",
+            " at line 2: `freshness.warn_after.period` is missing: a limit needs both, such as `{count: 10, period: minute}`",
+        ),
+        ("- a\n", ": it is a list, expected a mapping such as `version: 1`"),
+        (
+            "checks:\n  silence:\n    - {hazard: search-path, model: a, reason: ' '}\n",
+            " at line 2: `checks.silence.reason` in entry 1 is ` `, expected a text that is not blank",
+        ),
+        (
+            "checks:\n  silence:\n    - {hazard: search-path, model: a}\n",
+            " at line 2: `checks.silence.reason` in entry 1 is missing: each entry needs `hazard`, `model` and `reason`",
+        ),
+        (
+            "checks:\n  silence:\n    - a\n",
+            " at line 2: `checks.silence` has `a` in entry 1, expected a mapping",
+        ),
+    ];
+
     #[test]
     fn an_invalid_value_is_reported_with_its_line_in_plain_words() {
-        let silence = "checks:\n  silence:\n    - ";
-        for (text, wanted) in [
-            (
-                "version: 7\n",
-                " at line 1: `version` is `7`, expected 1, the version of the format that this program reads",
-            ),
-            (
-                "wait:\n  timeout: 5\n",
-                " at line 2: `wait.timeout` is `5`, expected a duration with units, such as `90s` or `1h 30m`",
-            ),
-            (
-                "wait:\n  models: {a.b: soon}\n",
-                " at line 2: `wait.models.a.b` is `soon`, expected a duration with units, such as `90s` or `1h 30m`",
-            ),
-            (
-                "rehearsal:\n  rows_changed_over: 5\n",
-                " at line 2: `rehearsal.rows_changed_over` is `5`, expected a percentage from 0% to 100%, such as `5%`",
-            ),
-            (
-                "rehearsal:\n  rows_changed_over: 101%\n",
-                " at line 2: `rehearsal.rows_changed_over` is `101%`, expected a percentage from 0% to 100%, such as `5%`",
-            ),
-            (
-                "rehearsal:\n  examples: -1\n",
-                " at line 2: `rehearsal.examples` is `-1`, expected a whole number from 0 to 4294967295",
-            ),
-            (
-                "plan:\n  allow_drop: {a: 1}\n",
-                " at line 2: `plan.allow_drop` is a mapping, expected a list such as `[a, b]`",
-            ),
-            (
-                "plan:\n  allow_drop: [a, ]\nselect: [a, ~]\n",
-                " at line 3: `select` has nothing in entry 2, expected a text",
-            ),
-            (
-                "checks: 5\n",
-                " at line 1: `checks` is `5`, expected a mapping with the keys fail_on, fail_on_fallback, silence",
-            ),
-            (
-                "checks: {fail_on: never}\n",
-                " at line 1: `checks.fail_on` is `never`, expected one of error, warn",
-            ),
-            (
-                "verify: {float_tolerance: -1}\n",
-                " at line 1: `verify.float_tolerance` is `-1`, expected a number that is not negative, such as `1e-9`",
-            ),
-            ("allow_empty: 'yes'\n", " at line 1: `allow_empty` is `yes`, expected true or false"),
-            (
-                "dbt: {vars: hunter2}\n",
-                " at line 1: `dbt.vars` is no mapping, expected a mapping such as `{start: 2026-01-01}`",
-            ),
-            (
-                "freshness:\n  warn_after: {count: 1}\n",
-                " at line 2: `freshness.warn_after.period` is missing: a limit needs both, such as `{count: 10, period: minute}`",
-            ),
-            ("- a\n", ": it is a list, expected a mapping such as `version: 1`"),
-            (
-                &format!("{silence}{{hazard: search-path, model: a, reason: ' '}}\n"),
-                " at line 2: `checks.silence.reason` in entry 1 is ` `, expected a text that is not blank",
-            ),
-            (
-                &format!("{silence}{{hazard: search-path, model: a}}\n"),
-                " at line 2: `checks.silence.reason` in entry 1 is missing: each entry needs `hazard`, `model` and `reason`",
-            ),
-            (&format!("{silence}a\n"), " at line 2: `checks.silence` has `a` in entry 1, expected a mapping"),
-        ] {
+        for &(text, wanted) in WRONG_VALUES {
             let error = parse(text).unwrap_err();
             let said = error.to_string();
             let said = said.strip_prefix("the configuration file `pgtrickle-ci.yml` is invalid").unwrap();
@@ -504,7 +509,7 @@ mod tests {
                 "see the example in https://trickle-labs.github.io/pgtrickle-action/reference.html#pgtrickle-ciyml"
             );
         }
-        let hazard = parse(&format!("{silence}{{hazard: sarch-path, model: a, reason: b}}\n"))
+        let hazard = parse("checks: {silence: [{hazard: sarch-path, model: a, reason: b}]}\n")
             .unwrap_err()
             .to_string();
         assert!(

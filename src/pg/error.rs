@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, error::Error as _, fmt};
 
 use super::Endpoint;
-use crate::model::{Outcome, Stage, Subject, Verdict, values::without_values};
+use crate::model::{Outcome, Stage, Subject, Verdict, site, values::without_values};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -185,9 +185,10 @@ impl Error {
                 format!("wait until it ends, or end it: `psql -c 'SELECT pg_terminate_backend({pid})'`")
             }
             Self::Locked { .. } => "try again later, or wait longer: `--lock-timeout 1m`".into(),
-            Self::Rights { .. } => {
-                "grant them (docs/deploy-role.sql), or deploy as the role that owns the stream tables".into()
-            }
+            Self::Rights { .. } => format!(
+                "grant them (see {}), or deploy as the role that owns the stream tables",
+                site::section("dbt", "The role that deploys")
+            ),
             Self::NewDependents { .. } => "plan again: `pgtrickle-ci plan`".into(),
             Self::TooOld { .. } => "update it: `psql -c 'ALTER EXTENSION pg_trickle UPDATE'`".into(),
             Self::Server { message, .. } if &*message.code == "25P04" => {

@@ -43,7 +43,9 @@ impl<'a> Matrix<'a> {
                 // What is good about a table that nothing else is said about needs no row.
                 let stages = match outcome.verdict {
                     Verdict::Passed | Verdict::Skipped => tables.get_mut(relation),
-                    _ => Some(tables.entry(relation).or_default()),
+                    Verdict::Warned | Verdict::Failed | Verdict::Errored => {
+                        Some(tables.entry(relation).or_default())
+                    }
                 };
                 if let Some(stages) = stages {
                     let worst = stages.entry(outcome.stage).or_insert(outcome.verdict);

@@ -174,10 +174,7 @@ fn paths(schema: &Value, part: &Value) -> Vec<Vec<String>> {
     let part = follow(part);
     let part = part["anyOf"].as_array().map_or_else(
         || part.clone(),
-        |any| match part["properties"].is_object() {
-            true => part.clone(),
-            false => follow(&any[0]),
-        },
+        |any| if part["properties"].is_object() { part.clone() } else { follow(&any[0]) },
     );
     let below = |key: &str, part: &Value| {
         let below = paths(schema, part).into_iter();

@@ -18,7 +18,9 @@ mod wal_capture;
 use std::collections::BTreeSet;
 
 use super::{Evidence, Facts};
-use crate::model::{Deployed, NEWEST_TRIED, Outcome, Relation, Stage, StreamTable, TRIED, Verdict, Version, site};
+use crate::model::{
+    Deployed, NEWEST_TRIED, Outcome, Relation, Stage, StreamTable, TRIED, Verdict, Version, site,
+};
 
 /// A bug that concerns a table.
 type TableRule = Rule<fn(&Deployed, &Facts) -> Option<String>>;

@@ -203,11 +203,11 @@ pub struct WrongValue {
 
 /// The first value of the file that its key does not take.
 pub(super) fn wrong_value(yaml: &Yaml) -> Option<WrongValue> {
-    let wrong = |message| WrongValue { key: String::new(), message };
-    match yaml {
-        Yaml::Mapping(_) => wrong_below(yaml, "", "").err(),
-        other => Some(wrong(format!("it is {}, expected a mapping such as `version: 1`", found(other)))),
+    if yaml.is_mapping() {
+        return wrong_below(yaml, "", "").err();
     }
+    let message = format!("it is {}, expected a mapping such as `version: 1`", found(yaml));
+    Some(WrongValue { key: String::new(), message })
 }
 
 /// Checks the values of a section. `entry` says which entry of a list it is.
@@ -237,85 +237,83 @@ fn wrong_below(yaml: &Yaml, parent: &str, entry: &str) -> Result<(), WrongValue>
 }
 
 fn check(value: &Yaml, kind: &Kind, key: &str, entry: &str) -> Result<(), WrongValue> {
-    let wrong = |expected: &str| {
-        let value = if matches!(kind, Variables) { "no mapping".into() } else { found(value) };
-        let message = format!("`{key}`{entry} is {value}, expected {expected}");
-        Err(WrongValue { key: key.to_owned(), message })
-    };
     if value.is_null() {
         return Ok(());
     }
+    let (fits, expected) = expected(value, kind, key);
+    if !fits {
+        let value = if matches!(kind, Variables) { "no mapping".into() } else { found(value) };
+        let message = format!("`{key}`{entry} is {value}, expected {expected}");
+        return Err(WrongValue { key: key.to_owned(), message });
+    }
     match kind {
-        Section if !value.is_mapping() => {
-            wrong(&format!("a mapping with the keys {}", listed(below(key).unwrap_or_default())))
-        }
         Section => wrong_below(value, key, entry),
-        Entries => {
-            let Some(entries) = value.as_sequence() else {
-                return wrong("a list such as `[{hazard: …, model: …, reason: …}]`");
-            };
-            for (number, one) in entries.iter().enumerate() {
-                let entry = format!(" in entry {}", number + 1);
-                if !one.is_mapping() {
-                    let message = format!("`{key}` has {}{entry}, expected a mapping", found(one));
-                    return Err(WrongValue { key: key.to_owned(), message });
-                }
-                wrong_below(one, key, &entry).map_err(|wrong| WrongValue { key: key.to_owned(), ..wrong })?;
-            }
-            Ok(())
+        Entries => check_entries(value, key),
+        Texts => check_texts(value, key),
+        Durations => value.as_mapping().into_iter().flatten().try_for_each(|(name, duration)| {
+            check(duration, &Duration, &path(key, &shown(name)), entry)
+                .map_err(|wrong| WrongValue { key: key.to_owned(), ..wrong })
+        }),
+        Version | Switch | Number(_) | Tolerance | Text | Reason | Duration | Percent | Word(_)
+        | Variables => Ok(()),
+    }
+}
+
+/// Whether the value is what the key takes, and what that is. Of lists and mappings only the value itself counts.
+fn expected(value: &Yaml, kind: &Kind, key: &str) -> (bool, String) {
+    let text = value.as_str();
+    let is_duration = || value.as_u64() == Some(0) || text.is_some_and(|text| cli::duration(text).is_ok());
+    let (fits, expected) = match kind {
+        Section => {
+            let keys = listed(below(key).unwrap_or_default());
+            return (value.is_mapping(), format!("a mapping with the keys {keys}"));
         }
-        Texts => {
-            let Some(texts) = value.as_sequence() else { return wrong("a list such as `[a, b]`") };
-            match texts.iter().position(|text| !is_text(text)) {
-                Some(number) => {
-                    let message = format!(
-                        "`{key}` has {} in entry {}, expected a text",
-                        found(&texts[number]),
-                        number + 1
-                    );
-                    Err(WrongValue { key: key.to_owned(), message })
-                }
-                None => Ok(()),
-            }
-        }
-        Durations => {
-            let Some(durations) = value.as_mapping() else {
-                return wrong("a mapping such as `{marts.slow: 10m}`");
-            };
-            durations.iter().try_for_each(|(name, duration)| {
-                check(duration, &Duration, &path(key, &shown(name)), entry)
-                    .map_err(|wrong| WrongValue { key: key.to_owned(), ..wrong })
-            })
-        }
-        Version if value.as_u64() != Some(1) => wrong("1, the version of the format that this program reads"),
-        Switch if !value.is_bool() => wrong("true or false"),
-        Number(most) if value.as_u64().is_none_or(|number| number > *most) => {
-            wrong(&format!("a whole number from 0 to {most}"))
-        }
-        Tolerance if !value.as_f64().is_some_and(|number| number >= 0.0 && number.is_finite()) => {
-            wrong("a number that is not negative, such as `1e-9`")
-        }
-        Text if !is_text(value) => wrong("a text"),
-        Reason if !is_text(value) || value.as_str().is_some_and(|text| text.trim().is_empty()) => {
-            wrong("a text that is not blank")
-        }
-        Duration
-            if !(value.as_u64() == Some(0)
-                || value.as_str().is_some_and(|text| cli::duration(text).is_ok())) =>
-        {
-            wrong("a duration with units, such as `90s` or `1h 30m`")
-        }
-        Percent if value.as_str().and_then(super::percent_of).is_none() => {
-            wrong("a percentage from 0% to 100%, such as `5%`")
+        Number(most) => {
+            let fits = value.as_u64().is_some_and(|number| number <= *most);
+            return (fits, format!("a whole number from 0 to {most}"));
         }
         Word(words) => {
             let words = words();
-            let is_known = value.as_str().is_some_and(|value| words.iter().any(|word| word == value));
-            if is_known { Ok(()) } else { wrong(&format!("one of {}", words.join(", "))) }
+            let fits = text.is_some_and(|text| words.iter().any(|word| word == text));
+            return (fits, format!("one of {}", words.join(", ")));
         }
-        Variables if !value.is_mapping() => wrong("a mapping such as `{start: 2026-01-01}`"),
-        _ => Ok(()),
+        Entries => (value.is_sequence(), "a list such as `[{hazard: …, model: …, reason: …}]`"),
+        Texts => (value.is_sequence(), "a list such as `[a, b]`"),
+        Durations => (value.is_mapping(), "a mapping such as `{marts.slow: 10m}`"),
+        Variables => (value.is_mapping(), "a mapping such as `{start: 2026-01-01}`"),
+        Version => (value.as_u64() == Some(1), "1, the version of the format that this program reads"),
+        Switch => (value.is_bool(), "true or false"),
+        Tolerance => (
+            value.as_f64().is_some_and(|number| number >= 0.0 && number.is_finite()),
+            "a number that is not negative, such as `1e-9`",
+        ),
+        Text => (is_text(value), "a text"),
+        Reason => {
+            (is_text(value) && text.is_none_or(|text| !text.trim().is_empty()), "a text that is not blank")
+        }
+        Duration => (is_duration(), "a duration with units, such as `90s` or `1h 30m`"),
+        Percent => (text.and_then(super::percent_of).is_some(), "a percentage from 0% to 100%, such as `5%`"),
+    };
+    (fits, expected.to_owned())
+}
+
+fn check_entries(entries: &Yaml, key: &str) -> Result<(), WrongValue> {
+    for (number, one) in entries.as_sequence().into_iter().flatten().enumerate() {
+        let entry = format!(" in entry {}", number + 1);
+        if !one.is_mapping() {
+            let message = format!("`{key}` has {}{entry}, expected a mapping", found(one));
+            return Err(WrongValue { key: key.to_owned(), message });
+        }
+        wrong_below(one, key, &entry).map_err(|wrong| WrongValue { key: key.to_owned(), ..wrong })?;
     }
+    Ok(())
+}
+
+fn check_texts(texts: &Yaml, key: &str) -> Result<(), WrongValue> {
+    let mut texts = texts.as_sequence().into_iter().flatten().enumerate();
+    let Some((number, wrong)) = texts.find(|(_, text)| !is_text(text)) else { return Ok(()) };
+    let message = format!("`{key}` has {} in entry {}, expected a text", found(wrong), number + 1);
+    Err(WrongValue { key: key.to_owned(), message })
 }
 
 /// A name may look like a number.
@@ -331,6 +329,6 @@ fn found(value: &Yaml) -> String {
         Yaml::Mapping(_) => "a mapping".into(),
         Yaml::Tagged(_) => "a value with a YAML tag".into(),
         Yaml::String(text) if text.is_empty() => "empty".into(),
-        scalar => format!("`{}`", shown(scalar)),
+        Yaml::Bool(_) | Yaml::Number(_) | Yaml::String(_) => format!("`{}`", shown(value)),
     }
 }

@@ -4,7 +4,7 @@ use super::{failed, found};
 use crate::{
     Error,
     judge::{self, Evidence},
-    model::{Outcome, Verdict},
+    model::{Outcome, Verdict, site},
     options::DoctorOptions,
     pg::{Client, ServerInfo},
     plan::actions,
@@ -44,7 +44,7 @@ fn rights_to_check(client: &Client, evidence: &Evidence) -> Outcome {
     let missing: Vec<&str> = missing.into_iter().flatten().map(|missing| missing.why.as_str()).collect();
     if !missing.is_empty() {
         return found("rights to check", Verdict::Failed, missing.join("; "))
-            .with_details(["see docs/check-role.sql for a role that may check".into()]);
+            .with_details([format!("see {} for a role that may check", site::page("nightly.html"))]);
     }
     let sources = evidence.captures.iter().flat_map(|captures| &captures.sources);
     let unreadable = sources.filter(|capture| capture.buffer_readable == Some(false));
