@@ -55,7 +55,7 @@ impl Role {
         let catalog =
             "select coalesce(md5(string_agg(s::text, ',')), '') from pgtrickle.pgt_stream_tables as s";
         let before = self.database.value(catalog);
-        self.runs(&["apply", "--allow-drop", "t"], models).expect_error(lacks, "docs/deploy-role.sql");
+        self.runs(&["apply", "--allow-drop", "t"], models).expect_error(lacks, "the-role-that-deploys");
         assert_eq!(self.database.value(catalog), before);
     }
 }
@@ -165,7 +165,7 @@ fn a_run_without_a_function_that_it_needs_ends_before_dbt_builds() {
         project.stream_table("t", &format!("{{'schedule': '{schedule}'}}"), "select id from public.orders");
         role.database.run(&format!("revoke execute on function pgtrickle.{function} from {}", role.name));
         role.database.run("drop table if exists marts.beside");
-        run().expect_error(&format!("EXECUTE on function pgtrickle.{function}"), "docs/deploy-role.sql");
+        run().expect_error(&format!("EXECUTE on function pgtrickle.{function}"), "the-role-that-deploys");
         assert_eq!(role.database.value("select to_regclass('marts.beside')"), None);
         role.database.run(&format!("grant execute on function pgtrickle.{function} to {}", role.name));
         run().expect(0);

@@ -51,7 +51,7 @@ fn the_workflow_goes_to_the_root_of_the_repository() {
     let mut command = pgtrickle_ci();
     let said = Ran::of(command.arg("init").current_dir(&project)).expect(0).stderr;
     assert!(
-        said.contains("next: add the dbt package dbt_pgtrickle to packages.yml, or install the adapter"),
+        said.contains("next: add the package to packages.yml, below `packages:`, or install the adapter"),
         "{said}"
     );
     let workflow = repository.path().join(".github/workflows/pgtrickle-ci.yml");

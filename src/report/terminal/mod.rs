@@ -38,9 +38,14 @@ pub fn render(report: &Report, style: &Style) -> String {
     page.text
 }
 
+/// Whether the report goes beyond a plan and a deployment.
+fn is_checked(report: &Report) -> bool {
+    report.outcomes.iter().any(|outcome| outcome.stage > Stage::Deploy)
+}
+
 /// The plan in full, but only its numbers if the tables were checked.
 fn put_glance(page: &mut Page, report: &Report) {
-    let is_checked = report.outcomes.iter().any(|outcome| outcome.stage > Stage::Deploy);
+    let is_checked = is_checked(report);
     if let Some(plan) = report.plan.as_ref().filter(|_| !is_checked) {
         page.blank();
         plan::put(page, plan);
@@ -126,12 +131,27 @@ fn is_in_full(report: &Report, outcome: &Outcome, detail: Detail) -> bool {
     }
 }
 
+/// Whether it is the refusal of a step that the plan shows in full.
+fn is_in_plan(report: &Report, outcome: &Outcome, detail: Detail) -> bool {
+    let is_plan_full = match detail {
+        Detail::Quiet => false,
+        Detail::Normal => !is_checked(report),
+        Detail::Verbose => true,
+    };
+    let steps = report.plan.iter().flat_map(|plan| &plan.steps);
+    let mut refused = steps.filter(|step| step.refusal().is_some());
+    is_plan_full
+        && outcome.stage == Stage::Plan
+        && refused.any(|step| outcome.subject.relation() == Some(&step.relation))
+}
+
 /// The full message, the details and the file of each check that did not pass; failures first.
 fn put_details(page: &mut Page, report: &Report) {
     let detail = page.style.detail;
     let outcomes = report.by_stage().into_iter().flat_map(|(_, outcomes)| outcomes);
-    let mut outcomes: Vec<&Outcome> =
-        outcomes.filter(|outcome| is_in_full(report, outcome, detail)).collect();
+    let mut outcomes: Vec<&Outcome> = outcomes
+        .filter(|outcome| is_in_full(report, outcome, detail) && !is_in_plan(report, outcome, detail))
+        .collect();
     outcomes.sort_by_key(|outcome| (!outcome.verdict.is_bad(), outcome.verdict != Verdict::Warned));
     for outcome in outcomes {
         page.blank();
