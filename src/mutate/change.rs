@@ -125,6 +125,19 @@ impl Change {
         self
     }
 
+    /// The change itself, or those that it rolls back.
+    pub fn statements(&self) -> &[Self] {
+        match self {
+            Self::RolledBack { changes, .. } => changes,
+            Self::Insert { .. }
+            | Self::Upsert { .. }
+            | Self::Update { .. }
+            | Self::Delete { .. }
+            | Self::Truncate { .. }
+            | Self::Refresh { .. } => std::slice::from_ref(self),
+        }
+    }
+
     pub fn sql(&self, sources: &[Source]) -> String {
         let table = &sources[self.source()];
         let name = table.relation.quoted();

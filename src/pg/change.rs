@@ -95,8 +95,8 @@ impl Client {
         }
     }
 
-    /// In the open transaction, the error of a query over the rows that a change would make, if no trigger fired; `None` if it
-    /// has none. The change itself is reverted.
+    /// In the open transaction, the error of a query over the rows that a change would make after any of its statements, if no
+    /// trigger fired; `None` if it has none. The change itself is reverted.
     pub async fn fails_after(
         &self,
         change: &Change,
@@ -105,13 +105,17 @@ impl Client {
     ) -> Result<Option<ServerMessage>, Error> {
         const DOING: &str = "running the query on changed rows";
         let back = "rollback to savepoint alone; release savepoint alone";
-        let sql = format!(
-            "savepoint alone; set local session_replication_role = replica; {}{}; {}{}select count(query.*) from (\n{query}\n) as query; {back}",
-            settings::local(Purpose::Values),
-            change.sql(sources),
-            settings::reset(Purpose::Values),
-            settings::local(Purpose::Query),
-        );
+        let asked = change.statements().iter().map(|statement| {
+            format!(
+                "{}{}; {}{}select count(query.*) from (\n{query}\n) as query; ",
+                settings::local(Purpose::Values),
+                statement.sql(sources),
+                settings::reset(Purpose::Values),
+                settings::local(Purpose::Query),
+            )
+        });
+        let asked: String = asked.collect();
+        let sql = format!("savepoint alone; set local session_replication_role = replica; {asked}{back}");
         match self.within_time(DOING, self.wire.simple_query(&sql)).await {
             Ok(_) => Ok(None),
             Err(Error::Server { message, .. }) => {

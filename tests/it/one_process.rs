@@ -171,6 +171,7 @@ fn a_signal_ends_the_process_before_between_and_in_commands() {
         (Signal::SIGINT, Some("START")),
     ] {
         let project = DbtProject::new();
+        project.write("pgtrickle-ci.yml", "allow_empty: true\n");
         project.write(
             "models/long.sql",
             "{{ config(materialized='table') }} select length(pg_sleep(100)::text) as l",
