@@ -56,11 +56,11 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// The facts about those of these tables that read change buffers.
-    fn differential(&self, tables: &BTreeSet<Relation>) -> impl Iterator<Item = &Facts> {
+    /// The facts about the tables that read change buffers, of these tables or of all.
+    fn differential(&self, tables: Option<&BTreeSet<Relation>>) -> impl Iterator<Item = &Facts> {
         let is_differential = |deployed: &&Deployed| {
             deployed.table.settings.refresh_mode() == Some("DIFFERENTIAL")
-                && tables.contains(&deployed.table.relation)
+                && tables.is_none_or(|tables| tables.contains(&deployed.table.relation))
         };
         let relations: BTreeSet<(&str, &str)> = self
             .deployed
@@ -132,8 +132,6 @@ pub struct SourceFacts {
     pub has_row_security: bool,
     /// Whether the engine captures its changes or compares it with a copy.
     pub tracked: bool,
-    /// How many stream tables in the mode DIFFERENTIAL read it.
-    pub differential_readers: u32,
     pub primary_key: Vec<String>,
     pub logged_columns: Vec<LoggedColumn>,
 }

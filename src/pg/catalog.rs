@@ -10,6 +10,7 @@ use crate::{
     judge::{
         Facts,
         capture::{Captures, IdleReader},
+        hazards::buffer_truncation,
         scheduler::EngineState,
     },
     model::{
@@ -74,9 +75,9 @@ impl ServerInfo {
         if self.version().is_some_and(|version| version >= KEEPS_BUFFERED_CHANGES) {
             return Vec::new();
         }
-        let truncation = "pg_trickle.cleanup_use_truncate is on: a change that is not committed yet when a refresh cleans its buffer is lost";
         let compaction = "pg_trickle.compact_threshold is not 0: a refresh that finds more changes than that loses some of sources without a primary key, and of those that several stream tables read";
-        let settings = [(self.truncates_buffers, truncation), (self.compacts_buffers, compaction)];
+        let settings =
+            [(self.truncates_buffers, buffer_truncation::LOSES), (self.compacts_buffers, compaction)];
         settings.into_iter().filter(|(is_on, _)| *is_on).map(|(_, sentence)| sentence).collect()
     }
 

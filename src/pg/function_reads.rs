@@ -78,17 +78,17 @@ pub(super) fn pairs(reads: &BTreeMap<Relation, Vec<FunctionRead>>) -> String {
 impl FunctionReads {
     /// The tables that each query reads through a function, with that function.
     pub fn of_queries(&self) -> BTreeMap<Relation, Vec<FunctionRead>> {
-        let read: BTreeMap<u32, BTreeSet<&Relation>> =
-            self.functions.iter().map(|function| (function.oid, self.tables(function))).collect();
+        let reads = |function: &Function| -> BTreeSet<FunctionRead> {
+            let name = Relation::new(&function.schema, &function.name);
+            let tables = self.tables(function).into_iter();
+            tables.map(|table| FunctionRead { function: name.clone(), table: table.clone() }).collect()
+        };
+        let read: BTreeMap<u32, BTreeSet<FunctionRead>> =
+            self.functions.iter().map(|function| (function.oid, reads(function))).collect();
         let mut found: BTreeMap<Relation, BTreeSet<FunctionRead>> = BTreeMap::new();
         for (query, oid) in &self.calls {
-            let Some(function) = self.functions.iter().find(|function| function.oid == *oid) else {
-                continue;
-            };
-            for table in read.get(oid).into_iter().flatten() {
-                let function = Relation::new(&function.schema, &function.name);
-                let read = FunctionRead { function, table: (*table).clone() };
-                found.entry(query.clone()).or_default().insert(read);
+            for read in read.get(oid).into_iter().flatten() {
+                found.entry(query.clone()).or_default().insert(read.clone());
             }
         }
         found.into_iter().map(|(query, reads)| (query, reads.into_iter().collect())).collect()

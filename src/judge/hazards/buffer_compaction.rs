@@ -1,6 +1,6 @@
 //! Compaction of a change buffer loses changes of sources without a key, and those that another reader still needs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Rule, ServerRule};
 use crate::{
@@ -22,8 +22,16 @@ const NAMED: usize = 5;
 
 fn finds(evidence: &Evidence, tables: &BTreeSet<Relation>) -> Option<String> {
     let threshold = evidence.engine.as_ref().ok()?.compact_threshold.filter(|threshold| *threshold > 0)?;
-    let sources = evidence.differential(tables).flat_map(|facts| &facts.sources);
-    let losing: BTreeSet<String> = sources.filter_map(why).collect();
+    let mut readers: BTreeMap<(&str, &str), BTreeSet<(&str, &str)>> = BTreeMap::new();
+    for facts in evidence.differential(None) {
+        for source in &facts.sources {
+            readers.entry((&source.schema, &source.name)).or_default().insert((&facts.schema, &facts.name));
+        }
+    }
+    let sources = evidence.differential(Some(tables)).flat_map(|facts| &facts.sources);
+    let readers_of =
+        |source: &SourceFacts| readers.get(&(&*source.schema, &*source.name)).map_or(0, BTreeSet::len);
+    let losing: BTreeSet<String> = sources.filter_map(|source| why(source, readers_of(source))).collect();
     let more = losing.len().saturating_sub(NAMED);
     let mut named: Vec<String> = losing.into_iter().take(NAMED).collect();
     named.extend((more > 0).then(|| format!("and {more} more")));
@@ -35,14 +43,12 @@ fn finds(evidence: &Evidence, tables: &BTreeSet<Relation>) -> Option<String> {
     })
 }
 
-/// Why the changes of a source are lost.
-fn why(source: &SourceFacts) -> Option<String> {
+/// Why the changes of a source are lost that so many tables in the mode DIFFERENTIAL read.
+fn why(source: &SourceFacts, readers: usize) -> Option<String> {
     let name = format!("{}.{}", source.schema, source.name);
     match source.source_type.as_str() {
         "TABLE" if source.primary_key.is_empty() => Some(format!("{name} (it has no primary key)")),
-        "TABLE" if source.differential_readers > 1 => {
-            Some(format!("{name} ({} stream tables read it)", source.differential_readers))
-        }
+        "TABLE" if readers > 1 => Some(format!("{name} ({readers} stream tables read it)")),
         _ => None,
     }
 }
@@ -53,28 +59,30 @@ mod tests {
     use crate::judge::sample;
 
     fn found(threshold: Option<i64>, sources: Vec<SourceFacts>) -> Option<String> {
-        let table = sample::table("t", &[]);
+        let (table, other) = (sample::table("t", &[]), sample::table("other", &[]));
         let tables = BTreeSet::from([table.relation.clone()]);
-        let mut evidence = sample::evidence(vec![sample::deployed(table)]);
-        evidence.facts.as_mut().unwrap()[0].sources = sources;
+        let mut evidence = sample::evidence(vec![sample::deployed(table), sample::deployed(other)]);
+        let facts = evidence.facts.as_mut().unwrap();
+        facts[1].sources = sources.iter().filter(|source| source.name == "orders").cloned().collect();
+        facts[0].sources = sources;
         evidence.engine.as_mut().unwrap().compact_threshold = threshold;
         finds(&evidence, &tables)
     }
 
-    fn source(name: &str, key: &[&str], differential_readers: u32) -> SourceFacts {
+    fn source(name: &str, key: &[&str]) -> SourceFacts {
         SourceFacts {
             schema: "raw".into(),
             name: name.into(),
             source_type: "TABLE".into(),
             primary_key: key.iter().map(|column| (*column).into()).collect(),
-            differential_readers,
             ..SourceFacts::default()
         }
     }
 
+    /// The sample has a second table that reads `orders`.
     #[test]
     fn sources_without_a_key_or_with_several_readers_are_named() {
-        let sources = vec![source("log", &[], 1), source("orders", &["id"], 2), source("lone", &["id"], 1)];
+        let sources = vec![source("log", &[]), source("orders", &["id"]), source("lone", &["id"])];
         let message = found(Some(100_000), sources.clone()).unwrap();
         assert!(message.starts_with("pg_trickle.compact_threshold is 100000"), "{message}");
         assert!(
@@ -83,8 +91,8 @@ mod tests {
         );
         assert_eq!(found(Some(0), sources.clone()), None);
         assert_eq!(found(None, sources), None);
-        assert_eq!(found(Some(1), vec![source("lone", &["id"], 1)]), None);
-        let many = (0..7).map(|number| source(&number.to_string(), &[], 1)).collect();
+        assert_eq!(found(Some(1), vec![source("lone", &["id"])]), None);
+        let many = (0..7).map(|number| source(&number.to_string(), &[])).collect();
         assert!(found(Some(1), many).unwrap().ends_with("and 2 more"));
     }
 }

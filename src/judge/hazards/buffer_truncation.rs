@@ -17,15 +17,15 @@ pub(super) const RULE: ServerRule = Rule {
     way_out: "ALTER SYSTEM SET pg_trickle.cleanup_use_truncate = off; SELECT pg_reload_conf()",
 };
 
+/// What the setting does.
+pub const LOSES: &str = "pg_trickle.cleanup_use_truncate is on: a change that is not committed yet when a refresh cleans its buffer is lost";
+
 fn finds(evidence: &Evidence, tables: &BTreeSet<Relation>) -> Option<String> {
     let is_buffered = |source: &SourceFacts| source.source_type == "TABLE";
     let concerned =
-        evidence.differential(tables).filter(|facts| facts.sources.iter().any(is_buffered)).count();
+        evidence.differential(Some(tables)).filter(|facts| facts.sources.iter().any(is_buffered)).count();
     let is_on = evidence.engine.as_ref().is_ok_and(|engine| engine.truncates_buffers);
-    (is_on && concerned > 0).then(|| {
-        "pg_trickle.cleanup_use_truncate is on: a change that is not committed yet when a refresh cleans its buffer is lost"
-            .to_owned()
-    })
+    (is_on && concerned > 0).then(|| LOSES.to_owned())
 }
 
 #[cfg(test)]

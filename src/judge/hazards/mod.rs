@@ -2,7 +2,7 @@
 //! heading of docs/pg_trickle.md.
 
 mod buffer_compaction;
-mod buffer_truncation;
+pub mod buffer_truncation;
 mod cron_schedule;
 mod float_aggregate;
 mod function_reads;

@@ -33,12 +33,6 @@ from (
         'schema', n.nspname, 'name', r.relname, 'source_type', d.source_type, 'cdc_mode', d.cdc_mode,
         'has_row_security', r.relrowsecurity,
         'tracked', exists (select from pgtrickle.pgt_change_tracking as t where t.source_relid = r.oid),
-        'differential_readers', (
-          select count(distinct u.pgt_id)
-          from pgtrickle.pgt_dependencies as u
-          join pgtrickle.pgt_stream_tables as reader on reader.pgt_id = u.pgt_id and reader.refresh_mode = 'DIFFERENTIAL'
-          where u.source_relid = r.oid
-        ),
         'primary_key', (
           select coalesce(jsonb_agg(a.attname), '[]')
           from pg_catalog.pg_index as i
