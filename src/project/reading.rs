@@ -115,6 +115,11 @@ impl Reading {
         &self.misspelled
     }
 
+    /// The dependencies between all nodes, which need no compiled SQL.
+    pub fn graph(&self) -> &Graph {
+        &self.project.graph
+    }
+
     /// Whether the SQL of every stream table is known.
     pub fn is_compiled(&self) -> bool {
         self.not_compiled.is_empty()

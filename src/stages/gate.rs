@@ -74,10 +74,10 @@ impl Parsed {
         let manifest = dbt.manifest()?;
         let mut models =
             selection::selected(options.ui, &options.selection, &manifest, baseline.as_deref(), default)?;
-        let graph = manifest.graph()?;
+        let graph = reading.graph();
+        let is_empty = graph.stream_tables(models.ids.as_ref()).next().is_none();
         // A change may remove the last stream table.
-        let had_none = base.as_ref().is_none_or(|base| !base.has_stream_tables());
-        if !options.allow_empty && had_none && graph.stream_tables(models.ids.as_ref()).next().is_none() {
+        if is_empty && !options.allow_empty && !base.as_ref().is_some_and(Base::has_stream_tables) {
             let (name, is_selected) = (file.name.clone(), models.ids.is_some());
             return Err(project::Error::NoStreamTables { name, is_selected }.into());
         }
