@@ -9,6 +9,7 @@ use crate::support::{Database, DbtProject, Ran, commit, pgtrickle_ci};
 fn rehearse(project: &DbtProject, more: &[&str]) -> (Ran, Value) {
     let json = project.path().join("report.json");
     let mut gate = pgtrickle_ci();
+    gate.current_dir(project.path());
     gate.args(["run", "--engine", "emulator", "--budget", "1s", "--base-ref", "main", "--project-dir"]);
     gate.arg(project.path()).arg("--profiles-dir").arg(project.path()).arg("--json").arg(&json).args(more);
     let ran = Ran::of(&mut gate);
