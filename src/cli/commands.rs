@@ -146,27 +146,34 @@ pub struct VerifyArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct ReportCommand {
     #[command(subcommand)]
-    pub action: ReportAction,
+    pub action: Option<ReportAction>,
+    #[command(flatten)]
+    pub shown: ShownArgs,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum ReportAction {
     /// Merge the JSON reports of all shards into one report with one verdict; a missing shard fails
     Merge(MergeArgs),
-    /// Render JSON reports as one HTML page
-    Render(RenderArgs),
 }
 
-#[derive(Debug, Args)]
-pub struct RenderArgs {
-    /// JSON reports written by `--json FILE`; of several, the newest is shown in full, with the ages and verdicts of all
+#[derive(Clone, Debug, Args)]
+pub struct ShownArgs {
+    /// JSON reports written by `--json FILE`. Several are one HTML page: the newest, with the ages and verdicts of all
     #[arg(value_name = "REPORT", required = true)]
-    pub reports: Vec<PathBuf>,
-    /// Page to write; `-` is standard output
+    pub files: Vec<PathBuf>,
+    /// Write a JUnit XML report; `-` is standard output
     #[arg(long, value_name = "FILE")]
-    pub html: PathBuf,
+    pub junit: Option<PathBuf>,
+    /// Write a Markdown report: the pull request comment without its length limit
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Write the reports as one HTML page, without scripts and links to the network
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -11,7 +11,7 @@ use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueE
 
 pub use commands::{
     ApplyArgs, CheckArgs, CommentArgs, CompletionsArgs, DoctorArgs, EphemeralArgs, HistoryArgs, InitArgs,
-    MergeArgs, PlanArgs, RenderArgs, ReportAction, ReportCommand, RunArgs, TableArgs, VerifyArgs, WaitArgs,
+    MergeArgs, PlanArgs, ReportAction, ReportCommand, RunArgs, ShownArgs, TableArgs, VerifyArgs, WaitArgs,
     When,
 };
 pub use given::{Given, Source};
@@ -97,7 +97,7 @@ pub enum Command {
     Explain(TableArgs),
     /// Show the last refreshes of one stream table as a chart; never writes
     History(HistoryArgs),
-    /// Merge or render JSON reports
+    /// Show JSON reports, write them as HTML, Markdown or JUnit, or merge those of shards
     Report(ReportCommand),
     /// Post a report as one comment on the pull or merge request, or as one issue for a nightly run
     Comment(CommentArgs),

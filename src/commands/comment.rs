@@ -43,6 +43,8 @@ pub enum Refusal {
     WrongCommit { report: Option<String>, event: String },
     #[error("`{file}` is a report of the project `{project}`, `{first}` one of `{expected}`")]
     OtherProject { file: String, project: String, first: String, expected: String },
+    #[error("several reports are one HTML page: only `--html FILE` takes them")]
+    SeveralReports,
 }
 
 impl Refusal {
@@ -61,7 +63,8 @@ impl Refusal {
             Self::WrongCommit { .. } => {
                 "post the report of the run that triggered this workflow, or of this pipeline; a report written outside of both has no commit".into()
             }
-            Self::OtherProject { .. } => "render a page for each project".into(),
+            Self::OtherProject { .. } => "write a page for each project".into(),
+            Self::SeveralReports => "merge those of shards first, with `pgtrickle-ci report merge FILE...`".into(),
         }
     }
 }

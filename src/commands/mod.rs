@@ -76,7 +76,7 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
         }
         Command::Explain(args) => explain::explain(&resolver.table(args)).await,
         Command::History(args) => history::history(&resolver.history(args)).await,
-        Command::Report(ReportCommand { action: ReportAction::Merge(args) }) => {
+        Command::Report(ReportCommand { action: Some(ReportAction::Merge(args)), .. }) => {
             let reports = resolver.merged(args)?;
             let work = async |report: &mut _| {
                 *report = report::merge(&args.files)?;
@@ -84,9 +84,7 @@ pub async fn execute(cli: Cli) -> Result<Exit, Error> {
             };
             reported(&reports, "report", work).await
         }
-        Command::Report(ReportCommand { action: ReportAction::Render(args) }) => {
-            report::render(&resolver.render(args))
-        }
+        Command::Report(ReportCommand { action: None, shown }) => report::show(&resolver.shown(shown)),
         Command::Config(args) => config::config(&resolver.config(args)?),
         Command::Doctor(args) => {
             let mut reports = resolver.reports(&args.reports, &args.models.selection)?;

@@ -1,6 +1,9 @@
 //! Runs a command and always writes its report.
 
-use std::{path::Path, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use time::OffsetDateTime;
 
@@ -85,23 +88,32 @@ pub(super) fn describe_selected(report: &mut Report, selected: &SelectedProject)
     }
 }
 
-fn write(options: &ReportOptions, report: &Report, ending: &Ending) -> Result<(), Error> {
-    type Render = fn(&Report) -> String;
-    let renderers: [(_, Render); 4] = [
-        (&options.json, report::json::render),
-        (&options.junit, report::junit::render),
-        (&options.markdown, report::markdown::render_whole),
-        (&options.html, |report| report::html::render(std::slice::from_ref(report))),
-    ];
+/// A file that may be wanted, and its text.
+pub(super) type Written<'a> = (&'a Option<PathBuf>, &'a dyn Fn() -> String);
+
+/// Writes the files that are wanted. Returns whether one of them is standard output.
+pub(super) fn write_files(ui: Ui, files: &[Written]) -> Result<bool, Error> {
     let mut is_stdout_taken = false;
-    for (file, render) in renderers {
+    for (file, text) in files {
         let Some(file) = file else { continue };
-        output::to_file(file, &render(report))?;
-        is_stdout_taken |= file == Path::new("-");
-        if file != Path::new("-") {
-            options.ui.say(&format!("wrote {}", file.display()));
+        output::to_file(file, &text())?;
+        if file == Path::new("-") {
+            is_stdout_taken = true;
+        } else {
+            ui.say(&format!("wrote {}", file.display()));
         }
     }
+    Ok(is_stdout_taken)
+}
+
+fn write(options: &ReportOptions, report: &Report, ending: &Ending) -> Result<(), Error> {
+    let files: [Written; 4] = [
+        (&options.json, &|| report::json::render(report)),
+        (&options.junit, &|| report::junit::render(report)),
+        (&options.markdown, &|| report::markdown::render_whole(report)),
+        (&options.html, &|| report::html::render(std::slice::from_ref(report))),
+    ];
+    let is_stdout_taken = write_files(options.ui, &files)?;
     // `main` prints the error itself.
     let is_only_an_error =
         matches!(ending, Ending::Done(Err(_))) && report.outcomes.len() == 1 && report.plan.is_none();

@@ -290,12 +290,13 @@ pub struct CommentOptions {
 }
 
 #[derive(Clone, Debug)]
-pub struct RenderOptions {
+pub struct ShownOptions {
     pub ui: Ui,
-    /// The JSON reports to render.
-    pub reports: Vec<PathBuf>,
-    /// The page.
-    pub html: PathBuf,
+    /// The JSON reports to show.
+    pub files: Vec<PathBuf>,
+    pub junit: Option<PathBuf>,
+    pub markdown: Option<PathBuf>,
+    pub html: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]

@@ -15,8 +15,8 @@ mod workflow;
 
 pub use commands::{
     ApplyOptions, CheckOptions, CommentOptions, ConfigOptions, DoctorOptions, FileProblem, HistoryOptions,
-    InitOptions, ModelsOptions, Permissions, PlanBase, PlanOptions, RehearsalOptions, RenderOptions,
-    ReportOptions, RoundOptions, RunOptions, Selection, TableOptions, VerifyOptions, WaitLimits, WaitOptions,
+    InitOptions, ModelsOptions, Permissions, PlanBase, PlanOptions, RehearsalOptions, ReportOptions,
+    RoundOptions, RunOptions, Selection, ShownOptions, TableOptions, VerifyOptions, WaitLimits, WaitOptions,
 };
 pub use environment::Environment;
 pub use error::Error;

@@ -10,8 +10,8 @@ use clap::ValueEnum;
 use super::{
     ApplyOptions, CheckOptions, CommentOptions, ConfigOptions, DoctorOptions, Environment, Error, File,
     FileProblem, HistoryOptions, InitOptions, ModelsOptions, Permissions, PlanBase, PlanOptions,
-    ProjectOptions, RehearsalOptions, RenderOptions, ReportOptions, RoundOptions, RunOptions, Selection,
-    ServerOptions, SourceOptions, TableOptions, VerifyOptions, WaitLimits, WaitOptions, environment,
+    ProjectOptions, RehearsalOptions, ReportOptions, RoundOptions, RunOptions, Selection, ServerOptions,
+    ShownOptions, SourceOptions, TableOptions, VerifyOptions, WaitLimits, WaitOptions, environment,
     project::OfFile,
     server,
     settings::{Name, Settings},
@@ -20,8 +20,8 @@ use crate::{
     cli::{
         ApplyArgs, CheckArgs, CheckingArgs, ColorChoice, CommentArgs, DoctorArgs, Drive, EngineArg,
         EngineArgs, EphemeralArgs, FailOn, GlobalArgs, HIDDEN, HistoryArgs, InitArgs, MergeArgs, ModelsArgs,
-        PlanArgs, PolicyArgs, ProfileArgs, ProjectArgs, RenderArgs, ReportArgs, RunArgs, SelectArgs,
-        ServerArgs, TableArgs, VerifyArgs, VerifyingArgs, WaitArgs, WaitingArgs,
+        PlanArgs, PolicyArgs, ProfileArgs, ProjectArgs, ReportArgs, RunArgs, SelectArgs, ServerArgs,
+        ShownArgs, TableArgs, VerifyArgs, VerifyingArgs, WaitArgs, WaitingArgs,
     },
     judge::{Criteria, Silence, equality},
     output::{self, Ui},
@@ -279,8 +279,9 @@ impl Resolver {
         }
     }
 
-    pub fn render(&self, args: &RenderArgs) -> RenderOptions {
-        RenderOptions { ui: self.ui, reports: args.reports.clone(), html: args.html.clone() }
+    pub fn shown(&self, args: &ShownArgs) -> ShownOptions {
+        let ShownArgs { files, junit, markdown, html } = args.clone();
+        ShownOptions { ui: self.ui, files, junit, markdown, html }
     }
 
     pub fn init(&self, args: &InitArgs) -> InitOptions {

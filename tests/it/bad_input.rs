@@ -205,14 +205,16 @@ fn one_page_of_two_projects() {
     };
     let files = [write("a.json", Some("shop")), write("b.json", None), write("c.json", Some("bank"))];
     let page = dir.path().join("page.html");
-    let render = |files: &[PathBuf]| {
-        Ran::of(pgtrickle_ci().args(["report", "render", "--html"]).arg(&page).args(files))
-    };
+    let render =
+        |files: &[PathBuf]| Ran::of(pgtrickle_ci().args(["report", "--html"]).arg(&page).args(files));
     render(&files).expect_error("c.json` is a report of the project `bank`", "a page for each project");
     assert!(!page.exists());
     // A report without a project may be of any.
     render(&files[..2]).expect(0);
     assert!(page.exists());
+    let junit = Ran::of(pgtrickle_ci().args(["report", "--junit", "-"]).args(&files[..2]));
+    junit.expect_error("only `--html FILE` takes them", "pgtrickle-ci report merge");
+    Ran::of(pgtrickle_ci().arg("report")).expect(2);
 }
 
 #[test]

@@ -46,15 +46,21 @@ fn a_dbt_command_has_a_time_limit_and_the_error_names_the_blocking_session() {
     ran.expect_error(&format!("`dbt build` did not end within 1m{blocked_by}"), "--dbt-timeout");
 }
 
-/// The reports of a run have its plan and its failures, and `report render` makes the same page from the JSON report.
-fn pages_are_rendered(folder: &Path) {
+/// The reports of a run have its plan and its failures, and `report` makes the same of the JSON report.
+fn pages_are_rendered(folder: &Path, terminal: &str) {
     assert!(fs::read_to_string(folder.join("report.md")).unwrap().contains("Plan: 4 to add"));
     let page = fs::read_to_string(folder.join("report.html")).unwrap();
     assert!(page.contains("nothing_is_small") && page.contains("SQLSTATE: 42703"), "{page}");
-    let later =
-        Ran::of(pgtrickle_ci().args(["report", "render", "--html", "-"]).arg(folder.join("report.json")))
-            .expect(0);
-    assert_eq!(later.stdout, page);
+    let later = |more: &[&str]| {
+        Ran::of(pgtrickle_ci().current_dir(folder).args(["report", "report.json"]).args(more)).expect(0)
+    };
+    assert_eq!(later(&["--html", "-"]).stdout, page);
+    assert_eq!(later(&[]).stdout, terminal);
+    later(&["--markdown", "again.md", "--junit", "again.xml"]);
+    for (first, again) in [("report.md", "again.md"), ("report.xml", "again.xml")] {
+        let [first, again] = [first, again].map(|name| fs::read_to_string(folder.join(name)).unwrap());
+        assert_eq!(again, first);
+    }
 }
 
 /// A run with a source, a failing table, a table downstream of it, a healthy table and a failing test. The user's files
@@ -127,7 +133,7 @@ fn failures_are_reported_and_the_run_continues() {
             && junit.contains("models/broken.sql"),
         "{junit}"
     );
-    pages_are_rendered(project.path());
+    pages_are_rendered(project.path(), &ran.stdout);
     let left: Vec<_> =
         fs::read_dir(file("target")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["keep.txt"], "the user's target folder changed");
