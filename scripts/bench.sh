@@ -2,6 +2,8 @@
 # How long things take; medians, with their aims beside them. Nothing fails for being slow. Arguments are the sections to
 # measure (all of them without): server manifests plan deployed emulator waiting checks run comment verify.
 # plan, deployed, waiting and checks make databases on the server that PGTRICKLE_CI_TEST_DSN names, and drop them.
+# PGTRICKLE_CI_BENCH_DBT gives the program a dbt of scripts/dbt_versions.sh, as 2.0; the commands that it replaces are still
+# run by that of .venv.
 # PGTRICKLE_CI_BENCH_BINARY names a program to measure instead of a release build; `walk_json` has to lie in the folder
 # `examples` beside it.
 set -euo pipefail
@@ -16,6 +18,14 @@ if [[ -z "$binary" ]]; then
 fi
 BENCHED=$(cd "$(dirname "$binary")" && pwd)/$(basename "$binary")
 export BENCHED DBT_SEND_ANONYMOUS_USAGE_STATS=false
+
+export STEPS_PATH=$PATH
+if [[ -n ${PGTRICKLE_CI_BENCH_DBT:-} ]]; then
+  # shellcheck source=scripts/dbt_versions.sh
+  source scripts/dbt_versions.sh
+  install "$PGTRICKLE_CI_BENCH_DBT"
+  use_dbt "$PGTRICKLE_CI_BENCH_DBT"
+fi
 
 emulator=("$BENCHED" ephemeral --engine emulator --)
 beside=("${emulator[@]}")
