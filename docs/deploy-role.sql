@@ -25,6 +25,13 @@ BEGIN
   LOOP
     EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO pgtrickle_deploy', called);
   END LOOP;
+  -- Before 0.81.1 an IMMEDIATE table takes functions in this schema, which the role creates.
+  IF EXISTS (
+    SELECT FROM pg_proc
+    WHERE pronamespace = 'pgtrickle'::regnamespace AND proname = 'create_stream_table' AND NOT prosecdef
+  ) THEN
+    GRANT CREATE ON SCHEMA pgtrickle TO pgtrickle_deploy;
+  END IF;
 END $$;
 -- Whether the scheduler runs.
 GRANT pg_monitor TO pgtrickle_deploy;

@@ -7,6 +7,7 @@
     columns      the columns of its storage behind the first, {name, type}
     is_read      whether another stream table reads from it
     lost_source  whether something that it reads from no longer exists
+    policed      the sources of which policies hide rows from this role
   The row travels as JSON, so that types stay what they are and a server with other columns is read all the same.
 #}
 {% macro pgtrickle_get_stream_table_info(name) %}
@@ -29,6 +30,12 @@
           select from pgtrickle.pgt_dependencies as d
           where d.pgt_id = st.pgt_id
             and not exists (select from pg_catalog.pg_class as c where c.oid = d.source_relid)
+        ),
+        'policed', (
+          select coalesce(jsonb_agg(c.oid::regclass::text order by c.relname), '[]')
+          from pgtrickle.pgt_dependencies as d
+          join pg_catalog.pg_class as c on c.oid = d.source_relid
+          where d.pgt_id = st.pgt_id and pg_catalog.row_security_active(c.oid)
         )
       )
     )::text as stream_table

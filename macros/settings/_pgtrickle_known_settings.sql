@@ -11,6 +11,7 @@
     set_by      create (default) | alter: which of the two functions takes it when the table is new
     changed_by  alter (default) | recreate | nothing
     since       the first version of pg_trickle that has it; without it every supported version does
+    replace_since  the first version whose create_or_replace_stream_table takes it, where that is a later one
     without     what a server without it does
     about       what it is for, in Markdown, without single quotes
 #}
@@ -57,11 +58,11 @@
       'about': 'Its sources only ever get new rows',
     },
     'temporal': {
-      'type': 'boolean', 'column': 'temporal_mode', 'default': false, 'changed_by': 'recreate',
+      'type': 'boolean', 'column': 'temporal_mode', 'default': false, 'changed_by': 'recreate', 'replace_since': '0.46',
       'about': 'Keeps former versions of its rows',
     },
     'storage_backend': {
-      'type': 'text', 'column': 'storage_backend', 'default': 'heap', 'changed_by': 'recreate',
+      'type': 'text', 'column': 'storage_backend', 'default': 'heap', 'changed_by': 'recreate', 'replace_since': '0.46',
       'about': 'Where its rows are kept: `heap`, or `citus` for its columnar storage, which only FULL refreshes can fill',
     },
     'diamond_consistency': {

@@ -205,7 +205,7 @@ pub fn judge(tables: &[&StreamTable], evidence: &Evidence, criteria: &Criteria) 
 /// The message within the engine's error text, which can be kilobytes of a Rust value with its backtrace
 /// (docs/pg_trickle.md, "Status").
 pub fn engine_message(raw: &str) -> String {
-    let message = raw.split_once("message: \"").map_or(raw, |(_, rest)| quoted(rest));
+    let message = raw.split_once("message: \"").map_or(raw.to_owned(), |(_, rest)| unescaped(quoted(rest)));
     let line = message.lines().next().unwrap_or_default().trim();
     if line.is_empty() { "the engine gives no reason".into() } else { line.chars().take(300).collect() }
 }
@@ -219,6 +219,24 @@ fn quoted(text: &str) -> &str {
         ends
     });
     &text[..end.unwrap_or(text.len())]
+}
+
+/// A Rust string literal's text without its escapes.
+fn unescaped(text: &str) -> String {
+    let mut characters = text.chars();
+    let mut result = String::new();
+    while let Some(character) = characters.next() {
+        result.push(match character {
+            '\\' => match characters.next() {
+                Some('n') => '\n',
+                Some('t') => '\t',
+                Some(other) => other,
+                None => break,
+            },
+            other => other,
+        });
+    }
+    result
 }
 
 /// An age for people.
@@ -330,7 +348,8 @@ mod tests {
     fn a_debug_dump_is_reduced_to_its_message() {
         let dump = "ErrorReportWithLevel { level: ERROR, inner: ErrorReport { sqlerrcode: ERRCODE_DIVISION_BY_ZERO, message: \"division by zero\", hint: None, detail: Some(\"0: std::backtrace\") } }";
         assert_eq!(engine_message(dump), "division by zero");
-        assert_eq!(engine_message("message: \"column \\\"a\\\" is gone\", x"), "column \\\"a\\\" is gone");
+        assert_eq!(engine_message(r#"message: "column \"a\" is gone", x"#), r#"column "a" is gone"#);
+        assert_eq!(engine_message(r#"message: "at \"\\\"\nLINE 1", x"#), r#"at "\""#);
         assert_eq!(engine_message("plain words\nand more"), "plain words");
         assert_eq!(engine_message(""), "the engine gives no reason");
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Mark, Origin, Relation, Settings};
+use crate::sql::query;
 
 /// A stream table, read from a manifest or from a catalog.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +19,21 @@ pub struct StreamTable {
     pub columns: Option<Vec<Column>>,
     /// `None` if no dbt model created it.
     pub origin: Option<Origin>,
+}
+
+impl StreamTable {
+    /// What becomes of the table because of names that pg_trickle misreads (docs/pg_trickle.md, "Names").
+    pub fn misread_names(&self) -> Option<String> {
+        let fails = match self.settings.refresh_mode() {
+            Some("FULL") => return None,
+            Some("IMMEDIATE") => "every write to its sources fails",
+            _ => "every refresh that finds changes fails",
+        };
+        let names: Vec<String> =
+            query::unwordly_names(&self.query).iter().map(|name| format!("`{name}`")).collect();
+        (!names.is_empty())
+            .then(|| format!("pg_trickle writes {} without quotes, so that {fails}", names.join(", ")))
+    }
 }
 
 /// A column of a table or of a query's result.

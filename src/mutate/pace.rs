@@ -24,7 +24,7 @@ impl Pace {
             wait(
                 "until the sources are captured from the log",
                 "",
-                "not exists (select from pgtrickle.pgt_dependencies where source_type = 'TABLE' and (cdc_mode <> 'WAL' or decoder_confirmed_lsn is null))",
+                include_str!("sql/captured_from_log.sql"),
                 "the sources stay on triggers: see wal_level, and whether a slot of the same name is taken",
             )
         });
@@ -37,7 +37,7 @@ impl Pace {
             wait(
                 "until the log has been read",
                 "written pg_lsn := pg_current_wal_insert_lsn(); ",
-                "not exists (select from pgtrickle.pgt_dependencies where cdc_mode <> 'TRIGGER' and decoder_confirmed_lsn < written)",
+                &include_str!("sql/log_is_read.sql").replace("$position", "written"),
                 "the log is not read",
             )
         });
@@ -60,20 +60,22 @@ fn scheduled(tables: &[CaseTable], times: usize) -> String {
     wait(
         "until the scheduler has refreshed every table",
         "since timestamptz := clock_timestamp(); ",
-        &format!(
-            "not exists (select from unnest(array[{}]::text[]) as name where {times} > (select count(*) from pgtrickle.pgt_refresh_history join pgtrickle.pgt_stream_tables using (pgt_id) where pgt_schema || '.' || pgt_name = name and start_time > since))",
-            names.join(", ")
-        ),
+        &include_str!("sql/scheduled.sql")
+            .replace("$quoted", &names.join(", "))
+            .replace("$times", &times.to_string())
+            .replace("$since", "since"),
         "the scheduler does not refresh",
     )
 }
 
+/// `until` is a query that answers with true or false.
 fn wait(what: &str, declared: &str, until: &str, otherwise: &str) -> String {
+    let until = until.trim_end();
     format!(
         "do $$ declare {declared}begin -- waits {what}
   for n in 1 .. 200 loop
     commit;
-    if {until} then return; end if;
+    if ({until}) then return; end if;
     perform pg_sleep(0.1);
   end loop;
   raise '{otherwise}';

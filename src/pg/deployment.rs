@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tokio_postgres::SimpleQueryMessage;
 
 use super::{
-    Client, Error, about,
+    Client, Error, about, of_table,
     round::ATTENTION,
     settings::{self, Purpose},
 };
@@ -134,7 +134,12 @@ impl Client {
         // If this program is killed, its server process must not go on populating a table under the lock.
         let limits =
             [("transaction_timeout", 0), ("client_connection_check_interval", ATTENTION.as_millis())];
-        let settings = format!("begin; {}; {}", self.settings(), settings::limits(&limits));
+        // A table that was filled under policies would lack rows for good (docs/pg_trickle.md, "Row level security").
+        let settings = format!(
+            "begin; set local row_security = off; {}; {}",
+            self.settings(),
+            settings::limits(&limits)
+        );
         self.wire.batch_execute(&settings).await.map_err(|source| failed(0, source, BTreeSet::new()))?;
         let watch = self.watch().await;
         let mut took = Vec::new();
@@ -176,13 +181,11 @@ impl Client {
         let lock = |table: &Relation| {
             let quoted = table.quoted();
             let body = format!(
-                "begin perform from pgtrickle.pgt_stream_tables where pgt_schema = {} and pgt_name = {} for update; \
-                 if to_regclass({}) is not null then lock table {quoted} in access exclusive mode; end if; end",
-                quote_literal(&table.schema),
-                quote_literal(&table.name),
+                "begin if to_regclass({}) is not null then lock table {quoted} in access exclusive mode; end if; end",
                 quote_literal(&quoted),
             );
-            format!("do {}", quote_literal(&body))
+            let row = of_table(include_str!("sql/lock_row.sql"), table);
+            format!("{row}; do {}", quote_literal(&body))
         };
         let locks: Vec<String> = tables.iter().rev().map(lock).collect();
         let locked = self.wire.batch_execute(&locks.join("; ")).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::{Client, Error, about, only_json, settings::Purpose};
+use super::{Client, Error, about, of_table, only_json, settings::Purpose};
 use crate::{
     judge::equality::{Comparable, ComparedColumn, Difference, ValueKind, has_undefined_order},
     model::Relation,
@@ -100,11 +100,7 @@ fn unless_tied(found: Difference, with_ties: &Difference) -> Difference {
 /// the WAL (docs/pg_trickle.md, "Change capture").
 fn has_pending(table: &Comparable, position: Option<&str>) -> String {
     let until = position.map(|at| format!(" and lsn <= {}::pg_lsn", quote_literal(at))).unwrap_or_default();
-    let frontier = format!(
-        "(select frontier -> 'sources' from pgtrickle.pgt_stream_tables where pgt_schema = {} and pgt_name = {})",
-        quote_literal(&table.relation.schema),
-        quote_literal(&table.relation.name)
-    );
+    let frontier = format!("({})", of_table(include_str!("sql/frontier.sql"), &table.relation));
     let pending = table.waiting.iter().map(|buffer| {
         let name = buffer.buffer.quoted();
         let source = quote_literal(&buffer.source);

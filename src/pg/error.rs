@@ -195,7 +195,8 @@ impl Error {
                 "the server's transaction_timeout ended it; lift it for these connections: `export PGOPTIONS='-c transaction_timeout=0'`".into()
             }
             Self::Server { message, .. } if &*message.code == "42501" => {
-                "grant it: `GRANT USAGE ON SCHEMA pgtrickle` and SELECT on its tables, and `pg_monitor`".into()
+                "grant it: `GRANT USAGE ON SCHEMA pgtrickle` and on that of the change buffers, SELECT on their tables, and `pg_monitor`"
+                    .into()
             }
             Self::Server { .. } | Self::Lost { .. } | Self::Answer { .. } => return None,
         })

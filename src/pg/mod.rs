@@ -258,9 +258,8 @@ impl Client {
     /// Refills a stream table by altering its query to itself. `repair_stream_table` would add triggers to a source
     /// that is captured from the WAL (docs/pg_trickle.md, "Capture health").
     pub async fn refill(&self, table: &Relation) -> Result<(), Error> {
-        let sql = "select pgtrickle.alter_stream_table($1 || '.' || $2, query => coalesce(original_query, defining_query))
-                   from pgtrickle.pgt_stream_tables where pgt_schema = $1 and pgt_name = $2";
-        self.about_table("refilling the stream table", sql, &[&table.schema, &table.name]).await
+        let sql = of_table(include_str!("sql/refill.sql"), table);
+        self.about_table("refilling the stream table", &sql, &[]).await
     }
 
     async fn about_table(
@@ -306,6 +305,11 @@ fn only_json<T: DeserializeOwned>(doing: &'static str, messages: &[SimpleQueryMe
 fn about(sql: &str, relations: &[Relation]) -> String {
     let names = serde_json::json!(relations).to_string();
     sql.replace("$relations", &format!("{}::jsonb", quote_literal(&names)))
+}
+
+/// A query with this relation in its text.
+fn of_table(sql: &str, table: &Relation) -> String {
+    sql.replace("$schema", &quote_literal(&table.schema)).replace("$name", &quote_literal(&table.name))
 }
 
 #[cfg(test)]

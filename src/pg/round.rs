@@ -9,7 +9,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use tokio_postgres::{SimpleQueryMessage, error::SqlState};
 
 use super::{
-    Client, Error,
+    Client, Error, of_table,
     settings::{self, Purpose},
 };
 use crate::{model::Relation, sql::quote_literal};
@@ -86,11 +86,7 @@ impl Client {
     /// of the transaction (docs/pg_trickle.md, "Refresh and history").
     pub async fn refresh_in_round(&self, table: &Relation) -> Result<Refreshed, Error> {
         const DOING: &str = "refreshing the stream table";
-        let (schema, name) = (quote_literal(&table.schema), quote_literal(&table.name));
-        let count = format!(
-            "select count(*) from pgtrickle.pgt_refresh_history as h join pgtrickle.pgt_stream_tables as s using (pgt_id)
-             where s.pgt_schema = {schema} and s.pgt_name = {name} and h.start_time = pg_catalog.now()"
-        );
+        let count = of_table(include_str!("sql/refreshes_in_round.sql"), table);
         let sql = format!(
             "savepoint refresh; {count}; select pgtrickle.refresh_stream_table({}); {count}; release savepoint refresh",
             quote_literal(&table.to_string())

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Action, Change, Plan};
 use crate::{
-    model::{Relation, StreamTable},
+    model::{Relation, Setting, StreamTable, Value},
     sql::query,
 };
 
@@ -23,6 +23,15 @@ pub struct RequiredRights {
     /// Functions of pg_trickle that the role calls; newer versions do not let everyone.
     #[serde(default)]
     pub call: BTreeSet<String>,
+    /// Whether a table becomes IMMEDIATE, for which pg_trickle creates functions in its own schema.
+    #[serde(default)]
+    pub immediate: bool,
+    /// Relations of which the role fills tables, so that no policy may hide rows from it.
+    #[serde(default)]
+    pub see_all: BTreeSet<Relation>,
+    /// Stream tables whose triggers on their sources go.
+    #[serde(default)]
+    pub release: BTreeSet<Relation>,
 }
 
 impl RequiredRights {
@@ -43,9 +52,33 @@ impl RequiredRights {
 }
 
 impl Plan {
+    /// What pg_trickle itself asks of a role that deploys the plan, with dbt or without.
+    pub fn rights_of_engine(&self, desired: &[StreamTable], actions: &[Action]) -> RequiredRights {
+        let mut needs = RequiredRights::calls(actions);
+        for step in &self.steps {
+            let settings = match &step.change {
+                Change::Keep => continue,
+                Change::Alter(settings) | Change::AlterQuery { settings, .. } => settings.as_slice(),
+                Change::Create { .. } | Change::Recreate { .. } | Change::Drop => &[],
+            };
+            let mode = settings.iter().find(|change| change.setting == Setting::RefreshMode);
+            let was_immediate = mode.is_some_and(|mode| mode.from == Some(Value::Text("IMMEDIATE".into())));
+            if was_immediate || matches!(step.change, Change::Recreate { .. } | Change::Drop) {
+                needs.release.insert(step.relation.clone());
+            }
+            let is_filled = mode.is_some() || !matches!(step.change, Change::Alter(_) | Change::Drop);
+            let table = desired.iter().find(|table| table.relation == step.relation);
+            if let Some(table) = table.filter(|_| is_filled) {
+                needs.immediate |= table.settings.refresh_mode() == Some("IMMEDIATE");
+                needs.see_all.extend(query::relations(&table.query));
+            }
+        }
+        needs
+    }
+
     /// What the role needs that executes these actions of the plan.
     pub fn rights(&self, desired: &[StreamTable], actions: &[Action]) -> RequiredRights {
-        let mut needs = RequiredRights::calls(actions);
+        let mut needs = self.rights_of_engine(desired, actions);
         for step in self.steps.iter().filter(|step| step.change != Change::Keep) {
             let relation = || step.relation.clone();
             let writes_query = match &step.change {

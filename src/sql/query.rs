@@ -49,9 +49,17 @@ pub fn relations(sql: &str) -> BTreeSet<Relation> {
     reads(sql).into_iter().map(|read| read.relation).collect()
 }
 
+/// The names under which a query reads relations, aliases or their own, that are no words even with quotes: `a b`.
+pub fn unwordly_names(sql: &str) -> BTreeSet<String> {
+    let names = reads(sql).into_iter().map(|read| read.name);
+    names.filter(|name| !name.chars().all(is_word)).collect()
+}
+
 /// A place where a query reads a relation.
 struct Read {
     relation: Relation,
+    /// The alias, or the relation's own name.
+    name: String,
     /// The byte offsets of the name in the text.
     start: usize,
     end: usize,
@@ -72,11 +80,18 @@ fn reads(sql: &str) -> Vec<Read> {
         let relation = Relation::parse(&(at..=end).map(text).collect::<String>()).filter(|_| reads);
         if let Some(relation) = relation {
             let has_alias = !ends_a_table(text(end + 1));
-            found.push(Read { relation, start: spans[at].0, end: spans[end].1, has_alias });
+            let alias = if text(end + 1).eq_ignore_ascii_case("as") { text(end + 2) } else { text(end + 1) };
+            let name = if has_alias { unquoted(alias) } else { relation.name.clone() };
+            found.push(Read { relation, name, start: spans[at].0, end: spans[end].1, has_alias });
         }
         at = end + 1;
     }
     found
+}
+
+fn unquoted(identifier: &str) -> String {
+    let inner = identifier.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    inner.unwrap_or(identifier).replace("\"\"", "\"")
 }
 
 /// The tokens that precede a relation.
@@ -190,6 +205,15 @@ mod tests {
         ] {
             assert_eq!(super::renamed(query, &names), renamed);
         }
+    }
+
+    #[test]
+    fn a_name_that_is_no_word_is_found_unless_it_has_an_alias() {
+        let names = |sql| unwordly_names(sql).into_iter().collect::<Vec<_>>();
+        assert_eq!(names(r#"select 1 from "s s"."a b" join "s"."c-d" on true"#), ["a b", "c-d"]);
+        assert!(names(r#"select "x y" from s."a b" as ab, s."Upper", s.plain p, s."größe""#).is_empty());
+        assert_eq!(names(r#"select 1 from s.plain as "p q" where true"#), ["p q"]);
+        assert_eq!(names(r#"select 1 from s."a""b""#), [r#"a"b"#]);
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl Gate<'_> {
         let (plan, now) = plan_against(client, &project, ids, &policy).await?;
         if own.is_none() {
             let actions = plan::actions(&plan, &project.tables, &now.tables, &policy.owner);
-            client.check_rights(&RequiredRights::calls(&actions)).await?;
+            client.check_rights(&plan.rights_of_engine(&project.tables, &actions)).await?;
         }
         Ok(Some(Planned { project, plan }))
     }

@@ -10,7 +10,7 @@ use crate::{
     dbt::ManifestFile,
     model::{Deployed, Health, Mark, Owner, Relation, Storage, StreamTable},
     pg::{Client, ServerMessage, Snapshot},
-    plan::{self, Answers, Plan, Policy, Question, Refusal, RequiredRights},
+    plan::{self, Answers, Plan, Policy, Question, Refusal},
     project::{Intermediate, Project},
     sql::query,
 };
@@ -110,10 +110,10 @@ pub async fn plan_against(
     let mut plan = plan.narrowed(ids, &project.tables);
     // Another role may deploy, so they are no problem of the plan.
     let actions = plan::actions(&plan, &project.tables, &snapshot.tables, &policy.owner);
-    let calls = RequiredRights::calls(&actions);
+    let needs = plan.rights_of_engine(&project.tables, &actions);
     let user = &client.endpoint().user;
     let note = |right: String| format!("the role `{user}` cannot deploy this: it lacks {right}");
-    plan.notes.extend(client.lacking_rights(&calls).await?.into_iter().map(note));
+    plan.notes.extend(client.lacking_rights(&needs).await?.into_iter().map(note));
     Ok((plan, snapshot))
 }
 

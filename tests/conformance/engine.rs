@@ -1,12 +1,12 @@
 //! The server that the scenarios are played on: the one that `PGTRICKLE_CI_TEST_DSN` names, or one of our own with the
-//! emulator.
+//! emulator, of the version that `PGTRICKLE_CI_TEST_ENGINE_VERSION` names.
 
 use std::{fmt, path::PathBuf};
 
 use pgtrickle_ci::{
     model::Version,
     pg::Endpoint,
-    server::{EngineChoice, Ephemeral, EphemeralSpec},
+    server::{EmulatorVersion, EngineChoice, Ephemeral, EphemeralSpec},
 };
 use tokio_postgres::NoTls;
 
@@ -120,7 +120,13 @@ fn wanted() -> EphemeralSpec {
     let active = std::env::var_os("VIRTUAL_ENV").map(PathBuf::from);
     EphemeralSpec {
         engine: EngineChoice::Emulator,
-        emulated_version: None,
+        emulated_version: std::env::var("PGTRICKLE_CI_TEST_ENGINE_VERSION").ok().map(
+            |version| match &*version {
+                "0.67.0" => EmulatorVersion::V0_67_0,
+                "0.108.3" => EmulatorVersion::V0_108_3,
+                other => panic!("PGTRICKLE_CI_TEST_ENGINE_VERSION is {other}"),
+            },
+        ),
         pg_bin: None,
         image: None,
         python_envs: [Some(own), active].into_iter().flatten().collect(),

@@ -47,6 +47,13 @@ pub fn all() -> Vec<Catalog> {
     versions.iter().map(of).collect()
 }
 
+/// The oldest version, and the columns of a stream table, each with its type and `since` which version it exists.
+pub fn stream_table_columns() -> (String, BTreeMap<String, String>) {
+    let Catalogs { versions, mut relations, .. } =
+        serde_yaml::from_str(include_str!("catalogs.yml")).unwrap();
+    (versions[0].clone(), relations.remove("pgt_stream_tables").unwrap())
+}
+
 /// The type, if the version has the thing.
 fn in_version(what: &str, version: &str) -> Option<String> {
     let (kind, since) = what.split_once(" since ").unwrap_or((what, "0.0.0"));
@@ -93,26 +100,79 @@ fn filled(sql: &str) -> String {
         ("$families", "true"),
         ("$tables", "null"),
         ("$last", "20"),
+        ("$schema", "'public'"),
+        ("$name", "'totals'"),
+        ("$quoted", "'public.totals'"),
+        ("$times", "1"),
+        ("$since", "pg_catalog.now()"),
     ];
     values.iter().fold(sql.to_owned(), |sql, (name, value)| sql.replace(name, value))
 }
 
 #[test]
 fn every_catalog_query_can_be_answered_on_every_version() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/pg/sql");
+    let mut queries = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "sql");
+    queries.retain(|file| !file.components().any(|folder| folder.as_os_str() == "emulator"));
+    assert!(queries.len() > 30, "{queries:?}");
     for catalog in all() {
         let database = Database::without_extension();
         database.run(&catalog.script());
-        let mut checked = 0;
-        for entry in fs::read_dir(&folder).unwrap() {
-            let file = entry.unwrap().path();
-            let sql = fs::read_to_string(&file).unwrap();
+        for file in &queries {
+            let sql = fs::read_to_string(file).unwrap();
             let sql = filled(&with_optional_parts(&sql, &catalog.objects()));
             database.run(&format!("begin; {sql}; rollback"));
-            checked += 1;
         }
-        assert!(checked > 15, "{checked} queries on {}", catalog.version);
     }
+}
+
+/// Functions of the engine that not every version has, and what is asked before the program calls or advises one.
+const ASKED_FOR: [(&str, &str); 9] = [
+    ("capture_instance_status", "pgt_capture_instance, of the same version"),
+    ("preflight_upgrade", "to_regprocedure in engine.sql"),
+    ("recover_capture_instance", "pgt_capture_instance, of the same version"),
+    ("reinitialize_stream_table", "a reason in refresh_reason"),
+    ("repair_stream_table", "to_regprocedure in engine.sql"),
+    ("resume_after_drain", "to_regprocedure in engine.sql"),
+    ("set_orchestration_mode", "Setting::since"),
+    ("validate_recovery", "OPTIONAL"),
+    ("_emulator_tick", "the emulator"),
+];
+
+/// Elsewhere than in a file of its own a query could name what a version lacks, and no test would see it. So there are no
+/// relations there, but for the names of the stream tables, which the adapter reads.
+#[test]
+fn code_beside_the_queries_names_only_functions_that_every_version_has() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let oldest = &all()[0];
+    let functions: BTreeSet<&str> =
+        oldest.functions.keys().map(|signature| signature.split('(').next().unwrap()).collect();
+    let program = files(&root.join("src"), "rs").into_iter();
+    let adapter = root.join("adapter/src");
+    let adapter = files(&adapter, "sql").into_iter().chain(files(&adapter, "py"));
+    let mut wrong = BTreeSet::new();
+    let mut unused: BTreeSet<&str> = ASKED_FOR.iter().map(|(name, _)| *name).collect();
+    for file in program.chain(adapter).filter(|file| !file.ends_with("model/engine.rs")) {
+        let text = fs::read_to_string(&file).unwrap();
+        let text = &text[..text.find("#[cfg(test)]\nmod tests").unwrap_or(text.len())];
+        // Comments and imports name no objects of the server.
+        let is_code =
+            |line: &&str| !["//", "from ", "#"].iter().any(|begin| line.trim_start().starts_with(begin));
+        for name in text.lines().filter(is_code).flat_map(named_objects) {
+            if name.starts_with(char::is_uppercase) {
+                continue;
+            }
+            unused.remove(name);
+            let is_asked_for = ASKED_FOR.iter().any(|(asked, _)| *asked == name);
+            if !is_asked_for && !functions.contains(name) {
+                wrong.insert(format!("{}: {name}", file.strip_prefix(root).unwrap().display()));
+            }
+        }
+    }
+    assert_eq!(
+        wrong,
+        BTreeSet::from(["adapter/src/dbt/adapters/pgtrickle/impl.py: pgt_stream_tables".to_owned()])
+    );
+    assert!(unused.is_empty(), "nothing names these any more: {unused:?}");
 }
 
 const QUERY: &str = "select id from public.orders";
@@ -172,10 +232,12 @@ fn a_table_in_the_catalog_of_every_version_is_planned_and_checked() {
                 "passed"
             }
         );
-        assert_eq!(
-            (of("freshness"), of("scheduler"), of("capture")),
-            (json!("passed"), json!("failed"), json!("failed"))
-        );
+        assert_eq!((of("freshness"), of("capture")), (json!("passed"), json!("failed")));
+        // A server with the real extension starts a scheduler for whatever looks like it.
+        let launches = "select count(*) > 0 from pg_stat_activity where backend_type = 'pg_trickle launcher'";
+        if database.value(launches).as_deref() == Some("f") {
+            assert_eq!(of("scheduler"), "failed");
+        }
         assert_eq!(report.to_string().contains("its own bugs are not known"), catalog.version != "0.67.0");
     }
 }

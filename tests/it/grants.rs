@@ -145,6 +145,54 @@ fn a_table_of_the_catalog_that_the_role_may_not_write_to_is_named() {
     role.runs(&["apply"], &models).expect(0);
 }
 
+/// Functions of an IMMEDIATE table are in the engine's schema, and belong to the role.
+#[test]
+fn an_immediate_table_takes_create_on_the_schema_of_the_engine() {
+    let role = Role::new(Database::new());
+    let models = table("select id from public.orders", &json!({"refresh_mode": "IMMEDIATE"}));
+    role.database.run(&format!("revoke create on schema pgtrickle from {}", role.name));
+    role.is_refused(&models, "CREATE on schema pgtrickle");
+    role.database.run(&format!("grant create on schema pgtrickle to {}", role.name));
+    role.runs(&["apply"], &models).expect(0);
+}
+
+/// What policies hide from the role would be missing for good.
+#[test]
+fn a_table_is_not_filled_by_a_role_from_which_policies_hide_rows() {
+    let role = Role::new(Database::new());
+    role.database.run(&format!(
+        "create table tenants (id int primary key); insert into tenants values (1), (2);
+         alter table tenants enable row level security; create policy first on tenants using (id = 1);
+         grant select, trigger on tenants to {}",
+        role.name
+    ));
+    let models = table("select id from public.tenants", &json!({}));
+    role.is_refused(&models, "BYPASSRLS, for the policies on public.tenants");
+    role.database.run(&format!("alter role {} bypassrls", role.name));
+    role.runs(&["apply"], &models).expect(0);
+    assert_eq!(role.database.value("select count(*) from t").as_deref(), Some("2"));
+}
+
+/// With the last reader of a source its triggers go, and those of an IMMEDIATE table with the table.
+#[test]
+fn a_role_that_does_not_own_the_source_is_told_so_before_a_drop() {
+    let role = Role::new(Database::new());
+    role.database.run(&format!(
+        "create table of_others (id int primary key); grant select, trigger on of_others to {}",
+        role.name
+    ));
+    let (plain, immediate) = (json!({}), json!({"refresh_mode": "IMMEDIATE"}));
+    let query = "select id from public.of_others";
+    let other = [model("other", query, &plain)];
+    role.runs(&["apply"], &[table(query, &plain), other.clone()].concat()).expect(0);
+    role.runs(&["apply", "--allow-drop", "t"], &other).expect(0);
+    role.runs(&["apply"], &[table(query, &immediate), other.clone()].concat()).expect(0);
+    role.is_refused(&other, "ownership on public.of_others");
+    role.is_refused(&[table(query, &plain), other.clone()].concat(), "ownership on public.of_others");
+    role.database.run(&format!("alter table of_others owner to {}", role.name));
+    role.runs(&["apply", "--allow-drop", "t"], &other).expect(0);
+}
+
 #[test]
 fn a_run_without_a_function_that_it_needs_ends_before_dbt_builds() {
     let Some(database) = Database::newer() else { return };

@@ -10,7 +10,10 @@ use pgtrickle_ci::{
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use crate::support::{Ran, manifest, model, pgtrickle_ci};
+use crate::{
+    catalogs,
+    support::{Ran, manifest, model, pgtrickle_ci},
+};
 
 fn read(file: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
@@ -43,8 +46,22 @@ fn the_macros_and_the_program_know_the_same_settings() {
             Some(other) => panic!("{name} is changed by {other}"),
         };
         assert_eq!(setting.on_change(), on_change, "{name}");
+        assert_eq!(setting.since(), spec["since"].as_str(), "{name}");
         assert!(!spec["about"].as_str().unwrap().is_empty(), "{name} is not described");
     }
+}
+
+/// What a server lacks is told with a version that has it.
+#[test]
+fn the_versions_of_settings_are_those_of_the_catalogs() {
+    let (oldest, columns) = catalogs::stream_table_columns();
+    for setting in Setting::ALL.iter().copied() {
+        let Some(column) = setting.column() else { continue };
+        let since = columns[column].split_once(" since ").map(|(_, since)| since.to_owned());
+        assert_eq!(setting.since().map(|since| format!("{since}.0")), since, "{setting}");
+    }
+    let lacking = read("macros/catalog/_pgtrickle_lacking.sql");
+    assert!(lacking.contains(&format!("'{}'", oldest.trim_end_matches(".0"))), "{oldest}");
 }
 
 #[test]

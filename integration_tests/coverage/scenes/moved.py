@@ -271,13 +271,39 @@ def deployed_by_a_role(project, server):
     project.operation("pgtrickle_check_cdc_health")
     project.operation("pgtrickle_operational_status")
     project.operation("pgtrickle_drain")
-    project.operation("drop_all_stream_tables", fails="must be owner of relation orders")
-    fresh("create role shop_owner; grant shop_owner to _pgtrickle_deploy; grant all on schema shop to shop_owner; alter table shop.orders owner to shop_owner")
-    project.operation("drop_all_stream_tables", says="dropped 1 stream table of")
+    policed(project, fresh)
+    # The owner of a source that only IMMEDIATE tables read cannot be changed (docs/pg_trickle.md, Source DDL).
+    fresh("select pgtrickle.drop_stream_table('coverage.at_once')")
+    project.operation("drop_all_stream_tables", fails="must be owner of relation")
+    fresh("create role shop_owner; grant shop_owner to _pgtrickle_deploy; grant all on schema shop to shop_owner")
+    for source in ["orders", "customers", "visits"]:
+        fresh(f"alter table shop.{source} owner to shop_owner")
+    project.operation("drop_all_stream_tables", says="dropped 2 stream tables of")
     os.environ.update(owner)
-    fresh("alter table shop.orders owner to current_user; drop owned by _pgtrickle_deploy, shop_owner; drop role _pgtrickle_deploy, shop_owner")
-    project.remove("models/role/by_role.sql")
+    for source in ["orders", "customers", "visits"]:
+        fresh(f"alter table shop.{source} owner to current_user")
+    fresh("drop owned by _pgtrickle_deploy, shop_owner; drop role _pgtrickle_deploy, shop_owner")
+    for name in ["by_role.sql", "at_once.sql", "policed.sql", "policed.yml"]:
+        project.remove(f"models/role/{name}")
     fresh.connection.close()
+
+
+def policed(project, fresh):
+    """A table is neither filled nor compared by a role from which policies hide rows; and one is IMMEDIATE."""
+    table = "{{ config(materialized='stream_table', meta={'pgtrickle': {'refresh_mode': 'MODE'}}) }}\nselect id from {{ source('shop', 'SOURCE') }}"
+    project.write("models/role/at_once.sql", table.replace("MODE", "IMMEDIATE").replace("SOURCE", "customers"))
+    project.write("models/role/policed.sql", table.replace("MODE", "DIFFERENTIAL").replace("SOURCE", "visits"))
+    project.write("models/role/policed.yml", f"models: [{{name: policed, {'data_tests' if VERSION >= (1, 8) else 'tests'}: [dbt_pgtrickle.pgtrickle_matches_query]}}]\n")
+    fresh("alter table shop.visits enable row level security; create policy few on shop.visits using (id < 3)")
+    project.run("--select", "role", expect={"at_once": CREATED, "policed": "row-level security policy for table .visits"})
+    fresh("alter role _pgtrickle_deploy bypassrls")
+    project.run("--select", "policed", expect={"policed": CREATED})
+    check(fresh("select count(*) from coverage.policed") == [(20,)], "rows are missing")
+    project.tests("--select", "policed", failing=[])
+    fresh("alter role _pgtrickle_deploy nobypassrls")
+    project.tests("--select", "policed", failing=["pgtrickle_matches_query_policed"])
+    compiled = [file.read_text() for file in project.folder.glob("target/**/*matches_query_policed*.sql")]
+    check(any("policies of shop.visits hide rows" in text for text in compiled), f"the test does not say why: {compiled}")
 
 
 def hooked(project, server):

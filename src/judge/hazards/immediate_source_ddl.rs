@@ -1,4 +1,4 @@
-//! The columns of a source that only IMMEDIATE tables read cannot be changed.
+//! A source that only IMMEDIATE tables read cannot be altered.
 
 use super::{Rule, TableRule};
 use crate::{
@@ -13,7 +13,7 @@ pub(super) const RULE: TableRule = Rule {
     fixed: Some(Version(0, 88, 0)),
     verdict: Verdict::Warned,
     finds,
-    way_out: "before a change of its columns, drop the IMMEDIATE tables that read it",
+    way_out: "before altering it, even its owner, drop the IMMEDIATE tables that read it",
 };
 
 fn finds(deployed: &Deployed, facts: &Facts) -> Option<String> {
@@ -23,7 +23,7 @@ fn finds(deployed: &Deployed, facts: &Facts) -> Option<String> {
         untracked.map(|source| format!("{}.{}", source.schema, source.name)).collect();
     let is_immediate = deployed.table.settings.refresh_mode() == Some("IMMEDIATE");
     (is_immediate && !untracked.is_empty()).then(|| {
-        format!("ALTER TABLE of a column of {} fails: only IMMEDIATE tables read it", untracked.join(", "))
+        format!("every ALTER TABLE of {} fails: only IMMEDIATE tables read it", untracked.join(", "))
     })
 }
 

@@ -12,6 +12,7 @@ mod primary_key_position;
 mod row_security;
 mod search_path;
 mod snapshot_source;
+mod source_name;
 mod storage_backend;
 mod wal_capture;
 
@@ -35,13 +36,13 @@ struct Rule<Finds> {
     heading: &'static str,
     /// The version that is known not to have it any more. Every other version is taken to have it.
     fixed: Option<Version>,
-    /// Wrong rows fail, anything else warns.
+    /// Wrong rows fail, and what cannot be maintained; anything else warns.
     verdict: Verdict,
     finds: Finds,
     way_out: &'static str,
 }
 
-const RULES: [TableRule; 12] = [
+const RULES: [TableRule; 13] = [
     cron_schedule::RULE,
     float_aggregate::RULE,
     function_reads::RULE,
@@ -52,6 +53,7 @@ const RULES: [TableRule; 12] = [
     search_path::RULE,
     snapshot_source::UNFOLLOWED,
     snapshot_source::UNPOLLED,
+    source_name::RULE,
     storage_backend::RULE,
     wal_capture::RULE,
 ];

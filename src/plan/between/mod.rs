@@ -123,6 +123,7 @@ impl<'a> Comparison<'a> {
             notes: self
                 .notes(sorted)
                 .into_iter()
+                .chain(self.name_notes(&ordered))
                 .chain(self.row_security_notes(&ordered))
                 .chain(self.unnoticed_source_notes(&ordered))
                 .chain(self.losing_setting_notes(&ordered))
@@ -384,6 +385,15 @@ impl<'a> Comparison<'a> {
             return Vec::new();
         }
         self.answers.losing_settings.iter().map(|sentence| (*sentence).to_owned()).collect()
+    }
+
+    /// Nothing refuses such a table when it is created.
+    fn name_notes(&self, steps: &[Step]) -> Vec<String> {
+        let note = |step: &Step| {
+            let fails = self.tables.get(&step.relation)?.misread_names()?;
+            Some(format!("{}: {fails}; give it an alias in FROM", step.relation))
+        };
+        changing(steps).filter_map(note).collect()
     }
 
     /// A stream table has the rows of every role (docs/pg_trickle.md, "Row level security").

@@ -140,7 +140,7 @@ END $$;
 -- docs/pg_trickle.md, "Refresh modes"
 CREATE FUNCTION pgtrickle._maintain_immediately(id bigint, source oid) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    fn    text := pgtrickle._in_changes('pgt_ivm_fn_' || id || '_' || source);
+    fn    text := format('pgtrickle.pgt_ivm_fn_%s_%s', id, source);
     event record;
 BEGIN
     EXECUTE format('CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = %s
@@ -154,7 +154,7 @@ END $$;
 
 CREATE FUNCTION pgtrickle._stop_immediate(id bigint, source oid) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    fn           regprocedure := to_regprocedure(pgtrickle._in_changes('pgt_ivm_fn_' || id || '_' || source) || '()');
+    fn           regprocedure := to_regprocedure(format('pgtrickle.pgt_ivm_fn_%s_%s()', id, source));
     trigger_name text;
 BEGIN
     FOR trigger_name IN SELECT tgname FROM pg_catalog.pg_trigger WHERE tgrelid = source AND tgfoid = fn LOOP

@@ -59,3 +59,18 @@ SELECT pgtrickle.create_stream_table('public.ids', NULL, '1m', 'FULL');
 --> ERROR XX000: argument 1 must not be null
 SELECT count(*) FROM pgtrickle.pgt_stream_tables;
 --> 0
+
+-- # a source whose name needs quotes cannot be refreshed, unless it has an alias
+-- emulator: it quotes the names of sources
+CREATE TABLE "odd table" (id int PRIMARY KEY);
+SELECT pgtrickle.create_stream_table('public.odd', 'SELECT id FROM public."odd table"', '1h', 'DIFFERENTIAL');
+SELECT pgtrickle.create_stream_table('public.aliased', 'SELECT id FROM public."odd table" AS odd_table', '1h', 'DIFFERENTIAL');
+INSERT INTO "odd table" VALUES (1);
+SELECT pgtrickle.refresh_stream_table('public.aliased');
+SELECT count(*) FROM aliased;
+--> 1
+SELECT pgtrickle.refresh_stream_table('public.odd');
+--> ERROR 42601: syntax error at or near "table_1"
+SELECT pgtrickle.create_stream_table('public.now', 'SELECT id FROM public."odd table"', refresh_mode => 'IMMEDIATE');
+INSERT INTO "odd table" VALUES (2);
+--> ERROR 42601: syntax error at or near "table_1"

@@ -9,6 +9,7 @@ SELECT pgtrickle.version();
 --> ERROR 42501: permission denied for schema pgtrickle
 
 -- # a role that may read sees the catalog and changes nothing
+-- until 0.84.0: published: such a role may not execute what changes something
 SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1h', 'DIFFERENTIAL');
 CREATE ROLE $db_reader;
 GRANT USAGE ON SCHEMA pgtrickle TO $db_reader;
@@ -47,3 +48,43 @@ SELECT count(*) FROM now;
 SELECT pgtrickle.refresh_stream_table('public.ids');
 SELECT count(*) FROM ids;
 --> 4
+
+-- # an IMMEDIATE table takes CREATE on the schema pgtrickle, and to drop it the owner of the source
+-- until 0.81.1: published: the functions run as their owner
+CREATE ROLE $db_deployer;
+GRANT USAGE ON SCHEMA pgtrickle TO $db_deployer;
+GRANT ALL ON ALL TABLES IN SCHEMA pgtrickle TO $db_deployer;
+GRANT ALL ON ALL SEQUENCES IN SCHEMA pgtrickle TO $db_deployer;
+GRANT ALL ON SCHEMA pgtrickle_changes, public TO $db_deployer;
+GRANT SELECT, TRIGGER ON orders TO $db_deployer;
+SET ROLE $db_deployer;
+SELECT pgtrickle.create_stream_table('public.now', 'SELECT id FROM orders', refresh_mode => 'IMMEDIATE');
+--> ERROR 42501: permission denied for schema pgtrickle
+RESET ROLE;
+GRANT CREATE ON SCHEMA pgtrickle TO $db_deployer;
+SET ROLE $db_deployer;
+SELECT pgtrickle.create_stream_table('public.now', 'SELECT id FROM orders', refresh_mode => 'IMMEDIATE');
+SELECT count(*) FROM now;
+--> 3
+SELECT pgtrickle.drop_stream_table('public.now');
+--> ERROR 42501: must be owner of relation orders
+
+-- # policies hide rows from the role that creates a table, unless row_security is off
+-- until 0.81.1: published: the functions run as their owner
+ALTER TABLE orders ENABLE ROW LEVEL SECURITY;
+CREATE POLICY paid ON orders USING (status = 'paid');
+CREATE ROLE $db_deployer;
+GRANT USAGE ON SCHEMA pgtrickle TO $db_deployer;
+GRANT ALL ON ALL TABLES IN SCHEMA pgtrickle TO $db_deployer;
+GRANT ALL ON ALL SEQUENCES IN SCHEMA pgtrickle TO $db_deployer;
+GRANT ALL ON SCHEMA pgtrickle_changes, public TO $db_deployer;
+GRANT SELECT, TRIGGER ON orders TO $db_deployer;
+SET ROLE $db_deployer;
+-- Later versions than 0.40.0 warn.
+SET client_min_messages = error;
+SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1h', 'DIFFERENTIAL');
+SELECT count(*) FROM ids;
+--> 2
+SET row_security = off;
+SELECT pgtrickle.create_stream_table('public.all_ids', 'SELECT id FROM orders', '1h', 'DIFFERENTIAL');
+--> ERROR 42501: query would be affected by row-level security policy for table "orders"

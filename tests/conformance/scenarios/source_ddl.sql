@@ -24,6 +24,7 @@ SELECT status, needs_reinit FROM pgtrickle.pgt_stream_tables;
 --> ACTIVE | f
 
 -- # a dropped source puts its direct readers into ERROR
+-- until 0.91.0: published: its readers are SUSPENDED
 SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1h', 'DIFFERENTIAL');
 SELECT pgtrickle.create_stream_table('public.reader', 'SELECT id FROM ids', '1h', 'DIFFERENTIAL');
 DROP TABLE orders;
@@ -39,6 +40,7 @@ SELECT count(*) FROM pgtrickle.pgt_stream_tables;
 --> 0
 
 -- # a new table under the name of a dropped source is another table
+-- until 0.91.0: published: its readers are SUSPENDED
 SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1h', 'DIFFERENTIAL');
 DROP TABLE orders;
 CREATE TABLE orders (id int PRIMARY KEY);

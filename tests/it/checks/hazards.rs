@@ -88,14 +88,14 @@ fn a_table_over_a_materialized_view_fails_in_every_mode() {
 }
 
 #[test]
-fn columns_of_a_source_that_only_immediate_tables_read_are_a_warning() {
+fn a_source_that_only_immediate_tables_read_is_a_warning() {
     let mut shop = Shop::new();
     if shop.is_newer() {
         return;
     }
     shop.database.run("create table visits (id int primary key)");
     shop.add("at_once", "select id from public.visits", &json!({"refresh_mode": "IMMEDIATE"}));
-    let sentence = "ALTER TABLE of a column of public.visits fails: only IMMEDIATE tables read it";
+    let sentence = "every ALTER TABLE of public.visits fails: only IMMEDIATE tables read it";
     let said = |shop: &Shop| shop.check(&[]).1.to_string().contains(sentence);
     shop.expect_pass();
     assert!(said(&shop));

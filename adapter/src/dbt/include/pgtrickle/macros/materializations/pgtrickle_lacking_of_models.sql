@@ -5,8 +5,9 @@
   {%- for node in nodes -%}
     {%- for name, value in dbt_pgtrickle._pgtrickle_configured(node).items() if value is not none and name in dbt_pgtrickle._pgtrickle_known_settings() -%}
       {%- set known = dbt_pgtrickle._pgtrickle_known_settings()[name] -%}
+      {%- set word = dbt_pgtrickle._pgtrickle_engine_word(name, known, value) -%}
       {%- set function = 'alter_stream_table' if known.set_by == 'alter' else 'create_stream_table' -%}
-      {%- for sentence in dbt_pgtrickle._pgtrickle_lacking(engine, function, [name]) if value != known.get('default') -%}
+      {%- for sentence in dbt_pgtrickle._pgtrickle_lacking(engine, function, [name]) if word not in [known.get('default'), known.get('without')] -%}
         {%- do sentences.append(node.unique_id ~ ': ' ~ sentence) -%}
       {%- endfor -%}
     {%- endfor -%}

@@ -1,0 +1,1 @@
+select not exists (select from unnest(array[$quoted]::text[]) as name where $times > (select count(*) from pgtrickle.pgt_refresh_history join pgtrickle.pgt_stream_tables using (pgt_id) where pgt_schema || '.' || pgt_name = name and start_time > $since))
