@@ -36,7 +36,8 @@ impl Client {
             .collect();
         let names = quote_literal(&serde_json::Value::from(names).to_string());
         let sql = include_str!("sql/between.sql").replace("$wanted", &names);
-        self.ask_in("begin", Purpose::Query, "comparing the views that stream tables read", &sql).await
+        self.ask_in(settings::BEGIN, Purpose::Query, "comparing the views that stream tables read", &sql)
+            .await
     }
 
     /// The definitions of these views; `None` if there is no view of that name.
@@ -134,7 +135,7 @@ impl Client {
         // If this program is killed, its server process must not go on populating a table under the lock.
         let limits =
             [("transaction_timeout", 0), ("client_connection_check_interval", ATTENTION.as_millis())];
-        let settings = format!("begin; {}; {}", self.settings(), settings::limits(&limits));
+        let settings = format!("{}; {}; {}", settings::BEGIN, self.settings(), settings::limits(&limits));
         self.wire.batch_execute(&settings).await.map_err(|source| failed(0, source, BTreeSet::new()))?;
         let watch = self.watch().await;
         let mut took = Vec::new();
