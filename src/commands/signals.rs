@@ -13,17 +13,25 @@ use tokio::{
 
 /// All signals that can be caught and that otherwise end a process. Not SIGPIPE: Rust programs ignore it, and a write
 /// to a closed pipe fails. Not faults such as SIGSEGV: no orderly end is possible after them.
-const ENDING: [Signal; 10] = [
+const ENDING: &[Signal] = &[
     Signal::SIGHUP,
     Signal::SIGINT,
     Signal::SIGQUIT,
     Signal::SIGTERM,
+    Signal::SIGABRT,
     Signal::SIGALRM,
     Signal::SIGUSR1,
     Signal::SIGUSR2,
     Signal::SIGVTALRM,
     Signal::SIGPROF,
     Signal::SIGXCPU,
+    Signal::SIGXFSZ,
+    #[cfg(target_os = "linux")]
+    Signal::SIGIO,
+    #[cfg(target_os = "linux")]
+    Signal::SIGPWR,
+    #[cfg(target_os = "linux")]
+    Signal::SIGSTKFLT,
 ];
 
 /// How long an orderly end may take. Work that blocks its thread, such as reading a manifest from a pipe that stays open,
@@ -53,7 +61,7 @@ impl Signals {
     fn start(is_ending: bool) -> Self {
         let (send, caught) = mpsc::unbounded_channel();
         let ignored = ignored_mask();
-        for signal in ENDING.into_iter().filter(|signal| is_wanted(*signal, ignored)) {
+        for signal in ENDING.iter().copied().filter(|signal| is_wanted(*signal, ignored)) {
             // A signal without a listener ends the program as usual.
             let Ok(mut stream) = unix::signal(SignalKind::from_raw(signal as i32)) else { continue };
             let send = send.clone();

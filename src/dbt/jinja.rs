@@ -1,9 +1,10 @@
 //! dbt's Jinja for `profiles.yml` and `dbt_project.yml`: renders single values, never keys.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use minijinja::{
-    Environment, Error as JinjaError, ErrorKind, UndefinedBehavior, Value as Jinja, value::Serde,
+    Environment, Error as JinjaError, ErrorKind, State, Value as Jinja, escape_formatter,
+    value::{Kwargs, Object, Serde, ValueKind},
 };
 use serde_yaml::Value as Yaml;
 
@@ -11,6 +12,25 @@ use crate::model::Secret;
 
 /// dbt provides variables with this prefix only to profiles and packages, and masks their values in its logs.
 const SECRET: &str = "DBT_ENV_SECRET";
+
+/// What dbt's templates also have, and this program's do not.
+const UNKNOWN: [&str; 15] = [
+    "dbt_metadata_envs",
+    "dbt_version",
+    "diff_of_two_dicts",
+    "flags",
+    "invocation_id",
+    "local_md5",
+    "modules",
+    "run_started_at",
+    "set",
+    "set_strict",
+    "thread_id",
+    "tojson",
+    "toyaml",
+    "zip",
+    "zip_strict",
+];
 
 /// The maximum length of a template in bytes: the renderer counts the columns of a line in 16 bits.
 const MAX_LENGTH: usize = 65_000;
@@ -21,6 +41,8 @@ pub struct Context {
     pub variables: BTreeMap<String, String>,
     /// `--vars`, as YAML.
     pub vars: BTreeMap<String, Yaml>,
+    /// `target`, which only `dbt_project.yml` may use.
+    pub target: Option<BTreeMap<&'static str, String>>,
     /// Whether an unset variable is an empty text, for uses in which the value does not matter: CI has no secrets of a
     /// developer.
     pub missing_is_empty: bool,
@@ -36,7 +58,10 @@ impl Context {
     }
 }
 
-pub(super) struct Renderer(Environment<'static>);
+pub(super) struct Renderer {
+    environment: Environment<'static>,
+    variables: BTreeMap<String, String>,
+}
 
 impl Renderer {
     /// For `profiles.yml`.
@@ -51,22 +76,32 @@ impl Renderer {
 
     fn new(context: &Context, takes_secrets: bool) -> Self {
         let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        let Context { variables, vars, missing_is_empty } = context.clone();
-        environment.add_function("env_var", move |name: &str, default: Option<Jinja>| {
-            if name.starts_with(SECRET) && !takes_secrets {
-                return Err(failed(format!("the secret `{name}` is for profiles.yml and packages.yml only")));
+        environment.set_unknown_method_callback(python_method);
+        environment.set_formatter(|out, state, value| {
+            if value.is_none() {
+                return Ok(out.write_str("None")?);
             }
-            let value = variables.get(name).map(Jinja::from).or(default);
-            let value = value.or_else(|| missing_is_empty.then(|| Jinja::from("")));
-            value.ok_or_else(|| failed(format!("the environment variable `{name}` is not set")))
+            if value.kind() == ValueKind::Bool {
+                return Ok(out.write_str(if value.is_true() { "True" } else { "False" })?);
+            }
+            escape_formatter(out, state, value)
         });
-        environment.add_function("var", move |name: &str, default: Option<Jinja>| {
-            let value = vars.get(name).map(|value| Jinja::from(Serde(value))).or(default);
-            let value = value.or_else(|| missing_is_empty.then(|| Jinja::from("")));
-            value.ok_or_else(|| failed(format!("the variable `{name}` is not in `--vars`")))
-        });
+        let Context { variables, vars, target, missing_is_empty } = context.clone();
+        let reading = EnvVar { variables: variables.clone(), takes_secrets, missing_is_empty };
+        environment.add_global("env_var", Jinja::from_object(reading));
+        environment.add_global("var", Jinja::from_object(Vars { vars, missing_is_empty }));
+        if let Some(target) = target {
+            environment.add_global("target", Jinja::from(Serde(target)));
+        }
+        for name in ["fromjson", "fromyaml"] {
+            environment.add_function(name, |text: &str| match serde_yaml::from_str::<Yaml>(text) {
+                Ok(value) => Ok(Jinja::from(Serde(value))),
+                Err(error) => Err(failed(error.to_string())),
+            });
+        }
+        for name in ["log", "print"] {
+            environment.add_global(name, Jinja::from_object(Silent));
+        }
         environment.add_filter("as_number", |value: Jinja| {
             let is_number = value.as_str().is_none_or(|text| text.trim().parse::<f64>().is_ok());
             if is_number { Ok(value) } else { Err(failed(format!("`{value}` is not a number"))) }
@@ -79,7 +114,7 @@ impl Renderer {
         for filter in ["as_native", "as_text"] {
             environment.add_filter(filter, |value: Jinja| value);
         }
-        Self(environment)
+        Self { environment, variables }
     }
 
     /// A scalar as text with its Jinja rendered; `None` for null.
@@ -97,7 +132,8 @@ impl Renderer {
 
     fn rendered(&self, text: &str) -> Result<String, String> {
         if !["{{", "{%", "{#"].iter().any(|mark| text.contains(mark)) {
-            return Ok(text.to_owned());
+            // As in every template.
+            return Ok(text.strip_suffix('\n').unwrap_or(text).to_owned());
         }
         if text.len() > MAX_LENGTH {
             return Err(format!(
@@ -105,8 +141,136 @@ impl Renderer {
                 text.len()
             ));
         }
-        let rendered = self.0.render_str(text, ());
-        rendered.map_err(|error| error.detail().map_or_else(|| error.to_string(), ToOwned::to_owned))
+        let template = self.environment.template_from_str(text).map_err(said)?;
+        let used = template.undeclared_variables(false);
+        if let Some(name) = UNKNOWN.iter().find(|name| used.contains(**name)) {
+            return Err(format!("pgtrickle-ci does not render `{name}`; pass the text with `env_var`"));
+        }
+        Ok(self.with_secrets(template.render(()).map_err(said)?))
+    }
+
+    /// Secrets are written last.
+    fn with_secrets(&self, text: String) -> String {
+        let secrets = self.variables.iter().filter(|(name, _)| name.starts_with(SECRET));
+        secrets.fold(text, |text, (name, value)| text.replace(&placeholder(name), value))
+    }
+}
+
+/// What a template has instead of a secret, as in dbt: no expression can read or change a secret.
+fn placeholder(name: &str) -> String {
+    format!("$$$DBT_SECRET_START$$${name}$$$DBT_SECRET_END$$$")
+}
+
+fn said(error: JinjaError) -> String {
+    error.detail().map_or_else(|| error.to_string(), ToOwned::to_owned)
+}
+
+/// The function `env_var`.
+#[derive(Debug)]
+struct EnvVar {
+    variables: BTreeMap<String, String>,
+    takes_secrets: bool,
+    missing_is_empty: bool,
+}
+
+impl Object for EnvVar {
+    fn call(self: &Arc<Self>, _: &mut State<'_, '_>, arguments: &[Jinja]) -> Result<Jinja, JinjaError> {
+        let (name, default) = name_and_default(arguments, "var")?;
+        if name.starts_with(SECRET) && !self.takes_secrets {
+            return Err(failed(format!("the secret `{name}` is for profiles.yml and packages.yml only")));
+        }
+        let known = self.variables.get(&name).map(|value| {
+            if name.starts_with(SECRET) { placeholder(&name).into() } else { Jinja::from(value) }
+        });
+        let value = known.or(default).or_else(|| self.missing_is_empty.then(|| Jinja::from("")));
+        value.ok_or_else(|| failed(format!("the environment variable `{name}` is not set")))
+    }
+}
+
+/// `--vars`, as a function with a method.
+#[derive(Debug)]
+struct Vars {
+    vars: BTreeMap<String, Yaml>,
+    missing_is_empty: bool,
+}
+
+impl Object for Vars {
+    fn call(self: &Arc<Self>, _: &mut State<'_, '_>, arguments: &[Jinja]) -> Result<Jinja, JinjaError> {
+        let (name, default) = name_and_default(arguments, "var_name")?;
+        let value = self.vars.get(&name).map(|value| Jinja::from(Serde(value.clone()))).or(default);
+        let value = value.or_else(|| self.missing_is_empty.then(|| Jinja::from("")));
+        value.ok_or_else(|| failed(format!("the variable `{name}` is not in `--vars`")))
+    }
+
+    fn call_method(
+        self: &Arc<Self>,
+        _: &mut State<'_, '_>,
+        method: &str,
+        arguments: &[Jinja],
+    ) -> Result<Jinja, JinjaError> {
+        match (method, arguments.first().and_then(Jinja::as_str)) {
+            ("has_var", Some(name)) => Ok(self.vars.contains_key(name).into()),
+            _ => Err(ErrorKind::UnknownMethod.into()),
+        }
+    }
+}
+
+/// A function that prints, and writes nothing into the text.
+#[derive(Debug)]
+struct Silent;
+
+impl Object for Silent {
+    fn call(self: &Arc<Self>, _: &mut State<'_, '_>, _: &[Jinja]) -> Result<Jinja, JinjaError> {
+        Ok("".into())
+    }
+}
+
+/// The arguments of `env_var` and `var`, each by its place or by its name. A default of none is no default.
+fn name_and_default(arguments: &[Jinja], name: &str) -> Result<(String, Option<Jinja>), JinjaError> {
+    let (by_place, by_name) = match arguments.split_last() {
+        Some((last, before)) if last.is_kwargs() => (before, Kwargs::try_from(last.clone())?),
+        _ => (arguments, std::iter::empty::<(&str, Jinja)>().collect()),
+    };
+    let argument = |index: usize, name: &str| -> Result<Option<Jinja>, JinjaError> {
+        match by_place.get(index) {
+            Some(value) => Ok(Some(value.clone())),
+            None => by_name.get(name),
+        }
+    };
+    let asked = argument(0, name)?.and_then(|value| value.as_str().map(ToOwned::to_owned));
+    let default = argument(1, "default")?.filter(|value| !value.is_none());
+    by_name.assert_all_used()?;
+    Ok((asked.ok_or_else(|| failed("expected the name of a variable".into()))?, default))
+}
+
+/// Python's methods of texts that the library lacks.
+fn python_method(
+    state: &mut State<'_, '_>,
+    value: &Jinja,
+    method: &str,
+    arguments: &[Jinja],
+) -> Result<Jinja, JinjaError> {
+    let texts = (value.as_str(), arguments.first().and_then(Jinja::as_str));
+    match (method, texts) {
+        ("removeprefix", (Some(text), Some(prefix))) => Ok(text.strip_prefix(prefix).unwrap_or(text).into()),
+        ("removesuffix", (Some(text), Some(suffix))) => Ok(text.strip_suffix(suffix).unwrap_or(text).into()),
+        ("rsplit", (Some(text), Some(separator))) => {
+            let most = arguments.get(1).and_then(Jinja::as_usize).map_or(usize::MAX, |most| most + 1);
+            let mut parts: Vec<Jinja> = text.rsplitn(most, separator).map(Jinja::from).collect();
+            parts.reverse();
+            Ok(parts.into())
+        }
+        ("partition", (Some(text), Some(separator))) => {
+            let (before, after) = text.split_once(separator).unwrap_or((text, ""));
+            let found = &text[before.len()..text.len() - after.len()];
+            Ok([before, found, after].map(Jinja::from).to_vec().into())
+        }
+        ("rpartition", (Some(text), Some(separator))) => {
+            let (before, after) = text.rsplit_once(separator).unwrap_or(("", text));
+            let found = &text[before.len()..text.len() - after.len()];
+            Ok([before, found, after].map(Jinja::from).to_vec().into())
+        }
+        _ => minijinja_contrib::pycompat::unknown_method_callback(state, value, method, arguments),
     }
 }
 
@@ -124,6 +288,7 @@ mod tests {
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into(),
             vars: [("schema".to_owned(), Yaml::from("marts")), ("port".to_owned(), Yaml::from(6432))].into(),
+            target: Some([("name", "dev".to_owned())].into()),
             missing_is_empty: false,
         }
     }
@@ -146,11 +311,38 @@ mod tests {
             ("{{ var('port') | as_native }}", Some("6432")),
             ("{{ env_var('DBT_ENV_SECRET_X') }}", Some("s3cret")),
             ("{# a comment #}x", Some("x")),
+            ("a line\n", Some("a line")),
+            ("{{ env_var('HOST') }}\n", Some("DB.example")),
+            ("{{ env_var('NO', default='x') }}{{ env_var(var='HOST') }}", Some("xDB.example")),
+            ("{{ var('none', default=true) }}{{ var.has_var('schema') }}", Some("TrueTrue")),
+            ("{{ log('x', info=True) }}{{ print('x') }}y", Some("y")),
+            ("{{ fromjson('{\"a\": [1]}').a[0] }}{{ fromyaml('a: b').a }}", Some("1b")),
+            (
+                "{{ 'a/b/c'.rsplit('/', 1)[0] }} {{ 'a/b'.partition('/')[2] }} {{ 'a'.rpartition('/')[2] }}",
+                Some("a/b b a"),
+            ),
+            ("{{ 'pr-1'.removeprefix('pr-') }}{{ 'a.x'.removesuffix('.x') }}", Some("1a")),
+            ("{{ nothing }}{{ 'a' if nothing else 'b' }}", Some("b")),
+            ("{{ target.name }}", Some("dev")),
         ] {
             match value {
                 Some(value) => assert_eq!(rendered(text), Ok(Some(value.to_owned())), "{text}"),
                 None => assert!(rendered(text).is_err(), "{text}"),
             }
+        }
+    }
+
+    /// In dbt, too, an expression sees a placeholder: the text of a secret decides nothing.
+    #[test]
+    fn no_expression_reads_a_secret() {
+        for (text, value) in [
+            ("{{ env_var('DBT_ENV_SECRET_X') | upper }}", "s3cret"),
+            ("{{ 'a' if env_var('DBT_ENV_SECRET_X') == 's3cret' else 'b' }}", "b"),
+            ("{{ 'a' if 's3' in env_var('DBT_ENV_SECRET_X') else 'b' }}", "b"),
+            ("x{{ env_var('DBT_ENV_SECRET_X') }}{{ env_var('DBT_ENV_SECRET_X') }}", "xs3crets3cret"),
+            ("{{ env_var('DBT_ENV_SECRET_NO', 'c') }}", "c"),
+        ] {
+            assert_eq!(rendered(text), Ok(Some(value.to_owned())), "{text}");
         }
     }
 
@@ -173,6 +365,9 @@ mod tests {
             ("{{ var('none') }}", "the variable `none` is not in `--vars`"),
             ("{{ env_var('HOST') | as_number }}", "`DB.example` is not a number"),
             ("{{ 'true' | as_bool }}", "`true` is neither"),
+            ("{{ env_var('HOST', 'a', more='b') }}", "unknown keyword argument"),
+            ("{{ modules.re.sub('a', 'b', 'c') }}", "pgtrickle-ci does not render `modules`"),
+            ("{{ dbt_version }}", "pgtrickle-ci does not render `dbt_version`"),
         ] {
             assert!(rendered(text).unwrap_err().starts_with(said), "{text}");
         }

@@ -35,7 +35,7 @@ pub use invocation::{Dbt, Invocation};
 pub use jinja::Context;
 pub use kept::{CompileInputs, DefaultSelector, ManifestCache, StaleReason};
 pub use manifest_file::ManifestFile;
-pub use profile::{RequestedProfile, Target};
+pub use profile::{DEFAULT_TARGET, RequestedProfile, Target};
 pub use program::{is_native, packages_of, program};
 pub use project_file::{ProjectFile, add_our_package};
 pub use results::{NodeResult, RunResults, deploy_outcomes, test_outcomes};

@@ -1,6 +1,10 @@
 //! `profiles.yml`: reads the user's target and writes profiles for other servers.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use serde_json::{Map, Value as Json, json};
 use serde_yaml::Value as Yaml;
@@ -38,6 +42,9 @@ pub struct Target {
 
 /// The variable with the password for dbt, which masks variables with this prefix in its logs.
 pub(super) const PASSWORD_VARIABLE: &str = "DBT_ENV_SECRET_PGTRICKLE_CI_PASSWORD";
+
+/// The name of the target where there is no profiles.yml.
+pub const DEFAULT_TARGET: &str = "ci";
 
 /// The adapters whose targets can have stream tables. Their profiles have the same fields.
 const ADAPTERS: [&str; 2] = ["postgres", "pgtrickle"];
@@ -82,6 +89,25 @@ impl Target {
             endpoint => endpoint?,
         };
         Ok(target)
+    }
+
+    /// dbt's `target` in the Jinja of a project.
+    pub fn values(&self) -> BTreeMap<&'static str, String> {
+        let Endpoint { host, port, user, database, .. } = &self.endpoint;
+        [
+            ("name", self.name.clone()),
+            ("target_name", self.name.clone()),
+            ("profile_name", self.profile.clone()),
+            ("type", self.adapter.clone()),
+            ("schema", self.schema.clone()),
+            ("threads", self.threads.to_string()),
+            ("host", host.clone()),
+            ("port", port.to_string()),
+            ("user", user.clone()),
+            ("database", database.clone()),
+            ("dbname", database.clone()),
+        ]
+        .into()
     }
 
     /// As `prod (from DBT_TARGET)`.
@@ -182,15 +208,21 @@ impl<'a> TargetOutput<'a> {
     }
 
     fn needed(&self, names: &[&str]) -> Result<String, String> {
-        for name in names {
-            if let Some(text) = self.text(name)? {
-                return Ok(text);
-            }
-        }
-        Err(format!("the target `{}` has no `{}`", self.name, names[0]))
+        self.one_of(names)?.ok_or_else(|| format!("the target `{}` has no `{}`", self.name, names[0]))
     }
 
-    fn number(&self, field: &str, default: u32) -> Result<u32, String> {
+    /// A field that has several names, of which dbt takes one.
+    fn one_of(&self, names: &[&str]) -> Result<Option<String>, String> {
+        let given: Vec<&str> =
+            names.iter().copied().filter(|name| self.fields.get(*name).is_some()).collect();
+        match given[..] {
+            [] => Ok(None),
+            [name] => self.text(name),
+            _ => Err(format!("the target `{}` has both {}", self.name, given.join(" and "))),
+        }
+    }
+
+    fn number<N: FromStr>(&self, field: &str, default: N) -> Result<N, String> {
         match self.text(field)?.filter(|text| !text.is_empty()) {
             Some(text) => text.parse().map_err(|_| {
                 format!("the target `{}` has the {field} `{text}`, expected a number", self.name)
@@ -209,7 +241,7 @@ impl<'a> TargetOutput<'a> {
         for (field, is_number) in MANNER {
             let Some(text) = self.text(field)?.filter(|text| !text.is_empty()) else { continue };
             let value = match (field, is_number) {
-                (_, true) => json!(self.number(field, 0)?),
+                (_, true) => json!(self.number::<i32>(field, 0)?),
                 ("autocommit", _) => json!(text.eq_ignore_ascii_case("true")),
                 _ => json!(text),
             };
@@ -233,11 +265,11 @@ impl<'a> TargetOutput<'a> {
             ("host", self.needed(&["host"])?),
             ("user", self.needed(&["user"])?),
             ("dbname", self.needed(&["dbname", "database"])?),
-            ("password", self.text("password")?.or(self.text("pass")?).unwrap_or_default()),
+            ("password", self.one_of(&["password", "pass"])?.unwrap_or_default()),
             ("port", self.text("port")?.unwrap_or_default()),
-            ("connect_timeout", self.number("connect_timeout", 10)?.to_string()),
+            ("connect_timeout", self.number::<i32>("connect_timeout", 10)?.to_string()),
         ];
-        let idle = self.number("keepalives_idle", 0)?;
+        let idle = self.number::<u32>("keepalives_idle", 0)?;
         given.extend((idle != 0).then(|| ("keepalives_idle", idle.to_string())));
         if let Some(search_path) = self.text("search_path")?.filter(|path| !path.is_empty()) {
             given.push(("options", format!("-c search_path={}", search_path.replace(' ', "\\ "))));
@@ -253,7 +285,10 @@ impl<'a> TargetOutput<'a> {
 
     /// dbt writes the role unquoted into `set role`, so it must be a single name.
     fn role(&self) -> Result<Option<String>, String> {
-        let Some(role) = self.text("role")?.filter(|role| !role.is_empty()) else { return Ok(None) };
+        let Some(role) = self.text("role")?.map(|role| role.trim().to_owned()) else { return Ok(None) };
+        if role.is_empty() {
+            return Ok(None);
+        }
         let is_word = |text: &str| {
             let mut characters = text.chars();
             let is_letter = |character: char| character.is_alphabetic() || character == '_';

@@ -50,24 +50,40 @@ impl ProjectFile {
         yaml::read(&text).map_err(Error::unreadable(&file))
     }
 
-    /// The same with its Jinja rendered.
-    pub fn rendered(self, project_dir: &Path, context: &Context) -> Result<Self, Error> {
-        let file = project_dir.join("dbt_project.yml");
-        let renderer = Renderer::of_project(context);
-        let text = |text: Option<String>| match text {
-            Some(text) => renderer.text(&text.into()).map_err(Error::unreadable(&file)),
-            None => Ok(None),
-        };
+    /// The same with the Jinja of its name and profile rendered, which choose the target.
+    pub fn with_profile(self, project_dir: &Path, context: &Context) -> Result<Self, Error> {
+        let text = |text| rendered(text, project_dir, context);
+        let name = text(Some(self.name))?.unwrap_or_default();
+        Ok(Self { name, profile: text(self.profile)?, ..self })
+    }
+
+    /// The same with the Jinja of its folders rendered, which may depend on the target.
+    pub fn with_folders(self, project_dir: &Path, context: &Context) -> Result<Self, Error> {
         let path = |path: Option<PathBuf>| -> Result<Option<PathBuf>, Error> {
-            Ok(text(path.map(|path| path.display().to_string()))?.map(PathBuf::from))
+            let text = path.map(|path| path.display().to_string());
+            Ok(rendered(text, project_dir, context)?.map(PathBuf::from))
+        };
+        let paths = |paths: Option<Vec<PathBuf>>| -> Result<Option<Vec<PathBuf>>, Error> {
+            let Some(paths) = paths else { return Ok(None) };
+            let paths = paths.into_iter().filter_map(|one| path(Some(one)).transpose());
+            paths.collect::<Result<_, _>>().map(Some)
         };
         Ok(Self {
-            name: text(Some(self.name))?.unwrap_or_default(),
-            profile: text(self.profile)?,
             target_path: path(self.target_path)?,
             packages_install_path: path(self.packages_install_path)?,
-            model_paths: self.model_paths,
-            seed_paths: self.seed_paths,
+            model_paths: paths(self.model_paths)?,
+            seed_paths: paths(self.seed_paths)?,
+            ..self
+        })
+    }
+
+    /// Whether a folder depends on the target.
+    pub fn reads_target(&self) -> bool {
+        let single = [&self.target_path, &self.packages_install_path].into_iter().flatten();
+        let lists = [&self.model_paths, &self.seed_paths].into_iter().flatten().flatten();
+        single.chain(lists).any(|path| {
+            let text = path.to_string_lossy();
+            text.contains('{') && text.contains("target")
         })
     }
 
@@ -114,6 +130,12 @@ impl ProjectFile {
     }
 }
 
+fn rendered(text: Option<String>, project_dir: &Path, context: &Context) -> Result<Option<String>, Error> {
+    let Some(text) = text else { return Ok(None) };
+    let file = project_dir.join("dbt_project.yml");
+    Renderer::of_project(context).text(&text.into()).map_err(Error::unreadable(&file))
+}
+
 fn folders(project_dir: &Path, named: Option<&Vec<PathBuf>>, default: &str) -> Vec<PathBuf> {
     named.map_or_else(
         || vec![project_dir.join(default)],
@@ -154,14 +176,32 @@ mod tests {
         let file = serde_yaml::from_str::<ProjectFile>(file).unwrap();
         let context =
             Context { variables: [("P".to_owned(), "other".to_owned())].into(), ..Context::default() };
-        let file = file.rendered(Path::new("shop"), &context).unwrap();
+        let shop = Path::new("shop");
+        let file = file.with_profile(shop, &context).unwrap().with_folders(shop, &context).unwrap();
         assert_eq!(file.profile.as_deref(), Some("other"));
-        assert_eq!(file.target_dir(Path::new("shop"), None), Path::new("shop/t/x"));
+        assert_eq!(file.target_dir(shop, None), Path::new("shop/t/x"));
 
         let file =
             serde_yaml::from_str::<ProjectFile>("name: shop\nprofile: \"{{ env_var('NO') }}\"").unwrap();
-        let error = file.rendered(Path::new("shop"), &context).unwrap_err().to_string();
+        let error = file.with_profile(shop, &context).unwrap_err().to_string();
         assert_eq!(error, "cannot read `shop/dbt_project.yml`: the environment variable `NO` is not set");
+    }
+
+    #[test]
+    fn folders_may_depend_on_the_target() {
+        let read = |text: &str| serde_yaml::from_str::<ProjectFile>(text).unwrap();
+        let shop = Path::new("shop");
+        let file = read(
+            "name: shop\ntarget-path: \"t/{{ target.name }}\"\nmodel-paths: [\"{{ target.schema }}\", b]",
+        );
+        assert!(file.reads_target() && !read("name: shop\ntarget-path: target").reads_target());
+        let context = Context {
+            target: Some([("name", "dev".to_owned()), ("schema", "s".to_owned())].into()),
+            ..Context::default()
+        };
+        let file = file.with_folders(shop, &context).unwrap();
+        assert_eq!(file.target_dir(shop, None), Path::new("shop/t/dev"));
+        assert_eq!(file.model_dirs(shop), [Path::new("shop/s"), Path::new("shop/b")]);
     }
 
     #[test]

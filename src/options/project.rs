@@ -1,6 +1,7 @@
 //! The dbt project, its profile and its target.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -66,7 +67,22 @@ impl ProjectOptions {
 
     /// `dbt_project.yml`, with its Jinja rendered.
     pub fn file(&self) -> Result<dbt::ProjectFile, dbt::Error> {
-        dbt::ProjectFile::read(&self.dir)?.rendered(&self.dir, &self.jinja_context()?)
+        let file = self.file_with_profile()?;
+        let target = if file.reads_target() { Some(self.target_values(&file)?) } else { None };
+        file.with_folders(&self.dir, &dbt::Context { target, ..self.jinja_context()? })
+    }
+
+    fn file_with_profile(&self) -> Result<dbt::ProjectFile, dbt::Error> {
+        dbt::ProjectFile::read(&self.dir)?.with_profile(&self.dir, &self.jinja_context()?)
+    }
+
+    /// dbt's `target`; without a profiles.yml only its name.
+    fn target_values(&self, file: &dbt::ProjectFile) -> Result<BTreeMap<&'static str, String>, dbt::Error> {
+        if let Some(target) = self.target_of(file, true)? {
+            return Ok(target.values());
+        }
+        let name = self.target_name()?.map_or_else(|| dbt::DEFAULT_TARGET.to_owned(), |(name, _)| name);
+        Ok(["name", "target_name"].map(|field| (field, name.clone())).into())
     }
 
     pub fn target_dir(&self) -> Result<PathBuf, dbt::Error> {
@@ -78,11 +94,18 @@ impl ProjectOptions {
     ///
     /// `without_server` skips fields that only a connection needs.
     pub fn profile(&self, without_server: bool) -> Result<Option<dbt::Target>, dbt::Error> {
-        let file = match self.file() {
-            Err(dbt::Error::NoProject { .. }) => return Ok(None),
-            file => file?,
-        };
-        let (Some(profile), Some(dir)) = (self.profile_name(&file)?, self.profiles_dir()?) else {
+        match self.file_with_profile() {
+            Err(dbt::Error::NoProject { .. }) => Ok(None),
+            file => self.target_of(&file?, without_server),
+        }
+    }
+
+    fn target_of(
+        &self,
+        file: &dbt::ProjectFile,
+        without_server: bool,
+    ) -> Result<Option<dbt::Target>, dbt::Error> {
+        let (Some(profile), Some(dir)) = (self.profile_name(file)?, self.profiles_dir()?) else {
             return Ok(None);
         };
         let wanted = dbt::RequestedProfile { dir, profile, target: self.target_name()?, without_server };
@@ -136,6 +159,7 @@ impl ProjectOptions {
         Ok(dbt::Context {
             variables: self.environment.variables_of_dbt()?.clone(),
             vars: vars.map_err(|error| dbt::Error::Vars { reason: error.to_string() })?.unwrap_or_default(),
+            target: None,
             missing_is_empty: false,
         })
     }

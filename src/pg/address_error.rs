@@ -37,6 +37,9 @@ pub enum BadAddress {
     /// Anyone can get a certificate of a system authority for some name, so the name must be verified.
     #[error("sslmode `{sslmode}` is too weak for sslrootcert `system`, which requires verify-full")]
     WeakMode { sslmode: &'static str },
+    /// Direct TLS has no way back to a connection without it.
+    #[error("sslmode `{sslmode}` is too weak for sslnegotiation `direct`, which requires TLS")]
+    NoDirectTls { sslmode: &'static str },
     /// A certificate is for a name.
     #[error("sslmode `verify-full` needs a host name: there is only a hostaddr")]
     NoHostName,
@@ -65,6 +68,9 @@ impl BadAddress {
                     .into()
             }
             Self::WeakMode { .. } => "use `sslmode=verify-full`, or leave sslmode out".into(),
+            Self::NoDirectTls { .. } => {
+                "use `sslmode=require` or a stricter one, or leave sslnegotiation out".into()
+            }
             Self::NoHostName => "add the host name: `host=NAME hostaddr=ADDRESS`".into(),
             Self::NoUser { .. } => "name one: `postgresql://USER@host:5432/database`, or PGUSER".into(),
         }

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
-use super::{Client, Endpoint, Error, about, settings::Purpose};
+use super::{
+    Client, Endpoint, Error, about,
+    settings::{self, Purpose},
+};
 use crate::{
     judge::{
         Facts,
@@ -225,7 +228,7 @@ impl Client {
         let questions = quote_literal(&Json::from(questions).to_string());
         let sql = include_str!("sql/unsupported.sql").replace("$queries", &questions);
         // The emulator creates a temporary view.
-        let begin = if server.engine().is_emulator() { "begin" } else { "begin read only" };
+        let begin = if server.engine().is_emulator() { settings::BEGIN } else { settings::BEGIN_READ_ONLY };
         let found: Vec<(Relation, String)> =
             self.ask_in(begin, Purpose::Query, "validating the queries", &sql).await?;
         Ok(found.into_iter().collect())

@@ -18,10 +18,9 @@ type Connected =
 
 /// Connects and logs in, with the endpoint's number of retries, as dbt does.
 pub(super) async fn open(endpoint: &Endpoint, limits: Limits) -> Result<Connected, Error> {
-    let tls = tls::connector(endpoint)?;
     let mut attempt = 0;
     loop {
-        match try_hosts(endpoint, limits, &tls).await {
+        match try_hosts(endpoint, limits).await {
             Err(error) if attempt < endpoint.retries && error.is_temporary() => {
                 tokio::time::sleep(Duration::from_secs(u64::from(attempt) * u64::from(attempt))).await;
                 attempt += 1;
@@ -32,7 +31,7 @@ pub(super) async fn open(endpoint: &Endpoint, limits: Limits) -> Result<Connecte
 }
 
 /// Connects to the first host that answers. One that rejects the login ends the search, as in libpq.
-async fn try_hosts(endpoint: &Endpoint, limits: Limits, tls: &MakeRustlsConnect) -> Result<Connected, Error> {
+async fn try_hosts(endpoint: &Endpoint, limits: Limits) -> Result<Connected, Error> {
     let mut hosts: Vec<usize> = (0..endpoint.hosts().count()).collect();
     if endpoint.parameters.get("load_balance_hosts").is_some_and(|word| word == "random") {
         let order = RandomState::new();
@@ -40,7 +39,7 @@ async fn try_hosts(endpoint: &Endpoint, limits: Limits, tls: &MakeRustlsConnect)
     }
     let mut failed = None;
     for index in hosts {
-        match try_modes(endpoint, index, limits, tls).await {
+        match try_modes(endpoint, index, limits).await {
             Err(error) if error.allows_other_hosts() => failed = Some(error),
             ended => return ended,
         }
@@ -49,12 +48,7 @@ async fn try_hosts(endpoint: &Endpoint, limits: Limits, tls: &MakeRustlsConnect)
 }
 
 /// `prefer` and `allow` have a second mode, for a server that rejects the first.
-async fn try_modes(
-    endpoint: &Endpoint,
-    host: usize,
-    limits: Limits,
-    tls: &MakeRustlsConnect,
-) -> Result<Connected, Error> {
+async fn try_modes(endpoint: &Endpoint, host: usize, limits: Limits) -> Result<Connected, Error> {
     let is_socket = endpoint.hosts().nth(host).is_some_and(|(host, _)| host.starts_with('/'));
     let (first, second) = match endpoint.sslmode {
         // As in libpq there is no TLS on a socket, whatever the sslmode.
@@ -64,11 +58,10 @@ async fn try_modes(
         SslMode::Prefer => (WireSslMode::Prefer, Some(WireSslMode::Disable)),
         SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => (WireSslMode::Require, None),
     };
-    let mut config = of_host(endpoint, host, limits);
-    let first = try_once(endpoint, config.ssl_mode(first), limits, tls).await;
+    let first = try_once(endpoint, host, first, limits).await;
     match (first, second) {
         (Err(error), Some(second)) if error.allows_other_modes() => {
-            try_once(endpoint, config.ssl_mode(second), limits, tls).await.map_err(|_| error)
+            try_once(endpoint, host, second, limits).await.map_err(|_| error)
         }
         (first, _) => first,
     }
@@ -76,13 +69,17 @@ async fn try_modes(
 
 async fn try_once(
     endpoint: &Endpoint,
-    config: &Config,
+    host: usize,
+    mode: WireSslMode,
     limits: Limits,
-    tls: &MakeRustlsConnect,
 ) -> Result<Connected, Error> {
+    // Unusable certificates are no reason against a connection without TLS.
+    let tls = if mode == WireSslMode::Disable { tls::unused() } else { tls::connector(endpoint)? };
+    let mut config = of_host(endpoint, host, limits);
+    config.ssl_mode(mode);
     // The driver's own timeout is only for the network: a process that listens may still never answer.
     let limit = config.get_connect_timeout().copied().unwrap_or(limits.connect);
-    match tokio::time::timeout(limit * 2, config.connect(tls.clone())).await {
+    match tokio::time::timeout(limit * 2, config.connect(tls)).await {
         Ok(connected) => connected.map_err(|source| Error::connecting(endpoint, &source)),
         Err(_) => Err(Error::Connect {
             endpoint: endpoint.to_string(),
@@ -124,14 +121,17 @@ impl Error {
         }
     }
 
+    /// A host that cannot prove who it is, or has no TLS, ends the search.
     fn allows_other_hosts(&self) -> bool {
-        let Self::Connect { code, .. } = self else { return false };
-        code.as_deref().is_none_or(|code| code == SqlState::CANNOT_CONNECT_NOW.code())
+        let Self::Connect { code, in_tls, .. } = self else { return false };
+        !in_tls && code.as_deref().is_none_or(|code| code == SqlState::CANNOT_CONNECT_NOW.code())
     }
 
     fn allows_other_modes(&self) -> bool {
-        let Self::Connect { code, in_tls, .. } = self else { return false };
-        *in_tls || code.as_ref().is_some_and(|code| code.starts_with("28"))
+        if let Self::Connect { code, in_tls, .. } = self {
+            return *in_tls || code.as_ref().is_some_and(|code| code.starts_with("28"));
+        }
+        matches!(self, Self::TlsFile { .. })
     }
 }
 

@@ -67,6 +67,25 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("oauth_scope", ""),
 ];
 
+/// Parameters for which an empty text is an invalid value, and not the default.
+const NEVER_EMPTY: [&str; 15] = [
+    "channel_binding",
+    "connect_timeout",
+    "gssencmode",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "load_balance_hosts",
+    "require_auth",
+    "service",
+    "sslcertmode",
+    "sslmode",
+    "sslnegotiation",
+    "target_session_attrs",
+    "tcp_user_timeout",
+];
+
 /// libpq's variables that choose a server and the way to it, without those that configure a session, such as PGTZ.
 pub(super) fn variables() -> impl Iterator<Item = &'static str> {
     let named = PARAMETERS.iter().map(|(_, variable)| *variable).filter(|variable| !variable.is_empty());
@@ -124,6 +143,10 @@ impl Conninfo {
         self.given.get(name).is_some_and(|given| !given.value.is_empty())
     }
 
+    pub(super) fn is(&self, name: &str, value: &str) -> bool {
+        self.given.get(name).is_some_and(|given| given.value == value)
+    }
+
     /// Removes and returns a parameter's value; `None` if it is empty.
     pub(super) fn take(&mut self, name: &str) -> Option<Given> {
         self.given.remove(name).filter(|given| !given.value.is_empty())
@@ -138,6 +161,7 @@ impl Conninfo {
         for name in ["service", "servicefile"] {
             self.add_variable(name, variables)?;
         }
+        self.check_not_empty()?;
         if let Some(service) = self.take("service") {
             let file = self.take("servicefile").map(|given| given.value);
             for (name, value, by) in libpq_files::service(&service, file.as_deref(), variables)? {
@@ -150,13 +174,20 @@ impl Conninfo {
         if variables.get("PGREQUIRESSL").is_some_and(|value| value.starts_with('1')) {
             self.set_if_unset("sslmode", "require", "PGREQUIRESSL")?;
         }
-        Ok(())
+        self.check_not_empty()
+    }
+
+    fn check_not_empty(&self) -> Result<(), BadAddress> {
+        match self.given.iter().find(|(name, given)| given.value.is_empty() && NEVER_EMPTY.contains(name)) {
+            Some((name, given)) => Err(given.wrong(name, "expected a value")),
+            None => Ok(()),
+        }
     }
 
     fn add_variable(&mut self, name: &str, variables: &BTreeMap<String, String>) -> Result<(), BadAddress> {
         let variable = variable_of(name);
         let set = variable.and_then(|variable| Some((variable, variables.get(variable)?)));
-        match set.filter(|(_, value)| !value.is_empty()) {
+        match set {
             Some((variable, value)) => self.set_if_unset(name, value, variable),
             None => Ok(()),
         }
@@ -181,7 +212,9 @@ impl Conninfo {
         for (name, text) in said.into_iter().filter(|(_, text)| !text.is_empty()) {
             self.set(name, decoded(text)?, by)?;
         }
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        // The last pair may have an `&`, too.
+        let pairs = query.strip_suffix('&').unwrap_or(query).split('&');
+        for pair in pairs.filter(|_| !query.is_empty()) {
             let (name, value) = pair
                 .split_once('=')
                 .filter(|(_, value)| !value.contains('='))
@@ -220,6 +253,9 @@ fn hosts_and_ports(text: &str, by: &str) -> Result<(String, String), BadAddress>
                 let (address, after) =
                     address.split_once(']').ok_or_else(|| BadAddress::shape(by, "a `[` has no `]`"))?;
                 let port = after.strip_prefix(':').or(after.is_empty().then_some(""));
+                if address.is_empty() {
+                    return Err(BadAddress::shape(by, "there is no address between `[` and `]`"));
+                }
                 (
                     address,
                     port.ok_or_else(|| BadAddress::shape(by, "a `]` is followed by neither `:` nor `/`"))?,

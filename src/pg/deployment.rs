@@ -36,7 +36,8 @@ impl Client {
             .collect();
         let names = quote_literal(&serde_json::Value::from(names).to_string());
         let sql = include_str!("sql/between.sql").replace("$wanted", &names);
-        self.ask_in("begin", Purpose::Query, "comparing the views that stream tables read", &sql).await
+        self.ask_in(settings::BEGIN, Purpose::Query, "comparing the views that stream tables read", &sql)
+            .await
     }
 
     /// The definitions of these views; `None` if there is no view of that name.
@@ -136,7 +137,8 @@ impl Client {
             [("transaction_timeout", 0), ("client_connection_check_interval", ATTENTION.as_millis())];
         // A table that was filled under policies would lack rows for good (docs/pg_trickle.md, "Row level security").
         let settings = format!(
-            "begin; set local row_security = off; {}; {}",
+            "{}; set local row_security = off; {}; {}",
+            settings::BEGIN,
             self.settings(),
             settings::limits(&limits)
         );

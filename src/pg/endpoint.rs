@@ -79,7 +79,7 @@ pub struct Endpoint {
 }
 
 /// The supported parameters.
-const FOLLOWED: [&str; 17] = [
+const FOLLOWED: [&str; 18] = [
     "application_name",
     "channel_binding",
     "connect_timeout",
@@ -95,6 +95,7 @@ const FOLLOWED: [&str; 17] = [
     "sslcert",
     "sslkey",
     "sslnegotiation",
+    "sslsni",
     "target_session_attrs",
     "tcp_user_timeout",
 ];
@@ -110,13 +111,12 @@ const WITHOUT_EFFECT: [&str; 6] = [
 ];
 
 /// Other parameters, with the values that match how this program connects.
-const FULFILLED: [(&str, &[&str]); 7] = [
+const FULFILLED: [(&str, &[&str]); 6] = [
     ("gssencmode", &["disable", "prefer"]),
     ("max_protocol_version", &["3.0", "3.2", "latest"]),
     ("min_protocol_version", &["3.0"]),
     ("replication", &["false", "off", "no", "0"]),
     ("sslcertmode", &["allow"]),
-    ("sslsni", &["1"]),
     ("service", &[]),
 ];
 
@@ -190,12 +190,18 @@ impl Endpoint {
         if from_system && self.sslmode != SslMode::VerifyFull {
             return Err(BadAddress::WeakMode { sslmode: self.sslmode.word() });
         }
+        let encrypts = !matches!(self.sslmode, SslMode::Disable | SslMode::Allow | SslMode::Prefer);
+        if !encrypts && conninfo.is("sslnegotiation", "direct") {
+            return Err(BadAddress::NoDirectTls { sslmode: self.sslmode.word() });
+        }
         let in_home = |file: &str| {
             in_home(variables, file).filter(|file| file.is_file()).map(|file| file.display().to_string())
         };
         self.sslrootcert = root.or_else(|| in_home(".postgresql/root.crt"));
         let verifies = matches!(self.sslmode, SslMode::VerifyCa | SslMode::VerifyFull);
-        if verifies && self.sslrootcert.is_none() {
+        // A socket has no TLS.
+        let has_network = self.hosts().any(|(host, _)| !host.starts_with('/'));
+        if verifies && has_network && self.sslrootcert.is_none() {
             return Err(BadAddress::NoRootCertificate { sslmode: self.sslmode.word() });
         }
         let asks_who = verifies || self.sslmode == SslMode::Require && self.sslrootcert.is_some();
@@ -338,7 +344,9 @@ fn default_sockets() -> [&'static str; 2] {
 
 fn default_host(port: u16) -> String {
     let has_socket = |dir: &&str| Path::new(dir).join(format!(".s.PGSQL.{port}")).exists();
-    default_sockets().into_iter().find(has_socket).unwrap_or("localhost").to_owned()
+    let [ours, original] = default_sockets();
+    let found = default_sockets().into_iter().find(has_socket);
+    found.unwrap_or(if Path::new(ours).is_dir() { ours } else { original }).to_owned()
 }
 
 /// One port for each host, as libpq matches them.

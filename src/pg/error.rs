@@ -165,6 +165,12 @@ impl Error {
                 "check the user and the password, in `--database-url` or in the dbt profile".into()
             }
             Self::Connect { code: Some(code), .. } if code == "3D000" => "list the databases: `psql -l`".into(),
+            Self::Connect { in_tls: true, reason, .. } if reason.contains("does not support TLS") => {
+                "turn it on in the server: `ssl = on`; or connect without it: `sslmode=prefer`".into()
+            }
+            Self::Connect { in_tls: true, reason, .. } if reason.contains("CertificateRequired") => {
+                "the server asks for a client's certificate: name its files with `sslcert` and `sslkey`".into()
+            }
             Self::Connect { in_tls: true, .. } => {
                 "see `sslmode` and `sslrootcert`: the server's certificate must be signed by a certificate in that file and, for verify-full, be for that host; `require` accepts any".into()
             }
@@ -213,6 +219,10 @@ fn named(sessions: &BTreeSet<String>) -> String {
 
 /// Whether the cause is an error of TLS.
 fn is_tls(source: &tokio_postgres::Error) -> bool {
+    // The driver's name for every error of this step.
+    if source.to_string().starts_with("error performing TLS handshake") {
+        return true;
+    }
     let mut cause = source.source();
     while let Some(error) = cause {
         let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);

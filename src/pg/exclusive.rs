@@ -32,7 +32,7 @@ impl Client {
     /// If another one is running, with its server process.
     pub async fn exclusively(&self) -> Result<Exclusive, Error> {
         let client = Self::connect(&self.endpoint, self.limits).await?;
-        let sql = "begin; set local idle_in_transaction_session_timeout = 0; set local statement_timeout = '10s';
+        let sql = "begin isolation level read committed; set local idle_in_transaction_session_timeout = 0; set local statement_timeout = '10s';
                    select pg_catalog.set_config(name, '0', true) from pg_catalog.pg_settings where name = 'transaction_timeout'";
         client.run(sql).await?;
         client.inside.store(true, std::sync::atomic::Ordering::SeqCst);

@@ -41,7 +41,9 @@ pub(super) fn service(
 
 fn section(text: &str, service: &str, by: &str) -> Result<Option<Vec<(String, String)>>, BadAddress> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let mut section = lines.skip_while(|line| *line != format!("[{service}]"));
+    // What follows the bracket has no meaning.
+    let start = format!("[{service}]");
+    let mut section = lines.skip_while(|line| !line.starts_with(&start));
     if section.next().is_none() {
         return Ok(None);
     }

@@ -123,7 +123,7 @@ impl Client {
         doing: &'static str,
         sql: &str,
     ) -> Result<T, Error> {
-        self.ask_in("begin read only", purpose, doing, sql).await
+        self.ask_in(settings::BEGIN_READ_ONLY, purpose, doing, sql).await
     }
 
     /// The same in another kind of transaction, which is also rolled back.
@@ -137,13 +137,31 @@ impl Client {
         if self.inside.load(Ordering::SeqCst) {
             return only_json(doing, &self.ask_inside(doing, purpose, sql).await?);
         }
-        let script = format!("{begin}; {}; {}{sql}\n; rollback", self.settings(), settings::local(purpose));
-        let answer = self.within_time(doing, self.wire.simple_query(&script)).await;
+        let begin = format!("{begin}; {}; {}", self.settings(), settings::local(purpose));
+        let answer = self.after(&begin, doing, &format!("{sql}\n; rollback")).await;
         if answer.is_err() {
             // The script stopped before its ROLLBACK. On a lost connection this fails, too, which does no harm.
             self.within_time(doing, self.wire.batch_execute("rollback")).await.ok();
         }
         only_json(doing, &answer?)
+    }
+
+    /// The answer to a script, with settings that count for it.
+    ///
+    /// Two messages, sent together: the server reads all of a message before it carries out any of it, and
+    /// `standard_conforming_strings` changes how it reads a backslash.
+    async fn after(
+        &self,
+        settings: &str,
+        doing: &'static str,
+        script: &str,
+    ) -> Result<Vec<SimpleQueryMessage>, Error> {
+        let both = async {
+            let (set, answer) =
+                tokio::join!(self.wire.batch_execute(settings), self.wire.simple_query(script));
+            set.and(answer)
+        };
+        self.within_time(doing, both).await
     }
 
     /// The JSON text that a statement returns, without a transaction around it.

@@ -20,7 +20,7 @@ pub(super) enum Refused {
 
 /// Applies one of libpq's parameters to the driver's configuration.
 pub(super) fn follow(config: &mut Config, name: &str, value: &str) -> Result<(), Refused> {
-    let number = || value.parse::<i64>().map_err(|_| Refused::Wrong("expected a number"));
+    let number = || value.trim().parse::<i32>().map_err(|_| Refused::Wrong("expected a number"));
     // Zero and less mean the system's default.
     let time = |unit: fn(u64) -> Duration| {
         number().map(|number| u64::try_from(number).ok().filter(|number| *number > 0).map(unit))
@@ -74,6 +74,7 @@ pub(super) fn follow(config: &mut Config, name: &str, value: &str) -> Result<(),
             "primary" | "standby" | "prefer-standby" => return Err(Refused::Unsupported),
             _ => return Err(Refused::Wrong("expected any, read-write or read-only")),
         })),
+        "sslsni" if !["0", "1"].contains(&value) => return Err(Refused::Wrong("expected 0 or 1")),
         "ssl_min_protocol_version" => drop(tls_version(value)?),
         "ssl_max_protocol_version" if tls_version(value)? == TlsVersion::Older => {
             return Err(Refused::Unsupported);

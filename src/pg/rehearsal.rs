@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use tokio_postgres::SimpleQueryMessage;
 
-use super::{Client, Error};
+use super::{Client, Error, settings};
 use crate::{
     judge::rehearsal::RowComparison,
     model::{Column, Deployed, Relation},
@@ -59,7 +59,7 @@ impl Client {
         let find = |tables: &[Deployed], name: &Relation| {
             tables.iter().position(|table| table.table.relation == *name)
         };
-        let mut script = "begin read only".to_owned();
+        let mut script = settings::BEGIN_READ_ONLY.to_owned();
         for name in names {
             let (was, is) = (find(before, name), find(after, name).map(|at| &after[at]));
             script.push_str(";\n");

@@ -118,11 +118,9 @@ impl Client {
         purpose: Purpose,
         sql: &str,
     ) -> Result<Vec<SimpleQueryMessage>, Error> {
-        let script = format!(
-            "savepoint ask; {}{sql}\n; rollback to savepoint ask; release savepoint ask",
-            settings::local(purpose)
-        );
-        let answer = self.within_time(doing, self.wire.simple_query(&script)).await;
+        let settings = format!("savepoint ask; {}", settings::local(purpose));
+        let script = format!("{sql}\n; rollback to savepoint ask; release savepoint ask");
+        let answer = self.after(&settings, doing, &script).await;
         self.or_back_to("ask", answer).await
     }
 }

@@ -6,6 +6,13 @@
 
 use std::fmt::Write as _;
 
+/// Begins a transaction whose statements see what is committed. A database's default may be serializable and deferrable:
+/// then a query waits until all other transactions end, also those of this program.
+pub(super) const BEGIN: &str = "begin isolation level read committed";
+
+/// The same for queries.
+pub(super) const BEGIN_READ_ONLY: &str = "begin isolation level read committed read only";
+
 /// The purpose of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {

@@ -2,7 +2,7 @@
 
 use crate::{
     Error,
-    dbt::{ProjectFile, Target},
+    dbt::{DEFAULT_TARGET, ProjectFile, Target},
     model::{Owner, TargetName},
     options::{ModelsOptions, ProjectOptions, ServerOptions},
     pg,
@@ -29,8 +29,9 @@ pub fn target(project: &ProjectOptions, file: &ProjectFile) -> Result<Target, Er
         return Ok(target);
     }
     let profile = project.profile_name(file)?.unwrap_or_else(|| file.name.clone());
-    let (name, chosen_by) =
-        project.target_name()?.unwrap_or_else(|| ("ci".into(), "the default without a profiles.yml"));
+    let (name, chosen_by) = project
+        .target_name()?
+        .unwrap_or_else(|| (DEFAULT_TARGET.into(), "the default without a profiles.yml"));
     project.ui.say(&format!("no profiles.yml with `{profile}`: models use the schema public"));
     Ok(Target {
         profile,

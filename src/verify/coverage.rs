@@ -73,6 +73,7 @@ impl Coverage {
         source: &Relation,
         trouble: Option<String>,
         settings: &RoundSettings,
+        more_time: Option<String>,
     ) -> Outcome {
         let message = format!(
             "hardly changed, fewer than {}: {}",
@@ -80,13 +81,13 @@ impl Coverage {
             self.sentence()
         );
         let next = if trouble.is_none() && self.refused <= self.statements {
-            settings.more_time()
+            more_time
         } else {
-            "fixtures with more rows give it more values to draw from".to_owned()
+            Some("fixtures with more rows give it more values to draw from".to_owned())
         };
         Outcome::new(Stage::Verify, source, settings.too_few(), message)
             .with_details(trouble)
-            .with_details([next])
+            .with_details(next)
     }
 }
 

@@ -90,11 +90,13 @@ impl Verification<'_> {
             client.limit(self.limits.statement).await?;
             client.take_database_settings().await?;
             let done = rounds.run(&mut record).await;
+            rounds.is_over = done.is_ok();
             record(&rounds);
             done?;
         } else {
             let proof = Proof::begin(client, &rounds.subjects.function_reads, settings.budget / 4).await?;
             let done = rounds.run_rolled_back(&exclusive, &mut record).await;
+            rounds.is_over = done.is_ok();
             record(&rounds);
             done?;
             outcomes.push(proof.end(client, &exclusive, rounds.process).await?);

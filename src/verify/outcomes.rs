@@ -40,7 +40,9 @@ impl Rounds<'_> {
                 && self.settings.terms.left_out(Stage::Verify, &table.relation).is_none()
         };
         let is_due = coverage.rounds < self.settings.enough() && tables.iter().any(is_open);
-        is_due.then(|| coverage.hardly_changed(relation, self.changes.trouble(at), self.settings))
+        is_due.then(|| {
+            coverage.hardly_changed(relation, self.changes.trouble(at), self.settings, self.more_time())
+        })
     }
 
     /// A query that fails on possible rows is a warning: the schema allows them, but the application may never write them.
@@ -166,7 +168,7 @@ impl Rounds<'_> {
         );
         Outcome::new(Stage::Verify, relation, self.settings.too_few(), message)
             .with_details(self.source_lines(relation))
-            .with_details([self.settings.more_time()])
+            .with_details(self.more_time())
     }
 
     /// A line for each source of a table.
@@ -180,10 +182,8 @@ impl Rounds<'_> {
     }
 
     fn not_verified(&self, relation: &Relation) -> Outcome {
-        let outcome = |why: String, next: &str| {
-            Outcome::new(Stage::Verify, relation, self.settings.too_few(), format!("not verified: {why}"))
-                .with_details([next.to_owned()])
-        };
+        let outcome =
+            |why: String, next: &str| self.unverified(relation, &why).with_details([next.to_owned()]);
         if self.reads_wal(relation) {
             let why =
                 "a source of it is captured from the log, which reproduces committed changes only".to_owned();
@@ -197,12 +197,14 @@ impl Rounds<'_> {
         let mut read =
             (0..self.changes.sources().len()).filter(|at| self.subjects.reached[*at].contains(relation));
         if self.changes.rounds >= self.settings.enough() && read.all(is_unchanged) {
-            return outcome("no statement changed a source of it".to_owned(), &self.settings.more_time())
+            return self
+                .unverified(relation, "no statement changed a source of it")
+                .with_details(self.more_time())
                 .with_details(self.source_lines(relation));
         }
         if !self.seen.unreached.contains(relation) {
-            let budget = humantime::format_duration(self.settings.budget);
-            return outcome(format!("the budget of {budget} ended before"), "give it more time: --budget 2m");
+            let next = self.is_over.then(|| "give it more time: --budget 2m".to_owned());
+            return self.unverified(relation, &format!("{} before", self.ended())).with_details(next);
         }
         let blocked = if self.seen.blockers.is_empty() {
             String::new()
@@ -215,6 +217,24 @@ impl Rounds<'_> {
         } else {
             outcome(why, "see what blocks them: pgtrickle-ci check")
         }
+    }
+
+    fn unverified(&self, relation: &Relation, why: &str) -> Outcome {
+        Outcome::new(Stage::Verify, relation, self.settings.too_few(), format!("not verified: {why}"))
+    }
+
+    /// What ended the rounds.
+    fn ended(&self) -> String {
+        if self.is_over {
+            format!("the budget of {} ended", humantime::format_duration(self.settings.budget))
+        } else {
+            "the verification was interrupted".to_owned()
+        }
+    }
+
+    /// The advice when the budget was too short; none if it did not end.
+    fn more_time(&self) -> Option<String> {
+        self.is_over.then(|| self.settings.more_time())
     }
 
     /// By which sessions, as far as known.
@@ -277,9 +297,8 @@ impl Rounds<'_> {
         if self.changes.changing > 0 || !asks_for_rounds || !tables.iter().any(|table| self.is_due(table)) {
             return None;
         }
-        let budget = humantime::format_duration(self.settings.budget);
         Some(match self.changes.rounds {
-            0 => format!("the budget of {budget} ended before the first change"),
+            0 => format!("{} before the first change", self.ended()),
             _ => "no statement changed a row".to_owned(),
         })
     }

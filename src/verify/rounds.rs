@@ -51,6 +51,8 @@ pub(super) struct Rounds<'a> {
     /// The server process of the last round that was rolled back.
     pub(super) process: i32,
     pub(super) elapsed: Duration,
+    /// Whether they ended by themselves, and not by an interruption or a lost connection.
+    pub(super) is_over: bool,
 }
 
 impl<'a> Rounds<'a> {
@@ -70,6 +72,7 @@ impl<'a> Rounds<'a> {
             seen: Seen::default(),
             process: 0,
             elapsed: Duration::ZERO,
+            is_over: false,
         }
     }
 

@@ -7,7 +7,7 @@ use std::{fs, process::Command};
 use pgtrickle_ci::pg::Endpoint;
 use serde_json::{Value, json};
 
-use crate::support::{Database, DbtProject, Ran, dbt_command, manifest, model, pgtrickle_ci};
+use crate::support::{Database, DbtProject, Ran, dbt, dbt_command, manifest, model, output, pgtrickle_ci};
 
 /// One database for each target, on a port without a server.
 fn profiles(prefix: &str) -> String {
@@ -108,6 +108,34 @@ fn the_target_is_that_of_dbt_and_the_report_says_what_chose_it() {
         let want = want.split(' ').next().unwrap();
         assert_eq!(database.unwrap_or_else(|| "error".into()), want, "dbt: {env:?} {arguments:?}\n{said}");
     }
+}
+
+/// The kept compilation lies in it.
+#[test]
+fn a_target_path_of_the_target_is_that_of_dbt() {
+    let (database, project) = (Database::new(), DbtProject::new());
+    project.write(
+        "dbt_project.yml",
+        "name: shop\nversion: '1.0'\nprofile: shop\ntarget-path: \"made/{{ target.name }}/{{ target.schema }}\"\n",
+    );
+    let outputs = json!({"dev": output(&database, "one"), "prod": output(&database, "two")});
+    project.write("profiles.yml", &json!({"shop": {"target": "dev", "outputs": outputs}}).to_string());
+    project.stream_table("totals", "{'schedule': '1h'}", "select 1 as id");
+    dbt(&project, &["deps"]).expect(0);
+    for (target, schema) in [("dev", "one"), ("prod", "two")] {
+        for compiled in [&[][..], &["--no-compile"]] {
+            let mut plan = pgtrickle_ci();
+            plan.args(["plan", "--target", target]).args(compiled).current_dir(project.path());
+            let planned = Ran::of(&mut plan);
+            let told = format!("{}{}", planned.stdout, planned.stderr);
+            assert!(planned.stdout.contains(&format!("{schema}.totals")), "{compiled:?}: {told}");
+        }
+        let made = project.path().join(format!("made/{target}/{schema}"));
+        assert!(made.is_dir() && !made.join("manifest.json").exists());
+        dbt(&project, &["parse", "--target", target]).expect(0);
+        assert!(made.join("manifest.json").exists());
+    }
+    assert!(!project.path().join("target").exists());
 }
 
 #[test]

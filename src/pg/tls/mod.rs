@@ -11,7 +11,7 @@ use std::{
 };
 
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, Error as TlsError, InconsistentKeys, RootCertStore,
     client::WebPkiServerVerifier,
     crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -26,9 +26,11 @@ use verifier::{TrustedRoots, Verifier};
 pub(super) fn connector(endpoint: &Endpoint) -> Result<MakeRustlsConnect, Error> {
     let provider = Arc::new(ring::default_provider());
     let asks = match endpoint.sslmode {
-        SslMode::Disable | SslMode::Allow | SslMode::Prefer => false,
-        // With a root certificate `require` verifies the server, as in libpq.
-        SslMode::Require => endpoint.sslrootcert.is_some(),
+        SslMode::Disable => false,
+        // With a root certificate every mode verifies the server, as in libpq.
+        SslMode::Allow | SslMode::Prefer | SslMode::Require => {
+            endpoint.sslrootcert.as_deref().is_some_and(|file| file == "system" || Path::new(file).exists())
+        }
         SslMode::VerifyCa | SslMode::VerifyFull => true,
     };
     let verifier = Verifier {
@@ -45,9 +47,20 @@ pub(super) fn connector(endpoint: &Endpoint) -> Result<MakeRustlsConnect, Error>
         Some(own) => config.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own))),
         None => config.with_no_client_auth(),
     };
+    config.enable_sni = endpoint.parameters.get("sslsni").is_none_or(|word| word == "1");
     // `sslnegotiation=direct` needs it.
     config.alpn_protocols = vec![b"postgresql".to_vec()];
     Ok(MakeRustlsConnect::new(config))
+}
+
+/// A connector for connections without TLS.
+pub(super) fn unused() -> MakeRustlsConnect {
+    let provider = Arc::new(ring::default_provider());
+    let verifier = Verifier { trusted: None, checks_name: false, provider: provider.clone() };
+    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = versions.expect("the provider knows the versions").dangerous();
+    let config = config.with_custom_certificate_verifier(Arc::new(verifier));
+    MakeRustlsConnect::new(config.with_no_client_auth())
 }
 
 fn trusted(endpoint: &Endpoint, provider: &Arc<CryptoProvider>) -> Result<TrustedRoots, Error> {
@@ -94,7 +107,11 @@ fn client_certificate(endpoint: &Endpoint, provider: &CryptoProvider) -> Result<
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| bad("sslkey", key, &error))?;
     let signer =
         provider.key_provider.load_private_key(private).map_err(|error| bad("sslkey", key, &error))?;
-    Ok(Some(CertifiedKey::new(chain, signer)))
+    let own = CertifiedKey::new(chain, signer);
+    if let Err(TlsError::InconsistentKeys(InconsistentKeys::KeyMismatch)) = own.keys_match() {
+        return Err(bad("sslkey", key, &"it is not the key of the certificate"));
+    }
+    Ok(Some(own))
 }
 
 /// As in libpq, others may not read the key, but a key of root may be readable by a group.

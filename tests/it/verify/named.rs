@@ -18,7 +18,7 @@ use pgtrickle_ci::pg::Endpoint;
 use serde_json::{Value, json};
 
 use super::{corrupt, create, everything, outcome, verify, verify_in};
-use crate::support::{Database, manifest, model, pgtrickle_ci};
+use crate::support::{Database, Ran, manifest, model, pgtrickle_ci};
 
 /// A database whose server does not say that it is ephemeral.
 fn named() -> Database {
@@ -146,6 +146,48 @@ fn floats_survive_a_database_that_rounds_them() {
     if database.is_emulator() {
         verified(&report, "public.reader");
     }
+}
+
+/// There a backslash is an escape in every text, and our own queries have patterns with backslashes.
+#[test]
+fn a_session_that_reads_backslashes_as_escapes_finds_the_same() {
+    let database = named();
+    everything(&database);
+    let found = |options: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let found = |words: &[&str]| {
+            let mut gate = pgtrickle_ci();
+            gate.args(words)
+                .args(["--json", "-", "--database-url", &database.url()])
+                .env("PGOPTIONS", options);
+            let ran = Ran::of(gate.current_dir(dir.path()));
+            let report: Value =
+                serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{}", ran.stderr));
+            let outcomes = report["outcomes"].as_array().unwrap().iter();
+            let told: Vec<_> = outcomes
+                .map(|outcome| {
+                    ["stage", "subject", "verdict"].map(|field| outcome[field].as_str().unwrap().to_owned())
+                })
+                .collect();
+            (ran.code, told)
+        };
+        [found(&["check"]), found(&["verify", "--static"])]
+    };
+    assert_eq!(found("-c standard_conforming_strings=off"), found("-c standard_conforming_strings=on"));
+}
+
+/// A deferrable transaction waits until all others end, and a verification has several.
+#[test]
+fn a_database_with_deferrable_transactions_is_verified() {
+    let database = named();
+    let name = &database.endpoint.database;
+    database.run(&format!(
+        "alter database {name} set default_transaction_isolation = serializable;
+         alter database {name} set default_transaction_deferrable = on;
+         create table family (id int primary key, n int); insert into family select n, n from generate_series(1, 20) as n"
+    ));
+    create(&database, "reader", "select id, n from public.family", "DIFFERENTIAL");
+    verified(&unchanged(&database, &[]), "public.reader");
 }
 
 /// A role that loads data may have it for good: its changes fire no triggers, and nothing captures them.
@@ -426,6 +468,8 @@ fn no_row_is_lost_however_a_verification_ends() {
                 outcome(&report, "verify", "rounds")["message"].as_str().unwrap().contains("round"),
                 "{report:#}"
             );
+            let told = report.to_string();
+            assert!(!told.contains("the budget of") && !told.contains("more time"), "{report:#}");
         }
     }
 }
