@@ -34,7 +34,8 @@ fn verify_in(dir: &Path, endpoint: &Endpoint, more: &[&str]) -> (Ran, Value) {
             .arg("--json")
             .arg(&report),
     );
-    let report = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
+    let report = fs::read(&report).unwrap_or_else(|_| panic!("no report: {}", ran.stderr));
+    let report = serde_json::from_slice(&report).unwrap();
     (ran, report)
 }
 
