@@ -8,7 +8,7 @@ use crate::model::Shard;
 
 use super::groups::{
     CheckingArgs, EngineArgs, ModelsArgs, PolicyArgs, ProfileArgs, ProjectArgs, ReportArgs, SelectArgs,
-    ServerArgs, SourceArgs, VerifyingArgs, WaitingArgs, duration,
+    ServerArgs, SourceArgs, VerifyingArgs, WaitingArgs, duration, number,
 };
 
 #[derive(Debug, Args)]
@@ -120,6 +120,9 @@ pub struct CheckArgs {
     /// Compare only this shard of the tables, such as 2/8
     #[arg(long, value_name = "I/N", value_parser = Shard::from_str, requires = "equality")]
     pub shard: Option<Shard>,
+    /// Compare on this many connections [default: the cores of this machine, 1 for a server elsewhere]
+    #[arg(long, value_name = "NUMBER", value_parser = number::<u32>)]
+    pub jobs: Option<u32>,
     /// Show new failures and recoveries since this JSON report
     #[arg(long, value_name = "FILE", help_heading = "Reports")]
     pub compare: Option<PathBuf>,

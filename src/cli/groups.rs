@@ -50,7 +50,7 @@ pub fn duration(text: &str) -> Result<Duration, &'static str> {
 }
 
 /// Reads a whole number.
-fn number<T: FromStr>(text: &str) -> Result<T, &'static str> {
+pub(super) fn number<T: FromStr>(text: &str) -> Result<T, &'static str> {
     text.parse().map_err(|_| "expected a whole number, not negative and not too great")
 }
 
@@ -237,6 +237,9 @@ pub struct VerifyingArgs {
     /// Take only this shard of the project, such as 2/8; `report merge` makes one report of all
     #[arg(long, value_name = "I/N", value_parser = Shard::from_str)]
     pub shard: Option<Shard>,
+    /// Compare tables on this many connections [default: the cores of this machine, 1 for a server elsewhere]
+    #[arg(long, value_name = "NUMBER", value_parser = number::<u32>)]
+    pub jobs: Option<u32>,
     /// Replay the scripts of earlier findings in this folder first, and add new ones to it
     #[arg(long, value_name = "DIR", conflicts_with = "findings")]
     pub corpus: Option<PathBuf>,

@@ -21,7 +21,7 @@ use crate::{
         check::{Checked, check_database, check_tables},
         project::load_if_any,
         target::owner,
-        verify::{equality_terms, take_shard},
+        verify::{connections, equality_terms, take_shard},
     },
     verify::compare_with_queries,
 };
@@ -55,7 +55,8 @@ pub(super) async fn check(options: &CheckOptions, report: &mut Report) -> Result
         let (tables, share) = take_shard(tables, options.shard);
         report.shard = share;
         let terms = equality_terms(&options.equality_terms, project.as_ref());
-        compare_with_queries(&client, &tables, &terms, Some(budget), outcomes).await?;
+        let jobs = connections(&client, options.jobs);
+        compare_with_queries(&client, &tables, &terms, (Some(budget), jobs), outcomes).await?;
     }
     if let (Some(file), Some(earlier)) = (&options.compare, earlier) {
         let file = file.display().to_string();

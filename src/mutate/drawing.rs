@@ -114,6 +114,28 @@ impl Mutator {
         self.random.one(&self.known[other].recent)?[column].clone()
     }
 
+    /// A column of each source by which a query may join them: of the same name and type, or of the type of a key.
+    pub(super) fn matching_columns(&mut self, source: usize, other: usize) -> Option<(usize, usize)> {
+        let (one, two) = (&self.sources[source], &self.sources[other]);
+        let (mut named, mut keys) = (Vec::new(), Vec::new());
+        for (at, column) in one.columns.iter().enumerate() {
+            for (place, counterpart) in two.columns.iter().enumerate() {
+                let is_written = column.generated.is_none() && counterpart.generated.is_none();
+                if !is_written || column.type_name != counterpart.type_name {
+                    continue;
+                }
+                if column.name == counterpart.name {
+                    named.push((at, place));
+                } else if one.key.contains(&at) || two.key.contains(&place) {
+                    keys.push((at, place));
+                }
+            }
+        }
+        let by_name = !named.is_empty() && self.random.percent(60);
+        let pairs = if by_name || keys.is_empty() { named } else { keys };
+        self.random.one(&pairs).copied()
+    }
+
     /// A value for a NOT NULL column; `None` for any other.
     pub(super) fn not_null_value(&mut self, source: usize, at: usize) -> Option<String> {
         let sources = self.sources.clone();

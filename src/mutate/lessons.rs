@@ -30,6 +30,8 @@ impl ChangeKind {
 
 /// At the greatest caution one change in this many still draws a new value.
 const GREATEST_CAUTION: usize = 30;
+/// A kind of change that was not tried yet comes this many times as often.
+const UNTRIED: usize = 3;
 /// After this many changes of a kind the counts are halved: what was rejected once may be possible now.
 const MEMORY: usize = 60;
 
@@ -81,10 +83,17 @@ impl RejectionHistory {
         random.percent(100 / (1 + self.caution[at]))
     }
 
-    /// The share of this kind of change: the usual one, less for rejected changes, and never 0.
+    /// The share of this kind of change: the usual one, more for an untried kind, less for rejected changes, and never 0.
     pub(super) fn share(&self, kind: ChangeKind, usual: usize) -> usize {
+        if !self.was_tried(kind) {
+            return usual * UNTRIED;
+        }
         let (accepted, rejected) = (self.accepted[kind as usize], self.rejected[kind as usize]);
         (usual * (accepted + 2) / (accepted + rejected + 2)).max(2)
+    }
+
+    pub(super) fn was_tried(&self, kind: ChangeKind) -> bool {
+        self.accepted[kind as usize] + self.rejected[kind as usize] > 0
     }
 
     /// Whether a change of this kind was rejected recently.
@@ -132,6 +141,7 @@ mod tests {
         }
         assert_eq!(history.share(ChangeKind::Delete, 25), 2);
         assert_eq!(history.share(ChangeKind::Update, 45), 45);
+        assert_eq!(history.share(ChangeKind::Truncate, 8), 24);
         assert!(history.was_rejected(ChangeKind::Delete) && !history.was_rejected(ChangeKind::Update));
     }
 }

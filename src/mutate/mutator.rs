@@ -17,8 +17,15 @@ const REMEMBERED: usize = 200;
 const LOADS: usize = 8;
 /// How often, in percent, one reader is refreshed after each transaction of a round.
 const EARLY: usize = 25;
+/// How often, in percent, a change of such a round deletes a row that came in it: what one reader has seen come, another
+/// has not.
+const SHORT_LIVED: usize = 15;
 /// Enough numbers to choose any of a source's readers.
 const READERS: usize = 1000;
+/// How often, in percent, a further source of a round has a reader in common with the first one.
+const TOGETHER: usize = 60;
+/// How often, in percent, rows with the same value change in two sources that have a reader in common.
+const PAIRS: usize = 10;
 /// How often, in percent, statements are rolled back to a savepoint.
 const ROLLBACKS: usize = 6;
 /// The most rows that a bulk change takes.
@@ -60,9 +67,11 @@ pub struct Mutator {
     pub(super) history: Vec<RejectionHistory>,
     pub(super) next_number: u64,
     turn: usize,
-    chosen: Vec<usize>,
+    pub(super) chosen: Vec<usize>,
+    /// Whether one reader is refreshed after each transaction of this round.
+    has_early_reader: bool,
     /// The next changes, before any other is drawn.
-    planned: VecDeque<Change>,
+    pub(super) planned: VecDeque<Change>,
     /// Changes that undo earlier ones of this round.
     pub(super) undo: Vec<Change>,
     /// The columns that the last change drew values for.
@@ -98,6 +107,7 @@ impl Mutator {
             next_number: greatest.unwrap_or(0) + 1,
             turn: 0,
             chosen: Vec::new(),
+            has_early_reader: false,
             planned: VecDeque::new(),
             undo: Vec::new(),
             drawn: Vec::new(),
@@ -135,18 +145,29 @@ impl Mutator {
         let wanted = 1 + self.random.below(3);
         for _ in 0..wanted {
             let at = self.random.below(of.len()).min(self.random.below(of.len()));
-            if let Some(source) = of.get(at).filter(|source| !self.chosen.contains(source)) {
-                self.chosen.push(*source);
-            }
+            let first = self.chosen.first().filter(|_| self.random.percent(TOGETHER));
+            let together = first.map(|first| self.read_together(*first, of)).unwrap_or_default();
+            let source = self.random.one(&together).or(of.get(at)).copied();
+            self.chosen.extend(source.filter(|source| !self.chosen.contains(source)));
         }
         let load = self.load();
         let transactions = 1 + self.random.below(3);
         let refreshes = if self.random.percent(EARLY) { Some(self.random.below(READERS)) } else { None };
-        let transactions = transactions + 2 * usize::from(refreshes.is_some());
+        self.has_early_reader = refreshes.is_some();
+        let transactions = transactions + 2 * usize::from(self.has_early_reader);
         let drafts = (0..transactions)
             .map(|_| Draft { statements: 1 + self.random.below(5), truncates: false, refreshes })
             .collect::<Vec<_>>();
         load.into_iter().chain(drafts).collect()
+    }
+
+    /// Those of the sources that have a reader in common with this one.
+    pub(super) fn read_together(&self, source: usize, of: &[usize]) -> Vec<usize> {
+        let readers = &self.sources[source].readers;
+        let is_joined = |other: &&usize| {
+            **other != source && self.sources[**other].readers.iter().any(|reader| readers.contains(reader))
+        };
+        of.iter().filter(is_joined).copied().collect()
     }
 
     /// Plans what loaders do, sometimes: a TRUNCATE, mostly followed by rows in the same transaction.
@@ -162,7 +183,7 @@ impl Mutator {
             return None;
         }
         let rows = known.rows.clone();
-        if self.random.percent(40) {
+        if self.history[source].was_tried(ChangeKind::Truncate) && self.random.percent(40) {
             self.undo.push(Change::Insert { source, rows });
         } else {
             let kept: Vec<Row> = rows.into_iter().filter(|_| self.random.percent(70)).collect();
@@ -186,11 +207,30 @@ impl Mutator {
         let source = *self.random.one(&self.chosen)?;
         let change = if self.random.percent(ROLLBACKS) {
             self.rolled_back_changes(source)
+        } else if self.has_early_reader
+            && self.random.percent(SHORT_LIVED)
+            && let Some(row) = self.short_lived(source)
+        {
+            Some(Change::Delete { source, of: vec![row] })
+        } else if self.random.percent(PAIRS)
+            && let Some(pair) = self.both_sides(source)
+        {
+            Some(pair)
         } else {
             self.change_of(source)
         };
         self.stuck[source] += usize::from(change.is_none());
         change
+    }
+
+    /// A row that came in this round.
+    fn short_lived(&mut self, source: usize) -> Option<Row> {
+        let table = &self.sources[source];
+        if table.only_inserts || table.unwritable().next().is_some() {
+            return None;
+        }
+        let known = &self.known[source];
+        self.random.one(&known.recent).filter(|row| known.rows.contains(row)).cloned()
     }
 
     /// Statements that a rollback to a savepoint undoes. One of them may follow once more, to stay.
@@ -401,6 +441,9 @@ mod tests {
     fn mutator(seed: u64, only_inserts: bool) -> Mutator {
         let mut sources = sample();
         sources[0].only_inserts = only_inserts;
+        for source in &mut sources {
+            source.readers = vec![crate::model::Relation::new("shop", "joined")];
+        }
         let orders = (1..30).map(|n| row(&[&n.to_string(), &(1 + n % 5).to_string(), "note"])).collect();
         let customers = (1..6).map(|n| row(&[&n.to_string(), "Ada"])).collect();
         Mutator::new(seed, sources, vec![(orders, true), (customers, true)], true)
@@ -464,6 +507,13 @@ mod tests {
         let truncated = changes.windows(2).filter(|pair| matches!(pair[0], Change::Truncate { .. }));
         let loaded = truncated.filter(|pair| matches!(pair[1], Change::Insert { .. }));
         assert!(loaded.count() > 3);
+        // Both sides of a join go together: an order, and the customer of an order.
+        let of = |change: &Change| {
+            let Change::Delete { source, of } = change else { return None };
+            of[0][1 - source].clone()
+        };
+        let sides = |pair: &&[Change]| pair[0].source() != pair[1].source() && of(&pair[0]) == of(&pair[1]);
+        assert!(changes.windows(2).filter(|pair| of(&pair[0]).is_some()).filter(sides).count() > 10);
         some(|change| matches!(change, Change::Insert { rows, .. } if rows.len() > 1));
         some(|change| matches!(change, Change::Delete { of, .. } if of.len() > 1));
         some(|change| matches!(change, Change::Update { set, .. } if set[0].0 == 0));

@@ -8,6 +8,9 @@ use super::{
 
 /// How many new rows are drawn until one has new keys.
 const ATTEMPTS: usize = 8;
+/// How often, in percent, an INSERT has as many rows as the largest group that one statement changes. It fills sources up
+/// again, too.
+const BULK_INSERTS: usize = 4;
 /// How often an empty source gets its deleted rows again, before a row is made up.
 const RETURNS: usize = 6;
 
@@ -15,6 +18,10 @@ impl Mutator {
     pub(super) fn insert(&mut self, source: usize) -> Option<Change> {
         if let Some(insert) = self.reinsert(source) {
             return Some(insert);
+        }
+        if self.random.percent(BULK_INSERTS) {
+            let rows: Vec<Row> = (0..GROUP).filter_map(|_| self.new_row(source)).collect();
+            return (!rows.is_empty()).then_some(Change::Insert { source, rows });
         }
         let count = if self.random.percent(20) { 2 + self.random.below(3) } else { 1 };
         let rows: Vec<Row> = (0..count).map(|_| self.new_row(source)).collect::<Option<_>>()?;
@@ -56,6 +63,54 @@ impl Mutator {
         let mut seen = std::collections::BTreeSet::new();
         rows.retain(|row| seen.insert(table.key.iter().map(|at| row[*at].clone()).collect::<Vec<_>>()));
         (!rows.is_empty()).then_some(Change::Upsert { source, rows })
+    }
+
+    /// Rows with the same value in this and in another source of the round that has a reader in common: both sides of a join,
+    /// an EXISTS or a NOT EXISTS come or go together. The other side is planned as the next change.
+    pub(super) fn both_sides(&mut self, source: usize) -> Option<Change> {
+        let others = self.read_together(source, &self.chosen);
+        let other = *self.random.one(&others)?;
+        if [source, other].iter().any(|of| self.sources[*of].unwritable().next().is_some()) {
+            return None;
+        }
+        let (at, place) = self.matching_columns(source, other)?;
+        let only_inserts = [source, other].iter().any(|of| self.sources[*of].only_inserts);
+        let changes = if !only_inserts && self.random.percent(50) {
+            let there: std::collections::BTreeSet<_> =
+                self.known[other].rows.iter().filter_map(|row| row[place].as_ref()).collect();
+            let is_shared = |row: &&Row| row[at].as_ref().is_some_and(|value| there.contains(value));
+            let shared: Vec<&Row> = self.known[source].rows.iter().filter(is_shared).collect();
+            let row = (*self.random.one(&shared)?).clone();
+            let matching = self.known[other].rows.iter().filter(|other| other[place] == row[at]);
+            let matching: Vec<&Row> = matching.collect();
+            let counterpart = (*self.random.one(&matching)?).clone();
+            [
+                Change::Delete { source, of: vec![row] },
+                Change::Delete { source: other, of: vec![counterpart] },
+            ]
+        } else {
+            let (mut row, mut counterpart) = (self.new_row(source)?, self.new_row(other)?);
+            if self.random.percent(50) {
+                counterpart[place].clone_from(&row[at]);
+            } else {
+                row[at].clone_from(&counterpart[place]);
+            }
+            // These are columns of two sources, which say little about a rejection of one.
+            self.drawn.clear();
+            if row[at].is_none() || self.collides(source, &row) || self.collides(other, &counterpart) {
+                return None;
+            }
+            [
+                Change::Insert { source, rows: vec![row] },
+                Change::Insert { source: other, rows: vec![counterpart] },
+            ]
+        };
+        let [mut first, mut second] = changes;
+        if self.random.percent(50) {
+            std::mem::swap(&mut first, &mut second);
+        }
+        self.planned.push_back(second);
+        Some(first)
     }
 
     /// Inserts deleted rows again: into an empty source always, because that shows little, otherwise sometimes.

@@ -99,6 +99,8 @@ pub struct RoundOptions {
     pub seed: u64,
     /// The shard of the project to take.
     pub shard: Option<Shard>,
+    /// The number of connections that compare tables.
+    pub jobs: Option<u32>,
     /// Ends the rounds at the first finding.
     pub until_found: bool,
     /// The scheduler refreshes the tables, not `verify`.
@@ -192,6 +194,8 @@ pub struct CheckOptions {
     pub equality_terms: equality::Terms,
     /// The shard of the tables to compare.
     pub shard: Option<Shard>,
+    /// The number of connections that compare tables.
+    pub jobs: Option<u32>,
     pub compare: Option<PathBuf>,
     pub freshness: Option<PathBuf>,
 }

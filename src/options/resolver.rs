@@ -184,6 +184,7 @@ impl Resolver {
             equality: args.equality.then(|| self.budget(args.budget)),
             equality_terms: self.equality(),
             shard: args.shard,
+            jobs: self.jobs(args.jobs),
             compare: args.compare.clone(),
             freshness: args.freshness.clone(),
         }
@@ -382,6 +383,7 @@ impl Resolver {
             budget: self.budget(args.budget),
             seed: settings.first(("seed", "verify.seed"), args.seed, file.seed, 1),
             shard: args.shard,
+            jobs: self.jobs(args.jobs),
             until_found: self.is_on(
                 ("until-found", "verify.until_found"),
                 args.until_found,
@@ -403,6 +405,10 @@ impl Resolver {
             Duration::from_secs(20),
             duration,
         )
+    }
+
+    fn jobs(&self, typed: Option<u32>) -> Option<u32> {
+        self.settings.either(("jobs", "verify.jobs"), typed, self.file.verify.jobs, u32::to_string)
     }
 
     fn equality(&self) -> equality::Terms {

@@ -103,6 +103,11 @@ impl Client {
         Ok(client)
     }
 
+    /// Another connection to the same database.
+    pub async fn connect_again(&self) -> Result<Self, Error> {
+        Self::connect(&self.endpoint, self.limits).await
+    }
+
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }

@@ -1,6 +1,6 @@
 //! Verifies stream tables: as they are, and while rows change.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr, thread};
 
 use crate::{
     Error,
@@ -40,23 +40,36 @@ impl Verifying<'_> {
     ) -> Result<(), Error> {
         let Self { ui, client, engine, options, limits, writes } = self;
         let terms = equality_terms(&options.equality, project);
+        let jobs = connections(client, options.jobs);
         let Some(writes) = writes else {
-            return Ok(compare_with_queries(client, tables, &terms, None, outcomes).await?);
+            return Ok(compare_with_queries(client, tables, &terms, (None, jobs), outcomes).await?);
         };
         let RoundOptions {
             budget, seed, until_found, by_scheduler, min_rounds, ref findings, replays, ..
         } = *options;
-        let settings = RoundSettings { budget, seed, until_found, terms, by_scheduler, writes, min_rounds };
+        let settings =
+            RoundSettings { budget, seed, until_found, terms, by_scheduler, writes, min_rounds, jobs };
         if replays {
             outcomes.extend(replay(client, limits, writes, findings).await?);
         }
         let time = settings.before_rounds();
-        let equal = compare_before_rounds(client, tables, &settings.terms, time, outcomes).await?;
+        let equal = compare_before_rounds(client, tables, &settings.terms, (time, jobs), outcomes).await?;
         let known = Known { changed: changed_first.clone(), equal };
         ui.say(&format!("changing rows and comparing, for {}", humantime::format_duration(budget)));
         let verification = Verification { client, engine, settings, limits, findings, keeps: replays };
         Box::pin(verification.run(tables, &known, outcomes)).await
     }
+}
+
+/// The number of connections that compare tables. By default all cores of this machine work; a server elsewhere has other
+/// work, too.
+pub fn connections(client: &Client, wanted: Option<u32>) -> usize {
+    let host = &client.endpoint().host;
+    let is_loopback =
+        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    let is_here = is_loopback || host.starts_with('/');
+    let default = || if is_here { thread::available_parallelism().map_or(1, usize::from) } else { 1 };
+    wanted.map_or_else(default, |wanted| usize::try_from(wanted).unwrap_or(usize::MAX)).max(1)
 }
 
 /// The tables of a shard, and what it took; all tables without a shard.

@@ -2,8 +2,14 @@
 
 use std::{
     collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
+
+use futures_util::future;
 
 use super::wal;
 use crate::{
@@ -16,17 +22,22 @@ use crate::{
 /// The limit for a refresh to take pending changes, and the interval of asking.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(250);
+/// If one connection compares all tables in this time, no other is opened.
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// The time for comparisons, and the most connections.
+pub type Extent = (Option<Duration>, usize);
 
 /// Compares each table with its query, both in one snapshot, until the budget ends.
 pub async fn compare_with_queries(
     client: &Client,
     tables: &[&StreamTable],
     terms: &Terms,
-    budget: Option<Duration>,
+    (budget, jobs): Extent,
     outcomes: &mut Vec<Outcome>,
 ) -> Result<(), pg::Error> {
     let (begun, before) = (Instant::now(), outcomes.len());
-    let left = compare_until(client, tables, terms, budget, outcomes).await?;
+    let left = compare_until(client, tables, terms, (budget, jobs), outcomes).await?;
     let time = budget.map_or(PATIENCE, |budget| budget.saturating_sub(begun.elapsed()).min(PATIENCE));
     look_again(client, terms.tolerance, time, &mut outcomes[before..]).await?;
     let budget = humantime::format_duration(budget.unwrap_or_default());
@@ -100,11 +111,11 @@ pub async fn compare_before_rounds(
     client: &Client,
     tables: &[&StreamTable],
     terms: &Terms,
-    time: Option<Duration>,
+    extent: Extent,
     outcomes: &mut Vec<Outcome>,
 ) -> Result<BTreeMap<Relation, bool>, pg::Error> {
     let before = outcomes.len();
-    compare_until(client, tables, terms, time, outcomes).await?;
+    compare_until(client, tables, terms, extent, outcomes).await?;
     let equal = |outcome: &Outcome| {
         let is_equal = outcome.verdict == Verdict::Passed;
         Some((outcome.subject.relation()?.clone(), is_equal)).filter(|_| outcome.verdict != Verdict::Skipped)
@@ -118,12 +129,12 @@ pub(super) async fn compare_after_rounds(
     tables: &[&StreamTable],
     equal_before: &BTreeMap<Relation, bool>,
     terms: &Terms,
-    time: Option<Duration>,
+    extent: Extent,
 ) -> Result<Outcome, pg::Error> {
     let was_equal = |table: &&StreamTable| equal_before.get(&table.relation) == Some(&true);
     let tables: Vec<&StreamTable> = tables.iter().copied().filter(was_equal).collect();
     let mut outcomes = Vec::new();
-    let left = compare_until(client, &tables, terms, time, &mut outcomes).await?;
+    let left = compare_until(client, &tables, terms, extent, &mut outcomes).await?;
     look_again(client, terms.tolerance, PATIENCE, &mut outcomes).await?;
     let is_equal = |outcome: &&Outcome| outcome.verdict == Verdict::Passed;
     let lines = outcomes.iter().filter(|outcome| !is_equal(outcome));
@@ -147,31 +158,97 @@ async fn compare_until<'a>(
     client: &Client,
     tables: &[&'a StreamTable],
     terms: &Terms,
-    time: Option<Duration>,
+    (time, jobs): Extent,
     outcomes: &mut Vec<Outcome>,
 ) -> Result<Vec<&'a StreamTable>, pg::Error> {
-    let begun = Instant::now();
+    let until = time.map(|time| Instant::now() + time);
     let comparables = client.comparables().await?;
-    let mut left = Vec::new();
-    for table in tables {
-        let started = Instant::now();
-        let is_over = time.is_some_and(|time| started.duration_since(begun) >= time);
-        let comparable = comparables.iter().find(|comparable| comparable.relation == table.relation);
-        let outcome = match comparable {
-            _ if let Some(left_out) = terms.left_out(Stage::Equality, &table.relation) => left_out,
-            None => {
-                let message = "does not exist as a stream table";
-                Outcome::new(Stage::Equality, &table.relation, Verdict::Errored, message)
-            }
-            Some(_) if is_over => {
-                left.push(*table);
-                continue;
-            }
-            Some(comparable) => compared(client, comparable, terms.tolerance).await?,
-        };
-        outcomes.push(outcome.taking(started.elapsed()).about(table.origin.as_ref()));
+    let before = outcomes.len();
+    let done = Mutex::new(Done { outcomes, places: Vec::new(), left: Vec::new() });
+    let queue = Queue { tables, comparables, terms, until, next: AtomicUsize::new(0), done };
+    queue.run(client, jobs).await?;
+    let Done { outcomes, places, mut left } = queue.done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut placed: Vec<(usize, Outcome)> = places.into_iter().zip(outcomes.drain(before..)).collect();
+    placed.sort_by_key(|(place, _)| *place);
+    outcomes.extend(placed.into_iter().map(|(_, outcome)| outcome));
+    left.sort_unstable();
+    Ok(left.into_iter().map(|place| tables[place]).collect())
+}
+
+/// Tables that one or more connections compare.
+struct Queue<'q, 'a> {
+    tables: &'q [&'a StreamTable],
+    comparables: Vec<Comparable>,
+    terms: &'q Terms,
+    until: Option<Instant>,
+    next: AtomicUsize,
+    done: Mutex<Done<'q>>,
+}
+
+struct Done<'q> {
+    outcomes: &'q mut Vec<Outcome>,
+    /// The place of each outcome's table in the queue.
+    places: Vec<usize>,
+    /// The tables for which there was no time.
+    left: Vec<usize>,
+}
+
+impl Queue<'_, '_> {
+    async fn run(&self, client: &Client, jobs: usize) -> Result<(), pg::Error> {
+        let mut alone = Box::pin(self.work(client));
+        if let Ok(worked) = tokio::time::timeout(HEAD_START, &mut alone).await {
+            return worked;
+        }
+        let others = (1..jobs.min(self.tables.len())).map(|_| self.work_again(client));
+        future::try_join(alone, future::try_join_all(others)).await.map(|_| ())
     }
-    Ok(left)
+
+    /// Works on another connection, unless nothing is left or the server refuses one.
+    async fn work_again(&self, client: &Client) -> Result<(), pg::Error> {
+        if self.next.load(Ordering::Relaxed) >= self.tables.len() {
+            return Ok(());
+        }
+        match client.connect_again().await {
+            Ok(another) => self.work(&another).await,
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Compares one table after the other, each in its own snapshot: one for all would hold back pg_trickle's scheduler
+    /// (docs/pg_trickle.md, "Visibility lag").
+    async fn work(&self, client: &Client) -> Result<(), pg::Error> {
+        loop {
+            let place = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(table) = self.tables.get(place) else { return Ok(()) };
+            let started = Instant::now();
+            let outcome = self.compared(client, table).await?;
+            let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+            match outcome {
+                None => done.left.push(place),
+                Some(outcome) => {
+                    done.places.push(place);
+                    done.outcomes.push(outcome.taking(started.elapsed()).about(table.origin.as_ref()));
+                }
+            }
+        }
+    }
+
+    /// `None` if the time is over.
+    async fn compared(&self, client: &Client, table: &StreamTable) -> Result<Option<Outcome>, pg::Error> {
+        let relation = &table.relation;
+        if let Some(left_out) = self.terms.left_out(Stage::Equality, relation) {
+            return Ok(Some(left_out));
+        }
+        let Some(comparable) = self.comparables.iter().find(|comparable| comparable.relation == *relation)
+        else {
+            let message = "does not exist as a stream table";
+            return Ok(Some(Outcome::new(Stage::Equality, relation, Verdict::Errored, message)));
+        };
+        if self.until.is_some_and(|until| Instant::now() >= until) {
+            return Ok(None);
+        }
+        compared(client, comparable, self.terms.tolerance).await.map(Some)
+    }
 }
 
 /// A server error is an outcome of its table; a lost connection ends the comparison.

@@ -19,7 +19,7 @@ mod settings;
 mod subjects;
 mod wal;
 
-pub use equality::{compare_before_rounds, compare_with_queries};
+pub use equality::{Extent, compare_before_rounds, compare_with_queries};
 pub use replay::replay;
 pub use settings::{RoundSettings, Writes};
 pub use subjects::Known;
@@ -101,7 +101,8 @@ impl Verification<'_> {
             done?;
             outcomes.push(proof.end(client, &exclusive, rounds.process).await?);
             let time = settings.before_rounds();
-            outcomes.push(compare_after_rounds(client, tables, &known.equal, &settings.terms, time).await?);
+            let limits = (time, settings.jobs);
+            outcomes.push(compare_after_rounds(client, tables, &known.equal, &settings.terms, limits).await?);
         }
         let findings = std::mem::take(&mut rounds.seen.reproductions);
         self.write_scripts(&findings, &mut outcomes[before..]).await

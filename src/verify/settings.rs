@@ -29,6 +29,8 @@ pub struct RoundSettings {
     pub writes: Writes,
     /// The fewest rounds that verify a table, if configured.
     pub min_rounds: Option<usize>,
+    /// The number of connections that compare the tables before and after the rounds.
+    pub jobs: usize,
 }
 
 impl RoundSettings {
@@ -82,6 +84,7 @@ mod tests {
             by_scheduler: false,
             writes: Writes::Committed,
             min_rounds,
+            jobs: 1,
         }
     }
 

@@ -60,7 +60,7 @@ server: {statement_timeout: 1m, lock_timeout: 1s}
 plan: {allow_drop: [c], allow_recreate: [d]}
 wait: {timeout: 3m}
 checks: {fail_on: warn, fail_on_fallback: true}
-verify: {budget: 1s, seed: 2, until_found: true, drive: scheduler, findings: found}
+verify: {budget: 1s, seed: 2, jobs: 3, until_found: true, drive: scheduler, findings: found}
 rehearsal: {base_ref: origin/main}
 reports: {json: r.json, junit: r.xml, markdown: r.md, html: r.html}
 ",

@@ -97,7 +97,7 @@ fn the_schema_accepts_what_the_program_reads() {
         "rehearsal: {examples: 0, rows_changed_over: 2.5%}",
         "freshness: {warn_after: {count: 10, period: minute}, error_after: {count: null, period: null}}",
         "checks: {fail_on: warn, fail_on_fallback: true, silence: [{hazard: untried-version, model: '*', reason: tried}]}",
-        "verify: {budget: 5s, seed: 7, float_tolerance: 1.0e-6, min_rounds: 25, skip: [s.t]}",
+        "verify: {budget: 5s, seed: 7, float_tolerance: 1.0e-6, min_rounds: 25, jobs: 4, skip: [s.t]}",
         "comment: {key: staging, when: always}",
         "stub_sources: true\nsample: 9\nselect: [tag:a]\nexclude: \nephemeral: {engine: emulator, engine_version: 0.108.3, pg_bin: bin}",
         "dbt: {profile: shop, target: ci, profiles_dir: dbt, vars: {start: 2026}}\nserver: {statement_timeout: 1m, lock_timeout: 0}",

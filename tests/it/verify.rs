@@ -34,7 +34,8 @@ fn verify_in(dir: &Path, endpoint: &Endpoint, more: &[&str]) -> (Ran, Value) {
             .arg("--json")
             .arg(&report),
     );
-    let report = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
+    let report = fs::read(&report).unwrap_or_else(|_| panic!("no report: {}", ran.stderr));
+    let report = serde_json::from_slice(&report).unwrap();
     (ran, report)
 }
 
@@ -116,6 +117,45 @@ fn differing_rows_are_counted_and_values_of_every_type_compared() {
     expect(&report, "public.top", "failed", "1 row too many, 1 row missing");
     let details = outcome(&report, "equality", "public.every_type")["details"].to_string();
     assert!(details.contains("+ id = 3") && details.contains("- id = 5"), "{details}");
+}
+
+/// A query that waits takes no CPU, so that a busy machine shows it, too.
+#[test]
+fn several_connections_compare_several_tables_at_a_time() {
+    let database = Database::new();
+    database.run(
+        "create table o (id int primary key); insert into o select generate_series(1, 4);
+         create function slow(n int) returns int language plpgsql immutable as 'begin perform pg_sleep(0.2); return n; end'",
+    );
+    let names: Vec<String> = (1..=4).map(|nth| format!("slow_{nth}")).collect();
+    for name in &names {
+        create(&database, name, "select id, public.slow(id) as n from public.o", "FULL");
+    }
+    corrupt(&database, "delete from slow_3 where id = 1");
+    let compare = |jobs: &str| {
+        let started = std::time::Instant::now();
+        let (ran, report) = verify(&database, &["--static", "--jobs", jobs]);
+        ran.expect(1);
+        (started.elapsed(), report)
+    };
+    let (alone, one) = compare("1");
+    let (together, four) = compare("4");
+    assert!(together < alone * 3 / 4, "{together:?} instead of {alone:?}");
+    for report in [one, four] {
+        let outcomes = report["outcomes"].as_array().unwrap();
+        let compared: Vec<(&str, &str)> = outcomes
+            .iter()
+            .filter(|outcome| outcome["stage"] == "equality")
+            .map(|outcome| (outcome["subject"].as_str().unwrap(), outcome["verdict"].as_str().unwrap()))
+            .collect();
+        let expected = [
+            ("public.slow_1", "passed"),
+            ("public.slow_2", "passed"),
+            ("public.slow_3", "failed"),
+            ("public.slow_4", "passed"),
+        ];
+        assert_eq!(compared, expected);
+    }
 }
 
 #[test]

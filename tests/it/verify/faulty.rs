@@ -64,6 +64,29 @@ impl Faulty {
         psql(&database, "create extension if not exists pg_trickle");
         database
     }
+
+    /// A template in which statements have run, for `copy`. The scheduler leaves templates alone.
+    pub fn template(&self, fault: &str, setup: &str) -> Endpoint {
+        let template = self.database(&format!("template_{fault}"), fault);
+        psql(&template, setup);
+        psql(self.server.endpoint(), &format!("alter database template_{fault} is_template true"));
+        template
+    }
+
+    pub fn copy(&self, template: &Endpoint, name: &str) -> Endpoint {
+        let from = &template.database;
+        let busy =
+            format!("select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = '{from}'");
+        psql(self.server.endpoint(), &busy);
+        psql(self.server.endpoint(), &format!("create database {name} template {from}"));
+        template.with_database(name)
+    }
+
+    /// The scheduler works in every database that is left.
+    pub fn drop(&self, database: &Endpoint) {
+        let sql = format!("drop database {} with (force)", database.database);
+        psql(self.server.endpoint(), &sql);
+    }
 }
 
 /// Runs statements with psql, and says what it said.
