@@ -139,7 +139,7 @@ mod tests {
             assert_eq!(place.path().join("cleaned").exists(), script.contains("cleaned"));
             // The pipe ends when every process of the group has ended.
             let ended =
-                tokio::time::timeout(Duration::from_secs(5), stdout.read_to_end(&mut Vec::new())).await;
+                tokio::time::timeout(Duration::from_mins(1), stdout.read_to_end(&mut Vec::new())).await;
             assert!(ended.is_ok(), "{script}");
             child.wait().await.unwrap();
         }

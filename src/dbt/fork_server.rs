@@ -330,7 +330,7 @@ def build(obj): pass
 def build(obj):
     try:
         print('started', flush=True)
-        time.sleep(60)
+        time.sleep(600)
     except KeyboardInterrupt:
         print('cancelled')
         sys.exit(1)
@@ -341,7 +341,7 @@ def build(obj):
         let [mut stdout, _stderr] = session.start(&dbt("build")).await.unwrap();
         let mut start = [0; 8];
         stdout.read_exact(&mut start).await.unwrap();
-        tokio::time::timeout(Duration::from_secs(5), server.end()).await.unwrap();
+        tokio::time::timeout(Duration::from_mins(1), server.end()).await.unwrap();
         let mut rest = String::new();
         stdout.read_to_string(&mut rest).await.unwrap();
         assert_eq!((&start, rest.as_str()), (b"started\n", "cancelled\n"));

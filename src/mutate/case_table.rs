@@ -35,7 +35,7 @@ impl CaseTable {
 }
 
 /// A dollar-quoted text, which is easier to read and to edit than one with doubled quotes.
-fn dollar_quoted(text: &str) -> String {
+pub(super) fn dollar_quoted(text: &str) -> String {
     let tags = ["$$", "$query$", "$stream_table$"];
     let Some(tag) = tags.into_iter().find(|tag| !text.contains(tag)) else {
         return quote_literal(text);

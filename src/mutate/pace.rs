@@ -1,7 +1,7 @@
 //! What a script waits for if its tables do not follow a refresh immediately. The statements commit while they wait: a
 //! long transaction would hold back the changes that the scheduler sees (docs/pg_trickle.md, "Visibility lag").
 
-use super::CaseTable;
+use super::{CaseTable, case_table::dollar_quoted};
 use crate::sql::quote_literal;
 
 /// How changes reach the tables of a case; by default through triggers and manual refreshes.
@@ -61,9 +61,9 @@ fn scheduled(tables: &[CaseTable], times: usize) -> String {
         "until the scheduler has refreshed every table",
         "since timestamptz := clock_timestamp(); ",
         &include_str!("sql/scheduled.sql")
-            .replace("$quoted", &names.join(", "))
             .replace("$times", &times.to_string())
-            .replace("$since", "since"),
+            .replace("$since", "since")
+            .replace("$quoted", &names.join(", ")),
         "the scheduler does not refresh",
     )
 }
@@ -71,16 +71,17 @@ fn scheduled(tables: &[CaseTable], times: usize) -> String {
 /// `until` is a query that answers with true or false.
 fn wait(what: &str, declared: &str, until: &str, otherwise: &str) -> String {
     let until = until.trim_end();
-    format!(
-        "do $$ declare {declared}begin -- waits {what}
+    let body = format!(
+        " declare {declared}begin -- waits {what}
   for n in 1 .. 200 loop
     commit;
     if ({until}) then return; end if;
     perform pg_sleep(0.1);
   end loop;
   raise '{otherwise}';
-end $$"
-    )
+end "
+    );
+    format!("do {}", dollar_quoted(&body))
 }
 
 #[cfg(test)]
@@ -122,6 +123,15 @@ mod tests {
         let round = case.round(&case.rounds[0]);
         assert_eq!(round.len(), 2, "{round:#?}");
         assert!(round[1].contains("unnest(array['marts.names']::text[])"), "{}", round[1]);
+    }
+
+    #[test]
+    fn a_name_cannot_end_the_block_that_waits() {
+        let mut case = case(Pace { by_scheduler: true, ..Pace::default() });
+        case.tables[0].relation = Relation::new("marts", "a$$b$times");
+        let wait = case.round(&case.rounds[0]).pop().unwrap();
+        assert!(wait.starts_with("do $query$ declare") && wait.ends_with("end $query$"), "{wait}");
+        assert!(wait.contains("'marts.a$$b$times'"), "{wait}");
     }
 
     #[test]

@@ -332,7 +332,7 @@ fn about(sql: &str, relations: &[Relation]) -> String {
 
 /// A query with this relation in its text.
 fn of_table(sql: &str, table: &Relation) -> String {
-    sql.replace("$schema", &quote_literal(&table.schema)).replace("$name", &quote_literal(&table.name))
+    sql.replace("$table", &format!("{}, {}", quote_literal(&table.schema), quote_literal(&table.name)))
 }
 
 #[cfg(test)]

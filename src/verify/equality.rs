@@ -162,7 +162,8 @@ async fn compare_until<'a>(
     outcomes: &mut Vec<Outcome>,
 ) -> Result<Vec<&'a StreamTable>, pg::Error> {
     let until = time.map(|time| Instant::now() + time);
-    let comparables = client.comparables().await?;
+    let by_name = |comparable: Comparable| (comparable.relation.clone(), comparable);
+    let comparables = client.comparables().await?.into_iter().map(by_name).collect();
     let before = outcomes.len();
     let done = Mutex::new(Done { outcomes, places: Vec::new(), left: Vec::new() });
     let queue = Queue { tables, comparables, terms, until, next: AtomicUsize::new(0), done };
@@ -178,7 +179,7 @@ async fn compare_until<'a>(
 /// Tables that one or more connections compare.
 struct Queue<'q, 'a> {
     tables: &'q [&'a StreamTable],
-    comparables: Vec<Comparable>,
+    comparables: BTreeMap<Relation, Comparable>,
     terms: &'q Terms,
     until: Option<Instant>,
     next: AtomicUsize,
@@ -239,8 +240,7 @@ impl Queue<'_, '_> {
         if let Some(left_out) = self.terms.left_out(Stage::Equality, relation) {
             return Ok(Some(left_out));
         }
-        let Some(comparable) = self.comparables.iter().find(|comparable| comparable.relation == *relation)
-        else {
+        let Some(comparable) = self.comparables.get(relation) else {
             let message = "does not exist as a stream table";
             return Ok(Some(Outcome::new(Stage::Equality, relation, Verdict::Errored, message)));
         };

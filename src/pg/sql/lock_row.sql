@@ -1,2 +1,2 @@
 -- Locks the catalog's row of a stream table.
-select from pgtrickle.pgt_stream_tables where pgt_schema = $schema and pgt_name = $name for update
+select from pgtrickle.pgt_stream_tables where (pgt_schema, pgt_name) = ($table) for update
