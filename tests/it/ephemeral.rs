@@ -137,9 +137,8 @@ fn nothing_is_left_after_sigkill() {
 
 #[test]
 fn a_signal_ends_the_command_and_the_server() {
-    for signal in
-        [Signal::SIGHUP, Signal::SIGTERM, Signal::SIGUSR1, Signal::SIGABRT, Signal::SIGXFSZ, Signal::SIGIO]
-    {
+    // Not SIGXFSZ: a parent written in Python ignores it, and then it stays ignored.
+    for signal in [Signal::SIGHUP, Signal::SIGTERM, Signal::SIGUSR1, Signal::SIGABRT, Signal::SIGIO] {
         let folder = temp_dir();
         let mut gate = pgtrickle_ci();
         gate.arg("ephemeral").env("TMPDIR", folder.path()).stdout(Stdio::piped());

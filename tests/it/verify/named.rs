@@ -395,7 +395,7 @@ fn two_verifications_exclude_each_other() {
     everything(&database);
     let before = fingerprint(&database);
     let dir = tempfile::tempdir().unwrap();
-    let mut first = started(dir.path(), &database.endpoint, "30s");
+    let mut first = started(dir.path(), &database.endpoint);
     busy(&database);
     let name = &database.endpoint.database;
     let (ran, _) = verify(&database, &["--allow-writes", name, "--budget", "1s"]);
@@ -449,7 +449,7 @@ fn no_row_is_lost_however_a_verification_ends() {
         let signal = [Signal::SIGKILL, Signal::SIGHUP, Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGINT]
             [usize::try_from(n).unwrap() % 5];
         let dir = tempfile::tempdir().unwrap();
-        let mut child = started(dir.path(), &database.endpoint, "30s");
+        let mut child = started(dir.path(), &database.endpoint);
         busy(&database);
         std::thread::sleep(Duration::from_millis(n * 7919 % 613));
         let code = end(&mut child, signal);
@@ -482,7 +482,7 @@ fn no_row_is_lost_if_the_session_or_the_network_ends() {
         let before = fingerprint(&database);
         let dir = tempfile::tempdir().unwrap();
         let wire = Wire::to(&database.endpoint);
-        let child = started(dir.path(), &wire.endpoint, "60s");
+        let child = started(dir.path(), &wire.endpoint);
         busy(&database);
         match way {
             "ended by the server" => database.run("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'pgtrickle-ci' and backend_xid is not null"),
@@ -502,7 +502,7 @@ fn the_server_ends_a_frozen_verification() {
     everything(&database);
     let before = fingerprint(&database);
     let dir = tempfile::tempdir().unwrap();
-    let mut child = started(dir.path(), &database.endpoint, "60s");
+    let mut child = started(dir.path(), &database.endpoint);
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
     loop {
         busy(&database);
@@ -523,10 +523,11 @@ fn the_server_ends_a_frozen_verification() {
 
 const OPEN: &str = "select exists (select from pg_stat_activity where datname = current_database() and application_name = 'pgtrickle-ci' and backend_xid is not null)";
 
-fn started(dir: &Path, endpoint: &Endpoint, budget: &str) -> Child {
+/// A verification that goes on until it is ended.
+fn started(dir: &Path, endpoint: &Endpoint) -> Child {
     pgtrickle_ci()
         .current_dir(dir)
-        .args(["verify", "--database-url", endpoint.url().reveal(), "--budget", budget])
+        .args(["verify", "--database-url", endpoint.url().reveal(), "--budget", "1h"])
         .args(["--allow-writes", &endpoint.database, "--json", "report.json"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -11,9 +11,6 @@ use super::{
 };
 use crate::support::{manifest, model, pgtrickle_ci};
 
-/// With how many seeds each fault of a kind of change is found.
-const SEEDS: u32 = 10;
-
 #[test]
 fn forgotten_deletes_are_found() {
     is_found("forgets_deletes");
@@ -175,7 +172,7 @@ fn a_table_that_differs_after_its_refresh_is_wrong_however_busy_its_source_is() 
 fn is_found_with_every_seed(fault: &str, setup: &str) {
     let server = Faulty::server();
     let prepared = server.template(fault, setup);
-    for seed in 1..=SEEDS {
+    for seed in 1..=super::seeds() {
         let database = server.copy(&prepared, &format!("seed_{seed}_{fault}"));
         let dir = tempfile::tempdir().unwrap();
         let number = seed.to_string();
