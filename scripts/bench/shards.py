@@ -48,7 +48,20 @@ def deploy():
 
 
 def command(of, count, *more):
-    return [BINARY, "check", "--equality", "--jobs", "1", "--budget", "10m", "--shard", f"{of}/{count}", "--database-url", url("shards"), *more]
+    return [
+        BINARY,
+        "check",
+        "--equality",
+        "--jobs",
+        "1",
+        "--budget",
+        "10m",
+        "--shard",
+        f"{of}/{count}",
+        "--database-url",
+        url("shards"),
+        *more,
+    ]
 
 
 def compared(of, count):
