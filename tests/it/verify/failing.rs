@@ -39,7 +39,7 @@ fn a_query_that_fails_on_possible_rows_is_a_warning_with_the_error_and_a_row() {
         let dir = tempfile::tempdir().unwrap();
         let corpus = dir.path().join("corpus");
         let words =
-            ["--allow-writes", &name, "--budget", "30s", "--seed", "1", "--corpus", corpus.to_str().unwrap()];
+            ["--allow-writes", &name, "--budget", "45s", "--seed", "1", "--corpus", corpus.to_str().unwrap()];
         let (ran, report) = verify_in(dir.path(), &database.endpoint, &words);
         ran.expect(0);
         for (table, error, with, source) in [
