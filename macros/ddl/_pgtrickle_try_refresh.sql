@@ -4,14 +4,9 @@
 #}
 {% macro _pgtrickle_try_refresh(relation) %}
   {%- set body %}
-declare
-  row_security constant text := pg_catalog.current_setting('row_security');
 begin
   perform pg_catalog.set_config('dbt_pgtrickle.failure', '', true);
-  -- As in _pgtrickle_execute_block.
-  perform pg_catalog.set_config('row_security', 'off', true);
-  {{ dbt_pgtrickle._pgtrickle_refresh_statements(relation) }}
-  perform pg_catalog.set_config('row_security', row_security, true);
+  {{ dbt_pgtrickle._pgtrickle_without_policies(dbt_pgtrickle._pgtrickle_refresh_statements(relation)) }}
 exception when others then
   perform pg_catalog.set_config('dbt_pgtrickle.failure', sqlstate || ': ' || sqlerrm, true);
 end

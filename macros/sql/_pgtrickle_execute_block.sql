@@ -4,28 +4,18 @@
 
   On dbt v2 the block does not fail: it leaves the error in a setting, so that the transaction can be rolled back before the
   error is raised (see _pgtrickle_is_v2).
-
-  A policy that hides rows from the role is an error meanwhile: a table that is filled under it lacks them for good
-  (docs/pg_trickle.md, Row level security).
 #}
 {% macro _pgtrickle_execute_block(statements) %}
   {%- set is_v2 = dbt_pgtrickle._pgtrickle_is_v2() -%}
   {%- set body %}
 declare
   state text; message text; detail text; hint text;
-  row_security constant text := pg_catalog.current_setting('row_security');
 begin
   {%- if is_v2 %}
   perform pg_catalog.set_config('dbt_pgtrickle.error', '', false);
   begin
-    perform pg_catalog.set_config('row_security', 'off', true);
-    {{ statements }}
-    perform pg_catalog.set_config('row_security', row_security, true);
-  {%- else %}
-  perform pg_catalog.set_config('row_security', 'off', true);
-  {{ statements }}
-  perform pg_catalog.set_config('row_security', row_security, true);
   {%- endif %}
+  {{ dbt_pgtrickle._pgtrickle_without_policies(statements) }}
 exception when others then
   get stacked diagnostics state = returned_sqlstate, message = message_text,
     detail = pg_exception_detail, hint = pg_exception_hint;

@@ -52,16 +52,16 @@ impl ProjectFile {
 
     /// The same with the Jinja of its name and profile rendered, which choose the target.
     pub fn with_profile(self, project_dir: &Path, context: &Context) -> Result<Self, Error> {
-        let text = |text| rendered(text, project_dir, context);
+        let text = rendering(project_dir, context);
         let name = text(Some(self.name))?.unwrap_or_default();
         Ok(Self { name, profile: text(self.profile)?, ..self })
     }
 
     /// The same with the Jinja of its folders rendered, which may depend on the target.
     pub fn with_folders(self, project_dir: &Path, context: &Context) -> Result<Self, Error> {
+        let text = rendering(project_dir, context);
         let path = |path: Option<PathBuf>| -> Result<Option<PathBuf>, Error> {
-            let text = path.map(|path| path.display().to_string());
-            Ok(rendered(text, project_dir, context)?.map(PathBuf::from))
+            Ok(text(path.map(|path| path.display().to_string()))?.map(PathBuf::from))
         };
         let paths = |paths: Option<Vec<PathBuf>>| -> Result<Option<Vec<PathBuf>>, Error> {
             let Some(paths) = paths else { return Ok(None) };
@@ -130,10 +130,16 @@ impl ProjectFile {
     }
 }
 
-fn rendered(text: Option<String>, project_dir: &Path, context: &Context) -> Result<Option<String>, Error> {
-    let Some(text) = text else { return Ok(None) };
-    let file = project_dir.join("dbt_project.yml");
-    Renderer::of_project(context).text(&text.into()).map_err(Error::unreadable(&file))
+/// Renders the Jinja of the file's texts.
+fn rendering(
+    project_dir: &Path,
+    context: &Context,
+) -> impl Fn(Option<String>) -> Result<Option<String>, Error> {
+    let (file, renderer) = (project_dir.join("dbt_project.yml"), Renderer::of_project(context));
+    move |text| match text {
+        Some(text) => renderer.text(&text.into()).map_err(Error::unreadable(&file)),
+        None => Ok(None),
+    }
 }
 
 fn folders(project_dir: &Path, named: Option<&Vec<PathBuf>>, default: &str) -> Vec<PathBuf> {

@@ -97,8 +97,9 @@ fn of_host(endpoint: &Endpoint, index: usize, limits: Limits) -> Config {
     if let Some((host, port)) = endpoint.hosts().nth(index) {
         config.host(host).port(port);
     }
-    if !endpoint.password.reveal().is_empty() {
-        config.password(endpoint.password.reveal());
+    let password = endpoint.password_of(index).reveal();
+    if !password.is_empty() {
+        config.password(password);
     }
     for (name, value) in &endpoint.parameters {
         let value = match *name {

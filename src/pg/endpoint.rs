@@ -60,8 +60,10 @@ pub struct Endpoint {
     /// Further hosts and their ports, tried in this order if the first cannot be reached.
     pub others: Vec<(String, u16)>,
     pub user: String,
-    /// Its password; empty when there is none.
+    /// Its password, on the first host that has one; empty when there is none.
     pub password: Secret,
+    /// The password file's password for each host, where no other is given.
+    pub saved_passwords: Vec<Secret>,
     /// Further texts that no output shows: dbt's secret variables, which may name the host or the database.
     pub secrets: Vec<Secret>,
     pub database: String,
@@ -140,10 +142,13 @@ impl Endpoint {
         let (host, port) = hosts.next().unwrap_or_default();
         let mut endpoint = Self { host, port, others: hosts.collect(), user, database, ..Self::default() };
         let passfile = conninfo.take("passfile").map(|given| given.value);
-        endpoint.password = Secret::new(match conninfo.take("password") {
-            Some(password) => password.value,
-            None => endpoint.saved_password(passfile.as_deref(), variables).unwrap_or_default(),
-        });
+        if let Some(password) = conninfo.take("password") {
+            endpoint.password = Secret::new(password.value);
+        } else {
+            endpoint.saved_passwords = endpoint.read_passwords(passfile.as_deref(), variables);
+            let first = endpoint.saved_passwords.iter().find(|password| !password.reveal().is_empty());
+            endpoint.password = first.cloned().unwrap_or_default();
+        }
         endpoint.take_tls(&mut conninfo, variables)?;
         if endpoint.sslmode == SslMode::VerifyFull && !has_name {
             return Err(BadAddress::NoHostName);
@@ -158,19 +163,19 @@ impl Endpoint {
         Ok(endpoint)
     }
 
-    fn saved_password(&self, passfile: Option<&str>, variables: &BTreeMap<String, String>) -> Option<String> {
-        let hosts: Vec<(&str, u16)> = self.hosts().collect();
-        let login = |(host, port): &(&'_ str, u16)| (default_sockets().contains(host), *port);
-        let logins: Vec<Login> = hosts
-            .iter()
-            .map(|host| Login {
-                host: if login(host).0 { "localhost" } else { host.0 },
-                port: host.1,
-                database: &self.database,
-                user: &self.user,
-            })
-            .collect();
-        libpq_files::password(passfile, variables, &logins)
+    /// Each host's password in the password file, empty when there is none.
+    fn read_passwords(&self, passfile: Option<&str>, variables: &BTreeMap<String, String>) -> Vec<Secret> {
+        let password = |(host, port)| {
+            let host = if default_sockets().contains(&host) { "localhost" } else { host };
+            let login = Login { host, port, database: &self.database, user: &self.user };
+            Secret::new(libpq_files::password(passfile, variables, &login).unwrap_or_default())
+        };
+        self.hosts().map(password).collect()
+    }
+
+    /// The password for the host at this place among all.
+    pub(super) fn password_of(&self, index: usize) -> &Secret {
+        self.saved_passwords.get(index).unwrap_or(&self.password)
     }
 
     fn take_tls(
@@ -246,7 +251,7 @@ impl Endpoint {
 
     /// `text` with `***` in place of the password and of each other secret.
     pub fn mask(&self, text: &str) -> String {
-        let secrets = self.secrets.iter().chain([&self.password]);
+        let secrets = self.secrets.iter().chain([&self.password]).chain(&self.saved_passwords);
         secrets.fold(text.to_owned(), |text, secret| secret.mask(&text))
     }
 
@@ -344,8 +349,8 @@ fn default_sockets() -> [&'static str; 2] {
 
 fn default_host(port: u16) -> String {
     let has_socket = |dir: &&str| Path::new(dir).join(format!(".s.PGSQL.{port}")).exists();
-    let [ours, original] = default_sockets();
-    let found = default_sockets().into_iter().find(has_socket);
+    let sockets @ [ours, original] = default_sockets();
+    let found = sockets.into_iter().find(has_socket);
     found.unwrap_or(if Path::new(ours).is_dir() { ours } else { original }).to_owned()
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::{Client, Error};
+use super::{Client, Error, settings};
 
 /// A second connection that prevents other verifications of the database while it exists. Its idle transaction has no
 /// snapshot and no ID, so it blocks nothing else.
@@ -32,9 +32,12 @@ impl Client {
     /// If another one is running, with its server process.
     pub async fn exclusively(&self) -> Result<Exclusive, Error> {
         let client = Self::connect(&self.endpoint, self.limits).await?;
-        let sql = "begin isolation level read committed; set local idle_in_transaction_session_timeout = 0; set local statement_timeout = '10s';
-                   select pg_catalog.set_config(name, '0', true) from pg_catalog.pg_settings where name = 'transaction_timeout'";
-        client.run(sql).await?;
+        let sql = format!(
+            "{}; set local idle_in_transaction_session_timeout = 0; set local statement_timeout = '10s';
+             select pg_catalog.set_config(name, '0', true) from pg_catalog.pg_settings where name = 'transaction_timeout'",
+            settings::BEGIN
+        );
+        client.run(&sql).await?;
         client.inside.store(true, std::sync::atomic::Ordering::SeqCst);
         let lock = format!("select pg_catalog.to_jsonb(pg_catalog.pg_try_advisory_xact_lock({LOCK}))::text");
         // Not under a savepoint, whose rollback would release the lock.

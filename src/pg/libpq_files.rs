@@ -66,12 +66,11 @@ pub(super) struct Login<'a> {
     pub(super) user: &'a str,
 }
 
-/// The password for the first of these logins that the file, or `~/.pgpass`, has. As in libpq, a file that others may
-/// read is ignored.
+/// The password that the file, or `~/.pgpass`, has for this login. As in libpq, a file that others may read is ignored.
 pub(super) fn password(
     file: Option<&str>,
     variables: &BTreeMap<String, String>,
-    logins: &[Login],
+    login: &Login,
 ) -> Option<String> {
     let file = file.map(PathBuf::from).or_else(|| in_home(variables, ".pgpass"))?;
     let data = fs::metadata(&file).ok()?;
@@ -80,8 +79,7 @@ pub(super) fn password(
     }
     // A line that is not UTF-8 says nothing of the others.
     let text = String::from_utf8_lossy(&fs::read(file).ok()?).into_owned();
-    let lines: Vec<Vec<String>> = text.lines().filter(|line| !line.starts_with('#')).map(fields).collect();
-    logins.iter().find_map(|login| lines.iter().find_map(|line| password_in(line, login)))
+    text.lines().filter(|line| !line.starts_with('#')).find_map(|line| password_in(&fields(line), login))
 }
 
 fn password_in(line: &[String], login: &Login) -> Option<String> {
@@ -131,7 +129,7 @@ mod tests {
             .unwrap();
         let ask = |host, user| {
             let login = Login { host, port: 5432, database: "shop", user };
-            password(file.to_str(), &BTreeMap::new(), &[login])
+            password(file.to_str(), &BTreeMap::new(), &login)
         };
         fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
         assert_eq!(ask("db", "al:ice"), None);

@@ -103,7 +103,8 @@ fn set_last(clauses: &mut [bool], in_from: bool) {
     }
 }
 
-fn unquoted(token: &str) -> String {
+/// The name of an identifier.
+pub(super) fn unquoted(token: &str) -> String {
     match token.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         Some(name) => name.replace("\"\"", "\""),
         None => token.to_owned(),

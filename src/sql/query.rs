@@ -10,7 +10,9 @@ use std::{
 };
 
 use super::{
-    Relation, quote_identifier,
+    Relation,
+    names::unquoted,
+    quote_identifier,
     tokens::{is_word, spans, tokens},
 };
 
@@ -87,11 +89,6 @@ fn reads(sql: &str) -> Vec<Read> {
         at = end + 1;
     }
     found
-}
-
-fn unquoted(identifier: &str) -> String {
-    let inner = identifier.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    inner.unwrap_or(identifier).replace("\"\"", "\"")
 }
 
 /// The tokens that precede a relation.

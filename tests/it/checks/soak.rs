@@ -40,11 +40,11 @@ fn a_healthy_project_passes_busy_and_idle() {
     }
 
     let over = AtomicBool::new(false);
-    let looks = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         scope.spawn(|| write_until(&shop.database.url(), &over));
         let started = Instant::now();
         let mut looks = 0;
-        while started.elapsed() < Duration::from_secs(seconds) {
+        while looks < 2 || started.elapsed() < Duration::from_secs(seconds) {
             let (ran, report) = shop.check(&[]);
             if ran.code != Some(0) {
                 over.store(true, Ordering::Relaxed);
@@ -54,9 +54,7 @@ fn a_healthy_project_passes_busy_and_idle() {
             std::thread::sleep(Duration::from_millis(300));
         }
         over.store(true, Ordering::Relaxed);
-        looks
     });
-    assert!(looks > 1, "looked only once");
 }
 
 /// A few statements every tenth of a second.

@@ -1,6 +1,6 @@
 //! `--drive scheduler`: only the scheduler refreshes, and a table that it has not refreshed yet is no finding.
 
-use super::{outcome, verify};
+use super::{all_are, outcome, verify, with_time};
 use crate::support::Database;
 
 fn shop() -> Database {
@@ -72,10 +72,13 @@ fn a_finding_of_the_scheduler_gets_a_script_that_waits_for_the_scheduler() {
     database.run("select pgtrickle.create_stream_table('public.rich', 'select k, total from public.sums where total > 50', '1s', 'DIFFERENTIAL')");
     let refreshed = "select count(*) > 1 from pgtrickle.pgt_refresh_history join pgtrickle.pgt_stream_tables using (pgt_id) where pgt_name = 'rich'";
     database.wait_for(refreshed);
-    let arguments =
-        ["--allow-writes", &database.endpoint.database, "--budget", "15s", "--drive", "scheduler"];
-    let (ran, report) = verify(&database, &arguments);
-    ran.expect(1);
+    let report = with_time(|budget| {
+        let name = &database.endpoint.database;
+        let (_, report) =
+            verify(&database, &["--allow-writes", name, "--budget", budget, "--drive", "scheduler"]);
+        all_are("failed", &report, &["rich"])?;
+        Some(report)
+    });
     let found = outcome(&report, "verify", "public.rich");
     let script = found["script"].as_str().unwrap();
     assert!(script.contains("-- Reduced, and reproduced"), "{script}");

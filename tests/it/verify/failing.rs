@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::{create, outcome, verify_in};
+use super::{all_are, create, outcome, verify, verify_in, with_time};
 use crate::support::Database;
 
 /// Its queries divide, convert a text, and overflow, which only the ends of a type's range lead to.
@@ -39,7 +39,7 @@ fn a_query_that_fails_on_possible_rows_is_a_warning_with_the_error_and_a_row() {
         let dir = tempfile::tempdir().unwrap();
         let corpus = dir.path().join("corpus");
         let words =
-            ["--allow-writes", &name, "--budget", "45s", "--seed", "1", "--corpus", corpus.to_str().unwrap()];
+            ["--allow-writes", &name, "--budget", "30s", "--seed", "1", "--corpus", corpus.to_str().unwrap()];
         let (ran, report) = verify_in(dir.path(), &database.endpoint, &words);
         ran.expect(0);
         for (table, error, with, source) in [
@@ -81,12 +81,15 @@ fn a_query_that_fails_on_possible_rows_is_a_warning_with_the_error_and_a_row() {
         }
         // A later run does not fail because of it.
         if !is_named {
-            replays_as_a_warning(&database, dir.path());
+            replays_as_a_warning(dir.path());
         }
     }
 }
 
-fn replays_as_a_warning(database: &Database, dir: &Path) {
+/// In a database of its own: the rounds that wrote the corpus may have ended with a row on which a query fails.
+fn replays_as_a_warning(dir: &Path) {
+    let database = Database::ephemeral();
+    shop(&database);
     let corpus = dir.join("corpus");
     let name = &database.endpoint.database;
     let words = ["--allow-writes", name, "--budget", "1s", "--corpus", corpus.to_str().unwrap()];
@@ -110,12 +113,13 @@ fn a_write_that_the_maintenance_refuses_alone_is_a_finding() {
     create(&database, "second", "select id, n from public.items", "IMMEDIATE");
     // As pg_trickle, which in some cases gives two rows the same identity.
     database.run("create unique index on public.second (n); alter table items alter n set not null");
-    let dir = tempfile::tempdir().unwrap();
-    let words = ["--allow-writes", &database.endpoint.database, "--budget", "5s", "--seed", "1"];
-    let (ran, report) = verify_in(dir.path(), &database.endpoint, &words);
-    ran.expect(1);
+    let report = with_time(|budget| {
+        let words = ["--allow-writes", &database.endpoint.database, "--budget", budget, "--seed", "1"];
+        let (_, report) = verify(&database, &words);
+        all_are("failed", &report, &["second"])?;
+        all_are("passed", &report, &["first"])?;
+        Some(report)
+    });
     let second = outcome(&report, "verify", "public.second");
-    assert_eq!(second["verdict"], "failed", "{second:#}");
     assert!(second["message"].as_str().unwrap().contains("duplicate key value"), "{second:#}");
-    assert_eq!(outcome(&report, "verify", "public.first")["verdict"], "passed", "{report:#}");
 }

@@ -1,7 +1,7 @@
 //! Sources that are captured from the log, which only pg_trickle itself does: a refresh before the log was read loses
 //! what was written (docs/pg_trickle.md, "Change capture").
 
-use super::{corrupt, create, expect, outcome, verify};
+use super::{all_are, corrupt, create, expect, outcome, verify, with_time};
 use crate::support::Database;
 
 /// A source without known bugs, which no other test captures: slots have names of the whole
@@ -82,8 +82,11 @@ fn a_wrong_row_is_found_in_a_logged_source_without_changing_capture() {
     logged.database.run(&format!("create table {source}_notes (id int primary key, note text not null); alter table {source}_notes replica identity full"));
     create(&logged.database, "notes", &format!("select id, note from public.{source}_notes"), "DIFFERENTIAL");
     logged.database.wait_for("select bool_and(cdc_mode = 'WAL') from pgtrickle.pgt_dependencies");
-    let (ran, report) = verify(&logged.database, &["--allow-writes", name, "--budget", "20s"]);
-    ran.expect(1);
+    let report = with_time(|budget| {
+        let (_, report) = verify(&logged.database, &["--allow-writes", name, "--budget", budget]);
+        all_are("failed", &report, &["notes"])?;
+        Some(report)
+    });
     let found = outcome(&report, "verify", "public.notes");
     assert!(found["script"].as_str().unwrap().contains("captured from the log"), "{found:#}");
     logged.expect_captured();
