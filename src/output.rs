@@ -1,11 +1,21 @@
 //! Progress goes to standard error, reports go to files or standard output.
 
+mod activity;
+
 use std::{
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+pub use activity::Activity;
+
 use crate::report::{annotations, text};
+
+/// The longest time without a line in a log.
+pub const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How often a terminal shows what goes on.
+pub const FRAME: Duration = Duration::from_millis(500);
 
 /// A report that could not be written.
 #[derive(Debug, thiserror::Error)]

@@ -120,6 +120,9 @@ pub struct CheckArgs {
     /// Compare only this shard of the tables, such as 2/8
     #[arg(long, value_name = "I/N", value_parser = Shard::from_str, requires = "equality")]
     pub shard: Option<Shard>,
+    /// Weigh the shards by the times in an earlier JSON report of all
+    #[arg(long, value_name = "FILE", requires = "shard")]
+    pub durations: Option<PathBuf>,
     /// Compare on this many connections [default: the cores of this machine, 1 for a server elsewhere]
     #[arg(long, value_name = "NUMBER", value_parser = number::<u32>)]
     pub jobs: Option<u32>,

@@ -237,6 +237,9 @@ pub struct VerifyingArgs {
     /// Take only this shard of the project, such as 2/8; `report merge` makes one report of all
     #[arg(long, value_name = "I/N", value_parser = Shard::from_str)]
     pub shard: Option<Shard>,
+    /// Weigh the shards by the times in an earlier JSON report of the whole project
+    #[arg(long, value_name = "FILE", requires = "shard")]
+    pub durations: Option<PathBuf>,
     /// Compare tables on this many connections [default: the cores of this machine, 1 for a server elsewhere]
     #[arg(long, value_name = "NUMBER", value_parser = number::<u32>)]
     pub jobs: Option<u32>,

@@ -1,17 +1,17 @@
 //! `check`: whether stream tables exist, are populated, fresh, and capture changes. It never writes.
 
-use std::{path::Path, time::Instant};
+use std::time::Instant;
 
 use time::OffsetDateTime;
 
 use super::{connect::connect_and_identify, reported::describe_selected};
 use crate::{
-    Error, dbt,
+    Error,
     exit::Exit,
     judge,
     model::StreamTable,
     options::CheckOptions,
-    output::{self, Ui},
+    output::{self, Activity, Ui},
     report::{
         Report,
         compare::{self, Comparison},
@@ -20,10 +20,11 @@ use crate::{
     stages::{
         check::{Checked, check_database, check_tables},
         project::load_if_any,
+        shard::{read_earlier, take_shard},
         target::owner,
-        verify::{connections, equality_terms, take_shard},
+        verify::{connections, equality_terms},
     },
-    verify::compare_with_queries,
+    verify::{Extent, compare_with_queries},
 };
 
 /// Checks the project's stream tables, or without a project all stream tables of the database.
@@ -34,8 +35,12 @@ pub(super) async fn check(options: &CheckOptions, report: &mut Report) -> Result
         describe_selected(report, selected);
     }
     let project = project.map(|selected| selected.project);
-    let earlier =
-        options.compare.as_deref().map(|file| read_earlier(options.ui, file)).transpose()?.flatten();
+    let earlier = options
+        .compare
+        .as_deref()
+        .map(|file| read_earlier(options.ui, file, "not compared"))
+        .transpose()?
+        .flatten();
     let endpoint = options.server.endpoint(&options.models.project)?;
     let (client, server) = connect_and_identify(&endpoint, options.server.limits, report).await?;
     let terms = options.terms.clone();
@@ -52,11 +57,13 @@ pub(super) async fn check(options: &CheckOptions, report: &mut Report) -> Result
     outcomes.extend(checked);
     if let Some(budget) = options.equality {
         let tables = judge::subjects(project.as_ref().map(|project| &project.tables[..]), &deployed);
-        let (tables, share) = take_shard(tables, options.shard);
+        let (tables, share) = take_shard(options.ui, tables, options.sharding.as_ref())?;
         report.shard = share;
         let terms = equality_terms(&options.equality_terms, project.as_ref());
-        let jobs = connections(&client, options.jobs);
-        compare_with_queries(&client, &tables, &terms, (Some(budget), jobs), outcomes).await?;
+        let (jobs, activity) = (connections(&client, options.jobs), Activity::default());
+        let extent = Extent { time: Some(budget), jobs, activity: &activity };
+        let compared = compare_with_queries(&client, &tables, &terms, extent, outcomes);
+        options.ui.show_while(&activity, compared).await?;
     }
     if let (Some(file), Some(earlier)) = (&options.compare, earlier) {
         let file = file.display().to_string();
@@ -67,18 +74,6 @@ pub(super) async fn check(options: &CheckOptions, report: &mut Report) -> Result
         options.ui.say(&format!("wrote {}", file.display()));
     }
     Ok(Exit::Passed)
-}
-
-/// The earlier report, read before the checks. `None` if it does not exist, as on the first run.
-fn read_earlier(ui: Ui, file: &Path) -> Result<Option<String>, Error> {
-    match std::fs::read_to_string(file) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            ui.say(&format!("not compared: {} does not exist yet", file.display()));
-            Ok(None)
-        }
-        Err(error) => Err(dbt::Error::unreadable(file)(error).into()),
-    }
 }
 
 fn print_changes(ui: Ui, comparison: &Comparison) {

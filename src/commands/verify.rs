@@ -11,7 +11,8 @@ use crate::{
     report::Report,
     stages::{
         project::load_if_any,
-        verify::{Verifying, take_shard, writes},
+        shard::take_shard,
+        verify::{Verifying, writes},
     },
 };
 
@@ -31,7 +32,7 @@ pub(super) async fn verify(options: &VerifyOptions, report: &mut Report) -> Resu
     }
     let deployed = client.catalog().await?;
     let tables = judge::subjects(project.map(|project| project.tables.as_slice()), &deployed);
-    let (tables, share) = take_shard(tables, options.rounds.shard);
+    let (tables, share) = take_shard(options.ui, tables, options.rounds.sharding.as_ref())?;
     report.shard = share;
     let engine = server.engine();
     let (ui, rounds) = (options.ui, &options.rounds);

@@ -4,11 +4,12 @@ use std::{collections::BTreeSet, time::Duration};
 
 use tokio::time::{Instant, Interval, interval_at, sleep_until};
 
-use crate::pg::{Client, Endpoint, Limits};
+use crate::{
+    output::FRAME,
+    pg::{Client, Endpoint, Limits},
+};
 
 const HEARTBEAT: Duration = Duration::from_secs(30);
-/// How often a terminal shows the progress.
-const FRAME: Duration = Duration::from_millis(500);
 
 /// Diagnosis must not take long: the server may be the problem.
 const LIMITS: Limits = Limits {

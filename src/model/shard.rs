@@ -1,6 +1,6 @@
 //! Shards: a project is checked in parts, each on a machine of its own.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
 /// One of several shards, numbered from 1, as in `2/8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,8 +25,10 @@ pub struct ShardShare {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShardNode {
     pub name: String,
-    /// Its share of the work.
+    /// Its estimated share of the work.
     pub weight: usize,
+    /// How long it took earlier, if that is known.
+    pub took: Option<Duration>,
     /// The positions of those that it reads.
     pub reads: Vec<usize>,
     /// What else has to be the same in every shard, such as its query.
@@ -34,22 +36,22 @@ pub struct ShardNode {
 }
 
 /// How much more than the mean a shard may get, in percent. Only a single part may be larger.
-const MOST: usize = 125;
+const MOST: u128 = 125;
 
 impl Shard {
     /// The nodes of this shard, by their positions. Connected nodes are in the same shard. A part stays in its shard when
     /// others are added, unless that shard becomes too large: a hash of its first root prefers the shards.
     pub fn of(self, nodes: &[ShardNode]) -> (Vec<usize>, ShardShare) {
         let mut parts = connected(nodes);
-        let weight = |part: &Vec<usize>| part.iter().map(|at| nodes[*at].weight).sum::<usize>();
+        let weights = weights(nodes);
+        let weight = |part: &Vec<usize>| part.iter().map(|at| weights[*at]).sum::<u128>();
         let key = |part: &Vec<usize>| {
             let roots = part.iter().filter(|at| nodes[**at].reads.is_empty()).map(|at| &nodes[*at].name);
             roots.min().cloned().unwrap_or_else(|| nodes[part[0]].name.clone())
         };
         // Heavy parts choose first.
         parts.sort_by_cached_key(|part| (std::cmp::Reverse(weight(part)), key(part)));
-        let total: usize = nodes.iter().map(|node| node.weight).sum();
-        let most = (total * MOST).div_ceil(100 * self.count);
+        let most = (weights.iter().sum::<u128>() * MOST).div_ceil(100 * self.count as u128);
         let mut loads = vec![0; self.count];
         let mut taken = Vec::new();
         for part in &parts {
@@ -65,13 +67,22 @@ impl Shard {
             }
         }
         taken.sort_unstable();
-        let mut lines: Vec<String> =
-            nodes.iter().map(|node| format!("{}\n{}\n", node.name, node.definition)).collect();
+        let line =
+            |(node, weight): (&ShardNode, &u128)| format!("{}\n{}\n{weight}\n", node.name, node.definition);
+        let mut lines: Vec<String> = nodes.iter().zip(&weights).map(line).collect();
         lines.sort_unstable();
         let whole = format!("{:016x}", hash(&lines.concat()));
         let share = ShardShare { shard: self, taken: taken.len(), of: nodes.len(), whole };
         (taken, share)
     }
+}
+
+/// How long each node takes, in microseconds: what it took earlier, and else its estimate in proportion to the others.
+fn weights(nodes: &[ShardNode]) -> Vec<u128> {
+    let known = || nodes.iter().filter_map(|node| Some((node.took?.as_micros(), node.weight as u128)));
+    let (took, estimated) = known().fold((0, 0), |(took, all), (one, weight)| (took + one, all + weight));
+    let a_unit = took.checked_div(estimated).unwrap_or_default().max(1);
+    nodes.iter().map(|node| node.took.map_or(node.weight as u128 * a_unit, |took| took.as_micros())).collect()
 }
 
 /// The connected parts of the graph, each sorted.
@@ -134,7 +145,8 @@ mod tests {
             for place in 0..=(chain * 7 % 6) {
                 let reads = if place == 0 { vec![] } else { vec![nodes.len() - 1] };
                 let name = format!("s.t{chain}_{place}");
-                nodes.push(ShardNode { name, weight: 1 + chain % 3, reads, definition: String::new() });
+                let (weight, definition) = (1 + chain % 3, String::new());
+                nodes.push(ShardNode { name, weight, took: None, reads, definition });
             }
         }
         nodes
@@ -167,13 +179,29 @@ mod tests {
             assert!(most * count * 100 <= total * 126, "{loads:?}");
         }
         let mut more = nodes.clone();
-        more.push(ShardNode { name: "s.new".into(), weight: 1, reads: vec![0], definition: String::new() });
+        more.push(ShardNode { name: "s.new".into(), reads: vec![0], ..nodes[0].clone() });
         let moved = shards(&nodes, 8)
             .iter()
             .zip(shards(&more, 8))
             .map(|(before, after)| before.iter().filter(|at| !after.contains(at)).count())
             .sum::<usize>();
         assert!(moved < nodes.len() / 20, "{moved} of {} moved", nodes.len());
+    }
+
+    /// Half of the chains took twenty times as long as the estimate says, and one is new.
+    #[test]
+    fn earlier_durations_count_more_than_estimates() {
+        let mut nodes = chains(200);
+        let second = |at: usize| Duration::from_secs(if at.is_multiple_of(2) { 20 } else { 1 });
+        let chain = |node: &ShardNode| node.name[3..].split_once('_').unwrap().0.parse::<usize>().unwrap();
+        for node in &mut nodes {
+            node.took = Some(second(chain(node))).filter(|_| chain(node) > 0);
+        }
+        let seconds =
+            |shard: &Vec<usize>| shard.iter().map(|at| second(chain(&nodes[*at])).as_secs()).sum::<u64>();
+        let loads: Vec<u64> = shards(&nodes, 4).iter().map(seconds).collect();
+        let (most, total) = (loads.iter().max().unwrap(), loads.iter().sum::<u64>());
+        assert!(most * 4 * 100 <= total * 127, "{loads:?}");
     }
 
     #[test]
@@ -183,6 +211,10 @@ mod tests {
         assert_eq!(whole(&nodes, 1), whole(&nodes, 2));
         let mut changed = nodes.clone();
         changed[1].definition = "select 1".into();
+        assert_ne!(whole(&nodes, 1), whole(&changed, 1));
+        // Each shard has to know the same durations.
+        changed.clone_from(&nodes);
+        changed[1].took = Some(Duration::from_secs(1));
         assert_ne!(whole(&nodes, 1), whole(&changed, 1));
     }
 

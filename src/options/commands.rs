@@ -90,6 +90,14 @@ pub struct WaitLimits {
     pub models: BTreeMap<String, Duration>,
 }
 
+/// A shard, and what the shards are weighed by.
+#[derive(Clone, Debug)]
+pub struct Sharding {
+    pub shard: Shard,
+    /// An earlier report of the whole.
+    pub durations: Option<PathBuf>,
+}
+
 /// Rounds of changes, refreshes and comparisons.
 #[derive(Clone, Debug)]
 pub struct RoundOptions {
@@ -98,7 +106,7 @@ pub struct RoundOptions {
     pub budget: Duration,
     pub seed: u64,
     /// The shard of the project to take.
-    pub shard: Option<Shard>,
+    pub sharding: Option<Sharding>,
     /// The number of connections that compare tables.
     pub jobs: Option<u32>,
     /// Ends the rounds at the first finding.
@@ -193,7 +201,7 @@ pub struct CheckOptions {
     pub equality: Option<Duration>,
     pub equality_terms: equality::Terms,
     /// The shard of the tables to compare.
-    pub shard: Option<Shard>,
+    pub sharding: Option<Sharding>,
     /// The number of connections that compare tables.
     pub jobs: Option<u32>,
     pub compare: Option<PathBuf>,

@@ -16,7 +16,8 @@ mod workflow;
 pub use commands::{
     ApplyOptions, CheckOptions, CommentOptions, ConfigOptions, DoctorOptions, FileProblem, HistoryOptions,
     InitOptions, ModelsOptions, Permissions, PlanBase, PlanOptions, RehearsalOptions, ReportOptions,
-    RoundOptions, RunOptions, Selection, ShownOptions, TableOptions, VerifyOptions, WaitLimits, WaitOptions,
+    RoundOptions, RunOptions, Selection, Sharding, ShownOptions, TableOptions, VerifyOptions, WaitLimits,
+    WaitOptions,
 };
 pub use environment::Environment;
 pub use error::Error;

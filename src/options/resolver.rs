@@ -11,7 +11,7 @@ use super::{
     ApplyOptions, CheckOptions, CommentOptions, ConfigOptions, DoctorOptions, Environment, Error, File,
     FileProblem, HistoryOptions, InitOptions, ModelsOptions, Permissions, PlanBase, PlanOptions,
     ProjectOptions, RehearsalOptions, ReportOptions, RoundOptions, RunOptions, Selection, ServerOptions,
-    ShownOptions, SourceOptions, TableOptions, VerifyOptions, WaitLimits, WaitOptions, environment,
+    Sharding, ShownOptions, SourceOptions, TableOptions, VerifyOptions, WaitLimits, WaitOptions, environment,
     project::OfFile,
     server,
     settings::{Name, Settings},
@@ -24,6 +24,7 @@ use crate::{
         ShownArgs, TableArgs, VerifyArgs, VerifyingArgs, WaitArgs, WaitingArgs,
     },
     judge::{Criteria, Silence, equality},
+    model::Shard,
     output::{self, Ui},
     pg,
     server::EphemeralSpec,
@@ -183,7 +184,7 @@ impl Resolver {
             terms: self.terms(&args.checking),
             equality: args.equality.then(|| self.budget(args.budget)),
             equality_terms: self.equality(),
-            shard: args.shard,
+            sharding: sharding(args.shard, args.durations.as_ref()),
             jobs: self.jobs(args.jobs),
             compare: args.compare.clone(),
             freshness: args.freshness.clone(),
@@ -382,7 +383,7 @@ impl Resolver {
             allow_writes: args.allow_writes.clone(),
             budget: self.budget(args.budget),
             seed: settings.first(("seed", "verify.seed"), args.seed, file.seed, 1),
-            shard: args.shard,
+            sharding: sharding(args.shard, args.durations.as_ref()),
             jobs: self.jobs(args.jobs),
             until_found: self.is_on(
                 ("until-found", "verify.until_found"),
@@ -519,6 +520,10 @@ impl Resolver {
     fn is_on(&self, name: Name<'_>, typed: bool, file: bool) -> bool {
         self.settings.first(name, typed.then_some(true), file.then_some(true), false)
     }
+}
+
+fn sharding(shard: Option<Shard>, durations: Option<&PathBuf>) -> Option<Sharding> {
+    Some(Sharding { shard: shard?, durations: durations.cloned() })
 }
 
 /// The name of a value, as the flag takes it.

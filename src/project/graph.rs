@@ -1,6 +1,9 @@
 //! The dependencies between the nodes of a dbt project.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{
     intermediate::is_view,
@@ -175,8 +178,13 @@ impl Graph {
         needed.into_iter().map(|at| self.nodes[at].id.clone()).collect()
     }
 
-    /// The nodes of a shard of these nodes, or of all.
-    pub fn shard(&self, ids: Option<&BTreeSet<String>>, shard: Shard) -> (BTreeSet<String>, ShardShare) {
+    /// The nodes of a shard of these nodes, or of all, with how long relations took earlier.
+    pub fn shard(
+        &self,
+        ids: Option<&BTreeSet<String>>,
+        shard: Shard,
+        durations: &BTreeMap<String, Duration>,
+    ) -> (BTreeSet<String>, ShardShare) {
         let is_in = |at: &usize| ids.is_none_or(|ids| ids.contains(&self.nodes[*at].id));
         let chosen: Vec<usize> = (0..self.nodes.len()).filter(is_in).collect();
         let node = |at: &usize| {
@@ -184,6 +192,7 @@ impl Graph {
             ShardNode {
                 name: node.id.clone(),
                 weight: if node.kind == "stream_table" { STREAM_TABLE } else { 1 },
+                took: durations.get(&node.relation.to_string()).copied(),
                 reads: node.parents.iter().filter_map(|parent| chosen.binary_search(parent).ok()).collect(),
                 definition: format!("{} {}", node.kind, node.relation),
             }

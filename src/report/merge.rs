@@ -164,7 +164,9 @@ fn shards(reports: &[(String, Report)]) -> Outcome {
             wrong.push(format!("`{file}` is of {}, `{first_file}` of {}", commit(report), commit(first)));
         }
         if (&share.whole, share.of) != (&first_share.whole, first_share.of) {
-            wrong.push(format!("`{file}` and `{first_file}` are shards of different projects or plans"));
+            wrong.push(format!(
+                "`{file}` and `{first_file}` are shards of different projects, plans or durations"
+            ));
         }
         if report.engine != first.engine {
             wrong.push(format!("`{file}` and `{first_file}` are of different engines"));
@@ -269,7 +271,7 @@ mod tests {
 
         let spoils: [(Spoil, &str); 4] = [
             (|report| report.commit = Some("def".into()), "is of def, `shard-1.json` of abc"),
-            (|report| report.shard.as_mut().unwrap().whole = "other".into(), "different projects or plans"),
+            (|report| report.shard.as_mut().unwrap().whole = "other".into(), "different projects, plans or"),
             (|report| report.shard.as_mut().unwrap().shard = Shard { index: 1, count: 2 }, "comes twice"),
             (|report| report.shard.as_mut().unwrap().taken = 1, "the shards have 2 of 3 tables"),
         ];

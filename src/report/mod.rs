@@ -24,7 +24,7 @@ pub mod terminal;
 pub(crate) mod text;
 mod words;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use time::OffsetDateTime;
 
@@ -132,6 +132,15 @@ impl Report {
             hides_rows: false,
             interrupted: false,
         }
+    }
+
+    /// How long each subject took, in all stages.
+    pub fn durations(&self) -> BTreeMap<String, Duration> {
+        let mut durations: BTreeMap<String, Duration> = BTreeMap::new();
+        for (subject, elapsed) in self.outcomes.iter().filter_map(|of| Some((&of.subject, of.elapsed?))) {
+            *durations.entry(subject.to_string()).or_default() += elapsed;
+        }
+        durations
     }
 
     /// The number of outcomes by verdict.

@@ -9,6 +9,7 @@ use super::{
     project::warn_of_misspelled,
     rehearse::Base,
     selection::{self, SelectedModels, narrow},
+    shard::durations,
     sources,
     target::owner_for,
     workspace::Workspace,
@@ -81,8 +82,11 @@ impl Parsed {
             let (name, is_selected) = (file.name.clone(), models.ids.is_some());
             return Err(project::Error::NoStreamTables { name, is_selected }.into());
         }
-        let Some(shard) = options.rounds.shard else { return Ok(Self { dbt, base, models, shard: None }) };
-        let (ids, took) = graph.shard(models.ids.as_ref(), shard);
+        let Some(sharding) = &options.rounds.sharding else {
+            return Ok(Self { dbt, base, models, shard: None });
+        };
+        let durations = durations(options.ui, sharding)?;
+        let (ids, took) = graph.shard(models.ids.as_ref(), sharding.shard, &durations);
         models.ids = Some(ids);
         Ok(Self { dbt, base, models, shard: Some(took) })
     }

@@ -11,6 +11,7 @@ pub mod plan;
 pub mod project;
 pub mod rehearse;
 pub mod selection;
+pub mod shard;
 pub mod sources;
 pub mod target;
 pub mod verify;

@@ -5,14 +5,14 @@ use std::{collections::BTreeSet, net::IpAddr, thread};
 use crate::{
     Error,
     judge::equality,
-    model::{Engine, Outcome, Relation, Shard, ShardNode, ShardShare, StreamTable},
-    mutate::delicacy,
+    model::{Engine, Outcome, Relation, StreamTable},
     options::{self, RoundOptions},
-    output::Ui,
+    output::{Activity, Ui},
     pg::{Client, Limits},
     project::Project,
     verify::{
-        Known, RoundSettings, Verification, Writes, compare_before_rounds, compare_with_queries, replay,
+        Extent, Known, RoundSettings, Verification, Writes, compare_before_rounds, compare_with_queries,
+        replay,
     },
 };
 
@@ -38,11 +38,29 @@ impl Verifying<'_> {
         changed_first: &BTreeSet<Relation>,
         outcomes: &mut Vec<Outcome>,
     ) -> Result<(), Error> {
-        let Self { ui, client, engine, options, limits, writes } = self;
+        if self.writes.is_some() {
+            let budget = humantime::format_duration(self.options.budget);
+            self.ui.say(&format!("changing rows and comparing, for {budget}"));
+        }
+        let (ui, activity) = (self.ui, Activity::default());
+        let work = self.work(project, tables, changed_first, &activity, outcomes);
+        ui.show_while(&activity, Box::pin(work)).await
+    }
+
+    async fn work(
+        self,
+        project: Option<&Project>,
+        tables: &[&StreamTable],
+        changed_first: &BTreeSet<Relation>,
+        activity: &Activity,
+        outcomes: &mut Vec<Outcome>,
+    ) -> Result<(), Error> {
+        let Self { ui: _, client, engine, options, limits, writes } = self;
         let terms = equality_terms(&options.equality, project);
         let jobs = connections(client, options.jobs);
         let Some(writes) = writes else {
-            return Ok(compare_with_queries(client, tables, &terms, (None, jobs), outcomes).await?);
+            let extent = Extent { time: None, jobs, activity };
+            return Ok(compare_with_queries(client, tables, &terms, extent, outcomes).await?);
         };
         let RoundOptions {
             budget, seed, until_found, by_scheduler, min_rounds, ref findings, replays, ..
@@ -50,13 +68,13 @@ impl Verifying<'_> {
         let settings =
             RoundSettings { budget, seed, until_found, terms, by_scheduler, writes, min_rounds, jobs };
         if replays {
-            outcomes.extend(replay(client, limits, writes, findings).await?);
+            outcomes.extend(replay(client, limits, writes, findings, activity).await?);
         }
-        let time = settings.before_rounds();
-        let equal = compare_before_rounds(client, tables, &settings.terms, (time, jobs), outcomes).await?;
+        let extent = Extent { time: settings.before_rounds(), jobs, activity };
+        let equal = compare_before_rounds(client, tables, &settings.terms, extent, outcomes).await?;
         let known = Known { changed: changed_first.clone(), equal };
-        ui.say(&format!("changing rows and comparing, for {}", humantime::format_duration(budget)));
-        let verification = Verification { client, engine, settings, limits, findings, keeps: replays };
+        let verification =
+            Verification { client, engine, settings, limits, findings, keeps: replays, activity };
         Box::pin(verification.run(tables, &known, outcomes)).await
     }
 }
@@ -70,24 +88,6 @@ pub fn connections(client: &Client, wanted: Option<u32>) -> usize {
     let is_here = is_loopback || host.starts_with('/');
     let default = || if is_here { thread::available_parallelism().map_or(1, usize::from) } else { 1 };
     wanted.map_or_else(default, |wanted| usize::try_from(wanted).unwrap_or(usize::MAX)).max(1)
-}
-
-/// The tables of a shard, and what it took; all tables without a shard.
-pub fn take_shard(
-    tables: Vec<&StreamTable>,
-    shard: Option<Shard>,
-) -> (Vec<&StreamTable>, Option<ShardShare>) {
-    let Some(shard) = shard else { return (tables, None) };
-    let place = |relation: &Relation| tables.iter().position(|table| table.relation == *relation);
-    let node = |table: &&StreamTable| ShardNode {
-        name: table.relation.to_string(),
-        weight: 1 + delicacy(&table.query),
-        reads: table.upstream.iter().filter(|up| **up != table.relation).filter_map(place).collect(),
-        definition: table.query.clone(),
-    };
-    let nodes: Vec<ShardNode> = tables.iter().map(node).collect();
-    let (taken, whole) = shard.of(&nodes);
-    (taken.into_iter().map(|at| tables[at]).collect(), Some(whole))
 }
 
 /// What counts as equal, without the models that are excluded from verification.

@@ -15,6 +15,7 @@ use super::wal;
 use crate::{
     judge::equality::{self, Comparable, Difference, Terms},
     model::{Outcome, Relation, Stage, StreamTable, Verdict},
+    output::Activity,
     pg::{self, Client},
     sql::quote_identifier,
 };
@@ -25,22 +26,30 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// If one connection compares all tables in this time, no other is opened.
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// The time for comparisons, and the most connections.
-pub type Extent = (Option<Duration>, usize);
+/// How comparisons are made.
+#[derive(Clone, Copy)]
+pub struct Extent<'a> {
+    /// The time for them.
+    pub time: Option<Duration>,
+    /// The most connections.
+    pub jobs: usize,
+    /// How far they are.
+    pub activity: &'a Activity,
+}
 
 /// Compares each table with its query, both in one snapshot, until the budget ends.
 pub async fn compare_with_queries(
     client: &Client,
     tables: &[&StreamTable],
     terms: &Terms,
-    (budget, jobs): Extent,
+    extent: Extent<'_>,
     outcomes: &mut Vec<Outcome>,
 ) -> Result<(), pg::Error> {
     let (begun, before) = (Instant::now(), outcomes.len());
-    let left = compare_until(client, tables, terms, (budget, jobs), outcomes).await?;
-    let time = budget.map_or(PATIENCE, |budget| budget.saturating_sub(begun.elapsed()).min(PATIENCE));
+    let left = compare_until(client, tables, terms, extent, outcomes).await?;
+    let time = extent.time.map_or(PATIENCE, |time| time.saturating_sub(begun.elapsed()).min(PATIENCE));
     look_again(client, terms.tolerance, time, &mut outcomes[before..]).await?;
-    let budget = humantime::format_duration(budget.unwrap_or_default());
+    let budget = humantime::format_duration(extent.time.unwrap_or_default());
     outcomes.extend(left.into_iter().map(|table| {
         let message = format!("not compared: the budget of {budget} ended before");
         Outcome::new(Stage::Equality, &table.relation, Verdict::Warned, message)
@@ -111,7 +120,7 @@ pub async fn compare_before_rounds(
     client: &Client,
     tables: &[&StreamTable],
     terms: &Terms,
-    extent: Extent,
+    extent: Extent<'_>,
     outcomes: &mut Vec<Outcome>,
 ) -> Result<BTreeMap<Relation, bool>, pg::Error> {
     let before = outcomes.len();
@@ -129,7 +138,7 @@ pub(super) async fn compare_after_rounds(
     tables: &[&StreamTable],
     equal_before: &BTreeMap<Relation, bool>,
     terms: &Terms,
-    extent: Extent,
+    extent: Extent<'_>,
 ) -> Result<Outcome, pg::Error> {
     let was_equal = |table: &&StreamTable| equal_before.get(&table.relation) == Some(&true);
     let tables: Vec<&StreamTable> = tables.iter().copied().filter(was_equal).collect();
@@ -158,16 +167,17 @@ async fn compare_until<'a>(
     client: &Client,
     tables: &[&'a StreamTable],
     terms: &Terms,
-    (time, jobs): Extent,
+    extent: Extent<'_>,
     outcomes: &mut Vec<Outcome>,
 ) -> Result<Vec<&'a StreamTable>, pg::Error> {
-    let until = time.map(|time| Instant::now() + time);
+    let until = extent.time.map(|time| Instant::now() + time);
     let by_name = |comparable: Comparable| (comparable.relation.clone(), comparable);
     let comparables = client.comparables().await?.into_iter().map(by_name).collect();
     let before = outcomes.len();
     let done = Mutex::new(Done { outcomes, places: Vec::new(), left: Vec::new() });
-    let queue = Queue { tables, comparables, terms, until, next: AtomicUsize::new(0), done };
-    queue.run(client, jobs).await?;
+    let (next, activity) = (AtomicUsize::new(0), extent.activity);
+    let queue = Queue { tables, comparables, terms, until, activity, next, done };
+    queue.run(client, extent.jobs).await?;
     let Done { outcomes, places, mut left } = queue.done.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut placed: Vec<(usize, Outcome)> = places.into_iter().zip(outcomes.drain(before..)).collect();
     placed.sort_by_key(|(place, _)| *place);
@@ -182,6 +192,7 @@ struct Queue<'q, 'a> {
     comparables: BTreeMap<Relation, Comparable>,
     terms: &'q Terms,
     until: Option<Instant>,
+    activity: &'q Activity,
     next: AtomicUsize,
     done: Mutex<Done<'q>>,
 }
@@ -221,6 +232,7 @@ impl Queue<'_, '_> {
         loop {
             let place = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(table) = self.tables.get(place) else { return Ok(()) };
+            self.activity.set(format!("comparing table {} of {}", place + 1, self.tables.len()));
             let started = Instant::now();
             let outcome = self.compared(client, table).await?;
             let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);

@@ -35,7 +35,7 @@ use subjects::Subjects;
 use crate::{
     Error,
     model::{Engine, Outcome, StreamTable},
-    output,
+    output::{self, Activity},
     pg::{self, Client},
 };
 
@@ -62,6 +62,8 @@ pub struct Verification<'a> {
     pub findings: &'a Path,
     /// Whether scripts of other seeds stay in it.
     pub keeps: bool,
+    /// How far it is.
+    pub activity: &'a Activity,
 }
 
 impl Verification<'_> {
@@ -84,6 +86,7 @@ impl Verification<'_> {
         let mut record = |rounds: &Rounds| {
             outcomes.truncate(before);
             outcomes.extend(rounds.outcomes(tables));
+            self.activity.set(rounds.describe());
         };
         record(&rounds);
         if settings.commits() {
@@ -101,8 +104,8 @@ impl Verification<'_> {
             done?;
             outcomes.push(proof.end(client, &exclusive, rounds.process).await?);
             let time = settings.before_rounds();
-            let limits = (time, settings.jobs);
-            outcomes.push(compare_after_rounds(client, tables, &known.equal, &settings.terms, limits).await?);
+            let extent = Extent { time, jobs: settings.jobs, activity: self.activity };
+            outcomes.push(compare_after_rounds(client, tables, &known.equal, &settings.terms, extent).await?);
         }
         let findings = std::mem::take(&mut rounds.seen.reproductions);
         self.write_scripts(&findings, &mut outcomes[before..]).await
@@ -111,7 +114,9 @@ impl Verification<'_> {
     /// Writes a script for each finding, and attaches it to the outcome.
     async fn write_scripts(&self, findings: &[Reproduction], outcomes: &mut [Outcome]) -> Result<(), Error> {
         let engine = self.engine.describe();
-        for finding in findings {
+        for (at, finding) in findings.iter().enumerate() {
+            let (number, all) = (at + 1, findings.len());
+            self.activity.set(format!("reducing finding {number} of {all}, in {}", finding.relation));
             let (case, script) =
                 finding.script(self.client, self.limits, findings.len(), &self.settings, &engine).await?;
             let seed = if self.keeps { format!("-seed{}", self.settings.seed) } else { String::new() };

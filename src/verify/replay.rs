@@ -6,6 +6,7 @@ use super::{FAILING_QUERY, scratch::ScratchDatabase, settings::Writes};
 use crate::{
     dbt,
     model::{Outcome, Stage, Verdict},
+    output::Activity,
     pg::{self, Client, Limits},
 };
 
@@ -15,6 +16,7 @@ pub async fn replay(
     limits: Limits,
     writes: Writes,
     folder: &Path,
+    activity: &Activity,
 ) -> Result<Vec<Outcome>, crate::Error> {
     let scripts = scripts_in(folder)?;
     if scripts.is_empty() || writes != Writes::Committed {
@@ -27,8 +29,9 @@ pub async fn replay(
     }
     let mut scratch = ScratchDatabase::open(client, limits, 0).await?;
     let mut outcomes = Vec::new();
-    for file in scripts {
-        let text = std::fs::read_to_string(&file).map_err(dbt::Error::unreadable(&file))?;
+    for (at, file) in scripts.iter().enumerate() {
+        activity.set(format!("replaying finding {} of {}", at + 1, scripts.len()));
+        let text = std::fs::read_to_string(file).map_err(dbt::Error::unreadable(file))?;
         let subject = format!("corpus: {}", file.file_stem().unwrap_or_default().to_string_lossy());
         let outcome =
             |verdict, message: String| Outcome::new(Stage::Verify, subject.as_str(), verdict, message);

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     changes::{Changes, Transaction},
+    coverage::counted,
     finding::{Fault, Finding},
     reproduce::Reproduction,
     settings::RoundSettings,
@@ -74,6 +75,13 @@ impl<'a> Rounds<'a> {
             elapsed: Duration::ZERO,
             is_over: false,
         }
+    }
+
+    /// `round 57, 12 tables, 1 finding`
+    pub(super) fn describe(&self) -> String {
+        let (round, tables) = (self.changes.rounds + 1, counted(self.subjects.tables.len(), "table"));
+        let found = self.seen.findings.len();
+        format!("round {round}, {tables}, {}", counted(found, "finding"))
     }
 
     /// Commits rounds until the budget ends, and calls `record` after each.

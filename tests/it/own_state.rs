@@ -68,13 +68,14 @@ reports: {json: r.json, junit: r.xml, markdown: r.md, html: r.html}
 ];
 
 /// The flags of `run` that have no key, with the reason.
-const WITHOUT_KEY: [(&str, &str); 10] = [
+const WITHOUT_KEY: [(&str, &str); 11] = [
     ("config", "it names the file"),
     ("project-dir", "the file is found there"),
     ("database-url", "a file that is committed must not choose a server"),
     ("sources-from", "a file that is committed must not choose a server"),
     ("allow-writes", "each command asks for it"),
     ("shard", "each job has another"),
+    ("durations", "it belongs to --shard"),
     ("color", "of one terminal"),
     ("quiet", "of one terminal"),
     ("verbose", "of one terminal"),

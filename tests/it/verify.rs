@@ -394,6 +394,7 @@ fn with_time<T>(attempt: impl FnMut(&str) -> Option<T>) -> T {
 }
 
 /// Whether these tables have this verdict. If not, the report is on standard error.
+#[expect(clippy::print_stderr, reason = "a test that fails shows why")]
 fn all_are(verdict: &str, report: &Value, tables: &[&str]) -> Option<()> {
     let other = tables
         .iter()

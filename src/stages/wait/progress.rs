@@ -6,11 +6,8 @@ use super::Watched;
 use crate::{
     judge::population::{self, Progress},
     model::Relation,
-    output::{Live, Ui},
+    output::{HEARTBEAT, Live, Ui},
 };
-
-/// The longest time without a line in a log.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// Prints progress that it has not printed yet.
 pub(super) struct ProgressPrinter {

@@ -64,6 +64,22 @@ fn all_shards_together_compare_every_table_once_and_their_reports_are_one() {
         assert_eq!(all["command"], command[0]);
         assert_eq!(all["shard"], Value::Null);
     }
+    // By the times of that report, or, as the first time, without it.
+    let weighed = |shard: &str, durations: &str| {
+        let file = format!("{}.json", &shard[..1]);
+        let words = ["--shard", shard, "--durations", durations, "--json", &file];
+        ran(dir.path(), &[&["verify", "--static", "--database-url", &url][..], &words].concat()).expect(0)
+    };
+    let first = weighed("1/2", "nowhere.json");
+    assert!(first.stderr.contains("shards weighed by estimates: nowhere.json does not exist yet"));
+    weighed("2/2", "all.json");
+    let merged = ran(dir.path(), &["report", "merge", "1.json", "2.json"]).expect(1);
+    assert!(merged.stdout.contains("shards of different projects, plans or durations"), "{}", merged.stdout);
+    weighed("1/2", "all.json");
+    ran(dir.path(), &["report", "merge", "1.json", "2.json"]).expect(0);
+    fs::write(dir.path().join("no.json"), "{}").unwrap();
+    let words = ["verify", "--static", "--database-url", &url, "--shard", "1/2", "--durations", "no.json"];
+    ran(dir.path(), &words).expect_error("`no.json` is not a pgtrickle-ci report", "--json FILE");
     let missing = ran(dir.path(), &["report", "merge", "1.json"]).expect(1);
     assert!(missing.stdout.contains("shard 2/2 is missing"), "{}", missing.stdout);
 }
@@ -86,7 +102,7 @@ fn a_finding_of_one_shard_fails_the_whole() {
     create(&database, "e", "select id from public.o", "FULL");
     ran(dir.path(), &["verify", "--static", "--database-url", &url, "--shard", "2/2", "--json", "2.json"]);
     let merged = ran(dir.path(), &["report", "merge", "1.json", "2.json"]).expect(1);
-    assert!(merged.stdout.contains("shards of different projects or plans"), "{}", merged.stdout);
+    assert!(merged.stdout.contains("shards of different projects, plans or durations"), "{}", merged.stdout);
 }
 
 /// Each model is deployed and verified by one shard, and an empty shard passes.
