@@ -29,8 +29,9 @@ if ! [[ -x $tools/bin/cargo-deny ]]; then
 fi
 
 cargo fmt --check
-# The fuzz target is not among all targets, because it is no test of every run.
-cargo clippy --locked --all-targets --test fuzz --quiet -- -D warnings
+cargo clippy --locked --all-targets --quiet -- -D warnings
+# The fuzz target is not among all targets, because it is no test of every run. Beside `--all-targets` it would be ignored.
+cargo clippy --locked --test fuzz --quiet -- -D warnings
 "$tools/bin/shellcheck" --external-sources scripts/*.sh action/*.sh .ci/run
 "$tools/bin/ruff" check --quiet --no-cache scripts adapter docs tests/it/support
 "$tools/bin/ruff" format --quiet --no-cache --check scripts adapter docs tests/it/support

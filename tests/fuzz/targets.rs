@@ -116,9 +116,10 @@ fn profile(text: &str, dir: &Path) {
 fn project_file(text: &str, dir: &Path) {
     fs::write(dir.join("dbt_project.yml"), text).expect("the project can be written");
     let context = Context { variables: variables(), ..Context::default() };
-    if let Ok(file) = dbt::ProjectFile::read(dir).and_then(|file| file.rendered(dir, &context)) {
+    let read = dbt::ProjectFile::read(dir).and_then(|file| file.with_profile(dir, &context));
+    if let Ok(file) = read.and_then(|file| file.with_folders(dir, &context)) {
         let _ = file.target_dir(dir, None);
-        let _ = dbt::Inputs::of(dir, &file, &dir.join("target"), &dir.join("target/index.json"));
+        let _ = dbt::Inputs::of(dir, &file, &dir.join("target"), &dir.join("target/index.json"), true);
     }
 }
 
