@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # How long things take; medians, with their aims beside them. Nothing fails for being slow. Arguments are the sections to
-# measure (all of them without): server manifests plan deployed emulator waiting checks shards run comment verify.
-# plan, deployed, waiting, checks and shards make databases on the server that PGTRICKLE_CI_TEST_DSN names, and drop them.
+# measure (all of them without): server manifests plan deployed emulator waiting checks shards run comment verify findings.
+# plan, deployed, waiting, checks, shards and findings make databases on the server that PGTRICKLE_CI_TEST_DSN names, and drop them.
 # PGTRICKLE_CI_BENCH_DBT gives the program a dbt of scripts/dbt_versions.sh, as 2.0; the commands that it replaces are still
 # run by that of .venv.
 # PGTRICKLE_CI_BENCH_BINARY names a program to measure instead of a release build; `walk_json` has to lie in the folder
@@ -31,7 +31,7 @@ emulator=("$BENCHED" ephemeral --engine emulator --)
 beside=("${emulator[@]}")
 [[ -z "${PGTRICKLE_CI_TEST_DSN:-}" ]] || beside=(python scripts/on_named_server.py)
 
-(($# > 0)) || set -- server manifests plan deployed emulator waiting checks shards run comment verify
+(($# > 0)) || set -- server manifests plan deployed emulator waiting checks shards run comment verify findings
 for section; do
   project=target/bench/project
   rm -rf target/bench
@@ -40,7 +40,7 @@ for section; do
   rm -rf "$project/target" "$project/logs" "$project/dbt_packages" "$project/package-lock.yml"
   printf 'packages:\n  - local: %s\n' "$root" >"$project/packages.yml"
   case $section in
-    plan | deployed | waiting | checks | shards) "${beside[@]}" python scripts/bench "$section" ;;
+    plan | deployed | waiting | checks | shards | findings) "${beside[@]}" python scripts/bench "$section" ;;
     emulator) "${emulator[@]}" python scripts/bench "$section" ;;
     *) python scripts/bench "$section" ;;
   esac
