@@ -145,9 +145,11 @@ impl Endpoint {
         if let Some(password) = conninfo.take("password") {
             endpoint.password = Secret::new(password.value);
         } else {
-            endpoint.saved_passwords = endpoint.read_passwords(passfile.as_deref(), variables);
-            let first = endpoint.saved_passwords.iter().find(|password| !password.reveal().is_empty());
-            endpoint.password = first.cloned().unwrap_or_default();
+            let saved = endpoint.read_passwords(passfile.as_deref(), variables);
+            if let Some(first) = saved.iter().find(|password| !password.reveal().is_empty()) {
+                endpoint.password = first.clone();
+                endpoint.saved_passwords = saved;
+            }
         }
         endpoint.take_tls(&mut conninfo, variables)?;
         if endpoint.sslmode == SslMode::VerifyFull && !has_name {
