@@ -130,6 +130,7 @@ pub struct SourceFacts {
     /// `TRIGGER`, `TRANSITIONING` or `WAL`.
     pub cdc_mode: String,
     pub has_row_security: bool,
+    pub is_partitioned: bool,
     /// Whether the engine captures its changes or compares it with a copy.
     pub tracked: bool,
     pub primary_key: Vec<String>,

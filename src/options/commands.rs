@@ -111,6 +111,8 @@ pub struct RoundOptions {
     pub replays: bool,
     /// Fewer rounds that changed a table's sources are a failure.
     pub min_rounds: Option<usize>,
+    /// Whether the application writes to partitions of sources and detaches them.
+    pub partitions: bool,
     pub equality: equality::Terms,
 }
 

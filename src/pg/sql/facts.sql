@@ -32,6 +32,7 @@ from (
       coalesce(jsonb_agg(jsonb_build_object(
         'schema', n.nspname, 'name', r.relname, 'source_type', d.source_type, 'cdc_mode', d.cdc_mode,
         'has_row_security', r.relrowsecurity,
+        'is_partitioned', r.relkind = 'p',
         'tracked', exists (select from pgtrickle.pgt_change_tracking as t where t.source_relid = r.oid),
         'primary_key', (
           select coalesce(jsonb_agg(a.attname), '[]')

@@ -86,7 +86,8 @@ END $$;
 CREATE FUNCTION pgtrickle_shadow._apply() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     fault  text := coalesce(current_setting('pg_trickle.emulator_fault', true), '');
-    shadow text := format('pgtrickle_shadow.%I', TG_TABLE_NAME);
+    -- A row trigger of a partitioned table belongs to its partitions, while they are attached.
+    shadow text := format('pgtrickle_shadow.%I', (SELECT relname FROM pg_class WHERE oid = coalesce(pg_partition_root(TG_RELID), TG_RELID)));
     old_row jsonb := CASE WHEN TG_OP IN ('UPDATE', 'DELETE') THEN to_jsonb(OLD) END;
     new_row jsonb := CASE WHEN TG_OP IN ('INSERT', 'UPDATE') THEN to_jsonb(NEW) END;
     touched text := coalesce(old_row, new_row) ->> 'id';
