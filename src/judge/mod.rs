@@ -100,6 +100,8 @@ pub struct Facts {
     pub name: String,
     /// Its gated sources.
     pub gated_by: Vec<String>,
+    /// The type of the only column, if it is no text; `None` also for an aggregate and a DISTINCT.
+    pub lone_column: Option<String>,
     pub sources: Vec<SourceFacts>,
     /// How many of the examined refreshes fell back to FULL.
     pub fallbacks: u32,
