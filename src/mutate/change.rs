@@ -1,6 +1,6 @@
 //! Statements that change rows, and how to undo them.
 
-use super::{PartitionChange, Row, Source};
+use super::{Alteration, PartitionChange, Row, Source};
 use crate::{model::Relation, sql::quote_literal};
 
 /// The kinds of changes that reports count.
@@ -40,6 +40,11 @@ pub enum Change {
         source: usize,
         partition: usize,
         how: PartitionChange,
+    },
+    /// A change of the columns of the source.
+    Alter {
+        source: usize,
+        alteration: Alteration,
     },
     /// A refresh of one reader of the source, between two transactions. The other readers are refreshed later.
     Refresh {
@@ -110,6 +115,7 @@ impl Change {
             | Self::Delete { source, .. }
             | Self::RolledBack { source, .. }
             | Self::Partition { source, .. }
+            | Self::Alter { source, .. }
             | Self::Refresh { source, .. }
             | Self::Truncate { source } => *source,
         }
@@ -125,6 +131,7 @@ impl Change {
             | Self::Delete { source, .. }
             | Self::RolledBack { source, .. }
             | Self::Partition { source, .. }
+            | Self::Alter { source, .. }
             | Self::Refresh { source, .. }
             | Self::Truncate { source } => *source = place,
         }
@@ -146,7 +153,7 @@ impl Change {
             Self::Delete { .. } => "delete",
             Self::Truncate { .. } => "truncate",
             Self::Partition { .. } => "partition",
-            Self::RolledBack { .. } | Self::Refresh { .. } => "",
+            Self::RolledBack { .. } | Self::Alter { .. } | Self::Refresh { .. } => "",
         }
     }
 
@@ -160,6 +167,7 @@ impl Change {
             | Self::Update { .. }
             | Self::Delete { .. }
             | Self::Truncate { .. }
+            | Self::Alter { .. }
             | Self::Refresh { .. } => None,
         }
     }
@@ -173,6 +181,7 @@ impl Change {
             | Self::Update { .. }
             | Self::Delete { .. }
             | Self::Truncate { .. }
+            | Self::Alter { .. }
             | Self::Refresh { .. } => None,
         }
     }
@@ -187,6 +196,7 @@ impl Change {
             | Self::Delete { .. }
             | Self::Truncate { .. }
             | Self::Partition { .. }
+            | Self::Alter { .. }
             | Self::Refresh { .. } => std::slice::from_ref(self),
         }
     }
@@ -203,6 +213,7 @@ impl Change {
             | Self::Update { .. }
             | Self::Delete { .. }
             | Self::Truncate { .. }
+            | Self::Alter { .. }
             | Self::Refresh { .. } => self.sql_on(&sources[self.source()]),
         }
     }
@@ -228,13 +239,14 @@ impl Change {
             Self::Refresh { table, .. } => {
                 format!("select pgtrickle.refresh_stream_table({})", quote_literal(&table.to_string()))
             }
+            Self::Alter { alteration, .. } => alteration.sql(table),
             Self::RolledBack { .. } | Self::Partition { .. } => String::new(),
         }
     }
 
     /// Whether it can only run in a transaction block.
     pub(super) fn needs_transaction(&self) -> bool {
-        matches!(self, Self::RolledBack { .. })
+        matches!(self, Self::RolledBack { .. } | Self::Alter { .. })
     }
 
     /// The same with its effect as rows: `before` and `after` as JSON arrays of texts.
@@ -242,7 +254,9 @@ impl Change {
         match self {
             Self::Partition { source, partition, how } => how.sql(&sources[*source], *partition, true),
             // The effect of a TRUNCATE is known, and the others have none.
-            Self::Truncate { .. } | Self::RolledBack { .. } | Self::Refresh { .. } => self.sql(sources),
+            Self::Truncate { .. } | Self::RolledBack { .. } | Self::Alter { .. } | Self::Refresh { .. } => {
+                self.sql(sources)
+            }
             Self::Insert { .. } | Self::Upsert { .. } | Self::Update { .. } | Self::Delete { .. } => {
                 self.telling_sql_on(&sources[self.source()])
             }
@@ -261,7 +275,9 @@ impl Change {
             Self::Update { .. } => format!("{}, {}", row("old"), row("new")),
             Self::Delete { .. } => format!("{}, null", row("old")),
             Self::Truncate { .. } => return format!("{}; {sql}", table.all_rows_as("old")),
-            Self::RolledBack { .. } | Self::Partition { .. } | Self::Refresh { .. } => return sql,
+            Self::RolledBack { .. } | Self::Partition { .. } | Self::Alter { .. } | Self::Refresh { .. } => {
+                return sql;
+            }
         };
         format!("{sql} returning {returning}")
     }

@@ -25,7 +25,7 @@ impl ChangeKind {
             Change::Truncate { .. } => Self::Truncate,
             Change::Partition { .. } => Self::Partition,
             Change::RolledBack { changes, .. } => changes.first().map_or(Self::Update, Self::of),
-            Change::Refresh { .. } => Self::Update,
+            Change::Alter { .. } | Change::Refresh { .. } => Self::Update,
         }
     }
 }

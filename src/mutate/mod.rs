@@ -3,6 +3,7 @@
 //! Values come from the rows of a column and from the edges of its domain, so that constraints accept most statements.
 //! The caller undoes and counts the rejected ones.
 
+mod alteration;
 mod case;
 mod case_table;
 mod change;
@@ -26,6 +27,7 @@ mod types;
 mod updates;
 mod value;
 
+pub use alteration::Alteration;
 pub use case::{Case, Part};
 pub use case_table::CaseTable;
 pub use change::{Change, Effect, KINDS, before};

@@ -39,6 +39,8 @@ pub(super) struct KnownRows {
     pub(super) returns: usize,
     /// The partitions that are detached.
     pub(super) detached: Vec<usize>,
+    /// How often its columns were altered.
+    pub(super) altered: usize,
 }
 
 /// Draws changes. The same seed and rows give the same changes.
@@ -129,7 +131,9 @@ impl Mutator {
             return Some(undo);
         }
         let source = *self.random.one(&self.chosen)?;
-        let change = if let Some(change) = self.change_of_partition(source) {
+        let change = if let Some(change) = self.alteration(source) {
+            Some(change)
+        } else if let Some(change) = self.change_of_partition(source) {
             Some(change)
         } else if self.random.percent(ROLLBACKS) {
             self.rolled_back_changes(source)
@@ -318,7 +322,10 @@ mod tests {
         let source = change.source();
         let rows = match change {
             Change::Truncate { .. } => return mutator.emptied(source),
-            Change::RolledBack { .. } | Change::Partition { .. } | Change::Refresh { .. } => vec![],
+            Change::RolledBack { .. }
+            | Change::Partition { .. }
+            | Change::Alter { .. }
+            | Change::Refresh { .. } => vec![],
             Change::Insert { rows, .. } => rows.iter().map(|row| (None, Some(row.clone()))).collect(),
             Change::Upsert { rows, .. } => {
                 let before =
@@ -409,6 +416,7 @@ mod tests {
             | Change::Delete { .. }
             | Change::RolledBack { .. }
             | Change::Partition { .. }
+            | Change::Alter { .. }
             | Change::Refresh { .. }
             | Change::Truncate { .. } => vec![],
         };

@@ -27,6 +27,7 @@ impl Change {
             Self::RolledBack { .. }
             | Self::Partition { .. }
             | Self::Truncate { .. }
+            | Self::Alter { .. }
             | Self::Refresh { .. } => {
                 for change in self.inner_mut().into_iter().flatten() {
                     change.keep_columns(kept);
@@ -45,6 +46,7 @@ impl Change {
             Self::RolledBack { .. }
             | Self::Partition { .. }
             | Self::Truncate { .. }
+            | Self::Alter { .. }
             | Self::Refresh { .. } => self.inner().into_iter().flatten().map(Self::items).sum(),
         }
     }
@@ -61,6 +63,7 @@ impl Change {
             Self::RolledBack { .. }
             | Self::Partition { .. }
             | Self::Truncate { .. }
+            | Self::Alter { .. }
             | Self::Refresh { .. } => {
                 if let Some(changes) = self.inner_mut() {
                     for change in &mut *changes {
@@ -81,7 +84,7 @@ impl Change {
                 rows.is_empty()
             }
             Self::Update { set, of, .. } => set.is_empty() || of.is_empty(),
-            Self::Truncate { .. } | Self::Refresh { .. } => false,
+            Self::Truncate { .. } | Self::Alter { .. } | Self::Refresh { .. } => false,
         }
     }
 }

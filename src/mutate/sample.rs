@@ -36,6 +36,7 @@ pub(super) fn sample() -> Vec<Source> {
         partition_key: vec![],
         partitions: vec![],
         writes_partitions: false,
+        may_alter: false,
         types: vec![],
         out_of_reach: None,
         view: None,

@@ -12,6 +12,7 @@ use crate::{
 pub type Row = Vec<Option<String>>;
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each says something else of the source")]
 pub struct Source {
     pub relation: Relation,
     pub columns: Vec<SourceColumn>,
@@ -37,6 +38,9 @@ pub struct Source {
     /// Whether the application changes partitions themselves.
     #[serde(skip)]
     pub writes_partitions: bool,
+    /// Whether its columns may be altered.
+    #[serde(skip)]
+    pub may_alter: bool,
     /// Statements that create the types of its columns.
     pub types: Vec<String>,
     /// Why its rows cannot be changed, if they cannot.

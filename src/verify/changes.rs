@@ -111,7 +111,7 @@ impl Changes {
     pub(super) fn done(&mut self, change: Change, effect: Effect) -> Option<(Change, Effect)> {
         let effect = match change {
             Change::Truncate { source } => self.mutator.emptied(source),
-            Change::RolledBack { .. } => {
+            Change::RolledBack { .. } | Change::Alter { .. } => {
                 self.timed(|mutator| mutator.taken(&change));
                 return Some((change, effect));
             }
@@ -147,6 +147,9 @@ impl Changes {
             self.history.last().into_iter().flatten().flatten().any(|done| is_changing(&done));
         for (change, _) in done.iter().filter(is_changing) {
             self.coverage[change.source()].changed(self.rounds);
+        }
+        for (change, _) in &done {
+            self.coverage[change.source()].altered += usize::from(matches!(change, Change::Alter { .. }));
         }
         self.changing += usize::from(!changed_before && done.iter().any(|done| is_changing(&done)));
         if let Some(round) = self.history.last_mut().filter(|_| !done.is_empty()) {

@@ -55,6 +55,8 @@ pub(super) struct Coverage {
     pub(super) refused: usize,
     /// and how many of them each constraint or SQLSTATE refused.
     by: BTreeMap<String, usize>,
+    /// How often its columns were altered.
+    pub(super) altered: usize,
     /// The statements that locks of other sessions stopped.
     pub(super) blocked: usize,
 }
@@ -89,9 +91,14 @@ impl Coverage {
         let most: Vec<String> =
             most.iter().take(NAMED).map(|(name, count)| format!("{name} {count}")).collect();
         let by = if most.is_empty() { String::new() } else { format!(": {}", most.join(", ")) };
+        let altered = if self.altered == 0 {
+            String::new()
+        } else {
+            format!(", {}", counted(self.altered, "alteration"))
+        };
         let blocked = if self.blocked == 0 { String::new() } else { format!(", {} blocked", self.blocked) };
         format!(
-            "{}, {}{blocked}, {} refused{by}",
+            "{}, {}{altered}{blocked}, {} refused{by}",
             counted(self.rounds, "round"),
             counted(self.statements, "statement"),
             self.refused

@@ -71,6 +71,9 @@ impl<'a> Subjects<'a> {
             leave_out(client, &mut sources, &function_reads).await?;
         }
         read_partitions(client, &mut sources, &tables, settings).await?;
+        for source in &mut sources {
+            source.may_alter = settings.commits() && follows_alterations(source, &tables);
+        }
         let rows = known_rows(client, &sources).await?;
         client.supply(&mut sources, &rows).await?;
         let priority = |table: &&StreamTable| {
@@ -157,6 +160,24 @@ async fn read_partitions(
         client.held_by_partitions(source).await?;
     }
     Ok(())
+}
+
+/// Whether pg_trickle says that it follows a new column and a wider type of the source (docs/pg_trickle.md, "Source DDL").
+fn follows_alterations(source: &Source, tables: &[&Deployed]) -> bool {
+    let readers = tables.iter().map(|deployed| &deployed.table);
+    let mut readers = readers.filter(|table| source.readers.contains(&table.relation));
+    !source.from_log
+        && source.partitioned.is_none()
+        && readers.all(|table| !is_immediate(table) && !selects_every_column(&table.query))
+}
+
+/// Whether the query may get another column with its source: `*` and `t.*`, and not `count(*)` or a product.
+fn selects_every_column(query: &str) -> bool {
+    let tokens: Vec<_> = crate::sql::tokens(query).collect();
+    let follows = |pair: &[std::borrow::Cow<'_, str>]| {
+        pair[1] == "*" && matches!(pair[0].as_ref(), "select" | "distinct" | "all" | "," | ".")
+    };
+    tokens.windows(2).any(follows)
 }
 
 /// The stream tables that read the source, directly or not.

@@ -59,7 +59,8 @@ fn changes_of_partitions_that_nothing_captures_are_made_only_on_request() {
     });
     let file = dir.path().join("pgtrickle-ci-findings/public.hits.sql");
     let script = fs::read_to_string(&file).unwrap();
-    assert!(script.contains("-- Reduced, and reproduced"), "{script}");
+    // The emulator takes such rows with the next captured change, so that a case may not get smaller.
+    assert!(script.contains("reproduced in an empty database"), "{script}");
     assert!(script.contains("partition of \"raw\".\"visits\" FOR VALUES FROM ('2026-"), "{script}");
     let again = Database::new();
     let shown = psql_file(&again.endpoint, &file);

@@ -104,6 +104,11 @@ fn rows_that_are_loaded_into_a_detached_partition_and_lost_are_found() {
     is_found_with_every_seed("misses_reloads", parted);
 }
 
+#[test]
+fn rows_that_are_lost_after_a_new_column_are_found() {
+    is_found_with_every_seed("loses_new_rows_after_ddl", SHOP);
+}
+
 /// No reader is ahead of the others but in rounds that refresh one of them first.
 #[test]
 fn deletes_that_another_reader_has_removed_from_the_changes_are_found() {
