@@ -258,7 +258,12 @@ mod tests {
                         assert!(rows.iter().all(|row| row[1].as_deref() == Some("1")), "{change:?}");
                     }
                     Change::Update { set, .. } => assert!(set.iter().all(|(at, _)| *at == 2), "{change:?}"),
-                    _ => assert_eq!(*change, Change::Truncate { source: 0 }),
+                    Change::Truncate { .. } => {}
+                    Change::Upsert { .. }
+                    | Change::RolledBack { .. }
+                    | Change::Partition { .. }
+                    | Change::Alter { .. }
+                    | Change::Refresh { .. } => panic!("{change:?}"),
                 }
             }
         }

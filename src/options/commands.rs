@@ -92,6 +92,7 @@ pub struct WaitLimits {
 
 /// Rounds of changes, refreshes and comparisons.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate switch")]
 pub struct RoundOptions {
     /// The database of a named server whose rows may be changed.
     pub allow_writes: Option<String>,

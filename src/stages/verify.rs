@@ -62,8 +62,8 @@ impl Verifying<'_> {
             terms,
             by_scheduler,
             writes,
-            min_rounds,
             partitions,
+            min_rounds,
             jobs,
         };
         if replays {
