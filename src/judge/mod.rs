@@ -100,6 +100,8 @@ pub struct Facts {
     pub name: String,
     /// Its gated sources.
     pub gated_by: Vec<String>,
+    /// The type of the only column, if it is no text; `None` also for an aggregate and a DISTINCT.
+    pub lone_column: Option<String>,
     pub sources: Vec<SourceFacts>,
     /// How many of the examined refreshes fell back to FULL.
     pub fallbacks: u32,
@@ -130,6 +132,7 @@ pub struct SourceFacts {
     /// `TRIGGER`, `TRANSITIONING` or `WAL`.
     pub cdc_mode: String,
     pub has_row_security: bool,
+    pub is_partitioned: bool,
     /// Whether the engine captures its changes or compares it with a copy.
     pub tracked: bool,
     pub primary_key: Vec<String>,

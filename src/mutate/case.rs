@@ -6,7 +6,7 @@ use std::{
     ops::Range,
 };
 
-use super::{CaseTable, Change, Pace, Row, Source};
+use super::{CaseTable, Change, Pace, Partition, Row, Source};
 use crate::{
     model::Relation,
     sql::{self, quote_identifier},
@@ -50,6 +50,7 @@ impl Case {
         let mut schemas: Vec<&str> =
             self.sources.iter().map(|source| source.relation.schema.as_str()).collect();
         schemas.extend(self.tables.iter().map(|table| table.relation.schema.as_str()));
+        schemas.extend(self.created_partitions().map(|(_, partition)| partition.relation.schema.as_str()));
         schemas.sort_unstable();
         schemas.dedup();
         let mut statements: Vec<String> = schemas
@@ -147,10 +148,7 @@ impl Case {
         let mut statements = Vec::new();
         if let Some(by) = &source.partitioned {
             let _ = write!(create, " partition by {by}");
-            let part = Relation::new(&source.relation.schema, format!("{}_rest", source.relation.name));
-            let bound =
-                if by.starts_with("HASH") { "for values with (modulus 1, remainder 0)" } else { "default" };
-            statements.push(format!("create table {} partition of {name} {bound}", part.quoted()));
+            statements.extend(self.partitions(at, by));
         }
         statements.insert(0, create);
         statements.extend(indexes);
@@ -159,6 +157,42 @@ impl Case {
                 .then(|| format!("alter table {name} replica identity full")),
         );
         statements
+    }
+
+    /// The statements that create the partitions of a source: those that change, and one for all other rows.
+    fn partitions(&self, at: usize, by: &str) -> Vec<String> {
+        let relation = &self.sources[at].relation;
+        let create = |part: &Relation, bound: &str| {
+            format!("create table {} partition of {} {bound}", part.quoted(), relation.quoted())
+        };
+        let changed: Vec<&Partition> =
+            self.created_partitions().filter(|(of, _)| *of == at).map(|(_, partition)| partition).collect();
+        let rest = Relation::new(&relation.schema, format!("{}_rest", relation.name));
+        let rest = match by.starts_with("HASH") {
+            true if changed.is_empty() => Some(create(&rest, "for values with (modulus 1, remainder 0)")),
+            false if changed.iter().all(|part| part.bound != "DEFAULT") => Some(create(&rest, "default")),
+            _ => None,
+        };
+        changed.iter().map(|part| create(&part.relation, &part.bound)).chain(rest).collect()
+    }
+
+    /// The partitions that a change names, each with the position of its source. All partitions of a hash, which has no
+    /// default.
+    fn created_partitions(&self) -> impl Iterator<Item = (usize, &Partition)> {
+        let changes: Vec<&Change> = self.rounds.iter().flatten().flatten().collect();
+        let is_named = move |source: usize, number: usize, is_hash: bool| {
+            changes.iter().any(|change| {
+                matches!(change, Change::Partition { source: of, partition, .. }
+                    if *of == source && (is_hash || *partition == number))
+            })
+        };
+        self.sources.iter().enumerate().flat_map(move |(at, source)| {
+            let is_hash = source.partitioned.as_ref().is_some_and(|by| by.starts_with("HASH"));
+            let is_named = is_named.clone();
+            let all = source.partitions.iter().enumerate();
+            all.filter(move |(number, _)| is_named(at, *number, is_hash))
+                .map(move |(_, partition)| (at, partition))
+        })
     }
 
     /// The number of parts of this kind.
@@ -234,8 +268,7 @@ impl Case {
         let mut case = self.clone();
         for at in 0..case.sources.len() {
             let source = &case.sources[at];
-            let is_kept =
-                |place: usize| source.key.contains(&place) || read.contains(&source.columns[place].name);
+            let is_kept = |place: usize| source.is_fixed(place) || read.contains(&source.columns[place].name);
             let kept: Vec<bool> = (0..source.columns.len()).map(is_kept).collect();
             case.keep_columns(at, &kept);
         }
@@ -253,19 +286,19 @@ impl Case {
         }
     }
 
-    /// Removes columns from a source, its rows and its statements. False if that would remove a key column or all
-    /// columns.
+    /// Removes columns from a source, its rows and its statements. False if that would remove a column of its keys or
+    /// all columns.
     fn keep_columns(&mut self, at: usize, kept: &[bool]) -> bool {
         if kept.iter().all(|kept| *kept) {
             return true;
         }
         let source = &mut self.sources[at];
         let is_kept = |column: &usize| kept[*column];
-        if !source.key.iter().all(is_kept) || !kept.contains(&true) {
+        if (0..kept.len()).any(|column| source.is_fixed(column) && !kept[column]) || !kept.contains(&true) {
             return false;
         }
         let place = |column: usize| kept[..column].iter().filter(|kept| **kept).count();
-        source.key.iter_mut().for_each(|column| *column = place(*column));
+        source.key.iter_mut().chain(&mut source.partition_key).for_each(|column| *column = place(*column));
         source.references.retain(|reference| reference.columns.iter().all(is_kept));
         for reference in &mut source.references {
             reference.columns.iter_mut().for_each(|column| *column = place(*column));
@@ -285,94 +318,17 @@ impl Case {
     }
 }
 
-/// The row without the values of removed columns.
-fn keep_values(row: &mut Row, kept: &[bool]) {
-    let mut keeps = kept.iter();
-    row.retain(|_| *keeps.next().unwrap_or(&true));
+impl Source {
+    /// Whether the table needs this column: its primary key and its partitions.
+    fn is_fixed(&self, column: usize) -> bool {
+        self.key.contains(&column) || self.partition_key.contains(&column)
+    }
 }
 
-impl Change {
-    fn upserts(&self) -> bool {
-        match self {
-            Self::Upsert { .. } => true,
-            Self::RolledBack { changes, .. } => changes.iter().any(Self::upserts),
-            Self::Insert { .. }
-            | Self::Update { .. }
-            | Self::Delete { .. }
-            | Self::Truncate { .. }
-            | Self::Refresh { .. } => false,
-        }
-    }
-
-    /// The same without the columns of its source that are not kept.
-    fn keep_columns(&mut self, kept: &[bool]) {
-        match self {
-            Self::Insert { rows, .. } | Self::Upsert { rows, .. } | Self::Delete { of: rows, .. } => {
-                for row in rows {
-                    keep_values(row, kept);
-                }
-            }
-            Self::Update { set, of, .. } => {
-                set.retain(|(column, _)| kept[*column]);
-                for (column, _) in set.iter_mut() {
-                    *column = kept[..*column].iter().filter(|kept| **kept).count();
-                }
-                for row in of {
-                    keep_values(row, kept);
-                }
-            }
-            Self::RolledBack { changes, .. } => {
-                for change in changes {
-                    change.keep_columns(kept);
-                }
-            }
-            Self::Truncate { .. } | Self::Refresh { .. } => {}
-        }
-    }
-
-    fn items(&self) -> usize {
-        match self {
-            Self::RolledBack { changes, .. } => changes.iter().map(Self::items).sum(),
-            Self::Refresh { .. } => 0,
-            Self::Insert { rows, .. } | Self::Upsert { rows, .. } | Self::Delete { of: rows, .. } => {
-                rows.len()
-            }
-            Self::Update { set, of, .. } => set.len() + of.len(),
-            Self::Truncate { .. } => 0,
-        }
-    }
-
-    fn retain_items(&mut self, keeps: &mut dyn FnMut() -> bool) {
-        match self {
-            Self::RolledBack { changes, .. } => {
-                for change in &mut *changes {
-                    change.retain_items(keeps);
-                }
-                changes.retain(|change| !change.is_empty());
-            }
-            Self::Refresh { .. } => {}
-            Self::Insert { rows, .. } | Self::Upsert { rows, .. } | Self::Delete { of: rows, .. } => {
-                rows.retain(|_| keeps());
-            }
-            Self::Update { set, of, .. } => {
-                set.retain(|_| keeps());
-                of.retain(|_| keeps());
-            }
-            Self::Truncate { .. } => {}
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::RolledBack { changes, .. } => changes.is_empty(),
-            Self::Refresh { .. } => false,
-            Self::Insert { rows, .. } | Self::Upsert { rows, .. } | Self::Delete { of: rows, .. } => {
-                rows.is_empty()
-            }
-            Self::Update { set, of, .. } => set.is_empty() || of.is_empty(),
-            Self::Truncate { .. } => false,
-        }
-    }
+/// The row without the values of removed columns.
+pub(super) fn keep_values(row: &mut Row, kept: &[bool]) {
+    let mut keeps = kept.iter();
+    row.retain(|_| *keeps.next().unwrap_or(&true));
 }
 
 #[cfg(test)]

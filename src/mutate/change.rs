@@ -1,7 +1,10 @@
 //! Statements that change rows, and how to undo them.
 
-use super::{Row, Source};
+use super::{Alteration, PartitionChange, Row, Source};
 use crate::{model::Relation, sql::quote_literal};
+
+/// The kinds of changes that reports count.
+pub const KINDS: [&str; 7] = ["insert", "upsert", "update", "key change", "delete", "truncate", "partition"];
 
 /// A statement that changes rows of one source, by its position in the list of sources.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +34,17 @@ pub enum Change {
     RolledBack {
         source: usize,
         changes: Vec<Change>,
+    },
+    /// Statements on one partition of the source, by its position in the list of partitions.
+    Partition {
+        source: usize,
+        partition: usize,
+        how: PartitionChange,
+    },
+    /// A change of the columns of the source.
+    Alter {
+        source: usize,
+        alteration: Alteration,
     },
     /// A refresh of one reader of the source, between two transactions. The other readers are refreshed later.
     Refresh {
@@ -100,6 +114,8 @@ impl Change {
             | Self::Update { source, .. }
             | Self::Delete { source, .. }
             | Self::RolledBack { source, .. }
+            | Self::Partition { source, .. }
+            | Self::Alter { source, .. }
             | Self::Refresh { source, .. }
             | Self::Truncate { source } => *source,
         }
@@ -114,15 +130,60 @@ impl Change {
             | Self::Update { source, .. }
             | Self::Delete { source, .. }
             | Self::RolledBack { source, .. }
+            | Self::Partition { source, .. }
+            | Self::Alter { source, .. }
             | Self::Refresh { source, .. }
             | Self::Truncate { source } => *source = place,
         }
-        if let Self::RolledBack { changes, .. } = &mut self {
-            for change in changes {
-                *change = change.clone().of_source(place);
-            }
+        for change in self.inner_mut().into_iter().flatten() {
+            *change = change.clone().of_source(place);
         }
         self
+    }
+
+    /// Its kind, in the words of reports: one of [`KINDS`](super::KINDS).
+    pub fn kind(&self, sources: &[Source]) -> &'static str {
+        match self {
+            Self::Insert { .. } => "insert",
+            Self::Upsert { .. } => "upsert",
+            Self::Update { source, set, .. } => {
+                let is_of_key = set.iter().any(|(at, _)| sources[*source].key.contains(at));
+                if is_of_key { "key change" } else { "update" }
+            }
+            Self::Delete { .. } => "delete",
+            Self::Truncate { .. } => "truncate",
+            Self::Partition { .. } => "partition",
+            Self::RolledBack { .. } | Self::Alter { .. } | Self::Refresh { .. } => "",
+        }
+    }
+
+    /// The statements that it consists of, if there may be several.
+    pub(super) fn inner(&self) -> Option<&Vec<Self>> {
+        match self {
+            Self::RolledBack { changes, .. } => Some(changes),
+            Self::Partition { how, .. } => how.statements(),
+            Self::Insert { .. }
+            | Self::Upsert { .. }
+            | Self::Update { .. }
+            | Self::Delete { .. }
+            | Self::Truncate { .. }
+            | Self::Alter { .. }
+            | Self::Refresh { .. } => None,
+        }
+    }
+
+    pub(super) fn inner_mut(&mut self) -> Option<&mut Vec<Self>> {
+        match self {
+            Self::RolledBack { changes, .. } => Some(changes),
+            Self::Partition { how, .. } => how.statements_mut(),
+            Self::Insert { .. }
+            | Self::Upsert { .. }
+            | Self::Update { .. }
+            | Self::Delete { .. }
+            | Self::Truncate { .. }
+            | Self::Alter { .. }
+            | Self::Refresh { .. } => None,
+        }
     }
 
     /// The change itself, or those that it rolls back.
@@ -134,12 +195,31 @@ impl Change {
             | Self::Update { .. }
             | Self::Delete { .. }
             | Self::Truncate { .. }
+            | Self::Partition { .. }
+            | Self::Alter { .. }
             | Self::Refresh { .. } => std::slice::from_ref(self),
         }
     }
 
     pub fn sql(&self, sources: &[Source]) -> String {
-        let table = &sources[self.source()];
+        match self {
+            Self::Partition { source, partition, how } => how.sql(&sources[*source], *partition, false),
+            Self::RolledBack { changes, .. } => {
+                let changes: Vec<String> = changes.iter().map(|change| change.sql(sources)).collect();
+                format!("savepoint s;\n{};\nrollback to savepoint s", changes.join(";\n"))
+            }
+            Self::Insert { .. }
+            | Self::Upsert { .. }
+            | Self::Update { .. }
+            | Self::Delete { .. }
+            | Self::Truncate { .. }
+            | Self::Alter { .. }
+            | Self::Refresh { .. } => self.sql_on(&sources[self.source()]),
+        }
+    }
+
+    /// One statement on this table, which has the columns of its source.
+    pub(super) fn sql_on(&self, table: &Source) -> String {
         let name = table.relation.quoted();
         match self {
             Self::Insert { rows, .. } => table.insert(rows),
@@ -156,29 +236,35 @@ impl Change {
             }
             Self::Delete { of, .. } => format!("delete from {name} where {}", table.condition(of)),
             Self::Truncate { .. } => format!("truncate {name}"),
-            Self::RolledBack { changes, .. } => {
-                let changes: Vec<String> = changes.iter().map(|change| change.sql(sources)).collect();
-                format!("savepoint s;\n{};\nrollback to savepoint s", changes.join(";\n"))
-            }
             Self::Refresh { table, .. } => {
                 format!("select pgtrickle.refresh_stream_table({})", quote_literal(&table.to_string()))
             }
+            Self::Alter { alteration, .. } => alteration.sql(table),
+            Self::RolledBack { .. } | Self::Partition { .. } => String::new(),
         }
     }
 
     /// Whether it can only run in a transaction block.
     pub(super) fn needs_transaction(&self) -> bool {
-        matches!(self, Self::RolledBack { .. })
+        matches!(self, Self::RolledBack { .. } | Self::Alter { .. })
     }
 
-    /// The statement with a RETURNING clause for its effect: `before` and `after` as JSON arrays of texts.
+    /// The same with its effect as rows: `before` and `after` as JSON arrays of texts.
     pub fn telling_sql(&self, sources: &[Source]) -> String {
-        let table = &sources[self.source()];
-        let row = |of: &str| {
-            let texts: Vec<String> =
-                (0..table.columns.len()).map(|at| format!("{of}.{}::text", table.quoted(at))).collect();
-            format!("to_jsonb(array[{}])", texts.join(", "))
-        };
+        match self {
+            Self::Partition { source, partition, how } => how.sql(&sources[*source], *partition, true),
+            // The effect of a TRUNCATE is known, and the others have none.
+            Self::Truncate { .. } | Self::RolledBack { .. } | Self::Alter { .. } | Self::Refresh { .. } => {
+                self.sql(sources)
+            }
+            Self::Insert { .. } | Self::Upsert { .. } | Self::Update { .. } | Self::Delete { .. } => {
+                self.telling_sql_on(&sources[self.source()])
+            }
+        }
+    }
+
+    pub(super) fn telling_sql_on(&self, table: &Source) -> String {
+        let (sql, row) = (self.sql_on(table), |of: &str| table.row_as_json(of));
         let returning = match self {
             Self::Insert { .. } => format!("null, {}", row("new")),
             Self::Upsert { .. } => {
@@ -188,11 +274,12 @@ impl Change {
             }
             Self::Update { .. } => format!("{}, {}", row("old"), row("new")),
             Self::Delete { .. } => format!("{}, null", row("old")),
-            Self::Truncate { .. } | Self::RolledBack { .. } | Self::Refresh { .. } => {
-                return self.sql(sources);
+            Self::Truncate { .. } => return format!("{}; {sql}", table.all_rows_as("old")),
+            Self::RolledBack { .. } | Self::Partition { .. } | Self::Alter { .. } | Self::Refresh { .. } => {
+                return sql;
             }
         };
-        format!("{} returning {returning}", self.sql(sources))
+        format!("{sql} returning {returning}")
     }
 }
 

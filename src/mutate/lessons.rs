@@ -12,6 +12,7 @@ pub(super) enum ChangeKind {
     Update,
     Delete,
     Truncate,
+    Partition,
 }
 
 impl ChangeKind {
@@ -22,8 +23,9 @@ impl ChangeKind {
             Change::Update { .. } => Self::Update,
             Change::Delete { .. } => Self::Delete,
             Change::Truncate { .. } => Self::Truncate,
+            Change::Partition { .. } => Self::Partition,
             Change::RolledBack { changes, .. } => changes.first().map_or(Self::Update, Self::of),
-            Change::Refresh { .. } => Self::Update,
+            Change::Alter { .. } | Change::Refresh { .. } => Self::Update,
         }
     }
 }
@@ -40,8 +42,8 @@ pub(super) struct RejectionHistory {
     /// For each column: the rejected changes that drew a value for it, less the accepted ones.
     caution: Vec<usize>,
     /// The accepted changes of each kind.
-    accepted: [usize; 5],
-    rejected: [usize; 5],
+    accepted: [usize; 6],
+    rejected: [usize; 6],
     /// Keys that rejected a duplicate.
     violated_keys: BTreeSet<String>,
 }

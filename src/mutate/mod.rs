@@ -3,6 +3,7 @@
 //! Values come from the rows of a column and from the edges of its domain, so that constraints accept most statements.
 //! The caller undoes and counts the rejected ones.
 
+mod alteration;
 mod case;
 mod case_table;
 mod change;
@@ -11,7 +12,10 @@ mod drawing;
 mod lessons;
 mod mutator;
 mod pace;
+mod partitions;
 mod random;
+mod reduce;
+mod round;
 mod rows;
 #[cfg(test)]
 mod sample;
@@ -20,14 +24,18 @@ mod source;
 mod supply;
 mod texts;
 mod types;
+mod updates;
 mod value;
 
+pub use alteration::Alteration;
 pub use case::{Case, Part};
 pub use case_table::CaseTable;
-pub use change::{Change, Effect, before};
+pub use change::{Change, Effect, KINDS, before};
 pub use delicate::delicacy;
-pub use mutator::{Draft, Mutator};
+pub use mutator::Mutator;
 pub use pace::Pace;
+pub use partitions::{Partition, PartitionChange};
+pub use round::Draft;
 pub use script::{Reproducibility, ScriptHeader, without_database};
 pub use source::{ColumnKind, ConnectedColumns, Constraint, Reference, Row, Source, SourceColumn};
 pub use types::{TypePart, Types, candidates};

@@ -9,21 +9,13 @@ use super::{
 };
 
 /// Above this many known rows a source is not truncated, and more rows are deleted than inserted.
-const MANY: usize = 1000;
+pub(super) const MANY: usize = 1000;
 /// How many deleted rows are remembered.
 const REMEMBERED: usize = 200;
 
-/// How often, in percent, a round begins with a load: TRUNCATE, mostly with new rows in the same transaction.
-const LOADS: usize = 8;
-/// How often, in percent, one reader is refreshed after each transaction of a round.
-const EARLY: usize = 25;
 /// How often, in percent, a change of such a round deletes a row that came in it: what one reader has seen come, another
 /// has not.
 const SHORT_LIVED: usize = 15;
-/// Enough numbers to choose any of a source's readers.
-const READERS: usize = 1000;
-/// How often, in percent, a further source of a round has a reader in common with the first one.
-const TOGETHER: usize = 60;
 /// How often, in percent, rows with the same value change in two sources that have a reader in common.
 const PAIRS: usize = 10;
 /// How often, in percent, statements are rolled back to a savepoint.
@@ -32,17 +24,6 @@ const ROLLBACKS: usize = 6;
 pub(super) const BULK: usize = 400;
 /// The most rows that one statement changes.
 pub(super) const GROUP: usize = 40;
-
-/// A transaction that a round will make.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Draft {
-    /// The number of its statements.
-    pub statements: usize,
-    /// Whether its first statement is a TRUNCATE.
-    pub truncates: bool,
-    /// A number that chooses one reader to refresh after the transaction, before the others.
-    pub refreshes: Option<usize>,
-}
 
 /// The known rows of a source.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +37,10 @@ pub(super) struct KnownRows {
     pub(super) deleted: Vec<Row>,
     /// How often deleted rows were inserted again into the empty source.
     pub(super) returns: usize,
+    /// The partitions that are detached.
+    pub(super) detached: Vec<usize>,
+    /// How often its columns were altered.
+    pub(super) altered: usize,
 }
 
 /// Draws changes. The same seed and rows give the same changes.
@@ -66,10 +51,10 @@ pub struct Mutator {
     pub(super) known: Vec<KnownRows>,
     pub(super) history: Vec<RejectionHistory>,
     pub(super) next_number: u64,
-    turn: usize,
+    pub(super) turn: usize,
     pub(super) chosen: Vec<usize>,
     /// Whether one reader is refreshed after each transaction of this round.
-    has_early_reader: bool,
+    pub(super) has_early_reader: bool,
     /// The next changes, before any other is drawn.
     pub(super) planned: VecDeque<Change>,
     /// Changes that undo earlier ones of this round.
@@ -77,7 +62,7 @@ pub struct Mutator {
     /// The columns that the last change drew values for.
     pub(super) drawn: Vec<usize>,
     /// Whether TRUNCATE is allowed.
-    may_truncate: bool,
+    pub(super) may_truncate: bool,
     /// How often no change was found, for each source.
     stuck: Vec<usize>,
     /// The known rows before the transaction that will be rolled back.
@@ -134,65 +119,6 @@ impl Mutator {
         (stuck > 0).then(|| format!("found no change to make {stuck} times"))
     }
 
-    /// Begins a round on some of the sources `of`, more likely on earlier ones. Returns its transactions.
-    pub fn begin_round(&mut self, of: &[usize]) -> Vec<Draft> {
-        self.chosen.clear();
-        self.planned.clear();
-        self.undo.clear();
-        for known in &mut self.known {
-            known.recent.clear();
-        }
-        let wanted = 1 + self.random.below(3);
-        for _ in 0..wanted {
-            let at = self.random.below(of.len()).min(self.random.below(of.len()));
-            let first = self.chosen.first().filter(|_| self.random.percent(TOGETHER));
-            let together = first.map(|first| self.read_together(*first, of)).unwrap_or_default();
-            let source = self.random.one(&together).or(of.get(at)).copied();
-            self.chosen.extend(source.filter(|source| !self.chosen.contains(source)));
-        }
-        let load = self.load();
-        let transactions = 1 + self.random.below(3);
-        let refreshes = if self.random.percent(EARLY) { Some(self.random.below(READERS)) } else { None };
-        self.has_early_reader = refreshes.is_some();
-        let transactions = transactions + 2 * usize::from(self.has_early_reader);
-        let drafts = (0..transactions)
-            .map(|_| Draft { statements: 1 + self.random.below(5), truncates: false, refreshes })
-            .collect::<Vec<_>>();
-        load.into_iter().chain(drafts).collect()
-    }
-
-    /// Those of the sources that have a reader in common with this one.
-    pub(super) fn read_together(&self, source: usize, of: &[usize]) -> Vec<usize> {
-        let readers = &self.sources[source].readers;
-        let is_joined = |other: &&usize| {
-            **other != source && self.sources[**other].readers.iter().any(|reader| readers.contains(reader))
-        };
-        of.iter().filter(is_joined).copied().collect()
-    }
-
-    /// Plans what loaders do, sometimes: a TRUNCATE, mostly followed by rows in the same transaction.
-    fn load(&mut self) -> Option<Draft> {
-        let source = *self.random.one(&self.chosen)?;
-        let (table, known) = (&self.sources[source], &self.known[source]);
-        let can_load = self.may_truncate
-            && known.is_complete
-            && (1..=MANY).contains(&known.rows.len())
-            && !table.only_inserts
-            && table.unwritable().next().is_none();
-        if !can_load || !self.random.percent(self.history[source].share(ChangeKind::Truncate, LOADS)) {
-            return None;
-        }
-        let rows = known.rows.clone();
-        if self.history[source].was_tried(ChangeKind::Truncate) && self.random.percent(40) {
-            self.undo.push(Change::Insert { source, rows });
-        } else {
-            let kept: Vec<Row> = rows.into_iter().filter(|_| self.random.percent(70)).collect();
-            self.planned.extend((!kept.is_empty()).then_some(Change::Insert { source, rows: kept }));
-        }
-        self.planned.push_front(Change::Truncate { source });
-        Some(Draft { statements: self.planned.len(), truncates: true, refreshes: None })
-    }
-
     /// The next change of the round; `None` if none is found.
     pub fn change(&mut self) -> Option<Change> {
         self.drawn.clear();
@@ -205,7 +131,11 @@ impl Mutator {
             return Some(undo);
         }
         let source = *self.random.one(&self.chosen)?;
-        let change = if self.random.percent(ROLLBACKS) {
+        let change = if let Some(change) = self.alteration(source) {
+            Some(change)
+        } else if let Some(change) = self.change_of_partition(source) {
+            Some(change)
+        } else if self.random.percent(ROLLBACKS) {
             self.rolled_back_changes(source)
         } else if self.has_early_reader
             && self.random.percent(SHORT_LIVED)
@@ -301,6 +231,7 @@ impl Mutator {
     pub fn taken(&mut self, change: &Change) {
         let drawn = std::mem::take(&mut self.drawn);
         self.history[change.source()].accept(ChangeKind::of(change), &drawn);
+        self.known[change.source()].attach_or_detach(change);
     }
 
     /// Records that the server rejected a change, because of this constraint.
@@ -328,8 +259,9 @@ impl Mutator {
     }
 
     /// Records that a change was undone.
-    pub fn unsee(&mut self, effect: &Effect) {
+    pub fn unsee(&mut self, change: &Change, effect: &Effect) {
         let known = &mut self.known[effect.source];
+        known.attach_or_detach(&change.undone());
         for (before, after) in effect.rows.iter().rev() {
             if let Some(at) = after.as_ref().and_then(|after| known.rows.iter().position(|row| row == after))
             {
@@ -363,70 +295,6 @@ impl Mutator {
             known.recent.clear();
         }
     }
-
-    fn update(&mut self, source: usize) -> Option<Change> {
-        let sources = self.sources.clone();
-        let table = &sources[source];
-        let is_written = |at: &usize| table.columns[*at].generated.is_none() && !table.columns[*at].always;
-        let is_writable = |at: &usize| is_written(at) && !table.unwritable().any(|other| other == *at);
-        let written: Vec<usize> = (0..table.columns.len()).filter(is_writable).collect();
-        let mut of = self.some_rows(source);
-        let plain: Vec<usize> = written.iter().filter(|at| !table.key.contains(at)).copied().collect();
-        // Sometimes another key, and always if there is no other column.
-        if let Some(at) = table.key.first().copied().filter(|at| written.contains(at))
-            && (plain.is_empty() || self.random.percent(12))
-        {
-            of.truncate(1);
-            let mut set =
-                if self.random.percent(70) { self.fresh_with(source, at) } else { self.draw(source, at) };
-            set.retain(|(at, _)| is_written(at));
-            return Some(Change::Update { source, set, of });
-        }
-        // Set the nullable columns to NULL in turn.
-        let nullable: Vec<usize> = plain.iter().filter(|at| !table.columns[**at].not_null).copied().collect();
-        if !nullable.is_empty() && self.random.percent(20) {
-            self.turn += 1;
-            let at = nullable[self.turn % nullable.len()];
-            if self.history[source].tries_new_value(at, &mut self.random) {
-                self.drawn.push(at);
-                return Some(Change::Update { source, set: vec![(at, None)], of });
-            }
-        }
-        let at = *self.random.one(&plain)?;
-        let mut set = self.drawn_or_new(source, at, &mut of);
-        if self.random.percent(30)
-            && let Some(other) =
-                self.random.one(&plain).copied().filter(|other| set.iter().all(|(at, _)| at != other))
-        {
-            let more = self.drawn_or_new(source, other, &mut of);
-            set.retain(|(at, _)| more.iter().all(|(other, _)| other != at));
-            set.extend(more);
-        }
-        set.retain(|(at, _)| is_written(at));
-        for (at, value) in &mut set {
-            if value.is_none() && table.columns[*at].not_null {
-                *value = self.not_null_value(source, *at);
-            }
-        }
-        let violates = |(at, value): &(usize, Option<String>)| value.is_none() && table.columns[*at].not_null;
-        (!set.is_empty() && !set.iter().any(violates)).then_some(Change::Update { source, set, of })
-    }
-
-    /// Values for a column of these rows. A key column mostly has a new value, and only in one row.
-    fn drawn_or_new(&mut self, source: usize, at: usize, of: &mut Vec<Row>) -> Vec<(usize, Option<String>)> {
-        let is_key = self.sources[source].keys().any(|key| key.columns.contains(&at));
-        if is_key && self.random.percent(80) {
-            of.truncate(1);
-            let is_reference =
-                self.sources[source].references.iter().any(|reference| reference.columns.contains(&at));
-            if !is_reference {
-                let new = self.fresh_with(source, at);
-                // Without a value, rows already have every value that the server accepts.
-                return if new.iter().any(|(_, value)| value.is_some()) { new } else { Vec::new() };
-            }
-        }
-        self.draw(source, at)
-    }
 }
 
 #[cfg(test)]
@@ -454,7 +322,10 @@ mod tests {
         let source = change.source();
         let rows = match change {
             Change::Truncate { .. } => return mutator.emptied(source),
-            Change::RolledBack { .. } | Change::Refresh { .. } => vec![],
+            Change::RolledBack { .. }
+            | Change::Partition { .. }
+            | Change::Alter { .. }
+            | Change::Refresh { .. } => vec![],
             Change::Insert { rows, .. } => rows.iter().map(|row| (None, Some(row.clone()))).collect(),
             Change::Upsert { rows, .. } => {
                 let before =
@@ -544,6 +415,8 @@ mod tests {
             | Change::Update { .. }
             | Change::Delete { .. }
             | Change::RolledBack { .. }
+            | Change::Partition { .. }
+            | Change::Alter { .. }
             | Change::Refresh { .. }
             | Change::Truncate { .. } => vec![],
         };

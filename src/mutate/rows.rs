@@ -162,7 +162,7 @@ impl Mutator {
     }
 
     /// A row like an existing or deleted one, with new keys; if there is none, made up from the types of its columns.
-    fn new_row(&mut self, source: usize) -> Option<Row> {
+    pub(super) fn new_row(&mut self, source: usize) -> Option<Row> {
         for _ in 0..ATTEMPTS {
             let row = self.some_row(source)?;
             if !self.collides(source, &row) {
@@ -232,7 +232,7 @@ impl Mutator {
     }
 
     /// Whether a known row has the same primary or unique key.
-    fn collides(&self, source: usize, row: &Row) -> bool {
+    pub(super) fn collides(&self, source: usize, row: &Row) -> bool {
         let table = &self.sources[source];
         let mut keys = table.keys().filter(|key| matches!(key.kind, 'p' | 'u'));
         keys.any(|key| {

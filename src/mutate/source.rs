@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::TypePart;
+use super::{Partition, TypePart};
 use crate::{
     model::Relation,
     sql::{quote_identifier, quote_literal},
@@ -12,6 +12,7 @@ use crate::{
 pub type Row = Vec<Option<String>>;
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each says something else of the source")]
 pub struct Source {
     pub relation: Relation,
     pub columns: Vec<SourceColumn>,
@@ -28,6 +29,18 @@ pub struct Source {
     pub rules: Vec<String>,
     /// Its partition key, as `RANGE (day)`.
     pub partitioned: Option<String>,
+    /// The positions of the columns of its partition key.
+    #[serde(default)]
+    pub partition_key: Vec<usize>,
+    /// Its partitions, if their changes are to be verified.
+    #[serde(default)]
+    pub partitions: Vec<Partition>,
+    /// Whether the application changes partitions themselves.
+    #[serde(skip)]
+    pub writes_partitions: bool,
+    /// Whether its columns may be altered.
+    #[serde(skip)]
+    pub may_alter: bool,
     /// Statements that create the types of its columns.
     pub types: Vec<String>,
     /// Why its rows cannot be changed, if they cannot.
@@ -136,6 +149,20 @@ impl Source {
     /// The quoted name of a column.
     pub fn quoted(&self, at: usize) -> String {
         quote_identifier(&self.columns[at].name)
+    }
+
+    /// A row of an alias as a JSON array of texts.
+    pub(super) fn row_as_json(&self, alias: &str) -> String {
+        let texts: Vec<String> =
+            (0..self.columns.len()).map(|at| format!("{alias}.{}::text", self.quoted(at))).collect();
+        format!("to_jsonb(array[{}])", texts.join(", "))
+    }
+
+    /// A query for all rows, as those before a change (`old`) or after it (`new`).
+    pub(super) fn all_rows_as(&self, side: &str) -> String {
+        let row = self.row_as_json("whole");
+        let columns = if side == "old" { format!("{row}, null") } else { format!("null, {row}") };
+        format!("select {columns} from {} as whole", self.relation.quoted())
     }
 
     /// A literal for a column. Numbers have no quotes.

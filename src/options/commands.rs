@@ -100,6 +100,7 @@ pub struct Sharding {
 
 /// Rounds of changes, refreshes and comparisons.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate switch")]
 pub struct RoundOptions {
     /// The database of a named server whose rows may be changed.
     pub allow_writes: Option<String>,
@@ -119,6 +120,8 @@ pub struct RoundOptions {
     pub replays: bool,
     /// Fewer rounds that changed a table's sources are a failure.
     pub min_rounds: Option<usize>,
+    /// Whether the application writes to partitions of sources and detaches them.
+    pub partitions: bool,
     pub equality: equality::Terms,
 }
 

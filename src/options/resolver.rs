@@ -394,6 +394,7 @@ impl Resolver {
             replays: corpus.is_some(),
             findings,
             min_rounds: file.min_rounds,
+            partitions: file.partitions,
             equality: self.equality(),
         }
     }

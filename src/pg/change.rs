@@ -1,6 +1,9 @@
 //! Changes rows of sources and reports the effect on each row.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use tokio_postgres::{SimpleQueryMessage, error::SqlState};
 
@@ -11,7 +14,7 @@ use super::{
 };
 use crate::{
     model::{FunctionRead, Relation},
-    mutate::{Change, Effect, Row, Source},
+    mutate::{Change, Effect, Partition, Row, Source},
 };
 
 /// All rows of a source are read if there are at most this many.
@@ -64,6 +67,30 @@ impl Client {
             source.relation.quoted()
         );
         self.ask_for(Purpose::Values, "reading rows of a source", &sql).await
+    }
+
+    /// Sets the values of the partition key that each partition has rows of, as far as they are read.
+    pub async fn held_by_partitions(&self, source: &mut Source) -> Result<(), Error> {
+        let key: Vec<String> =
+            source.partition_key.iter().map(|at| format!("{}::text", source.quoted(*at))).collect();
+        let of_partition = |partition: &Partition| {
+            format!(
+                "(select coalesce(jsonb_agg(distinct key), '[]') from (select array[{}] as key from {} limit {ALL_ROWS}) as keys)",
+                key.join(", "),
+                partition.relation.quoted()
+            )
+        };
+        let held: Vec<String> = source.partitions.iter().map(of_partition).collect();
+        if held.is_empty() {
+            return Ok(());
+        }
+        let sql = format!("select jsonb_build_array({})::text", held.join(", "));
+        let held: Vec<BTreeSet<Row>> =
+            self.ask_for(Purpose::Values, "reading rows of partitions", &sql).await?;
+        for (partition, held) in source.partitions.iter_mut().zip(held) {
+            partition.held = held;
+        }
+        Ok(())
     }
 
     /// Sets the session's timeouts for statements and locks.

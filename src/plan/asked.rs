@@ -52,7 +52,7 @@ pub struct Answers {
     pub function_reads: BTreeMap<Relation, Vec<FunctionRead>>,
 }
 
-/// A source that pg_trickle cannot capture, or whose policies do not come along.
+/// A source that pg_trickle cannot capture, or not all of it, or whose policies do not come along.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct SpecialSource {
     /// The relation that queries name: the source or a view on it.
@@ -61,6 +61,8 @@ pub struct SpecialSource {
     /// What Citus made of it; then its changes cannot be captured.
     pub citus: Option<String>,
     pub has_row_security: bool,
+    #[serde(default)]
+    pub is_partitioned: bool,
     /// The kind of a relation without triggers, in SQL's words.
     pub snapshot: Option<String>,
     /// Whether the server compares materialized views with copies of them.

@@ -57,6 +57,31 @@ pub fn unwordly_names(sql: &str) -> BTreeSet<String> {
     names.filter(|name| !name.chars().all(is_word)).collect()
 }
 
+/// Whether the outermost SELECT joins: in FROM, or by EXISTS or IN. A join within a subquery does not count.
+pub fn joins(sql: &str) -> bool {
+    let tokens: Vec<Cow<'_, str>> = tokens(sql).collect();
+    let (mut depth, mut in_from) = (0, false);
+    for (at, token) in tokens.iter().enumerate() {
+        let is_subquery = || {
+            let next = |nth: usize| tokens.get(at + nth).map_or("", AsRef::as_ref);
+            next(1) == "(" && matches!(next(2), "select" | "with" | "values")
+        };
+        match token.as_ref() {
+            "(" => depth += 1,
+            ")" => depth -= 1,
+            _ if depth > 0 => {}
+            "join" | "exists" | "lateral" => return true,
+            "in" | "any" | "some" if is_subquery() => return true,
+            "," if in_from => return true,
+            "from" => in_from = true,
+            "where" | "group" | "having" | "window" | "order" | "limit" | "union" | "except"
+            | "intersect" => in_from = false,
+            _ => {}
+        }
+    }
+    false
+}
+
 /// A place where a query reads a relation.
 struct Read {
     relation: Relation,
@@ -138,6 +163,26 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_join_of_the_outermost_select_is_found() {
+        for sql in [
+            "select a.id from s.a join s.b using (id)",
+            "SELECT x.id FROM s.a x, s.b y WHERE x.id = y.id",
+            "select id from s.a where not exists (select 1 from s.b)",
+            "with m as (select k from s.b) select id from s.a where k in (select k from m)",
+        ] {
+            assert!(joins(sql), "{sql}");
+        }
+        for sql in [
+            "select id from s.a where k in (1, 2) order by id, k",
+            "select id from (select a.id, b.k from s.a join s.b using (id)) as q",
+            "select extract(year from day), n from s.a where k = (select max(k) from s.b)",
+            "select id from s.a union all select id from s.b",
+        ] {
+            assert!(!joins(sql), "{sql}");
+        }
+    }
 
     #[test]
     fn layout_comments_case_and_a_trailing_semicolon_are_ignored() {

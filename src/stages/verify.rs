@@ -63,10 +63,27 @@ impl Verifying<'_> {
             return Ok(compare_with_queries(client, tables, &terms, extent, outcomes).await?);
         };
         let RoundOptions {
-            budget, seed, until_found, by_scheduler, min_rounds, ref findings, replays, ..
+            budget,
+            seed,
+            until_found,
+            by_scheduler,
+            min_rounds,
+            partitions,
+            ref findings,
+            replays,
+            ..
         } = *options;
-        let settings =
-            RoundSettings { budget, seed, until_found, terms, by_scheduler, writes, min_rounds, jobs };
+        let settings = RoundSettings {
+            budget,
+            seed,
+            until_found,
+            terms,
+            by_scheduler,
+            writes,
+            partitions,
+            min_rounds,
+            jobs,
+        };
         if replays {
             outcomes.extend(replay(client, limits, writes, findings, activity).await?);
         }

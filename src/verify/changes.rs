@@ -87,6 +87,15 @@ impl Changes {
         round.filter(|(_, effect)| !effect.rows.is_empty()).map(|(change, _)| change.source()).collect()
     }
 
+    /// The changes of the last round in these sources, each with its source and its kind.
+    pub(super) fn of_round(&self, is_read: impl Fn(usize) -> bool) -> Vec<(usize, &'static str)> {
+        let round = self.history.last().into_iter().flatten().flatten();
+        round
+            .filter(|(change, effect)| !effect.rows.is_empty() && is_read(change.source()))
+            .map(|(change, _)| (change.source(), change.kind(self.sources())))
+            .collect()
+    }
+
     /// Counts a statement that a lock of another session stopped.
     pub(super) fn blocked(&mut self, change: &Change) {
         self.coverage[change.source()].blocked += 1;
@@ -102,8 +111,16 @@ impl Changes {
     pub(super) fn done(&mut self, change: Change, effect: Effect) -> Option<(Change, Effect)> {
         let effect = match change {
             Change::Truncate { source } => self.mutator.emptied(source),
-            Change::RolledBack { .. } => {
+            Change::RolledBack { .. } | Change::Alter { .. } => {
                 self.timed(|mutator| mutator.taken(&change));
+                return Some((change, effect));
+            }
+            // It may have changed which partitions there are, and no row.
+            Change::Partition { .. } => {
+                self.timed(|mutator| {
+                    mutator.taken(&change);
+                    mutator.saw(&effect);
+                });
                 return Some((change, effect));
             }
             Change::Insert { .. }
@@ -131,6 +148,9 @@ impl Changes {
         for (change, _) in done.iter().filter(is_changing) {
             self.coverage[change.source()].changed(self.rounds);
         }
+        for (change, _) in &done {
+            self.coverage[change.source()].altered += usize::from(matches!(change, Change::Alter { .. }));
+        }
         self.changing += usize::from(!changed_before && done.iter().any(|done| is_changing(&done)));
         if let Some(round) = self.history.last_mut().filter(|_| !done.is_empty()) {
             round.push(done);
@@ -148,8 +168,8 @@ impl Changes {
         for (change, _) in &done {
             self.refused(change, message);
         }
-        for (_, effect) in done.iter().rev() {
-            self.timed(|mutator| mutator.unsee(effect));
+        for (change, effect) in done.iter().rev() {
+            self.timed(|mutator| mutator.unsee(change, effect));
         }
     }
 

@@ -1,15 +1,46 @@
 //! How much each source was changed. A round that changes nothing verifies nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::settings::RoundSettings;
 use crate::{
     model::{Outcome, Relation, Stage},
+    mutate::KINDS,
     pg::ServerMessage,
 };
 
 /// The most constraints that a line names.
 const NAMED: usize = 5;
+
+/// Both sides of a join, an EXISTS or a set operation changed in one round.
+const BOTH_SIDES: &str = "several sources at once";
+
+/// The kinds of changes that reached a table before it was compared, and how often.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reach(BTreeMap<&'static str, usize>);
+
+impl Reach {
+    /// Counts the changes of a round, each with its source.
+    pub(super) fn add(&mut self, changes: &[(usize, &'static str)]) {
+        for (_, kind) in changes {
+            *self.0.entry(kind).or_default() += 1;
+        }
+        let sources: BTreeSet<usize> = changes.iter().map(|(source, _)| *source).collect();
+        *self.0.entry(BOTH_SIDES).or_default() += usize::from(sources.len() > 1);
+    }
+
+    /// `changes that reached it: insert 12, update 0, …`. Which table can have several sources at once, others know.
+    pub(super) fn line(&self, has_several_sources: bool) -> String {
+        let kinds = KINDS.into_iter().chain(has_several_sources.then_some(BOTH_SIDES));
+        let counted: Vec<String> = kinds
+            .map(|kind| (kind, self.0.get(kind).copied().unwrap_or_default()))
+            // Not every source can have these.
+            .filter(|(kind, count)| *count > 0 || !["upsert", "partition"].contains(kind))
+            .map(|(kind, count)| format!("{kind} {count}"))
+            .collect();
+        format!("changes that reached it: {}", counted.join(", "))
+    }
+}
 
 /// The changes of a source.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +55,8 @@ pub(super) struct Coverage {
     pub(super) refused: usize,
     /// and how many of them each constraint or SQLSTATE refused.
     by: BTreeMap<String, usize>,
+    /// How often its columns were altered.
+    pub(super) altered: usize,
     /// The statements that locks of other sessions stopped.
     pub(super) blocked: usize,
 }
@@ -58,9 +91,14 @@ impl Coverage {
         let most: Vec<String> =
             most.iter().take(NAMED).map(|(name, count)| format!("{name} {count}")).collect();
         let by = if most.is_empty() { String::new() } else { format!(": {}", most.join(", ")) };
+        let altered = if self.altered == 0 {
+            String::new()
+        } else {
+            format!(", {}", counted(self.altered, "alteration"))
+        };
         let blocked = if self.blocked == 0 { String::new() } else { format!(", {} blocked", self.blocked) };
         format!(
-            "{}, {}{blocked}, {} refused{by}",
+            "{}, {}{altered}{blocked}, {} refused{by}",
             counted(self.rounds, "round"),
             counted(self.statements, "statement"),
             self.refused
@@ -98,6 +136,18 @@ pub(super) fn counted(count: usize, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kinds_that_never_came_are_counted_as_none() {
+        let mut reach = Reach::default();
+        reach.add(&[(0, "insert"), (0, "delete")]);
+        reach.add(&[(0, "insert"), (1, "key change")]);
+        assert_eq!(
+            reach.line(true),
+            "changes that reached it: insert 2, update 0, key change 1, delete 1, truncate 0, several sources at once 1"
+        );
+        assert!(!reach.line(false).contains("several sources"));
+    }
 
     #[test]
     fn the_constraints_that_refused_most_come_first_and_their_values_are_left_out() {

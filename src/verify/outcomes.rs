@@ -16,12 +16,23 @@ const ROLLED_BACK: &str = "each round was one transaction that was rolled back; 
 
 impl Rounds<'_> {
     pub(super) fn outcomes(&self, tables: &[&StreamTable]) -> Vec<Outcome> {
-        let mut outcomes: Vec<Outcome> =
-            tables.iter().map(|table| self.outcome(table, tables).about(table.origin.as_ref())).collect();
+        let mut outcomes: Vec<Outcome> = tables
+            .iter()
+            .map(|table| {
+                self.outcome(table, tables).with_details(self.reach(table)).about(table.origin.as_ref())
+            })
+            .collect();
         outcomes
             .extend((0..self.changes.sources().len()).filter_map(|at| self.outcome_of_source(at, tables)));
         outcomes.push(self.summary(tables));
         outcomes
+    }
+
+    /// The kinds of changes that reached a table.
+    fn reach(&self, table: &StreamTable) -> Option<String> {
+        let relation = &table.relation;
+        let sources = self.subjects.reached.iter().filter(|reached| reached.contains(relation)).count();
+        Some(self.seen.reach.get(relation)?.line(sources > 1))
     }
 
     /// The outcome of a source that was not changed, or hardly.

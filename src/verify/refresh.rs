@@ -138,6 +138,9 @@ impl Rounds<'_> {
                 Ok(Some(difference)) => {
                     let rounds = usize::from(self.changes.rounds > 0);
                     *self.seen.compared.entry(table.relation.clone()).or_default() += rounds;
+                    let reached =
+                        self.changes.of_round(|at| self.subjects.reached[at].contains(&table.relation));
+                    self.seen.reach.entry(table.relation.clone()).or_default().add(&reached);
                     if difference.is_none() {
                         self.seen.moved.remove(&table.relation);
                     } else if let Some(why) = equality::moves_by_itself(&table) {

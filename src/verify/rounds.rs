@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     changes::{Changes, Transaction},
-    coverage::counted,
+    coverage::{Reach, counted},
     finding::{Fault, Finding},
     reproduce::Reproduction,
     settings::RoundSettings,
@@ -27,6 +27,8 @@ pub(super) struct Seen {
     pub(super) reproductions: Vec<Reproduction>,
     /// The rounds after which each table was compared, only those that changed a source of it.
     pub(super) compared: BTreeMap<Relation, usize>,
+    /// The kinds of changes in these rounds.
+    pub(super) reach: BTreeMap<Relation, Reach>,
     /// Tables that differed in their last comparison, but whose query reads the clock, with what differed.
     pub(super) moved: BTreeMap<Relation, String>,
     /// Tables that the changes of a round did not reach in time.

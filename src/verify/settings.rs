@@ -27,6 +27,8 @@ pub struct RoundSettings {
     /// The scheduler refreshes the tables, not the rounds.
     pub by_scheduler: bool,
     pub writes: Writes,
+    /// Whether the application writes to partitions of sources and detaches them.
+    pub partitions: bool,
     /// The fewest rounds that verify a table, if configured.
     pub min_rounds: Option<usize>,
     /// The number of connections that compare the tables before and after the rounds.
@@ -83,6 +85,7 @@ mod tests {
             terms: Terms::default(),
             by_scheduler: false,
             writes: Writes::Committed,
+            partitions: false,
             min_rounds,
             jobs: 1,
         }

@@ -65,9 +65,14 @@ impl<'a> Subjects<'a> {
         let mut sources = client.sources(&function_reads).await?;
         for source in &mut sources {
             source.only_inserts = wanted.iter().any(|table| is_append_only_model(table, source));
+            source.writes_partitions = settings.partitions;
         }
         if !settings.commits() {
             leave_out(client, &mut sources, &function_reads).await?;
+        }
+        read_partitions(client, &mut sources, &tables, settings).await?;
+        for source in &mut sources {
+            source.may_alter = settings.commits() && follows_alterations(source, &tables);
         }
         let rows = known_rows(client, &sources).await?;
         client.supply(&mut sources, &rows).await?;
@@ -133,6 +138,46 @@ async fn known_rows(client: &Client, sources: &[Source]) -> Result<Vec<(Vec<Row>
         });
     }
     Ok(known)
+}
+
+/// Partitions are changed where a commit shows it, and nobody else needs the locks. Not by default where an IMMEDIATE table
+/// reads them, which no refresh follows (docs/pg_trickle.md, "Change capture").
+async fn read_partitions(
+    client: &Client,
+    sources: &mut [Source],
+    tables: &[&Deployed],
+    settings: &RoundSettings,
+) -> Result<(), pg::Error> {
+    let immediate = tables.iter().map(|deployed| &deployed.table).filter(|table| is_immediate(table));
+    let immediate: BTreeSet<&Relation> = immediate.map(|table| &table.relation).collect();
+    for source in sources {
+        let is_read_at_once = source.readers.iter().any(|reader| immediate.contains(reader));
+        let is_left_alone =
+            source.from_log || source.out_of_reach.is_some() || is_read_at_once && !settings.partitions;
+        if !settings.commits() || is_left_alone {
+            source.partitions.clear();
+        }
+        client.held_by_partitions(source).await?;
+    }
+    Ok(())
+}
+
+/// Whether pg_trickle says that it follows a new column and a wider type of the source (docs/pg_trickle.md, "Source DDL").
+fn follows_alterations(source: &Source, tables: &[&Deployed]) -> bool {
+    let readers = tables.iter().map(|deployed| &deployed.table);
+    let mut readers = readers.filter(|table| source.readers.contains(&table.relation));
+    !source.from_log
+        && source.partitioned.is_none()
+        && readers.all(|table| !is_immediate(table) && !selects_every_column(&table.query))
+}
+
+/// Whether the query may get another column with its source: `*` and `t.*`, and not `count(*)` or a product.
+fn selects_every_column(query: &str) -> bool {
+    let tokens: Vec<_> = crate::sql::tokens(query).collect();
+    let follows = |pair: &[std::borrow::Cow<'_, str>]| {
+        pair[1] == "*" && matches!(pair[0].as_ref(), "select" | "distinct" | "all" | "," | ".")
+    };
+    tokens.windows(2).any(follows)
 }
 
 /// The stream tables that read the source, directly or not.

@@ -6,6 +6,7 @@ mod faulty;
 mod functions;
 mod logged;
 mod named;
+mod partitions;
 mod planted;
 mod shards;
 mod types;

@@ -8,6 +8,8 @@ mod float_aggregate;
 mod function_reads;
 mod fuse_sensitivity;
 mod immediate_source_ddl;
+mod lone_column;
+mod partitioned_source;
 mod primary_key_position;
 mod row_security;
 mod search_path;
@@ -42,12 +44,14 @@ struct Rule<Finds> {
     way_out: &'static str,
 }
 
-const RULES: [TableRule; 13] = [
+const RULES: [TableRule; 15] = [
     cron_schedule::RULE,
     float_aggregate::RULE,
     function_reads::RULE,
     fuse_sensitivity::RULE,
     immediate_source_ddl::RULE,
+    lone_column::RULE,
+    partitioned_source::RULE,
     primary_key_position::RULE,
     row_security::RULE,
     search_path::RULE,

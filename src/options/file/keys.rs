@@ -100,6 +100,7 @@ const KEYS: [(&str, &[Key]); 15] = [
             ("seed", Number(u64::MAX)),
             ("float_tolerance", Tolerance),
             ("min_rounds", Number(u64::MAX)),
+            ("partitions", Switch),
             ("jobs", Number(u32::MAX as u64)),
             ("skip", Texts),
             ("until_found", Switch),

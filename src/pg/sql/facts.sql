@@ -21,6 +21,13 @@ from (
       where a.attrelid = s.pgt_relid and a.attnum > 0 and not a.attisdropped
         and a.atttypid in ('float4'::regtype, 'float8'::regtype) and a.attname not like '\_\_pgt\_%'
     ) as float_columns,
+    -- Without the helper columns of aggregates and DISTINCT.
+    (
+      select case when count(*) = 1 and bool_and(t.typcategory <> 'S') then min(pg_catalog.format_type(a.atttypid, null)) end
+      from pg_catalog.pg_attribute as a
+      join pg_catalog.pg_type as t on t.oid = a.atttypid
+      where a.attrelid = s.pgt_relid and a.attnum > 0 and not a.attisdropped and a.attname <> '__pgt_row_id'
+    ) as lone_column,
     (
       select a.amname from pg_catalog.pg_class as c join pg_catalog.pg_am as a on a.oid = c.relam where c.oid = s.pgt_relid
     ) as access_method,
@@ -32,6 +39,7 @@ from (
       coalesce(jsonb_agg(jsonb_build_object(
         'schema', n.nspname, 'name', r.relname, 'source_type', d.source_type, 'cdc_mode', d.cdc_mode,
         'has_row_security', r.relrowsecurity,
+        'is_partitioned', r.relkind = 'p',
         'tracked', exists (select from pgtrickle.pgt_change_tracking as t where t.source_relid = r.oid),
         'primary_key', (
           select coalesce(jsonb_agg(a.attname), '[]')

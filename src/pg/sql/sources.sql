@@ -144,6 +144,29 @@ select coalesce(jsonb_agg(
       ) as k
     ),
     'partitioned', case when c.relkind = 'p' then pg_catalog.pg_get_partkeydef(c.oid) end,
+    'partition_key', (
+      select coalesce(jsonb_agg(place.nth - 1 order by k.nth), '[]')
+      from pg_catalog.pg_partitioned_table as p
+      cross join lateral unnest(p.partattrs::int2[]) with ordinality as k (attnum, nth)
+      join columns as place on place.attrelid = c.oid and place.attnum = k.attnum
+      where p.partrelid = c.oid
+    ),
+    -- only of a key of columns, and if none of them has partitions of its own
+    'partitions', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'relation', jsonb_build_object('schema', pn.nspname, 'name', part.relname),
+        'bound', pg_catalog.pg_get_expr(part.relpartbound, part.oid)
+      ) order by part.oid), '[]')
+      from pg_catalog.pg_inherits as i
+      join pg_catalog.pg_class as part on part.oid = i.inhrelid
+      join pg_catalog.pg_namespace as pn on pn.oid = part.relnamespace
+      where i.inhparent = c.oid and c.relkind = 'p'
+        and not exists (select from pg_catalog.pg_partitioned_table as p where p.partrelid = c.oid and 0 = any (p.partattrs::int2[]))
+        and not exists (
+          select from pg_catalog.pg_inherits as other join pg_catalog.pg_class as o on o.oid = other.inhrelid
+          where other.inhparent = c.oid and o.relkind <> 'r'
+        )
+    ),
     'types', (
       select coalesce(jsonb_agg(distinct case t.typtype
         when 'e' then 'create type ' || pg_catalog.format_type(t.oid, null) || ' as enum ('

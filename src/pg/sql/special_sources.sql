@@ -1,4 +1,5 @@
--- What these relations are or, as views, read, if Citus distributes it, policies protect its rows, or it has no triggers.
+-- What these relations are or, as views, read, if Citus distributes it, policies protect its rows, or it has partitions or
+-- no triggers.
 with recursive read (root, oid) as (
   select jsonb_build_object('schema', n.nspname, 'name', c.relname), c.oid
   from jsonb_to_recordset($relations) as wanted (schema text, name text)
@@ -19,10 +20,11 @@ from (
     jsonb_build_object('schema', n.nspname, 'name', r.relname) as relation,
     $citus as citus,
     r.relrowsecurity as has_row_security,
+    r.relkind = 'p' as is_partitioned,
     case r.relkind when 'm' then 'materialized view' when 'f' then 'foreign table' end as snapshot,
     coalesce(pg_catalog.current_setting('pg_trickle.matview_polling', true), '') in ('on', 'true') as polls_views
   from read
   join pg_catalog.pg_class as r on r.oid = read.oid and r.relkind in ('r', 'p', 'm', 'f')
   join pg_catalog.pg_namespace as n on n.oid = r.relnamespace
 ) as special
-where special.citus is not null or special.has_row_security or special.snapshot is not null
+where special.citus is not null or special.has_row_security or special.is_partitioned or special.snapshot is not null

@@ -127,6 +127,7 @@ impl<'a> Comparison<'a> {
                 .chain(self.row_security_notes(&ordered))
                 .chain(self.unnoticed_source_notes(&ordered))
                 .chain(self.losing_setting_notes(&ordered))
+                .chain(self.partition_notes(&ordered))
                 .chain(self.function_notes(&ordered))
                 .chain(self.other_targets_note(&unmanaged))
                 .collect(),
@@ -408,6 +409,20 @@ impl<'a> Comparison<'a> {
             })
         });
         protected.collect()
+    }
+
+    /// Changes of a partition itself are not captured (docs/pg_trickle.md, "Change capture").
+    fn partition_notes(&self, steps: &[Step]) -> Vec<String> {
+        let partitioned = changing(steps).flat_map(|step| {
+            let sources = self.special_sources(&step.relation).filter(|source| source.is_partitioned);
+            sources.map(move |source| {
+                format!(
+                    "{} will not follow every change: pg_trickle does not capture writes to a partition of {} itself, nor TRUNCATE or DROP of one",
+                    step.relation, source.relation
+                )
+            })
+        });
+        partitioned.collect()
     }
 
     /// Changes of such a table are not captured (docs/pg_trickle.md, "Functions that read").

@@ -73,6 +73,7 @@ fn a_source_that_citus_distributes_is_refused_and_one_with_policies_is_noted() {
         relation: Relation::new("raw", "orders"),
         citus: citus.map(Into::into),
         has_row_security: citus.is_none(),
+        is_partitioned: false,
         snapshot: None,
         polls_views: false,
     };
@@ -120,6 +121,7 @@ fn a_source_that_the_scheduler_does_not_notice_and_settings_that_lose_changes_ar
             relation: Relation::new("raw", "daily"),
             citus: None,
             has_row_security: false,
+            is_partitioned: false,
             snapshot: Some(kind.into()),
             polls_views,
         };

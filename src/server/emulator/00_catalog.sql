@@ -138,6 +138,13 @@ CREATE TABLE pgtrickle.pgt_change_tracking (
     frontier_per_node  jsonb
 );
 
+-- The number of partitions that are known of a source.
+-- docs/pg_trickle.md, "Change capture"
+CREATE TABLE pgtrickle._known_partitions (
+    source_relid oid PRIMARY KEY,
+    partitions   bigint NOT NULL
+);
+
 -- docs/pg_trickle.md, "Refresh and history"
 CREATE TABLE pgtrickle.pgt_refresh_history (
     refresh_id          bigserial PRIMARY KEY,

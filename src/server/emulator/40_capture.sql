@@ -94,6 +94,8 @@ BEGIN
     VALUES (source, 'pg_trickle_cdc_ins_' || stable, ARRAY[reader], stable)
     ON CONFLICT (source_relid) DO UPDATE SET tracked_by_pgt_ids = array_append(array_remove(t.tracked_by_pgt_ids, reader), reader);
 
+    INSERT INTO pgtrickle._known_partitions
+    SELECT source, count(*) FROM pg_catalog.pg_inherits WHERE inhparent = source ON CONFLICT DO NOTHING;
     PERFORM pgtrickle._create_buffer(buffer);
     columns := pgtrickle._captured_columns(source);
     PERFORM pgtrickle._add_buffer_columns(buffer, source);
@@ -191,6 +193,7 @@ BEGIN
             PERFORM pgtrickle._drop_buffer(pgtrickle._buffer(source));
             CONTINUE;
         END IF;
+        DELETE FROM pgtrickle._known_partitions WHERE source_relid = source;
         -- a source that is compared with a copy has no triggers
         DELETE FROM pgtrickle.pgt_change_tracking WHERE source_relid = source
             RETURNING CASE WHEN slot_name LIKE 'pg\_trickle\_cdc\_%' THEN source_stable_name END INTO stable;

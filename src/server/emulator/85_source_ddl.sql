@@ -8,6 +8,7 @@ DECLARE
 BEGIN
     -- A renamed column has the type 'table column' and is ignored, as in pg_trickle.
     FOR command IN SELECT objid, object_type FROM pg_event_trigger_ddl_commands() WHERE object_type IN ('table', 'view') LOOP
+        PERFORM pgtrickle._notice_partitions(command.objid);
         SELECT count(*) INTO readers FROM pgtrickle.pgt_dependencies
          WHERE source_relid = command.objid
            AND (source_type = 'VIEW' OR source_type = 'TABLE' AND column_snapshot <> pgtrickle._column_snapshot(command.objid));
@@ -24,6 +25,23 @@ BEGIN
             PERFORM pgtrickle._accept_new_columns(command.objid);
         END IF;
     END LOOP;
+END $$;
+
+-- A detached or attached partition requires a full refresh. Only their number is compared, and it is remembered when it
+-- grows: the first one that is attached after another was detached goes unnoticed.
+-- docs/pg_trickle.md, "Change capture"
+CREATE FUNCTION pgtrickle._notice_partitions(source oid) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    present bigint := (SELECT count(*) FROM pg_catalog.pg_inherits WHERE inhparent = source);
+BEGIN
+    IF present = (SELECT partitions FROM pgtrickle._known_partitions WHERE source_relid = source) THEN
+        RETURN;
+    END IF;
+    UPDATE pgtrickle._known_partitions SET partitions = greatest(partitions, present) WHERE source_relid = source;
+    IF FOUND THEN
+        UPDATE pgtrickle.pgt_stream_tables SET needs_reinit = true
+         WHERE pgt_id IN (SELECT pgt_id FROM pgtrickle.pgt_dependencies WHERE source_relid = source);
+    END IF;
 END $$;
 
 -- Whether a changed column of a source fails if there is no buffer.

@@ -88,6 +88,22 @@ fn a_table_over_a_materialized_view_fails_in_every_mode() {
 }
 
 #[test]
+fn a_join_with_one_column_that_is_no_text_fails() {
+    let mut shop = Shop::new();
+    let joined = "from public.orders as o join public.orders as other on other.id = o.id";
+    shop.add("named", &format!("select o.id::text as id {joined}"), &json!({}));
+    shop.add("pairs", &format!("select o.id, other.id as other {joined}"), &json!({}));
+    shop.add("counted", &format!("select count(*) as n {joined}"), &json!({}));
+    shop.add("whole", &format!("select o.id {joined}"), &json!({"refresh_mode": "FULL"}));
+    shop.expect_pass();
+    shop.add("lone", &format!("select o.id {joined}"), &json!({}));
+    shop.expect_failure(
+        "hazards",
+        "lone-column: its query joins, also by EXISTS or IN, and gives one column of type integer",
+    );
+}
+
+#[test]
 fn a_source_that_only_immediate_tables_read_is_a_warning() {
     let mut shop = Shop::new();
     if shop.is_newer() {

@@ -86,7 +86,8 @@ END $$;
 CREATE FUNCTION pgtrickle_shadow._apply() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     fault  text := coalesce(current_setting('pg_trickle.emulator_fault', true), '');
-    shadow text := format('pgtrickle_shadow.%I', TG_TABLE_NAME);
+    -- A row trigger of a partitioned table belongs to its partitions, while they are attached.
+    shadow text := format('pgtrickle_shadow.%I', (SELECT relname FROM pg_class WHERE oid = coalesce(pg_partition_root(TG_RELID), TG_RELID)));
     old_row jsonb := CASE WHEN TG_OP IN ('UPDATE', 'DELETE') THEN to_jsonb(OLD) END;
     new_row jsonb := CASE WHEN TG_OP IN ('INSERT', 'UPDATE') THEN to_jsonb(NEW) END;
     touched text := coalesce(old_row, new_row) ->> 'id';
@@ -116,6 +117,10 @@ BEGIN
         ELSIF TG_TABLE_NAME = 'items' THEN
             INSERT INTO pgtrickle_shadow._touched VALUES (TG_RELID, 'gone item of ' || (old_row ->> 'kind'));
         END IF;
+    END IF;
+    -- The triggers do not know the source any more once it has another column.
+    IF fault = 'loses_new_rows_after_ddl' AND TG_OP = 'INSERT' AND new_row::text LIKE '%"pgtrickle_ci_%' THEN
+        RETURN NULL;
     END IF;
     -- Only the first changes of many arrive.
     IF fault = 'loses_bulk' THEN
@@ -154,10 +159,11 @@ BEGIN
     IF old_row IS NOT NULL
        AND NOT (fault = 'counts_moves_twice' AND TG_OP = 'UPDATE' AND old_row -> 'kind' IS DISTINCT FROM new_row -> 'kind')
        AND NOT (fault = 'stale_after_key_change' AND TG_OP = 'UPDATE' AND old_row -> 'id' IS DISTINCT FROM new_row -> 'id') THEN
+        -- The source may have a column that its copy does not have.
         IF fault = 'takes_equal_rows_for_one' THEN
-            EXECUTE format('DELETE FROM %s AS s WHERE to_jsonb(s) = $1', shadow) USING old_row;
+            EXECUTE format('DELETE FROM %s AS s WHERE $1 @> to_jsonb(s)', shadow) USING old_row;
         END IF;
-        EXECUTE format('DELETE FROM %1$s WHERE ctid = (SELECT min(ctid) FROM %1$s AS s WHERE to_jsonb(s) = $1)', shadow) USING old_row;
+        EXECUTE format('DELETE FROM %1$s WHERE ctid = (SELECT min(ctid) FROM %1$s AS s WHERE $1 @> to_jsonb(s))', shadow) USING old_row;
         IF fault = 'drops_last_of_group' AND TG_TABLE_NAME = 'items' THEN
             EXECUTE format('SELECT count(*) FROM %s WHERE kind = $1', shadow) INTO left_of_group USING old_row ->> 'kind';
             IF left_of_group = 1 THEN

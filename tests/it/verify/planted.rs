@@ -93,6 +93,22 @@ fn changes_that_are_repeated_after_a_rollback_to_a_savepoint_are_followed() {
     is_found_with_every_seed("remembers_rolled_back_changes", SHOP);
 }
 
+/// The copy of a source follows the triggers of its rows, which a detached partition does not have.
+#[test]
+fn rows_that_are_loaded_into_a_detached_partition_and_lost_are_found() {
+    let parted = "create table parted (id int, kind text, n int, primary key (id, kind)) partition by list (kind);
+         create table parted_a partition of parted for values in ('a');
+         create table parted_b partition of parted for values in ('b', 'c');
+         insert into parted select n, chr(97 + n % 3), n from generate_series(1, 30) as n;
+         select pgtrickle.create_stream_table('public.kinds', 'select kind, count(*) as n, sum(n) as total from public.parted group by kind', '1h', 'DIFFERENTIAL')";
+    is_found_with_every_seed("misses_reloads", parted);
+}
+
+#[test]
+fn rows_that_are_lost_after_a_new_column_are_found() {
+    is_found_with_every_seed("loses_new_rows_after_ddl", SHOP);
+}
+
 /// No reader is ahead of the others but in rounds that refresh one of them first.
 #[test]
 fn deletes_that_another_reader_has_removed_from_the_changes_are_found() {

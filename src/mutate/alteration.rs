@@ -1,0 +1,89 @@
+//! Changes of the columns of a source that pg_trickle follows, between changes of its rows.
+
+use super::{Change, Mutator, Source};
+use crate::sql::quote_identifier;
+
+/// How often, in percent, a change alters the source instead of rows.
+const ALTERATIONS: usize = 2;
+/// The most alterations of a source.
+const MOST: usize = 3;
+/// The additional digits of a wider number.
+const DIGITS: u32 = 10;
+
+/// What is done to the columns. Later changes do not know of it: they neither write a new column nor values that only the
+/// wider type takes, which the stored table cannot hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Alteration {
+    AddColumn(usize),
+    /// A column and its new type.
+    Widen(String, String),
+}
+
+impl Alteration {
+    /// Its statements in a transaction. Without the setting pg_trickle refuses it (docs/pg_trickle.md, "Source DDL").
+    pub(super) fn sql(&self, source: &Source) -> String {
+        let what = match self {
+            Self::AddColumn(number) => format!("add column pgtrickle_ci_{number} integer default {number}"),
+            Self::Widen(column, to) => format!("alter column {} type {to}", quote_identifier(column)),
+        };
+        format!(
+            "set local pg_trickle.block_source_ddl = off;\nalter table {} {what};\nset local pg_trickle.block_source_ddl to default",
+            source.relation.quoted()
+        )
+    }
+}
+
+impl Source {
+    /// The columns whose type can be wider, each with that type.
+    fn wider(&self) -> Vec<(String, String)> {
+        let wider = |at: usize| {
+            let column = &self.columns[at];
+            let to = match (column.type_name.as_str(), column.size, column.scale) {
+                ("smallint" | "integer", ..) => "bigint".to_owned(),
+                (text, Some(_), _) if text.starts_with("character varying(") => "text".to_owned(),
+                (number, Some(size), Some(scale)) if number.starts_with("numeric(") => {
+                    format!("numeric({}, {scale})", size + DIGITS)
+                }
+                _ => return None,
+            };
+            column.generated.is_none().then(|| (column.name.clone(), to))
+        };
+        (0..self.columns.len()).filter_map(wider).collect()
+    }
+}
+
+impl Mutator {
+    /// An alteration of the source, rarely.
+    pub(super) fn alteration(&mut self, source: usize) -> Option<Change> {
+        let altered = self.known[source].altered;
+        if !self.sources[source].may_alter || altered >= MOST || !self.random.percent(ALTERATIONS) {
+            return None;
+        }
+        self.known[source].altered += 1;
+        let wider = self.sources[source].wider();
+        let widened = if self.random.percent(50) { self.random.one(&wider).cloned() } else { None };
+        let alteration = match widened {
+            Some((column, to)) => Alteration::Widen(column, to),
+            None => Alteration::AddColumn(altered + 1),
+        };
+        Some(Change::Alter { source, alteration })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::sample, *};
+
+    #[test]
+    fn a_source_is_altered_a_few_times() {
+        let source = Source { may_alter: true, ..sample()[0].clone() };
+        let mut mutator = Mutator::new(1, vec![source.clone()], vec![(vec![], true)], true);
+        let drawn: Vec<Change> = (0..2000).filter_map(|_| mutator.alteration(0)).collect();
+        assert_eq!(drawn.len(), MOST);
+        let mut never = Mutator::new(1, sample(), vec![(vec![], true), (vec![], true)], true);
+        assert_eq!((0..2000).filter_map(|_| never.alteration(0)).count(), 0);
+        assert_eq!(source.wider()[0], ("id".to_owned(), "bigint".to_owned()));
+        let sql = Alteration::Widen("id".into(), "bigint".into()).sql(&source);
+        assert!(sql.contains(r#"alter table "shop"."orders" alter column "id" type bigint;"#), "{sql}");
+    }
+}
