@@ -78,6 +78,7 @@ pub async fn plan_against(
         unbuilt: plan::unbuilt(project, &snapshot.between),
         version: snapshot.server.version(),
         has_citus: Some(snapshot.server.has_citus()),
+        refuses_buffers: snapshot.server.refuses_buffers(),
         losing_settings: snapshot.server.losing_settings(),
         ..Answers::default()
     };
