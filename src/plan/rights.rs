@@ -18,6 +18,9 @@ pub struct RequiredRights {
     pub own: BTreeSet<Relation>,
     /// Schemas in which the role creates; they may not exist yet.
     pub create_in: BTreeSet<String>,
+    /// Stream tables that are created.
+    #[serde(default)]
+    pub create: BTreeSet<Relation>,
     pub read: BTreeSet<Relation>,
     /// Sources on which pg_trickle creates capture triggers if they have none.
     pub capture: BTreeSet<Relation>,
@@ -50,6 +53,7 @@ impl RequiredRights {
             needs.immediate |= is_immediate;
             needs.buffered |= !is_immediate;
             needs.create_in.insert(table.relation.schema.clone());
+            needs.create.insert(table.relation.clone());
             needs.call.extend(create(table).iter().filter_map(|statement| called(statement)));
             needs.read.extend(sources.iter().cloned());
             needs.see_all.extend(sources.iter().cloned());
@@ -103,6 +107,7 @@ impl RequiredRights {
         match &step.change {
             Change::Create { replaces, .. } => {
                 self.create_in.insert(step.relation.schema.clone());
+                self.create.insert(step.relation.clone());
                 self.own.extend(replaces.iter().map(|_| step.relation.clone()));
             }
             Change::Recreate { .. } => {

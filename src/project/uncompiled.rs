@@ -2,7 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{Error, Project, graph::Graph, manifest::Manifest, parse};
+use super::{
+    Error, Project,
+    graph::Graph,
+    manifest::{Manifest, Source},
+    parse,
+};
 use crate::model::{Relation, Setting, Settings, StreamTable};
 
 /// A stream table whose query is not known yet.
@@ -45,13 +50,13 @@ impl Project {
 fn settings(node: &super::Node) -> Settings {
     let keys = &node.configured().keys;
     let read = |setting: &Setting| Some((*setting, setting.read(keys.get(setting.name())?).ok()??));
-    Settings::from_iter(Setting::ALL.iter().filter_map(read))
+    Setting::ALL.iter().filter_map(read).collect()
 }
 
 fn sources(manifest: &Manifest, graph: &Graph, id: &str) -> BTreeSet<Relation> {
     let nodes = graph.with_views(id).into_iter().filter_map(|id| manifest.nodes.get(id));
     let read = nodes.flat_map(|node| node.depends_on.nodes.iter());
-    read.filter_map(|id| manifest.sources.get(&**id)).map(|source| source.relation()).collect()
+    read.filter_map(|id| manifest.sources.get(&**id)).map(Source::relation).collect()
 }
 
 #[cfg(test)]

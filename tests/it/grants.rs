@@ -199,6 +199,44 @@ fn a_source_that_another_role_captures_is_named() {
     );
 }
 
+/// It stays when the last reader of its source is dropped.
+#[test]
+fn a_change_buffer_of_another_role_is_named() {
+    let role = Role::new(Database::new());
+    let query = "select id from public.orders";
+    role.database.run(&format!(
+        "select pgtrickle.create_stream_table('public.first', '{query}', '1h');
+         select pgtrickle.drop_stream_table('public.first')"
+    ));
+    let buffer = "select oid::regclass from pg_class where relnamespace = 'pgtrickle_changes'::regnamespace and relkind = 'r'";
+    let buffer = role.database.value(buffer).unwrap();
+    let owner = role.database.value("select current_user").unwrap();
+    let models = table(query, &json!({}));
+    role.is_refused(
+        &models,
+        &format!("ownership on the change buffer {buffer} of public.orders, which {owner} owns"),
+    );
+    role.database.run(&format!("drop table {buffer}"));
+    role.runs(&["apply"], &models).expect(0);
+}
+
+/// It stays when its table is dropped.
+#[test]
+fn a_guard_function_of_another_role_is_named() {
+    let role = Role::new(Database::new());
+    let query = "select id from public.orders";
+    role.database.run(&format!(
+        "create table other (id int primary key);
+         select pgtrickle.create_stream_table('public.t', 'select id from public.other', '1h');
+         select pgtrickle.drop_stream_table('public.t')"
+    ));
+    let owner = role.database.value("select current_user").unwrap();
+    let lacks = format!("ownership on the function public._pgt_guard_t, which {owner} owns");
+    role.is_refused(&table(query, &json!({})), &lacks);
+    role.database.run("drop function public._pgt_guard_t()");
+    role.runs(&["apply"], &table(query, &json!({}))).expect(0);
+}
+
 /// What policies hide from the role would be missing for good.
 #[test]
 fn a_table_is_not_filled_by_a_role_from_which_policies_hide_rows() {

@@ -44,6 +44,21 @@ from (
   where not exists (select from pg_catalog.pg_namespace as s where s.nspname = w.name)
     and not pg_catalog.has_database_privilege(current_database(), 'CREATE')
   union
+  -- it stays when the last reader of a source is dropped, and is taken for the next
+  select 'ownership', format('the change buffer %s of %s, which %s owns', b.oid::regclass, sources.name, b.relowner::regrole)
+  from needs, sources
+  join pg_catalog.pg_class as b on b.relname = 'changes_' || pgtrickle.source_stable_name(sources.oid)
+  join pg_catalog.pg_namespace as s on s.oid = b.relnamespace
+    and s.nspname = coalesce(nullif(pg_catalog.current_setting('pg_trickle.change_buffer_schema', true), ''), 'pgtrickle_changes')
+  where (n -> 'buffered')::boolean and not is_captured and not pg_catalog.pg_has_role(b.relowner, 'USAGE')
+  union
+  -- it stays when a stream table is dropped, and is replaced with the next of the name
+  select 'ownership', format('the function %I.%I, which %s owns', s.nspname, p.proname, p.proowner::regrole)
+  from needs, jsonb_to_recordset(n -> 'create') as w (schema text, name text)
+  join pg_catalog.pg_namespace as s on s.nspname = w.schema
+  join pg_catalog.pg_proc as p on p.pronamespace = s.oid and p.proname = '_pgt_guard_' || w.name and p.pronargs = 0
+  where 'create_stream_table' in (select function from as_caller) and not pg_catalog.pg_has_role(p.proowner, 'USAGE')
+  union
   select 'SELECT', w.schema || '.' || w.name
   from needs, jsonb_to_recordset(n -> 'read') as w (schema text, name text)
   join pg_catalog.pg_namespace as s on s.nspname = w.schema
