@@ -6,9 +6,14 @@ BEGIN;
 GRANT USAGE ON SCHEMA pgtrickle TO pgtrickle_deploy;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pgtrickle TO pgtrickle_deploy;
 GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA pgtrickle TO pgtrickle_deploy;
--- Where pg_trickle.change_buffer_schema is set, that is the schema of the change buffers.
-GRANT ALL ON SCHEMA pgtrickle_changes TO pgtrickle_deploy;
-GRANT ALL ON ALL TABLES IN SCHEMA pgtrickle_changes TO pgtrickle_deploy;
+-- The schema of the change buffers is a setting.
+DO $$
+DECLARE
+  buffers text := quote_ident(coalesce(nullif(current_setting('pg_trickle.change_buffer_schema', true), ''), 'pgtrickle_changes'));
+BEGIN
+  EXECUTE format('GRANT ALL ON SCHEMA %s TO pgtrickle_deploy', buffers);
+  EXECUTE format('GRANT ALL ON ALL TABLES IN SCHEMA %s TO pgtrickle_deploy', buffers);
+END $$;
 -- From 0.84 on PUBLIC may not execute what changes something. Earlier versions allow it anyway, and lack some of these.
 DO $$
 DECLARE

@@ -11,7 +11,7 @@ use std::{
 use super::{Error, compiled_sql};
 use crate::{
     model::Relation,
-    project::{self, Declared, Graph, Naming, Project, Reading, Selection, Selector},
+    project::{self, Declared, Graph, Naming, Project, Reading, Selection, Selector, UncompiledTable},
 };
 
 pub struct ManifestFile {
@@ -100,6 +100,14 @@ impl ManifestFile {
     /// The sources as the project's YAML declares them. Does not need compiled SQL.
     pub fn declared_sources(&self) -> Result<BTreeMap<Relation, Declared>, project::Error> {
         project::declared(&self.name, &self.bytes)
+    }
+
+    /// The stream tables of these models, or of all. Does not need compiled SQL.
+    pub fn uncompiled_tables(
+        &self,
+        ids: Option<&BTreeSet<String>>,
+    ) -> Result<Vec<UncompiledTable>, project::Error> {
+        Project::read_uncompiled_tables(&self.name, &self.bytes, ids)
     }
 
     /// The dependencies of its nodes. Does not need compiled SQL.

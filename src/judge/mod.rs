@@ -332,6 +332,7 @@ pub(crate) mod sample {
             versions: Some(scheduler::Versions { library: "0.67.0".into(), extension: "0.67.0".into() }),
             has_preflight: false,
             truncates_buffers: false,
+            buffer_schema_to_quote: None,
             compact_threshold: None,
             capture_paused: false,
             wal_level: "logical".into(),

@@ -38,6 +38,8 @@ pub struct EngineState {
     pub truncates_buffers: bool,
     /// From how many pending changes on a change buffer is compacted; 0 for never, `None` if the server does not say.
     pub compact_threshold: Option<i64>,
+    /// The schema of the change buffers, if its name needs quotes.
+    pub buffer_schema_to_quote: Option<String>,
     pub wal_level: String,
     /// A slot's lag in megabytes from which to warn.
     pub slot_lag_warning: Option<String>,

@@ -13,7 +13,7 @@ use crate::{
     judge::{
         Facts,
         capture::{Captures, IdleReader},
-        hazards::buffer_truncation,
+        hazards::{buffer_schema, buffer_truncation},
         scheduler::EngineState,
     },
     model::{
@@ -47,6 +47,8 @@ pub struct ServerInfo {
     pub pg_trickle: Option<String>,
     truncates_buffers: bool,
     compacts_buffers: bool,
+    /// The schema of the change buffers, if its name needs quotes.
+    buffer_schema_to_quote: Option<String>,
     /// The columns of the extension's main table.
     columns: Vec<String>,
     /// The relations and functions that may be there.
@@ -71,6 +73,11 @@ impl ServerInfo {
 
     pub fn has_citus(&self) -> bool {
         self.objects.iter().any(|object| object == "pg_catalog.pg_dist_partition")
+    }
+
+    /// Why no change buffer can be created, if a setting prevents it (docs/pg_trickle.md, "Names").
+    pub fn refuses_buffers(&self) -> Option<String> {
+        self.buffer_schema_to_quote.as_deref().map(buffer_schema::effect)
     }
 
     /// What settings do to the changes of tables, a sentence each (docs/pg_trickle.md, "Settings that lose changes").

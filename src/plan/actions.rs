@@ -123,7 +123,8 @@ fn create_schema(schema: &str) -> String {
 /// versions also have a list of the buffers. The dbt package does the same (`_pgtrickle_drop_left_buffers`).
 const DROP_LEFT_BUFFERS: &str = include_str!("sql/drop_left_buffers.sql");
 
-fn create(table: &StreamTable) -> Vec<String> {
+/// The statements that create a table.
+pub(super) fn create(table: &StreamTable) -> Vec<String> {
     let mut arguments = vec![("query", quote_literal(query::clean(&table.query)))];
     let mut after_create = Vec::new();
     for (setting, value) in explicit_settings(table) {

@@ -46,6 +46,8 @@ pub struct Answers {
     pub version: Option<Version>,
     /// Whether the database has Citus; `None` without a server.
     pub has_citus: Option<bool>,
+    /// Why no change buffer can be created.
+    pub refuses_buffers: Option<String>,
     /// What settings of the server do to changed tables, a sentence each.
     pub losing_settings: Vec<&'static str>,
     /// Tables that new and changed queries read through functions.

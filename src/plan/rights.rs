@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Change, Plan};
+use super::{Action, Change, Plan, Step, actions::create};
 use crate::{
     model::{Relation, Setting, StreamTable, Value},
+    project::UncompiledTable,
     sql::query,
 };
 
@@ -17,6 +18,9 @@ pub struct RequiredRights {
     pub own: BTreeSet<Relation>,
     /// Schemas in which the role creates; they may not exist yet.
     pub create_in: BTreeSet<String>,
+    /// Stream tables that are created.
+    #[serde(default)]
+    pub create: BTreeSet<Relation>,
     pub read: BTreeSet<Relation>,
     /// Sources on which pg_trickle creates capture triggers if they have none.
     pub capture: BTreeSet<Relation>,
@@ -26,6 +30,12 @@ pub struct RequiredRights {
     /// Whether a table becomes IMMEDIATE, for which pg_trickle creates functions in its own schema.
     #[serde(default)]
     pub immediate: bool,
+    /// Whether a table becomes another than IMMEDIATE, for which pg_trickle creates change buffers.
+    #[serde(default)]
+    pub buffered: bool,
+    /// Whether the stream tables are checked then.
+    #[serde(default)]
+    pub watch: bool,
     /// Relations of which the role fills tables, so that no policy may hide rows from it.
     #[serde(default)]
     pub see_all: BTreeSet<Relation>,
@@ -35,80 +45,41 @@ pub struct RequiredRights {
 }
 
 impl RequiredRights {
-    /// The right to call this function of pg_trickle.
-    pub fn call(function: &str) -> Self {
-        Self { call: BTreeSet::from([function.to_owned()]), ..Self::default() }
-    }
-
-    /// The right to call what these actions call.
-    pub fn calls(actions: &[Action]) -> Self {
-        let statements = actions.iter().flat_map(|action| &action.statements);
-        let called = |statement: &String| {
-            let (function, _) = statement.strip_prefix("select pgtrickle.")?.split_once('(')?;
-            Some(function.to_owned())
-        };
-        Self { call: statements.filter_map(called).collect(), ..Self::default() }
-    }
-}
-
-impl Plan {
-    /// What pg_trickle itself asks of a role that deploys the plan, with dbt or without.
-    pub fn rights_of_engine(&self, desired: &[StreamTable], actions: &[Action]) -> RequiredRights {
-        let mut needs = RequiredRights::calls(actions);
-        for step in &self.steps {
-            let settings = match &step.change {
-                Change::Keep => continue,
-                Change::Alter(settings) | Change::AlterQuery { settings, .. } => settings.as_slice(),
-                Change::Create { .. } | Change::Recreate { .. } | Change::Drop => &[],
-            };
-            let mode = settings.iter().find(|change| change.setting == Setting::RefreshMode);
-            let was_immediate = mode.is_some_and(|mode| mode.from == Some(Value::Text("IMMEDIATE".into())));
-            if was_immediate || matches!(step.change, Change::Recreate { .. } | Change::Drop) {
-                needs.release.insert(step.relation.clone());
-            }
-            let is_filled = mode.is_some() || !matches!(step.change, Change::Alter(_) | Change::Drop);
-            let table = desired.iter().find(|table| table.relation == step.relation);
-            if let Some(table) = table.filter(|_| is_filled) {
-                needs.immediate |= table.settings.refresh_mode() == Some("IMMEDIATE");
-                needs.see_all.extend(query::relations(&table.query));
-            }
+    /// What the first deployment of these stream tables needs.
+    pub fn first_deployment(tables: &[UncompiledTable]) -> Self {
+        let mut needs = Self::default();
+        for UncompiledTable { table, sources } in tables {
+            let is_immediate = table.settings.refresh_mode() == Some("IMMEDIATE");
+            needs.immediate |= is_immediate;
+            needs.buffered |= !is_immediate;
+            needs.create_in.insert(table.relation.schema.clone());
+            needs.create.insert(table.relation.clone());
+            needs.call.extend(create(table).iter().filter_map(|statement| called(statement)));
+            needs.read.extend(sources.iter().cloned());
+            needs.see_all.extend(sources.iter().cloned());
         }
         needs
     }
 
-    /// What the role needs that executes these actions of the plan.
-    pub fn rights(&self, desired: &[StreamTable], actions: &[Action]) -> RequiredRights {
-        let mut needs = self.rights_of_engine(desired, actions);
+    /// The right to call what these actions call.
+    fn calls(actions: &[Action]) -> Self {
+        let statements = actions.iter().flat_map(|action| &action.statements);
+        Self { call: statements.filter_map(|statement| called(statement)).collect(), ..Self::default() }
+    }
+}
+
+/// The function of pg_trickle that a statement calls.
+fn called(statement: &str) -> Option<String> {
+    let (function, _) = statement.strip_prefix("select pgtrickle.")?.split_once('(')?;
+    Some(function.to_owned())
+}
+
+impl Plan {
+    /// What a role needs that deploys the plan with dbt.
+    pub fn rights_with_dbt(&self, desired: &[StreamTable], actions: &[Action]) -> RequiredRights {
+        let mut needs = RequiredRights::calls(actions);
         for step in self.steps.iter().filter(|step| step.change != Change::Keep) {
-            let relation = || step.relation.clone();
-            let writes_query = match &step.change {
-                Change::Create { replaces, .. } => {
-                    needs.create_in.insert(step.relation.schema.clone());
-                    needs.own.extend(replaces.iter().map(|_| relation()));
-                    true
-                }
-                Change::Recreate { .. } => {
-                    needs.own.insert(relation());
-                    needs.create_in.insert(step.relation.schema.clone());
-                    true
-                }
-                Change::AlterQuery { .. } => needs.own.insert(relation()),
-                Change::Alter(_) | Change::Drop | Change::Keep => {
-                    needs.own.insert(relation());
-                    false
-                }
-            };
-            let table = desired.iter().find(|table| table.relation == step.relation);
-            let Some(table) = table.filter(|_| writes_query) else { continue };
-            let read = query::relations(&table.query);
-            if table.settings.refresh_mode() != Some("FULL") {
-                needs.capture.extend(read.iter().cloned());
-            }
-            needs.read.extend(read);
-        }
-        for view in &self.lost_views {
-            needs.own.insert(view.relation.clone());
-            needs.create_in.insert(view.relation.schema.clone());
+            needs.add(step, desired.iter().find(|table| table.relation == step.relation));
         }
         // Relations that the plan creates do not exist yet.
         let created = self.steps.iter().filter(|step| matches!(step.change, Change::Create { .. }));
@@ -117,5 +88,57 @@ impl Plan {
             needs.capture.remove(relation);
         }
         needs
+    }
+
+    /// What the role needs that executes these actions of the plan, which also create views.
+    pub fn rights(&self, desired: &[StreamTable], actions: &[Action]) -> RequiredRights {
+        let mut needs = self.rights_with_dbt(desired, actions);
+        for view in &self.lost_views {
+            needs.own.insert(view.relation.clone());
+            needs.create_in.insert(view.relation.schema.clone());
+        }
+        needs
+    }
+}
+
+impl RequiredRights {
+    /// What one step needs. `table` is what it leads to.
+    fn add(&mut self, step: &Step, table: Option<&StreamTable>) {
+        match &step.change {
+            Change::Create { replaces, .. } => {
+                self.create_in.insert(step.relation.schema.clone());
+                self.create.insert(step.relation.clone());
+                self.own.extend(replaces.iter().map(|_| step.relation.clone()));
+            }
+            Change::Recreate { .. } => {
+                self.own.insert(step.relation.clone());
+                self.create_in.insert(step.relation.schema.clone());
+            }
+            Change::AlterQuery { .. } | Change::Alter(_) | Change::Drop | Change::Keep => {
+                self.own.insert(step.relation.clone());
+            }
+        }
+        let settings = match &step.change {
+            Change::Alter(settings) | Change::AlterQuery { settings, .. } => settings.as_slice(),
+            Change::Create { .. } | Change::Recreate { .. } | Change::Drop | Change::Keep => &[],
+        };
+        let mode = settings.iter().find(|change| change.setting == Setting::RefreshMode);
+        let was_immediate = mode.is_some_and(|mode| mode.from == Some(Value::Text("IMMEDIATE".into())));
+        if was_immediate || matches!(step.change, Change::Recreate { .. } | Change::Drop) {
+            self.release.insert(step.relation.clone());
+        }
+        let writes_query = !matches!(step.change, Change::Alter(_) | Change::Drop | Change::Keep);
+        let Some(table) = table.filter(|_| writes_query || mode.is_some()) else { return };
+        let read = query::relations(&table.query);
+        let is_immediate = table.settings.refresh_mode() == Some("IMMEDIATE");
+        self.immediate |= is_immediate;
+        self.buffered |= !is_immediate;
+        self.see_all.extend(read.iter().cloned());
+        if writes_query {
+            if table.settings.refresh_mode() != Some("FULL") {
+                self.capture.extend(read.iter().cloned());
+            }
+            self.read.extend(read);
+        }
     }
 }

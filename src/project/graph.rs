@@ -87,6 +87,13 @@ impl Graph {
         parents.filter(is_created_by_dbt).map(|node| node.id.as_str())
     }
 
+    /// A model, and the views and ephemeral models that it reads, also through others of them.
+    pub(super) fn with_views<'a>(&'a self, id: &'a str) -> Vec<&'a str> {
+        let parents = self.parents(id).into_iter().map(|at| &self.nodes[at]);
+        let views = parents.filter(|parent| is_view(&parent.kind) || parent.kind == "ephemeral");
+        std::iter::once(id).chain(views.map(|view| view.id.as_str())).collect()
+    }
+
     /// The relations that dbt creates, without stream tables, each with the unique_id of its node.
     pub(super) fn created_by_dbt(&self) -> impl Iterator<Item = (&Relation, &str)> {
         let is_created_by_dbt = |node: &&Node| node.kind != "stream_table" && node.kind != "ephemeral";

@@ -9,6 +9,7 @@ mod naming;
 mod reading;
 mod selection;
 mod text;
+mod uncompiled;
 mod unstable;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,7 @@ pub use naming::Naming;
 pub use reading::Reading;
 pub use selection::{Selection, Selector, default_selector, exact_names};
 use serde::Deserialize;
+pub use uncompiled::UncompiledTable;
 pub use unstable::unstable_models;
 
 /// The supported versions of the manifest schema: dbt 1.6 to 2.0.

@@ -132,8 +132,11 @@ impl Gate<'_> {
     pub async fn plan(&self) -> Result<Option<Planned>, Error> {
         let (Workspace { client, own }, ids) = (&self.workspace, self.selected.as_ref());
         if client.catalog().await?.is_empty() && (own.is_some() || !self.is_occupied().await?) {
-            if own.is_none() && !self.stream_tables()?.is_empty() {
-                client.check_rights(&RequiredRights::call("create_stream_table")).await?;
+            if own.is_none() {
+                let tables = self.dbt.manifest()?.uncompiled_tables(ids)?;
+                if !tables.is_empty() {
+                    self.check_rights(RequiredRights::first_deployment(&tables)).await?;
+                }
             }
             return Ok(None);
         }
@@ -143,9 +146,14 @@ impl Gate<'_> {
         let (plan, now) = plan_against(client, &project, ids, &policy).await?;
         if own.is_none() {
             let actions = plan::actions(&plan, &project.tables, &now.tables, &policy.owner);
-            client.check_rights(&plan.rights_of_engine(&project.tables, &actions)).await?;
+            self.check_rights(plan.rights_with_dbt(&project.tables, &actions)).await?;
         }
         Ok(Some(Planned { project, plan }))
+    }
+
+    /// Checks the privileges before dbt builds anything: those for the deployment, and those for the checks after it.
+    async fn check_rights(&self, needs: RequiredRights) -> Result<(), Error> {
+        Ok(self.workspace.client.check_rights(&RequiredRights { watch: true, ..needs }).await?)
     }
 
     /// Whether another relation has the name of a stream table and would be dropped.

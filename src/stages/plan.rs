@@ -78,6 +78,7 @@ pub async fn plan_against(
         unbuilt: plan::unbuilt(project, &snapshot.between),
         version: snapshot.server.version(),
         has_citus: Some(snapshot.server.has_citus()),
+        refuses_buffers: snapshot.server.refuses_buffers(),
         losing_settings: snapshot.server.losing_settings(),
         ..Answers::default()
     };
@@ -110,7 +111,7 @@ pub async fn plan_against(
     let mut plan = plan.narrowed(ids, &project.tables);
     // Another role may deploy, so they are no problem of the plan.
     let actions = plan::actions(&plan, &project.tables, &snapshot.tables, &policy.owner);
-    let needs = plan.rights_of_engine(&project.tables, &actions);
+    let needs = plan.rights_with_dbt(&project.tables, &actions);
     let user = &client.endpoint().user;
     let note = |right: String| format!("the role `{user}` cannot deploy this: it lacks {right}");
     plan.notes.extend(client.lacking_rights(&needs).await?.into_iter().map(note));

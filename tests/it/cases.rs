@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use pgtrickle_ci::model::Version;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -34,6 +35,8 @@ struct Case {
     view: Option<String>,
     fails: Option<String>,
     unit: Option<String>,
+    /// The first version of pg_trickle that has the settings.
+    since: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -189,13 +192,18 @@ fn changes_mode(case: &Case) -> bool {
 /// matches its query.
 #[test]
 fn every_case_happens_on_a_server_as_it_was_planned() {
-    let cases: Vec<_> = Case::all().into_iter().filter(|(_, case)| case.unit.is_none()).collect();
     let database = Database::without_extension();
     // Only the plan changes a table.
     database.run(&format!(
         "alter database {} set pg_trickle.enabled = off; create extension pg_trickle; {SOURCES}",
         database.endpoint.database
     ));
+    let version = database.value("select extversion from pg_extension where extname = 'pg_trickle'");
+    let version = Version::parse(&version.unwrap()).unwrap();
+    let is_possible =
+        |case: &Case| case.since.as_ref().is_none_or(|since| version >= Version::parse(since).unwrap());
+    let cases: Vec<_> =
+        Case::all().into_iter().filter(|(_, case)| case.unit.is_none() && is_possible(case)).collect();
     let dir = tempfile::tempdir().unwrap();
     let json = dir.path().join("plan.json");
     let saved = dir.path().join("plan.saved");

@@ -230,6 +230,32 @@ fn sources_that_cannot_be_captured_or_lose_their_policies_are_in_the_plan() {
     plan().expect(0);
 }
 
+/// pg_trickle does not quote it, and creates no change buffer there.
+#[test]
+fn a_schema_of_the_buffers_whose_name_needs_quotes_is_a_problem_of_all_but_immediate_tables() {
+    let database = Database::new();
+    let name = &database.endpoint.database;
+    database.run(&format!(
+        "create table orders (id int primary key);
+         alter database {name} set pg_trickle.change_buffer_schema = 'My Buffers'"
+    ));
+    let dir = tempfile::tempdir().unwrap();
+    let problem = "pg_trickle.change_buffer_schema is `My Buffers`";
+    for (mode, exit) in [("DIFFERENTIAL", 1), ("FULL", 1), ("IMMEDIATE", 0)] {
+        let table = model("t", "select id from public.orders", &json!({"refresh_mode": mode}));
+        let wanted = manifest(dir.path(), "m.json", [table]);
+        let run = |command: &str| {
+            let mut run = pgtrickle_ci();
+            Ran::of(run.args([command, "--database-url", &database.url(), "--manifest"]).arg(&wanted))
+        };
+        let planned = run("plan").expect(exit).stdout;
+        assert_eq!(planned.contains(problem), exit == 1, "{mode}: {planned}");
+        run("apply").expect(exit);
+        let created = database.value("select count(*) from pgtrickle.pgt_stream_tables");
+        assert_eq!(created.as_deref() == Some("0"), exit == 1, "{mode}");
+    }
+}
+
 #[test]
 fn sources_that_no_refresh_follows_and_settings_that_lose_changes_are_in_the_plan() {
     let database = Database::new();

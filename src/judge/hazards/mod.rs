@@ -2,6 +2,7 @@
 //! heading of docs/pg_trickle.md.
 
 mod buffer_compaction;
+pub mod buffer_schema;
 pub mod buffer_truncation;
 mod cron_schedule;
 mod float_aggregate;
@@ -63,7 +64,7 @@ const RULES: [TableRule; 15] = [
 ];
 
 /// Each has one outcome for the whole server: one setting mends it.
-const SERVER_RULES: [ServerRule; 2] = [buffer_compaction::RULE, buffer_truncation::RULE];
+const SERVER_RULES: [ServerRule; 3] = [buffer_compaction::RULE, buffer_schema::RULE, buffer_truncation::RULE];
 
 /// The subject of the outcomes that concern the whole server.
 const SERVER: &str = "pg_trickle";
@@ -188,7 +189,7 @@ pub(super) fn judge_version(version: &str, silences: &[Silence]) -> Option<Outco
     })
 }
 
-/// Judges the settings of the server that lose changes of these tables.
+/// Judges the settings of the server that harm these tables.
 pub(super) fn judge_server(
     evidence: &Evidence,
     tables: &BTreeSet<Relation>,

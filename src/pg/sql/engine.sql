@@ -23,6 +23,10 @@ select jsonb_build_object(
   'capture_paused', coalesce(pg_catalog.current_setting('pg_trickle.cdc_paused', true), '') in ('on', 'true'),
   'truncates_buffers', coalesce(pg_catalog.current_setting('pg_trickle.cleanup_use_truncate', true), '') in ('on', 'true'),
   'compact_threshold', nullif(pg_catalog.current_setting('pg_trickle.compact_threshold', true), '')::bigint,
+  'buffer_schema_to_quote', (
+    select schema from pg_catalog.current_setting('pg_trickle.change_buffer_schema', true) as schema
+    where schema <> '' and pg_catalog.quote_ident(schema) <> schema
+  ),
   'wal_level', pg_catalog.current_setting('wal_level'),
   'slot_lag_warning', pg_catalog.current_setting('pg_trickle.slot_lag_warning_threshold_mb', true),
   'slot_lag_critical', pg_catalog.current_setting('pg_trickle.slot_lag_critical_threshold_mb', true),

@@ -57,7 +57,8 @@ with recursive acting_functions (relation, what, function) as (
   ) as word
   join pg_class as c on lower(c.relname) = word[1] and c.relkind in ('r', 'p', 'v')
   join pg_namespace as n on n.oid = c.relnamespace and n.nspname !~ '^(pg_|information_schema$|pgtrickle)'
-    and n.nspname is distinct from current_setting('pg_trickle.change_buffer_schema', true)
+    -- change buffers may be in any schema
+    and c.relname !~ '^changes_([0-9a-f]{16}|pgt_[0-9]+)$'
 ), roots as materialized (
   -- the sources, and what queries read through functions
   select source_relid as oid from pgtrickle.pgt_dependencies where source_type <> 'STREAM_TABLE'

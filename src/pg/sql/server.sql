@@ -4,6 +4,10 @@ select jsonb_build_object(
   'pg_trickle', (select extversion from pg_catalog.pg_extension where extname = 'pg_trickle'),
   'truncates_buffers', coalesce(pg_catalog.current_setting('pg_trickle.cleanup_use_truncate', true), '') in ('on', 'true'),
   'compacts_buffers', coalesce(nullif(pg_catalog.current_setting('pg_trickle.compact_threshold', true), ''), '0') <> '0',
+  'buffer_schema_to_quote', (
+    select schema from pg_catalog.current_setting('pg_trickle.change_buffer_schema', true) as schema
+    where schema <> '' and pg_catalog.quote_ident(schema) <> schema
+  ),
   'columns', (
     select coalesce(jsonb_agg(attname), '[]')
     from pg_catalog.pg_attribute

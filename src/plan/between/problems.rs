@@ -58,6 +58,7 @@ pub(super) fn of(comparison: &Comparison, steps: &[Step]) -> Vec<Problem> {
         problems.extend(uncaptured_sources(comparison, step));
         problems.extend(lacking_settings(comparison, step));
         problems.extend(undistributed(comparison, step));
+        problems.extend(unbuffered(comparison, step));
         problems.extend(columns_read_by_views(comparison, step));
         problems.extend(foreign_readers(comparison, step));
         problems.extend(step.failure.clone().map(|failure| step.problem(failure)));
@@ -104,6 +105,16 @@ fn undistributed(comparison: &Comparison, step: &Step) -> Option<Problem> {
         "this database does not have Citus"
     };
     Some(step.problem(format!("creating it with output_distribution_column fails: {why}")))
+}
+
+/// A new or changed table captures its sources again (docs/pg_trickle.md, "Names").
+fn unbuffered(comparison: &Comparison, step: &Step) -> Option<Problem> {
+    if matches!(step.change, Change::Drop | Change::Keep | Change::Alter(_)) {
+        return None;
+    }
+    let why = comparison.answers.refuses_buffers.clone()?;
+    let table = comparison.tables.get(&step.relation)?;
+    (table.settings.refresh_mode() != Some("IMMEDIATE")).then(|| step.problem(why))
 }
 
 /// Citus runs the capture triggers on its workers, which have no change buffers (docs/pg_trickle.md, "Citus").

@@ -59,9 +59,10 @@ CREATE FUNCTION pgtrickle._changes_schema() RETURNS name LANGUAGE sql STABLE AS 
     SELECT coalesce(nullif(current_setting('pg_trickle.change_buffer_schema', true), ''), 'pgtrickle_changes')::name
 $$;
 
--- The quoted name of a buffer or capture function.
+-- The name of a buffer or capture function. That of the schema is not quoted, as in pg_trickle.
+-- docs/pg_trickle.md, "Names"
 CREATE FUNCTION pgtrickle._in_changes(name text) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT format('%I.%I', pgtrickle._changes_schema(), name)
+    SELECT format('%s.%I', pgtrickle._changes_schema(), name)
 $$;
 
 CREATE FUNCTION pgtrickle._create_buffer(buffer text) RETURNS void LANGUAGE plpgsql AS $$

@@ -60,6 +60,21 @@ SELECT pgtrickle.create_stream_table('public.ids', NULL, '1m', 'FULL');
 SELECT count(*) FROM pgtrickle.pgt_stream_tables;
 --> 0
 
+-- # a schema for change buffers whose name needs quotes takes none
+CREATE SCHEMA "My Buffers";
+CREATE SCHEMA "MyBuffers";
+SET pg_trickle.change_buffer_schema = 'My Buffers';
+SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1h', 'DIFFERENTIAL');
+--> ERROR 42601: syntax error at or near "Buffers"
+SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1h', 'FULL');
+--> ERROR 42601: syntax error at or near "Buffers"
+SELECT pgtrickle.create_stream_table('public.at_once', 'SELECT id FROM orders', refresh_mode => 'IMMEDIATE');
+SET pg_trickle.change_buffer_schema = 'MyBuffers';
+SELECT pgtrickle.create_stream_table('public.ids', 'SELECT id FROM orders', '1h', 'DIFFERENTIAL');
+--> ERROR 3F000: schema "mybuffers" does not exist
+SELECT pgt_name FROM pgtrickle.pgt_stream_tables;
+--> at_once
+
 -- # a source whose name needs quotes cannot be refreshed, unless it has an alias
 -- emulator: it quotes the names of sources
 CREATE TABLE "odd table" (id int PRIMARY KEY);

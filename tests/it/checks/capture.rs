@@ -163,6 +163,21 @@ fn the_buffers_are_looked_for_in_the_schema_that_the_server_sets() {
     shop.lose(&shop.buffer("changes\\_pgt\\_%"));
 }
 
+/// pg_trickle does not quote it.
+#[test]
+fn a_schema_of_the_buffers_whose_name_needs_quotes_fails() {
+    let shop = Shop::new();
+    let database = &shop.database.endpoint.database;
+    for schema in ["My Buffers", "a.b", "MyBuffers"] {
+        shop.database
+            .run(&format!("alter database {database} set pg_trickle.change_buffer_schema = '{schema}'"));
+        let sentence = format!("buffer-schema: pg_trickle.change_buffer_schema is `{schema}`");
+        shop.expect_failure("hazards", &sentence);
+    }
+    shop.database.run(&format!("alter database {database} reset pg_trickle.change_buffer_schema"));
+    shop.expect_pass();
+}
+
 #[test]
 fn a_lost_buffer_or_table_between_stream_tables_fails() {
     let mut shop = Shop::new();
