@@ -229,11 +229,11 @@ fn a_change_buffer_of_another_role_is_named() {
 fn a_guard_function_of_another_role_is_named() {
     let role = Role::new(Database::new());
     let query = "select id from public.orders";
-    role.database.run(&format!(
+    role.database.run(
         "create table other (id int primary key);
          select pgtrickle.create_stream_table('public.t', 'select id from public.other', '1h');
-         select pgtrickle.drop_stream_table('public.t')"
-    ));
+         select pgtrickle.drop_stream_table('public.t')",
+    );
     let owner = role.database.value("select current_user").unwrap();
     let lacks = format!("ownership on the function public._pgt_guard_t, which {owner} owns");
     role.is_refused(&table(query, &json!({})), &lacks);
