@@ -1,7 +1,6 @@
 //! Changes of the columns of a source that pg_trickle follows, between changes of its rows.
 
-use super::{Change, Mutator, Source};
-use crate::sql::quote_identifier;
+use super::{Alteration, Change, Mutator, Source};
 
 /// How often, in percent, a change alters the source instead of rows.
 const ALTERATIONS: usize = 2;
@@ -9,29 +8,6 @@ const ALTERATIONS: usize = 2;
 const MOST: usize = 3;
 /// The additional digits of a wider number.
 const DIGITS: u32 = 10;
-
-/// What is done to the columns. Later changes do not know of it: they neither write a new column nor values that only the
-/// wider type takes, which the stored table cannot hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Alteration {
-    AddColumn(usize),
-    /// A column and its new type.
-    Widen(String, String),
-}
-
-impl Alteration {
-    /// Its statements in a transaction. Without the setting pg_trickle refuses it (docs/pg_trickle.md, "Source DDL").
-    pub(super) fn sql(&self, source: &Source) -> String {
-        let what = match self {
-            Self::AddColumn(number) => format!("add column pgtrickle_ci_{number} integer default {number}"),
-            Self::Widen(column, to) => format!("alter column {} type {to}", quote_identifier(column)),
-        };
-        format!(
-            "set local pg_trickle.block_source_ddl = off;\nalter table {} {what};\nset local pg_trickle.block_source_ddl to default",
-            source.relation.quoted()
-        )
-    }
-}
 
 impl Source {
     /// The columns whose type can be wider, each with that type.

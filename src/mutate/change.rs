@@ -1,7 +1,10 @@
 //! Statements that change rows, and how to undo them.
 
-use super::{Alteration, PartitionChange, Row, Source};
-use crate::{model::Relation, sql::quote_literal};
+use super::{Partition, Row, Source};
+use crate::{
+    model::Relation,
+    sql::{quote_identifier, quote_literal},
+};
 
 /// The kinds of changes that reports count.
 pub const KINDS: [&str; 7] = ["insert", "upsert", "update", "key change", "delete", "truncate", "partition"];
@@ -106,7 +109,97 @@ pub fn before(rows: &[Row], source: usize, effects: &[&Effect]) -> Vec<Row> {
     rows
 }
 
+/// A change of a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PartitionChange {
+    /// Statements on the partition itself.
+    Write(Vec<Change>),
+    /// Such statements while it is detached, all in one transaction.
+    Reload(Vec<Change>),
+    Detach,
+    Attach,
+}
+
+impl PartitionChange {
+    pub(super) fn statements(&self) -> Option<&Vec<Change>> {
+        match self {
+            Self::Write(changes) | Self::Reload(changes) => Some(changes),
+            Self::Detach | Self::Attach => None,
+        }
+    }
+
+    pub(super) fn statements_mut(&mut self) -> Option<&mut Vec<Change>> {
+        match self {
+            Self::Write(changes) | Self::Reload(changes) => Some(changes),
+            Self::Detach | Self::Attach => None,
+        }
+    }
+
+    /// Whether it means nothing without statements.
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::Write(changes) if changes.is_empty())
+    }
+
+    /// Its statements, with the rows before and after them if it `tells`.
+    pub(super) fn sql(&self, source: &Source, partition: usize, tells: bool) -> String {
+        let Partition { relation, bound, .. } = &source.partitions[partition];
+        let (table, name) = (source.relation.quoted(), relation.quoted());
+        let part = Source { relation: relation.clone(), ..source.clone() };
+        let detach = format!("alter table {table} detach partition {name}");
+        let attach = format!("alter table {table} attach partition {name} {bound}");
+        let rows = |side: &str| if tells { vec![part.all_rows_as(side)] } else { Vec::new() };
+        let statement = |change: &Change| {
+            if tells { change.telling_sql_on(&part) } else { change.sql_on(&part) }
+        };
+        let parts: Vec<String> = match self {
+            Self::Write(changes) => changes.iter().map(statement).collect(),
+            Self::Reload(changes) => {
+                std::iter::once(detach).chain(changes.iter().map(statement)).chain([attach]).collect()
+            }
+            Self::Detach => rows("old").into_iter().chain([detach]).collect(),
+            Self::Attach => std::iter::once(attach).chain(rows("new")).collect(),
+        };
+        parts.join(";\n")
+    }
+}
+
+/// What is done to the columns. Later changes do not know of it: they neither write a new column nor values that only the
+/// wider type takes, which the stored table cannot hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Alteration {
+    AddColumn(usize),
+    /// A column and its new type.
+    Widen(String, String),
+}
+
+impl Alteration {
+    /// Its statements in a transaction. Without the setting pg_trickle refuses it (docs/pg_trickle.md, "Source DDL").
+    pub(super) fn sql(&self, source: &Source) -> String {
+        let what = match self {
+            Self::AddColumn(number) => format!("add column pgtrickle_ci_{number} integer default {number}"),
+            Self::Widen(column, to) => format!("alter column {} type {to}", quote_identifier(column)),
+        };
+        format!(
+            "set local pg_trickle.block_source_ddl = off;\nalter table {} {what};\nset local pg_trickle.block_source_ddl to default",
+            source.relation.quoted()
+        )
+    }
+}
+
 impl Change {
+    /// What takes it back, as far as partitions are concerned.
+    pub(super) fn undone(&self) -> Self {
+        let mut undone = self.clone();
+        if let Self::Partition { how, .. } = &mut undone {
+            *how = match how {
+                PartitionChange::Detach => PartitionChange::Attach,
+                PartitionChange::Attach => PartitionChange::Detach,
+                PartitionChange::Write(_) | PartitionChange::Reload(_) => return undone,
+            };
+        }
+        undone
+    }
+
     pub fn source(&self) -> usize {
         match self {
             Self::Insert { source, .. }

@@ -27,17 +27,15 @@ mod types;
 mod updates;
 mod value;
 
-pub use alteration::Alteration;
 pub use case::{Case, Part};
 pub use case_table::CaseTable;
-pub use change::{Change, Effect, KINDS, before};
+pub use change::{Alteration, Change, Effect, KINDS, PartitionChange, before};
 pub use delicate::delicacy;
 pub use mutator::Mutator;
 pub use pace::Pace;
-pub use partitions::{Partition, PartitionChange};
 pub use round::Draft;
 pub use script::{Reproducibility, ScriptHeader, without_database};
-pub use source::{ColumnKind, ConnectedColumns, Constraint, Reference, Row, Source, SourceColumn};
+pub use source::{ColumnKind, ConnectedColumns, Constraint, Partition, Reference, Row, Source, SourceColumn};
 pub use types::{TypePart, Types, candidates};
 
 #[cfg(test)]

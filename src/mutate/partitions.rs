@@ -1,9 +1,6 @@
 //! Changes of a partition itself, which do not go through its table.
 
-use std::collections::BTreeSet;
-
-use super::{Change, Mutator, Row, Source, lessons::ChangeKind, mutator::KnownRows};
-use crate::model::Relation;
+use super::{Change, Mutator, PartitionChange, Row, Source, lessons::ChangeKind, mutator::KnownRows};
 
 /// How often, in percent, a change of a partitioned source is one of a partition.
 const OF_PARTITION: usize = 12;
@@ -11,86 +8,6 @@ const OF_PARTITION: usize = 12;
 const ATTACHED_AGAIN: usize = 60;
 /// How many new rows are drawn until one belongs to the partition.
 const ATTEMPTS: usize = 8;
-
-/// A partition of a source, without partitions of its own.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
-pub struct Partition {
-    pub relation: Relation,
-    /// `FOR VALUES …` or `DEFAULT`.
-    pub bound: String,
-    /// The values of the partition key that it has rows of.
-    #[serde(skip)]
-    pub held: BTreeSet<Row>,
-}
-
-/// A change of a partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PartitionChange {
-    /// Statements on the partition itself.
-    Write(Vec<Change>),
-    /// Such statements while it is detached, all in one transaction.
-    Reload(Vec<Change>),
-    Detach,
-    Attach,
-}
-
-impl PartitionChange {
-    pub(super) fn statements(&self) -> Option<&Vec<Change>> {
-        match self {
-            Self::Write(changes) | Self::Reload(changes) => Some(changes),
-            Self::Detach | Self::Attach => None,
-        }
-    }
-
-    pub(super) fn statements_mut(&mut self) -> Option<&mut Vec<Change>> {
-        match self {
-            Self::Write(changes) | Self::Reload(changes) => Some(changes),
-            Self::Detach | Self::Attach => None,
-        }
-    }
-
-    /// Whether it means nothing without statements.
-    pub(super) fn is_empty(&self) -> bool {
-        matches!(self, Self::Write(changes) if changes.is_empty())
-    }
-
-    /// Its statements, with the rows before and after them if it `tells`.
-    pub(super) fn sql(&self, source: &Source, partition: usize, tells: bool) -> String {
-        let Partition { relation, bound, .. } = &source.partitions[partition];
-        let (table, name) = (source.relation.quoted(), relation.quoted());
-        let part = Source { relation: relation.clone(), ..source.clone() };
-        let detach = format!("alter table {table} detach partition {name}");
-        let attach = format!("alter table {table} attach partition {name} {bound}");
-        let rows = |side: &str| if tells { vec![part.all_rows_as(side)] } else { Vec::new() };
-        let statement = |change: &Change| {
-            if tells { change.telling_sql_on(&part) } else { change.sql_on(&part) }
-        };
-        let parts: Vec<String> = match self {
-            Self::Write(changes) => changes.iter().map(statement).collect(),
-            Self::Reload(changes) => {
-                std::iter::once(detach).chain(changes.iter().map(statement)).chain([attach]).collect()
-            }
-            Self::Detach => rows("old").into_iter().chain([detach]).collect(),
-            Self::Attach => std::iter::once(attach).chain(rows("new")).collect(),
-        };
-        parts.join(";\n")
-    }
-}
-
-impl Change {
-    /// What takes it back, as far as partitions are concerned.
-    pub(super) fn undone(&self) -> Self {
-        let mut undone = self.clone();
-        if let Self::Partition { how, .. } = &mut undone {
-            *how = match how {
-                PartitionChange::Detach => PartitionChange::Attach,
-                PartitionChange::Attach => PartitionChange::Detach,
-                PartitionChange::Write(_) | PartitionChange::Reload(_) => return undone,
-            };
-        }
-        undone
-    }
-}
 
 impl KnownRows {
     pub(super) fn attach_or_detach(&mut self, change: &Change) {
@@ -205,10 +122,13 @@ impl Mutator {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::{
-        super::{row, sample},
+        super::{Partition, row, sample},
         *,
     };
+    use crate::model::Relation;
 
     fn source() -> Source {
         let held = BTreeSet::from([row(&["1"])]);

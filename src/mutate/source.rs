@@ -1,8 +1,10 @@
 //! A table whose rows are changed.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 
-use super::{Partition, TypePart};
+use super::TypePart;
 use crate::{
     model::Relation,
     sql::{quote_identifier, quote_literal},
@@ -51,6 +53,17 @@ pub struct Source {
     /// Whether rows may only be added.
     #[serde(default)]
     pub only_inserts: bool,
+}
+
+/// A partition of a source, without partitions of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Partition {
+    pub relation: Relation,
+    /// `FOR VALUES …` or `DEFAULT`.
+    pub bound: String,
+    /// The values of the partition key that it has rows of.
+    #[serde(skip)]
+    pub held: BTreeSet<Row>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

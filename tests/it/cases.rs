@@ -35,8 +35,8 @@ struct Case {
     view: Option<String>,
     fails: Option<String>,
     unit: Option<String>,
-    /// The first version of pg_trickle that has the settings.
     since: Option<String>,
+    until: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -53,6 +53,13 @@ impl Case {
         let cases: Vec<Self> = serde_yaml::from_str(include_str!("cases.yml")).unwrap();
         assert!(cases.len() >= 60, "there are {} cases", cases.len());
         cases.into_iter().enumerate().map(|(number, case)| (format!("t_{number:03}"), case)).collect()
+    }
+
+    fn is_possible_on(&self, version: &Version) -> bool {
+        let parsed = |text: &String| Version::parse(text).unwrap();
+        self.unit.is_none()
+            && self.since.as_ref().is_none_or(|since| *version >= parsed(since))
+            && self.until.as_ref().is_none_or(|until| *version < parsed(until))
     }
 
     /// The models of one side.
@@ -200,10 +207,7 @@ fn every_case_happens_on_a_server_as_it_was_planned() {
     ));
     let version = database.value("select extversion from pg_extension where extname = 'pg_trickle'");
     let version = Version::parse(&version.unwrap()).unwrap();
-    let is_possible =
-        |case: &Case| case.since.as_ref().is_none_or(|since| version >= Version::parse(since).unwrap());
-    let cases: Vec<_> =
-        Case::all().into_iter().filter(|(_, case)| case.unit.is_none() && is_possible(case)).collect();
+    let cases: Vec<_> = Case::all().into_iter().filter(|(_, case)| case.is_possible_on(&version)).collect();
     let dir = tempfile::tempdir().unwrap();
     let json = dir.path().join("plan.json");
     let saved = dir.path().join("plan.saved");
