@@ -140,3 +140,12 @@ impl Verification<'_> {
         Ok(())
     }
 }
+
+/// The answer; `None` if the server refused.
+fn not_refused<T>(answer: Result<T, pg::Error>) -> Result<Option<T>, pg::Error> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(pg::Error::Server { .. }) => Ok(None),
+        Err(lost) => Err(lost),
+    }
+}

@@ -49,10 +49,10 @@ fn rows_that_are_loaded_into_a_detached_partition_are_verified() {
 
 #[test]
 fn changes_of_partitions_that_nothing_captures_are_made_only_on_request() {
-    let database = visits();
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("pgtrickle-ci.yml"), "version: 1\nverify: {partitions: true}\n").unwrap();
     with_time(|budget| {
+        let database = visits();
         let words = ["--allow-writes", &database.endpoint.database, "--budget", budget, "--until-found"];
         let (_, report) = verify_in(dir.path(), &database.endpoint, &words);
         all_are("failed", &report, &["hits"])
