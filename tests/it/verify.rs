@@ -391,7 +391,7 @@ fn everything(database: &Database) {
 /// the machine.
 #[track_caller]
 fn with_time<T>(attempt: impl FnMut(&str) -> Option<T>) -> T {
-    ["4s", "16s", "64s", "256s"].into_iter().find_map(attempt).expect("not even with 256 s")
+    ["2s", "8s", "32s", "128s", "512s"].into_iter().find_map(attempt).expect("not even with 512 s")
 }
 
 /// Whether these tables have this verdict. If not, the report is on standard error.

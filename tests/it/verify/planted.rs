@@ -124,7 +124,7 @@ fn earlier_findings_are_replayed_first() {
     let run = |database: &pgtrickle_ci::pg::Endpoint, seed: &str| {
         faulty::psql(database, SHOP);
         let words =
-            ["--allow-writes", &database.database, "--budget", "60s", "--until-found", "--seed", seed];
+            ["--allow-writes", &database.database, "--budget", "10m", "--until-found", "--seed", seed];
         verify_in(dir.path(), database, &[&words[..], &["--corpus", corpus.to_str().unwrap()]].concat())
     };
     let database = server.database("corpus_first", "forgets_deletes");
@@ -194,7 +194,7 @@ fn is_found_with_every_seed(fault: &str, setup: &str) {
         let dir = tempfile::tempdir().unwrap();
         let number = seed.to_string();
         let arguments =
-            ["--allow-writes", &database.database, "--budget", "2m", "--until-found", "--seed", &number];
+            ["--allow-writes", &database.database, "--budget", "10m", "--until-found", "--seed", &number];
         let report = if seed == 1 {
             verify_in(dir.path(), &database, &arguments).1
         } else {
@@ -291,7 +291,7 @@ fn an_interrupted_reduction_leaves_no_database() {
     let database = Faulty::server().database("shop_interrupted", "counts_moves_twice");
     faulty::psql(&database, SHOP);
     let dir = tempfile::tempdir().unwrap();
-    let arguments = ["--allow-writes", &database.database, "--budget", "2m", "--until-found"];
+    let arguments = ["--allow-writes", &database.database, "--budget", "10m", "--until-found"];
     let (code, _) = verify_until_reduction(dir.path(), &database, &arguments);
     assert_eq!(code, Some(130), "it ended before it was interrupted");
 }
@@ -318,7 +318,7 @@ fn faults_are_found_on_a_named_server_without_a_commit() {
         let rows = "select md5(string_agg(r, ';' order by r)) from (select i::text as r from items as i union all select k::text from kinds as k union all select g::text from grouped as g union all select j::text from joined as j) as all_rows";
         let before = faulty::psql(&database, rows);
         let dir = tempfile::tempdir().unwrap();
-        let arguments = ["--allow-writes", &database.database, "--budget", "2m", "--until-found"];
+        let arguments = ["--allow-writes", &database.database, "--budget", "10m", "--until-found"];
         let (_, report) = verify_in(dir.path(), &database, &arguments);
         let found = first_failure(&report);
         let found = found.unwrap_or_else(|| panic!("{fault} was not found: {report:#}"));
@@ -353,7 +353,7 @@ fn is_found(fault: &str) {
     let database = server.database(&format!("shop_{fault}"), fault);
     faulty::psql(&database, SHOP);
     let dir = tempfile::tempdir().unwrap();
-    let arguments = ["--allow-writes", &database.database, "--budget", "2m", "--until-found"];
+    let arguments = ["--allow-writes", &database.database, "--budget", "10m", "--until-found"];
     let (_, report) = verify_in(dir.path(), &database, &arguments);
     let found = first_failure(&report);
     let found = found.unwrap_or_else(|| panic!("{fault} was not found: {report:#}"));
