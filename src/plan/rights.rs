@@ -1,6 +1,6 @@
 //! The privileges that applying a plan needs (docs/pg_trickle.md, "Privileges").
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -78,8 +78,10 @@ impl Plan {
     /// What a role needs that deploys the plan with dbt.
     pub fn rights_with_dbt(&self, desired: &[StreamTable], actions: &[Action]) -> RequiredRights {
         let mut needs = RequiredRights::calls(actions);
+        let tables: BTreeMap<&Relation, &StreamTable> =
+            desired.iter().map(|table| (&table.relation, table)).collect();
         for step in self.steps.iter().filter(|step| step.change != Change::Keep) {
-            needs.add(step, desired.iter().find(|table| table.relation == step.relation));
+            needs.add(step, tables.get(&step.relation).copied());
         }
         // Relations that the plan creates do not exist yet.
         let created = self.steps.iter().filter(|step| matches!(step.change, Change::Create { .. }));

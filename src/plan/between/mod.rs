@@ -399,35 +399,42 @@ impl<'a> Comparison<'a> {
 
     /// A stream table has the rows of every role (docs/pg_trickle.md, "Row level security").
     fn row_security_notes(&self, steps: &[Step]) -> Vec<String> {
-        let protected = changing(steps).flat_map(|step| {
-            let sources = self.special_sources(&step.relation).filter(|source| source.has_row_security);
-            sources.map(move |source| {
-                format!(
-                    "{} will hold the rows of every role: the policies of its source {} do not protect it",
-                    step.relation, source.relation
-                )
-            })
-        });
-        protected.collect()
+        let protected = self.changing_readers(steps, |source| source.has_row_security);
+        let note = |(step, source): (&Step, &SpecialSource)| {
+            format!(
+                "{} will hold the rows of every role: the policies of its source {} do not protect it",
+                step.relation, source.relation
+            )
+        };
+        protected.map(note).collect()
     }
 
     /// Changes of a partition itself are not captured (docs/pg_trickle.md, "Change capture").
     fn partition_notes(&self, steps: &[Step]) -> Vec<String> {
-        let partitioned = changing(steps).flat_map(|step| {
-            let sources = self.special_sources(&step.relation).filter(|source| source.is_partitioned);
-            sources.map(move |source| {
-                format!(
-                    "{} will not follow every change: pg_trickle does not capture writes to a partition of {} itself, nor TRUNCATE or DROP of one",
-                    step.relation, source.relation
-                )
-            })
-        });
-        partitioned.collect()
+        let partitioned = self.changing_readers(steps, |source| source.is_partitioned);
+        let note = |(step, source): (&Step, &SpecialSource)| {
+            format!(
+                "{} will not follow every change: pg_trickle does not capture writes to a partition of {} itself, nor TRUNCATE or DROP of one",
+                step.relation, source.relation
+            )
+        };
+        partitioned.map(note).collect()
+    }
+
+    /// The steps that create or change a table, each with the sources of this kind that it reads.
+    fn changing_readers<'s>(
+        &'s self,
+        steps: &'s [Step],
+        is_it: fn(&SpecialSource) -> bool,
+    ) -> impl Iterator<Item = (&'s Step, &'s SpecialSource)> {
+        changing(steps).flat_map(move |step| {
+            let sources = self.special_sources(&step.relation).filter(move |source| is_it(source));
+            sources.map(move |source| (step, source))
+        })
     }
 
     /// Changes of such a table are not captured (docs/pg_trickle.md, "Functions that read").
     fn function_notes(&self, steps: &[Step]) -> Vec<String> {
-        let changes = steps.iter().filter(|step| !matches!(step.change, Change::Keep | Change::Drop));
         let note = |step: &Step| {
             let reads = self.answers.function_reads.get(&step.relation)?;
             Some(format!(
@@ -436,7 +443,7 @@ impl<'a> Comparison<'a> {
                 FunctionRead::sentence(reads)
             ))
         };
-        changes.filter_map(note).collect()
+        changing(steps).filter_map(note).collect()
     }
 
     /// Settings that this version of the engine does not store cannot be compared.
