@@ -234,7 +234,7 @@ impl Change {
         self
     }
 
-    /// Its kind, in the words of reports: one of [`KINDS`](super::KINDS).
+    /// Its kind, in the words of reports: one of [`KINDS`].
     pub fn kind(&self, sources: &[Source]) -> &'static str {
         match self {
             Self::Insert { .. } => "insert",
@@ -252,46 +252,22 @@ impl Change {
 
     /// The statements that it consists of, if there may be several.
     pub(super) fn inner(&self) -> Option<&Vec<Self>> {
-        match self {
-            Self::RolledBack { changes, .. } => Some(changes),
-            Self::Partition { how, .. } => how.statements(),
-            Self::Insert { .. }
-            | Self::Upsert { .. }
-            | Self::Update { .. }
-            | Self::Delete { .. }
-            | Self::Truncate { .. }
-            | Self::Alter { .. }
-            | Self::Refresh { .. } => None,
+        if let Self::RolledBack { changes, .. } = self {
+            return Some(changes);
         }
+        if let Self::Partition { how, .. } = self { how.statements() } else { None }
     }
 
     pub(super) fn inner_mut(&mut self) -> Option<&mut Vec<Self>> {
-        match self {
-            Self::RolledBack { changes, .. } => Some(changes),
-            Self::Partition { how, .. } => how.statements_mut(),
-            Self::Insert { .. }
-            | Self::Upsert { .. }
-            | Self::Update { .. }
-            | Self::Delete { .. }
-            | Self::Truncate { .. }
-            | Self::Alter { .. }
-            | Self::Refresh { .. } => None,
+        if let Self::RolledBack { changes, .. } = self {
+            return Some(changes);
         }
+        if let Self::Partition { how, .. } = self { how.statements_mut() } else { None }
     }
 
     /// The change itself, or those that it rolls back.
     pub fn statements(&self) -> &[Self] {
-        match self {
-            Self::RolledBack { changes, .. } => changes,
-            Self::Insert { .. }
-            | Self::Upsert { .. }
-            | Self::Update { .. }
-            | Self::Delete { .. }
-            | Self::Truncate { .. }
-            | Self::Partition { .. }
-            | Self::Alter { .. }
-            | Self::Refresh { .. } => std::slice::from_ref(self),
-        }
+        if let Self::RolledBack { changes, .. } = self { changes } else { std::slice::from_ref(self) }
     }
 
     pub fn sql(&self, sources: &[Source]) -> String {
