@@ -12,6 +12,24 @@ struct Role {
 }
 
 impl Role {
+    /// A project that dbt deploys as the role, with a table beside the stream tables.
+    fn project(&self) -> DbtProject {
+        let project = DbtProject::new();
+        let mut profile = output(&self.database, "marts");
+        profile["user"] = json!(self.name);
+        profile["password"] = json!("night");
+        let profiles = json!({"shop": {"target": "dev", "outputs": {"dev": profile}}});
+        project.write("profiles.yml", &profiles.to_string());
+        project.write("models/beside.sql", "{{ config(materialized='table') }}\nselect 1 as id");
+        project
+    }
+
+    fn gates(&self, project: &DbtProject) -> Ran {
+        let mut run = pgtrickle_ci();
+        run.args(["run", "--database-url", &self.url(), "--project-dir"]).arg(project.path());
+        Ran::of(run.arg("--profiles-dir").arg(project.path()))
+    }
+
     fn new(database: Database) -> Self {
         let name = database.endpoint.database.replace("test", "role");
         let script = include_str!("../../docs/deploy-role.sql").replace("pgtrickle_deploy", &name);
@@ -289,22 +307,13 @@ fn a_first_run_of_a_role_that_lacks_a_grant_ends_before_dbt_builds() {
          grant usage, create on schema marts to {0}",
         role.name
     ));
-    let project = DbtProject::new();
-    let mut profile = output(&role.database, "marts");
-    profile["user"] = json!(role.name);
-    profile["password"] = json!("night");
-    project
-        .write("profiles.yml", &json!({"shop": {"target": "dev", "outputs": {"dev": profile}}}).to_string());
-    project.write("models/beside.sql", "{{ config(materialized='table') }}\nselect 1 as id");
+    let project = role.project();
     project.write("models/raw.yml", "sources: [{name: raw, schema: public, tables: [{name: seen}]}]");
     project.stream_table("t", "{'schedule': '1m'}", "select id from {{ source('raw', 'seen') }}");
     let lacks = |right: &str, object: &str, said: &str| {
         let member = if object.is_empty() { String::new() } else { format!(" on {object}") };
         role.database.run(&format!("revoke {right}{member} from {}", role.name));
-        let mut run = pgtrickle_ci();
-        run.args(["run", "--database-url", &role.url(), "--project-dir"]).arg(project.path());
-        Ran::of(run.arg("--profiles-dir").arg(project.path()))
-            .expect_error(&format!("It lacks\n  {said}\n"), "the-role-that-deploys");
+        role.gates(&project).expect_error(&format!("It lacks\n  {said}\n"), "the-role-that-deploys");
         assert_eq!(role.database.value("select to_regclass('marts.beside')"), None, "{said}");
         role.database.run(&format!("grant {right}{member} to {}", role.name));
     };
@@ -323,18 +332,8 @@ fn a_first_run_of_a_role_that_lacks_a_grant_ends_before_dbt_builds() {
 fn a_run_without_a_function_that_it_needs_ends_before_dbt_builds() {
     let Some(database) = Database::newer() else { return };
     let role = Role::new(database);
-    let project = DbtProject::new();
-    let mut profile = output(&role.database, "marts");
-    profile["user"] = json!(role.name);
-    profile["password"] = json!("night");
-    project
-        .write("profiles.yml", &json!({"shop": {"target": "dev", "outputs": {"dev": profile}}}).to_string());
-    project.write("models/beside.sql", "{{ config(materialized='table') }}\nselect 1 as id");
-    let run = || {
-        let mut run = pgtrickle_ci();
-        run.args(["run", "--database-url", &role.url(), "--project-dir"]).arg(project.path());
-        Ran::of(run.arg("--profiles-dir").arg(project.path()))
-    };
+    let project = role.project();
+    let run = || role.gates(&project);
     // The first run alters the table that it creates.
     for (function, schedule, then_deploys) in [
         ("create_stream_table", "1m", false),
