@@ -11,7 +11,7 @@ import sys
 from databases import new_database, session, url
 from measure import BINARY
 
-SEEDS = 1
+SEEDS = 5
 BUDGET = "60s"
 
 

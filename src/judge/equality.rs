@@ -109,6 +109,8 @@ pub struct Difference {
     pub waiting: bool,
     /// Some of the rows that differ, sorted by their values.
     pub examples: Vec<ExampleRow>,
+    /// The sum of the hashes of the rows that the query returns; `None` for no rows.
+    pub hash: Option<String>,
 }
 
 /// A row that only one side has.
@@ -326,6 +328,7 @@ mod tests {
             near: 0,
             waiting: false,
             examples: vec![example(true, Some("(1,2)")), example(false, None)],
+            hash: None,
         }
     }
 

@@ -1,13 +1,10 @@
 //! Statements that change rows, and how to undo them.
 
-use super::{Partition, Row, Source};
+use super::{Partition, Row, Source, kind};
 use crate::{
     model::Relation,
     sql::{quote_identifier, quote_literal},
 };
-
-/// The kinds of changes that reports count.
-pub const KINDS: [&str; 7] = ["insert", "upsert", "update", "key change", "delete", "truncate", "partition"];
 
 /// A statement that changes rows of one source, by its position in the list of sources.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +61,18 @@ pub struct Effect {
 }
 
 impl Effect {
+    /// Whether a NULL came and whether one went, of [`kind::KINDS`].
+    pub fn nulls(&self) -> impl Iterator<Item = &'static str> {
+        let more_in = |one: &Option<Row>, other: &Option<Row>| {
+            one.iter().flatten().enumerate().any(|(at, value)| {
+                value.is_none() && other.as_ref().and_then(|row| row.get(at)).is_none_or(Option::is_some)
+            })
+        };
+        let came = self.rows.iter().any(|(before, after)| more_in(after, before));
+        let went = self.rows.iter().any(|(before, after)| more_in(before, after));
+        [came.then_some(kind::TO_NULL), went.then_some(kind::FROM_NULL)].into_iter().flatten()
+    }
+
     /// The changes that undo it, the last row first. One statement inserts all deleted rows, and one deletes all
     /// inserted rows: they may reference each other, and foreign keys are checked at the end of a statement.
     pub fn inverse(&self) -> Vec<Change> {
@@ -234,18 +243,18 @@ impl Change {
         self
     }
 
-    /// Its kind, in the words of reports: one of [`KINDS`].
+    /// Its kind, in the words of reports: one of [`kind::KINDS`].
     pub fn kind(&self, sources: &[Source]) -> &'static str {
         match self {
-            Self::Insert { .. } => "insert",
-            Self::Upsert { .. } => "upsert",
+            Self::Insert { .. } => kind::INSERT,
+            Self::Upsert { .. } => kind::UPSERT,
             Self::Update { source, set, .. } => {
                 let is_of_key = set.iter().any(|(at, _)| sources[*source].key.contains(at));
-                if is_of_key { "key change" } else { "update" }
+                if is_of_key { kind::KEY_CHANGE } else { kind::UPDATE }
             }
-            Self::Delete { .. } => "delete",
-            Self::Truncate { .. } => "truncate",
-            Self::Partition { .. } => "partition",
+            Self::Delete { .. } => kind::DELETE,
+            Self::Truncate { .. } => kind::TRUNCATE,
+            Self::Partition { .. } => kind::PARTITION,
             Self::RolledBack { .. } | Self::Alter { .. } | Self::Refresh { .. } => "",
         }
     }

@@ -9,6 +9,7 @@ mod case_table;
 mod change;
 mod delicate;
 mod drawing;
+mod kind;
 mod lessons;
 mod mutator;
 mod pace;
@@ -29,8 +30,9 @@ mod value;
 
 pub use case::{Case, Part};
 pub use case_table::CaseTable;
-pub use change::{Alteration, Change, Effect, KINDS, PartitionChange, before};
+pub use change::{Alteration, Change, Effect, PartitionChange, before};
 pub use delicate::delicacy;
+pub use kind::KINDS;
 pub use mutator::Mutator;
 pub use pace::Pace;
 pub use round::Draft;
@@ -39,4 +41,6 @@ pub use source::{ColumnKind, ConnectedColumns, Constraint, Partition, Reference,
 pub use types::{TypePart, Types, candidates};
 
 #[cfg(test)]
-use sample::{row, sample};
+use sample::row;
+#[cfg(test)]
+pub(crate) use sample::sample;

@@ -189,7 +189,8 @@ impl Mutator {
             _ => (15, 45, 40),
         };
         let history = &self.history[source];
-        let upserts = if self.can_upsert(source) { history.share(ChangeKind::Upsert, 10) } else { 0 };
+        let upserts =
+            if self.sources[source].can_upsert() { history.share(ChangeKind::Upsert, 10) } else { 0 };
         let inserts = history.share(ChangeKind::Insert, inserts);
         let updates = history.share(ChangeKind::Update, updates);
         let deletes = history.share(ChangeKind::Delete, deletes);

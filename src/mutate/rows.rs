@@ -28,15 +28,6 @@ impl Mutator {
         Some(Change::Insert { source, rows })
     }
 
-    /// Whether rows of the source can be inserted or else updated: by a primary key whose values others may set.
-    pub(super) fn can_upsert(&self, source: usize) -> bool {
-        let table = &self.sources[source];
-        !table.key.is_empty()
-            && table.upserted().next().is_some()
-            && !table.columns.iter().any(|column| column.always)
-            && table.key.iter().all(|at| table.columns[*at].generated.is_none())
-    }
-
     /// Some rows with new values and some new ones, in one statement.
     pub(super) fn upsert(&mut self, source: usize) -> Option<Change> {
         let sources = self.sources.clone();

@@ -4,7 +4,7 @@ use super::{ColumnKind, Constraint, Reference, Row, Source, SourceColumn, TypePa
 use crate::model::Relation;
 
 /// Two sources; the first references the second.
-pub(super) fn sample() -> Vec<Source> {
+pub(crate) fn sample() -> Vec<Source> {
     let column = |name: &str, kind, type_name: &str| SourceColumn {
         name: name.into(),
         type_name: type_name.into(),

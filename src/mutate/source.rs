@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::TypePart;
+use super::{TypePart, kind};
 use crate::{
     model::Relation,
     sql::{quote_identifier, quote_literal},
@@ -238,6 +238,27 @@ impl Source {
             })
             .collect();
         format!("{} on conflict ({}) do update set {}", self.insert(rows), key.join(", "), set.join(", "))
+    }
+
+    /// Whether its changes can be of this kind, one of [`kind::KINDS`].
+    pub fn can_have(&self, of: &str) -> bool {
+        let has_nulls = || self.columns.iter().any(|column| !column.not_null);
+        match of {
+            kind::INSERT => true,
+            kind::UPSERT => self.can_upsert(),
+            kind::PARTITION => !self.partitions.is_empty(),
+            kind::TO_NULL => has_nulls(),
+            kind::FROM_NULL => has_nulls() && !self.only_inserts,
+            _ => !self.only_inserts,
+        }
+    }
+
+    /// Whether rows can be inserted or else updated: by a primary key whose values others may set.
+    pub(super) fn can_upsert(&self) -> bool {
+        !self.key.is_empty()
+            && self.upserted().next().is_some()
+            && !self.columns.iter().any(|column| column.always)
+            && self.key.iter().all(|at| self.columns[*at].generated.is_none())
     }
 
     /// The columns that an upsert sets in a row that is there.

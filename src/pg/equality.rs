@@ -91,7 +91,7 @@ impl Client {
 /// the number is right, there is no difference.
 fn unless_tied(found: Difference, with_ties: &Difference) -> Difference {
     if with_ties.surplus == 0 && found.stored == found.expected {
-        return Difference { near: found.surplus, stored: found.stored, ..Difference::default() };
+        return Difference { near: found.surplus, surplus: 0, lacking: 0, examples: vec![], ..found };
     }
     found
 }
@@ -126,14 +126,15 @@ fn comparison(table: &Comparable, query: &str, pending: &str, tolerance: f64) ->
         }
     });
     let texts = list(columns, |nth, _| format!("v{nth}::text"));
+    let own = list(columns, |_, column| quote_identifier(&column.name));
     format!(
         "with sides as (
-  select {values}, 1 as side from {storage}
+  select {values}, 1 as side, null::bigint as hash from {storage}
   union all
-  select {values}, -1 from (\n{query}\n) as query
+  select {values}, -1, hashtextextended(row({own})::text, 0) from (\n{query}\n) as query
 ), grouped as materialized (
   select {names}, sum(side) as surplus, count(*) filter (where side = 1) as stored,
-         count(*) filter (where side = -1) as expected, grouping(v1) as whole
+         count(*) filter (where side = -1) as expected, sum(hash) as hash, grouping(v1) as whole
   from sides group by grouping sets (({names}), ()) having grouping(v1) = 1 or sum(side) <> 0
 ), single as (
   select {names}, sign(surplus) as side from grouped, generate_series(1, abs(surplus)) where whole = 0
@@ -147,6 +148,7 @@ fn comparison(table: &Comparable, query: &str, pending: &str, tolerance: f64) ->
 select jsonb_build_object(
   'stored', (select stored from grouped where whole = 1),
   'expected', (select expected from grouped where whole = 1),
+  'hash', (select hash::text from grouped where whole = 1),
   'surplus', (select count(*) from different where side > 0),
   'lacking', (select count(*) from different where side < 0),
   'waiting', {pending},

@@ -87,12 +87,15 @@ impl Changes {
         round.filter(|(_, effect)| !effect.rows.is_empty()).map(|(change, _)| change.source()).collect()
     }
 
-    /// The changes of the last round in these sources, each with its source and its kind.
+    /// The kinds of the changes of the last round in these sources, each with its source.
     pub(super) fn of_round(&self, is_read: impl Fn(usize) -> bool) -> Vec<(usize, &'static str)> {
         let round = self.history.last().into_iter().flatten().flatten();
         round
             .filter(|(change, effect)| !effect.rows.is_empty() && is_read(change.source()))
-            .map(|(change, _)| (change.source(), change.kind(self.sources())))
+            .flat_map(|(change, effect)| {
+                let kinds = std::iter::once(change.kind(self.sources())).chain(effect.nulls());
+                kinds.map(|kind| (change.source(), kind))
+            })
             .collect()
     }
 

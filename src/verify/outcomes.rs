@@ -1,7 +1,7 @@
 //! The outcomes of the rounds: of each table, of the sources, and of the rounds themselves.
 
 use super::{
-    coverage::{Coverage, counted},
+    coverage::{Coverage, Reach, counted},
     finding::Fault,
     rounds::Rounds,
     subjects::is_immediate,
@@ -28,11 +28,14 @@ impl Rounds<'_> {
         outcomes
     }
 
-    /// The kinds of changes that reached a table.
-    fn reach(&self, table: &StreamTable) -> Option<String> {
+    /// What the rounds did to a table.
+    fn reach(&self, table: &StreamTable) -> Vec<String> {
         let relation = &table.relation;
-        let sources = self.subjects.reached.iter().filter(|reached| reached.contains(relation)).count();
-        Some(self.seen.reach.get(relation)?.line(sources > 1))
+        let Some(reach) = self.seen.reach.get(relation) else { return Vec::new() };
+        let sources = self.changes.sources().iter().enumerate();
+        let reaching: Vec<_> =
+            sources.filter(|(at, _)| self.subjects.reached[*at].contains(relation)).collect();
+        reach.lines(&reaching)
     }
 
     /// The outcome of a source that was not changed, or hardly.
@@ -130,7 +133,20 @@ impl Rounds<'_> {
             Some(_) if let Some(what) = self.seen.moved.get(relation) => {
                 outcome(Verdict::Warned, what.clone())
             }
-            Some(_) if count < self.settings.enough() => self.hardly_verified(relation, count),
+            Some(_) if count < self.settings.enough() => {
+                let why = format!(
+                    "equal to its query after {}, fewer than {}",
+                    counted(count, "round"),
+                    self.settings.enough()
+                );
+                self.hardly_verified(relation, &why).with_details(self.more_time())
+            }
+            Some(_) if let Some(rounds) = self.seen.reach.get(relation).and_then(Reach::never_changed) => {
+                let why = format!("none of {} changed the result of its query", counted(rounds, "round"));
+                let next =
+                    "fixtures with rows that its query returns give it more values to draw from".to_owned();
+                self.hardly_verified(relation, &why).with_details([next])
+            }
             Some(_) => {
                 outcome(Verdict::Passed, format!("equal to its query after {}", counted(count, "round")))
             }
@@ -171,15 +187,9 @@ impl Rounds<'_> {
         Outcome::new(Stage::Verify, relation, verdict, message).with_details(error)
     }
 
-    fn hardly_verified(&self, relation: &Relation, count: usize) -> Outcome {
-        let message = format!(
-            "hardly verified: equal to its query after {}, fewer than {}",
-            counted(count, "round"),
-            self.settings.enough()
-        );
-        Outcome::new(Stage::Verify, relation, self.settings.too_few(), message)
+    fn hardly_verified(&self, relation: &Relation, why: &str) -> Outcome {
+        Outcome::new(Stage::Verify, relation, self.settings.too_few(), format!("hardly verified: {why}"))
             .with_details(self.source_lines(relation))
-            .with_details(self.more_time())
     }
 
     /// A line for each source of a table.

@@ -149,7 +149,8 @@ impl Rounds<'_> {
                     *self.seen.compared.entry(table.relation.clone()).or_default() += rounds;
                     let reached =
                         self.changes.of_round(|at| self.subjects.reached[at].contains(&table.relation));
-                    self.seen.reach.entry(table.relation.clone()).or_default().add(&reached);
+                    let result = (difference.expected, difference.hash.clone());
+                    self.seen.reach.entry(table.relation.clone()).or_default().add(&reached, result);
                     if difference.is_none() {
                         self.seen.moved.remove(&table.relation);
                     } else if let Some(why) = equality::moves_by_itself(&table) {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{changes::Transaction, rounds::Rounds, subjects::is_immediate};
+use super::{changes::Transaction, coverage::Reach, rounds::Rounds, subjects::is_immediate};
 use crate::{
     judge::equality::{self, Comparable, Difference},
     model::{Relation, Stage},
@@ -107,6 +107,7 @@ impl Rounds<'_> {
         };
         let ended = self.client.end_round().await;
         self.changes.rolled_back();
+        self.seen.reach.values_mut().for_each(Reach::forget_result);
         worked.and(ended)
     }
 

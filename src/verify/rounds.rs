@@ -27,7 +27,7 @@ pub(super) struct Seen {
     pub(super) reproductions: Vec<Reproduction>,
     /// The rounds after which each table was compared, only those that changed a source of it.
     pub(super) compared: BTreeMap<Relation, usize>,
-    /// The kinds of changes in these rounds.
+    /// What these rounds did to it.
     pub(super) reach: BTreeMap<Relation, Reach>,
     /// Tables that differed in their last comparison, but whose query reads the clock, with what differed.
     pub(super) moved: BTreeMap<Relation, String>,
@@ -136,11 +136,13 @@ impl<'a> Rounds<'a> {
     }
 
     /// The sources in the order to change them. First those that were changed in few rounds and whose tables are many,
-    /// delicate, and rarely compared so far.
+    /// delicate, and rarely compared so far, above all after a change of their result.
     pub(super) fn sources_by_priority(&self) -> Vec<usize> {
         let priority = |relation: &Relation| {
             let compared = self.seen.compared.get(relation).copied().unwrap_or_default();
-            self.subjects.priority.get(relation).copied().unwrap_or_default() * 1_000_000 / (1 + compared)
+            let changed = self.seen.reach.get(relation).map_or(0, Reach::changed_results);
+            let priority = self.subjects.priority.get(relation).copied().unwrap_or_default();
+            priority * 2_000_000 / (2 + compared + changed)
         };
         let mut sorted: Vec<usize> = (0..self.changes.sources().len())
             .filter(|at| self.changes.sources()[*at].out_of_reach.is_none())

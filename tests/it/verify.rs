@@ -1,6 +1,7 @@
 //! `verify`: equal tables pass, and differences are counted and shown.
 
 mod driven;
+mod effects;
 mod failing;
 mod faulty;
 mod functions;
