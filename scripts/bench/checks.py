@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from databases import thousand, url
+from databases import folder_without_project, thousand, url
 from measure import BINARY, in_project, line
 
 
@@ -22,13 +22,14 @@ def checks():
         subprocess.run(["dbt", "--quiet", *arguments], check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return time.perf_counter() - begin
 
+    folder = folder_without_project()
+
     def check():
         command = [BINARY, "check", "--database-url", url("thousand"), "--json", "report.json"]
         begin = time.perf_counter()
-        subprocess.run(command, check=False, cwd="target/bench", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(command, check=False, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         seconds = time.perf_counter() - begin
-        with open("target/bench/report.json") as report:
-            outcomes = json.load(report)["outcomes"]
+        outcomes = json.loads((folder / "report.json").read_text())["outcomes"]
         if sum(outcome["stage"] == "status" for outcome in outcomes) != 1000:
             sys.exit("error: check did not look at every table")
         return seconds

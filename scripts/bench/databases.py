@@ -2,6 +2,9 @@
 
 import atexit
 import os
+import pathlib
+import shutil
+import tempfile
 
 FIRST = os.environ["PGDATABASE"]
 
@@ -54,3 +57,10 @@ def thousand():
             model.write("{{ config(materialized='stream_table', meta={'pgtrickle': {'schedule': '1h'}}) }}\n" + query + "\n")
     os.environ["PGDATABASE"] = "thousand"
     return sql, queries
+
+
+def folder_without_project():
+    """A folder that is in no dbt project, as the checkout is."""
+    folder = pathlib.Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    return folder

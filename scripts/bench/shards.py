@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from databases import quiet_database, url
+from databases import folder_without_project, quiet_database, url
 from measure import BINARY, line
 
 TABLES = 2000
@@ -16,8 +16,9 @@ LONGEST_CHAIN = 9
 def shards():
     """How evenly shards divide 2,000 stream tables in chains, and what two shards at the same time save."""
     deploy()
+    folder = folder_without_project()
     for count in (1, 2, 4, 8):
-        work = [compared(of, count) for of in range(1, count + 1)]
+        work = [compared(folder, of, count) for of in range(1, count + 1)]
         if sum(tables for tables, _ in work) != TABLES:
             sys.exit(f"error: {count} shards did not compare every table once")
         spent = [seconds for _, seconds in work]
@@ -25,8 +26,8 @@ def shards():
         print(f"{f'{count} shards: the longest divided by the mean':<56}{balance:>4.2f}  aim 1.25", flush=True)
     whole, halves = [], []
     for _ in range(5):
-        whole.append(at_once(1))
-        halves.append(at_once(2))
+        whole.append(at_once(folder, 1))
+        halves.append(at_once(folder, 2))
     line("check --equality, one shard", whole, "s")
     line("  two shards at the same time", halves, "s")
     print(f"{'  divided by one':<44}{statistics.median(half / one for half, one in zip(halves, whole)):>8.2f}")
@@ -64,20 +65,21 @@ def command(of, count, *more):
     ]
 
 
-def compared(of, count):
+def compared(folder, of, count):
     """How many tables a shard compared, and the seconds that the comparisons took."""
-    subprocess.run(command(of, count, "--json", "report.json"), check=False, cwd="target/bench", capture_output=True)
-    with open("target/bench/report.json") as report:
-        equality = [outcome for outcome in json.load(report)["outcomes"] if outcome["stage"] == "equality"]
+    subprocess.run(command(of, count, "--json", "report.json"), check=False, cwd=folder, capture_output=True)
+    outcomes = json.loads((folder / "report.json").read_text())["outcomes"]
+    equality = [outcome for outcome in outcomes if outcome["stage"] == "equality"]
     if any(outcome["verdict"] != "passed" for outcome in equality):
         sys.exit(f"error: the comparisons of shard {of}/{count} did not pass")
     return len(equality), sum(outcome["elapsed_ms"] for outcome in equality) / 1000
 
 
-def at_once(count):
+def at_once(folder, count):
     """Seconds until all shards have ended."""
     begin = time.perf_counter()
-    running = [subprocess.Popen(command(of, count), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for of in range(1, count + 1)]
+    quiet = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    running = [subprocess.Popen(command(of, count), **quiet) for of in range(1, count + 1)]
     for process in running:
         process.wait()
     return time.perf_counter() - begin
