@@ -8,6 +8,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use memchr::memmem;
+
 use super::{Error, compiled_sql};
 use crate::{
     model::Relation,
@@ -33,8 +35,8 @@ impl Drop for ManifestFile {
 /// Replaces numbers that Python writes and JSON does not allow, such as `NaN`, by null. `None` if there are none.
 fn without_non_finite(bytes: &[u8]) -> Option<Vec<u8>> {
     const WORDS: [&str; 3] = ["NaN", "-Infinity", "Infinity"];
-    let text = std::str::from_utf8(bytes).ok()?;
-    if !text.contains(WORDS[0]) && !text.contains(WORDS[2]) {
+    let lacks = |word: &str| memmem::find(bytes, word.as_bytes()).is_none();
+    if lacks(WORDS[0]) && lacks(WORDS[2]) {
         return None;
     }
     let mut finite = Vec::with_capacity(bytes.len());

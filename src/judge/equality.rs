@@ -109,7 +109,7 @@ pub struct Difference {
     pub waiting: bool,
     /// Some of the rows that differ, sorted by their values.
     pub examples: Vec<ExampleRow>,
-    /// The sum of the hashes of the rows that the query returns; `None` for no rows.
+    /// The sum of the hashes of the rows that the query returns, if it was asked for and there are rows.
     pub hash: Option<String>,
 }
 

@@ -42,48 +42,48 @@ impl Client {
     ///
     /// If they differ, a second comparison also reads the pending changes.
     pub async fn compare(&self, table: &Comparable, tolerance: f64) -> Result<Difference, Error> {
-        let first = self.ask_difference(table, &table.query, "false", tolerance).await?;
+        self.compared(table, tolerance, false).await
+    }
+
+    /// The same, and hashes the rows of the query, which takes half as long again.
+    pub async fn compare_and_hash(&self, table: &Comparable, tolerance: f64) -> Result<Difference, Error> {
+        self.compared(table, tolerance, true).await
+    }
+
+    async fn compared(&self, table: &Comparable, tolerance: f64, hashes: bool) -> Result<Difference, Error> {
+        let ask = async |query: &str, pending: &str| {
+            let settings = self.database_settings().await?;
+            let sql = format!("{settings}{}", comparison(table, query, pending, tolerance, hashes));
+            self.ask_for::<Difference>(Purpose::Query, DOING, &sql).await
+        };
+        let first = ask(&table.query, "false").await?;
         if first.is_none() {
             return Ok(first);
         }
-        let second = self.ask_difference(table, &table.query, &has_pending(table, None), tolerance).await?;
+        let second = ask(&table.query, &has_pending(table, None)).await?;
         let Some(with_ties) = table.with_ties.as_deref().filter(|_| !second.is_none()) else {
             return Ok(second);
         };
-        let tied = self.ask_difference(table, with_ties, "false", tolerance).await?;
-        Ok(unless_tied(second, &tied))
+        Ok(unless_tied(second, &ask(with_ties, "false").await?))
     }
 
-    /// The same comparison in the open transaction, right after its refreshes, and with its settings.
+    /// The same comparison in the open transaction, right after its refreshes, and with its settings. It hashes, too.
     pub async fn compare_here(&self, table: &Comparable, tolerance: f64) -> Result<Difference, Error> {
-        let found = self.difference_here(&comparison(table, &table.query, "false", tolerance)).await?;
+        let ask = async |query: &str| {
+            let sql = comparison(table, query, "false", tolerance, true);
+            only_json::<Difference>(DOING, &self.ask_inside(DOING, Purpose::Query, &sql).await?)
+        };
+        let found = ask(&table.query).await?;
         let Some(with_ties) = table.with_ties.as_deref().filter(|_| !found.is_none()) else {
             return Ok(found);
         };
-        let tied = self.difference_here(&comparison(table, with_ties, "false", tolerance)).await?;
-        Ok(unless_tied(found, &tied))
-    }
-
-    async fn difference_here(&self, sql: &str) -> Result<Difference, Error> {
-        only_json(DOING, &self.ask_inside(DOING, Purpose::Query, sql).await?)
+        Ok(unless_tied(found, &ask(with_ties).await?))
     }
 
     /// Whether changes up to this position of the WAL are still pending for the table.
     pub async fn is_pending(&self, table: &Comparable, position: &str) -> Result<bool, Error> {
         let sql = format!("select to_jsonb({})::text", has_pending(table, Some(position)));
         self.ask("reading the pending changes", &sql).await
-    }
-
-    async fn ask_difference(
-        &self,
-        table: &Comparable,
-        query: &str,
-        pending: &str,
-        tolerance: f64,
-    ) -> Result<Difference, Error> {
-        let settings = self.database_settings().await?;
-        let sql = format!("{settings}{}", comparison(table, query, pending, tolerance));
-        self.ask_for(Purpose::Query, DOING, &sql).await
     }
 }
 
@@ -112,7 +112,7 @@ fn has_pending(table: &Comparable, position: Option<&str>) -> String {
 
 /// The SQL of the comparison. Both sides are scanned once, as one list in which a row of the table counts 1 and a row
 /// of the query -1: rows with a sum other than 0 differ.
-fn comparison(table: &Comparable, query: &str, pending: &str, tolerance: f64) -> String {
+fn comparison(table: &Comparable, query: &str, pending: &str, tolerance: f64, hashes: bool) -> String {
     let columns = &table.columns;
     let names = list(columns, |nth, _| format!("v{nth}"));
     let values = list(columns, |nth, column| {
@@ -127,11 +127,12 @@ fn comparison(table: &Comparable, query: &str, pending: &str, tolerance: f64) ->
     });
     let texts = list(columns, |nth, _| format!("v{nth}::text"));
     let own = list(columns, |_, column| quote_identifier(&column.name));
+    let hash = if hashes { format!("hashtextextended(row({own})::text, 0)") } else { "null".to_owned() };
     format!(
         "with sides as (
   select {values}, 1 as side, null::bigint as hash from {storage}
   union all
-  select {values}, -1, hashtextextended(row({own})::text, 0) from (\n{query}\n) as query
+  select {values}, -1, {hash} from (\n{query}\n) as query
 ), grouped as materialized (
   select {names}, sum(side) as surplus, count(*) filter (where side = 1) as stored,
          count(*) filter (where side = -1) as expected, sum(hash) as hash, grouping(v1) as whole

@@ -1,7 +1,12 @@
 //! The parts of dbt's `manifest.json` that the gate needs, borrowed from its bytes in one pass. Fields that some dbt
 //! versions omit have a default, other fields are skipped, and compiled queries stay slices of the bytes.
 
-use std::{cell::OnceCell, collections::BTreeMap, fmt, sync::LazyLock};
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{LazyLock, Mutex, PoisonError},
+};
 
 use serde::{
     Deserialize, Deserializer,
@@ -203,14 +208,25 @@ impl<'de: 'a, 'a> Deserialize<'de> for Config<'a> {
 
 /// Whether pgtrickle-ci uses the key. It is called for every key of every config.
 fn is_known_key(key: &str) -> bool {
-    OTHER_KEYS.contains(&key) || Setting::named(key).is_some()
+    KNOWN_KEYS.contains(key)
 }
 
-static KNOWN_KEYS: LazyLock<Vec<&str>> =
+static KNOWN_KEYS: LazyLock<BTreeSet<&str>> =
     LazyLock::new(|| Setting::ALL.iter().map(|setting| setting.name()).chain(OTHER_KEYS).collect());
 
-/// A sentence for each known key that is similar to this one. The package uses the same rule (`_pgtrickle_is_close`).
+/// A sentence for each known key that is similar to this one. Thousands of models have the same keys, so each is compared
+/// once.
 fn probably_meant(key: &str) -> Vec<String> {
+    static COMPARED: Mutex<BTreeMap<String, Vec<String>>> = Mutex::new(BTreeMap::new());
+    let mut compared = COMPARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(meant) = compared.get(key) {
+        return meant.clone();
+    }
+    compared.entry(key.to_owned()).or_insert(similar_to(key)).clone()
+}
+
+/// The package uses the same rule (`_pgtrickle_is_close`).
+fn similar_to(key: &str) -> Vec<String> {
     let max_edits = |known: &str| if known.len() < 6 { 1 } else { 2 };
     let length = key.chars().count();
     // There are at least as many edits as the lengths differ by, which is known at once.

@@ -187,7 +187,7 @@ impl Rounds<'_> {
         let patience = Instant::now()
             + if scheduled { PATIENCE + self.subjects.interval(&table.relation) } else { PATIENCE };
         loop {
-            let difference = self.client.compare(table, self.settings.terms.tolerance).await?;
+            let difference = self.client.compare_and_hash(table, self.settings.terms.tolerance).await?;
             let now = Instant::now();
             if difference.is_none() || !difference.waiting && (now >= patience || !scheduled) {
                 return Ok(Some(difference));
