@@ -21,7 +21,11 @@ def session(database):
 def new_database(name):
     """An empty database, which is dropped at the end."""
     session(FIRST)(f"create database {name}")
-    atexit.register(lambda: session(FIRST)(f"drop database {name} with (force)"))
+    atexit.register(drop_database, name)
+
+
+def drop_database(name):
+    session(FIRST)(f"drop database if exists {name} with (force)")
 
 
 def small():

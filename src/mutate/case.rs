@@ -286,17 +286,23 @@ impl Case {
         }
     }
 
-    /// Removes columns from a source, its rows and its statements. False if that would remove a column of its keys or
-    /// all columns.
+    /// Removes columns from a source, its rows and its statements. False, and nothing is removed, if that would remove a
+    /// column of its keys, all columns, or all that an upsert sets.
     fn keep_columns(&mut self, at: usize, kept: &[bool]) -> bool {
         if kept.iter().all(|kept| *kept) {
             return true;
         }
-        let source = &mut self.sources[at];
+        let source = &self.sources[at];
         let is_kept = |column: &usize| kept[*column];
         if (0..kept.len()).any(|column| source.is_fixed(column) && !kept[column]) || !kept.contains(&true) {
             return false;
         }
+        // An upsert needs a column that it sets.
+        let mut changes = self.rounds.iter().flatten().flatten().filter(|change| change.source() == at);
+        if !source.upserted().any(|column| kept[column]) && changes.any(Change::upserts) {
+            return false;
+        }
+        let source = &mut self.sources[at];
         let place = |column: usize| kept[..column].iter().filter(|kept| **kept).count();
         source.key.iter_mut().chain(&mut source.partition_key).for_each(|column| *column = place(*column));
         source.references.retain(|reference| reference.columns.iter().all(is_kept));
@@ -306,12 +312,7 @@ impl Case {
         let mut keeps = kept.iter();
         source.columns.retain(|_| *keeps.next().unwrap_or(&true));
         self.rows[at].iter_mut().for_each(|row| keep_values(row, kept));
-        // An upsert needs a column that it sets.
-        let upserts = self.sources[at].upserted().next().is_some();
         for change in self.rounds.iter_mut().flatten().flatten().filter(|change| change.source() == at) {
-            if !upserts && change.upserts() {
-                return false;
-            }
             change.keep_columns(kept);
         }
         true
@@ -413,5 +414,17 @@ mod tests {
         let round = less.round(&less.rounds[1]);
         assert_eq!(round[1], r#"update "shop"."orders" set "customer" = 2 where "id" = 1"#);
         assert_eq!(less.without_unread_columns(), None);
+    }
+
+    #[test]
+    fn an_upsert_keeps_the_columns_that_no_query_reads() {
+        let ada = || vec![row(&["1", "Ada"])];
+        let mut whole = case();
+        let upsert = Change::Upsert { source: 1, rows: ada() };
+        let update = Change::Update { source: 1, set: vec![(1, Some("Eve".into()))], of: ada() };
+        whole.rounds = vec![vec![vec![Change::Insert { source: 1, rows: ada() }, upsert, update]]];
+        let less = whole.without_unread_columns().unwrap();
+        assert_eq!(less.sources[1], whole.sources[1]);
+        assert_eq!((&less.rows[1], &less.rounds), (&whole.rows[1], &whole.rounds));
     }
 }

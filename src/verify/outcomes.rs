@@ -9,6 +9,7 @@ use super::{
 use crate::{
     judge::equality,
     model::{FunctionRead, Outcome, Relation, Stage, StreamTable, Verdict},
+    mutate::Source,
 };
 
 /// What rounds on a named server do not cover.
@@ -33,8 +34,11 @@ impl Rounds<'_> {
         let relation = &table.relation;
         let Some(reach) = self.seen.reach.get(relation) else { return Vec::new() };
         let sources = self.changes.sources().iter().enumerate();
-        let reaching: Vec<_> =
-            sources.filter(|(at, _)| self.subjects.reached[*at].contains(relation)).collect();
+        // Not views, and others that no round can change.
+        let reaches = |(at, source): &(usize, &Source)| {
+            source.out_of_reach.is_none() && self.subjects.reached[*at].contains(relation)
+        };
+        let reaching: Vec<_> = sources.filter(reaches).collect();
         reach.lines(&reaching)
     }
 

@@ -108,6 +108,9 @@ impl Rounds<'_> {
     ) -> Result<BTreeSet<Relation>, pg::Error> {
         let unread = wal::unread(self.client, &affected, Some(deadline)).await?.unwrap_or_default();
         affected.retain(|relation| !unread.contains(relation));
+        for relation in &unread {
+            self.forget_result(relation);
+        }
         if Instant::now() < deadline {
             self.seen.unreached.extend(unread);
         }
@@ -143,7 +146,7 @@ impl Rounds<'_> {
                 continue;
             }
             match self.settled(&table, deadline).await {
-                Ok(None) => {}
+                Ok(None) => self.forget_result(&table.relation),
                 Ok(Some(difference)) => {
                     let rounds = usize::from(self.changes.rounds > 0);
                     *self.seen.compared.entry(table.relation.clone()).or_default() += rounds;
@@ -163,12 +166,20 @@ impl Rounds<'_> {
                 }
                 // The query itself fails on these rows, which verifies nothing.
                 Err(pg::Error::Server { message, .. }) => {
+                    self.forget_result(&table.relation);
                     self.query_fails(&table.relation, message, None);
                 }
                 Err(lost) => return Err(lost),
             }
         }
         Ok(())
+    }
+
+    /// A round that changed the table without a comparison: its effect must not count as one of the next round.
+    pub(super) fn forget_result(&mut self, relation: &Relation) {
+        if let Some(reach) = self.seen.reach.get_mut(relation) {
+            reach.forget_result();
+        }
     }
 
     /// The difference after all changes have reached the table; `None` if they do not in time.

@@ -354,6 +354,7 @@ impl<'a> Rounds<'a> {
 
     /// Reverts the last round: rows on which a query fails would disturb all later rounds.
     async fn revert_round(&mut self) -> Result<(), pg::Error> {
+        let affected = self.affected();
         let inverse = self.changes.begin_reverting();
         // It restores rows and verifies nothing, so it does not count.
         let (coverage, changing) = (self.changes.coverage.clone(), self.changes.changing);
@@ -361,6 +362,10 @@ impl<'a> Rounds<'a> {
         let done = self.change(inverse.into_iter().map(|change| move |_: &mut Mutator| Some(change))).await?;
         self.commit(done).await?;
         (self.changes.coverage, self.changes.changing) = (coverage, changing);
+        // What it restores is no effect of the next round.
+        for relation in &affected {
+            self.forget_result(relation);
+        }
         Ok(())
     }
 

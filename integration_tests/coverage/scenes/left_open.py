@@ -13,7 +13,7 @@ VIEW = "{{ config(materialized='stable_view') }}\nselect id, customer_id from {{
 LAST = "{{ config(materialized='table') }}\nselect pg_sleep(8)::text as slept\n"
 OPEN_TOO_LONG = """
     select left(query, 200) from pg_stat_activity
-    where datname = current_database() and state like 'idle in transaction%' and now() - state_change > interval '3 s'
+    where datname = current_database() and state like 'idle in transaction%' and now() - state_change > interval '5 s'
 """
 
 

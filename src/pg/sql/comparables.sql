@@ -5,7 +5,10 @@ with recursive own_functions as materialized (
   from pg_catalog.pg_proc as p
   join pg_catalog.pg_language as l on l.oid = p.prolang and l.lanname in ('sql', 'plpgsql')
   join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
-    and n.nspname not in ('pg_catalog', 'information_schema', 'pgtrickle', 'pgtrickle_changes')
+    and n.nspname not in (
+      'pg_catalog', 'information_schema', 'pgtrickle',
+      coalesce(nullif(pg_catalog.current_setting('pg_trickle.change_buffer_schema', true), ''), 'pgtrickle_changes')
+    )
 ), named (pgt_id, class, oid) as (
   -- the views that a query names, and the functions that are called by such a name in its text
   select d.pgt_id, 'pg_catalog.pg_class'::regclass, c.oid

@@ -9,7 +9,10 @@ with recursive asked as materialized (
   from pg_proc as p
   join pg_language as l on l.oid = p.prolang and l.lanname in ('sql', 'plpgsql')
   join pg_namespace as n on n.oid = p.pronamespace
-    and n.nspname not in ('pg_catalog', 'information_schema', 'pgtrickle', 'pgtrickle_changes')
+    and n.nspname not in (
+      'pg_catalog', 'information_schema', 'pgtrickle',
+      coalesce(nullif(pg_catalog.current_setting('pg_trickle.change_buffer_schema', true), ''), 'pgtrickle_changes')
+    )
   where not exists (
     select from pg_depend as d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
   )
@@ -60,7 +63,10 @@ with recursive asked as materialized (
   select c.oid, c.relkind, jsonb_build_object('schema', n.nspname, 'name', c.relname) as relation
   from pg_class as c
   join pg_namespace as n on n.oid = c.relnamespace
-    and n.nspname not in ('pg_catalog', 'information_schema', 'pgtrickle', 'pgtrickle_changes') and n.nspname !~ '^pg_'
+    and n.nspname not in (
+      'pg_catalog', 'information_schema', 'pgtrickle',
+      coalesce(nullif(pg_catalog.current_setting('pg_trickle.change_buffer_schema', true), ''), 'pgtrickle_changes')
+    ) and n.nspname !~ '^pg_'
   where c.relkind in ('r', 'p', 'v', 'm', 'f')
     and (
       exists (select from functions as f where strpos(f.text, lower(c.relname)) > 0)

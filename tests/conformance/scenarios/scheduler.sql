@@ -20,9 +20,12 @@ SELECT count(*) FROM shares;
 SELECT pgtrickle.refresh_stream_table('public.shares');
 --> ERROR 22023: invalid argument: stream table public.shares is in error state ; use pgtrickle.resume_s…
 DELETE FROM orders WHERE id = 4;
+-- In one transaction: another database's snapshot may still hide the deletion from the scheduler, which then fails again.
+BEGIN;
 SELECT pgtrickle.resume_stream_table('public.shares');
 SELECT status, last_error_message FROM pgtrickle.pgt_stream_tables;
 --> ACTIVE | NULL
+COMMIT;
 
 -- # one table's failure does not stop the others
 SELECT pgtrickle.create_stream_table('public.shares', 'SELECT id, 100 / amount AS share FROM orders', '1s', 'DIFFERENTIAL');
