@@ -114,7 +114,8 @@ impl Renderer {
                 filter,
                 move |state: &mut State<'_, '_>, value: Jinja| -> Result<Jinja, JinjaError> {
                     let Some(text) = value.as_str() else { return Ok(value) };
-                    if !is_right(&literal(text)) && !(missing_is_empty && text.is_empty()) {
+                    let is_missing = missing_is_empty && text.is_empty();
+                    if !is_missing && !is_right(&literal(text)) {
                         return Err(failed(format!("`{text}` is not {expected}")));
                     }
                     state.set_temp(NATIVE, value.clone());
@@ -142,18 +143,17 @@ impl Renderer {
 
     /// A scalar with its Jinja rendered. As in dbt, an expression that is all of a text keeps its type.
     pub(super) fn value(&self, value: &Yaml) -> Result<Yaml, String> {
-        let value = match value {
-            Yaml::String(text) => match self.rendered(text)? {
+        let value = if let Yaml::String(text) = value {
+            match self.rendered(text)? {
                 (_, Some(value)) if value.is_undefined() => return Err(format!("`{text}` has no value")),
                 (_, Some(value)) => serde_yaml::to_value(value).map_err(|error| error.to_string())?,
                 (text, None) => text.into(),
-            },
-            scalar => scalar.clone(),
+            }
+        } else {
+            value.clone()
         };
-        match value {
-            Yaml::Sequence(_) | Yaml::Mapping(_) | Yaml::Tagged(_) => Err(SEVERAL.into()),
-            scalar => Ok(scalar),
-        }
+        let is_several = matches!(value, Yaml::Sequence(_) | Yaml::Mapping(_) | Yaml::Tagged(_));
+        if is_several { Err(SEVERAL.into()) } else { Ok(value) }
     }
 
     /// The text, and the value that it stands for, if that is no text.
@@ -200,11 +200,13 @@ const SEVERAL: &str = "expected a single value, found a list or a mapping";
 
 /// A value as Python writes it.
 fn written(value: &Jinja) -> String {
-    match value.kind() {
-        ValueKind::None => "None".into(),
-        ValueKind::Bool => (if value.is_true() { "True" } else { "False" }).into(),
-        _ => value.to_string(),
+    if value.is_none() {
+        return "None".into();
     }
+    if value.kind() == ValueKind::Bool {
+        return if value.is_true() { "True".into() } else { "False".into() };
+    }
+    value.to_string()
 }
 
 /// What a text is in Python: a number, a truth value or None. Any other text is itself.
@@ -237,13 +239,11 @@ fn placeholder(name: &str) -> String {
 fn said(error: JinjaError) -> String {
     use ErrorKind::{UnknownFilter, UnknownFunction, UnknownMethod, UnknownTest};
     let said = error.detail().map_or_else(|| error.to_string(), ToOwned::to_owned);
-    match error.kind() {
-        // dbt may know it.
-        UnknownFilter | UnknownFunction | UnknownMethod | UnknownTest => {
-            format!("pgtrickle-ci does not render it: {said}; pass the text with `env_var`")
-        }
-        _ => said,
+    // dbt may know it.
+    if matches!(error.kind(), UnknownFilter | UnknownFunction | UnknownMethod | UnknownTest) {
+        return format!("pgtrickle-ci does not render it: {said}; pass the text with `env_var`");
     }
+    said
 }
 
 /// The function `env_var`.

@@ -182,14 +182,14 @@ impl<'a> TargetOutput<'a> {
             .ok_or_else(|| format!("there is no profile `{profile}`{}", list(Some(&yaml))))?;
         let (name, chosen_by) = match (&wanted.target, found.get("target")) {
             (Some((name, chosen_by)), _) => (name.clone(), *chosen_by),
-            (None, Some(choice)) => match renderer.value(choice)? {
-                Yaml::String(name) => (name, "profiles.yml"),
-                _ => {
+            (None, Some(choice)) => {
+                let Yaml::String(name) = renderer.value(choice)? else {
                     return Err(format!(
                         "the target of the profile `{profile}` is no text: write it in quotes"
                     ));
-                }
-            },
+                };
+                (name, "profiles.yml")
+            }
             (None, None) => ("default".into(), "dbt's default"),
         };
         let outputs = found.get("outputs");
@@ -260,7 +260,7 @@ impl<'a> TargetOutput<'a> {
             Yaml::Null => "empty",
             Yaml::Bool(_) => "true or false",
             Yaml::Number(_) => "a number",
-            _ => "a text",
+            Yaml::String(_) | Yaml::Sequence(_) | Yaml::Mapping(_) | Yaml::Tagged(_) => "a text",
         };
         format!("the {field} of the target `{}` is {found}, expected {expected}", self.name)
     }
