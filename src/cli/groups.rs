@@ -20,7 +20,7 @@ pub struct ProfileArgs {
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
     /// Target of the profile [default: DBT_TARGET, then the profile's]
-    #[arg(long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME")]
     pub target: Option<String>,
     /// Variables for dbt, as a YAML mapping
     #[arg(

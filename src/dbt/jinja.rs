@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use minijinja::{
-    Environment, Error as JinjaError, ErrorKind, State, Value as Jinja, escape_formatter,
+    Environment, Error as JinjaError, ErrorKind, State, Value as Jinja,
     value::{Kwargs, Object, Serde, ValueKind},
 };
 use serde_yaml::Value as Yaml;
@@ -14,7 +14,9 @@ use crate::model::Secret;
 const SECRET: &str = "DBT_ENV_SECRET";
 
 /// What dbt's templates also have, and this program's do not.
-const UNKNOWN: [&str; 15] = [
+const UNKNOWN: [&str; 18] = [
+    "builtins",
+    "context",
     "dbt_metadata_envs",
     "dbt_version",
     "diff_of_two_dicts",
@@ -22,6 +24,7 @@ const UNKNOWN: [&str; 15] = [
     "invocation_id",
     "local_md5",
     "modules",
+    "return",
     "run_started_at",
     "set",
     "set_strict",
@@ -35,6 +38,12 @@ const UNKNOWN: [&str; 15] = [
 /// The maximum length of a template in bytes: the renderer counts the columns of a line in 16 bits.
 const MAX_LENGTH: usize = 65_000;
 
+/// The last value that a template wrote.
+const WRITTEN: &str = "written";
+
+/// The text that `as_native`, `as_number` or `as_bool` makes a value of, if it is all that the template writes.
+const NATIVE: &str = "native";
+
 /// The values that the two files may use.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
@@ -46,6 +55,8 @@ pub struct Context {
     /// Whether an unset variable is an empty text, for uses in which the value does not matter: CI has no secrets of a
     /// developer.
     pub missing_is_empty: bool,
+    /// Whether a profile may be one for dbt 2, in which numbers may be texts, and fields with a default may be missing.
+    pub may_be_dbt_2: bool,
 }
 
 impl Context {
@@ -78,15 +89,10 @@ impl Renderer {
         let mut environment = Environment::new();
         environment.set_unknown_method_callback(python_method);
         environment.set_formatter(|out, state, value| {
-            if value.is_none() {
-                return Ok(out.write_str("None")?);
-            }
-            if value.kind() == ValueKind::Bool {
-                return Ok(out.write_str(if value.is_true() { "True" } else { "False" })?);
-            }
-            escape_formatter(out, state, value)
+            state.set_temp(WRITTEN, value.clone());
+            Ok(out.write_str(&written(value))?)
         });
-        let Context { variables, vars, target, missing_is_empty } = context.clone();
+        let Context { variables, vars, target, missing_is_empty, may_be_dbt_2: _ } = context.clone();
         let reading = EnvVar { variables: variables.clone(), takes_secrets, missing_is_empty };
         environment.add_global("env_var", Jinja::from_object(reading));
         environment.add_global("var", Jinja::from_object(Vars { vars, missing_is_empty }));
@@ -102,38 +108,59 @@ impl Renderer {
         for name in ["log", "print"] {
             environment.add_global(name, Jinja::from_object(Silent));
         }
-        environment.add_filter("as_number", |value: Jinja| {
-            let is_number = value.as_str().is_none_or(|text| text.trim().parse::<f64>().is_ok());
-            if is_number { Ok(value) } else { Err(failed(format!("`{value}` is not a number"))) }
-        });
-        // Only Python's literals.
-        environment.add_filter("as_bool", |value: Jinja| match value.as_str() {
-            None | Some("True" | "False") => Ok(value),
-            Some(other) => Err(failed(format!("`{other}` is neither `True` nor `False`"))),
-        });
-        for filter in ["as_native", "as_text"] {
-            environment.add_filter(filter, |value: Jinja| value);
+        // As in dbt 1, the text stays a text for other filters and conditions.
+        for (filter, expected, is_right) in LITERALS {
+            environment.add_filter(
+                filter,
+                move |state: &mut State<'_, '_>, value: Jinja| -> Result<Jinja, JinjaError> {
+                    let Some(text) = value.as_str() else { return Ok(value) };
+                    let is_missing = missing_is_empty && text.is_empty();
+                    if !is_missing && !is_right(&literal(text)) {
+                        return Err(failed(format!("`{text}` is not {expected}")));
+                    }
+                    state.set_temp(NATIVE, value.clone());
+                    Ok(value)
+                },
+            );
         }
+        environment.add_filter("as_text", |state: &mut State<'_, '_>, value: Jinja| {
+            state.set_temp(NATIVE, ().into());
+            Jinja::from(written(&value))
+        });
         Self { environment, variables }
     }
 
     /// A scalar as text with its Jinja rendered; `None` for null.
     pub(super) fn text(&self, value: &Yaml) -> Result<Option<String>, String> {
         Ok(match value {
-            Yaml::String(text) => Some(self.rendered(text)?),
+            Yaml::String(text) => Some(self.rendered(text)?.0),
             Yaml::Number(number) => Some(number.to_string()),
             Yaml::Bool(flag) => Some(flag.to_string()),
             Yaml::Null => None,
-            Yaml::Sequence(_) | Yaml::Mapping(_) | Yaml::Tagged(_) => {
-                return Err("expected a single value, found a list or a mapping".into());
-            }
+            Yaml::Sequence(_) | Yaml::Mapping(_) | Yaml::Tagged(_) => return Err(SEVERAL.into()),
         })
     }
 
-    fn rendered(&self, text: &str) -> Result<String, String> {
+    /// A scalar with its Jinja rendered. As in dbt, an expression that is all of a text keeps its type.
+    pub(super) fn value(&self, value: &Yaml) -> Result<Yaml, String> {
+        let value = if let Yaml::String(text) = value {
+            match self.rendered(text)? {
+                (_, Some(value)) if value.is_undefined() => return Err(format!("`{text}` has no value")),
+                (_, Some(value)) => serde_yaml::to_value(value).map_err(|error| error.to_string())?,
+                (text, None) => text.into(),
+            }
+        } else {
+            value.clone()
+        };
+        let is_several = matches!(value, Yaml::Sequence(_) | Yaml::Mapping(_) | Yaml::Tagged(_));
+        if is_several { Err(SEVERAL.into()) } else { Ok(value) }
+    }
+
+    /// The text, and the value that it stands for, if that is no text.
+    fn rendered(&self, text: &str) -> Result<(String, Option<Jinja>), String> {
         if !["{{", "{%", "{#"].iter().any(|mark| text.contains(mark)) {
             // As in every template.
-            return Ok(text.strip_suffix('\n').unwrap_or(text).to_owned());
+            return Ok((text.strip_suffix('\n').unwrap_or(text).to_owned(), None));
         }
         if text.len() > MAX_LENGTH {
             return Err(format!(
@@ -146,7 +173,12 @@ impl Renderer {
         if let Some(name) = UNKNOWN.iter().find(|name| used.contains(**name)) {
             return Err(format!("pgtrickle-ci does not render `{name}`; pass the text with `env_var`"));
         }
-        Ok(self.with_secrets(template.render(()).map_err(said)?))
+        let rendered = template.render_captured(()).map_err(said)?;
+        let temp = |name: &str| rendered.state().get_temp(name);
+        let value = temp(WRITTEN).filter(|value| written(value) == rendered.output());
+        let value =
+            if value.is_some() && value == temp(NATIVE) { Some(literal(rendered.output())) } else { value };
+        Ok((self.with_secrets(rendered.output().to_owned()), value.filter(|value| value.as_str().is_none())))
     }
 
     /// Secrets are written last.
@@ -156,13 +188,62 @@ impl Renderer {
     }
 }
 
+/// dbt's filters for values, what each takes, and how to see that.
+type IsRight = fn(&Jinja) -> bool;
+const LITERALS: [(&str, &str, IsRight); 3] = [
+    ("as_native", "a value", |_| true),
+    ("as_number", "a number", Jinja::is_number),
+    ("as_bool", "`True` or `False`", |value| value.kind() == ValueKind::Bool),
+];
+
+const SEVERAL: &str = "expected a single value, found a list or a mapping";
+
+/// A value as Python writes it.
+fn written(value: &Jinja) -> String {
+    if value.is_none() {
+        return "None".into();
+    }
+    if value.kind() == ValueKind::Bool {
+        return if value.is_true() { "True".into() } else { "False".into() };
+    }
+    value.to_string()
+}
+
+/// What a text is in Python: a number, a truth value or None. Any other text is itself.
+fn literal(text: &str) -> Jinja {
+    let word = text.trim();
+    let digits = word.trim_start_matches(['+', '-']);
+    // As `05`.
+    let is_octal =
+        digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
+    match word {
+        "True" => true.into(),
+        "False" => false.into(),
+        "None" => ().into(),
+        _ if is_octal || !digits.starts_with(|start: char| start.is_ascii_digit() || start == '.') => {
+            text.into()
+        }
+        _ => match (word.parse::<i64>(), word.parse::<f64>()) {
+            (Ok(whole), _) => whole.into(),
+            (_, Ok(number)) => number.into(),
+            _ => text.into(),
+        },
+    }
+}
+
 /// What a template has instead of a secret, as in dbt: no expression can read or change a secret.
 fn placeholder(name: &str) -> String {
     format!("$$$DBT_SECRET_START$$${name}$$$DBT_SECRET_END$$$")
 }
 
 fn said(error: JinjaError) -> String {
-    error.detail().map_or_else(|| error.to_string(), ToOwned::to_owned)
+    use ErrorKind::{UnknownFilter, UnknownFunction, UnknownMethod, UnknownTest};
+    let said = error.detail().map_or_else(|| error.to_string(), ToOwned::to_owned);
+    // dbt may know it.
+    if matches!(error.kind(), UnknownFilter | UnknownFunction | UnknownMethod | UnknownTest) {
+        return format!("pgtrickle-ci does not render it: {said}; pass the text with `env_var`");
+    }
+    said
 }
 
 /// The function `env_var`.
@@ -289,7 +370,7 @@ mod tests {
                 .into(),
             vars: [("schema".to_owned(), Yaml::from("marts")), ("port".to_owned(), Yaml::from(6432))].into(),
             target: Some([("name", "dev".to_owned())].into()),
-            missing_is_empty: false,
+            ..Context::default()
         }
     }
 
@@ -364,10 +445,17 @@ mod tests {
             ("{{ env_var('NO') }}", "the environment variable `NO` is not set"),
             ("{{ var('none') }}", "the variable `none` is not in `--vars`"),
             ("{{ env_var('HOST') | as_number }}", "`DB.example` is not a number"),
-            ("{{ 'true' | as_bool }}", "`true` is neither"),
+            ("{{ 'true' | as_bool }}", "`true` is not `True` or `False`"),
             ("{{ env_var('HOST', 'a', more='b') }}", "unknown keyword argument"),
             ("{{ modules.re.sub('a', 'b', 'c') }}", "pgtrickle-ci does not render `modules`"),
             ("{{ dbt_version }}", "pgtrickle-ci does not render `dbt_version`"),
+            ("{{ builtins.env_var('HOST') }}", "pgtrickle-ci does not render `builtins`"),
+            (
+                "{{ 'a' | truncate(5) }}",
+                "pgtrickle-ci does not render it: filter truncate is unknown; pass the text",
+            ),
+            ("{{ 'a'.zfill(5) }}", "pgtrickle-ci does not render it: string has no method named zfill; pass"),
+            ("{{ ref('a') }}", "pgtrickle-ci does not render it: ref is unknown; pass"),
         ] {
             assert!(rendered(text).unwrap_err().starts_with(said), "{text}");
         }

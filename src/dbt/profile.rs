@@ -49,15 +49,9 @@ pub const DEFAULT_TARGET: &str = "ci";
 /// The adapters whose targets can have stream tables. Their profiles have the same fields.
 const ADAPTERS: [&str; 2] = ["postgres", "pgtrickle"];
 
-/// Fields of a profile that apply to any server, and whether each is a number.
-const MANNER: [(&str, bool); 6] = [
-    ("application_name", false),
-    ("autocommit", false),
-    ("connect_timeout", true),
-    ("keepalives_idle", true),
-    ("retries", true),
-    ("search_path", false),
-];
+/// Fields of a profile that apply to any server.
+const MANNER: [&str; 6] =
+    ["application_name", "autocommit", "connect_timeout", "keepalives_idle", "retries", "search_path"];
 
 impl Target {
     /// Reads the requested target. The environment completes the server's address, as libpq does for dbt.
@@ -73,7 +67,7 @@ impl Target {
             Ok(Endpoint {
                 role: output.role().map_err(wrong)?,
                 // The default of dbt-postgres is one.
-                retries: output.number("retries", 1).map_err(wrong)?,
+                retries: output.number("retries").map_err(wrong)?.unwrap_or(1),
                 dbt_target: Some(target.describe()),
                 secrets: context.secrets(),
                 ..Endpoint::resolve(address, &context.variables)?
@@ -174,10 +168,11 @@ struct TargetOutput<'a> {
     chosen_by: &'static str,
     fields: Yaml,
     renderer: Renderer,
+    context: &'a Context,
 }
 
 impl<'a> TargetOutput<'a> {
-    fn find(text: &str, wanted: &'a RequestedProfile, context: &Context) -> Result<Self, String> {
+    fn find(text: &str, wanted: &'a RequestedProfile, context: &'a Context) -> Result<Self, String> {
         let mut yaml: Yaml = crate::model::yaml::read(text).map_err(|error| error.to_string())?;
         yaml.apply_merge().map_err(|error| error.to_string())?;
         let renderer = Renderer::of_profiles(context);
@@ -187,28 +182,95 @@ impl<'a> TargetOutput<'a> {
             .ok_or_else(|| format!("there is no profile `{profile}`{}", list(Some(&yaml))))?;
         let (name, chosen_by) = match (&wanted.target, found.get("target")) {
             (Some((name, chosen_by)), _) => (name.clone(), *chosen_by),
-            (None, Some(choice)) => (renderer.text(choice)?.unwrap_or_default(), "profiles.yml"),
+            (None, Some(choice)) => {
+                let Yaml::String(name) = renderer.value(choice)? else {
+                    return Err(format!(
+                        "the target of the profile `{profile}` is no text: write it in quotes"
+                    ));
+                };
+                (name, "profiles.yml")
+            }
             (None, None) => ("default".into(), "dbt's default"),
         };
         let outputs = found.get("outputs");
         let fields = outputs.and_then(|outputs| outputs.get(name.as_str())).cloned();
         let fields = fields
             .ok_or_else(|| format!("the profile `{profile}` has no target `{name}`{}", list(outputs)))?;
-        Ok(Self { profile, name, chosen_by, fields, renderer })
+        Ok(Self { profile, name, chosen_by, fields, renderer, context })
     }
 
-    fn text(&self, field: &str) -> Result<Option<String>, String> {
+    /// A field with its Jinja rendered; `None` if it is missing.
+    fn value(&self, field: &str) -> Result<Option<Yaml>, String> {
         let Some(value) = self.fields.get(field) else { return Ok(None) };
-        match self.renderer.text(value) {
+        match self.renderer.value(value) {
             // dbt uses a password that is not valid Jinja unchanged.
-            Err(_) if field == "password" => Ok(value.as_str().map(ToOwned::to_owned)),
+            Err(_) if field == "password" => Ok(Some(value.clone())),
             Err(reason) => Err(format!("the {field} of the target `{}`: {reason}", self.name)),
-            text => text,
+            Ok(value) => Ok(Some(value)),
         }
     }
 
+    fn text(&self, field: &str) -> Result<Option<String>, String> {
+        match self.value(field)? {
+            Some(Yaml::String(text)) => Ok(Some(text)),
+            None | Some(Yaml::Null) => Ok(None),
+            Some(value) => {
+                Err(self.mistyped(field, &value, "a text: write it in quotes, or with `| as_text`"))
+            }
+        }
+    }
+
+    fn number<N: FromStr>(&self, field: &str) -> Result<Option<N>, String> {
+        let text = match self.value(field)? {
+            Some(Yaml::Number(number)) => number.to_string(),
+            Some(Yaml::String(text)) if self.context.may_be_dbt_2 => text,
+            // Of a variable that is not set.
+            Some(Yaml::String(text)) if self.context.missing_is_empty && text.is_empty() => text,
+            Some(Yaml::Null) if self.context.may_be_dbt_2 => return Ok(None),
+            None => return Ok(None),
+            Some(value) => {
+                let expected = "a number: write it without quotes, or with `| as_number`";
+                return Err(self.mistyped(field, &value, expected));
+            }
+        };
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let number = text.parse().map(Some);
+        number.map_err(|_| format!("the target `{}` has the {field} `{text}`, expected a number", self.name))
+    }
+
+    fn flag(&self, field: &str) -> Result<Option<bool>, String> {
+        match self.value(field)? {
+            Some(Yaml::Bool(flag)) => Ok(Some(flag)),
+            Some(Yaml::String(text)) if self.context.may_be_dbt_2 => {
+                Ok(Some(text.eq_ignore_ascii_case("true")))
+            }
+            None | Some(Yaml::Null) => Ok(None),
+            Some(value) => {
+                let expected = "true or false: write it without quotes, or with `| as_bool`";
+                Err(self.mistyped(field, &value, expected))
+            }
+        }
+    }
+
+    /// The value is not shown: it may be a password.
+    fn mistyped(&self, field: &str, value: &Yaml, expected: &str) -> String {
+        let found = match value {
+            Yaml::Null => "empty",
+            Yaml::Bool(_) => "true or false",
+            Yaml::Number(_) => "a number",
+            Yaml::String(_) | Yaml::Sequence(_) | Yaml::Mapping(_) | Yaml::Tagged(_) => "a text",
+        };
+        format!("the {field} of the target `{}` is {found}, expected {expected}", self.name)
+    }
+
     fn needed(&self, names: &[&str]) -> Result<String, String> {
-        self.one_of(names)?.ok_or_else(|| format!("the target `{}` has no `{}`", self.name, names[0]))
+        self.one_of(names)?.ok_or_else(|| self.lacks(names[0]))
+    }
+
+    fn lacks(&self, field: &str) -> String {
+        format!("the target `{}` has no `{field}`", self.name)
     }
 
     /// A field that has several names, of which dbt takes one.
@@ -222,30 +284,22 @@ impl<'a> TargetOutput<'a> {
         }
     }
 
-    fn number<N: FromStr>(&self, field: &str, default: N) -> Result<N, String> {
-        match self.text(field)?.filter(|text| !text.is_empty()) {
-            Some(text) => text.parse().map_err(|_| {
-                format!("the target `{}` has the {field} `{text}`, expected a number", self.name)
-            }),
-            None => Ok(default),
-        }
-    }
-
     fn target(&self) -> Result<Target, String> {
-        let adapter = self.text("type")?.unwrap_or_else(|| ADAPTERS[0].to_owned());
+        let adapter = self.needed(&["type"])?;
         if !ADAPTERS.contains(&adapter.as_str()) {
             let (name, needed) = (&self.name, ADAPTERS.join(" or "));
             return Err(format!("the target `{name}` is of type `{adapter}`, stream tables need {needed}"));
         }
         let mut manner = Map::new();
-        for (field, is_number) in MANNER {
-            let Some(text) = self.text(field)?.filter(|text| !text.is_empty()) else { continue };
-            let value = match (field, is_number) {
-                (_, true) => json!(self.number::<i32>(field, 0)?),
-                ("autocommit", _) => json!(text.eq_ignore_ascii_case("true")),
-                _ => json!(text),
+        for field in MANNER {
+            let value = match field {
+                "autocommit" => self.flag(field)?.map(Json::from),
+                "application_name" | "search_path" => {
+                    self.text(field)?.filter(|text| !text.is_empty()).map(Json::from)
+                }
+                _ => self.number::<i32>(field)?.map(Json::from),
             };
-            manner.insert(field.to_owned(), value);
+            manner.extend(value.map(|value| (field.to_owned(), value)));
         }
         Ok(Target {
             profile: self.profile.to_owned(),
@@ -254,22 +308,26 @@ impl<'a> TargetOutput<'a> {
             endpoint: Endpoint::default(),
             adapter,
             schema: self.needed(&["schema"])?,
-            threads: self.number("threads", 1)?,
+            threads: self.number("threads")?.unwrap_or(1),
             manner,
         })
     }
 
     /// The connection parameters that dbt-postgres passes to libpq.
     fn address(&self) -> Result<Result<Conninfo, BadAddress>, String> {
+        let (password, port) = (self.one_of(&["password", "pass"])?, self.number::<i64>("port")?);
+        if !self.context.may_be_dbt_2 && (password.is_none() || port.is_none()) {
+            return Err(self.lacks(if port.is_none() { "port" } else { "password" }));
+        }
         let mut given = vec![
             ("host", self.needed(&["host"])?),
             ("user", self.needed(&["user"])?),
             ("dbname", self.needed(&["dbname", "database"])?),
-            ("password", self.one_of(&["password", "pass"])?.unwrap_or_default()),
-            ("port", self.text("port")?.unwrap_or_default()),
-            ("connect_timeout", self.number::<i32>("connect_timeout", 10)?.to_string()),
+            ("password", password.unwrap_or_default()),
+            ("port", port.map(|port| port.to_string()).unwrap_or_default()),
+            ("connect_timeout", self.number::<i32>("connect_timeout")?.unwrap_or(10).to_string()),
         ];
-        let idle = self.number::<u32>("keepalives_idle", 0)?;
+        let idle = self.number::<u32>("keepalives_idle")?.unwrap_or_default();
         given.extend((idle != 0).then(|| ("keepalives_idle", idle.to_string())));
         if let Some(search_path) = self.text("search_path")?.filter(|path| !path.is_empty()) {
             given.push(("options", format!("-c search_path={}", search_path.replace(' ', "\\ "))));

@@ -17,15 +17,16 @@ shop:
     prod: {type: postgres, host: db, port: 6432, user: bob, pass: x, database: live, schema: prod, sslmode: require}
     stream: {type: pgtrickle, host: db, port: 6432, user: bob, pass: x, dbname: live, schema: prod}
     lake: {type: duckdb, path: x}
-    broken: {type: postgres, host: "{{ env_var('NO_SUCH') }}", user: u, dbname: d, schema: s}
+    broken: {type: postgres, host: "{{ env_var('NO_SUCH') }}", user: u, dbname: d, schema: s,
+             threads: "{{ env_var('NO_SUCH') | as_number }}"}
     whole: {type: postgres, host: db, port: 1, user: u, password: "{{ odd", dbname: d, schema: s, role: "\"My Role\"",
-            search_path: "a, b", keepalives_idle: 5, connect_timeout: "{{ 3 }}", retries: 4, application_name: me,
+            search_path: "a, b", keepalives_idle: 5, connect_timeout: "{{ 3 | as_number }}", retries: 4, application_name: me,
             sslmode: disable, autocommit: true}
-    mode: {type: postgres, host: db, port: 1, user: u, dbname: d, schema: s, sslmode: maybe}
+    mode: {type: postgres, host: db, port: 1, user: u, password: p, dbname: d, schema: s, sslmode: maybe}
     port: {type: postgres, host: db, port: many, user: u, dbname: d, schema: s}
-    hidden: {type: postgres, host: "{{ env_var('DBT_ENV_SECRET_HOST') }}", port: 1, user: u, schema: s,
+    hidden: {type: postgres, host: "{{ env_var('DBT_ENV_SECRET_HOST') }}", port: 1, user: u, password: p, schema: s,
              dbname: "of_{{ env_var('DBT_ENV_SECRET_DB') }}"}
-    role: {type: postgres, host: db, port: 1, user: u, dbname: d, schema: s, role: "a; drop table b"}
+    role: {type: postgres, host: db, port: 1, user: u, password: p, dbname: d, schema: s, role: "a; drop table b"}
 "#;
 
 fn find(target: Option<&str>, variables: &[(&str, &str)], without_server: bool) -> Result<Target, String> {
@@ -48,8 +49,7 @@ fn find_in(
         target: target.map(|name| (name.to_owned(), "--target")),
         without_server,
     };
-    let context = Context { variables, ..Context::default() };
-    let found = Target::find(&wanted, &context);
+    let found = Target::find(&wanted, &Context { variables, ..Context::default() });
     found.map_err(|error| {
         error.to_string().split_once("profiles.yml`: ").map_or(error.to_string(), |(_, s)| s.to_owned())
     })
@@ -111,7 +111,9 @@ fn errors_name_the_wrong_value() {
     assert!(said(Some("broken"), &[]).contains("`NO_SUCH`"));
     assert!(said(None, &[("PGPORT", "many")]).contains("`many`"));
     assert!(said(Some("mode"), &[]).starts_with("the target `mode` has the sslmode `maybe`"));
-    assert!(said(Some("port"), &[]).starts_with("the target `port` has the port `many`"));
+    assert!(
+        said(Some("port"), &[]).starts_with("the port of the target `port` is a text, expected a number")
+    );
     assert!(said(Some("role"), &[]).starts_with("the target `role` has the role `a; drop table b`"));
     assert!(said(Some("prod"), &[("PGCHANNELBINDING", "x")]).starts_with("PGCHANNELBINDING has the"));
 }
@@ -120,6 +122,58 @@ fn errors_name_the_wrong_value() {
 fn without_a_server_unset_variables_do_not_matter() {
     let target = find(Some("broken"), &[], true).unwrap();
     assert_eq!((target.schema.as_str(), target.endpoint.database.as_str()), ("s", "d"));
+}
+
+/// The fields of dbt 1 are compared with it (tests/it/connections.yml).
+#[test]
+fn numbers_may_be_texts_in_a_profile_for_dbt_2() {
+    let found = |fields: &str, may_be_dbt_2| {
+        let dir = tempfile::tempdir().unwrap();
+        let output = format!("type: postgres, host: db, user: u, dbname: d, schema: s, {fields}");
+        std::fs::write(
+            dir.path().join("profiles.yml"),
+            format!("shop: {{outputs: {{default: {{{output}}}}}}}"),
+        )
+        .unwrap();
+        let wanted = RequestedProfile {
+            dir: dir.path().to_owned(),
+            profile: "shop".into(),
+            target: None,
+            without_server: false,
+        };
+        let context = Context { may_be_dbt_2, ..Context::default() };
+        Target::find(&wanted, &context).map_err(|error| error.to_string())
+    };
+    for (fields, of_dbt_1) in [
+        (
+            "password: p, port: '6432', threads: 4",
+            "the port of the target `default` is a text, expected a number",
+        ),
+        ("password: p, port: 6432, threads: '4'", "the threads of the target `default` is a text"),
+        ("port: 6432, threads: 4", "has no `password`"),
+        (
+            "password: p, port: 6432, threads: 4, retries: '3', autocommit: 'true'",
+            "is a text, expected true or false",
+        ),
+    ] {
+        let target = found(fields, true).unwrap();
+        assert_eq!((target.endpoint.port, target.threads), (6432, 4), "{fields}");
+        let said = found(fields, false).unwrap_err();
+        assert!(said.contains(of_dbt_1), "{said}");
+    }
+    assert_eq!(found("", true).unwrap().endpoint.port, 5432);
+    assert!(found("", false).unwrap_err().contains("has no `port`"));
+    let unquoted = "shop: {target: 2024, outputs: {'2024': {type: postgres}}}";
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("profiles.yml"), unquoted).unwrap();
+    assert_eq!(
+        find_in(dir.path(), None, &[], false).unwrap_err(),
+        "the target of the profile `shop` is no text: write it in quotes"
+    );
+    // Neither takes these.
+    for fields in ["password: 5, port: 1", "password: p, port: many", "password: p, port: true", "role: 5"] {
+        assert!(found(fields, true).is_err() && found(fields, false).is_err(), "{fields}");
+    }
 }
 
 #[test]

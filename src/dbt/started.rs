@@ -109,7 +109,7 @@ const OVERRIDDEN: [(&str, &str); 7] = [
 ];
 
 /// Settings that dbt must not get: they choose nodes and rows, defer to other relations, or replay a recording.
-const REMOVED: [&str; 16] = [
+const REMOVED: [&str; 15] = [
     "ARTIFACT_STATE_PATH",
     "DEFER",
     "DEFER_STATE",
@@ -118,7 +118,6 @@ const REMOVED: [&str; 16] = [
     "EXCLUDE_RESOURCE_TYPES",
     "FAVOR_STATE",
     "FAVOR_STATE_MODE",
-    "INDIRECT_SELECTION",
     "PARTIAL_PARSE_FILE_PATH",
     "RECORDER_FILE_PATH",
     "RECORDER_MODE",

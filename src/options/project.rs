@@ -161,6 +161,8 @@ impl ProjectOptions {
             vars: vars.map_err(|error| dbt::Error::Vars { reason: error.to_string() })?.unwrap_or_default(),
             target: None,
             missing_is_empty: false,
+            may_be_dbt_2: dbt::program(&self.environment.path())
+                .is_none_or(|program| dbt::is_native(&program)),
         })
     }
 

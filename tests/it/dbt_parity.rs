@@ -5,7 +5,12 @@ use serde_json::Value;
 use crate::support::{DbtProject, Ran, pgtrickle_ci};
 
 fn ran(project: &DbtProject) -> Ran {
+    ran_in(project, &[])
+}
+
+fn ran_in(project: &DbtProject, environment: &[(&str, &str)]) -> Ran {
     let mut run = pgtrickle_ci();
+    run.envs(environment.iter().copied());
     run.args(["run", "--engine", "emulator", "--stub-sources", "--budget", "0s", "--json", "-"]);
     run.arg("--project-dir").arg(project.path()).arg("--profiles-dir").arg(project.path());
     Ran::of(&mut run)
@@ -142,6 +147,23 @@ fn a_default_selector_chooses_models_and_tests() {
         assert_eq!(report["selection"], "--selector half", "{selectors}");
         assert_eq!(of_stage("population"), made, "{selectors}\n{report:#}");
         assert_eq!(of_stage("test"), tests, "{selectors}\n{report:#}");
+    }
+}
+
+/// The test also reads a table that is not built: with `cautious` dbt does not run it.
+#[test]
+fn the_shell_says_how_a_default_selector_takes_tests() {
+    let project = project();
+    project.stream_table("b", "{'schedule': '1h'}", "select id from {{ ref('codes') }}");
+    project.write("tests/on_both.sql", "select 1 from {{ ref('a') }} as a, {{ ref('b') }} as b where false");
+    project.write(
+        "selectors.yml",
+        "selectors: [{name: half, default: true, definition: {method: fqn, value: a, parents: true}}]",
+    );
+    for (word, code) in [("cautious", Some(0)), ("eager", Some(1))] {
+        let ran = ran_in(&project, &[("DBT_INDIRECT_SELECTION", word)]);
+        assert_eq!(ran.code, code, "{word}: {}", ran.stderr);
+        assert_eq!(ran.stdout.contains("\"on_both\""), word == "eager", "{word}: {}", ran.stdout);
     }
 }
 
