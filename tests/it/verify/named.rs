@@ -277,25 +277,6 @@ fn a_source_with_effects_beyond_a_rollback_is_not_changed() {
     }
 }
 
-/// As with a change buffer that lacks a column.
-#[test]
-fn a_source_is_a_finding_if_every_write_to_it_fails() {
-    let database = named();
-    database.run("create table orders (id int primary key, n int); insert into orders select n, n from generate_series(1, 9) as n");
-    create(&database, "reader", "select id, n from public.orders", "DIFFERENTIAL");
-    database.run(
-        "create function note() returns trigger language plpgsql as 'begin perform no_such_column; return null; end';
-         create trigger note after insert or update or delete on orders for each row execute function note()",
-    );
-    let report = unchanged(&database, &["--budget", "2s"]);
-    let found = outcome(&report, "verify", "public.orders");
-    assert_eq!(found["verdict"], "failed", "{found:#}");
-    assert!(
-        found["message"].as_str().unwrap().starts_with("every write to it fails: column \"no_such_column\""),
-        "{found:#}"
-    );
-}
-
 #[test]
 fn a_source_that_hides_rows_from_the_role_is_not_changed() {
     let database = named();
