@@ -14,7 +14,7 @@
       select
         h.start_time::timestamp(0)::text as name,
         case when h.status = 'FAILED' and row_number() over (order by h.refresh_id desc) = 1 then 'error' else 'ok' end as verdict,
-        concat_ws(', ', h.action, lower(h.status), h.rows_inserted || ' in', h.rows_deleted || ' out', round(h.duration_ms) || ' ms', h.error_message) as detail
+        concat_ws(', ', h.action, lower(h.status), h.rows_inserted || ' in', (to_jsonb(h) ->> 'rows_updated') || ' updated', h.rows_deleted || ' out', round(h.duration_ms) || ' ms', h.error_message) as detail
       from pgtrickle.get_refresh_history({{ dbt_pgtrickle._pgtrickle_literal(name) }}, {{ limit | int }}) as h
       order by h.refresh_id desc
     {%- endset -%}

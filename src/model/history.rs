@@ -28,6 +28,8 @@ pub struct Refresh {
     /// The mean duration in milliseconds; `None` if the engine did not measure it.
     pub took_ms: Option<f64>,
     pub rows_inserted: i64,
+    /// 0 in versions that count an update as a deletion and an insertion.
+    pub rows_updated: i64,
     pub rows_deleted: i64,
     pub error: Option<String>,
     /// Why it took its action, in versions that keep it.
@@ -35,8 +37,8 @@ pub struct Refresh {
 }
 
 impl Refresh {
-    /// How many rows it inserted and deleted.
+    /// How many rows it changed.
     pub fn rows(&self) -> i64 {
-        self.rows_inserted.saturating_add(self.rows_deleted)
+        self.rows_inserted.saturating_add(self.rows_updated).saturating_add(self.rows_deleted)
     }
 }

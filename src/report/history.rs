@@ -58,6 +58,8 @@ pub struct V1Refresh {
     /// The duration, of several the mean; null if the engine did not measure it.
     pub took_ms: Option<f64>,
     pub rows_inserted: i64,
+    /// 0 in versions that count an update as a deletion and an insertion.
+    pub rows_updated: i64,
     pub rows_deleted: i64,
     /// The engine's message if it failed; else null.
     pub error: Option<String>,
@@ -92,6 +94,7 @@ impl From<&Refresh> for V1Refresh {
             count: refresh.count,
             took_ms: refresh.took_ms,
             rows_inserted: refresh.rows_inserted,
+            rows_updated: refresh.rows_updated,
             rows_deleted: refresh.rows_deleted,
             error: refresh.error.clone(),
             reason: refresh.reason.clone(),
@@ -201,12 +204,13 @@ fn cells(refresh: &Refresh, now: f64) -> [String; 5] {
     let many = if refresh.count > 1 { format!(" ×{}", refresh.count) } else { String::new() };
     let failed = if refresh.status == "FAILED" { "✗ " } else { "" };
     let took = refresh.took_ms.and_then(|ms| std::time::Duration::try_from_secs_f64(ms / 1000.0).ok());
-    let rows = match (refresh.rows_inserted, refresh.rows_deleted) {
-        (0, 0) => "0".to_owned(),
-        (inserted, 0) => format!("+{inserted}"),
-        (0, deleted) => format!("-{deleted}"),
-        (inserted, deleted) => format!("+{inserted} -{deleted}"),
-    };
+    let changed = [('+', refresh.rows_inserted), ('~', refresh.rows_updated), ('-', refresh.rows_deleted)];
+    let changed: Vec<String> = changed
+        .into_iter()
+        .filter(|(_, count)| *count != 0)
+        .map(|(sign, count)| format!("{sign}{count}"))
+        .collect();
+    let rows = if changed.is_empty() { "0".to_owned() } else { changed.join(" ") };
     [
         words::age(now - refresh.started_at),
         if refresh.is_idle {

@@ -130,6 +130,30 @@ fn the_history_shows_refreshes_and_counts_those_without_changes() {
     assert!(fs::read_to_string(file).unwrap().contains("\"schema_version\": 1"));
 }
 
+/// Newer versions count updates apart.
+#[test]
+fn a_refresh_that_only_updated_rows_is_not_without_changes() {
+    let Some(database) = Database::newer() else { return };
+    database.run(
+        "create table orders (id int primary key); insert into orders values (1);
+         select pgtrickle.create_stream_table('public.totals', 'select id from public.orders', '1h', 'DIFFERENTIAL');
+         insert into pgtrickle.pgt_refresh_history
+             (pgt_id, data_timestamp, start_time, end_time, action, status, initiated_by, rows_inserted, rows_updated, rows_deleted)
+           select pgt_id, now(), now(), now(), 'DIFFERENTIAL', 'COMPLETED', 'SCHEDULER', 2, 3, 0 from pgtrickle.pgt_stream_tables
+           union all
+           select pgt_id, now(), now(), now(), 'DIFFERENTIAL', 'COMPLETED', 'SCHEDULER', 0, 4, 0 from pgtrickle.pgt_stream_tables",
+    );
+    let document = document(&database, &["history", "totals"]);
+    let newest = &document["refreshes"][0];
+    assert_eq!(
+        (newest["is_idle"].as_bool(), newest["rows_updated"].as_i64()),
+        (Some(false), Some(4)),
+        "{document}"
+    );
+    let said = run(&database, &["history", "totals"]).expect(0).stdout;
+    assert!(said.contains("~4") && said.contains("+2 ~3"), "{said}");
+}
+
 #[test]
 fn a_role_that_may_read_only_the_catalog_gets_what_it_may_see() {
     let database = shop();

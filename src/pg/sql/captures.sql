@@ -98,7 +98,8 @@ select jsonb_build_object('sources', coalesce((
       select (array_agg(recent.xmin order by recent.start_time))[1] as first_xid
       from (
         select h.xmin, h.start_time, h.action in ('NO_DATA', 'DIFFERENTIAL')
-          and coalesce(h.rows_inserted, 0) + coalesce(h.rows_deleted, 0) = 0 as found_nothing
+          and coalesce(h.rows_inserted, 0) + coalesce(h.rows_deleted, 0) = 0
+          and coalesce((to_jsonb(h) ->> 'rows_updated')::bigint, 0) = 0 as found_nothing
         from pgtrickle.pgt_refresh_history as h
         where h.pgt_id = s.pgt_id and h.start_time >= (
           select max(old.start_time) from pgtrickle.pgt_refresh_history as old

@@ -3,7 +3,7 @@
 with refreshes as materialized (
   select
     h.refresh_id, h.action, h.status, h.initiated_by, h.start_time, h.rows_inserted, h.rows_deleted, h.error_message,
-    is_idle,
+    updated, is_idle,
     count(*) filter (where not is_idle) over (order by h.start_time desc, h.refresh_id desc) as nth,
     coalesce(
       (to_jsonb(h) ->> 'duration_ms')::float8,
@@ -15,9 +15,11 @@ with refreshes as materialized (
   from jsonb_to_recordset($relations) as wanted (schema text, name text)
   join pgtrickle.pgt_stream_tables as s on s.pgt_schema = wanted.schema and s.pgt_name = wanted.name
   join pgtrickle.pgt_refresh_history as h on h.pgt_id = s.pgt_id
+  -- Versions without the number count an update as a deletion and an insertion.
+  cross join lateral (select coalesce((to_jsonb(h) ->> 'rows_updated')::bigint, 0) as updated) as u
   cross join lateral (
     select h.action in ('NO_DATA', 'DIFFERENTIAL') and h.status = 'COMPLETED'
-      and coalesce(h.rows_inserted, 0) = 0 and coalesce(h.rows_deleted, 0) = 0 as is_idle
+      and coalesce(h.rows_inserted, 0) = 0 and coalesce(h.rows_deleted, 0) = 0 and updated = 0 as is_idle
   ) as i
 )
 select jsonb_build_object(
@@ -35,6 +37,7 @@ select jsonb_build_object(
         extract(epoch from max(start_time)) as started_at,
         avg(took_ms) as took_ms,
         coalesce(sum(rows_inserted), 0)::bigint as rows_inserted,
+        coalesce(sum(updated), 0)::bigint as rows_updated,
         coalesce(sum(rows_deleted), 0)::bigint as rows_deleted,
         max(error_message) as error,
         max(reason) as reason
