@@ -122,21 +122,15 @@ impl Client {
         }
     }
 
-    /// In the open transaction, the error of a query over the rows that a change would make after any of its statements, if no
-    /// trigger fired; `None` if it has none. The change itself is reverted.
-    pub async fn fails_after(
-        &self,
-        change: &Change,
-        sources: &[Source],
-        query: &str,
-    ) -> Result<Option<ServerMessage>, Error> {
+    /// In the open transaction, the error of a query over the rows after any of these steps, if no trigger fired; `None` if it
+    /// has none. The steps are reverted.
+    pub async fn fails_after(&self, steps: &[String], query: &str) -> Result<Option<ServerMessage>, Error> {
         const DOING: &str = "running the query on changed rows";
         let back = "rollback to savepoint alone; release savepoint alone";
-        let asked = change.statements().iter().map(|statement| {
+        let asked = steps.iter().map(|step| {
             format!(
-                "{}{}; {}{}select count(query.*) from (\n{query}\n) as query; ",
+                "{}{step}; {}{}select count(query.*) from (\n{query}\n) as query; ",
                 settings::local(Purpose::Values),
-                statement.sql(sources),
                 settings::reset(Purpose::Values),
                 settings::local(Purpose::Query),
             )

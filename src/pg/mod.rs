@@ -16,6 +16,7 @@ mod libpq_files;
 mod one_table;
 mod parameters;
 mod reach;
+mod refresh;
 mod rehearsal;
 mod round;
 mod settings;
@@ -54,7 +55,7 @@ pub use error::{Error, ServerMessage};
 pub use exclusive::Exclusive;
 pub use function_reads::FunctionReads;
 pub use reach::{Contents, Reach};
-pub use round::Refreshed;
+pub use refresh::Refreshed;
 use settings::Purpose;
 pub use source_objects::{ForeignKey, SourceObjects, SourceRelation};
 
@@ -265,24 +266,6 @@ impl Client {
             }
             locked => locked,
         }
-    }
-
-    pub async fn refresh(&self, table: &Relation) -> Result<(), Error> {
-        let sql = "select pgtrickle.refresh_stream_table($1)";
-        self.about_table("refreshing the stream table", sql, &[&table.to_string()]).await
-    }
-
-    /// Sets a stream table in ERROR back to ACTIVE.
-    pub async fn resume(&self, table: &Relation) -> Result<(), Error> {
-        let sql = "select pgtrickle.resume_stream_table($1)";
-        self.about_table("resuming the stream table", sql, &[&table.to_string()]).await
-    }
-
-    /// Refills a stream table by altering its query to itself. `repair_stream_table` would add triggers to a source
-    /// that is captured from the WAL (docs/pg_trickle.md, "Capture health").
-    pub async fn refill(&self, table: &Relation) -> Result<(), Error> {
-        let sql = of_table(include_str!("sql/refill.sql"), table);
-        self.about_table("refilling the stream table", &sql, &[]).await
     }
 
     async fn about_table(

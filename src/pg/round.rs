@@ -9,11 +9,9 @@ use std::{sync::atomic::Ordering, time::Duration};
 use tokio_postgres::{SimpleQueryMessage, error::SqlState};
 
 use super::{
-    Client, Error, of_table,
+    Client, Error,
     settings::{self, Purpose},
 };
-use crate::{model::Relation, sql::quote_literal};
-
 /// How long a round waits for a lock. Other sessions may have to wait for its locks.
 const LOCK: Duration = Duration::from_secs(1);
 
@@ -23,14 +21,6 @@ const WHOLE: Duration = Duration::from_mins(2);
 
 /// How often a busy server checks the connection of its client.
 pub(super) const ATTENTION: Duration = Duration::from_secs(1);
-
-/// The result of a refresh in a round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refreshed {
-    Done,
-    /// Another refresh of the table was running (docs/pg_trickle.md, "Refresh in a transaction").
-    Skipped,
-}
 
 impl Client {
     /// Begins a round. Returns the server process that holds its locks.
@@ -80,31 +70,8 @@ impl Client {
         self.or_back_to("deferred", self.run(sql).await).await
     }
 
-    /// Refreshes a stream table in the open round.
-    ///
-    /// A skipped refresh only raises a notice. A completed one adds a row to the history, whose time is the beginning
-    /// of the transaction (docs/pg_trickle.md, "Refresh and history").
-    pub async fn refresh_in_round(&self, table: &Relation) -> Result<Refreshed, Error> {
-        const DOING: &str = "refreshing the stream table";
-        let count = of_table(include_str!("sql/refreshes_in_round.sql"), table);
-        let sql = format!(
-            "savepoint refresh; {count}; select pgtrickle.refresh_stream_table({}); {count}; release savepoint refresh",
-            quote_literal(&table.to_string())
-        );
-        let answer = self.within_time(DOING, self.wire.simple_query(&sql)).await;
-        let messages = self.or_back_to("refresh", answer).await?;
-        let counts: Vec<&str> = messages
-            .iter()
-            .filter_map(|message| match message {
-                SimpleQueryMessage::Row(row) => row.get(0).filter(|text| !text.is_empty()),
-                SimpleQueryMessage::RowDescription(_) | SimpleQueryMessage::CommandComplete(_) | _ => None,
-            })
-            .collect();
-        Ok(if counts.first() == counts.last() { Refreshed::Skipped } else { Refreshed::Done })
-    }
-
     /// After an error of the server, rolls back to this savepoint, so that the transaction can continue.
-    async fn or_back_to<T>(&self, savepoint: &str, done: Result<T, Error>) -> Result<T, Error> {
+    pub(super) async fn or_back_to<T>(&self, savepoint: &str, done: Result<T, Error>) -> Result<T, Error> {
         if let Err(Error::Server { .. }) = &done {
             self.run(&format!("rollback to savepoint {savepoint}; release savepoint {savepoint}")).await?;
         }

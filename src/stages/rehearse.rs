@@ -23,13 +23,15 @@ use crate::{
     judge::rehearsal::{self, Observations, Rehearsal},
     model::{Deployed, Outcome, Relation, Stage, Verdict},
     options::{RehearsalOptions, RunOptions},
-    pg::{self, Client},
+    pg::{self, Client, Refreshed},
     plan::{Plan, Policy},
     project::Project,
 };
 
 /// The interval for checking whether tables can be read.
 const PAUSE: Duration = Duration::from_millis(20);
+/// The limit for a refresh that another session prevents.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a round of the scheduler may continue after the scheduler is disabled.
 const TICK: Duration = Duration::from_millis(1_200);
 
@@ -174,11 +176,15 @@ impl<'a> Rehearsing<'a> {
         for table in &mut tables {
             let there = now.iter().find(|there| there.table.relation == table.relation);
             if there.is_some_and(|there| there.health.is_populated && there.health.status == "ACTIVE") {
-                match self.client.refresh(&table.relation).await {
+                match self.client.refresh_within(&table.relation, PATIENCE).await {
+                    Ok(Refreshed::Done) => {}
+                    Ok(Refreshed::Skipped) => {
+                        table.surprises.push("another session prevents its next refresh".into());
+                    }
                     Err(pg::Error::Server { message, .. }) => {
                         table.surprises.push(format!("its next refresh fails: {}", message.message));
                     }
-                    refreshed => refreshed?,
+                    Err(lost) => return Err(lost.into()),
                 }
             }
         }

@@ -12,7 +12,7 @@ use crate::{
     model::{Outcome, Relation, StreamTable},
     options::{RunOptions, WaitLimits},
     output::Ui,
-    pg::{self, Client},
+    pg::{self, Client, Refreshed},
 };
 
 use progress::ProgressPrinter;
@@ -57,7 +57,7 @@ impl Waiting {
     ) -> Result<Vec<Outcome>, pg::Error> {
         let started = Instant::now();
         let mut watched: Vec<Watched> = tables.iter().map(|table| self.watch(table)).collect();
-        let mut refreshed = BTreeSet::new();
+        let (mut announced, mut refreshed) = (BTreeSet::new(), BTreeSet::new());
         let mut printer = ProgressPrinter::new(self.ui, self.hides_rows);
         // Best effort: notifications only make it faster, and a standby or a pooler does not deliver them.
         client.listen().await.ok();
@@ -68,10 +68,13 @@ impl Waiting {
             }
             printer.print(&watched, started.elapsed());
             if let Some(table) = self.next_to_populate(&watched, &refreshed) {
-                refreshed.insert(table.clone());
-                self.ui.say(&format!("populating {table}: it was created with initialize: false"));
-                client.refresh(&table).await?;
-                continue;
+                if announced.insert(table.clone()) {
+                    self.ui.say(&format!("populating {table}: it was created with initialize: false"));
+                }
+                if client.refresh(&table).await? == Refreshed::Done {
+                    refreshed.insert(table);
+                    continue;
+                }
             }
             if is_over(&watched, started.elapsed()) {
                 return Ok(watched.iter().map(|one| one.outcome(started.elapsed())).collect());

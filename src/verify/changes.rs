@@ -59,12 +59,16 @@ impl Changes {
 
     /// Begins a round that reverts the last one. Returns its changes.
     pub(super) fn begin_reverting(&mut self) -> Vec<Change> {
-        let last = self.history.last().into_iter().flatten().flatten();
-        let effects: Vec<&Effect> = last.map(|(_, effect)| effect).collect();
-        let inverse = effects.into_iter().rev().flat_map(Effect::inverse).collect();
+        let inverse = self.inverse(1).flatten().collect();
         self.rounds += 1;
         self.history.push(Vec::new());
         inverse
+    }
+
+    /// The changes that lead back through the rows of the last rounds, those of one statement at a time.
+    pub(super) fn inverse(&self, rounds: usize) -> impl Iterator<Item = Vec<Change>> {
+        let last = self.history.iter().rev().take(rounds);
+        last.flat_map(|round| round.iter().flatten().rev()).map(|(_, effect)| effect.inverse())
     }
 
     /// Begins a transaction that will be rolled back.

@@ -18,15 +18,15 @@ use crate::{
         equality::{self, Comparable, Difference},
     },
     model::{Relation, Stage},
-    mutate::delicacy,
-    pg::{self, ServerMessage},
+    mutate::{Change, delicacy},
+    pg::{self, Refreshed, ServerMessage},
 };
 
 /// The limit for a change to reach a table that is refreshed at once.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(100);
-/// The tries of a refresh that other sessions block.
-const TRIES: usize = 5;
+/// The rounds whose rows a refresh may still compute with: one, the one that reverted it, and the current one.
+const EARLIER: usize = 3;
 
 impl Rounds<'_> {
     /// Refreshes the tables, upstream ones first.
@@ -52,24 +52,43 @@ impl Rounds<'_> {
         Ok(())
     }
 
-    /// Tries again if other sessions block it, which is no fault of the table.
+    /// A refresh that other sessions prevent is no fault of the table, which is not compared then.
     pub(super) async fn refresh_one(&mut self, relation: &Relation) -> Result<(), pg::Error> {
-        if !self.settings.commits() {
-            return self.refresh_in_round(relation).await;
-        }
-        for _ in 0..TRIES {
-            match self.client.refresh(relation).await {
-                Ok(()) => return Ok(()),
-                Err(pg::Error::Server { message, .. }) if pg::is_in_the_way(&message.code) => {
-                    tokio::time::sleep(PAUSE).await;
-                }
-                Err(pg::Error::Server { message, .. }) => {
-                    return self.failed_to_refresh(relation, message).await;
-                }
-                Err(lost) => return Err(lost),
+        let refreshed = if self.settings.commits() {
+            self.client.refresh_within(relation, PATIENCE).await
+        } else {
+            self.client.refresh_in_round(relation).await
+        };
+        match refreshed {
+            Ok(Refreshed::Done) => {
+                self.seen.unreached.remove(relation);
+                Ok(())
             }
+            Ok(Refreshed::Skipped) => {
+                self.not_refreshed(relation).await;
+                Ok(())
+            }
+            Err(pg::Error::Server { message, .. })
+                if pg::is_in_the_way(&message.code) || pg::is_too_slow(&message.code) =>
+            {
+                self.not_refreshed(relation).await;
+                Ok(())
+            }
+            Err(pg::Error::Server { message, .. }) => self.failed_to_refresh(relation, message).await,
+            Err(lost) => Err(lost),
         }
-        Ok(())
+    }
+
+    async fn not_refreshed(&mut self, relation: &Relation) {
+        self.seen.blocked += 1;
+        self.not_reached(relation).await;
+    }
+
+    async fn not_reached(&mut self, relation: &Relation) {
+        self.seen.unreached.insert(relation.clone());
+        if self.settings.commits() {
+            self.seen.blockers.extend(self.client.blocking_sessions().await.unwrap_or_default());
+        }
     }
 
     /// A failed refresh is a finding, unless the query itself fails on the rows.
@@ -83,8 +102,11 @@ impl Rounds<'_> {
         if self.settings.commits()
             && self.seen.failing.contains_key(relation)
             && not_refused(self.client.resume(relation).await)?.is_some()
-            && not_refused(self.client.refresh(relation).await)?.is_some()
+            && let Some(refreshed) = not_refused(self.client.refresh_within(relation, PATIENCE).await)?
         {
+            if refreshed == Refreshed::Skipped {
+                self.not_refreshed(relation).await;
+            }
             return Ok(());
         }
         match self.client.compare(table, self.settings.terms.tolerance).await {
@@ -94,9 +116,42 @@ impl Rounds<'_> {
                 self.query_fails(relation, own, None);
             }
             Err(lost @ pg::Error::Lost { .. }) => return Err(lost),
+            _ if self.failed_on_earlier_rows(relation, &message).await? => {
+                self.query_fails(relation, message, None);
+                // The engine would meet those rows again.
+                if self.settings.commits() {
+                    not_refused(self.client.refill(relation).await)?;
+                }
+            }
             _ => self.found(relation, Fault::RefreshFails(message), None),
         }
         Ok(())
+    }
+
+    /// Whether the query fails with this error on rows that the last rounds replaced. A refresh computes with them, too.
+    async fn failed_on_earlier_rows(
+        &self,
+        relation: &Relation,
+        message: &ServerMessage,
+    ) -> Result<bool, pg::Error> {
+        let Some(table) = self.subjects.comparables.get(relation) else { return Ok(false) };
+        if !pg::is_about_values(&message.code) {
+            return Ok(false);
+        }
+        let sources = self.changes.sources();
+        let script =
+            |step: Vec<Change>| step.iter().map(|change| change.sql(sources)).collect::<Vec<_>>().join("; ");
+        let steps: Vec<String> = self.changes.inverse(EARLIER).map(script).collect();
+        let fails = async || self.client.fails_after(&steps, &table.query).await;
+        let own = if self.settings.commits() {
+            self.client.run("begin").await?;
+            let own = fails().await;
+            self.client.run("rollback").await?;
+            own?
+        } else {
+            fails().await?
+        };
+        Ok(own.is_some_and(|own| own.code == message.code))
     }
 
     /// Those of the tables whose sources' changes pg_trickle has read from the log, if it captures them there. The others are
@@ -191,20 +246,23 @@ impl Rounds<'_> {
         table: &Comparable,
         deadline: Instant,
     ) -> Result<Option<Difference>, pg::Error> {
-        if !self.settings.commits() {
-            return self.compared_in_round(table).await;
-        }
         let scheduled = self.settings.by_scheduler;
         let patience = Instant::now()
             + if scheduled { PATIENCE + self.subjects.interval(&table.relation) } else { PATIENCE };
         loop {
+            if !scheduled && self.seen.unreached.contains(&table.relation) {
+                return Ok(None);
+            }
+            if !self.settings.commits() {
+                return self.client.compare_here(table, self.settings.terms.tolerance).await.map(Some);
+            }
             let difference = self.client.compare_and_hash(table, self.settings.terms.tolerance).await?;
             let now = Instant::now();
             if difference.is_none() || !difference.waiting && (now >= patience || !scheduled) {
                 return Ok(Some(difference));
             }
             if now >= patience || now >= deadline {
-                self.not_reached(table).await?;
+                self.give_up(table).await?;
                 return Ok(None);
             }
             tokio::time::sleep(PAUSE).await;
@@ -218,7 +276,7 @@ impl Rounds<'_> {
     }
 
     /// A table in ERROR is a finding; the changes have not reached any other one yet.
-    async fn not_reached(&mut self, table: &Comparable) -> Result<(), pg::Error> {
+    async fn give_up(&mut self, table: &Comparable) -> Result<(), pg::Error> {
         let relation = &table.relation;
         let deployed = self.client.catalog().await?;
         let now = deployed.into_iter().find(|deployed| deployed.table.relation == *relation);
@@ -229,8 +287,7 @@ impl Rounds<'_> {
             // Its error ends when the rows are reverted.
             return not_refused(self.client.resume(relation).await).map(|_| ());
         }
-        self.seen.unreached.insert(relation.clone());
-        self.seen.blockers.extend(self.client.blocking_sessions().await.unwrap_or_default());
+        self.not_reached(relation).await;
         Ok(())
     }
 }

@@ -7,10 +7,10 @@ use std::{
 
 use super::{changes::Transaction, coverage::Reach, rounds::Rounds, subjects::is_immediate};
 use crate::{
-    judge::equality::{self, Comparable, Difference},
+    judge::equality::{self, Comparable},
     model::{Relation, Stage},
     mutate::{Mutator, Source},
-    pg::{self, Exclusive, Refreshed},
+    pg::{self, Exclusive},
 };
 
 /// The most rounds in one transaction. Some faults need several.
@@ -154,7 +154,6 @@ impl Rounds<'_> {
         affected: &BTreeSet<Relation>,
         deadline: Instant,
     ) -> Result<(), pg::Error> {
-        self.seen.unreached.retain(|relation| !affected.contains(relation));
         self.refresh(affected, deadline).await?;
         self.compare(affected, deadline).await
     }
@@ -169,41 +168,6 @@ impl Rounds<'_> {
     pub(super) fn reads_wal(&self, relation: &Relation) -> bool {
         let reads = |source: &Source| source.from_log && source.readers.contains(relation);
         !self.settings.commits() && self.changes.sources().iter().any(reads)
-    }
-
-    /// Refreshes a table in the transaction. A refresh that other sessions block is no fault of the table.
-    pub(super) async fn refresh_in_round(&mut self, relation: &Relation) -> Result<(), pg::Error> {
-        match self.client.refresh_in_round(relation).await {
-            Ok(Refreshed::Done) => Ok(()),
-            Ok(Refreshed::Skipped) => {
-                self.not_refreshed(relation);
-                Ok(())
-            }
-            Err(pg::Error::Server { message, .. })
-                if pg::is_in_the_way(&message.code) || pg::is_too_slow(&message.code) =>
-            {
-                self.not_refreshed(relation);
-                Ok(())
-            }
-            Err(pg::Error::Server { message, .. }) => self.failed_to_refresh(relation, message).await,
-            Err(lost) => Err(lost),
-        }
-    }
-
-    fn not_refreshed(&mut self, relation: &Relation) {
-        self.seen.blocked += 1;
-        self.seen.unreached.insert(relation.clone());
-    }
-
-    /// The difference after the refresh; `None` if it was blocked.
-    pub(super) async fn compared_in_round(
-        &mut self,
-        table: &Comparable,
-    ) -> Result<Option<Difference>, pg::Error> {
-        if self.seen.unreached.contains(&table.relation) {
-            return Ok(None);
-        }
-        self.client.compare_here(table, self.settings.terms.tolerance).await.map(Some)
     }
 }
 

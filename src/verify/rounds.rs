@@ -321,12 +321,17 @@ impl<'a> Rounds<'a> {
         let (relation, query) = (deployed.table.relation.clone(), &deployed.table.query);
         let is_of_query = match maintained {
             None => false,
-            Some(_) => match self.client.fails_after(change, self.changes.sources(), query).await? {
-                None => false,
-                Some(own) if own.code == message.code => true,
-                // A role that may not switch triggers off.
-                Some(_) => pg::is_about_values(&message.code),
-            },
+            Some(_) => {
+                let sources = self.changes.sources();
+                let steps: Vec<String> =
+                    change.statements().iter().map(|statement| statement.sql(sources)).collect();
+                match self.client.fails_after(&steps, query).await? {
+                    None => false,
+                    Some(own) if own.code == message.code => true,
+                    // A role that may not switch triggers off.
+                    Some(_) => pg::is_about_values(&message.code),
+                }
+            }
         };
         if is_of_query {
             self.query_fails(&relation, message, Some(change));

@@ -1,4 +1,4 @@
-//! `--drive scheduler`: only the scheduler refreshes, and a table that it has not refreshed yet is no finding.
+//! The scheduler beside a verification, and `--drive scheduler`: a table that it has not refreshed yet is no finding.
 
 use super::{all_are, outcome, verify, with_time};
 use crate::support::Database;
@@ -84,4 +84,24 @@ fn a_finding_of_the_scheduler_gets_a_script_that_waits_for_the_scheduler() {
     assert!(script.contains("-- Reduced, and reproduced"), "{script}");
     assert!(script.contains("waits until the scheduler has refreshed every table"), "{script}");
     assert!(!script.contains("refresh_stream_table"), "{script}");
+}
+
+/// A refresh by hand is skipped while the scheduler refreshes the table, and that refresh may have begun between two
+/// transactions of the round.
+#[test]
+fn a_refresh_that_the_scheduler_keeps_from_running_is_made_up_for() {
+    let database = Database::ephemeral();
+    database.run(
+        "create function slow(n int) returns int language plpgsql immutable as $$ begin perform pg_sleep(0.04); return n; end $$;
+         create function sleep() returns trigger language plpgsql as $$ begin perform pg_sleep(0.3); return null; end $$;
+         create table o (id int primary key, n int); insert into o select n, n from generate_series(1, 15) as n;
+         create trigger sleeps after insert or update or delete on o execute function sleep();
+         select pgtrickle.create_stream_table('public.slowly', 'select id, public.slow(n) as n from public.o', '1s', 'FULL')",
+    );
+    let scheduled = "select count(*) > 2 from pgtrickle.pgt_refresh_history where initiated_by = 'SCHEDULER'";
+    database.wait_for(scheduled);
+    let words = ["--allow-writes", &database.endpoint.database, "--budget", "20s", "--seed", "1"];
+    let (_, report) = verify(&database, &words);
+    let slowly = outcome(&report, "verify", "public.slowly");
+    assert!(slowly["message"].as_str().unwrap().contains("equal to its query after "), "{slowly:#}");
 }

@@ -42,7 +42,9 @@ fn a_query_that_fails_on_possible_rows_is_a_warning_with_the_error_and_a_row() {
             let (_, report) = verify_in(dir.path(), &database.endpoint, &words);
             let failing = ["divides", "at_once", "converts"];
             all_are("warned", &report, &failing)?;
-            all_are("passed", &report, &["overflows", "guarded", "checked"])?;
+            all_are("passed", &report, &["guarded", "checked"])?;
+            // Luck leads to the ends of its type. That is no finding, either.
+            assert_ne!(outcome(&report, "verify", "public.overflows")["verdict"], "failed", "{report:#}");
             let is_verified = |table: &&str| {
                 let message = &outcome(&report, "verify", &format!("public.{table}"))["message"];
                 message.as_str().unwrap().contains("; equal to its query after ")
