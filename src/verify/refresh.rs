@@ -95,28 +95,31 @@ impl Rounds<'_> {
     pub(super) async fn failed_to_refresh(
         &mut self,
         relation: &Relation,
-        message: ServerMessage,
+        mut message: ServerMessage,
     ) -> Result<(), pg::Error> {
-        let Some(table) = self.subjects.comparables.get(relation) else { return Ok(()) };
+        let Some(table) = self.subjects.comparables.get(relation).cloned() else { return Ok(()) };
         // Where rows made its query fail, the scheduler may have met them, too, and suspended the table.
-        if self.settings.commits()
-            && self.seen.failing.contains_key(relation)
-            && not_refused(self.client.resume(relation).await)?.is_some()
-            && let Some(refreshed) = not_refused(self.client.refresh_within(relation, PATIENCE).await)?
-        {
-            if refreshed == Refreshed::Skipped {
-                self.not_refreshed(relation).await;
+        if self.settings.commits() && not_refused(self.client.resume(relation).await)?.is_some() {
+            match self.client.refresh_within(relation, PATIENCE).await {
+                Ok(refreshed) if self.has_failed(&table).await? => {
+                    if refreshed == Refreshed::Skipped {
+                        self.not_refreshed(relation).await;
+                    }
+                    return Ok(());
+                }
+                Ok(_) => {}
+                Err(pg::Error::Server { message: own, .. }) => message = own,
+                Err(lost) => return Err(lost),
             }
-            return Ok(());
         }
-        match self.client.compare(table, self.settings.terms.tolerance).await {
+        match self.client.compare(&table, self.settings.terms.tolerance).await {
             Err(pg::Error::Server { message: own, .. })
                 if own.code == message.code || message.code.is_empty() || pg::is_about_values(&own.code) =>
             {
                 self.query_fails(relation, own, None);
             }
             Err(lost @ pg::Error::Lost { .. }) => return Err(lost),
-            _ if self.failed_on_earlier_rows(relation, &message).await? => {
+            _ if self.fails_on_earlier_rows(&table).await?.is_some_and(|own| own.code == message.code) => {
                 self.query_fails(relation, message, None);
                 // The engine would meet those rows again.
                 if self.settings.commits() {
@@ -128,16 +131,15 @@ impl Rounds<'_> {
         Ok(())
     }
 
-    /// Whether the query fails with this error on rows that the last rounds replaced. A refresh computes with them, too.
-    async fn failed_on_earlier_rows(
-        &self,
-        relation: &Relation,
-        message: &ServerMessage,
-    ) -> Result<bool, pg::Error> {
-        let Some(table) = self.subjects.comparables.get(relation) else { return Ok(false) };
-        if !pg::is_about_values(&message.code) {
-            return Ok(false);
-        }
+    /// Whether the query of the table has failed on rows of these rounds.
+    async fn has_failed(&self, table: &Comparable) -> Result<bool, pg::Error> {
+        Ok(self.seen.failing.contains_key(&table.relation)
+            || self.fails_on_earlier_rows(table).await?.is_some())
+    }
+
+    /// The error of the query on rows that the last rounds replaced, if it is about the values. A refresh computes with those
+    /// rows, too, and the scheduler may have met them.
+    async fn fails_on_earlier_rows(&self, table: &Comparable) -> Result<Option<ServerMessage>, pg::Error> {
         let sources = self.changes.sources();
         let script =
             |step: Vec<Change>| step.iter().map(|change| change.sql(sources)).collect::<Vec<_>>().join("; ");
@@ -151,7 +153,7 @@ impl Rounds<'_> {
         } else {
             fails().await?
         };
-        Ok(own.is_some_and(|own| own.code == message.code))
+        Ok(own.filter(|own| pg::is_about_values(&own.code)))
     }
 
     /// Those of the tables whose sources' changes pg_trickle has read from the log, if it captures them there. The others are

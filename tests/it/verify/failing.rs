@@ -103,16 +103,15 @@ fn replays_as_a_warning(dir: &Path) {
     assert!(message.ends_with("still fails on possible rows: division by zero"), "{again:#}");
 }
 
-/// The scheduler meets such rows, too.
+/// The scheduler meets such rows, too, even if a later statement of the round replaces them.
 #[test]
 fn a_table_that_is_suspended_because_of_such_a_row_goes_on_without_it() {
     with_time(|budget| {
         let database = Database::ephemeral();
         database.run(
             "create table items (id int primary key, n int not null); insert into items select i, i from generate_series(1, 20) as i;
-             create sequence rows_that_fail;
              create function suspend() returns trigger language plpgsql as $$ begin
-               update pgtrickle.pgt_stream_tables set status = 'ERROR' where nextval('rows_that_fail') > 5;
+               update pgtrickle.pgt_stream_tables set status = 'ERROR';
                return null;
              end $$;
              create trigger suspends after insert or update on items for each row when (new.n = 0) execute function suspend()",
