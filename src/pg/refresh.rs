@@ -2,15 +2,25 @@
 
 use std::time::{Duration, Instant};
 
+use serde::Deserialize;
 use tokio_postgres::SimpleQueryMessage;
 
-use super::{Client, Error, is_in_the_way, of_table};
+use super::{Client, Error, about, is_in_the_way, of_table};
 use crate::{model::Relation, sql::quote_literal};
 
 const DOING: &str = "refreshing the stream table";
 
 /// The pause between two tries of a refresh that other sessions prevent.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// What the scheduler did.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub struct Scheduled {
+    /// The ID of the newest refresh in the history.
+    pub newest: i64,
+    /// How often it has refreshed and changed one of the tables.
+    pub scheduled: usize,
+}
 
 /// The result of a refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +58,12 @@ impl Client {
         let sql = format!("savepoint refresh; {}; release savepoint refresh", refresh_and_count(table));
         let answer = self.within_time(DOING, self.wire.simple_query(&sql)).await;
         self.or_back_to("refresh", answer).await.map(|answer| was_refreshed(&answer))
+    }
+
+    /// How often the scheduler has changed one of these tables since the refresh with this ID.
+    pub async fn scheduled(&self, tables: &[Relation], since: i64) -> Result<Scheduled, Error> {
+        let sql = about(include_str!("sql/scheduled.sql"), tables).replace("$since", &since.to_string());
+        self.ask("reading the refreshes of the scheduler", &sql).await
     }
 
     /// Sets a stream table in ERROR back to ACTIVE.

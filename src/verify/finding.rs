@@ -1,5 +1,6 @@
 //! What is wrong with a table.
 
+use super::coverage::counted;
 use crate::{judge::equality::Difference, mutate::Change, pg::ServerMessage};
 
 /// What is wrong with a table, and since when.
@@ -10,6 +11,8 @@ pub(super) struct Finding {
     pub(super) fault: Fault,
     /// The statement that the server refused because of it.
     pub(super) refused: Option<Change>,
+    /// How often the scheduler refreshed the table or one upstream of it since the rounds began, besides the rounds.
+    pub(super) scheduled: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -21,7 +24,18 @@ pub(super) enum Fault {
 }
 
 impl Finding {
+    pub(super) fn new(round: usize, fault: Fault, refused: Option<&Change>) -> Self {
+        Self { round, fault, refused: refused.cloned(), scheduled: 0 }
+    }
+
     pub(super) fn is_of_query(&self) -> bool {
         matches!(self.fault, Fault::QueryFails(_))
+    }
+
+    /// That the scheduler may have caused it: a script does not repeat when it refreshed.
+    pub(super) fn beside(&self) -> Option<String> {
+        (self.scheduled > 0).then(|| {
+            format!("the scheduler refreshed, too: {} since the first round", counted(self.scheduled, "time"))
+        })
     }
 }

@@ -101,7 +101,7 @@ impl Rounds<'_> {
                     self.settings.seed
                 ),
             };
-            return match &finding.fault {
+            let found = match &finding.fault {
                 Fault::Differs(difference) => {
                     let columns =
                         self.subjects.comparables.get(relation).map_or(&[][..], |table| &table.columns);
@@ -117,6 +117,7 @@ impl Rounds<'_> {
                     message.outcome(Stage::Verify, relation, Verdict::Failed, &what)
                 }
             };
+            return found.with_details(finding.beside());
         }
         if let Some(outcome) = self.settings.terms.left_out(Stage::Verify, relation) {
             return outcome;

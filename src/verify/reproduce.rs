@@ -132,7 +132,7 @@ impl Reproduction {
                 if self.finding.round == 0 { Reproducibility::Stale } else { Reproducibility::RolledBack },
             )
         };
-        let (wrong, details) = match &self.finding.fault {
+        let (wrong, mut details) = match &self.finding.fault {
             Fault::Differs(difference) => (difference.sentence(), difference.lines(&self.table.columns)),
             Fault::RefreshFails(message) => {
                 (format!("its refresh fails: {}", message.message), message.details())
@@ -141,6 +141,7 @@ impl Reproduction {
                 (format!("its query fails on possible rows: {}", message.message), message.details())
             }
         };
+        details.extend(self.finding.beside());
         let engine = engine.to_owned();
         let by = if settings.by_scheduler { ", refreshed by the scheduler" } else { "" };
         let found = format!("seed {}, round {}{by}", settings.seed, self.finding.round);
@@ -264,10 +265,10 @@ fn create_view(source: &Source) -> Option<String> {
 /// The table, its upstream stream tables, and the other readers of a source that is captured from the log, which decide
 /// what is captured (docs/pg_trickle.md, "Change capture").
 fn involved(subjects: &Subjects<'_>, sources: &[Source], relation: &Relation) -> Vec<Relation> {
-    let below = with_upstream(subjects, vec![relation.clone()]);
+    let below = subjects.with_upstream(vec![relation.clone()]);
     let is_read = |source: &&Source| source.readers.iter().any(|reader| below.contains(reader));
     let logged = sources.iter().filter(|source| source.from_log).filter(is_read);
-    with_upstream(subjects, logged.flat_map(|source| &source.readers).chain(&below).cloned().collect())
+    subjects.with_upstream(logged.flat_map(|source| &source.readers).chain(&below).cloned().collect())
 }
 
 /// Also the other tables that read nothing else: a refresh of one reader may harm another.
@@ -287,20 +288,6 @@ fn with_other_readers(subjects: &Subjects<'_>, sources: &[Source], involved: &[R
     let others = others.filter(is_refreshed);
     let others = others.filter(|relation| !involved.contains(relation) && reads_nothing_else(relation));
     involved.iter().chain(others).cloned().collect()
-}
-
-/// The tables and their upstream stream tables.
-fn with_upstream(subjects: &Subjects<'_>, mut involved: Vec<Relation>) -> Vec<Relation> {
-    let mut next = 0;
-    while let Some(relation) = involved.get(next).cloned() {
-        for up in subjects.upstream(&relation) {
-            if !involved.contains(up) {
-                involved.push(up.clone());
-            }
-        }
-        next += 1;
-    }
-    involved
 }
 
 fn scratch_table(deployed: &Deployed, database: &str) -> CaseTable {

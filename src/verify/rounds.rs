@@ -51,6 +51,8 @@ pub(super) struct Rounds<'a> {
     pub(super) subjects: Subjects<'a>,
     pub(super) changes: Changes,
     pub(super) seen: Seen,
+    /// The ID of the newest refresh before the first round.
+    newest_refresh: i64,
     /// The server process of the last round that was rolled back.
     pub(super) process: i32,
     pub(super) elapsed: Duration,
@@ -73,6 +75,7 @@ impl<'a> Rounds<'a> {
             subjects,
             changes: Changes::new(mutator),
             seen: Seen::default(),
+            newest_refresh: 0,
             process: 0,
             elapsed: Duration::ZERO,
             is_over: false,
@@ -90,6 +93,7 @@ impl<'a> Rounds<'a> {
     pub(super) async fn run(&mut self, mut record: impl FnMut(&Self)) -> Result<(), pg::Error> {
         let started = Instant::now();
         let deadline = started + self.settings.budget;
+        self.newest_refresh = self.client.scheduled(&[], 0).await?.newest;
         let first = started + self.settings.before_rounds().unwrap_or_default();
         let suspected = self.read_from_wal(self.subjects.suspected(), first).await?;
         self.compare(&suspected, first).await?;
@@ -245,6 +249,7 @@ impl<'a> Rounds<'a> {
 
     /// Records what reproduces the new findings, while the sources still contain it.
     pub(super) async fn record_findings(&mut self) -> Result<(), pg::Error> {
+        self.count_scheduled().await?;
         let is_new = |(relation, finding): &(&Relation, &Finding)| {
             !self.seen.reproductions.iter().any(|of| of.is_of(relation, finding))
         };
@@ -256,6 +261,21 @@ impl<'a> Rounds<'a> {
             recorded.extend(Reproduction::of(of, &self.subjects, &self.changes, self.client).await?);
         }
         self.seen.reproductions.extend(recorded);
+        Ok(())
+    }
+
+    /// Counts what the scheduler did besides the rounds, for each new finding.
+    async fn count_scheduled(&mut self) -> Result<(), pg::Error> {
+        if self.settings.by_scheduler || !self.settings.commits() {
+            return Ok(());
+        }
+        let round = self.changes.rounds;
+        for (relation, finding) in &mut self.seen.findings {
+            if finding.round == round {
+                let read = self.subjects.with_upstream(vec![relation.clone()]);
+                finding.scheduled = self.client.scheduled(&read, self.newest_refresh).await?.scheduled;
+            }
+        }
         Ok(())
     }
 
@@ -319,19 +339,13 @@ impl<'a> Rounds<'a> {
             return Ok(());
         };
         let (relation, query) = (deployed.table.relation.clone(), &deployed.table.query);
-        let is_of_query = match maintained {
-            None => false,
-            Some(_) => {
-                let sources = self.changes.sources();
-                let steps: Vec<String> =
-                    change.statements().iter().map(|statement| statement.sql(sources)).collect();
-                match self.client.fails_after(&steps, query).await? {
-                    None => false,
-                    Some(own) if own.code == message.code => true,
-                    // A role that may not switch triggers off.
-                    Some(_) => pg::is_about_values(&message.code),
-                }
-            }
+        let is_of_query = maintained.is_some() && {
+            let sources = self.changes.sources();
+            let steps: Vec<String> =
+                change.statements().iter().map(|statement| statement.sql(sources)).collect();
+            let own = self.client.fails_after(&steps, query).await?;
+            // The same error, or another one for a role that may not switch triggers off.
+            own.is_some_and(|own| own.code == message.code || pg::is_about_values(&message.code))
         };
         if is_of_query {
             self.query_fails(&relation, message, Some(change));
@@ -352,7 +366,7 @@ impl<'a> Rounds<'a> {
         // Before the first round, the comparison says it.
         if self.changes.rounds > 0 && pg::is_about_values(&message.code) {
             let (round, fault) = (self.changes.rounds, Fault::QueryFails(message));
-            let finding = Finding { round, fault, refused: refused.cloned() };
+            let finding = Finding::new(round, fault, refused);
             self.seen.failing.entry(relation.clone()).or_insert(finding);
         }
     }
@@ -376,7 +390,7 @@ impl<'a> Rounds<'a> {
 
     /// Keeps the first finding of a table: later faults may follow from it.
     pub(super) fn found(&mut self, relation: &Relation, fault: Fault, refused: Option<&Change>) {
-        let finding = Finding { round: self.changes.rounds, fault, refused: refused.cloned() };
+        let finding = Finding::new(self.changes.rounds, fault, refused);
         self.seen.findings.entry(relation.clone()).or_insert(finding);
     }
 }

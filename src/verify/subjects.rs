@@ -110,6 +110,20 @@ impl<'a> Subjects<'a> {
         self.find(relation).into_iter().flat_map(|deployed| &deployed.table.upstream)
     }
 
+    /// The tables and their upstream stream tables.
+    pub(super) fn with_upstream(&self, mut tables: Vec<Relation>) -> Vec<Relation> {
+        let mut next = 0;
+        while let Some(relation) = tables.get(next).cloned() {
+            for up in self.upstream(&relation) {
+                if !tables.contains(up) {
+                    tables.push(up.clone());
+                }
+            }
+            next += 1;
+        }
+        tables
+    }
+
     /// The time between two refreshes of the scheduler.
     pub(super) fn interval(&self, relation: &Relation) -> Duration {
         let interval = self.find(relation).and_then(|deployed| {

@@ -347,6 +347,30 @@ const SHOP: &str = "
     select pgtrickle.create_stream_table('public.large', 'select kind, total from public.grouped where n > 2', '1h', 'DIFFERENTIAL');
     select pgtrickle.create_stream_table('public.joined', 'select i.id, k.label from public.items as i join public.kinds as k on k.kind = i.kind', '1h', 'DIFFERENTIAL')";
 
+/// As if the scheduler had refreshed at each write: a script does not repeat when it did.
+#[test]
+fn a_finding_says_that_the_scheduler_refreshed_too() {
+    let server = Faulty::server();
+    let database = server.database("beside_the_scheduler", "forgets_deletes");
+    let scheduler = "
+        create function refreshed() returns trigger language plpgsql as $$ begin
+          insert into pgtrickle.pgt_refresh_history (pgt_id, data_timestamp, start_time, end_time, action, status, initiated_by)
+          select pgt_id, now(), now(), now(), 'DIFFERENTIAL', 'COMPLETED', 'SCHEDULER' from pgtrickle.pgt_stream_tables;
+          return null;
+        end $$;
+        create trigger refreshed after insert or update or delete on items execute function refreshed()";
+    faulty::psql(&database, &format!("{SHOP}; {scheduler}"));
+    let dir = tempfile::tempdir().unwrap();
+    let arguments = ["--allow-writes", &database.database, "--budget", "10m", "--until-found"];
+    let (_, report) = verify_in(dir.path(), &database, &arguments);
+    let found = first_failure(&report).unwrap_or_else(|| panic!("nothing was found: {report:#}"));
+    let details = outcome(&report, "verify", &found)["details"].to_string();
+    let said = "the scheduler refreshed, too: ";
+    assert!(details.contains(said), "{details}");
+    let script = fs::read_to_string(dir.path().join(format!("pgtrickle-ci-findings/{found}.sql"))).unwrap();
+    assert!(script.contains(&format!("--   {said}")), "{script}");
+}
+
 #[track_caller]
 fn is_found(fault: &str) {
     let server = Faulty::server();
