@@ -54,6 +54,13 @@ pub struct Comparable {
     pub columns: Vec<ComparedColumn>,
 }
 
+impl Comparable {
+    /// Its query, and the views and functions that it uses.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.query.as_str()).chain(self.uses.iter().map(|used| used.text.as_str()))
+    }
+}
+
 /// A view or a function that a query uses.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct UsedText {

@@ -1,7 +1,7 @@
 //! Draws values: mostly ones that rows have, sometimes edges of the column's domain and new ones. Columns that a
 //! constraint connects are drawn together.
 
-use super::{Mutator, Reference, Row, Source, value};
+use super::{Mutator, Reference, Row, Source, SourceColumn, value};
 
 /// With fewer rows than this, more values are drawn from the edges of the domains.
 pub(super) const FEW: usize = 8;
@@ -81,12 +81,24 @@ impl Mutator {
         match from + self.random.below(100 - from) {
             0..62 => {
                 let held = self.random.one(&self.known[source].rows).and_then(|row| row[at].clone());
-                held.or_else(|| value::edge(column, &mut self.random))
+                held.or_else(|| self.edge(column))
             }
             62..77 => None,
-            77..92 => value::edge(column, &mut self.random),
+            77..92 => self.edge(column),
             _ => self.fresh(source, at),
         }
+    }
+
+    /// A literal of a query, or a value from the edges of the column's domain.
+    fn edge(&mut self, column: &SourceColumn) -> Option<String> {
+        let is_accepted = |value: &&String| column.values.is_empty() || column.values.contains(value);
+        let literals: Vec<&String> = column.literals.iter().filter(is_accepted).collect();
+        if self.random.percent(60)
+            && let Some(literal) = self.random.one(&literals)
+        {
+            return Some((*literal).clone());
+        }
+        value::edge(column, &mut self.random)
     }
 
     /// A value that a row of another source got in this round: the other side of a join, an EXISTS or a NOT EXISTS. Mostly

@@ -11,6 +11,7 @@ mod delicate;
 mod drawing;
 mod kind;
 mod lessons;
+mod literals;
 mod mutator;
 mod pace;
 mod partitions;

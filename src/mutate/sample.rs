@@ -12,6 +12,7 @@ pub(crate) fn sample() -> Vec<Source> {
         kind,
         bounded: false,
         values: vec![],
+        literals: vec![],
         not_null: kind == ColumnKind::Integer,
         generated: None,
         always: false,

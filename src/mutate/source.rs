@@ -81,6 +81,9 @@ pub struct SourceColumn {
     /// Values that the server accepts, if the kind does not say enough.
     #[serde(skip)]
     pub values: Vec<String>,
+    /// Literals of the queries that read it.
+    #[serde(skip)]
+    pub literals: Vec<String>,
     pub not_null: bool,
     /// The expression of a generated column, which no statement writes.
     pub generated: Option<String>,

@@ -37,6 +37,7 @@ impl Source {
             .filter_map(|constraint| constraint.condition.as_deref())
             .flat_map(types::constants)
             .collect();
+        all.extend(self.columns[at].literals.iter().cloned());
         let held: BTreeSet<&String> = rows.iter().filter_map(|row| row[at].as_ref()).collect();
         for value in held.into_iter().take(VARIED) {
             all.push(value.clone());

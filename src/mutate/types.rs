@@ -1,6 +1,6 @@
 //! Candidate values of every type, as text. The server decides which of them it accepts.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::Deserialize;
 
@@ -60,16 +60,28 @@ pub fn candidates(types: &Types, of: TypePart, count: u64) -> Vec<String> {
 
 /// Candidates from a condition: its literals, and the adjacent whole numbers.
 pub(super) fn constants(condition: &str) -> Vec<String> {
-    let tokens: Vec<_> = sql::tokens(condition).collect();
+    constants_of(&sql::tokens(condition).collect::<Vec<_>>())
+}
+
+/// The same, from the tokens of a condition.
+pub(super) fn constants_of(tokens: &[Cow<'_, str>]) -> Vec<String> {
     let mut found = Vec::new();
+    let is_number =
+        |at: usize| tokens.get(at).is_some_and(|token| token.starts_with(|c: char| c.is_ascii_digit()));
+    let is_point = |at: usize| tokens.get(at).is_some_and(|token| token == ".");
     for (at, token) in tokens.iter().enumerate() {
         if let Some(text) = token.strip_prefix('\'').and_then(|text| text.strip_suffix('\'')) {
             let text = text.replace("''", "'");
             found.extend(beside(&text));
             found.push(text);
-        } else if token.starts_with(|c: char| c.is_ascii_digit()) {
+        } else if is_number(at) && !(at > 0 && is_point(at - 1)) {
             let sign = if at > 0 && tokens[at - 1] == "-" { "-" } else { "" };
-            let text = format!("{sign}{token}");
+            let decimals = if is_point(at + 1) && is_number(at + 2) {
+                format!(".{}", tokens[at + 2])
+            } else {
+                String::new()
+            };
+            let text = format!("{sign}{token}{decimals}");
             found.extend(beside(&text));
             found.push(text);
         }

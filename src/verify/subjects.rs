@@ -74,16 +74,22 @@ impl<'a> Subjects<'a> {
         for source in &mut sources {
             source.may_alter = settings.commits() && follows_alterations(source, &tables);
         }
+        let readers = order::Readers::of(plain.iter().copied());
+        let reached: Vec<BTreeSet<Relation>> =
+            sources.iter().map(|source| downstream(source, &readers)).collect();
+        let comparables = client.comparables().await?;
+        for (source, reached) in sources.iter_mut().zip(&reached) {
+            let readers = comparables.iter().filter(|table| reached.contains(&table.relation));
+            source.take_literals(readers.flat_map(Comparable::texts));
+        }
         let rows = known_rows(client, &sources).await?;
         client.supply(&mut sources, &rows).await?;
         let priority = |table: &&StreamTable| {
             let factor = if known.changed.contains(&table.relation) { CHANGED } else { 1 };
             (table.relation.clone(), factor * (1 + delicacy(&table.query)))
         };
-        let readers = order::Readers::of(plain.iter().copied());
-        let comparables = client.comparables().await?;
         let subjects = Self {
-            reached: sources.iter().map(|source| downstream(source, &readers)).collect(),
+            reached,
             tables,
             comparables: comparables.into_iter().map(|table| (table.relation.clone(), table)).collect(),
             equal_before: &known.equal,

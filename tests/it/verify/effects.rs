@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::{create, outcome, verify_in};
+use super::{all_are, create, outcome, verify, verify_in, with_time};
 use crate::support::Database;
 
 /// A line about a table.
@@ -62,4 +62,21 @@ fn a_table_whose_result_never_changes_is_hardly_verified() {
     let (ran, report) = verify_in(dir.path(), &database.endpoint, &budget);
     ran.expect(1);
     assert_eq!(outcome(&report, "verify", "public.no_orders")["verdict"], "failed", "{report:#}");
+}
+
+/// No row of the fixtures meets the condition, and neither would a value by chance.
+#[test]
+fn values_come_from_the_literals_of_queries() {
+    let database = Database::ephemeral();
+    database.run(
+        "create table bills (id int primary key, state text not null, day date, amount numeric(9, 2));
+         insert into bills select i, 'open', '2023-01-01', i from generate_series(1, 20) as i",
+    );
+    let query = "select id, amount from public.bills where state = 'disputed' and amount >= 4711.5 and day <> '2031-05-17'";
+    create(&database, "rare", query, "DIFFERENTIAL");
+    with_time(|budget| {
+        let words = ["--allow-writes", &database.endpoint.database, "--budget", budget, "--seed", "1"];
+        let (_, report) = verify(&database, &words);
+        all_are("passed", &report, &["rare"])
+    });
 }
