@@ -8,6 +8,7 @@ use minijinja::{
 };
 use serde_yaml::Value as Yaml;
 
+use super::{Error, yaml};
 use crate::model::Secret;
 
 /// dbt provides variables with this prefix only to profiles and packages, and masks their values in its logs.
@@ -60,6 +61,19 @@ pub struct Context {
 }
 
 impl Context {
+    /// `--vars` as dbt reads them. A name that is no text is for no `var()` of a profile.
+    pub fn read_vars(text: &str, may_be_dbt_2: bool) -> Result<BTreeMap<String, Yaml>, Error> {
+        let wrong = |reason: String| Error::Vars { reason };
+        match yaml::read(text, may_be_dbt_2).map_err(|error| wrong(error.to_string()))? {
+            Yaml::Mapping(vars) => {
+                let of_text =
+                    |(name, value)| if let Yaml::String(name) = name { Some((name, value)) } else { None };
+                Ok(vars.into_iter().filter_map(of_text).collect())
+            }
+            _ => Err(wrong("expected a mapping".into())),
+        }
+    }
+
     /// The values of dbt's secret variables, the longest first: one may contain another.
     pub(super) fn secrets(&self) -> Vec<Secret> {
         let secret = self.variables.iter().filter(|(name, _)| name.starts_with(SECRET));
@@ -92,19 +106,21 @@ impl Renderer {
             state.set_temp(WRITTEN, value.clone());
             Ok(out.write_str(&written(value))?)
         });
-        let Context { variables, vars, target, missing_is_empty, may_be_dbt_2: _ } = context.clone();
+        let Context { variables, vars, target, missing_is_empty, may_be_dbt_2 } = context.clone();
         let reading = EnvVar { variables: variables.clone(), takes_secrets, missing_is_empty };
         environment.add_global("env_var", Jinja::from_object(reading));
         environment.add_global("var", Jinja::from_object(Vars { vars, missing_is_empty }));
         if let Some(target) = target {
             environment.add_global("target", Jinja::from(Serde(target)));
         }
-        for name in ["fromjson", "fromyaml"] {
-            environment.add_function(name, |text: &str| match serde_yaml::from_str::<Yaml>(text) {
-                Ok(value) => Ok(Jinja::from(Serde(value))),
-                Err(error) => Err(failed(error.to_string())),
-            });
-        }
+        environment.add_function("fromjson", |text: &str| match serde_yaml::from_str::<Yaml>(text) {
+            Ok(value) => clear(value),
+            Err(error) => Err(failed(error.to_string())),
+        });
+        environment.add_function("fromyaml", move |text: &str| match yaml::read(text, may_be_dbt_2) {
+            Ok(value) => clear(value),
+            Err(error) => Err(failed(error.to_string())),
+        });
         for name in ["log", "print"] {
             environment.add_global(name, Jinja::from_object(Silent));
         }
@@ -137,7 +153,8 @@ impl Renderer {
             Yaml::Number(number) => Some(number.to_string()),
             Yaml::Bool(flag) => Some(flag.to_string()),
             Yaml::Null => None,
-            Yaml::Sequence(_) | Yaml::Mapping(_) | Yaml::Tagged(_) => return Err(SEVERAL.into()),
+            Yaml::Tagged(_) => return Err(yaml::UNCLEAR.into()),
+            Yaml::Sequence(_) | Yaml::Mapping(_) => return Err(SEVERAL.into()),
         })
     }
 
@@ -152,8 +169,11 @@ impl Renderer {
         } else {
             value.clone()
         };
-        let is_several = matches!(value, Yaml::Sequence(_) | Yaml::Mapping(_) | Yaml::Tagged(_));
-        if is_several { Err(SEVERAL.into()) } else { Ok(value) }
+        match value {
+            Yaml::Tagged(_) => Err(yaml::UNCLEAR.into()),
+            Yaml::Sequence(_) | Yaml::Mapping(_) => Err(SEVERAL.into()),
+            single => Ok(single),
+        }
     }
 
     /// The text, and the value that it stands for, if that is no text.
@@ -278,7 +298,7 @@ struct Vars {
 impl Object for Vars {
     fn call(self: &Arc<Self>, _: &mut State<'_, '_>, arguments: &[Jinja]) -> Result<Jinja, JinjaError> {
         let (name, default) = name_and_default(arguments, "var_name")?;
-        let value = self.vars.get(&name).map(|value| Jinja::from(Serde(value.clone()))).or(default);
+        let value = self.vars.get(&name).cloned().map(clear).transpose()?.or(default);
         let value = value.or_else(|| self.missing_is_empty.then(|| Jinja::from("")));
         value.ok_or_else(|| failed(format!("the variable `{name}` is not in `--vars`")))
     }
@@ -353,6 +373,14 @@ fn python_method(
         }
         _ => minijinja_contrib::pycompat::unknown_method_callback(state, value, method, arguments),
     }
+}
+
+/// A value of YAML for Jinja.
+fn clear(value: Yaml) -> Result<Jinja, JinjaError> {
+    if yaml::is_unclear(&value) {
+        return Err(failed(yaml::UNCLEAR.into()));
+    }
+    Ok(Jinja::from(Serde(value)))
 }
 
 fn failed(text: String) -> JinjaError {

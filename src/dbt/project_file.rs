@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_yaml::Value as Yaml;
 
-use super::{Context, Error, jinja::Renderer};
-use crate::model::{site, yaml};
+use super::{Context, Error, jinja::Renderer, yaml};
+use crate::model::site;
 
 /// The dbt package of this repository.
 const OUR_PACKAGE: &str = "dbt_pgtrickle";
@@ -36,6 +36,10 @@ pub struct ProjectFile {
     seed_paths: Option<Vec<PathBuf>>,
 }
 
+/// The names of these fields.
+const FIELDS: [&str; 6] =
+    ["name", "profile", "target-path", "packages-install-path", "model-paths", "seed-paths"];
+
 impl ProjectFile {
     /// Reads the file of the project in this folder.
     pub fn read(project_dir: &Path) -> Result<Self, Error> {
@@ -47,7 +51,13 @@ impl ProjectFile {
             }
             Err(error) => return Err(Error::unreadable(&file)(error)),
         };
-        yaml::read(&text).map_err(Error::unreadable(&file))
+        // Whichever dbt it is: its folders and names are texts.
+        let yaml = yaml::read(&text, true).map_err(Error::unreadable(&file))?;
+        let is_unclear = |field: &&&str| yaml.get(**field).is_some_and(yaml::is_unclear);
+        if let Some(field) = FIELDS.iter().find(is_unclear) {
+            return Err(Error::unreadable(&file)(format!("{field}: {}", yaml::UNCLEAR)));
+        }
+        serde_yaml::from_value(yaml).map_err(Error::unreadable(&file))
     }
 
     /// The same with the Jinja of its name and profile rendered, which choose the target.
