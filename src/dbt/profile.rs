@@ -380,7 +380,7 @@ fn list(mapping: Option<&Yaml>) -> String {
         Yaml::String(name) => Some(name.clone()),
         // As `on`, which is true for dbt 1.
         Yaml::Tagged(unclear) => Some(format!("{} without quotes", unclear.value.as_str()?)),
-        _ => None,
+        Yaml::Null | Yaml::Bool(_) | Yaml::Number(_) | Yaml::Sequence(_) | Yaml::Mapping(_) => None,
     };
     let names: Vec<String> = keys.filter_map(name).collect();
     if names.is_empty() { String::new() } else { format!(", only {}", names.join(", ")) }

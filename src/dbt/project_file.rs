@@ -204,6 +204,29 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_dbt_1_and_2_read_differently_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = |text: &str| {
+            std::fs::write(dir.path().join("dbt_project.yml"), text).unwrap();
+            ProjectFile::read(dir.path()).map_err(|error| error.to_string())
+        };
+        for (text, field) in [
+            ("name: shop\nprofile: on", "profile"),
+            ("name: 0123", "name"),
+            ("name: shop\nmodel-paths: [a, 1e5]", "model-paths"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(
+                error.contains(&format!("{field}: dbt 1 and dbt 2 read this value differently")),
+                "{error}"
+            );
+        }
+        // The last of equal keys counts, and what the gate does not need may be anything.
+        let file = read("name: a\nname: shop\nvars: {shop: {full: on}}\nprofile: 'on'").unwrap();
+        assert_eq!((file.name.as_str(), file.profile.as_deref()), ("shop", Some("on")));
+    }
+
+    #[test]
     fn folders_may_depend_on_the_target() {
         let read = |text: &str| serde_yaml::from_str::<ProjectFile>(text).unwrap();
         let shop = Path::new("shop");

@@ -25,7 +25,9 @@ pub(super) fn read(text: &str, may_be_dbt_2: bool) -> Result<Yaml, Error> {
     let mut yaml = match &shape {
         // There may be no document at all.
         Shape::Scalar(Yaml::Null) => Yaml::Null,
-        _ => reading.deserialize(serde_yaml::Deserializer::from_str(text))?,
+        Shape::Scalar(_) | Shape::List(_) | Shape::Mapping(_) => {
+            reading.deserialize(serde_yaml::Deserializer::from_str(text))?
+        }
     };
     yaml.apply_merge()?;
     Ok(yaml)
@@ -80,7 +82,7 @@ impl<'de> Visitor<'de> for ShapeVisitor {
 
     /// Of an empty document.
     fn visit_none<E>(self) -> Result<Shape, E> {
-        self.visit_unit()
+        Ok(Shape::Scalar(Yaml::Null))
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Shape, E> {
@@ -330,7 +332,7 @@ fn all(text: &str, is_right: impl Fn(char) -> bool) -> bool {
 }
 
 /// A number, which has more digits in Python.
-#[allow(clippy::cast_precision_loss)]
+#[expect(clippy::cast_precision_loss, reason = "only its size counts")]
 fn whole(number: i128) -> Yaml {
     let small = i64::try_from(number).map(Number::from).or_else(|_| u64::try_from(number).map(Number::from));
     Yaml::Number(small.unwrap_or_else(|_| Number::from(number as f64)))
