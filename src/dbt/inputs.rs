@@ -218,10 +218,10 @@ fn write_index(index: &Path, mut seen: BTreeMap<String, IndexEntry>) {
 }
 
 /// The folders of a project's `dbt_project.yml`; `None` if only dbt can tell, because a name is computed or dbt accepts
-/// invalid YAML, such as a duplicate key.
+/// invalid YAML.
 fn folders(dir: &Path) -> Option<BTreeSet<String>> {
     let text = std::fs::read_to_string(dir.join("dbt_project.yml")).unwrap_or_default();
-    let yaml: Yaml = crate::model::yaml::read(&text).ok()?;
+    let yaml = super::yaml::read(&text, true).ok()?;
     let mut folders = BTreeSet::new();
     for (key, default) in FOLDERS {
         match yaml.get(key) {

@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use minijinja::{
     Environment, Error as JinjaError, ErrorKind, State, Value as Jinja,
-    value::{Kwargs, Object, Serde, ValueKind},
+    value::{Kwargs, Object, Rest, Serde, ValueKind, ValueOrKwargs},
 };
 use serde_yaml::Value as Yaml;
 
+use super::{Error, yaml};
 use crate::model::Secret;
 
 /// dbt provides variables with this prefix only to profiles and packages, and masks their values in its logs.
@@ -60,6 +61,15 @@ pub struct Context {
 }
 
 impl Context {
+    /// `--vars` as dbt reads them. A name that is no text is for no `var()` of a profile.
+    pub fn read_vars(text: &str, may_be_dbt_2: bool) -> Result<BTreeMap<String, Yaml>, Error> {
+        let wrong = |reason: String| Error::Vars { reason };
+        let yaml = yaml::read(text, may_be_dbt_2).map_err(|error| wrong(error.to_string()))?;
+        let Yaml::Mapping(vars) = yaml else { return Err(wrong("expected a mapping".into())) };
+        let of_text = |(name, value)| if let Yaml::String(name) = name { Some((name, value)) } else { None };
+        Ok(vars.into_iter().filter_map(of_text).collect())
+    }
+
     /// The values of dbt's secret variables, the longest first: one may contain another.
     pub(super) fn secrets(&self) -> Vec<Secret> {
         let secret = self.variables.iter().filter(|(name, _)| name.starts_with(SECRET));
@@ -92,18 +102,25 @@ impl Renderer {
             state.set_temp(WRITTEN, value.clone());
             Ok(out.write_str(&written(value))?)
         });
-        let Context { variables, vars, target, missing_is_empty, may_be_dbt_2: _ } = context.clone();
+        let Context { variables, vars, target, missing_is_empty, may_be_dbt_2 } = context.clone();
         let reading = EnvVar { variables: variables.clone(), takes_secrets, missing_is_empty };
         environment.add_global("env_var", Jinja::from_object(reading));
         environment.add_global("var", Jinja::from_object(Vars { vars, missing_is_empty }));
         if let Some(target) = target {
             environment.add_global("target", Jinja::from(Serde(target)));
         }
-        for name in ["fromjson", "fromyaml"] {
-            environment.add_function(name, |text: &str| match serde_yaml::from_str::<Yaml>(text) {
-                Ok(value) => Ok(Jinja::from(Serde(value))),
-                Err(error) => Err(failed(error.to_string())),
-            });
+        environment.add_function("fromjson", |text: &str| match serde_yaml::from_str::<Yaml>(text) {
+            Ok(value) => clear(value),
+            Err(error) => Err(failed(error.to_string())),
+        });
+        environment.add_function("fromyaml", move |text: &str| match yaml::read(text, may_be_dbt_2) {
+            Ok(value) => clear(value),
+            Err(error) => Err(failed(error.to_string())),
+        });
+        environment.add_filter("truncate", truncate);
+        // These escape more than Jinja does in Python.
+        for name in ["e", "escape"] {
+            environment.remove_filter(name);
         }
         for name in ["log", "print"] {
             environment.add_global(name, Jinja::from_object(Silent));
@@ -137,7 +154,8 @@ impl Renderer {
             Yaml::Number(number) => Some(number.to_string()),
             Yaml::Bool(flag) => Some(flag.to_string()),
             Yaml::Null => None,
-            Yaml::Sequence(_) | Yaml::Mapping(_) | Yaml::Tagged(_) => return Err(SEVERAL.into()),
+            Yaml::Tagged(_) => return Err(yaml::UNCLEAR.into()),
+            Yaml::Sequence(_) | Yaml::Mapping(_) => return Err(SEVERAL.into()),
         })
     }
 
@@ -152,8 +170,11 @@ impl Renderer {
         } else {
             value.clone()
         };
-        let is_several = matches!(value, Yaml::Sequence(_) | Yaml::Mapping(_) | Yaml::Tagged(_));
-        if is_several { Err(SEVERAL.into()) } else { Ok(value) }
+        match value {
+            Yaml::Tagged(_) => Err(yaml::UNCLEAR.into()),
+            Yaml::Sequence(_) | Yaml::Mapping(_) => Err(SEVERAL.into()),
+            Yaml::Null | Yaml::Bool(_) | Yaml::Number(_) | Yaml::String(_) => Ok(value),
+        }
     }
 
     /// The text, and the value that it stands for, if that is no text.
@@ -278,7 +299,7 @@ struct Vars {
 impl Object for Vars {
     fn call(self: &Arc<Self>, _: &mut State<'_, '_>, arguments: &[Jinja]) -> Result<Jinja, JinjaError> {
         let (name, default) = name_and_default(arguments, "var_name")?;
-        let value = self.vars.get(&name).map(|value| Jinja::from(Serde(value.clone()))).or(default);
+        let value = self.vars.get(&name).cloned().map(clear).transpose()?.or(default);
         let value = value.or_else(|| self.missing_is_empty.then(|| Jinja::from("")));
         value.ok_or_else(|| failed(format!("the variable `{name}` is not in `--vars`")))
     }
@@ -306,22 +327,32 @@ impl Object for Silent {
     }
 }
 
-/// The arguments of `env_var` and `var`, each by its place or by its name. A default of none is no default.
+/// The arguments of `env_var` and `var`. A default of none is no default.
 fn name_and_default(arguments: &[Jinja], name: &str) -> Result<(String, Option<Jinja>), JinjaError> {
+    let [asked, default] = by_place_or_name(arguments, [name, "default"])?;
+    let asked = asked.and_then(|value| value.as_str().map(ToOwned::to_owned));
+    let asked = asked.ok_or_else(|| failed("expected the name of a variable".into()))?;
+    Ok((asked, default.filter(|value| !value.is_none())))
+}
+
+/// Arguments with these names, each given by its place or by its name.
+fn by_place_or_name<const N: usize>(
+    arguments: &[Jinja],
+    names: [&str; N],
+) -> Result<[Option<Jinja>; N], JinjaError> {
     let (by_place, by_name) = match arguments.split_last() {
         Some((last, before)) if last.is_kwargs() => (before, Kwargs::try_from(last.clone())?),
         _ => (arguments, std::iter::empty::<(&str, Jinja)>().collect()),
     };
-    let argument = |index: usize, name: &str| -> Result<Option<Jinja>, JinjaError> {
-        match by_place.get(index) {
-            Some(value) => Ok(Some(value.clone())),
-            None => by_name.get(name),
-        }
-    };
-    let asked = argument(0, name)?.and_then(|value| value.as_str().map(ToOwned::to_owned));
-    let default = argument(1, "default")?.filter(|value| !value.is_none());
+    let mut found = [const { None }; N];
+    for (index, name) in names.into_iter().enumerate() {
+        found[index] = match by_place.get(index) {
+            Some(value) => Some(value.clone()),
+            None => by_name.get(name)?,
+        };
+    }
     by_name.assert_all_used()?;
-    Ok((asked.ok_or_else(|| failed("expected the name of a variable".into()))?, default))
+    Ok(found)
 }
 
 /// Python's methods of texts that the library lacks.
@@ -335,6 +366,18 @@ fn python_method(
     match (method, texts) {
         ("removeprefix", (Some(text), Some(prefix))) => Ok(text.strip_prefix(prefix).unwrap_or(text).into()),
         ("removesuffix", (Some(text), Some(suffix))) => Ok(text.strip_suffix(suffix).unwrap_or(text).into()),
+        ("index", (Some(text), Some(part))) => match text.find(part) {
+            Some(at) => Ok(text[..at].chars().count().into()),
+            None => Err(failed("substring not found".into())),
+        },
+        ("zfill" | "ljust" | "rjust" | "center", (Some(text), _)) => padded(method, text, arguments),
+        ("title", (Some(text), None)) => Ok(title(text).into()),
+        ("swapcase", (Some(text), None)) if text.is_ascii() => {
+            let swapped =
+                |c: char| if c.is_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
+            Ok(text.chars().map(swapped).collect::<String>().into())
+        }
+        ("casefold", (Some(text), None)) if text.is_ascii() => Ok(text.to_ascii_lowercase().into()),
         ("rsplit", (Some(text), Some(separator))) => {
             let most = arguments.get(1).and_then(Jinja::as_usize).map_or(usize::MAX, |most| most + 1);
             let mut parts: Vec<Jinja> = text.rsplitn(most, separator).map(Jinja::from).collect();
@@ -353,6 +396,65 @@ fn python_method(
         }
         _ => minijinja_contrib::pycompat::unknown_method_callback(state, value, method, arguments),
     }
+}
+
+/// A text that is made as long as the first argument says.
+fn padded(method: &str, text: &str, arguments: &[Jinja]) -> Result<Jinja, JinjaError> {
+    let width = arguments.first().and_then(Jinja::as_usize);
+    let width = width
+        .filter(|width| *width <= MAX_LENGTH)
+        .ok_or_else(|| failed(format!("the width of `{method}`")))?;
+    let filler =
+        if method == "zfill" { "0" } else { arguments.get(1).and_then(Jinja::as_str).unwrap_or(" ") };
+    let lacking = width.saturating_sub(text.chars().count());
+    let pad = |count: usize| filler.repeat(count);
+    Ok(match method {
+        "ljust" => format!("{text}{}", pad(lacking)),
+        "center" => {
+            let before = lacking / 2 + (lacking & width & 1);
+            format!("{}{text}{}", pad(before), pad(lacking - before))
+        }
+        // A sign stays first.
+        "zfill" if text.starts_with(['-', '+']) => format!("{}{}{}", &text[..1], pad(lacking), &text[1..]),
+        _ => format!("{}{text}", pad(lacking)),
+    }
+    .into())
+}
+
+/// Each letter after none is a capital, as by Python's method. Jinja's filter splits at spaces and hyphens.
+fn title(text: &str) -> String {
+    let mut is_inside = false;
+    let one = |letter: char| -> String {
+        let is_first = !std::mem::replace(&mut is_inside, letter.is_alphabetic());
+        if is_first { letter.to_uppercase().collect() } else { letter.to_lowercase().collect() }
+    };
+    text.chars().map(one).collect()
+}
+
+/// Jinja's filter: a text that is more than five characters too long is cut, at a space unless words may be cut.
+fn truncate(text: &str, arguments: Rest<ValueOrKwargs>) -> Result<String, JinjaError> {
+    let names = ["length", "killwords", "end", "leeway"];
+    let [length, cuts_words, end, leeway] = by_place_or_name(&arguments.into_values(), names)?;
+    let length = length.and_then(|length| length.as_usize()).unwrap_or(255);
+    let leeway = leeway.and_then(|leeway| leeway.as_usize()).unwrap_or(5);
+    let end = end.map_or_else(|| "...".to_owned(), |end| written(&end));
+    let Some(kept) = length.checked_sub(end.chars().count()) else {
+        return Err(failed(format!("expected a length of at least {}", end.chars().count())));
+    };
+    if text.chars().count() <= length.saturating_add(leeway) {
+        return Ok(text.to_owned());
+    }
+    let kept: String = text.chars().take(kept).collect();
+    let at_space = kept.rsplit_once(' ').map_or(&*kept, |(before, _)| before);
+    Ok(format!("{}{end}", if cuts_words.is_some_and(|cuts| cuts.is_true()) { &kept } else { at_space }))
+}
+
+/// A value of YAML for Jinja.
+fn clear(value: Yaml) -> Result<Jinja, JinjaError> {
+    if yaml::is_unclear(&value) {
+        return Err(failed(yaml::UNCLEAR.into()));
+    }
+    Ok(Jinja::from(Serde(value)))
 }
 
 fn failed(text: String) -> JinjaError {
@@ -451,10 +553,14 @@ mod tests {
             ("{{ dbt_version }}", "pgtrickle-ci does not render `dbt_version`"),
             ("{{ builtins.env_var('HOST') }}", "pgtrickle-ci does not render `builtins`"),
             (
-                "{{ 'a' | truncate(5) }}",
-                "pgtrickle-ci does not render it: filter truncate is unknown; pass the text",
+                "{{ 'a' | escape }}",
+                "pgtrickle-ci does not render it: filter escape is unknown; pass the text",
             ),
-            ("{{ 'a'.zfill(5) }}", "pgtrickle-ci does not render it: string has no method named zfill; pass"),
+            (
+                "{{ 'a'.encode() }}",
+                "pgtrickle-ci does not render it: string has no method named encode; pass",
+            ),
+            ("{{ 'a' | truncate(2) }}", "expected a length of at least 3"),
             ("{{ ref('a') }}", "pgtrickle-ci does not render it: ref is unknown; pass"),
         ] {
             assert!(rendered(text).unwrap_err().starts_with(said), "{text}");

@@ -20,6 +20,7 @@ mod results;
 mod revision;
 mod started;
 mod watch;
+mod yaml;
 
 use std::{
     collections::BTreeSet,
@@ -41,6 +42,7 @@ pub use project_file::{ProjectFile, add_our_package};
 pub use results::{NodeResult, RunResults, deploy_outcomes, test_outcomes};
 pub use revision::{Checkout, GitError, Revision};
 pub use started::Started;
+pub use yaml::unclear_section;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Map, Value as Json, json};
 use serde_yaml::Value as Yaml;
 
-use super::{Context, Error, jinja::Renderer};
+use super::{Context, Error, jinja::Renderer, yaml};
 use crate::pg::{BadAddress, Conninfo, Endpoint};
 
 /// The requested profile and target.
@@ -173,8 +173,7 @@ struct TargetOutput<'a> {
 
 impl<'a> TargetOutput<'a> {
     fn find(text: &str, wanted: &'a RequestedProfile, context: &'a Context) -> Result<Self, String> {
-        let mut yaml: Yaml = crate::model::yaml::read(text).map_err(|error| error.to_string())?;
-        yaml.apply_merge().map_err(|error| error.to_string())?;
+        let yaml = yaml::read(text, context.may_be_dbt_2).map_err(|error| error.to_string())?;
         let renderer = Renderer::of_profiles(context);
         let profile = wanted.profile.as_str();
         let found = yaml
@@ -204,7 +203,7 @@ impl<'a> TargetOutput<'a> {
         let Some(value) = self.fields.get(field) else { return Ok(None) };
         match self.renderer.value(value) {
             // dbt uses a password that is not valid Jinja unchanged.
-            Err(_) if field == "password" => Ok(Some(value.clone())),
+            Err(_) if field == "password" && value.is_string() => Ok(Some(value.clone())),
             Err(reason) => Err(format!("the {field} of the target `{}`: {reason}", self.name)),
             Ok(value) => Ok(Some(value)),
         }
@@ -222,7 +221,11 @@ impl<'a> TargetOutput<'a> {
 
     fn number<N: FromStr>(&self, field: &str) -> Result<Option<N>, String> {
         let text = match self.value(field)? {
-            Some(Yaml::Number(number)) => number.to_string(),
+            // dbt takes `4.0`, too.
+            Some(Yaml::Number(number)) => {
+                let text = number.to_string();
+                text.strip_suffix(".0").map_or_else(|| text.clone(), ToOwned::to_owned)
+            }
             Some(Yaml::String(text)) if self.context.may_be_dbt_2 => text,
             // Of a variable that is not set.
             Some(Yaml::String(text)) if self.context.missing_is_empty && text.is_empty() => text,
@@ -372,12 +375,14 @@ impl<'a> TargetOutput<'a> {
 
 /// The names in a mapping, for an error about a missing one.
 fn list(mapping: Option<&Yaml>) -> String {
-    let names: Vec<&str> = mapping
-        .and_then(Yaml::as_mapping)
-        .into_iter()
-        .flat_map(|mapping| mapping.keys())
-        .filter_map(Yaml::as_str)
-        .collect();
+    let keys = mapping.and_then(Yaml::as_mapping).into_iter().flat_map(|mapping| mapping.keys());
+    let name = |key: &Yaml| match key {
+        Yaml::String(name) => Some(name.clone()),
+        // As `on`, which is true for dbt 1.
+        Yaml::Tagged(unclear) => Some(format!("{} without quotes", unclear.value.as_str()?)),
+        Yaml::Null | Yaml::Bool(_) | Yaml::Number(_) | Yaml::Sequence(_) | Yaml::Mapping(_) => None,
+    };
+    let names: Vec<String> = keys.filter_map(name).collect();
     if names.is_empty() { String::new() } else { format!(", only {}", names.join(", ")) }
 }
 

@@ -170,6 +170,14 @@ fn numbers_may_be_texts_in_a_profile_for_dbt_2() {
         find_in(dir.path(), None, &[], false).unwrap_err(),
         "the target of the profile `shop` is no text: write it in quotes"
     );
+    // dbt 1 reads these by YAML 1.1, and dbt 2 by YAML 1.2.
+    for fields in
+        ["password: p, port: 1, threads: 010", "password: 1e5, port: 1", "password: p, port: 1, role: on"]
+    {
+        assert!(found(fields, true).unwrap_err().contains("in quotes"), "{fields}");
+    }
+    assert_eq!(found("password: p, port: 1, threads: 010", false).unwrap().threads, 8);
+    assert_eq!(found("password: 1e5, port: 1", false).unwrap().endpoint.password.reveal(), "1e5");
     // Neither takes these.
     for fields in ["password: 5, port: 1", "password: p, port: many", "password: p, port: true", "role: 5"] {
         assert!(found(fields, true).is_err() && found(fields, false).is_err(), "{fields}");

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_yaml::Value as Yaml;
 
-use super::{Context, Error, jinja::Renderer};
-use crate::model::{site, yaml};
+use super::{Context, Error, jinja::Renderer, yaml};
+use crate::model::site;
 
 /// The dbt package of this repository.
 const OUR_PACKAGE: &str = "dbt_pgtrickle";
@@ -36,6 +36,10 @@ pub struct ProjectFile {
     seed_paths: Option<Vec<PathBuf>>,
 }
 
+/// The names of these fields.
+const FIELDS: [&str; 6] =
+    ["name", "profile", "target-path", "packages-install-path", "model-paths", "seed-paths"];
+
 impl ProjectFile {
     /// Reads the file of the project in this folder.
     pub fn read(project_dir: &Path) -> Result<Self, Error> {
@@ -47,7 +51,13 @@ impl ProjectFile {
             }
             Err(error) => return Err(Error::unreadable(&file)(error)),
         };
-        yaml::read(&text).map_err(Error::unreadable(&file))
+        // Whichever dbt it is: its folders and names are texts.
+        let yaml = yaml::read(&text, true).map_err(Error::unreadable(&file))?;
+        let is_unclear = |field: &&&str| yaml.get(**field).is_some_and(yaml::is_unclear);
+        if let Some(field) = FIELDS.iter().find(is_unclear) {
+            return Err(Error::unreadable(&file)(format!("{field}: {}", yaml::UNCLEAR)));
+        }
+        serde_yaml::from_value(yaml).map_err(Error::unreadable(&file))
     }
 
     /// The same with the Jinja of its name and profile rendered, which choose the target.
@@ -191,6 +201,29 @@ mod tests {
             serde_yaml::from_str::<ProjectFile>("name: shop\nprofile: \"{{ env_var('NO') }}\"").unwrap();
         let error = file.with_profile(shop, &context).unwrap_err().to_string();
         assert_eq!(error, "cannot read `shop/dbt_project.yml`: the environment variable `NO` is not set");
+    }
+
+    #[test]
+    fn a_name_that_dbt_1_and_2_read_differently_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = |text: &str| {
+            std::fs::write(dir.path().join("dbt_project.yml"), text).unwrap();
+            ProjectFile::read(dir.path()).map_err(|error| error.to_string())
+        };
+        for (text, field) in [
+            ("name: shop\nprofile: on", "profile"),
+            ("name: 0123", "name"),
+            ("name: shop\nmodel-paths: [a, 1e5]", "model-paths"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(
+                error.contains(&format!("{field}: dbt 1 and dbt 2 read this value differently")),
+                "{error}"
+            );
+        }
+        // The last of equal keys counts, and what the gate does not need may be anything.
+        let file = read("name: a\nname: shop\nvars: {shop: {full: on}}\nprofile: 'on'").unwrap();
+        assert_eq!((file.name.as_str(), file.profile.as_deref()), ("shop", Some("on")));
     }
 
     #[test]

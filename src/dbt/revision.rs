@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::{Error, ProjectFile, inputs::used_variables};
+use crate::report::text::shell_word;
 
 /// A commit, and the place of the project in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl GitError {
                 let dir = top_of(dir).unwrap_or_else(|| dir.clone());
                 format!(
                     "it belongs to another user; trust it: `git config --global --add safe.directory {}`",
-                    dir.display()
+                    shell_word(&dir.to_string_lossy())
                 )
             }
             Self::NoRepository { .. } => "name a manifest instead: `--baseline FILE`".into(),
@@ -72,7 +73,11 @@ impl GitError {
                 "fetch the history: `git fetch --unshallow`".into()
             }
             Self::Unknown { name, .. } if is_expression(name) => {
-                format!("see what it means: `git rev-parse '{name}^{{commit}}'`")
+                format!("see what it means: `git rev-parse {}`", shell_word(&format!("{name}^{{commit}}")))
+            }
+            // `github.event.before` of a new branch.
+            Self::Unknown { name, .. } if is_number(name) && name.bytes().all(|byte| byte == b'0') => {
+                "that is git's word for no commit: a new branch has none before its first push; omit `--base-ref` for it".into()
             }
             Self::Unknown { name, is_shallow } if is_number(name) => {
                 let depth = if *is_shallow { "--depth 1 " } else { "" };
@@ -88,9 +93,10 @@ impl GitError {
                     );
                 }
                 let depth = if *is_shallow { "--depth 1 " } else { "" };
-                format!(
-                    "fetch it: `git fetch {depth}origin +{branch}:refs/remotes/origin/{branch}`, then `--base-ref origin/{branch}`"
-                )
+                let typed = |word: String| if shell_word(branch) == branch { word } else { shell_word(&word) };
+                let refs = typed(format!("+{branch}:refs/remotes/origin/{branch}"));
+                let base = typed(format!("origin/{branch}"));
+                format!("fetch it: `git fetch {depth}origin {refs}`, then `--base-ref {base}`")
             }
             Self::Failed { .. } => return None,
         })
@@ -342,6 +348,10 @@ mod tests {
         for (name, hint) in [
             ("HEAD~1", "`git fetch --unshallow`"),
             ("0123456789abcdef", "`git fetch --depth 1 origin 0123456789abcdef`"),
+            (
+                "a;b",
+                "`git fetch --depth 1 origin '+a;b:refs/remotes/origin/a;b'`, then `--base-ref 'origin/a;b'`",
+            ),
         ] {
             let error = Revision::find(clone.path(), name).await.unwrap_err();
             assert!(error.hint().unwrap().contains(hint), "{error}: {:?}", error.hint());

@@ -94,6 +94,9 @@ impl Error {
             Self::Refused { status: 403, message, .. } if message.to_ascii_lowercase().contains("locked") => {
                 "the conversation is locked: unlock it, or use a token with write access to the repository".into()
             }
+            Self::Refused { status: 403, message, .. } if message.to_ascii_lowercase().contains("archived") => {
+                "the repository is archived: nobody can comment there before it is unarchived".into()
+            }
             Self::Refused { status: 403 | 404, .. } => PERMISSIONS.into(),
             Self::Overwritten => "give each job its own `--comment-key`".into(),
             Self::Refused { .. } | Self::Gone { .. } | Self::Busy { .. } | Self::Answer { .. } => return None,

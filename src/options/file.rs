@@ -322,6 +322,10 @@ impl File {
         if let Some(value) = keys::wrong_value(&yaml) {
             return Err(Error::WrongValue { file: path.to_owned(), line: line_of(text, &value.key), value });
         }
+        if let Some(reason) = crate::dbt::unclear_section(text, &["dbt", "vars"]) {
+            let value = WrongValue { key: "dbt.vars".into(), message: format!("`dbt.vars`: {reason}") };
+            return Err(Error::WrongValue { file: path.to_owned(), line: line_of(text, &value.key), value });
+        }
         let has = |section: &str, key: &str| {
             yaml.get(section).and_then(|section| section.get(key)).is_some_and(|value| !value.is_null())
         };
@@ -483,6 +487,10 @@ mod tests {
         (
             "dbt: {vars: hunter2}\n",
             " at line 1: `dbt.vars` is no mapping, expected a mapping such as `{start: 2026-01-01}`",
+        ),
+        (
+            "dbt: {vars: {full: no}}\n",
+            " at line 1: `dbt.vars`: dbt 1 and dbt 2 read this value differently without quotes: write it in quotes, or as true, false or a plain number",
         ),
         (
             "freshness:\n  warn_after: {count: 1}\n",

@@ -155,14 +155,16 @@ impl ProjectOptions {
 
     /// The context for Jinja in dbt's files.
     fn jinja_context(&self) -> Result<dbt::Context, dbt::Error> {
-        let vars = self.vars.as_deref().map(crate::model::yaml::read).transpose();
+        let may_be_dbt_2 =
+            dbt::program(&self.environment.path()).is_none_or(|program| dbt::is_native(&program));
+        let vars =
+            self.vars.as_deref().map(|vars| dbt::Context::read_vars(vars, may_be_dbt_2)).transpose()?;
         Ok(dbt::Context {
             variables: self.environment.variables_of_dbt()?.clone(),
-            vars: vars.map_err(|error| dbt::Error::Vars { reason: error.to_string() })?.unwrap_or_default(),
+            vars: vars.unwrap_or_default(),
             target: None,
             missing_is_empty: false,
-            may_be_dbt_2: dbt::program(&self.environment.path())
-                .is_none_or(|program| dbt::is_native(&program)),
+            may_be_dbt_2,
         })
     }
 

@@ -313,7 +313,8 @@ impl Resolver {
             target: self.file.dbt.target.clone(),
             profiles_dir: self.file.dbt.profiles_dir.as_deref().map(|dir| self.settings.beside_file(dir)),
         };
-        let vars = self.file.dbt.vars.as_ref().map(|vars| serde_yaml::to_string(vars).unwrap_or_default());
+        // As JSON, which is YAML: its texts are in quotes, so that no version of dbt takes one for a number or a date.
+        let vars = self.file.dbt.vars.as_ref().map(|vars| serde_json::to_string(vars).unwrap_or_default());
         let vars = self.settings.either(("vars", "dbt.vars"), args.vars.clone(), vars, |_| HIDDEN.into());
         ProjectOptions::new(args, of_file, vars, dbt_timeout, &self.environment, self.ui)
     }

@@ -271,10 +271,14 @@ async fn a_redirect_to_another_host_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_locked_conversation_has_its_own_hint() {
+async fn a_locked_conversation_and_an_archived_repository_have_their_own_hints() {
     let dir = tempfile::tempdir().unwrap();
     let file = report(dir.path(), "run", HEAD, &[]);
-    for message in ["Unable to create comment because issue is locked.", "Conversation is LOCKED"] {
+    for (message, hint) in [
+        ("Unable to create comment because issue is locked.", "the conversation is locked: unlock it"),
+        ("Conversation is LOCKED", "the conversation is locked: unlock it"),
+        ("Repository was archived so is read-only.", "the repository is archived"),
+    ] {
         let locked = async || {
             let hub = Hub::new().await;
             hub.fail(
@@ -285,11 +289,11 @@ async fn a_locked_conversation_has_its_own_hint() {
         };
         let hub = locked().await;
         Ran::of(workflow(&hub, "pull_request", 1, &file).args(["--when", "always"]))
-            .expect_error(message, "the conversation is locked: unlock it");
+            .expect_error(message, hint);
         // It neither fails the job nor mentions permissions.
         let hub = locked().await;
         let ran = Ran::of(&mut workflow(&hub, "pull_request", 1, &file)).expect(0);
-        assert!(ran.stderr.contains("unlock it") && !ran.stderr.contains("permissions:"), "{}", ran.stderr);
+        assert!(ran.stderr.contains(hint) && !ran.stderr.contains("permissions:"), "{}", ran.stderr);
     }
 }
 

@@ -31,6 +31,9 @@ const ODD: &str = "'\" \\ @/?#%&=+:;,$(){}[]<>|~!^* ä€ \u{a0}x\u{ad}y\u{fb01}
 struct Case {
     url: Option<String>,
     profile: Option<BTreeMap<String, Value>>,
+    /// More fields of the profile, as YAML.
+    #[serde(default)]
+    yaml: String,
     #[serde(default)]
     env: BTreeMap<String, String>,
     #[serde(default)]
@@ -106,7 +109,7 @@ fn connections_use_the_same_server_as_libpq_and_dbt() {
             || !program.iter().all(agrees)
             || !is_advised
         {
-            let what = json!({"url": case.url, "profile": case.profile, "env": case.env});
+            let what = json!({"url": case.url, "profile": case.profile, "yaml": case.yaml, "env": case.env});
             wrong.push(format!(
                 "{what}\n  wanted: {}\n  theirs: {library}\n  program: {program:?}\n  ours:   {ours}",
                 case.want
@@ -171,8 +174,10 @@ fn prepare(case: &mut Case, home: &Path, user: &str, database: &str, port: u16) 
         let mut output = json!({"type": "postgres", "host": "127.0.0.1", "port": port, "user": user,
             "password": "p:w", "dbname": database, "schema": "public"});
         output.as_object_mut().unwrap().extend(fields.clone());
-        let profiles = json!({"shop": {"target": "dev", "outputs": {"dev": output}}});
-        fs::write(home.join("profiles.yml"), profiles.to_string()).unwrap();
+        let output = output.to_string();
+        let output = format!("{}, {}}}", output.strip_suffix('}').unwrap(), case.yaml);
+        let profiles = format!("shop: {{target: dev, outputs: {{dev: {output}}}}}\n");
+        fs::write(home.join("profiles.yml"), profiles).unwrap();
         fs::write(home.join("dbt_project.yml"), "name: shop\nprofile: shop\n").unwrap();
     }
 }

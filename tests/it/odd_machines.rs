@@ -82,10 +82,11 @@ fn a_repository_of_another_user_has_a_hint_to_trust_it() {
         return;
     }
     let project = DbtProject::new();
-    fs::create_dir(project.path().join("dbt")).unwrap();
-    fs::rename(project.path().join("dbt_project.yml"), project.path().join("dbt/dbt_project.yml")).unwrap();
-    commit(project.path());
-    for file in [project.path().to_owned(), project.path().join(".git")] {
+    let repository = project.path().join("Ann's shop");
+    fs::create_dir_all(repository.join("dbt")).unwrap();
+    fs::rename(project.path().join("dbt_project.yml"), repository.join("dbt/dbt_project.yml")).unwrap();
+    commit(&repository);
+    for file in [repository.clone(), repository.join(".git")] {
         chown(file, Some(NAMELESS), Some(NAMELESS)).unwrap();
     }
     let wanted = manifest(project.path(), "wanted.json", []);
@@ -93,11 +94,11 @@ fn a_repository_of_another_user_has_a_hint_to_trust_it() {
     let plan = || {
         let mut gate = pgtrickle_ci();
         gate.args(["plan", "--base-ref", "main", "--manifest"]).arg(&wanted).env("HOME", home.path());
-        gate.arg("--project-dir").arg(project.path().join("dbt")).arg("--profiles-dir").arg(project.path());
+        gate.arg("--project-dir").arg(repository.join("dbt")).arg("--profiles-dir").arg(project.path());
         gate
     };
     let top = project.path().canonicalize().unwrap();
-    let hint = format!("git config --global --add safe.directory {}", top.display());
+    let hint = format!("git config --global --add safe.directory '{}/Ann'\\''s shop'", top.display());
     let ran = Ran::of(&mut plan()).expect_error("dubious ownership", &hint);
     // The command of the hint is enough.
     let line =
@@ -124,6 +125,14 @@ fn an_empty_base_ref_on_a_push_has_a_hint() {
             "GITHUB_BASE_REF is only set for pull requests",
         );
     }
+    let none = "0000000000000000000000000000000000000000";
+    let mut gate = pgtrickle_ci();
+    gate.args(["plan", "--base-ref", none, "--manifest"]).arg(&wanted);
+    gate.arg("--project-dir").arg(project.path()).arg("--profiles-dir").arg(project.path());
+    Ran::of(&mut gate).expect_error(
+        &format!("there is no revision `{none}`"),
+        "a new branch has none before its first push; omit `--base-ref`",
+    );
     let mut gate = pgtrickle_ci();
     gate.args(["run", "--base-ref", "origin/", "--project-dir"]).arg(project.path());
     Ran::of(gate.arg("--profiles-dir").arg(project.path()))
