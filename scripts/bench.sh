@@ -7,6 +7,14 @@
 # PGTRICKLE_CI_BENCH_BINARY names a program to measure instead of a release build; `walk_json` has to lie in the folder
 # `examples` beside it.
 set -euo pipefail
+sections=(server manifests plan deployed emulator waiting checks shards run comment verify findings)
+(($# > 0)) || set -- "${sections[@]}"
+for section; do
+  if [[ " ${sections[*]} " != *" $section "* ]]; then
+    echo "error: there is no section \`$section\`; there are: ${sections[*]}" >&2
+    exit 2
+  fi
+done
 # shellcheck source=scripts/setup.sh
 source "$(dirname "$0")/setup.sh"
 
@@ -31,7 +39,6 @@ emulator=("$BENCHED" ephemeral --engine emulator --)
 beside=("${emulator[@]}")
 [[ -z "${PGTRICKLE_CI_TEST_DSN:-}" ]] || beside=(python scripts/on_named_server.py)
 
-(($# > 0)) || set -- server manifests plan deployed emulator waiting checks shards run comment verify findings
 for section; do
   project=target/bench/project
   rm -rf target/bench
