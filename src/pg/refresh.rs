@@ -61,8 +61,8 @@ impl Client {
     }
 
     /// How often the scheduler has changed one of these tables since the refresh with this ID.
-    pub async fn scheduled(&self, tables: &[Relation], since: i64) -> Result<Scheduled, Error> {
-        let sql = about(include_str!("sql/scheduled.sql"), tables).replace("$since", &since.to_string());
+    pub async fn scheduled(&self, tables: &[Relation], newest: i64) -> Result<Scheduled, Error> {
+        let sql = about(include_str!("sql/scheduled.sql"), tables).replace("$newest", &newest.to_string());
         self.ask("reading the refreshes of the scheduler", &sql).await
     }
 

@@ -103,6 +103,7 @@ fn filled(sql: &str) -> String {
         ("$table", "'public', 'totals'"),
         ("$quoted", "'public.totals'"),
         ("$times", "1"),
+        ("$newest", "0"),
         ("$since", "pg_catalog.now()"),
     ];
     values.iter().fold(sql.to_owned(), |sql, (name, value)| sql.replace(name, value))

@@ -2,7 +2,7 @@
 select jsonb_build_object(
   'newest', coalesce(max(h.refresh_id), 0),
   'scheduled', count(*) filter (
-    where h.refresh_id > $since and h.initiated_by = 'SCHEDULER' and h.action <> 'NO_DATA'
+    where h.refresh_id > $newest and h.initiated_by = 'SCHEDULER' and h.action <> 'NO_DATA'
       and jsonb_build_object('schema', s.pgt_schema, 'name', s.pgt_name) in (
         select jsonb_array_elements($relations)
       )
