@@ -55,9 +55,10 @@ pub struct Comparable {
 }
 
 impl Comparable {
-    /// Its query, and the views and functions that it uses.
-    pub fn texts(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(self.query.as_str()).chain(self.uses.iter().map(|used| used.text.as_str()))
+    /// Its query, and the views and functions that it uses, each with its name in messages.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        let used = self.uses.iter().map(|used| (used.name.as_str(), used.text.as_str()));
+        std::iter::once(("its query", self.query.as_str())).chain(used)
     }
 }
 
@@ -253,8 +254,7 @@ pub fn moves_by_itself(table: &Comparable) -> Option<String> {
 
 /// The first token for which this holds, and what uses it: the query, or a view or function in it.
 fn first_of(table: &Comparable, is_it: impl Fn(&[Cow<'_, str>], usize) -> bool) -> Option<(String, String)> {
-    let texts = table.uses.iter().map(|used| (used.name.as_str(), used.text.as_str()));
-    std::iter::once(("its query", table.query.as_str())).chain(texts).find_map(|(user, text)| {
+    table.texts().find_map(|(user, text)| {
         let tokens: Vec<_> = sql::tokens(text).collect();
         let at = (0..tokens.len()).find(|at| is_it(&tokens, *at))?;
         Some((user.to_owned(), unquoted(&tokens[at]).to_owned()))

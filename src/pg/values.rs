@@ -29,6 +29,9 @@ impl Client {
                 self.supply_columns(source, &candidates).await?;
                 self.supply_groups(source, rows).await?;
             }
+            for column in source.columns.iter_mut().filter(|column| !column.values.is_empty()) {
+                column.literals.retain(|literal| column.values.contains(literal));
+            }
         }
         Ok(())
     }

@@ -64,17 +64,15 @@ impl Rounds<'_> {
                 self.seen.unreached.remove(relation);
                 Ok(())
             }
-            Ok(Refreshed::Skipped) => {
-                self.not_refreshed(relation).await;
-                Ok(())
-            }
             Err(pg::Error::Server { message, .. })
-                if pg::is_in_the_way(&message.code) || pg::is_too_slow(&message.code) =>
+                if !pg::is_in_the_way(&message.code) && !pg::is_too_slow(&message.code) =>
             {
+                self.failed_to_refresh(relation, message).await
+            }
+            Ok(Refreshed::Skipped) | Err(pg::Error::Server { .. }) => {
                 self.not_refreshed(relation).await;
                 Ok(())
             }
-            Err(pg::Error::Server { message, .. }) => self.failed_to_refresh(relation, message).await,
             Err(lost) => Err(lost),
         }
     }

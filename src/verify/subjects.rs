@@ -80,7 +80,7 @@ impl<'a> Subjects<'a> {
         let comparables = client.comparables().await?;
         for (source, reached) in sources.iter_mut().zip(&reached) {
             let readers = comparables.iter().filter(|table| reached.contains(&table.relation));
-            source.take_literals(readers.flat_map(Comparable::texts));
+            source.take_literals(readers.flat_map(Comparable::texts).map(|(_, text)| text));
         }
         let rows = known_rows(client, &sources).await?;
         client.supply(&mut sources, &rows).await?;

@@ -116,23 +116,21 @@ fn an_empty_base_ref_on_a_push_has_a_hint() {
     let project = DbtProject::new();
     commit(project.path());
     let wanted = manifest(project.path(), "wanted.json", []);
-    for base in ["origin/", "", "refs/heads/"] {
+    let on_push = "GITHUB_BASE_REF is only set for pull requests";
+    for (base, hint) in [
+        ("origin/", on_push),
+        ("", on_push),
+        ("refs/heads/", on_push),
+        (
+            "0000000000000000000000000000000000000000",
+            "a new branch has none before its first push; omit `--base-ref`",
+        ),
+    ] {
         let mut gate = pgtrickle_ci();
         gate.args(["plan", "--base-ref", base, "--manifest"]).arg(&wanted);
         gate.arg("--project-dir").arg(project.path()).arg("--profiles-dir").arg(project.path());
-        Ran::of(&mut gate).expect_error(
-            &format!("there is no revision `{base}`"),
-            "GITHUB_BASE_REF is only set for pull requests",
-        );
+        Ran::of(&mut gate).expect_error(&format!("there is no revision `{base}`"), hint);
     }
-    let none = "0000000000000000000000000000000000000000";
-    let mut gate = pgtrickle_ci();
-    gate.args(["plan", "--base-ref", none, "--manifest"]).arg(&wanted);
-    gate.arg("--project-dir").arg(project.path()).arg("--profiles-dir").arg(project.path());
-    Ran::of(&mut gate).expect_error(
-        &format!("there is no revision `{none}`"),
-        "a new branch has none before its first push; omit `--base-ref`",
-    );
     let mut gate = pgtrickle_ci();
     gate.args(["run", "--base-ref", "origin/", "--project-dir"]).arg(project.path());
     Ran::of(gate.arg("--profiles-dir").arg(project.path()))
