@@ -340,6 +340,7 @@ pub(crate) mod sample {
             slot_lag_critical: Some("1024".into()),
             schedulers: vec![scheduler::SchedulerProcess { pid: 7, age: 3_600.0 }],
             holders: vec![],
+            writers: vec![],
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use serde::Deserialize;
 
 use super::{Catalog, Criteria, freshness, shown, status};
-use crate::model::{AgeLimits, Outcome, Stage, StreamTable, Verdict};
+use crate::model::{AgeLimits, Outcome, Relation, Stage, StreamTable, Verdict};
 
 /// The engine's state and that of its server.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -48,6 +48,8 @@ pub struct EngineState {
     pub schedulers: Vec<SchedulerProcess>,
     /// Sessions that hold a snapshot, the oldest first.
     pub holders: Vec<SnapshotHolder>,
+    /// Open transactions that have written to a source that triggers capture, the oldest first.
+    pub writers: Vec<OpenWriter>,
 }
 
 /// Whether changes are captured and applied in this database at all (docs/pg_trickle.md, "Restored databases").
@@ -90,6 +92,16 @@ pub struct SnapshotHolder {
     pub database: String,
     /// How long it has held the snapshot, in seconds.
     pub age: f64,
+}
+
+/// An open transaction that has written to a source.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct OpenWriter {
+    pub id: String,
+    pub application: String,
+    pub source: Relation,
+    /// When it began, in seconds since the epoch.
+    pub began: f64,
 }
 
 /// The engine's checks that this module replaces: per table, and without their false alarms.

@@ -10,6 +10,7 @@ mod function_reads;
 mod fuse_sensitivity;
 mod immediate_source_ddl;
 mod lone_column;
+mod open_transactions;
 mod partitioned_source;
 mod primary_key_position;
 mod row_security;
@@ -29,7 +30,7 @@ use crate::model::{
 /// A bug that concerns a table.
 type TableRule = Rule<fn(&Deployed, &Facts) -> Option<String>>;
 
-/// A bug that a setting of the server lets loose on its tables.
+/// A bug that a setting of the server, or what goes on there, lets loose on its tables.
 type ServerRule = Rule<fn(&Evidence, &BTreeSet<Relation>) -> Option<String>>;
 
 struct Rule<Finds> {
@@ -63,8 +64,9 @@ const RULES: [TableRule; 15] = [
     wal_capture::RULE,
 ];
 
-/// Each has one outcome for the whole server: one setting mends it.
-const SERVER_RULES: [ServerRule; 3] = [buffer_compaction::RULE, buffer_schema::RULE, buffer_truncation::RULE];
+/// Each has one outcome for the whole server.
+const SERVER_RULES: [ServerRule; 4] =
+    [buffer_compaction::RULE, buffer_schema::RULE, buffer_truncation::RULE, open_transactions::RULE];
 
 /// The subject of the outcomes that concern the whole server.
 const SERVER: &str = "pg_trickle";

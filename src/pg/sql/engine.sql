@@ -53,5 +53,26 @@ select jsonb_build_object(
         and coalesce(query_start, xact_start) is not null
     ) as h
     where h.age is not null
+  ),
+  'writers', (
+    select coalesce(jsonb_agg(to_jsonb(w) order by w.began, w.id, w.source), '[]')
+    from (
+      select
+        a.pid::text as id,
+        coalesce(nullif(a.application_name, ''), a.backend_type, '') as application,
+        jsonb_build_object('schema', n.nspname, 'name', c.relname) as source,
+        extract(epoch from a.xact_start) as began
+      from pg_catalog.pg_locks as l
+      join pg_catalog.pg_stat_activity as a on a.pid = l.pid
+      join pg_catalog.pg_class as c on c.oid = l.relation
+      join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+      where l.locktype = 'relation' and l.mode = 'RowExclusiveLock' and l.granted
+        and l.database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())
+        and c.oid in (select source_relid from pgtrickle.pgt_dependencies where source_type = 'TABLE' and cdc_mode = 'TRIGGER')
+        and a.backend_xid is not null
+        and a.pid <> pg_catalog.pg_backend_pid()
+        and a.backend_type not like 'pg\_trickle%'
+        and a.xact_start is not null
+    ) as w
   )
 )::text

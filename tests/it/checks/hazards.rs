@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::Shop;
+use super::{Shop, expect_bad};
+use crate::support::Database;
 
 impl Shop {
     /// Whether the emulated version no longer has what 0.67.0 has.
@@ -48,6 +49,29 @@ fn settings_that_lose_changes_fail_until_they_are_off_or_silenced() {
     assert!(!ran.stdout.contains("matches nothing"), "{}", ran.stdout);
     shop.database.run(&alter("compact_threshold = 0"));
     shop.expect_pass();
+}
+
+#[test]
+fn a_transaction_that_a_refresh_has_passed_by_is_named_while_it_is_open() {
+    let shop = Shop::new();
+    let other = Database::connect(&shop.database.endpoint);
+    shop.database.run("set application_name = 'loader'; begin; insert into orders values (3, 30)");
+    let said = "open-transactions: what a transaction wrote before a refresh";
+    let ran = shop.check(&[]).0.expect(0);
+    assert!(!ran.stdout.contains(said), "no refresh came after it: {}", ran.stdout);
+    other.run("insert into orders values (4, 40); select pgtrickle.refresh_stream_table('public.totals')");
+    let pid = shop.database.value("select pg_backend_pid()").unwrap();
+    let ran = shop.check(&["--fail-on", "warn"]).0.expect(1);
+    assert!(ran.stdout.contains(said), "{}", ran.stdout);
+    assert!(ran.stdout.contains(&format!("pid {pid} (loader)")), "{}", ran.stdout);
+    shop.database.run("commit");
+    let ran = shop.check(&[]).0.expect(0);
+    assert!(!ran.stdout.contains(said), "{}", ran.stdout);
+    if !shop.database.is_emulator() {
+        other.run("select pgtrickle.refresh_stream_table('public.totals')");
+        let (ran, report) = shop.check(&["--equality"]);
+        expect_bad(&ran, &report, "equality", "1 row missing");
+    }
 }
 
 /// Settings concern tables that read change buffers.

@@ -1,0 +1,99 @@
+//! What a transaction wrote before a refresh, and commits after it, is lost.
+
+use std::collections::BTreeSet;
+
+use super::{Rule, ServerRule};
+use crate::{
+    judge::{Evidence, Facts, scheduler::OpenWriter},
+    model::{Relation, Verdict},
+};
+
+pub(super) const RULE: ServerRule = Rule {
+    name: "open-transactions",
+    heading: "Open transactions",
+    fixed: None,
+    verdict: Verdict::Warned,
+    finds,
+    way_out: "commit more often, compare the tables when it has ended (`check --equality`), and use `refresh_mode: FULL` or `IMMEDIATE` where transactions stay open",
+};
+
+/// How many transactions the message names.
+const NAMED: usize = 3;
+
+fn finds(evidence: &Evidence, tables: &BTreeSet<Relation>) -> Option<String> {
+    let engine = evidence.engine.as_ref().ok()?;
+    let refreshed_since = |facts: &&Facts, writer: &OpenWriter| {
+        let is_table = |relation: &Relation| relation.schema == facts.schema && relation.name == facts.name;
+        let deployed = evidence.deployed.iter().find(|deployed| is_table(&deployed.table.relation));
+        deployed.and_then(|one| one.health.last_refresh_at).is_some_and(|at| at > writer.began)
+    };
+    let reads = |facts: &&Facts, source: &Relation| {
+        facts.sources.iter().any(|one| one.schema == source.schema && one.name == source.name)
+    };
+    let at_risk = |writer: &OpenWriter| {
+        let mut readers = evidence.differential(Some(tables));
+        let table =
+            readers.find(|facts| reads(facts, &writer.source) && refreshed_since(facts, writer))?;
+        Some(format!(
+            "pid {} ({}) has written to {} in a transaction that is still open, and {}.{} was refreshed meanwhile",
+            writer.id, writer.application, writer.source, table.schema, table.name
+        ))
+    };
+    let mut all: Vec<String> = engine.writers.iter().filter_map(at_risk).collect();
+    let more = all.len().saturating_sub(NAMED);
+    all.truncate(NAMED);
+    all.extend((more > 0).then(|| format!("and {more} more")));
+    (!all.is_empty()).then(|| {
+        format!("what a transaction wrote before a refresh, and commits after it, is lost: {}", all.join("; "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        judge::{SourceFacts, sample},
+        model::{Setting, Value},
+    };
+
+    /// The finding about a table that was refreshed at 100, with transactions that began then.
+    fn found(mode: &str, began: &[f64]) -> Option<String> {
+        let mut table = sample::table("t", &[]);
+        table.settings.set(Setting::RefreshMode, Value::Text(mode.into()));
+        let tables = BTreeSet::from([table.relation.clone()]);
+        let mut deployed = sample::deployed(table);
+        deployed.health.last_refresh_at = Some(100.0);
+        let mut evidence = sample::evidence(vec![deployed]);
+        let source = SourceFacts { schema: "raw".into(), name: "orders".into(), ..SourceFacts::default() };
+        evidence.facts.as_mut().unwrap()[0].sources.push(source);
+        let writer = |(number, began): (i32, &f64)| OpenWriter {
+            id: number.to_string(),
+            application: "loader".into(),
+            source: Relation::new("raw", "orders"),
+            began: *began,
+        };
+        evidence.engine.as_mut().unwrap().writers = (1..).zip(began).map(writer).collect();
+        assert_eq!(finds(&evidence, &BTreeSet::new()), None, "of another project");
+        finds(&evidence, &tables)
+    }
+
+    #[test]
+    fn a_transaction_that_is_open_since_before_a_refresh_is_named() {
+        assert_eq!(
+            found("DIFFERENTIAL", &[99.0]).unwrap(),
+            "what a transaction wrote before a refresh, and commits after it, is lost: pid 1 (loader) has written to raw.orders in a transaction that is still open, and s.t was refreshed meanwhile"
+        );
+        assert_eq!(found("DIFFERENTIAL", &[101.0]), None, "no refresh has passed it by");
+        assert_eq!(found("DIFFERENTIAL", &[]), None);
+        for mode in ["FULL", "IMMEDIATE"] {
+            assert_eq!(found(mode, &[99.0]), None, "{mode} reads the rows themselves");
+        }
+    }
+
+    #[test]
+    fn many_transactions_are_counted() {
+        let found = found("DIFFERENTIAL", &[95.0, 96.0, 97.0, 98.0, 99.0]).unwrap();
+        assert!(found.contains("pid 3 (loader)") && !found.contains("pid 4"), "{found}");
+        assert!(found.ends_with("; and 2 more"), "{found}");
+    }
+}
