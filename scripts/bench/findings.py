@@ -23,19 +23,19 @@ def findings():
     (project / "packages.yml").write_text(f"packages:\n  - local: {root}\n")
     shown, scripts = 0, []
     for seed in range(1, SEEDS + 1):
-        found = of_seed(project, seed)
+        found, first = of_seed(project, seed)
         for script, message in found:
             again = shows(script)
             print(f"  {script.stem.split('.')[-1]}: {message}{'' if again else '; NOT SHOWN AGAIN'}", flush=True)
             scripts.append(script.read_text().count("\n"))
             shown += again
-        print(f"seed {seed}: {len(found)} found", flush=True)
+        print(f"seed {seed}: {len(found)} found, {first}", flush=True)
     if scripts:
         print(f"{shown} of {len(scripts)} are shown again by psql, in scripts of {statistics.median(scripts):.0f} lines; aim 19 of 20")
 
 
 def of_seed(project, seed):
-    """The scripts of the findings, each with what the report says of it."""
+    """The scripts of the findings, each with what the report says of it, and when it had the first."""
     name = f"findings_{seed}"
     new_database(name)
     session(name)("create extension pg_trickle")
@@ -58,7 +58,9 @@ def of_seed(project, seed):
     lacking = [subject for subject in failed if not (folder / f"{subject}.sql").exists()]
     if lacking:
         sys.exit(f"error: no script: {', '.join(lacking)}")
-    return [(folder / f"{subject}.sql", message) for subject, message in sorted(failed.items())]
+    of_rounds = [line for o in outcomes if o["subject"] == "rounds" for line in o["details"]]
+    first = next((line for line in of_rounds if line.startswith("first finding")), "no finding")
+    return [(folder / f"{subject}.sql", message) for subject, message in sorted(failed.items())], first
 
 
 def shows(script):

@@ -301,6 +301,9 @@ impl Rounds<'_> {
                 self.seen.failing_queries
             )
         });
+        let first_found = self.seen.first_found.map(|(after, round)| {
+            format!("first finding after {:.1} s and {}", after.as_secs_f64(), counted(round, "round"))
+        });
         let blocked = (self.seen.blocked > 0).then(|| {
             format!("{} statements and refreshes were blocked{}", self.seen.blocked, self.by_blockers())
         });
@@ -308,6 +311,7 @@ impl Rounds<'_> {
             .with_details(changed)
             .with_details(idle)
             .with_details(failing_queries)
+            .with_details(first_found)
             .with_details(blocked)
             .with_details((!self.settings.commits()).then(|| ROLLED_BACK.to_owned()))
             .with_details([format!(

@@ -37,7 +37,7 @@ impl Rounds<'_> {
         self.compare_first(exclusive, started + self.settings.before_rounds().unwrap_or_default()).await?;
         while self.continues(deadline) {
             self.transaction(exclusive, async |rounds| rounds.steps(deadline).await).await?;
-            self.elapsed = started.elapsed();
+            self.took(started.elapsed());
             record(self);
             if self.keeps_the_scheduler_waiting() {
                 tokio::time::sleep(TICK.min(deadline.saturating_duration_since(Instant::now()))).await;

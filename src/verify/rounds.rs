@@ -40,6 +40,8 @@ pub(super) struct Seen {
     pub(super) failing: BTreeMap<Relation, Finding>,
     /// Refreshes, comparisons and writes in which a query failed on the rows.
     pub(super) failing_queries: usize,
+    /// The time until the first finding, with the round.
+    pub(super) first_found: Option<(Duration, usize)>,
 }
 
 /// The rounds so far, and what they found.
@@ -98,12 +100,21 @@ impl<'a> Rounds<'a> {
         let suspected = self.read_from_wal(self.subjects.suspected(), first).await?;
         self.compare(&suspected, first).await?;
         self.record_findings().await?;
+        self.took(started.elapsed());
         while self.continues(deadline) {
             self.round(&self.sources_by_priority(), deadline).await?;
-            self.elapsed = started.elapsed();
+            self.took(started.elapsed());
             record(self);
         }
         Ok(())
+    }
+
+    /// Records the time that the rounds have taken so far.
+    pub(super) fn took(&mut self, elapsed: Duration) {
+        self.elapsed = elapsed;
+        if self.seen.first_found.is_none() && !self.seen.findings.is_empty() {
+            self.seen.first_found = Some((elapsed, self.changes.rounds));
+        }
     }
 
     /// Whether there is time, a source to change, and a table without a finding.

@@ -32,8 +32,7 @@ fn finds(evidence: &Evidence, tables: &BTreeSet<Relation>) -> Option<String> {
     };
     let at_risk = |writer: &OpenWriter| {
         let mut readers = evidence.differential(Some(tables));
-        let table =
-            readers.find(|facts| reads(facts, &writer.source) && refreshed_since(facts, writer))?;
+        let table = readers.find(|facts| reads(facts, &writer.source) && refreshed_since(facts, writer))?;
         Some(format!(
             "pid {} ({}) has written to {} in a transaction that is still open, and {}.{} was refreshed meanwhile",
             writer.id, writer.application, writer.source, table.schema, table.name
@@ -44,7 +43,10 @@ fn finds(evidence: &Evidence, tables: &BTreeSet<Relation>) -> Option<String> {
     all.truncate(NAMED);
     all.extend((more > 0).then(|| format!("and {more} more")));
     (!all.is_empty()).then(|| {
-        format!("what a transaction wrote before a refresh, and commits after it, is lost: {}", all.join("; "))
+        format!(
+            "what a transaction wrote before a refresh, and commits after it, is lost: {}",
+            all.join("; ")
+        )
     })
 }
 
