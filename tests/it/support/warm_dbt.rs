@@ -48,7 +48,11 @@ fn start() -> Warm {
     let listener = UnixListener::bind(path.join("socket")).unwrap();
     let (end, ours) = std::io::pipe().unwrap();
     let mut process = Command::new(python);
-    process.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).arg(path.join("warm_dbt.py"));
+    process
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .arg(path.join("warm_dbt.py"))
+        .arg(env!("CARGO_MANIFEST_DIR"));
     process.stdin(OwnedFd::from(listener)).stdout(OwnedFd::from(end)).spawn().unwrap();
     Warm { dir, _end: ours }
 }
