@@ -1,6 +1,6 @@
 //! Changes of the columns of a source that pg_trickle follows, between changes of its rows.
 
-use super::{Alteration, Change, Mutator, Source};
+use super::{Alteration, Change, Mutator, Source, SourceColumn, change::ADDED};
 
 /// How often, in percent, a change alters the source instead of rows.
 const ALTERATIONS: usize = 2;
@@ -26,6 +26,12 @@ impl Source {
         };
         (0..self.columns.len()).filter_map(wider).collect()
     }
+
+    /// The greatest number of a column that an earlier verification added.
+    fn added(&self) -> usize {
+        let number = |column: &SourceColumn| column.name.strip_prefix(ADDED)?.parse().ok();
+        self.columns.iter().filter_map(number).max().unwrap_or(0)
+    }
 }
 
 impl Mutator {
@@ -40,7 +46,7 @@ impl Mutator {
         let widened = if self.random.percent(50) { self.random.one(&wider).cloned() } else { None };
         let alteration = match widened {
             Some((column, to)) => Alteration::Widen(column, to),
-            None => Alteration::AddColumn(altered + 1),
+            None => Alteration::AddColumn(self.sources[source].added() + altered + 1),
         };
         Some(Change::Alter { source, alteration })
     }
@@ -49,6 +55,27 @@ impl Mutator {
 #[cfg(test)]
 mod tests {
     use super::{super::sample, *};
+
+    #[test]
+    fn a_new_column_has_another_name_than_those_of_earlier_verifications() {
+        let mut source = Source { may_alter: true, ..sample()[0].clone() };
+        source.columns.truncate(1);
+        for name in ["pgtrickle_ci_4", "pgtrickle_ci_2", "pgtrickle_ci_note"] {
+            let column =
+                SourceColumn { name: name.into(), type_name: "text".into(), ..source.columns[0].clone() };
+            source.columns.push(column);
+        }
+        let mut mutator = Mutator::new(1, vec![source], vec![(vec![], true)], true);
+        let added = (0..2000).filter_map(|_| {
+            let change = mutator.alteration(0);
+            let Some(Change::Alter { alteration: Alteration::AddColumn(number), .. }) = change else {
+                return None;
+            };
+            Some(number)
+        });
+        let added: Vec<usize> = added.collect();
+        assert!(!added.is_empty() && added.iter().all(|number| *number > 4), "{added:?}");
+    }
 
     #[test]
     fn a_source_is_altered_a_few_times() {

@@ -172,6 +172,9 @@ impl PartitionChange {
     }
 }
 
+/// The name of a column that is added, before its number.
+pub(super) const ADDED: &str = "pgtrickle_ci_";
+
 /// What is done to the columns. Later changes do not know of it: they neither write a new column nor values that only the
 /// wider type takes, which the stored table cannot hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,7 +188,7 @@ impl Alteration {
     /// Its statements in a transaction. Without the setting pg_trickle refuses it (docs/pg_trickle.md, "Source DDL").
     pub(super) fn sql(&self, source: &Source) -> String {
         let what = match self {
-            Self::AddColumn(number) => format!("add column pgtrickle_ci_{number} integer default {number}"),
+            Self::AddColumn(number) => format!("add column {ADDED}{number} integer default {number}"),
             Self::Widen(column, to) => format!("alter column {} type {to}", quote_identifier(column)),
         };
         format!(
