@@ -1,11 +1,15 @@
 //! dbt's Jinja for `profiles.yml` and `dbt_project.yml`: renders single values, never keys.
 
+mod python;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use minijinja::{
     Environment, Error as JinjaError, ErrorKind, State, Value as Jinja,
-    value::{Kwargs, Object, Rest, Serde, ValueKind, ValueOrKwargs},
+    value::{Object, Rest, Serde, ValueKind, ValueOrKwargs},
 };
+use python::{MAX_LENGTH, by_place_or_name, failed, literal, written};
+use serde::de::IgnoredAny;
 use serde_yaml::Value as Yaml;
 
 use super::{Error, yaml};
@@ -36,8 +40,12 @@ const UNKNOWN: [&str; 18] = [
     "zip_strict",
 ];
 
-/// The maximum length of a template in bytes: the renderer counts the columns of a line in 16 bits.
-const MAX_LENGTH: usize = 65_000;
+/// What the library renders, and dbt does otherwise or not at all.
+const OTHER_STATEMENTS: [&str; 8] =
+    ["autoescape", "block", "call", "extends", "from", "import", "include", "macro"];
+const OTHER_FILTERS: [&str; 8] = ["bool", "chain", "e", "escape", "lines", "pprint", "split", "zip"];
+const OTHER_TESTS: [&str; 4] = ["endingwith", "int", "safe", "startingwith"];
+const OTHER_ESCAPES: [&str; 3] = ["\\/", "\\N", "\\U"];
 
 /// The last value that a template wrote.
 const WRITTEN: &str = "written";
@@ -97,7 +105,7 @@ impl Renderer {
 
     fn new(context: &Context, takes_secrets: bool) -> Self {
         let mut environment = Environment::new();
-        environment.set_unknown_method_callback(python_method);
+        environment.set_unknown_method_callback(python::method);
         environment.set_formatter(|out, state, value| {
             state.set_temp(WRITTEN, value.clone());
             Ok(out.write_str(&written(value))?)
@@ -109,19 +117,17 @@ impl Renderer {
         if let Some(target) = target {
             environment.add_global("target", Jinja::from(Serde(target)));
         }
-        environment.add_function("fromjson", |text: &str| match serde_yaml::from_str::<Yaml>(text) {
-            Ok(value) => clear(value),
-            Err(error) => Err(failed(error.to_string())),
-        });
-        environment.add_function("fromyaml", move |text: &str| match yaml::read(text, may_be_dbt_2) {
-            Ok(value) => clear(value),
-            Err(error) => Err(failed(error.to_string())),
-        });
-        environment.add_filter("truncate", truncate);
-        // These escape more than Jinja does in Python.
-        for name in ["e", "escape"] {
-            environment.remove_filter(name);
-        }
+        environment.add_function("fromjson", |arguments| from_text(arguments, "string", from_json));
+        let from_yaml = move |text: &str| yaml::read(text, may_be_dbt_2).ok().map(clear).transpose();
+        environment.add_function("fromyaml", move |arguments| from_text(arguments, "value", from_yaml));
+        environment.add_filter("int", python::int);
+        environment.add_filter("float", python::float);
+        environment.add_filter("urlencode", python::urlencode);
+        environment.add_filter("truncate", python::truncate);
+        environment.add_test("sequence", python::is_sequence);
+        OTHER_FILTERS.iter().for_each(|name| environment.remove_filter(name));
+        OTHER_TESTS.iter().for_each(|name| environment.remove_test(name));
+        environment.remove_global("debug");
         for name in ["log", "print"] {
             environment.add_global(name, Jinja::from_object(Silent));
         }
@@ -130,10 +136,13 @@ impl Renderer {
             environment.add_filter(
                 filter,
                 move |state: &mut State<'_, '_>, value: Jinja| -> Result<Jinja, JinjaError> {
-                    let Some(text) = value.as_str() else { return Ok(value) };
-                    let is_missing = missing_is_empty && text.is_empty();
-                    if !is_missing && !is_right(&literal(text)) {
-                        return Err(failed(format!("`{text}` is not {expected}")));
+                    let read = match value.as_str() {
+                        Some("") if missing_is_empty => None,
+                        Some(text) => Some(literal(text)?),
+                        None => Some(value.clone()),
+                    };
+                    if !read.is_none_or(|read| is_right(&read)) {
+                        return Err(failed(format!("`{}` is not {expected}", written(&value))));
                     }
                     state.set_temp(NATIVE, value.clone());
                     Ok(value)
@@ -179,8 +188,9 @@ impl Renderer {
 
     /// The text, and the value that it stands for, if that is no text.
     fn rendered(&self, text: &str) -> Result<(String, Option<Jinja>), String> {
+        // As in every template.
+        let text = &*text.replace("\r\n", "\n").replace('\r', "\n");
         if !["{{", "{%", "{#"].iter().any(|mark| text.contains(mark)) {
-            // As in every template.
             return Ok((text.strip_suffix('\n').unwrap_or(text).to_owned(), None));
         }
         if text.len() > MAX_LENGTH {
@@ -189,16 +199,27 @@ impl Renderer {
                 text.len()
             ));
         }
+        if let Some(word) = statements(text).find(|word| OTHER_STATEMENTS.contains(word)) {
+            return Err(not_rendered(&format!("`{{% {word} %}}`")));
+        }
+        if let Some(escape) = OTHER_ESCAPES.iter().find(|escape| text.contains(**escape)) {
+            return Err(not_rendered(&format!("`{escape}`")));
+        }
         let template = self.environment.template_from_str(text).map_err(said)?;
         let used = template.undeclared_variables(false);
         if let Some(name) = UNKNOWN.iter().find(|name| used.contains(**name)) {
-            return Err(format!("pgtrickle-ci does not render `{name}`; pass the text with `env_var`"));
+            return Err(not_rendered(&format!("`{name}`")));
         }
         let rendered = template.render_captured(()).map_err(said)?;
         let temp = |name: &str| rendered.state().get_temp(name);
         let value = temp(WRITTEN).filter(|value| written(value) == rendered.output());
-        let value =
-            if value.is_some() && value == temp(NATIVE) { Some(literal(rendered.output())) } else { value };
+        let is_native = value.is_some() && value == temp(NATIVE);
+        let value = match value {
+            Some(_) if is_native => Some(literal(rendered.output()).map_err(said)?),
+            // Python's Jinja writes constants when it compiles a template.
+            Some(value) if is_scalar(&value) && used.is_empty() && is_constant(text) => None,
+            value => value,
+        };
         Ok((self.with_secrets(rendered.output().to_owned()), value.filter(|value| value.as_str().is_none())))
     }
 
@@ -219,37 +240,12 @@ const LITERALS: [(&str, &str, IsRight); 3] = [
 
 const SEVERAL: &str = "expected a single value, found a list or a mapping";
 
-/// A value as Python writes it.
-fn written(value: &Jinja) -> String {
-    if value.is_none() {
-        return "None".into();
-    }
-    if value.kind() == ValueKind::Bool {
-        return if value.is_true() { "True".into() } else { "False".into() };
-    }
-    value.to_string()
-}
-
-/// What a text is in Python: a number, a truth value or None. Any other text is itself.
-fn literal(text: &str) -> Jinja {
-    let word = text.trim();
-    let digits = word.trim_start_matches(['+', '-']);
-    // As `05`.
-    let is_octal =
-        digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
-    match word {
-        "True" => true.into(),
-        "False" => false.into(),
-        "None" => ().into(),
-        _ if is_octal || !digits.starts_with(|start: char| start.is_ascii_digit() || start == '.') => {
-            text.into()
-        }
-        _ => match (word.parse::<i64>(), word.parse::<f64>()) {
-            (Ok(whole), _) => whole.into(),
-            (_, Ok(number)) => number.into(),
-            _ => text.into(),
-        },
-    }
+/// The first words of the statements in a template.
+fn statements(text: &str) -> impl Iterator<Item = &str> {
+    text.split("{%").skip(1).map(|rest| {
+        let rest = rest.trim_start_matches(['-', '+']).trim_start();
+        rest.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or_default()
+    })
 }
 
 /// What a template has instead of a secret, as in dbt: no expression can read or change a secret.
@@ -262,9 +258,34 @@ fn said(error: JinjaError) -> String {
     let said = error.detail().map_or_else(|| error.to_string(), ToOwned::to_owned);
     // dbt may know it.
     if matches!(error.kind(), UnknownFilter | UnknownFunction | UnknownMethod | UnknownTest) {
-        return format!("pgtrickle-ci does not render it: {said}; pass the text with `env_var`");
+        return not_rendered(&format!("it: {said}"));
     }
     said
+}
+
+/// The start of errors about values that dbt may render.
+const NOT_RENDERED: &str = "pgtrickle-ci does not render";
+
+fn not_rendered(what: &str) -> String {
+    format!("{NOT_RENDERED} {what}; pass the text with `env_var`")
+}
+
+/// Whether dbt may render a value although this error was returned for it.
+pub(super) fn may_be_rendered_by_dbt(error: &str) -> bool {
+    error.starts_with(NOT_RENDERED)
+}
+
+fn is_scalar(value: &Jinja) -> bool {
+    matches!(value.kind(), ValueKind::None | ValueKind::Bool | ValueKind::Number | ValueKind::String)
+}
+
+/// Whether a template without variables has neither statements nor calls of methods.
+fn is_constant(text: &str) -> bool {
+    let is_call = |after: &str| {
+        let word = after.trim_start_matches(|letter: char| letter.is_alphanumeric() || letter == '_');
+        word.len() < after.len() && word.trim_start().starts_with('(')
+    };
+    !text.contains("{%") && !text.split('.').skip(1).any(is_call)
 }
 
 /// The function `env_var`.
@@ -312,9 +333,31 @@ impl Object for Vars {
     ) -> Result<Jinja, JinjaError> {
         match (method, arguments.first().and_then(Jinja::as_str)) {
             ("has_var", Some(name)) => Ok(self.vars.contains_key(name).into()),
-            _ => Err(ErrorKind::UnknownMethod.into()),
+            _ => Err(failed(format!("`var` has no method `{method}`"))),
         }
     }
+}
+
+/// A function that reads a text; the default, or none, for one that is not well-formed.
+fn from_text(
+    arguments: Rest<ValueOrKwargs>,
+    name: &str,
+    read: impl Fn(&str) -> Result<Option<Jinja>, JinjaError>,
+) -> Result<Jinja, JinjaError> {
+    let [text, default] = by_place_or_name(&arguments.into_values(), [name, "default"])?;
+    let text = text.as_ref().and_then(Jinja::as_str).ok_or_else(|| failed("expected a text".into()))?;
+    Ok(read(text)?.or(default).unwrap_or_else(|| ().into()))
+}
+
+/// JSON with its keys in their order.
+fn from_json(text: &str) -> Result<Option<Jinja>, JinjaError> {
+    if serde_json::from_str::<IgnoredAny>(text).is_err()
+        && !["NaN", "Infinity"].iter().any(|word| text.contains(word))
+    {
+        return Ok(None);
+    }
+    let value = serde_json::from_str::<Yaml>(text).map_err(|error| failed(error.to_string()))?;
+    clear(value).map(Some)
 }
 
 /// A function that prints, and writes nothing into the text.
@@ -335,130 +378,12 @@ fn name_and_default(arguments: &[Jinja], name: &str) -> Result<(String, Option<J
     Ok((asked, default.filter(|value| !value.is_none())))
 }
 
-/// Arguments with these names, each given by its place or by its name.
-fn by_place_or_name<const N: usize>(
-    arguments: &[Jinja],
-    names: [&str; N],
-) -> Result<[Option<Jinja>; N], JinjaError> {
-    let (by_place, by_name) = match arguments.split_last() {
-        Some((last, before)) if last.is_kwargs() => (before, Kwargs::try_from(last.clone())?),
-        _ => (arguments, std::iter::empty::<(&str, Jinja)>().collect()),
-    };
-    let mut found = [const { None }; N];
-    for (index, name) in names.into_iter().enumerate() {
-        found[index] = match by_place.get(index) {
-            Some(value) => Some(value.clone()),
-            None => by_name.get(name)?,
-        };
-    }
-    by_name.assert_all_used()?;
-    Ok(found)
-}
-
-/// Python's methods of texts that the library lacks.
-fn python_method(
-    state: &mut State<'_, '_>,
-    value: &Jinja,
-    method: &str,
-    arguments: &[Jinja],
-) -> Result<Jinja, JinjaError> {
-    let texts = (value.as_str(), arguments.first().and_then(Jinja::as_str));
-    match (method, texts) {
-        ("removeprefix", (Some(text), Some(prefix))) => Ok(text.strip_prefix(prefix).unwrap_or(text).into()),
-        ("removesuffix", (Some(text), Some(suffix))) => Ok(text.strip_suffix(suffix).unwrap_or(text).into()),
-        ("index", (Some(text), Some(part))) => match text.find(part) {
-            Some(at) => Ok(text[..at].chars().count().into()),
-            None => Err(failed("substring not found".into())),
-        },
-        ("zfill" | "ljust" | "rjust" | "center", (Some(text), _)) => padded(method, text, arguments),
-        ("title", (Some(text), None)) => Ok(title(text).into()),
-        ("swapcase", (Some(text), None)) if text.is_ascii() => {
-            let swapped =
-                |c: char| if c.is_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
-            Ok(text.chars().map(swapped).collect::<String>().into())
-        }
-        ("casefold", (Some(text), None)) if text.is_ascii() => Ok(text.to_ascii_lowercase().into()),
-        ("rsplit", (Some(text), Some(separator))) => {
-            let most = arguments.get(1).and_then(Jinja::as_usize).map_or(usize::MAX, |most| most + 1);
-            let mut parts: Vec<Jinja> = text.rsplitn(most, separator).map(Jinja::from).collect();
-            parts.reverse();
-            Ok(parts.into())
-        }
-        ("partition", (Some(text), Some(separator))) => {
-            let (before, after) = text.split_once(separator).unwrap_or((text, ""));
-            let found = &text[before.len()..text.len() - after.len()];
-            Ok([before, found, after].map(Jinja::from).to_vec().into())
-        }
-        ("rpartition", (Some(text), Some(separator))) => {
-            let (before, after) = text.rsplit_once(separator).unwrap_or(("", text));
-            let found = &text[before.len()..text.len() - after.len()];
-            Ok([before, found, after].map(Jinja::from).to_vec().into())
-        }
-        _ => minijinja_contrib::pycompat::unknown_method_callback(state, value, method, arguments),
-    }
-}
-
-/// A text that is made as long as the first argument says.
-fn padded(method: &str, text: &str, arguments: &[Jinja]) -> Result<Jinja, JinjaError> {
-    let width = arguments.first().and_then(Jinja::as_usize);
-    let width = width
-        .filter(|width| *width <= MAX_LENGTH)
-        .ok_or_else(|| failed(format!("the width of `{method}`")))?;
-    let filler =
-        if method == "zfill" { "0" } else { arguments.get(1).and_then(Jinja::as_str).unwrap_or(" ") };
-    let lacking = width.saturating_sub(text.chars().count());
-    let pad = |count: usize| filler.repeat(count);
-    Ok(match method {
-        "ljust" => format!("{text}{}", pad(lacking)),
-        "center" => {
-            let before = lacking / 2 + (lacking & width & 1);
-            format!("{}{text}{}", pad(before), pad(lacking - before))
-        }
-        // A sign stays first.
-        "zfill" if text.starts_with(['-', '+']) => format!("{}{}{}", &text[..1], pad(lacking), &text[1..]),
-        _ => format!("{}{text}", pad(lacking)),
-    }
-    .into())
-}
-
-/// Each letter after none is a capital, as by Python's method. Jinja's filter splits at spaces and hyphens.
-fn title(text: &str) -> String {
-    let mut is_inside = false;
-    let one = |letter: char| -> String {
-        let is_first = !std::mem::replace(&mut is_inside, letter.is_alphabetic());
-        if is_first { letter.to_uppercase().collect() } else { letter.to_lowercase().collect() }
-    };
-    text.chars().map(one).collect()
-}
-
-/// Jinja's filter: a text that is more than five characters too long is cut, at a space unless words may be cut.
-fn truncate(text: &str, arguments: Rest<ValueOrKwargs>) -> Result<String, JinjaError> {
-    let names = ["length", "killwords", "end", "leeway"];
-    let [length, cuts_words, end, leeway] = by_place_or_name(&arguments.into_values(), names)?;
-    let length = length.and_then(|length| length.as_usize()).unwrap_or(255);
-    let leeway = leeway.and_then(|leeway| leeway.as_usize()).unwrap_or(5);
-    let end = end.map_or_else(|| "...".to_owned(), |end| written(&end));
-    let Some(kept) = length.checked_sub(end.chars().count()) else {
-        return Err(failed(format!("expected a length of at least {}", end.chars().count())));
-    };
-    if text.chars().count() <= length.saturating_add(leeway) {
-        return Ok(text.to_owned());
-    }
-    let kept: String = text.chars().take(kept).collect();
-    let at_space = kept.rsplit_once(' ').map_or(&*kept, |(before, _)| before);
-    Ok(format!("{}{end}", if cuts_words.is_some_and(|cuts| cuts.is_true()) { &kept } else { at_space }))
-}
-
 /// A value of YAML for Jinja.
 fn clear(value: Yaml) -> Result<Jinja, JinjaError> {
     if yaml::is_unclear(&value) {
         return Err(failed(yaml::UNCLEAR.into()));
     }
     Ok(Jinja::from(Serde(value)))
-}
-
-fn failed(text: String) -> JinjaError {
-    JinjaError::new(ErrorKind::InvalidOperation, text)
 }
 
 #[cfg(test)]
@@ -507,6 +432,12 @@ mod tests {
             ("{{ 'pr-1'.removeprefix('pr-') }}{{ 'a.x'.removesuffix('.x') }}", Some("1a")),
             ("{{ nothing }}{{ 'a' if nothing else 'b' }}", Some("b")),
             ("{{ target.name }}", Some("dev")),
+            (
+                "{{ 1e20 }} {{ -1e-5 }} {{ 1e15 }} {{ 0.0001 }} {{ 5e0 }}",
+                Some("1e+20 -1e-05 1000000000000000.0 0.0001 5.0"),
+            ),
+            ("a\r\nb{{ 1 }}\rc", Some("a\nb1\nc")),
+            ("a\r\nb", Some("a\nb")),
         ] {
             match value {
                 Some(value) => assert_eq!(rendered(text), Ok(Some(value.to_owned())), "{text}"),
@@ -562,6 +493,20 @@ mod tests {
             ),
             ("{{ 'a' | truncate(2) }}", "expected a length of at least 3"),
             ("{{ ref('a') }}", "pgtrickle-ci does not render it: ref is unknown; pass"),
+            (
+                "{% macro f() %}a{% endmacro %}{{ f() }}",
+                "pgtrickle-ci does not render `{% macro %}`; pass the text",
+            ),
+            ("{%- include 'a' %}", "pgtrickle-ci does not render `{% include %}`"),
+            ("{{ 'a b' | split }}", "pgtrickle-ci does not render it: filter split is unknown"),
+            (
+                "{{ 'a' is startingwith 'a' }}",
+                "pgtrickle-ci does not render it: test startingwith is unknown",
+            ),
+            (r#"{{ "a\/b" }}"#, r"pgtrickle-ci does not render `\/`"),
+            (r#"{{ "'5'" | as_native }}"#, "pgtrickle-ci does not read `'5'` as Python does"),
+            ("{{ 5 | as_bool }}", "`5` is not `True` or `False`"),
+            ("{{ var.get('schema') }}", "`var` has no method `get`"),
         ] {
             assert!(rendered(text).unwrap_err().starts_with(said), "{text}");
         }

@@ -26,13 +26,17 @@ pub struct ManifestFile {
 /// long as reading it.
 static SPARE: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
+/// Some programs of Windows begin each text so.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 impl Drop for ManifestFile {
     fn drop(&mut self) {
         *SPARE.lock().unwrap_or_else(PoisonError::into_inner) = std::mem::take(&mut self.bytes);
     }
 }
 
-/// Replaces numbers that Python writes and JSON does not allow, such as `NaN`, by null. `None` if there are none.
+/// Puts numbers that Python writes and JSON does not allow, such as `NaN`, into quotes: where a number is needed, the error
+/// shows them. `None` if there are none.
 fn without_non_finite(bytes: &[u8]) -> Option<Vec<u8>> {
     const WORDS: [&str; 3] = ["NaN", "-Infinity", "Infinity"];
     let lacks = |word: &str| memmem::find(bytes, word.as_bytes()).is_none();
@@ -44,7 +48,7 @@ fn without_non_finite(bytes: &[u8]) -> Option<Vec<u8>> {
     while let Some(byte) = bytes.get(at) {
         let word = WORDS.iter().find(|word| !in_text && bytes[at..].starts_with(word.as_bytes()));
         if let Some(word) = word {
-            finite.extend(b"null");
+            finite.extend(format!("\"{word}\"").as_bytes());
             at += word.len();
             continue;
         }
@@ -70,6 +74,9 @@ impl ManifestFile {
             }
             Error::unreadable(file)(error)
         })?;
+        if bytes.starts_with(BYTE_ORDER_MARK) {
+            bytes.drain(..BYTE_ORDER_MARK.len());
+        }
         if let Some(finite) = without_non_finite(&bytes) {
             bytes = finite;
         }
@@ -142,12 +149,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_that_json_does_not_allow_become_null() {
+    fn numbers_that_json_does_not_allow_become_texts() {
         let text = r#"{"a": NaN, "b": [-Infinity, Infinity], "c": "NaN \" Infinity"}"#;
         let finite = without_non_finite(text.as_bytes()).unwrap();
         assert_eq!(
             std::str::from_utf8(&finite),
-            Ok(r#"{"a": null, "b": [null, null], "c": "NaN \" Infinity"}"#)
+            Ok(r#"{"a": "NaN", "b": ["-Infinity", "Infinity"], "c": "NaN \" Infinity"}"#)
         );
         assert_eq!(without_non_finite(b"{}"), None);
     }

@@ -9,7 +9,11 @@ use std::{
 use serde_json::{Map, Value as Json, json};
 use serde_yaml::Value as Yaml;
 
-use super::{Context, Error, jinja::Renderer, yaml};
+use super::{
+    Context, Error,
+    jinja::{Renderer, may_be_rendered_by_dbt},
+    yaml,
+};
 use crate::pg::{BadAddress, Conninfo, Endpoint};
 
 /// The requested profile and target.
@@ -203,7 +207,9 @@ impl<'a> TargetOutput<'a> {
         let Some(value) = self.fields.get(field) else { return Ok(None) };
         match self.renderer.value(value) {
             // dbt uses a password that is not valid Jinja unchanged.
-            Err(_) if field == "password" && value.is_string() => Ok(Some(value.clone())),
+            Err(reason) if field == "password" && value.is_string() && !may_be_rendered_by_dbt(&reason) => {
+                Ok(Some(value.clone()))
+            }
             Err(reason) => Err(format!("the {field} of the target `{}`: {reason}", self.name)),
             Ok(value) => Ok(Some(value)),
         }

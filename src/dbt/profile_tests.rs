@@ -215,6 +215,31 @@ fn secret_variables_stay_hidden_in_every_part_of_a_profile() {
     assert!(!format!("{:?}", endpoint.secrets).contains("acme"));
 }
 
+/// dbt takes a password that it cannot render as it is. One that only this program cannot render would be another one.
+#[test]
+fn a_password_that_dbt_may_render_is_no_text() {
+    let found = |password: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let output = json!({"type": "postgres", "host": "db", "port": 1, "user": "u", "password": password, "dbname": "d",
+            "schema": "s"});
+        let profiles = json!({"shop": {"outputs": {"default": output}}});
+        std::fs::write(dir.path().join("profiles.yml"), profiles.to_string()).unwrap();
+        find_in(dir.path(), None, &[], false).map(|target| target.endpoint.password.reveal().to_owned())
+    };
+    for password in ["{{ odd", "a{% b", "{{ env_var('NO') }}", "{{ a b }}"] {
+        assert_eq!(found(password).as_deref(), Ok(password));
+    }
+    for password in
+        ["{{ modules.re.sub('a', 'b', 'c') }}", "{{ 'a' | escape }}", "{% block a %}p{% endblock %}"]
+    {
+        assert!(
+            found(password)
+                .unwrap_err()
+                .contains("the password of the target `default`: pgtrickle-ci does not render")
+        );
+    }
+}
+
 #[test]
 fn a_profile_keeps_its_adapter() {
     for (name, adapter) in [("prod", "postgres"), ("stream", "pgtrickle")] {

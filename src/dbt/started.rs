@@ -96,10 +96,13 @@ fn names_of(setting: &str) -> [String; 2] {
     [format!("DBT_ENGINE_{setting}"), format!("DBT_{setting}")]
 }
 
-/// Settings of dbt that override the environment and the project's `flags`: this program reads dbt's artifacts and its
-/// log file, and no data may be sent elsewhere.
-const OVERRIDDEN: [(&str, &str); 7] = [
+/// Settings of dbt that override the environment and the project's `flags`: this program reads dbt's artifacts, its output
+/// and its log file, models may query the server while they compile, and no data may be sent elsewhere.
+const OVERRIDDEN: [(&str, &str); 9] = [
     ("WRITE_JSON", "true"),
+    ("INTROSPECT", "true"),
+    // Less than errors also hides what `dbt ls` lists.
+    ("LOG_LEVEL", "info"),
     ("LOG_FORMAT", "text"),
     ("LOG_FORMAT_FILE", "json"),
     ("LOG_LEVEL_FILE", "info"),

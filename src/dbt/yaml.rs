@@ -102,7 +102,7 @@ impl<'de> Visitor<'de> for ShapeVisitor {
     }
 
     fn visit_u128<E>(self, value: u128) -> Result<Shape, E> {
-        Ok(Shape::Scalar(i128::try_from(value).map_or_else(|_| f64::INFINITY.into(), whole)))
+        Ok(Shape::Scalar(i128::try_from(value).map_or_else(|_| unclear(&value.to_string()), whole)))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Shape, E> {
@@ -331,11 +331,10 @@ fn all(text: &str, is_right: impl Fn(char) -> bool) -> bool {
     !text.is_empty() && text.chars().all(is_right)
 }
 
-/// A number, which has more digits in Python.
-#[expect(clippy::cast_precision_loss, reason = "only its size counts")]
+/// A whole number. One that is too large for the library is a whole one in Python, too, and rounded in dbt 2.
 fn whole(number: i128) -> Yaml {
     let small = i64::try_from(number).map(Number::from).or_else(|_| u64::try_from(number).map(Number::from));
-    Yaml::Number(small.unwrap_or_else(|_| Number::from(number as f64)))
+    small.map_or_else(|_| unclear(&number.to_string()), Yaml::Number)
 }
 
 #[cfg(test)]
@@ -367,7 +366,8 @@ mod tests {
             ("1.5e+3", 1500.0.into()),
             ("+.5", "+.5".into()),
             ("2024-01-31", "2024-01-31".into()),
-            ("99999999999999999999", 1e20.into()),
+            ("18446744073709551615", u64::MAX.into()),
+            ("99999999999999999999", unclear("99999999999999999999")),
             ("+12", 12.into()),
             ("1_000.5_0", 1000.5.into()),
             ("-1.", (-1.0).into()),

@@ -219,13 +219,13 @@ impl Api {
 
     fn read<T: DeserializeOwned>(&self, doing: &'static str, answer: Response) -> Result<T, Error> {
         let host = self.host;
-        let Response { status, wait, location, text, .. } = answer;
+        let Response { status, meaning, wait, location, text, .. } = answer;
         if (200..300).contains(&status) {
             let text = if text.is_empty() { "null" } else { &text };
             return serde_json::from_str(text).map_err(|source| Error::Answer { host, doing, source });
         }
         let busy = |reason: String, wait| Error::Busy { host, doing, reason, wait };
-        let message = message(&text);
+        let message = message(meaning, &text);
         // A rate limit, unlike a missing permission, has that text or says when it ends.
         let is_limit = wait.is_some() || message.to_ascii_lowercase().contains("rate limit");
         match (status, location) {
@@ -260,6 +260,7 @@ impl Api {
             let header = |name: &str| response.headers().get(name)?.to_str().ok().map(ToOwned::to_owned);
             Ok::<_, octocrab::Error>(Response {
                 status: response.status().as_u16(),
+                meaning: response.status().canonical_reason().unwrap_or("without a reason"),
                 wait: requested_wait(|name| header(name)?.parse().ok()),
                 location: header("location"),
                 next_page: header("x-next-page"),
@@ -276,6 +277,8 @@ impl Api {
 
 struct Response {
     status: u16,
+    /// As `Unprocessable Entity`.
+    meaning: &'static str,
     /// How long to wait before the next request.
     wait: Option<Duration>,
     /// The target of a redirect.
@@ -306,15 +309,27 @@ fn requested_wait(number: impl Fn(&str) -> Option<u64>) -> Option<Duration> {
     Some(Duration::from_secs(number("x-ratelimit-reset")?).saturating_sub(now))
 }
 
-/// The host's message, or the beginning of what a proxy sent. GitLab's may be an object, and is elsewhere for a token
-/// without the scope.
-fn message(text: &str) -> String {
+/// The host's message with its details, or the beginning of what a proxy sent, or what the status means. GitLab's message
+/// may be an object, and is elsewhere for a token without the scope.
+fn message(meaning: &str, text: &str) -> String {
     let json = serde_json::from_str::<Json>(text).unwrap_or_default();
-    match ["message", "error_description", "error"].iter().find_map(|key| json.get(key)) {
+    let details: Vec<String> =
+        json.get("errors").and_then(Json::as_array).into_iter().flatten().map(detail).collect();
+    let message = match ["message", "error_description", "error"].iter().find_map(|key| json.get(key)) {
         Some(Json::String(message)) => message.clone(),
         Some(message) => message.to_string(),
-        None => text.chars().take(200).collect(),
-    }
+        None if details.is_empty() => text.trim().chars().take(200).collect(),
+        None => String::new(),
+    };
+    let message = if message.is_empty() { meaning.to_owned() } else { message };
+    if details.is_empty() { message } else { format!("{message}: {}", details.join("; ")) }
+}
+
+/// One of GitHub's `errors`: a text, an object with a text, or one with the names of what is wrong.
+fn detail(error: &Json) -> String {
+    let text = error.as_str().or_else(|| error.get("message")?.as_str());
+    let names = || ["resource", "field", "code"].iter().filter_map(|key| error.get(key)?.as_str());
+    text.map_or_else(|| names().collect::<Vec<_>>().join(" "), ToOwned::to_owned)
 }
 
 /// The cause of the error: the library wraps it in several layers with the same text.

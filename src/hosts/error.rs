@@ -98,6 +98,11 @@ impl Error {
                 "the repository is archived: nobody can comment there before it is unarchived".into()
             }
             Self::Refused { status: 403 | 404, .. } => PERMISSIONS.into(),
+            Self::Refused { status: 422, .. } => {
+                "see what is posted with `pgtrickle-ci comment --dry-run --from-report FILE`; if it is right, try again later: \
+                 comments that follow each other too fast are refused, too"
+                    .into()
+            }
             Self::Overwritten => "give each job its own `--comment-key`".into(),
             Self::Refused { .. } | Self::Gone { .. } | Self::Busy { .. } | Self::Answer { .. } => return None,
         })

@@ -111,7 +111,7 @@ impl Conninfo {
         let url = ["postgresql://", "postgres://"].iter().find_map(|scheme| text.strip_prefix(scheme));
         match url {
             Some(rest) => conninfo.read_url(rest, by)?,
-            None if text.contains("://") || !text.contains('=') => {
+            None if text.split_once('=').is_none_or(|(name, _)| name.contains("://")) => {
                 return Err(BadAddress::shape(by, "it begins with neither `postgresql://` nor `host=`"));
             }
             None => conninfo.read_pairs(text, by)?,
@@ -122,9 +122,12 @@ impl Conninfo {
     /// Sets a parameter, even if it has a value.
     pub fn set(&mut self, name: &str, value: impl Into<String>, by: &str) -> Result<(), BadAddress> {
         let value = value.into();
-        // libpq accepts this for compatibility with JDBC.
-        let (name, value) =
-            if name == "ssl" && value == "true" { ("sslmode", "require".into()) } else { (name, value) };
+        // The older name of `sslmode`.
+        let (name, value) = match name {
+            "requiressl" if value.starts_with('1') => ("sslmode", "require".into()),
+            "requiressl" => ("sslmode", "prefer".into()),
+            _ => (name, value),
+        };
         let Some((name, _)) = PARAMETERS.iter().find(|(known, _)| *known == name) else {
             return Err(BadAddress::Parameter { by: by.to_owned(), parameter: name.to_owned() });
         };
@@ -219,31 +222,37 @@ impl Conninfo {
                 .split_once('=')
                 .filter(|(_, value)| !value.contains('='))
                 .ok_or_else(|| BadAddress::shape(by, "what follows the `?` is not `parameter=value`"))?;
-            self.set(&decoded(name)?, decoded(value)?, by)?;
+            let (name, value) = (decoded(name)?, decoded(value)?);
+            // libpq accepts this for compatibility with JDBC.
+            if (&*name, &*value) == ("ssl", "true") {
+                self.set("sslmode", "require", by)?;
+            } else {
+                self.set(&name, value, by)?;
+            }
         }
         Ok(())
     }
 
     /// `host=localhost password='it\'s'`.
     fn read_pairs(&mut self, text: &str, by: &str) -> Result<(), BadAddress> {
-        let mut rest = text.trim_start();
+        let mut rest = text.trim_start_matches(is_space);
         while !rest.is_empty() {
             let no_value = || BadAddress::shape(by, "a word in it has no `=`");
             let (name, after) = rest.split_once('=').ok_or_else(no_value)?;
-            let name = name.trim_end();
-            if name.contains(char::is_whitespace) {
+            let name = name.trim_end_matches(is_space);
+            if name.contains(is_space) {
                 return Err(no_value());
             }
-            let (value, after) = value(after.trim_start())
+            let (value, after) = value(after.trim_start_matches(is_space))
                 .ok_or_else(|| BadAddress::shape(by, "a quote in it is not closed"))?;
             self.set(name, value, by)?;
-            rest = after.trim_start();
+            rest = after.trim_start_matches(is_space);
         }
         Ok(())
     }
 }
 
-/// `a:1,[::1]:2` → `a,::1` and `1,2`; an empty text if there is no port.
+/// `a:1,[::1]:2` → `a,::1` and `1,2`. Of several hosts, each has a port or the default one, whatever the environment.
 fn hosts_and_ports(text: &str, by: &str) -> Result<(String, String), BadAddress> {
     let mut hosts = Vec::new();
     let mut ports = Vec::new();
@@ -266,8 +275,7 @@ fn hosts_and_ports(text: &str, by: &str) -> Result<(String, String), BadAddress>
         hosts.push(host);
         ports.push(port);
     }
-    let has_ports = ports.iter().any(|port| !port.is_empty());
-    Ok((hosts.join(","), if has_ports { ports.join(",") } else { String::new() }))
+    Ok((hosts.join(","), ports.join(",")))
 }
 
 fn decoded(text: &str, by: &str) -> Result<String, BadAddress> {
@@ -282,6 +290,11 @@ fn decoded(text: &str, by: &str) -> Result<String, BadAddress> {
     })
 }
 
+/// What libpq takes for a space.
+fn is_space(character: char) -> bool {
+    matches!(character, ' ' | '\t'..='\r')
+}
+
 /// The value at the beginning of the text, and what follows it.
 fn value(text: &str) -> Option<(String, &str)> {
     let quoted = text.starts_with('\'');
@@ -291,7 +304,7 @@ fn value(text: &str) -> Option<(String, &str)> {
         match character {
             '\\' => value.extend(characters.next().map(|(_, escaped)| escaped)),
             '\'' if quoted => return Some((value, &text[at + 1..])),
-            space if !quoted && space.is_whitespace() => return Some((value, &text[at..])),
+            space if !quoted && is_space(space) => return Some((value, &text[at..])),
             other => value.push(other),
         }
     }

@@ -66,6 +66,8 @@ fn the_environment_completes_the_url() {
     assert_eq!((endpoint.to_string().as_str(), endpoint.user.as_str()), ("db:6543/shop", "bob"));
     assert_eq!(endpoint.password.reveal(), "x");
     assert_eq!(endpoint.parameters["options"], "-c a=b");
+    // Several hosts in a URL say that each has the default port.
+    assert_eq!(resolve("postgres://u@a,b/d", &[("PGPORT", "6543")]).unwrap().to_string(), "a:5432,b:5432/d");
 }
 
 #[test]
@@ -82,7 +84,7 @@ fn an_unknown_value_is_an_error_that_names_its_origin() {
         ("postgres://u@h:many/d", ("A", ""), "the URL has the port `many`: expected a number"),
         ("postgres://u@h/d", ("PGPORT", "65536"), "PGPORT has the port `65536`"),
         ("postgres://u@h/d", ("PGPORT", "0"), "PGPORT has the port `0`"),
-        ("postgres://u@a,b,c/d", ("PGPORT", "1,2"), "PGPORT has the port `1,2`: expected one, or 3"),
+        ("postgres://u@/d?host=a,b,c", ("PGPORT", "1,2"), "PGPORT has the port `1,2`: expected one, or 3"),
         (
             "postgres://u@h/d",
             ("PGREQUIREAUTH", "scram-sha-256"),

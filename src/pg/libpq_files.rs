@@ -30,7 +30,8 @@ pub(super) fn service(
     for file in [of_user, of_system].into_iter().flatten().filter(|file| file.is_file()) {
         let unreadable =
             |error: std::io::Error| BadAddress::Unreadable { file: file.clone(), reason: error.to_string() };
-        let text = fs::read_to_string(&file).map_err(unreadable)?;
+        // Other services may be in another encoding.
+        let text = String::from_utf8_lossy(&fs::read(&file).map_err(unreadable)?).into_owned();
         let by = format!("the service `{}` in `{}`", service.value, file.display());
         if let Some(pairs) = section(&text, &service.value, &by)? {
             return Ok(pairs.into_iter().map(|(name, value)| (name, value, by.clone())).collect());

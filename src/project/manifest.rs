@@ -249,16 +249,24 @@ impl Config<'_> {
     fn has_pre_hook(&self) -> bool {
         self.pre_hook.is_some_and(|hooks| hooks.get() != "[]")
     }
-
-    /// The keys at the top level of the config, where older projects have them.
-    fn top_level(&self) -> impl Iterator<Item = (String, Json)> {
-        self.own.iter().map(|(key, value)| (key.to_string(), read(Some(value))))
-    }
 }
 
 /// The parsed value; the default if it is missing or has another shape.
 pub(super) fn read<'a, T: Deserialize<'a> + Default>(json: Option<&'a RawValue>) -> T {
     json.and_then(|json| serde_json::from_str(json.get()).ok()).unwrap_or_default()
+}
+
+/// The parsed value of a part of a node; a problem if it has another shape.
+fn needed<'a, T: Deserialize<'a> + Default>(
+    part: &str,
+    json: Option<&'a RawValue>,
+    problems: &mut Vec<String>,
+) -> T {
+    let read = json.map(|json| serde_json::from_str::<Option<T>>(json.get())).transpose();
+    read.map(|value| value.flatten().unwrap_or_default()).unwrap_or_else(|error| {
+        problems.push(format!("{part} in the manifest cannot be read: {error}"));
+        T::default()
+    })
 }
 
 impl Node<'_> {
@@ -292,12 +300,16 @@ impl Node<'_> {
     /// config. The package reads them in the same order (`_pgtrickle_configured`).
     pub(super) fn configured(&self) -> &Configured {
         self.configured.get_or_init(|| {
-            let mut keys: Map<String, Json> = read::<Config>(self.unrendered_config).top_level().collect();
-            keys.extend(self.config.top_level());
+            let mut problems = Vec::new();
+            let unrendered: Config = needed("unrendered_config", self.unrendered_config, &mut problems);
+            // Older projects have the keys at the top level of the config.
+            let mut keys = Map::new();
+            for (key, value) in unrendered.own.iter().chain(&self.config.own) {
+                keys.insert(key.to_string(), needed(&format!("config.{key}"), Some(value), &mut problems));
+            }
             // dbt has a `freshness` of its own, which says when dbt builds the model.
             keys.remove("freshness");
-            let mut problems = Vec::new();
-            let meta = read::<Meta>(self.config.meta).pgtrickle;
+            let meta = needed::<Meta>("config.meta", self.config.meta, &mut problems).pgtrickle;
             if !meta.is_object() && !meta.is_null() {
                 problems.push(format!("meta.pgtrickle is `{meta}`, expected keys with values"));
             }
@@ -350,11 +362,23 @@ impl Source<'_> {
 }
 
 impl Manifest<'_> {
-    /// Whether the node is a stream table of this project. A stream table of another project has no file here.
+    /// Whether the node is a stream table of this project.
     pub(super) fn is_own_stream_table(&self, node: &Node) -> bool {
-        let is_elsewhere =
-            node.original_file_path.is_empty() && node.package_name != self.metadata.project_name;
-        node.is_stream_table() && !is_elsewhere
+        node.is_stream_table() && !self.is_elsewhere(node)
+    }
+
+    /// Whether the node is of another project, which has no file here.
+    fn is_elsewhere(&self, node: &Node) -> bool {
+        node.original_file_path.is_empty() && node.package_name != self.metadata.project_name
+    }
+
+    /// The path of a model of this project without a materialization, which dbt always writes.
+    pub(super) fn unknown_materialization(&self) -> Option<String> {
+        let is_unknown = |node: &Node| {
+            node.resource_type == "model" && node.config.materialized.is_empty() && !self.is_elsewhere(node)
+        };
+        let (id, _) = self.nodes.iter().find(|(_, node)| is_unknown(node))?;
+        Some(format!("nodes.{id}.config.materialized"))
     }
 
     pub(super) fn exposures(&self) -> Vec<Exposure> {

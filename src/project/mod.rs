@@ -22,7 +22,7 @@ use manifest::{Manifest, Node};
 pub use naming::Naming;
 pub use reading::Reading;
 pub use selection::{Selection, Selector, default_selector, exact_names};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 pub use uncompiled::UncompiledTable;
 pub use unstable::unstable_models;
 
@@ -201,6 +201,7 @@ fn parse<'a>(file: &str, bytes: &'a [u8]) -> Result<Manifest<'a>, Error> {
     match from_json::<Manifest>(file, bytes) {
         Ok(manifest) => {
             check_schema(file, &manifest.metadata.dbt_schema_version)?;
+            check_materializations(file, &manifest)?;
             Ok(manifest)
         }
         Err(error) => {
@@ -218,7 +219,9 @@ fn from_json<'a, T: Deserialize<'a>>(file: &str, bytes: &'a [u8]) -> Result<T, E
         let located = serde_path_to_error::deserialize::<_, T>(&mut json).err();
         let path = located.map(|error| error.path().to_string()).unwrap_or_default();
         let file = file.to_owned();
-        if source.is_data() && !["", "."].contains(&path.as_str()) {
+        // Half of a surrogate pair is JSON, and no text.
+        let is_json = || source.is_data() || serde_json::from_slice::<IgnoredAny>(bytes).is_ok();
+        if !["", "."].contains(&path.as_str()) && is_json() {
             Error::Shape { file, path, source }
         } else {
             Error::NotJson { file, source }
@@ -235,6 +238,13 @@ fn check_schema(file: &str, schema: &str) -> Result<(), Error> {
         Some(version) if SCHEMAS.contains(&version) && schema.contains("/manifest/") => Ok(()),
         _ => Err(Error::Schema { file: file.to_owned(), schema: schema.to_owned() }),
     }
+}
+
+/// A model whose config is lost might be a stream table, which must not look as if it were deleted.
+fn check_materializations(file: &str, manifest: &Manifest) -> Result<(), Error> {
+    let Some(path) = manifest.unknown_materialization() else { return Ok(()) };
+    let source = serde::de::Error::custom("expected the model's materialization");
+    Err(Error::Shape { file: file.to_owned(), path, source })
 }
 
 /// Whether the node has rows of its own.

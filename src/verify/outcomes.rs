@@ -277,7 +277,11 @@ impl Rounds<'_> {
         let rate = comparisons as f64 / seconds;
         let sum = |of: fn(&Coverage) -> usize| self.changes.coverage.iter().map(of).sum::<usize>();
         let verified_nothing = self.verified_nothing(tables);
-        let verdict = if verified_nothing.is_some() { Verdict::Failed } else { Verdict::Passed };
+        let verdict = match verified_nothing {
+            Some(_) => Verdict::Failed,
+            None if self.changes.changing == 0 => Verdict::Skipped,
+            None => Verdict::Passed,
+        };
         let counts = format!(
             "seed {}: {}, {} carried out, {} refused by the schema",
             self.settings.seed,

@@ -214,6 +214,33 @@ async fn permanent_failures_are_reported_without_a_retry() {
     }
 }
 
+/// GitHub's details are texts, objects with a text, or objects with names; a proxy may send nothing at all.
+#[tokio::test]
+async fn a_refusal_says_what_the_host_says_or_what_its_status_means() {
+    for (body, said) in [
+        ("", "422 Unprocessable Entity"),
+        ("  \n", "422 Unprocessable Entity"),
+        ("{\"message\": \"\"}", "422 Unprocessable Entity"),
+        ("{\"message\": \"Validation Failed\", \"errors\": []}", "422 Validation Failed"),
+        (
+            "{\"message\": \"Validation Failed\", \"errors\": [{\"resource\": \"IssueComment\", \"field\": \"data\", \
+             \"code\": \"unprocessable\", \"message\": \"Body cannot be blank\"}, \"was submitted too quickly\"]}",
+            "422 Validation Failed: Body cannot be blank; was submitted too quickly",
+        ),
+        (
+            "{\"errors\": [{\"resource\": \"IssueComment\", \"field\": \"body\", \"code\": \"missing_field\"}]}",
+            "422 Unprocessable Entity: IssueComment body missing_field",
+        ),
+        ("<html>no</html>", "422 <html>no</html>"),
+    ] {
+        let hub = Hub::new().await;
+        hub.fail("POST", ResponseTemplate::new(422).set_body_string(body));
+        let error = post(&client(&hub.address(), quick()), &marker(1), saying("red")).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("creating the comment failed: GitHub answered {said}"));
+        assert!(error.hint().unwrap().contains("comment --dry-run"));
+    }
+}
+
 /// GitHub redirects requests for a moved repository to its new address.
 #[tokio::test]
 async fn redirects_of_a_moved_repository_are_followed() {

@@ -161,7 +161,8 @@ fn the_shell_says_how_a_default_selector_takes_tests() {
         "selectors: [{name: half, default: true, definition: {method: fqn, value: a, parents: true}}]",
     );
     for (word, code) in [("cautious", Some(0)), ("eager", Some(1))] {
-        let ran = ran_in(&project, &[("DBT_INDIRECT_SELECTION", word)]);
+        // At the level `none` dbt lists nothing.
+        let ran = ran_in(&project, &[("DBT_INDIRECT_SELECTION", word), ("DBT_LOG_LEVEL", "none")]);
         assert_eq!(ran.code, code, "{word}: {}", ran.stderr);
         assert_eq!(ran.stdout.contains("\"on_both\""), word == "eager", "{word}: {}", ran.stdout);
     }

@@ -270,6 +270,50 @@ fn a_selector_that_needs_an_invalid_section_is_an_error_with_the_path() {
     }
 }
 
+/// Python writes these numbers and halves of surrogate pairs into JSON.
+#[test]
+fn what_is_no_json_or_no_text_is_an_error_where_it_is_needed() {
+    let filled = filled();
+    for (part, replacement, said) in [
+        (r#""schedule":"5m""#, r#""schedule":NaN"#, "models/totals.sql: `NaN` is not a schedule"),
+        (
+            r#""schedule":"5m""#,
+            r#""fuse_ceiling":-Infinity"#,
+            "models/totals.sql: fuse_ceiling is `-Infinity`",
+        ),
+        (
+            r#""schedule":"5m""#,
+            r#""schedule":"\ud800""#,
+            "models/totals.sql: config.meta in the manifest cannot be read",
+        ),
+        (
+            r#""schedule":"5m""#,
+            r#""schedule":"5m"},"\ud800":{"#,
+            "config.meta in the manifest cannot be read",
+        ),
+        (
+            r#""name":"totals""#,
+            r#""name":"\ud800""#,
+            "m.json` cannot be read at `nodes.model.shop.totals.name`",
+        ),
+        (r#""description":"""#, r#""description":"\ud800""#, ""),
+        (r#""threshold":null"#, r#""threshold":NaN,"text":"\udfff""#, ""),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("m.json");
+        assert!(filled.contains(part), "{part}");
+        std::fs::write(&file, format!("\u{feff}{}", filled.replace(part, replacement))).unwrap();
+        let project = ManifestFile::open(&file).unwrap().project().map(Reading::into_project);
+        match project {
+            Ok(Ok(_)) => assert_eq!(said, "", "{replacement}"),
+            Ok(Err(error)) | Err(error) => {
+                let text = error.to_string();
+                assert!(!said.is_empty() && text.contains(said), "{replacement}: {text}");
+            }
+        }
+    }
+}
+
 /// What it needs is named with its place.
 #[test]
 fn an_invalid_part_is_named_with_its_path() {
@@ -280,6 +324,13 @@ fn an_invalid_part_is_named_with_its_path() {
         ("/nodes/model.shop.totals/depends_on/nodes", json!({"a": 1}), "nodes.model.shop.totals.depends_on"),
         ("/sources/source.shop.raw.orders/identifier", json!(1), "sources.source.shop.raw.orders.identifier"),
         ("/nodes", json!([]), "nodes"),
+        ("/nodes/model.shop.totals", Value::Null, "nodes.model.shop.totals"),
+        ("/nodes/model.shop.totals/config", Value::Null, "nodes.model.shop.totals.config.materialized"),
+        (
+            "/nodes/model.shop.totals/config/materialized",
+            Value::Null,
+            "nodes.model.shop.totals.config.materialized",
+        ),
     ] {
         let mut manifest: Value = serde_json::from_str(filled).unwrap();
         *manifest.pointer_mut(path).unwrap_or_else(|| panic!("{path}")) = value;
