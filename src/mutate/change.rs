@@ -35,6 +35,12 @@ pub enum Change {
         source: usize,
         changes: Vec<Change>,
     },
+    /// Statements of a transaction in a second session. Those of a round are one transaction, which begins before the
+    /// others of the round and commits after them.
+    Open {
+        source: usize,
+        changes: Vec<Change>,
+    },
     /// Statements on one partition of the source, by its position in the list of partitions.
     Partition {
         source: usize,
@@ -216,6 +222,7 @@ impl Change {
             | Self::Update { source, .. }
             | Self::Delete { source, .. }
             | Self::RolledBack { source, .. }
+            | Self::Open { source, .. }
             | Self::Partition { source, .. }
             | Self::Alter { source, .. }
             | Self::Refresh { source, .. }
@@ -232,6 +239,7 @@ impl Change {
             | Self::Update { source, .. }
             | Self::Delete { source, .. }
             | Self::RolledBack { source, .. }
+            | Self::Open { source, .. }
             | Self::Partition { source, .. }
             | Self::Alter { source, .. }
             | Self::Refresh { source, .. }
@@ -243,8 +251,25 @@ impl Change {
         self
     }
 
-    /// Its kind, in the words of reports: one of [`kind::KINDS`].
-    pub fn kind(&self, sources: &[Source]) -> &'static str {
+    /// Whether it is part of the transaction that stays open.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Open { .. })
+    }
+
+    /// Its statements, without the transaction that stays open.
+    pub(super) fn closed(self) -> Vec<Self> {
+        if let Self::Open { changes, .. } = self { changes } else { vec![self] }
+    }
+
+    /// Its kinds, in the words of reports: some of [`kind::KINDS`].
+    pub fn kinds(&self, sources: &[Source]) -> Vec<&'static str> {
+        if let Self::Open { changes, .. } = self {
+            return changes.iter().map(|change| change.kind(sources)).chain([kind::OPEN]).collect();
+        }
+        vec![self.kind(sources)]
+    }
+
+    fn kind(&self, sources: &[Source]) -> &'static str {
         match self {
             Self::Insert { .. } => kind::INSERT,
             Self::Upsert { .. } => kind::UPSERT,
@@ -255,20 +280,20 @@ impl Change {
             Self::Delete { .. } => kind::DELETE,
             Self::Truncate { .. } => kind::TRUNCATE,
             Self::Partition { .. } => kind::PARTITION,
-            Self::RolledBack { .. } | Self::Alter { .. } | Self::Refresh { .. } => "",
+            Self::RolledBack { .. } | Self::Open { .. } | Self::Alter { .. } | Self::Refresh { .. } => "",
         }
     }
 
     /// The statements that it consists of, if there may be several.
     pub(super) fn inner(&self) -> Option<&Vec<Self>> {
-        if let Self::RolledBack { changes, .. } = self {
+        if let Self::RolledBack { changes, .. } | Self::Open { changes, .. } = self {
             return Some(changes);
         }
         if let Self::Partition { how, .. } = self { how.statements() } else { None }
     }
 
     pub(super) fn inner_mut(&mut self) -> Option<&mut Vec<Self>> {
-        if let Self::RolledBack { changes, .. } = self {
+        if let Self::RolledBack { changes, .. } | Self::Open { changes, .. } = self {
             return Some(changes);
         }
         if let Self::Partition { how, .. } = self { how.statements_mut() } else { None }
@@ -285,6 +310,10 @@ impl Change {
             Self::RolledBack { changes, .. } => {
                 let changes: Vec<String> = changes.iter().map(|change| change.sql(sources)).collect();
                 format!("savepoint s;\n{};\nrollback to savepoint s", changes.join(";\n"))
+            }
+            Self::Open { changes, .. } => {
+                let changes: Vec<String> = changes.iter().map(|change| change.sql(sources)).collect();
+                changes.join(";\n")
             }
             Self::Insert { .. }
             | Self::Upsert { .. }
@@ -318,7 +347,7 @@ impl Change {
                 format!("select pgtrickle.refresh_stream_table({})", quote_literal(&table.to_string()))
             }
             Self::Alter { alteration, .. } => alteration.sql(table),
-            Self::RolledBack { .. } | Self::Partition { .. } => String::new(),
+            Self::RolledBack { .. } | Self::Open { .. } | Self::Partition { .. } => String::new(),
         }
     }
 
@@ -332,9 +361,11 @@ impl Change {
         match self {
             Self::Partition { source, partition, how } => how.sql(&sources[*source], *partition, true),
             // The effect of a TRUNCATE is known, and the others have none.
-            Self::Truncate { .. } | Self::RolledBack { .. } | Self::Alter { .. } | Self::Refresh { .. } => {
-                self.sql(sources)
-            }
+            Self::Truncate { .. }
+            | Self::RolledBack { .. }
+            | Self::Open { .. }
+            | Self::Alter { .. }
+            | Self::Refresh { .. } => self.sql(sources),
             Self::Insert { .. } | Self::Upsert { .. } | Self::Update { .. } | Self::Delete { .. } => {
                 self.telling_sql_on(&sources[self.source()])
             }
@@ -353,7 +384,11 @@ impl Change {
             Self::Update { .. } => format!("{}, {}", row("old"), row("new")),
             Self::Delete { .. } => format!("{}, null", row("old")),
             Self::Truncate { .. } => return format!("{}; {sql}", table.all_rows_as("old")),
-            Self::RolledBack { .. } | Self::Partition { .. } | Self::Alter { .. } | Self::Refresh { .. } => {
+            Self::RolledBack { .. }
+            | Self::Open { .. }
+            | Self::Partition { .. }
+            | Self::Alter { .. }
+            | Self::Refresh { .. } => {
                 return sql;
             }
         };

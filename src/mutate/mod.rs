@@ -29,7 +29,7 @@ mod types;
 mod updates;
 mod value;
 
-pub use case::{Case, Part};
+pub use case::{Case, Part, Statement};
 pub use case_table::CaseTable;
 pub use change::{Alteration, Change, Effect, PartitionChange, before};
 pub use delicate::delicacy;

@@ -181,6 +181,7 @@ mod tests {
                     Change::Truncate { .. } => {}
                     Change::Upsert { .. }
                     | Change::RolledBack { .. }
+                    | Change::Open { .. }
                     | Change::Partition { .. }
                     | Change::Alter { .. }
                     | Change::Refresh { .. } => panic!("{change:?}"),

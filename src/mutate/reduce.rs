@@ -25,6 +25,7 @@ impl Change {
                 }
             }
             Self::RolledBack { .. }
+            | Self::Open { .. }
             | Self::Partition { .. }
             | Self::Truncate { .. }
             | Self::Alter { .. }
@@ -44,6 +45,7 @@ impl Change {
             }
             Self::Update { set, of, .. } => set.len() + of.len(),
             Self::RolledBack { .. }
+            | Self::Open { .. }
             | Self::Partition { .. }
             | Self::Truncate { .. }
             | Self::Alter { .. }
@@ -61,6 +63,7 @@ impl Change {
                 of.retain(|_| keeps());
             }
             Self::RolledBack { .. }
+            | Self::Open { .. }
             | Self::Partition { .. }
             | Self::Truncate { .. }
             | Self::Alter { .. }
@@ -78,7 +81,7 @@ impl Change {
     /// Whether nothing is left of it.
     pub(super) fn is_empty(&self) -> bool {
         match self {
-            Self::RolledBack { changes, .. } => changes.is_empty(),
+            Self::RolledBack { changes, .. } | Self::Open { changes, .. } => changes.is_empty(),
             Self::Partition { how, .. } => how.is_empty(),
             Self::Insert { rows, .. } | Self::Upsert { rows, .. } | Self::Delete { of: rows, .. } => {
                 rows.is_empty()

@@ -37,6 +37,7 @@ pub(crate) fn sample() -> Vec<Source> {
         partition_key: vec![],
         partitions: vec![],
         writes_partitions: false,
+        stays_open: false,
         may_alter: false,
         types: vec![],
         out_of_reach: None,

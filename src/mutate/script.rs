@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::Case;
+use super::{Case, Statement, case_table::dollar_quoted};
 use crate::{
     judge::equality::{Comparable, ValueKind},
     sql::quote_identifier,
@@ -73,10 +73,19 @@ impl Case {
         for statement in self.setup() {
             let _ = writeln!(script, "{statement};");
         }
+        if self.has_open() {
+            script.push('\n');
+            script += include_str!("sql/second_session.sql");
+        }
         for (round, number) in self.rounds.iter().zip(1..) {
             let _ = writeln!(script, "\n-- round {number}");
             for statement in self.round(round) {
-                let _ = writeln!(script, "{statement};");
+                let _ = match statement {
+                    Statement::Own(sql) => writeln!(script, "{sql};"),
+                    Statement::Other(sql) => {
+                        writeln!(script, "select dblink_exec('other', {});", dollar_quoted(&sql))
+                    }
+                };
             }
         }
         script += "\n-- The rows that differ; none if the table is right.\n";

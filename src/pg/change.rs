@@ -94,13 +94,18 @@ impl Client {
     }
 
     /// Sets the session's timeouts for statements and locks.
-    pub async fn limit(&self, statement: Duration) -> Result<(), Error> {
+    pub async fn limit(&self) -> Result<(), Error> {
         let sql = format!(
             "set statement_timeout = {}; set lock_timeout = {}",
-            statement.as_millis(),
+            self.limits.statement.as_millis(),
             self.limits.lock.as_millis()
         );
         self.run(&sql).await
+    }
+
+    /// Sets the session's timeout for locks.
+    pub async fn wait_for_locks(&self, at_most: Duration) -> Result<(), Error> {
+        self.run(&format!("set lock_timeout = {}", at_most.min(self.limits.lock).as_millis())).await
     }
 
     /// Executes one change in the open transaction, under its own savepoint.

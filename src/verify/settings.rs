@@ -29,6 +29,8 @@ pub struct RoundSettings {
     pub writes: Writes,
     /// Whether the application writes to partitions of sources and detaches them.
     pub partitions: bool,
+    /// Whether it has transactions that stay open while others commit.
+    pub open_transactions: bool,
     /// The fewest rounds that verify a table, if configured.
     pub min_rounds: Option<usize>,
     /// The number of connections that compare the tables before and after the rounds.
@@ -86,6 +88,7 @@ mod tests {
             by_scheduler: false,
             writes: Writes::Committed,
             partitions: false,
+            open_transactions: false,
             min_rounds,
             jobs: 1,
         }

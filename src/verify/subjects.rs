@@ -66,6 +66,7 @@ impl<'a> Subjects<'a> {
         for source in &mut sources {
             source.only_inserts = wanted.iter().any(|table| is_append_only_model(table, source));
             source.writes_partitions = settings.partitions;
+            source.stays_open = settings.commits() && settings.open_transactions;
         }
         if !settings.commits() {
             leave_out(client, &mut sources, &function_reads).await?;

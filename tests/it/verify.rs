@@ -7,6 +7,7 @@ mod faulty;
 mod functions;
 mod logged;
 mod named;
+mod open;
 mod partitions;
 mod planted;
 mod shards;

@@ -337,7 +337,7 @@ fn faults_are_found_on_a_named_server_without_a_commit() {
     }
 }
 
-const SHOP: &str = "
+pub(super) const SHOP: &str = "
     create table kinds (id int primary key, kind text, label text);
     create table items (id int primary key, kind text, amount numeric(10, 2), note text);
     insert into kinds select n, 'k' || n, 'label ' || n from generate_series(1, 5) as n;
@@ -399,7 +399,7 @@ fn is_found(fault: &str) {
 }
 
 /// A table that was found wrong.
-fn first_failure(report: &Value) -> Option<String> {
+pub(super) fn first_failure(report: &Value) -> Option<String> {
     let outcomes = report["outcomes"].as_array().unwrap();
     let failed = outcomes.iter().find(|o| o["stage"] == "verify" && o["verdict"] == "failed")?;
     Some(failed["subject"].as_str().unwrap().to_owned())
