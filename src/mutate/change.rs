@@ -52,6 +52,11 @@ pub enum Change {
         source: usize,
         alteration: Alteration,
     },
+    /// A refresh of a materialized view that reads the source.
+    RefreshView {
+        source: usize,
+        view: Relation,
+    },
     /// A refresh of one reader of the source, between two transactions. The other readers are refreshed later.
     Refresh {
         source: usize,
@@ -226,6 +231,7 @@ impl Change {
             | Self::Partition { source, .. }
             | Self::Alter { source, .. }
             | Self::Refresh { source, .. }
+            | Self::RefreshView { source, .. }
             | Self::Truncate { source } => *source,
         }
     }
@@ -243,6 +249,7 @@ impl Change {
             | Self::Partition { source, .. }
             | Self::Alter { source, .. }
             | Self::Refresh { source, .. }
+            | Self::RefreshView { source, .. }
             | Self::Truncate { source } => *source = place,
         }
         for change in self.inner_mut().into_iter().flatten() {
@@ -280,7 +287,11 @@ impl Change {
             Self::Delete { .. } => kind::DELETE,
             Self::Truncate { .. } => kind::TRUNCATE,
             Self::Partition { .. } => kind::PARTITION,
-            Self::RolledBack { .. } | Self::Open { .. } | Self::Alter { .. } | Self::Refresh { .. } => "",
+            Self::RolledBack { .. }
+            | Self::Open { .. }
+            | Self::Alter { .. }
+            | Self::Refresh { .. }
+            | Self::RefreshView { .. } => "",
         }
     }
 
@@ -321,7 +332,8 @@ impl Change {
             | Self::Delete { .. }
             | Self::Truncate { .. }
             | Self::Alter { .. }
-            | Self::Refresh { .. } => self.sql_on(&sources[self.source()]),
+            | Self::Refresh { .. }
+            | Self::RefreshView { .. } => self.sql_on(&sources[self.source()]),
         }
     }
 
@@ -346,6 +358,7 @@ impl Change {
             Self::Refresh { table, .. } => {
                 format!("select pgtrickle.refresh_stream_table({})", quote_literal(&table.to_string()))
             }
+            Self::RefreshView { view, .. } => format!("refresh materialized view {}", view.quoted()),
             Self::Alter { alteration, .. } => alteration.sql(table),
             Self::RolledBack { .. } | Self::Open { .. } | Self::Partition { .. } => String::new(),
         }
@@ -365,7 +378,8 @@ impl Change {
             | Self::RolledBack { .. }
             | Self::Open { .. }
             | Self::Alter { .. }
-            | Self::Refresh { .. } => self.sql(sources),
+            | Self::Refresh { .. }
+            | Self::RefreshView { .. } => self.sql(sources),
             Self::Insert { .. } | Self::Upsert { .. } | Self::Update { .. } | Self::Delete { .. } => {
                 self.telling_sql_on(&sources[self.source()])
             }
@@ -388,7 +402,8 @@ impl Change {
             | Self::Open { .. }
             | Self::Partition { .. }
             | Self::Alter { .. }
-            | Self::Refresh { .. } => {
+            | Self::Refresh { .. }
+            | Self::RefreshView { .. } => {
                 return sql;
             }
         };

@@ -27,7 +27,7 @@ impl ChangeKind {
             Change::RolledBack { changes, .. } | Change::Open { changes, .. } => {
                 changes.first().map_or(Self::Update, Self::of)
             }
-            Change::Alter { .. } | Change::Refresh { .. } => Self::Update,
+            Change::Alter { .. } | Change::Refresh { .. } | Change::RefreshView { .. } => Self::Update,
         }
     }
 }

@@ -333,7 +333,8 @@ mod tests {
             | Change::Open { .. }
             | Change::Partition { .. }
             | Change::Alter { .. }
-            | Change::Refresh { .. } => vec![],
+            | Change::Refresh { .. }
+            | Change::RefreshView { .. } => vec![],
             Change::Insert { rows, .. } => rows.iter().map(|row| (None, Some(row.clone()))).collect(),
             Change::Upsert { rows, .. } => {
                 let before =
@@ -427,6 +428,7 @@ mod tests {
             | Change::Partition { .. }
             | Change::Alter { .. }
             | Change::Refresh { .. }
+            | Change::RefreshView { .. }
             | Change::Truncate { .. } => vec![],
         };
         let rows: Vec<Row> = changes.iter().flat_map(inserted).collect();

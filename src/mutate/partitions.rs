@@ -184,7 +184,8 @@ mod tests {
                     | Change::Open { .. }
                     | Change::Partition { .. }
                     | Change::Alter { .. }
-                    | Change::Refresh { .. } => panic!("{change:?}"),
+                    | Change::Refresh { .. }
+                    | Change::RefreshView { .. } => panic!("{change:?}"),
                 }
             }
         }

@@ -29,7 +29,8 @@ impl Change {
             | Self::Partition { .. }
             | Self::Truncate { .. }
             | Self::Alter { .. }
-            | Self::Refresh { .. } => {
+            | Self::Refresh { .. }
+            | Self::RefreshView { .. } => {
                 for change in self.inner_mut().into_iter().flatten() {
                     change.keep_columns(kept);
                 }
@@ -49,7 +50,8 @@ impl Change {
             | Self::Partition { .. }
             | Self::Truncate { .. }
             | Self::Alter { .. }
-            | Self::Refresh { .. } => self.inner().into_iter().flatten().map(Self::items).sum(),
+            | Self::Refresh { .. }
+            | Self::RefreshView { .. } => self.inner().into_iter().flatten().map(Self::items).sum(),
         }
     }
 
@@ -67,7 +69,8 @@ impl Change {
             | Self::Partition { .. }
             | Self::Truncate { .. }
             | Self::Alter { .. }
-            | Self::Refresh { .. } => {
+            | Self::Refresh { .. }
+            | Self::RefreshView { .. } => {
                 if let Some(changes) = self.inner_mut() {
                     for change in &mut *changes {
                         change.retain_items(keeps);
@@ -87,7 +90,9 @@ impl Change {
                 rows.is_empty()
             }
             Self::Update { set, of, .. } => set.is_empty() || of.is_empty(),
-            Self::Truncate { .. } | Self::Alter { .. } | Self::Refresh { .. } => false,
+            Self::Truncate { .. } | Self::Alter { .. } | Self::Refresh { .. } | Self::RefreshView { .. } => {
+                false
+            }
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Plans a round: its sources, its transactions, and whether it begins with a load.
 
-use super::{Change, Effect, Mutator, Row, lessons::ChangeKind, mutator::MANY};
+use std::collections::BTreeSet;
+
+use super::{Change, Effect, Mutator, Row, Source, lessons::ChangeKind, mutator::MANY};
 
 /// How often, in percent, a round begins with a load: TRUNCATE, mostly with new rows in the same transaction.
 const LOADS: usize = 8;
@@ -9,6 +11,8 @@ const EARLY: usize = 25;
 /// How often, in percent, the first transaction of a round stays open until the others have ended, if an application has
 /// such transactions.
 const OPEN: usize = 30;
+/// How often, in percent, a transaction refreshes a materialized view that reads what it changed.
+const VIEWS: usize = 70;
 /// Enough numbers to choose any of a source's readers.
 const READERS: usize = 1000;
 /// How often, in percent, a further source of a round has a reader in common with the first one.
@@ -72,6 +76,19 @@ impl Mutator {
             })
             .collect::<Vec<_>>();
         load.into_iter().chain(drafts).collect()
+    }
+
+    /// Refreshes of materialized views that read one of these sources, upstream ones first; not always.
+    pub fn view_refreshes(&mut self, changed: &BTreeSet<usize>) -> Vec<Change> {
+        let sources = self.sources.clone();
+        let refresh = |view: &Source| {
+            let behind = view.snapshot_of.as_ref()?;
+            let source = *changed.iter().find(|at| behind.contains(&sources[**at].relation))?;
+            Some(Change::RefreshView { source, view: view.relation.clone() })
+        };
+        let mut refreshes: Vec<Change> = sources.iter().filter_map(refresh).collect();
+        refreshes.retain(|_| self.random.percent(VIEWS));
+        refreshes
     }
 
     /// Hides the rows that an open transaction wrote from the changes that follow, which would wait for it.

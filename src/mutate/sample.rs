@@ -42,6 +42,7 @@ pub(crate) fn sample() -> Vec<Source> {
         types: vec![],
         out_of_reach: None,
         view: None,
+        snapshot_of: None,
         readers: vec![],
         from_log: false,
         only_inserts: false,

@@ -8,6 +8,8 @@ use crate::{
     sql::quote_identifier,
 };
 
+const SECOND_SESSION: &str = include_str!("sql/second_session.sql");
+
 /// The comments of a script about its case.
 #[derive(Clone, Debug)]
 pub struct ScriptHeader<'a> {
@@ -75,7 +77,7 @@ impl Case {
         }
         if self.has_open() {
             script.push('\n');
-            script += include_str!("sql/second_session.sql");
+            script += SECOND_SESSION;
         }
         for (round, number) in self.rounds.iter().zip(1..) {
             let _ = writeln!(script, "\n-- round {number}");
@@ -118,6 +120,11 @@ fn difference(table: &Comparable) -> String {
 /// The text as part of one comment line.
 fn comment(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Whether a script opens a second session.
+pub fn needs_second_session(script: &str) -> bool {
+    script.contains(SECOND_SESSION)
 }
 
 /// The query without the database name that dbt writes before every relation: elsewhere the database has another name.

@@ -51,6 +51,9 @@ pub struct Source {
     /// Why its rows cannot be changed, if they cannot.
     pub out_of_reach: Option<String>,
     pub view: Option<String>,
+    /// The tables behind it, if it is a materialized view that is refreshed after changes of them.
+    #[serde(default)]
+    pub snapshot_of: Option<Vec<Relation>>,
     pub readers: Vec<Relation>,
     pub from_log: bool,
     /// Whether rows may only be added.

@@ -122,6 +122,7 @@ impl Changes {
                 self.timed(|mutator| mutator.taken(&change));
                 return Some((change, effect));
             }
+            Change::RefreshView { .. } => return Some((change, effect)),
             // It may have changed which partitions there are, and no row.
             Change::Partition { .. } => {
                 self.timed(|mutator| {
@@ -145,6 +146,13 @@ impl Changes {
             mutator.saw(&effect);
         });
         Some((change, effect))
+    }
+
+    /// Refreshes of materialized views that read what a transaction changed.
+    pub(super) fn view_refreshes(&mut self, done: &Transaction) -> Vec<Change> {
+        let changed = done.iter().filter(|(_, effect)| !effect.rows.is_empty());
+        let changed = changed.map(|(change, _)| change.source()).collect();
+        self.timed(|mutator| mutator.view_refreshes(&changed))
     }
 
     /// Hides what an open transaction did from the next changes.

@@ -266,7 +266,8 @@ fn others(subjects: &Subjects<'_>, sources: &[Source], involved: &[Relation]) ->
 /// The statement that creates a source that is a view.
 fn create_view(source: &Source) -> Option<String> {
     let query = source.view.as_ref()?.trim_end_matches([' ', ';', '\n']);
-    Some(format!("create view {} as {query}", source.relation.quoted()))
+    let what = if source.snapshot_of.is_some() { "materialized view" } else { "view" };
+    Some(format!("create {what} {} as {query}", source.relation.quoted()))
 }
 
 /// The table, its upstream stream tables, and the other readers of a source that is captured from the log, which decide

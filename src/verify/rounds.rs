@@ -172,7 +172,8 @@ impl<'a> Rounds<'a> {
                 tokio::time::sleep(self.truncate_delay).await;
             }
             self.client.run("begin").await?;
-            let done = self.change(self.client, (0..draft.statements).map(|_| Mutator::change)).await?;
+            let mut done = self.change(self.client, (0..draft.statements).map(|_| Mutator::change)).await?;
+            done.extend(self.refresh_views(&done).await?);
             self.commit(done).await?;
             if let Some(number) =
                 draft.refreshes.filter(|_| nth < transactions && !self.settings.by_scheduler)
@@ -304,6 +305,13 @@ impl<'a> Rounds<'a> {
         Ok(done)
     }
 
+    /// Refreshes materialized views that read what the open transaction has changed.
+    async fn refresh_views(&mut self, done: &Transaction) -> Result<Transaction, pg::Error> {
+        let refreshes = self.changes.view_refreshes(done);
+        self.change(self.client, refreshes.into_iter().map(|change| move |_: &mut Mutator| Some(change)))
+            .await
+    }
+
     async fn refused(
         &mut self,
         client: &Client,
@@ -394,7 +402,8 @@ impl<'a> Rounds<'a> {
         let (coverage, changing) = (self.changes.coverage.clone(), self.changes.changing);
         self.client.run("begin").await?;
         let changes = inverse.into_iter().map(|change| move |_: &mut Mutator| Some(change));
-        let done = self.change(self.client, changes).await?;
+        let mut done = self.change(self.client, changes).await?;
+        done.extend(self.refresh_views(&done).await?);
         self.commit(done).await?;
         (self.changes.coverage, self.changes.changing) = (coverage, changing);
         // What it restores is no effect of the next round.

@@ -16,6 +16,7 @@ const SECONDS: u64 = 2;
 
 /// How rounds change rows, and when they have verified a table.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says something else of the rounds")]
 pub struct RoundSettings {
     pub budget: Duration,
     /// Decides which rows are changed.

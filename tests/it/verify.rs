@@ -11,6 +11,7 @@ mod open;
 mod partitions;
 mod planted;
 mod shards;
+mod snapshots;
 mod types;
 mod values;
 

@@ -30,6 +30,11 @@ BEGIN
     EXECUTE 'CREATE TEMPORARY VIEW __faulty AS ' || sql;
     PERFORM set_config('search_path', 'pg_catalog', true);
     sql := rtrim(pg_get_viewdef('pg_temp.__faulty'::regclass), ' ;');
+    -- As pg_trickle, whose copy of a materialized view stays as it is.
+    FOR source IN SELECT * FROM pgtrickle._sources('pg_temp.__faulty') WHERE kind = 'MATVIEW' AND current_setting('pg_trickle.emulator_fault') = 'keeps_old_views' LOOP
+        EXECUTE format('CREATE TABLE IF NOT EXISTS pgtrickle_shadow.%I AS TABLE %s', (SELECT relname FROM pg_class WHERE oid = source.relid), source.relid::regclass);
+        sql := replace(sql, source.relid::regclass::text, 'pgtrickle_shadow.' || (SELECT quote_ident(relname) FROM pg_class WHERE oid = source.relid));
+    END LOOP;
     FOR source IN SELECT * FROM pgtrickle._sources('pg_temp.__faulty') WHERE kind = 'TABLE' LOOP
         PERFORM pgtrickle_shadow._follow(source.relid);
         sql := replace(sql, source.relid::regclass::text,
