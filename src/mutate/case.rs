@@ -27,6 +27,15 @@ pub struct Case {
     pub pace: Pace,
 }
 
+/// A statement of a round.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Statement {
+    /// In the session of the case.
+    Own(String),
+    /// In a second session.
+    Other(String),
+}
+
 /// The kinds of parts that can be removed from a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -74,17 +83,45 @@ impl Case {
     }
 
     /// The statements of one round, with its refreshes.
-    pub fn round(&self, round: &[Vec<Change>]) -> Vec<String> {
+    pub fn round(&self, round: &[Vec<Change>]) -> Vec<Statement> {
+        let (own, other) = (Statement::Own, Statement::Other);
         let mut statements = Vec::new();
-        for transaction in round.iter().filter(|transaction| !transaction.is_empty()) {
-            let is_single = transaction.len() == 1 && !transaction[0].needs_transaction();
-            let changes = transaction.iter().map(|change| change.sql(&self.sources));
-            statements.extend((!is_single).then(|| "begin".to_owned()));
-            statements.extend(changes);
-            statements.extend((!is_single).then(|| "commit".to_owned()));
+        let is_open = |transaction: &&Vec<Change>| transaction.iter().any(Change::is_open);
+        let open: Vec<&Change> = round.iter().filter(is_open).flatten().collect();
+        if !open.is_empty() {
+            statements.push(other("begin".to_owned()));
+            statements.extend(open.iter().map(|change| other(change.sql(&self.sources))));
         }
-        statements.extend(self.pace.after_changes(&self.tables));
+        let others = round.iter().filter(|transaction| !is_open(transaction));
+        for transaction in others.filter(|transaction| !transaction.is_empty()) {
+            let is_single = transaction.len() == 1 && !transaction[0].needs_transaction();
+            let changes = transaction.iter().map(|change| own(change.sql(&self.sources)));
+            statements.extend((!is_single).then(|| own("begin".to_owned())));
+            statements.extend(changes);
+            statements.extend((!is_single).then(|| own("commit".to_owned())));
+        }
+        if !open.is_empty() {
+            statements.extend(self.pace.while_open(&self.tables).into_iter().map(own));
+            statements.push(other("commit".to_owned()));
+        }
+        statements.extend(self.pace.after_changes(&self.tables).into_iter().map(own));
         statements
+    }
+
+    /// Whether a transaction of it stays open while others commit, which takes a second session.
+    pub fn has_open(&self) -> bool {
+        self.rounds.iter().flatten().flatten().any(Change::is_open)
+    }
+
+    /// The same case, with such transactions as ordinary ones, which commit before the others.
+    #[must_use]
+    pub fn closed(&self) -> Self {
+        let mut case = self.clone();
+        for transaction in case.rounds.iter_mut().flatten() {
+            let closed = std::mem::take(transaction).into_iter().flat_map(Change::closed);
+            transaction.extend(closed);
+        }
+        case
     }
 
     /// The statements that change rows; of more than `most` only the last.
@@ -339,6 +376,10 @@ mod tests {
         *,
     };
 
+    fn own(text: &str) -> Statement {
+        Statement::Own(text.to_owned())
+    }
+
     fn case() -> Case {
         let update = Change::Update {
             source: 0,
@@ -384,7 +425,34 @@ mod tests {
                 "commit",
                 "select pgtrickle.refresh_stream_table('marts.totals')",
             ]
+            .map(own)
         );
+    }
+
+    #[test]
+    fn an_open_transaction_begins_before_the_others_of_its_round_and_commits_after_them() {
+        let mut case = case();
+        let insert = |source, values: &[&str]| Change::Insert { source, rows: vec![row(values)] };
+        let open = |change: Change| Change::Open { source: change.source(), changes: vec![change] };
+        let statements = [insert(1, &["5", "Zoe"]), insert(0, &["9", "1", "b"])];
+        case.rounds = vec![vec![statements.clone().map(open).to_vec(), vec![insert(1, &["6", "Tom"])]]];
+        let other = |text: &str| Statement::Other(text.to_owned());
+        let refreshed = own("select pgtrickle.refresh_stream_table('marts.totals')");
+        assert_eq!(
+            case.round(&case.rounds[0]),
+            [
+                other("begin"),
+                other(r#"insert into "shop"."customers" ("id", "name") values (5, 'Zoe')"#),
+                other(r#"insert into "shop"."orders" ("id", "customer", "note") values (9, 1, 'b')"#),
+                own(r#"insert into "shop"."customers" ("id", "name") values (6, 'Tom')"#),
+                refreshed.clone(),
+                other("commit"),
+                refreshed,
+            ]
+        );
+        assert!(case.has_open() && !case.closed().has_open());
+        assert_eq!(case.closed().rounds[0][0], statements);
+        assert_eq!(case.count(Part::Item), 3);
     }
 
     #[test]
@@ -402,7 +470,8 @@ mod tests {
     fn a_round_without_statements_still_refreshes() {
         let less = case().without(Part::Item, &(0..2)).unwrap();
         assert_eq!(less.rounds.len(), 2);
-        assert_eq!(less.round(&less.rounds[0]), ["select pgtrickle.refresh_stream_table('marts.totals')"]);
+        let refresh = own("select pgtrickle.refresh_stream_table('marts.totals')");
+        assert_eq!(less.round(&less.rounds[0]), [refresh]);
     }
 
     #[test]
@@ -412,7 +481,7 @@ mod tests {
         assert!(!setup.contains("note") && !setup.contains("name"), "{setup}");
         assert!(setup.contains("FOREIGN KEY (customer)"), "{setup}");
         let round = less.round(&less.rounds[1]);
-        assert_eq!(round[1], r#"update "shop"."orders" set "customer" = 2 where "id" = 1"#);
+        assert_eq!(round[1], own(r#"update "shop"."orders" set "customer" = 2 where "id" = 1"#));
         assert_eq!(less.without_unread_columns(), None);
     }
 

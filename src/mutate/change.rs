@@ -35,6 +35,12 @@ pub enum Change {
         source: usize,
         changes: Vec<Change>,
     },
+    /// Statements of a transaction in a second session. Those of a round are one transaction, which begins before the
+    /// others of the round and commits after them.
+    Open {
+        source: usize,
+        changes: Vec<Change>,
+    },
     /// Statements on one partition of the source, by its position in the list of partitions.
     Partition {
         source: usize,
@@ -45,6 +51,11 @@ pub enum Change {
     Alter {
         source: usize,
         alteration: Alteration,
+    },
+    /// A refresh of a materialized view that reads the source.
+    RefreshView {
+        source: usize,
+        view: Relation,
     },
     /// A refresh of one reader of the source, between two transactions. The other readers are refreshed later.
     Refresh {
@@ -219,9 +230,11 @@ impl Change {
             | Self::Update { source, .. }
             | Self::Delete { source, .. }
             | Self::RolledBack { source, .. }
+            | Self::Open { source, .. }
             | Self::Partition { source, .. }
             | Self::Alter { source, .. }
             | Self::Refresh { source, .. }
+            | Self::RefreshView { source, .. }
             | Self::Truncate { source } => *source,
         }
     }
@@ -235,9 +248,11 @@ impl Change {
             | Self::Update { source, .. }
             | Self::Delete { source, .. }
             | Self::RolledBack { source, .. }
+            | Self::Open { source, .. }
             | Self::Partition { source, .. }
             | Self::Alter { source, .. }
             | Self::Refresh { source, .. }
+            | Self::RefreshView { source, .. }
             | Self::Truncate { source } => *source = place,
         }
         for change in self.inner_mut().into_iter().flatten() {
@@ -246,8 +261,25 @@ impl Change {
         self
     }
 
-    /// Its kind, in the words of reports: one of [`kind::KINDS`].
-    pub fn kind(&self, sources: &[Source]) -> &'static str {
+    /// Whether it is part of the transaction that stays open.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Open { .. })
+    }
+
+    /// Its statements, without the transaction that stays open.
+    pub(super) fn closed(self) -> Vec<Self> {
+        if let Self::Open { changes, .. } = self { changes } else { vec![self] }
+    }
+
+    /// Its kinds, in the words of reports: some of [`kind::KINDS`].
+    pub fn kinds(&self, sources: &[Source]) -> Vec<&'static str> {
+        if let Self::Open { changes, .. } = self {
+            return changes.iter().map(|change| change.kind(sources)).chain([kind::OPEN]).collect();
+        }
+        vec![self.kind(sources)]
+    }
+
+    fn kind(&self, sources: &[Source]) -> &'static str {
         match self {
             Self::Insert { .. } => kind::INSERT,
             Self::Upsert { .. } => kind::UPSERT,
@@ -258,20 +290,24 @@ impl Change {
             Self::Delete { .. } => kind::DELETE,
             Self::Truncate { .. } => kind::TRUNCATE,
             Self::Partition { .. } => kind::PARTITION,
-            Self::RolledBack { .. } | Self::Alter { .. } | Self::Refresh { .. } => "",
+            Self::RolledBack { .. }
+            | Self::Open { .. }
+            | Self::Alter { .. }
+            | Self::Refresh { .. }
+            | Self::RefreshView { .. } => "",
         }
     }
 
     /// The statements that it consists of, if there may be several.
     pub(super) fn inner(&self) -> Option<&Vec<Self>> {
-        if let Self::RolledBack { changes, .. } = self {
+        if let Self::RolledBack { changes, .. } | Self::Open { changes, .. } = self {
             return Some(changes);
         }
         if let Self::Partition { how, .. } = self { how.statements() } else { None }
     }
 
     pub(super) fn inner_mut(&mut self) -> Option<&mut Vec<Self>> {
-        if let Self::RolledBack { changes, .. } = self {
+        if let Self::RolledBack { changes, .. } | Self::Open { changes, .. } = self {
             return Some(changes);
         }
         if let Self::Partition { how, .. } = self { how.statements_mut() } else { None }
@@ -289,13 +325,18 @@ impl Change {
                 let changes: Vec<String> = changes.iter().map(|change| change.sql(sources)).collect();
                 format!("savepoint s;\n{};\nrollback to savepoint s", changes.join(";\n"))
             }
+            Self::Open { changes, .. } => {
+                let changes: Vec<String> = changes.iter().map(|change| change.sql(sources)).collect();
+                changes.join(";\n")
+            }
             Self::Insert { .. }
             | Self::Upsert { .. }
             | Self::Update { .. }
             | Self::Delete { .. }
             | Self::Truncate { .. }
             | Self::Alter { .. }
-            | Self::Refresh { .. } => self.sql_on(&sources[self.source()]),
+            | Self::Refresh { .. }
+            | Self::RefreshView { .. } => self.sql_on(&sources[self.source()]),
         }
     }
 
@@ -320,8 +361,9 @@ impl Change {
             Self::Refresh { table, .. } => {
                 format!("select pgtrickle.refresh_stream_table({})", quote_literal(&table.to_string()))
             }
+            Self::RefreshView { view, .. } => format!("refresh materialized view {}", view.quoted()),
             Self::Alter { alteration, .. } => alteration.sql(table),
-            Self::RolledBack { .. } | Self::Partition { .. } => String::new(),
+            Self::RolledBack { .. } | Self::Open { .. } | Self::Partition { .. } => String::new(),
         }
     }
 
@@ -335,9 +377,12 @@ impl Change {
         match self {
             Self::Partition { source, partition, how } => how.sql(&sources[*source], *partition, true),
             // The effect of a TRUNCATE is known, and the others have none.
-            Self::Truncate { .. } | Self::RolledBack { .. } | Self::Alter { .. } | Self::Refresh { .. } => {
-                self.sql(sources)
-            }
+            Self::Truncate { .. }
+            | Self::RolledBack { .. }
+            | Self::Open { .. }
+            | Self::Alter { .. }
+            | Self::Refresh { .. }
+            | Self::RefreshView { .. } => self.sql(sources),
             Self::Insert { .. } | Self::Upsert { .. } | Self::Update { .. } | Self::Delete { .. } => {
                 self.telling_sql_on(&sources[self.source()])
             }
@@ -356,7 +401,12 @@ impl Change {
             Self::Update { .. } => format!("{}, {}", row("old"), row("new")),
             Self::Delete { .. } => format!("{}, null", row("old")),
             Self::Truncate { .. } => return format!("{}; {sql}", table.all_rows_as("old")),
-            Self::RolledBack { .. } | Self::Partition { .. } | Self::Alter { .. } | Self::Refresh { .. } => {
+            Self::RolledBack { .. }
+            | Self::Open { .. }
+            | Self::Partition { .. }
+            | Self::Alter { .. }
+            | Self::Refresh { .. }
+            | Self::RefreshView { .. } => {
                 return sql;
             }
         };

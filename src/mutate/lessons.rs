@@ -24,8 +24,10 @@ impl ChangeKind {
             Change::Delete { .. } => Self::Delete,
             Change::Truncate { .. } => Self::Truncate,
             Change::Partition { .. } => Self::Partition,
-            Change::RolledBack { changes, .. } => changes.first().map_or(Self::Update, Self::of),
-            Change::Alter { .. } | Change::Refresh { .. } => Self::Update,
+            Change::RolledBack { changes, .. } | Change::Open { changes, .. } => {
+                changes.first().map_or(Self::Update, Self::of)
+            }
+            Change::Alter { .. } | Change::Refresh { .. } | Change::RefreshView { .. } => Self::Update,
         }
     }
 }

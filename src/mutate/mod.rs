@@ -29,7 +29,7 @@ mod types;
 mod updates;
 mod value;
 
-pub use case::{Case, Part};
+pub use case::{Case, Part, Statement};
 pub use case_table::CaseTable;
 pub use change::{Alteration, Change, Effect, PartitionChange, before};
 pub use delicate::delicacy;
@@ -37,7 +37,7 @@ pub use kind::KINDS;
 pub use mutator::Mutator;
 pub use pace::Pace;
 pub use round::Draft;
-pub use script::{Reproducibility, ScriptHeader, without_database};
+pub use script::{Reproducibility, ScriptHeader, needs_second_session, without_database};
 pub use source::{ColumnKind, ConnectedColumns, Constraint, Partition, Reference, Row, Source, SourceColumn};
 pub use types::{TypePart, Types, candidates};
 

@@ -55,6 +55,10 @@ pub struct Mutator {
     pub(super) chosen: Vec<usize>,
     /// Whether one reader is refreshed after each transaction of this round.
     pub(super) has_early_reader: bool,
+    /// Whether a transaction of this round stays open, for which a change of a whole table would wait.
+    pub(super) has_open: bool,
+    /// The rows that it wrote, each with its source.
+    pub(super) aside: Vec<(usize, Row)>,
     /// The next changes, before any other is drawn.
     pub(super) planned: VecDeque<Change>,
     /// Changes that undo earlier ones of this round.
@@ -93,6 +97,8 @@ impl Mutator {
             turn: 0,
             chosen: Vec::new(),
             has_early_reader: false,
+            has_open: false,
+            aside: Vec::new(),
             planned: VecDeque::new(),
             undo: Vec::new(),
             drawn: Vec::new(),
@@ -131,9 +137,9 @@ impl Mutator {
             return Some(undo);
         }
         let source = *self.random.one(&self.chosen)?;
-        let change = if let Some(change) = self.alteration(source) {
-            Some(change)
-        } else if let Some(change) = self.change_of_partition(source) {
+        let change = if !self.has_open
+            && let Some(change) = self.alteration(source).or_else(|| self.change_of_partition(source))
+        {
             Some(change)
         } else if self.random.percent(ROLLBACKS) {
             self.rolled_back_changes(source)
@@ -324,9 +330,11 @@ mod tests {
         let rows = match change {
             Change::Truncate { .. } => return mutator.emptied(source),
             Change::RolledBack { .. }
+            | Change::Open { .. }
             | Change::Partition { .. }
             | Change::Alter { .. }
-            | Change::Refresh { .. } => vec![],
+            | Change::Refresh { .. }
+            | Change::RefreshView { .. } => vec![],
             Change::Insert { rows, .. } => rows.iter().map(|row| (None, Some(row.clone()))).collect(),
             Change::Upsert { rows, .. } => {
                 let before =
@@ -416,9 +424,11 @@ mod tests {
             | Change::Update { .. }
             | Change::Delete { .. }
             | Change::RolledBack { .. }
+            | Change::Open { .. }
             | Change::Partition { .. }
             | Change::Alter { .. }
             | Change::Refresh { .. }
+            | Change::RefreshView { .. }
             | Change::Truncate { .. } => vec![],
         };
         let rows: Vec<Row> = changes.iter().flat_map(inserted).collect();

@@ -31,6 +31,11 @@ impl Pace {
         captured.into_iter().chain(self.by_scheduler.then(|| scheduled(tables, 1))).collect()
     }
 
+    /// The refreshes of these tables before an open transaction commits, which do not see what it wrote.
+    pub(super) fn while_open(self, tables: &[CaseTable]) -> Vec<String> {
+        self.refreshes(tables, 1)
+    }
+
     /// The waits after the changes of a round, until they are read, and then the refreshes of these tables.
     pub(super) fn after_changes(self, tables: &[CaseTable]) -> Vec<String> {
         let read = self.from_log.then(|| {
@@ -41,12 +46,16 @@ impl Pace {
                 "the log is not read",
             )
         });
-        let refreshes: Vec<String> = if self.by_scheduler {
-            vec![scheduled(tables, 3)]
+        read.into_iter().chain(self.refreshes(tables, 3)).collect()
+    }
+
+    /// The refreshes by hand, or the wait for this many refreshes of the scheduler.
+    fn refreshes(self, tables: &[CaseTable], times: usize) -> Vec<String> {
+        if self.by_scheduler {
+            vec![scheduled(tables, times)]
         } else {
             tables.iter().filter_map(CaseTable::refresh).collect()
-        };
-        read.into_iter().chain(refreshes).collect()
+        }
     }
 }
 
@@ -87,7 +96,7 @@ end "
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Case, Change, row, sample},
+        super::{Case, Change, Statement, row, sample},
         *,
     };
     use crate::model::Relation;
@@ -111,6 +120,14 @@ mod tests {
         }
     }
 
+    /// The statements of its first round.
+    fn round(case: &Case) -> Vec<String> {
+        let text = |statement| match statement {
+            Statement::Own(sql) | Statement::Other(sql) => sql,
+        };
+        case.round(&case.rounds[0]).into_iter().map(text).collect()
+    }
+
     #[test]
     fn a_script_waits_for_the_scheduler_and_does_not_refresh() {
         let case = case(Pace { by_scheduler: true, ..Pace::default() });
@@ -120,7 +137,7 @@ mod tests {
                 .contains("$$select id, name from shop.customers$$, '1s', 'DIFFERENTIAL')")
         );
         assert!(case.setup().last().unwrap().contains("where 1 > "));
-        let round = case.round(&case.rounds[0]);
+        let round = round(&case);
         assert_eq!(round.len(), 2, "{round:#?}");
         assert!(round[1].contains("unnest(array['marts.names']::text[])"), "{}", round[1]);
     }
@@ -129,7 +146,7 @@ mod tests {
     fn a_name_cannot_end_the_block_that_waits() {
         let mut case = case(Pace { by_scheduler: true, ..Pace::default() });
         case.tables[0].relation = Relation::new("marts", "a$$b$times");
-        let wait = case.round(&case.rounds[0]).pop().unwrap();
+        let wait = round(&case).pop().unwrap();
         assert!(wait.starts_with("do $query$ declare") && wait.ends_with("end $query$"), "{wait}");
         assert!(wait.contains("'marts.a$$b$times'"), "{wait}");
     }
@@ -146,7 +163,7 @@ mod tests {
             setup.last().unwrap().contains("waits until the sources are captured from the log"),
             "{setup:#?}"
         );
-        let round = case.round(&case.rounds[0]);
+        let round = round(&case);
         assert!(round[1].contains("waits until the log has been read"), "{round:#?}");
         assert_eq!(round[2..], ["select pgtrickle.refresh_stream_table('marts.names')"]);
     }

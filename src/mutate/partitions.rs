@@ -181,9 +181,11 @@ mod tests {
                     Change::Truncate { .. } => {}
                     Change::Upsert { .. }
                     | Change::RolledBack { .. }
+                    | Change::Open { .. }
                     | Change::Partition { .. }
                     | Change::Alter { .. }
-                    | Change::Refresh { .. } => panic!("{change:?}"),
+                    | Change::Refresh { .. }
+                    | Change::RefreshView { .. } => panic!("{change:?}"),
                 }
             }
         }

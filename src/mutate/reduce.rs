@@ -25,10 +25,12 @@ impl Change {
                 }
             }
             Self::RolledBack { .. }
+            | Self::Open { .. }
             | Self::Partition { .. }
             | Self::Truncate { .. }
             | Self::Alter { .. }
-            | Self::Refresh { .. } => {
+            | Self::Refresh { .. }
+            | Self::RefreshView { .. } => {
                 for change in self.inner_mut().into_iter().flatten() {
                     change.keep_columns(kept);
                 }
@@ -44,10 +46,12 @@ impl Change {
             }
             Self::Update { set, of, .. } => set.len() + of.len(),
             Self::RolledBack { .. }
+            | Self::Open { .. }
             | Self::Partition { .. }
             | Self::Truncate { .. }
             | Self::Alter { .. }
-            | Self::Refresh { .. } => self.inner().into_iter().flatten().map(Self::items).sum(),
+            | Self::Refresh { .. }
+            | Self::RefreshView { .. } => self.inner().into_iter().flatten().map(Self::items).sum(),
         }
     }
 
@@ -61,10 +65,12 @@ impl Change {
                 of.retain(|_| keeps());
             }
             Self::RolledBack { .. }
+            | Self::Open { .. }
             | Self::Partition { .. }
             | Self::Truncate { .. }
             | Self::Alter { .. }
-            | Self::Refresh { .. } => {
+            | Self::Refresh { .. }
+            | Self::RefreshView { .. } => {
                 if let Some(changes) = self.inner_mut() {
                     for change in &mut *changes {
                         change.retain_items(keeps);
@@ -78,13 +84,15 @@ impl Change {
     /// Whether nothing is left of it.
     pub(super) fn is_empty(&self) -> bool {
         match self {
-            Self::RolledBack { changes, .. } => changes.is_empty(),
+            Self::RolledBack { changes, .. } | Self::Open { changes, .. } => changes.is_empty(),
             Self::Partition { how, .. } => how.is_empty(),
             Self::Insert { rows, .. } | Self::Upsert { rows, .. } | Self::Delete { of: rows, .. } => {
                 rows.is_empty()
             }
             Self::Update { set, of, .. } => set.is_empty() || of.is_empty(),
-            Self::Truncate { .. } | Self::Alter { .. } | Self::Refresh { .. } => false,
+            Self::Truncate { .. } | Self::Alter { .. } | Self::Refresh { .. } | Self::RefreshView { .. } => {
+                false
+            }
         }
     }
 }

@@ -1,11 +1,18 @@
 //! Plans a round: its sources, its transactions, and whether it begins with a load.
 
-use super::{Change, Mutator, Row, lessons::ChangeKind, mutator::MANY};
+use std::collections::BTreeSet;
+
+use super::{Change, Effect, Mutator, Row, Source, lessons::ChangeKind, mutator::MANY};
 
 /// How often, in percent, a round begins with a load: TRUNCATE, mostly with new rows in the same transaction.
 const LOADS: usize = 8;
 /// How often, in percent, one reader is refreshed after each transaction of a round.
 const EARLY: usize = 25;
+/// How often, in percent, the first transaction of a round stays open until the others have ended, if an application has
+/// such transactions.
+const OPEN: usize = 30;
+/// How often, in percent, a transaction refreshes a materialized view that reads what it changed.
+const VIEWS: usize = 70;
 /// Enough numbers to choose any of a source's readers.
 const READERS: usize = 1000;
 /// How often, in percent, a further source of a round has a reader in common with the first one.
@@ -20,6 +27,8 @@ pub struct Draft {
     pub truncates: bool,
     /// A number that chooses one reader to refresh after the transaction, before the others.
     pub refreshes: Option<usize>,
+    /// Whether it stays open in a second session until the others of the round have ended.
+    pub stays_open: bool,
 }
 
 impl Mutator {
@@ -28,6 +37,7 @@ impl Mutator {
         self.chosen.clear();
         self.planned.clear();
         self.undo.clear();
+        self.has_early_reader = false;
         for known in &mut self.known {
             known.recent.clear();
         }
@@ -39,15 +49,68 @@ impl Mutator {
             let source = self.random.one(&together).or(of.get(at)).copied();
             self.chosen.extend(source.filter(|source| !self.chosen.contains(source)));
         }
+        // Drawn only where it counts, so that a seed makes the same changes elsewhere.
+        self.has_open =
+            self.chosen.iter().any(|at| self.sources[*at].stays_open) && self.random.percent(OPEN);
+        if self.has_open {
+            let others = 1 + self.random.below(3);
+            let drafts = (0..=others).map(|nth| Draft {
+                statements: 1 + self.random.below(5),
+                truncates: false,
+                refreshes: None,
+                stays_open: nth == 0,
+            });
+            return drafts.collect();
+        }
         let load = self.load();
         let transactions = 1 + self.random.below(3);
         let refreshes = if self.random.percent(EARLY) { Some(self.random.below(READERS)) } else { None };
         self.has_early_reader = refreshes.is_some();
         let transactions = transactions + 2 * usize::from(self.has_early_reader);
         let drafts = (0..transactions)
-            .map(|_| Draft { statements: 1 + self.random.below(5), truncates: false, refreshes })
+            .map(|_| Draft {
+                statements: 1 + self.random.below(5),
+                truncates: false,
+                refreshes,
+                stays_open: false,
+            })
             .collect::<Vec<_>>();
         load.into_iter().chain(drafts).collect()
+    }
+
+    /// Refreshes of materialized views that read one of these sources, upstream ones first; not always.
+    pub fn view_refreshes(&mut self, changed: &BTreeSet<usize>) -> Vec<Change> {
+        let sources = self.sources.clone();
+        let refresh = |view: &Source| {
+            let behind = view.snapshot_of.as_ref()?;
+            let source = *changed.iter().find(|at| behind.contains(&sources[**at].relation))?;
+            Some(Change::RefreshView { source, view: view.relation.clone() })
+        };
+        let mut refreshes: Vec<Change> = sources.iter().filter_map(refresh).collect();
+        refreshes.retain(|_| self.random.percent(VIEWS));
+        refreshes
+    }
+
+    /// Hides the rows that an open transaction wrote from the changes that follow, which would wait for it.
+    pub fn set_aside<'a>(&mut self, effects: impl IntoIterator<Item = &'a Effect>) {
+        self.planned.clear();
+        self.undo.clear();
+        for effect in effects {
+            let known = &mut self.known[effect.source];
+            known.recent.clear();
+            known.deleted.clear();
+            for after in effect.rows.iter().filter_map(|(_, after)| after.as_ref()) {
+                let at = known.rows.iter().position(|row| row == after);
+                self.aside.extend(at.map(|at| (effect.source, known.rows.remove(at))));
+            }
+        }
+    }
+
+    /// Shows them again, when it has ended.
+    pub fn bring_back(&mut self) {
+        for (source, row) in std::mem::take(&mut self.aside) {
+            self.known[source].rows.push(row);
+        }
     }
 
     /// Those of the sources that have a reader in common with this one.
@@ -79,6 +142,7 @@ impl Mutator {
             self.planned.extend((!kept.is_empty()).then_some(Change::Insert { source, rows: kept }));
         }
         self.planned.push_front(Change::Truncate { source });
-        Some(Draft { statements: self.planned.len(), truncates: true, refreshes: None })
+        let statements = self.planned.len();
+        Some(Draft { statements, truncates: true, refreshes: None, stays_open: false })
     }
 }

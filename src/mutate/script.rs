@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 
-use super::Case;
+use super::{Case, Statement, case_table::dollar_quoted};
 use crate::{
     judge::equality::{Comparable, ValueKind},
     sql::quote_identifier,
 };
+
+const SECOND_SESSION: &str = include_str!("sql/second_session.sql");
 
 /// The comments of a script about its case.
 #[derive(Clone, Debug)]
@@ -73,10 +75,19 @@ impl Case {
         for statement in self.setup() {
             let _ = writeln!(script, "{statement};");
         }
+        if self.has_open() {
+            script.push('\n');
+            script += SECOND_SESSION;
+        }
         for (round, number) in self.rounds.iter().zip(1..) {
             let _ = writeln!(script, "\n-- round {number}");
             for statement in self.round(round) {
-                let _ = writeln!(script, "{statement};");
+                let _ = match statement {
+                    Statement::Own(sql) => writeln!(script, "{sql};"),
+                    Statement::Other(sql) => {
+                        writeln!(script, "select dblink_exec('other', {});", dollar_quoted(&sql))
+                    }
+                };
             }
         }
         script += "\n-- The rows that differ; none if the table is right.\n";
@@ -109,6 +120,11 @@ fn difference(table: &Comparable) -> String {
 /// The text as part of one comment line.
 fn comment(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Whether a script opens a second session.
+pub fn needs_second_session(script: &str) -> bool {
+    script.contains(SECOND_SESSION)
 }
 
 /// The query without the database name that dbt writes before every relation: elsewhere the database has another name.

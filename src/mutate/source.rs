@@ -40,6 +40,9 @@ pub struct Source {
     /// Whether the application changes partitions themselves.
     #[serde(skip)]
     pub writes_partitions: bool,
+    /// Whether the application has transactions that stay open while others commit.
+    #[serde(skip)]
+    pub stays_open: bool,
     /// Whether its columns may be altered.
     #[serde(skip)]
     pub may_alter: bool,
@@ -48,6 +51,9 @@ pub struct Source {
     /// Why its rows cannot be changed, if they cannot.
     pub out_of_reach: Option<String>,
     pub view: Option<String>,
+    /// The tables behind it, if it is a materialized view that is refreshed after changes of them.
+    #[serde(default)]
+    pub snapshot_of: Option<Vec<Relation>>,
     pub readers: Vec<Relation>,
     pub from_log: bool,
     /// Whether rows may only be added.
@@ -250,6 +256,7 @@ impl Source {
             kind::INSERT => true,
             kind::UPSERT => self.can_upsert(),
             kind::PARTITION => !self.partitions.is_empty(),
+            kind::OPEN => self.stays_open,
             kind::TO_NULL => has_nulls(),
             kind::FROM_NULL => has_nulls() && !self.only_inserts,
             _ => !self.only_inserts,

@@ -122,6 +122,8 @@ pub struct RoundOptions {
     pub min_rounds: Option<usize>,
     /// Whether the application writes to partitions of sources and detaches them.
     pub partitions: bool,
+    /// Whether it has transactions that stay open while others commit.
+    pub open_transactions: bool,
     pub equality: equality::Terms,
 }
 

@@ -253,6 +253,9 @@ pub struct VerifySection {
     /// The application writes to partitions of sources, and truncates, detaches and attaches them.
     #[serde(deserialize_with = "or_default")]
     pub partitions: bool,
+    /// The application has transactions that stay open while others commit.
+    #[serde(deserialize_with = "or_default")]
+    pub open_transactions: bool,
     /// The number of connections that compare tables.
     pub jobs: Option<u32>,
     /// The stream tables that are not compared.
@@ -372,7 +375,7 @@ mod tests {
         let text = "version: 1\nallow_empty: true\nfixtures: [ci/sources.sql]\nstub_sources: true\nsample: 9\nselect: [tag:a]\nexclude: [b]\n\
                     dbt: {timeout: 2h, profile: shop, target: ci, profiles_dir: dbt, vars: {start: 2026}}\nephemeral: {engine: emulator, engine_version: 0.108.3, pg_bin: bin}\n\
                     server: {statement_timeout: 1m, lock_timeout: 1s}\nplan: {allow_drop: [a], allow_recreate: [all]}\nwait: {timeout: 90s, models: {slow: 10m}}\n\
-                    freshness: {warn_after: {count: 10, period: minute}, error_after: {count: 1, period: hour}}\nverify: {budget: 5s, seed: 7, float_tolerance: 1e-6, min_rounds: 25, partitions: true, jobs: 4, skip: [s.t], until_found: true, drive: scheduler, findings: found}\n\
+                    freshness: {warn_after: {count: 10, period: minute}, error_after: {count: 1, period: hour}}\nverify: {budget: 5s, seed: 7, float_tolerance: 1e-6, min_rounds: 25, partitions: true, open_transactions: true, jobs: 4, skip: [s.t], until_found: true, drive: scheduler, findings: found}\n\
                     checks: {fail_on: warn, fail_on_fallback: true, silence: [{hazard: search-path, model: \"marts.*\", reason: one schema}]}\n\
                     rehearsal: {base_ref: main, examples: 5, rows_changed_over: 2.5%}\nreports: {json: r.json, junit: r.xml, markdown: r.md, html: r.html}\ncomment: {key: staging, when: always}\n";
         let file = parse(text).unwrap();
@@ -386,7 +389,7 @@ mod tests {
         assert_eq!(file.checks.fail_on, Some(FailOn::Warn));
         assert_eq!((file.verify.seed, file.verify.float_tolerance), (Some(7), Some(1e-6)));
         assert_eq!((file.verify.min_rounds, file.verify.jobs), (Some(25), Some(4)));
-        assert!(file.verify.partitions);
+        assert!(file.verify.partitions && file.verify.open_transactions);
         assert_eq!((file.verify.budget, &file.verify.skip[0][..]), (Some(Duration::from_secs(5)), "s.t"));
         assert_eq!(Silence::from(&file.checks.silence[0]).reason, "one schema");
         assert_eq!((file.rehearsal.examples, file.rehearsal.rows_changed_over), (Some(5), Some(2.5)));

@@ -396,6 +396,7 @@ impl Resolver {
             findings,
             min_rounds: file.min_rounds,
             partitions: file.partitions,
+            open_transactions: file.open_transactions,
             equality: self.equality(),
         }
     }

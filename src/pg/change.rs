@@ -32,9 +32,15 @@ pub enum Changed {
 
 impl Client {
     /// The sources of all stream tables, including views and sources that cannot be changed, and the tables that queries
-    /// read through functions.
-    pub async fn sources(&self, reads: &BTreeMap<Relation, Vec<FunctionRead>>) -> Result<Vec<Source>, Error> {
-        let sql = include_str!("sql/sources.sql").replace("$hidden", &pairs(reads));
+    /// read through functions; and, if materialized views are `refreshed`, the tables behind those.
+    pub async fn sources(
+        &self,
+        reads: &BTreeMap<Relation, Vec<FunctionRead>>,
+        refreshed: bool,
+    ) -> Result<Vec<Source>, Error> {
+        let sql = include_str!("sql/sources.sql")
+            .replace("$hidden", &pairs(reads))
+            .replace("$follows", &refreshed.to_string());
         self.ask("reading the sources", &sql).await
     }
 
@@ -94,13 +100,18 @@ impl Client {
     }
 
     /// Sets the session's timeouts for statements and locks.
-    pub async fn limit(&self, statement: Duration) -> Result<(), Error> {
+    pub async fn limit(&self) -> Result<(), Error> {
         let sql = format!(
             "set statement_timeout = {}; set lock_timeout = {}",
-            statement.as_millis(),
+            self.limits.statement.as_millis(),
             self.limits.lock.as_millis()
         );
         self.run(&sql).await
+    }
+
+    /// Sets the session's timeout for locks.
+    pub async fn wait_for_locks(&self, at_most: Duration) -> Result<(), Error> {
+        self.run(&format!("set lock_timeout = {}", at_most.min(self.limits.lock).as_millis())).await
     }
 
     /// Executes one change in the open transaction, under its own savepoint.
@@ -213,6 +224,17 @@ pub fn is_about_the_session(code: &str) -> bool {
     is_in_the_way(code)
         || is_not_permitted(code)
         || ["53", "55", "57", "58"].iter().any(|class| code.starts_with(class))
+}
+
+/// Whether this SQLSTATE means that a script got no second session: the server lacks the extension, or refused the login.
+pub fn is_without_second_session(code: &str) -> bool {
+    [
+        SqlState::FEATURE_NOT_SUPPORTED,
+        SqlState::SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+        SqlState::S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED,
+    ]
+    .iter()
+    .any(|state| state.code() == code)
 }
 
 /// Whether this SQLSTATE means that the role lacks a privilege, or would not see every row.

@@ -46,6 +46,7 @@ pub use address_error::BadAddress;
 pub use catalog::{ServerInfo, Snapshot};
 pub use change::{
     Changed, is_about_the_session, is_about_values, is_in_the_way, is_not_permitted, is_refusal, is_too_slow,
+    is_without_second_session,
 };
 pub use conninfo::Conninfo;
 pub use deployment::StepFailed;

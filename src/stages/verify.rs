@@ -69,6 +69,7 @@ impl Verifying<'_> {
             by_scheduler,
             min_rounds,
             partitions,
+            open_transactions,
             ref findings,
             replays,
             ..
@@ -81,6 +82,7 @@ impl Verifying<'_> {
             by_scheduler,
             writes,
             partitions,
+            open_transactions,
             min_rounds,
             jobs,
         };

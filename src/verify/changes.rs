@@ -97,7 +97,7 @@ impl Changes {
         round
             .filter(|(change, effect)| !effect.rows.is_empty() && is_read(change.source()))
             .flat_map(|(change, effect)| {
-                let kinds = std::iter::once(change.kind(self.sources())).chain(effect.nulls());
+                let kinds = change.kinds(self.sources()).into_iter().chain(effect.nulls());
                 kinds.map(|kind| (change.source(), kind))
             })
             .collect()
@@ -118,10 +118,11 @@ impl Changes {
     pub(super) fn done(&mut self, change: Change, effect: Effect) -> Option<(Change, Effect)> {
         let effect = match change {
             Change::Truncate { source } => self.mutator.emptied(source),
-            Change::RolledBack { .. } | Change::Alter { .. } => {
+            Change::RolledBack { .. } | Change::Open { .. } | Change::Alter { .. } => {
                 self.timed(|mutator| mutator.taken(&change));
                 return Some((change, effect));
             }
+            Change::RefreshView { .. } => return Some((change, effect)),
             // It may have changed which partitions there are, and no row.
             Change::Partition { .. } => {
                 self.timed(|mutator| {
@@ -145,6 +146,31 @@ impl Changes {
             mutator.saw(&effect);
         });
         Some((change, effect))
+    }
+
+    /// Refreshes of materialized views that read what a transaction changed.
+    pub(super) fn view_refreshes(&mut self, done: &Transaction) -> Vec<Change> {
+        let changed = done.iter().filter(|(_, effect)| !effect.rows.is_empty());
+        let changed = changed.map(|(change, _)| change.source()).collect();
+        self.timed(|mutator| mutator.view_refreshes(&changed))
+    }
+
+    /// Hides what an open transaction did from the next changes.
+    pub(super) fn set_aside(&mut self, open: &Transaction) {
+        self.timed(|mutator| mutator.set_aside(open.iter().map(|(_, effect)| effect)));
+    }
+
+    /// An open transaction has ended.
+    pub(super) fn bring_back(&mut self) {
+        self.timed(Mutator::bring_back);
+    }
+
+    /// Adds the transaction to the round that was open while its others were committed.
+    pub(super) fn keep_open(&mut self, done: Transaction) {
+        let opened = |(change, effect): (Change, Effect)| {
+            (Change::Open { source: change.source(), changes: vec![change] }, effect)
+        };
+        self.keep(done.into_iter().map(opened).collect());
     }
 
     /// Adds a transaction to the round.

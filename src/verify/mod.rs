@@ -7,6 +7,7 @@ mod changes;
 mod coverage;
 mod equality;
 mod finding;
+mod open;
 mod outcomes;
 mod proof;
 mod refresh;
@@ -90,7 +91,7 @@ impl Verification<'_> {
         };
         record(&rounds);
         if settings.commits() {
-            client.limit(self.limits.statement).await?;
+            client.limit().await?;
             client.take_database_settings().await?;
             let done = rounds.run(&mut record).await;
             rounds.is_over = done.is_ok();

@@ -6,6 +6,7 @@ use super::{FAILING_QUERY, scratch::ScratchDatabase, settings::Writes};
 use crate::{
     dbt,
     model::{Outcome, Stage, Verdict},
+    mutate,
     output::Activity,
     pg::{self, Client, Limits},
 };
@@ -39,6 +40,12 @@ pub async fn replay(
             Ok(0) => outcome(Verdict::Passed, "an earlier finding shows nothing any more".to_owned()),
             Ok(rows) => {
                 outcome(Verdict::Failed, format!("an earlier finding still shows {rows} rows that differ"))
+            }
+            Err(pg::Error::Server { message, .. })
+                if mutate::needs_second_session(&text) && pg::is_without_second_session(&message.code) =>
+            {
+                let what = "an earlier finding is not replayed, for want of a second session";
+                message.outcome(Stage::Verify, subject.as_str(), Verdict::Skipped, what)
             }
             // No fault of the engine.
             Err(pg::Error::Server { message, .. }) if subject.contains(FAILING_QUERY) => {

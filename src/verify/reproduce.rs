@@ -24,6 +24,8 @@ const MOST_ROWS: usize = 20_000;
 /// script on any machine.
 const TRIES: usize = 1200;
 const LEAST_TRIES: usize = 200;
+/// The tries if each takes a database of its own.
+const COMMITTED_TRIES: usize = 80;
 /// The tries if each waits seconds for the scheduler.
 const SLOW_TRIES: usize = 12;
 
@@ -159,18 +161,23 @@ impl Reproduction {
         let (last, all) = (self.last_round(), self.all_rounds());
         let mut whole = vec![self.alone(last.clone()), self.alone(all.clone()), last, all];
         whole.dedup();
-        for case in &whole {
-            if scratch.reproduces(case, expected, verified).await? {
-                let smallest = scratch.smallest(case.clone(), expected, verified).await?;
+        for case in whole.iter().map(Case::closed) {
+            if scratch.reproduces(&case, expected, verified).await? {
+                let smallest = scratch.smallest(case, expected, verified).await?;
                 if scratch.reproduces_committed(&smallest, expected, verified).await? {
                     return Ok((smallest, Reproducibility::Reduced));
                 }
             }
         }
-        // Some faults need commits, or the scheduler.
+        // Some faults need commits, or a transaction that stays open, or the scheduler.
         for case in &whole {
             if scratch.reproduces_committed(case, expected, verified).await? {
-                return Ok((case.clone(), Reproducibility::Again));
+                if !case.has_open() {
+                    return Ok((case.clone(), Reproducibility::Again));
+                }
+                scratch.allow(COMMITTED_TRIES);
+                let smallest = scratch.smallest(case.clone(), expected, verified).await?;
+                return Ok((smallest, Reproducibility::Reduced));
             }
         }
         if self.pace.by_scheduler && !self.pace.from_log {
@@ -259,7 +266,8 @@ fn others(subjects: &Subjects<'_>, sources: &[Source], involved: &[Relation]) ->
 /// The statement that creates a source that is a view.
 fn create_view(source: &Source) -> Option<String> {
     let query = source.view.as_ref()?.trim_end_matches([' ', ';', '\n']);
-    Some(format!("create view {} as {query}", source.relation.quoted()))
+    let what = if source.snapshot_of.is_some() { "materialized view" } else { "view" };
+    Some(format!("create {what} {} as {query}", source.relation.quoted()))
 }
 
 /// The table, its upstream stream tables, and the other readers of a source that is captured from the log, which decide

@@ -127,7 +127,7 @@ impl Rounds<'_> {
             }
             for draft in self.changes.begin_round(&self.sources_by_priority()) {
                 self.client.run("savepoint step").await?;
-                let done = self.change((0..draft.statements).map(|_| Mutator::change)).await?;
+                let done = self.change(self.client, (0..draft.statements).map(|_| Mutator::change)).await?;
                 self.as_committed(done).await?;
             }
             let affected = self.verifiable(self.affected());

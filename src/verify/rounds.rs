@@ -172,14 +172,19 @@ impl<'a> Rounds<'a> {
     async fn round(&mut self, sources: &[usize], deadline: Instant) -> Result<(), pg::Error> {
         let drafts = self.changes.begin_round(sources);
         let (transactions, failing) = (drafts.len(), self.seen.failing_queries);
-        let mut early = None;
+        let (mut early, mut open) = (None, None);
         for (nth, draft) in (1..).zip(drafts) {
+            if draft.stays_open {
+                open = Some(self.open(&draft).await?);
+                continue;
+            }
             if draft.truncates {
                 // Before the transaction: an open one holds back the scheduler.
                 tokio::time::sleep(self.truncate_delay).await;
             }
             self.client.run("begin").await?;
-            let done = self.change((0..draft.statements).map(|_| Mutator::change)).await?;
+            let mut done = self.change(self.client, (0..draft.statements).map(|_| Mutator::change)).await?;
+            done.extend(self.refresh_views(&done).await?);
             self.commit(done).await?;
             if let Some(number) =
                 draft.refreshes.filter(|_| nth < transactions && !self.settings.by_scheduler)
@@ -187,6 +192,9 @@ impl<'a> Rounds<'a> {
                 early = early.or_else(|| self.early_reader(number));
                 self.refresh_early(early.as_ref()).await?;
             }
+        }
+        if let Some(open) = open {
+            self.close(open, deadline).await?;
         }
         let affected = self.read_from_wal(self.affected(), deadline).await?;
         if !self.settings.by_scheduler {
@@ -202,18 +210,19 @@ impl<'a> Rounds<'a> {
         if self.seen.failing_queries > failing { self.revert_round().await } else { Ok(()) }
     }
 
-    /// A changed source of this round, and one of its readers. Not of a source that is captured from the log, which a
-    /// refresh must not precede.
+    /// Whether the table can be refreshed in the middle of a round. Not if a source is captured from the log, which a refresh
+    /// must not precede.
+    pub(super) fn may_be_early(&self, relation: &Relation) -> bool {
+        let mut sources = self.changes.sources().iter();
+        self.is_open(relation)
+            && !sources.any(|source| source.from_log && source.readers.contains(relation))
+            && self.subjects.find(relation).is_some_and(|deployed| !is_immediate(&deployed.table))
+    }
+
+    /// A changed source of this round, and one of its readers.
     fn early_reader(&self, number: usize) -> Option<(usize, Relation)> {
         let sources = self.changes.sources();
-        let is_from_log = |relation: &Relation| {
-            sources.iter().any(|source| source.from_log && source.readers.contains(relation))
-        };
-        let is_refreshed = |relation: &&Relation| {
-            self.is_open(relation)
-                && !is_from_log(relation)
-                && self.subjects.find(relation).is_some_and(|deployed| !is_immediate(&deployed.table))
-        };
+        let is_refreshed = |relation: &&Relation| self.may_be_early(relation);
         let changed = self.changes.changed();
         let readers: Vec<(usize, &Relation)> = changed
             .into_iter()
@@ -290,30 +299,43 @@ impl<'a> Rounds<'a> {
         Ok(())
     }
 
-    /// Changes rows in the open transaction. Each change is drawn after the one before it is done.
+    /// Changes rows in the open transaction of this session. Each change is drawn after the one before it is done.
     pub(super) async fn change(
         &mut self,
+        client: &Client,
         changes: impl IntoIterator<Item = impl FnOnce(&mut Mutator) -> Option<Change>>,
     ) -> Result<Transaction, pg::Error> {
         let mut done: Transaction = Vec::new();
         for draw in changes {
             let Some(change) = self.changes.draw(draw) else { continue };
-            match self.client.change(&change, self.changes.sources()).await? {
-                Changed::Refused(message) => self.refused(&change, message).await?,
+            match client.change(&change, self.changes.sources()).await? {
+                Changed::Refused(message) => self.refused(client, &change, message).await?,
                 Changed::Done(effect) => done.extend(self.changes.done(change, effect)),
             }
         }
         Ok(done)
     }
 
-    async fn refused(&mut self, change: &Change, message: ServerMessage) -> Result<(), pg::Error> {
+    /// Refreshes materialized views that read what the open transaction has changed.
+    async fn refresh_views(&mut self, done: &Transaction) -> Result<Transaction, pg::Error> {
+        let refreshes = self.changes.view_refreshes(done);
+        self.change(self.client, refreshes.into_iter().map(|change| move |_: &mut Mutator| Some(change)))
+            .await
+    }
+
+    async fn refused(
+        &mut self,
+        client: &Client,
+        change: &Change,
+        message: ServerMessage,
+    ) -> Result<(), pg::Error> {
         if pg::is_in_the_way(&message.code) {
             self.seen.blocked += 1;
             self.changes.blocked(change);
             return Ok(());
         }
         self.changes.refused(change, &message);
-        self.judge_immediate_reader(change, message).await
+        self.judge_immediate_reader(client, change, message).await
     }
 
     async fn commit(&mut self, done: Transaction) -> Result<(), pg::Error> {
@@ -330,6 +352,7 @@ impl<'a> Rounds<'a> {
     /// on the rows, that table has a finding; and also for an error that the schema does not explain.
     async fn judge_immediate_reader(
         &mut self,
+        client: &Client,
         change: &Change,
         message: ServerMessage,
     ) -> Result<(), pg::Error> {
@@ -354,7 +377,7 @@ impl<'a> Rounds<'a> {
             let sources = self.changes.sources();
             let steps: Vec<String> =
                 change.statements().iter().map(|statement| statement.sql(sources)).collect();
-            let own = self.client.fails_after(&steps, query).await?;
+            let own = client.fails_after(&steps, query).await?;
             // The same error, or another one for a role that may not switch triggers off.
             own.is_some_and(|own| own.code == message.code || pg::is_about_values(&message.code))
         };
@@ -389,7 +412,9 @@ impl<'a> Rounds<'a> {
         // It restores rows and verifies nothing, so it does not count.
         let (coverage, changing) = (self.changes.coverage.clone(), self.changes.changing);
         self.client.run("begin").await?;
-        let done = self.change(inverse.into_iter().map(|change| move |_: &mut Mutator| Some(change))).await?;
+        let changes = inverse.into_iter().map(|change| move |_: &mut Mutator| Some(change));
+        let mut done = self.change(self.client, changes).await?;
+        done.extend(self.refresh_views(&done).await?);
         self.commit(done).await?;
         (self.changes.coverage, self.changes.changing) = (coverage, changing);
         // What it restores is no effect of the next round.

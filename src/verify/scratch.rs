@@ -1,13 +1,18 @@
 //! A scratch database on the same server, in which cases are tried and reduced.
 
+use std::time::Duration;
+
 use super::finding::Fault;
 use crate::{
     judge::equality::Comparable,
-    mutate::{Case, Change, Pace, Part},
+    mutate::{Case, Change, Pace, Part, Statement},
     output,
     pg::{self, Client, Endpoint, Limits},
     sql::{quote_identifier, statements},
 };
+
+/// How long a statement waits for a lock, which an open transaction may hold until it has run.
+const LOCK: Duration = Duration::from_secs(1);
 
 /// The fault that a case has to reproduce.
 pub(super) struct Expected<'a> {
@@ -83,7 +88,7 @@ impl ScratchDatabase {
         verified.run_script(&format!("create database {name}")).await?;
         let client = Client::connect(&self.verified.with_database(&self.name), self.limits).await?;
         client.run_script("create extension if not exists pg_trickle").await?;
-        client.limit(self.limits.statement).await?;
+        client.limit().await?;
         self.client = Some(client);
         Ok(())
     }
@@ -142,7 +147,7 @@ impl ScratchDatabase {
             return Ok(false);
         }
         self.tries -= 1;
-        if case.pace == Pace::default() {
+        if case.pace == Pace::default() && !case.has_open() {
             self.reproduces_in_transaction(case, expected).await
         } else {
             self.reproduces_committed(case, expected, verified).await
@@ -165,6 +170,23 @@ impl ScratchDatabase {
         self.tries = tries;
     }
 
+    /// Runs the statements of the rounds, those of an open transaction over a second connection, whose end rolls it back.
+    async fn run_rounds(&self, client: &Client, case: &Case) -> Result<(), pg::Error> {
+        let mut second = None;
+        if case.has_open() {
+            client.wait_for_locks(LOCK).await?;
+            second = Some(client.connect_again().await?);
+        }
+        for statement in case.rounds.iter().flat_map(|round| case.round(round)) {
+            match (statement, &second) {
+                (Statement::Own(sql), _) => client.run_script(&sql).await?,
+                (Statement::Other(sql), Some(second)) => second.run_script(&sql).await?,
+                (Statement::Other(_), None) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Tries the case in one transaction, and rolls it back: only to a savepoint if the next case has the same setup.
     async fn reproduces_in_transaction(
         &mut self,
@@ -183,9 +205,15 @@ impl ScratchDatabase {
                 Err(lost) => return Err(lost),
             }
         }
-        let statements = case.rounds.iter().flat_map(|round| case.round(round));
-        let inside: Vec<String> =
-            statements.filter(|statement| statement != "begin" && statement != "commit").collect();
+        let inside: Vec<String> = case
+            .rounds
+            .iter()
+            .flat_map(|round| case.round(round))
+            .filter_map(|statement| match statement {
+                Statement::Own(sql) if sql != "begin" && sql != "commit" => Some(sql),
+                Statement::Own(_) | Statement::Other(_) => None,
+            })
+            .collect();
         let ran = client.run_script(&inside.join(";\n")).await;
         let has_failed = ran.is_err();
         let compare = async || {
@@ -209,8 +237,7 @@ impl ScratchDatabase {
         if let Err(error) = client.run_each(&case.setup()).await {
             return false_if_refused(Err(error));
         }
-        let statements: Vec<String> = case.rounds.iter().flat_map(|round| case.round(round)).collect();
-        let ran = client.run_each(&statements).await;
+        let ran = self.run_rounds(client, case).await;
         let has_failed = ran.is_err();
         let compare = async || {
             if has_failed {

@@ -16,6 +16,7 @@ const SECONDS: u64 = 2;
 
 /// How rounds change rows, and when they have verified a table.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says something else of the rounds")]
 pub struct RoundSettings {
     pub budget: Duration,
     /// Decides which rows are changed.
@@ -29,6 +30,8 @@ pub struct RoundSettings {
     pub writes: Writes,
     /// Whether the application writes to partitions of sources and detaches them.
     pub partitions: bool,
+    /// Whether it has transactions that stay open while others commit.
+    pub open_transactions: bool,
     /// The fewest rounds that verify a table, if configured.
     pub min_rounds: Option<usize>,
     /// The number of connections that compare the tables before and after the rounds.
@@ -86,6 +89,7 @@ mod tests {
             by_scheduler: false,
             writes: Writes::Committed,
             partitions: false,
+            open_transactions: false,
             min_rounds,
             jobs: 1,
         }

@@ -62,10 +62,13 @@ impl<'a> Subjects<'a> {
         let functions = client.function_reads(queries).await?;
         let mut function_reads = functions.of_queries();
         function_reads.retain(|relation, _| !settings.terms.accepts_function_reads(relation));
-        let mut sources = client.sources(&function_reads).await?;
+        // Nothing tells the scheduler of a refresh (docs/pg_trickle.md, "Materialized views and foreign tables").
+        let refreshes_views = settings.commits() && !settings.by_scheduler;
+        let mut sources = client.sources(&function_reads, refreshes_views).await?;
         for source in &mut sources {
             source.only_inserts = wanted.iter().any(|table| is_append_only_model(table, source));
             source.writes_partitions = settings.partitions;
+            source.stays_open = settings.commits() && settings.open_transactions;
         }
         if !settings.commits() {
             leave_out(client, &mut sources, &function_reads).await?;

@@ -7,9 +7,11 @@ mod faulty;
 mod functions;
 mod logged;
 mod named;
+mod open;
 mod partitions;
 mod planted;
 mod shards;
+mod snapshots;
 mod types;
 mod values;
 

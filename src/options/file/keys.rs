@@ -101,6 +101,7 @@ const KEYS: [(&str, &[Key]); 15] = [
             ("float_tolerance", Tolerance),
             ("min_rounds", Number(u64::MAX)),
             ("partitions", Switch),
+            ("open_transactions", Switch),
             ("jobs", Number(u32::MAX as u64)),
             ("skip", Texts),
             ("until_found", Switch),

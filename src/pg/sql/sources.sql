@@ -1,14 +1,53 @@
 -- Every relation that a stream table reads and that is not a stream table, with everything needed to change its rows and to
 -- create it in another database.
-with recursive hidden as materialized (
+with recursive called as materialized (
   -- what queries read through functions
   select distinct c.oid, read.reader
   from jsonb_to_recordset($hidden) as read (reader jsonb, schema text, name text)
   join pg_catalog.pg_namespace as n on n.nspname = read.schema
   join pg_catalog.pg_class as c on c.relnamespace = n.oid and c.relname = read.name
   where c.oid not in (select pgt_relid from pgtrickle.pgt_stream_tables)
+), direct as materialized (
+  select d.source_relid as oid, jsonb_build_object('schema', s.pgt_schema, 'name', s.pgt_name) as reader,
+    s.refresh_mode = 'IMMEDIATE' as at_once
+  from pgtrickle.pgt_dependencies as d
+  join pgtrickle.pgt_stream_tables as s on s.pgt_id = d.pgt_id
+  where d.source_type <> 'STREAM_TABLE'
+  union
+  select oid, reader, false from called
+), behind (view, oid) as (
+  -- what each view reads, also through other views, but not through stream tables
+  select oid, oid from pg_catalog.pg_class where relkind in ('v', 'm') and oid >= 16384
+  union
+  select behind.view, r.oid
+  from behind
+  join pg_catalog.pg_rewrite as w on w.ev_class = behind.oid and w.rulename = '_RETURN'
+  join pg_catalog.pg_depend as d on d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = w.oid
+    and d.refclassid = 'pg_catalog.pg_class'::regclass
+  join pg_catalog.pg_class as r on r.oid = d.refobjid and r.relkind in ('r', 'p', 'v', 'm', 'f') and r.oid >= 16384
+  join pg_catalog.pg_namespace as n on n.oid = r.relnamespace and n.nspname not in ('pgtrickle', 'pgtrickle_changes')
+  where r.oid not in (select pgt_relid from pgtrickle.pgt_stream_tables)
+), snapshots as materialized (
+  select oid from pg_catalog.pg_class where relkind = 'm'
+), followed as materialized (
+  -- The materialized views that queries read, but not where an IMMEDIATE table reads one on the way, which follows no refresh
+  -- of it (docs/pg_trickle.md, "Materialized views and foreign tables").
+  select oid from snapshots
+  where $follows and oid in (select oid from direct)
+    and not exists (
+      select from behind join direct on direct.oid = behind.oid and direct.at_once
+      where behind.view = snapshots.oid and behind.oid in (select oid from snapshots)
+    )
+), refreshed as materialized (
+  -- they, and those behind them
+  select behind.oid from behind where behind.view in (select oid from followed) and behind.oid in (select oid from snapshots)
+), hidden as materialized (
+  select oid, reader from called
+  union
+  select behind.oid, direct.reader
+  from followed join behind on behind.view = followed.oid join direct on direct.oid = followed.oid
 ), read as materialized (
-  select source_relid as oid from pgtrickle.pgt_dependencies where source_type <> 'STREAM_TABLE' union select oid from hidden
+  select oid from direct union select oid from hidden
 ), columns as materialized (
   select attrelid, attnum, row_number() over (partition by attrelid order by attnum) as nth
   from pg_catalog.pg_attribute
@@ -182,6 +221,7 @@ select coalesce(jsonb_agg(
     ),
     'out_of_reach', case
       when c.relkind = 'f' then 'is a foreign table'
+      when c.oid in (select oid from refreshed) then 'is a materialized view: its tables are changed, and it is refreshed'
       when c.relkind = 'm' then 'is a materialized view'
       when c.relkind = 'v' then 'is a view: its tables are changed instead'
       when not (
@@ -191,7 +231,14 @@ select coalesce(jsonb_agg(
       when pg_catalog.row_security_active(c.oid)
         then 'hides rows from this role by row level security: grant it BYPASSRLS'
     end,
-    'view', case when c.relkind = 'v' then pg_catalog.pg_get_viewdef(c.oid) end,
+    'view', case when c.relkind = 'v' or c.oid in (select oid from refreshed) then pg_catalog.pg_get_viewdef(c.oid) end,
+    'snapshot_of', case when c.oid in (select oid from refreshed) then (
+      select coalesce(jsonb_agg(jsonb_build_object('schema', tn.nspname, 'name', t.relname) order by t.oid), '[]')
+      from behind
+      join pg_catalog.pg_class as t on t.oid = behind.oid and t.relkind in ('r', 'p')
+      join pg_catalog.pg_namespace as tn on tn.oid = t.relnamespace
+      where behind.view = c.oid
+    ) end,
     'from_log', exists (
       select from pgtrickle.pgt_dependencies as d where d.source_relid = c.oid and d.cdc_mode <> 'TRIGGER'
     ),
@@ -207,7 +254,8 @@ select coalesce(jsonb_agg(
       ) as readers (reader)
     )
   )
-  order by c.relkind = 'v', c.oid
+  -- views after what they read
+  order by (select count(*) from behind where behind.view = c.oid), c.oid
 ), '[]')::text
 from pg_catalog.pg_class as c
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace

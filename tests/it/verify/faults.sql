@@ -9,6 +9,10 @@ CREATE TABLE pgtrickle_shadow._events (seq bigint GENERATED ALWAYS AS IDENTITY, 
 CREATE TABLE pgtrickle_shadow._progress (reader bigint, source oid, seq bigint, PRIMARY KEY (reader, source));
 CREATE TABLE pgtrickle_shadow._ghosts (reader bigint, source oid, old jsonb);
 
+-- The rows that each transaction wrote, and what each refresh saw.
+CREATE TABLE pgtrickle_shadow._writes (source oid, id text, xid xid8);
+CREATE TABLE pgtrickle_shadow._refreshes (seen pg_snapshot);
+
 CREATE OR REPLACE FUNCTION pgtrickle._query_of(st pgtrickle.pgt_stream_tables) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     sql    text := coalesce(st.original_query, st.defining_query);
@@ -26,6 +30,11 @@ BEGIN
     EXECUTE 'CREATE TEMPORARY VIEW __faulty AS ' || sql;
     PERFORM set_config('search_path', 'pg_catalog', true);
     sql := rtrim(pg_get_viewdef('pg_temp.__faulty'::regclass), ' ;');
+    -- As pg_trickle, whose copy of a materialized view stays as it is.
+    FOR source IN SELECT * FROM pgtrickle._sources('pg_temp.__faulty') WHERE kind = 'MATVIEW' AND current_setting('pg_trickle.emulator_fault') = 'keeps_old_views' LOOP
+        EXECUTE format('CREATE TABLE IF NOT EXISTS pgtrickle_shadow.%I AS TABLE %s', (SELECT relname FROM pg_class WHERE oid = source.relid), source.relid::regclass);
+        sql := replace(sql, source.relid::regclass::text, 'pgtrickle_shadow.' || (SELECT quote_ident(relname) FROM pg_class WHERE oid = source.relid));
+    END LOOP;
     FOR source IN SELECT * FROM pgtrickle._sources('pg_temp.__faulty') WHERE kind = 'TABLE' LOOP
         PERFORM pgtrickle_shadow._follow(source.relid);
         sql := replace(sql, source.relid::regclass::text,
@@ -33,6 +42,9 @@ BEGIN
         IF current_setting('pg_trickle.emulator_fault') = 'compacts_for_one_reader' THEN
             sql := replace(sql, 'pgtrickle_shadow.' || (SELECT relname FROM pg_class WHERE oid = source.relid),
                            pgtrickle_shadow._compact(st.pgt_id, source.relid));
+        ELSIF current_setting('pg_trickle.emulator_fault') = 'loses_late_commits' THEN
+            sql := replace(sql, 'pgtrickle_shadow.' || (SELECT relname FROM pg_class WHERE oid = source.relid),
+                           pgtrickle_shadow._without_late(source.relid));
         END IF;
     END LOOP;
     DROP VIEW pg_temp.__faulty;
@@ -62,6 +74,21 @@ BEGIN
                     SELECT (jsonb_populate_record(NULL::pgtrickle_shadow.%2$I, old)).* FROM pgtrickle_shadow._ghosts WHERE reader = %3$s AND source = %4$s',
                    name || '_of_' || own, name, own, of_source);
     RETURN format('pgtrickle_shadow.%I', name || '_of_' || own);
+END $$;
+
+-- As pg_trickle, which takes a source as read up to the newest change that a refresh has seen, and never again looks for
+-- those of transactions that were open then.
+CREATE FUNCTION pgtrickle_shadow._without_late(of_source oid) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    name text := (SELECT relname FROM pg_class WHERE oid = of_source);
+BEGIN
+    INSERT INTO pgtrickle_shadow._refreshes VALUES (pg_current_snapshot());
+    EXECUTE format('CREATE OR REPLACE VIEW pgtrickle_shadow.%I AS SELECT * FROM pgtrickle_shadow.%I AS s
+                     WHERE NOT EXISTS (SELECT FROM pgtrickle_shadow._writes AS w JOIN pgtrickle_shadow._refreshes AS r
+                                                     ON w.xid IN (SELECT pg_snapshot_xip(r.seen))
+                                        WHERE w.source = %s AND w.id = to_jsonb(s) ->> ''id'')',
+                   name || '_in_time', name, of_source);
+    RETURN format('pgtrickle_shadow.%I', name || '_in_time');
 END $$;
 
 CREATE FUNCTION pgtrickle_shadow._follow(source regclass) RETURNS void LANGUAGE plpgsql AS $$
@@ -142,6 +169,9 @@ BEGIN
         END IF;
         PERFORM pg_advisory_lock(change_lock);
         INSERT INTO pgtrickle_shadow._touched VALUES (TG_RELID, concat_ws(' ', 'changed', touched, pg_current_xact_id()));
+    END IF;
+    IF fault = 'loses_late_commits' THEN
+        INSERT INTO pgtrickle_shadow._writes VALUES (TG_RELID, coalesce(new_row, old_row) ->> 'id', pg_current_xact_id());
     END IF;
     IF fault = 'skips_one_source' AND TG_TABLE_NAME = 'kinds'
        OR fault = 'forgets_deletes' AND TG_OP = 'DELETE' THEN

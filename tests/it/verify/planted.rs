@@ -109,6 +109,18 @@ fn rows_that_are_lost_after_a_new_column_are_found() {
     is_found_with_every_seed("loses_new_rows_after_ddl", SHOP);
 }
 
+/// A stream table over a materialized view over a view over another one.
+#[test]
+fn materialized_views_that_are_not_read_again_are_found() {
+    let totals = "create table sold (id int primary key, kind text, n int);
+         insert into sold select n, 'k' || n % 4, n from generate_series(1, 20) as n;
+         create materialized view totals as select kind, sum(n) as total from sold group by kind;
+         create view named as select kind as name, total from totals;
+         create materialized view highest as select name, total from named where total > 2;
+         select pgtrickle.create_stream_table('public.high', 'select name, total from public.highest', '1h', 'FULL')";
+    is_found_with_every_seed("keeps_old_views", totals);
+}
+
 /// No reader is ahead of the others but in rounds that refresh one of them first.
 #[test]
 fn deletes_that_another_reader_has_removed_from_the_changes_are_found() {
@@ -221,7 +233,11 @@ fn is_found_with_every_seed(fault: &str, setup: &str) {
 /// Verifies until the reduction of a finding begins, and interrupts that. The database in which it is reduced is gone
 /// afterwards.
 #[track_caller]
-fn verify_until_reduction(dir: &Path, database: &Endpoint, arguments: &[&str]) -> (Option<i32>, Value) {
+pub(super) fn verify_until_reduction(
+    dir: &Path,
+    database: &Endpoint,
+    arguments: &[&str],
+) -> (Option<i32>, Value) {
     let report = dir.join("report.json");
     let mut child = pgtrickle_ci()
         .current_dir(dir)
@@ -337,7 +353,7 @@ fn faults_are_found_on_a_named_server_without_a_commit() {
     }
 }
 
-const SHOP: &str = "
+pub(super) const SHOP: &str = "
     create table kinds (id int primary key, kind text, label text);
     create table items (id int primary key, kind text, amount numeric(10, 2), note text);
     insert into kinds select n, 'k' || n, 'label ' || n from generate_series(1, 5) as n;
@@ -399,7 +415,7 @@ fn is_found(fault: &str) {
 }
 
 /// A table that was found wrong.
-fn first_failure(report: &Value) -> Option<String> {
+pub(super) fn first_failure(report: &Value) -> Option<String> {
     let outcomes = report["outcomes"].as_array().unwrap();
     let failed = outcomes.iter().find(|o| o["stage"] == "verify" && o["verdict"] == "failed")?;
     Some(failed["subject"].as_str().unwrap().to_owned())

@@ -140,7 +140,7 @@ fn columns_of_every_type_get_new_values_and_a_truncated_source_is_refilled() {
     let client = client(&runtime, &database);
     let (mut wrong, mut keys, mut plain) = (Vec::new(), 0, 0);
     runtime.block_on(async {
-        let mut sources = client.sources(&std::collections::BTreeMap::new()).await.unwrap();
+        let mut sources = client.sources(&std::collections::BTreeMap::new(), false).await.unwrap();
         let known = vec![(Vec::new(), true); sources.len()];
         client.supply(&mut sources, &known).await.unwrap();
         let mut mutator = Mutator::new(5, sources.clone(), known, true);
@@ -312,7 +312,7 @@ fn the_mutator_learns_from_rejections() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let client = client(&runtime, &database);
     runtime.block_on(async {
-        let mut sources = client.sources(&std::collections::BTreeMap::new()).await.unwrap();
+        let mut sources = client.sources(&std::collections::BTreeMap::new(), false).await.unwrap();
         let mut known = Vec::new();
         for source in &sources {
             known.push(client.known_rows(source).await.unwrap());

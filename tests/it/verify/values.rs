@@ -187,7 +187,7 @@ fn a_value_of_every_type_is_written_as_it_was_read() {
     hostile(&database);
     let client = client(&runtime, &database);
     runtime.block_on(async {
-        let sources = client.sources(&std::collections::BTreeMap::new()).await.unwrap();
+        let sources = client.sources(&std::collections::BTreeMap::new(), false).await.unwrap();
         let (read, _) = client.known_rows(&sources[0]).await.unwrap();
         assert_eq!(read.len(), rows);
         client.run("begin read write").await.unwrap();
@@ -254,7 +254,7 @@ fn random_values_are_written_as_they_were_read() {
     runtime.block_on(async {
         let every = Relation::new("public", "every");
         let before = client.contents(&every).await.unwrap();
-        let sources = client.sources(&std::collections::BTreeMap::new()).await.unwrap();
+        let sources = client.sources(&std::collections::BTreeMap::new(), false).await.unwrap();
         let (read, _) = client.known_rows(&sources[0]).await.unwrap();
         client.run("begin read write; delete from public.every").await.unwrap();
         for rows in read.chunks(500) {

@@ -1,0 +1,79 @@
+//! Materialized views: what they read is changed, and they are refreshed.
+
+use super::{all_are, create, outcome, verify_in, with_time};
+use crate::support::Database;
+
+const TOTALS: &str = "select string_agg(t::text, ' ' order by t) from raw.totals as t";
+
+/// A materialized view over a view over another one, a table over it, and one that also reads a table behind it.
+fn sold() -> Database {
+    let database = Database::new();
+    database.run(
+        "create schema raw;
+         create table raw.sold (id int primary key, kind text, n int);
+         create table raw.kinds (kind text primary key, label text);
+         insert into raw.sold select n, 'k' || n % 4, n from generate_series(1, 20) as n;
+         insert into raw.kinds select 'k' || n, 'label ' || n from generate_series(0, 5) as n;
+         create materialized view raw.totals as select kind, sum(n) as total from raw.sold group by kind;
+         create view raw.named as select k.label, t.total from raw.totals as t join raw.kinds as k on k.kind = t.kind;
+         create materialized view raw.highest as select label, total from raw.named where total > 2",
+    );
+    create(&database, "high", "select label, total from raw.highest", "FULL");
+    create(
+        &database,
+        "both",
+        "select k.kind, h.total from raw.kinds as k left join raw.highest as h on h.label = k.label",
+        "FULL",
+    );
+    database
+}
+
+fn ephemeral(database: &Database, is_it: &str) {
+    let name = &database.endpoint.database;
+    database.run(&format!("alter database {name} set pgtrickle_ci.ephemeral = {is_it}"));
+}
+
+#[test]
+fn tables_over_materialized_views_follow_their_refreshes() {
+    let database = sold();
+    ephemeral(&database, "on");
+    let before = database.value(TOTALS);
+    let dir = tempfile::tempdir().unwrap();
+    let name = database.endpoint.database.clone();
+    let report = with_time(|budget| {
+        let (_, report) =
+            verify_in(dir.path(), &database.endpoint, &["--allow-writes", &name, "--budget", budget]);
+        all_are("passed", &report, &["high", "both"]).map(|()| report)
+    });
+    let reached = outcome(&report, "verify", "public.high")["details"].to_string();
+    assert!(reached.contains("raw.sold ") && reached.contains("raw.kinds "), "{reached}");
+    for view in ["raw.totals", "raw.highest"] {
+        let message = &outcome(&report, "verify", view)["message"];
+        assert_eq!(
+            *message,
+            "not changed: it is a materialized view: its tables are changed, and it is refreshed"
+        );
+    }
+    assert_ne!(database.value(TOTALS), before, "{report:#}");
+}
+
+#[test]
+fn materialized_views_stay_as_they_are_on_a_named_server_and_below_an_immediate_table() {
+    for is_ephemeral in ["off", "on"] {
+        let database = sold();
+        ephemeral(&database, is_ephemeral);
+        if is_ephemeral == "on" {
+            database.run("set pg_trickle.matview_polling = on; select pgtrickle.create_stream_table('public.at_once', 'select kind, total from raw.totals', '1h', 'IMMEDIATE')");
+        }
+        let before = database.value(TOTALS);
+        let name = database.endpoint.database.clone();
+        let dir = tempfile::tempdir().unwrap();
+        let words = ["--allow-writes", &name, "--budget", "4s"];
+        let (ran, report) = verify_in(dir.path(), &database.endpoint, &words);
+        ran.expect(0);
+        let of = |subject: &str| outcome(&report, "verify", subject)["message"].as_str().unwrap().to_owned();
+        assert_eq!(of("raw.highest"), "not changed: it is a materialized view");
+        assert_eq!(of("public.high"), "none of its sources can be changed");
+        assert_eq!(database.value(TOTALS), before);
+    }
+}
