@@ -8,7 +8,7 @@ use minijinja::{
     Environment, Error as JinjaError, ErrorKind, State, Value as Jinja,
     value::{Object, Rest, Serde, ValueKind, ValueOrKwargs},
 };
-use python::{MAX_LENGTH, by_place_or_name, failed, literal, written};
+use python::{MAX_LENGTH, NOT_RENDERED, by_place_or_name, failed, literal, written};
 use serde::de::IgnoredAny;
 use serde_yaml::Value as Yaml;
 
@@ -125,8 +125,12 @@ impl Renderer {
         environment.add_filter("urlencode", python::urlencode);
         environment.add_filter("truncate", python::truncate);
         environment.add_test("sequence", python::is_sequence);
-        OTHER_FILTERS.iter().for_each(|name| environment.remove_filter(name));
-        OTHER_TESTS.iter().for_each(|name| environment.remove_test(name));
+        for name in OTHER_FILTERS {
+            environment.remove_filter(name);
+        }
+        for name in OTHER_TESTS {
+            environment.remove_test(name);
+        }
         environment.remove_global("debug");
         for name in ["log", "print"] {
             environment.add_global(name, Jinja::from_object(Silent));
@@ -136,14 +140,12 @@ impl Renderer {
             environment.add_filter(
                 filter,
                 move |state: &mut State<'_, '_>, value: Jinja| -> Result<Jinja, JinjaError> {
-                    let read = match value.as_str() {
-                        Some("") if missing_is_empty => None,
-                        Some(text) => Some(literal(text)?),
-                        None => Some(value.clone()),
-                    };
-                    if !read.is_none_or(|read| is_right(&read)) {
-                        return Err(failed(format!("`{}` is not {expected}", written(&value))));
+                    let text = written(&value);
+                    let is_missing = missing_is_empty && text.is_empty();
+                    if !is_missing && !is_right(&literal(&text)?) {
+                        return Err(failed(format!("`{text}` is not {expected}")));
                     }
+                    let value = Jinja::from(text);
                     state.set_temp(NATIVE, value.clone());
                     Ok(value)
                 },
@@ -205,6 +207,9 @@ impl Renderer {
         if let Some(escape) = OTHER_ESCAPES.iter().find(|escape| text.contains(**escape)) {
             return Err(not_rendered(&format!("`{escape}`")));
         }
+        if has_unusual_step(text) {
+            return Err(not_rendered("a slice with such a step"));
+        }
         let template = self.environment.template_from_str(text).map_err(said)?;
         let used = template.undeclared_variables(false);
         if let Some(name) = UNKNOWN.iter().find(|name| used.contains(**name)) {
@@ -240,6 +245,16 @@ const LITERALS: [(&str, &str, IsRight); 3] = [
 
 const SEVERAL: &str = "expected a single value, found a list or a mapping";
 
+/// Whether a slice in a template has a step other than a plain number: the library ends the program at `''[::-1]`.
+fn has_unusual_step(text: &str) -> bool {
+    let is_unusual = |inside: &str| {
+        let slice = inside.split(']').next().unwrap_or_default();
+        let step = slice.split(':').nth(2).map(str::trim).unwrap_or_default();
+        !slice.contains('{') && !step.bytes().all(|digit| digit.is_ascii_digit())
+    };
+    text.split('[').skip(1).any(is_unusual)
+}
+
 /// The first words of the statements in a template.
 fn statements(text: &str) -> impl Iterator<Item = &str> {
     text.split("{%").skip(1).map(|rest| {
@@ -263,9 +278,6 @@ fn said(error: JinjaError) -> String {
     said
 }
 
-/// The start of errors about values that dbt may render.
-const NOT_RENDERED: &str = "pgtrickle-ci does not render";
-
 fn not_rendered(what: &str) -> String {
     format!("{NOT_RENDERED} {what}; pass the text with `env_var`")
 }
@@ -279,13 +291,12 @@ fn is_scalar(value: &Jinja) -> bool {
     matches!(value.kind(), ValueKind::None | ValueKind::Bool | ValueKind::Number | ValueKind::String)
 }
 
-/// Whether a template without variables has neither statements nor calls of methods.
+/// Whether a template without variables has neither statements, nor calls, nor filters that run when it is rendered.
 fn is_constant(text: &str) -> bool {
-    let is_call = |after: &str| {
-        let word = after.trim_start_matches(|letter: char| letter.is_alphanumeric() || letter == '_');
-        word.len() < after.len() && word.trim_start().starts_with('(')
-    };
-    !text.contains("{%") && !text.split('.').skip(1).any(is_call)
+    let is_called = |before: &str| before.ends_with(|letter: char| letter.is_alphanumeric() || letter == '_');
+    let mut calls = text.split('(');
+    calls.next_back();
+    !["{%", "select", "reject", "map"].iter().any(|word| text.contains(word)) && !calls.any(is_called)
 }
 
 /// The function `env_var`.
@@ -431,6 +442,8 @@ mod tests {
             ),
             ("{{ 'pr-1'.removeprefix('pr-') }}{{ 'a.x'.removesuffix('.x') }}", Some("1a")),
             ("{{ nothing }}{{ 'a' if nothing else 'b' }}", Some("b")),
+            ("{{ 'abcdef'[1:-1] }}{{ 'abcdef'[::2] }}{{ [{'a': 1, 'b': 2}][0].b }}", Some("bcdeace2")),
+            ("{{ 'a' if (5 | as_number) == '5' else 'b' }}", Some("a")),
             ("{{ target.name }}", Some("dev")),
             (
                 "{{ 1e20 }} {{ -1e-5 }} {{ 1e15 }} {{ 0.0001 }} {{ 5e0 }}",
@@ -438,6 +451,7 @@ mod tests {
             ),
             ("a\r\nb{{ 1 }}\rc", Some("a\nb1\nc")),
             ("a\r\nb", Some("a\nb")),
+            (r#"{{ "it's (1" | as_native }}"#, Some("it's (1")),
         ] {
             match value {
                 Some(value) => assert_eq!(rendered(text), Ok(Some(value.to_owned())), "{text}"),
@@ -504,9 +518,12 @@ mod tests {
                 "pgtrickle-ci does not render it: test startingwith is unknown",
             ),
             (r#"{{ "a\/b" }}"#, r"pgtrickle-ci does not render `\/`"),
-            (r#"{{ "'5'" | as_native }}"#, "pgtrickle-ci does not read `'5'` as Python does"),
+            (r#"{{ "'5'" | as_native }}"#, "pgtrickle-ci does not render it: Python may read"),
+            ("{{ '(1, 2)' | as_native }}", "pgtrickle-ci does not render it: Python may read"),
             ("{{ 5 | as_bool }}", "`5` is not `True` or `False`"),
             ("{{ var.get('schema') }}", "`var` has no method `get`"),
+            ("{{ ''[::-1] }}", "pgtrickle-ci does not render a slice with such a step"),
+            ("{{ env_var('HOST')[ 2 : 0 : - 1 ] }}", "pgtrickle-ci does not render a slice with such a step"),
         ] {
             assert!(rendered(text).unwrap_err().starts_with(said), "{text}");
         }

@@ -229,9 +229,12 @@ fn a_password_that_dbt_may_render_is_no_text() {
     for password in ["{{ odd", "a{% b", "{{ env_var('NO') }}", "{{ a b }}"] {
         assert_eq!(found(password).as_deref(), Ok(password));
     }
-    for password in
-        ["{{ modules.re.sub('a', 'b', 'c') }}", "{{ 'a' | escape }}", "{% block a %}p{% endblock %}"]
-    {
+    for password in [
+        "{{ modules.re.sub('a', 'b', 'c') }}",
+        "{{ 'a' | escape }}",
+        "{{ '[a]' | as_native }}",
+        "{% block a %}p{% endblock %}",
+    ] {
         assert!(
             found(password)
                 .unwrap_err()

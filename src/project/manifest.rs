@@ -262,11 +262,13 @@ fn needed<'a, T: Deserialize<'a> + Default>(
     json: Option<&'a RawValue>,
     problems: &mut Vec<String>,
 ) -> T {
-    let read = json.map(|json| serde_json::from_str::<Option<T>>(json.get())).transpose();
-    read.map(|value| value.flatten().unwrap_or_default()).unwrap_or_else(|error| {
-        problems.push(format!("{part} in the manifest cannot be read: {error}"));
-        T::default()
-    })
+    match json.map(|json| serde_json::from_str::<Option<T>>(json.get())).transpose() {
+        Ok(value) => value.flatten().unwrap_or_default(),
+        Err(error) => {
+            problems.push(format!("{part} in the manifest cannot be read: {error}"));
+            T::default()
+        }
+    }
 }
 
 impl Node<'_> {

@@ -303,9 +303,9 @@ fn what_is_no_json_or_no_text_is_an_error_where_it_is_needed() {
         let file = dir.path().join("m.json");
         assert!(filled.contains(part), "{part}");
         std::fs::write(&file, format!("\u{feff}{}", filled.replace(part, replacement))).unwrap();
-        let project = ManifestFile::open(&file).unwrap().project().map(Reading::into_project);
+        let project = ManifestFile::open(&file).unwrap().project().map(|reading| reading.check());
         match project {
-            Ok(Ok(_)) => assert_eq!(said, "", "{replacement}"),
+            Ok(Ok(())) => assert_eq!(said, "", "{replacement}"),
             Ok(Err(error)) | Err(error) => {
                 let text = error.to_string();
                 assert!(!said.is_empty() && text.contains(said), "{replacement}: {text}");

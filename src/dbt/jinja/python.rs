@@ -9,6 +9,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 /// The maximum length of a template in bytes: the renderer counts the columns of a line in 16 bits.
 pub(super) const MAX_LENGTH: usize = 65_000;
 
+/// The start of errors about values that dbt may render.
+pub(super) const NOT_RENDERED: &str = "pgtrickle-ci does not render";
+
 /// A value as Python writes it.
 pub(super) fn written(value: &Jinja) -> String {
     match (value.kind(), f64::try_from(value.clone())) {
@@ -45,12 +48,9 @@ pub(super) fn literal(text: &str) -> Result<Jinja, JinjaError> {
         "True" => true.into(),
         "False" => false.into(),
         "None" => ().into(),
-        _ if word.contains(['"', '\'', '[', '{', '('])
-            || word == "..."
-            || is_number && word.contains([' ', '#', 'j']) =>
-        {
+        _ if is_quoted_or_list(word) || is_number && word.contains([' ', '#', 'j']) => {
             return Err(failed(format!(
-                "pgtrickle-ci does not read `{word}` as Python does; pass a plain value"
+                "{NOT_RENDERED} it: Python may read a list, a number or a text in quotes there; pass a plain value"
             )));
         }
         _ if !is_number || is_refused(digits) => text.into(),
@@ -60,6 +60,13 @@ pub(super) fn literal(text: &str) -> Result<Jinja, JinjaError> {
             _ => text.into(),
         },
     })
+}
+
+fn is_quoted_or_list(word: &str) -> bool {
+    // As `b"a"`.
+    let after_prefix = word.trim_start_matches(['b', 'B', 'r', 'R', 'u', 'U']);
+    let starts = after_prefix.starts_with(['"', '\'']) || word.starts_with(['[', '{', '(']);
+    starts && word.ends_with(['"', '\'', ']', '}', ')'])
 }
 
 /// Whether each underscore is between two digits.
@@ -253,12 +260,11 @@ fn plain_number(value: &Jinja) -> Jinja {
 pub(super) fn urlencode(value: &Jinja) -> Result<String, JinjaError> {
     const KEPT: &AsciiSet =
         &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_').remove(b'~');
-    match value.kind() {
-        ValueKind::String | ValueKind::Number | ValueKind::Bool | ValueKind::None => {
-            Ok(utf8_percent_encode(&written(value), KEPT).to_string())
-        }
-        kind => Err(failed(format!("pgtrickle-ci does not render `urlencode` of a {kind}"))),
+    let kind = value.kind();
+    if matches!(kind, ValueKind::String | ValueKind::Number | ValueKind::Bool | ValueKind::None) {
+        return Ok(utf8_percent_encode(&written(value), KEPT).to_string());
     }
+    Err(failed(format!("{NOT_RENDERED} `urlencode` of a {kind}")))
 }
 
 /// Jinja's test: a text is a sequence of letters, and a mapping one of keys.
