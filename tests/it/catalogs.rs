@@ -96,6 +96,7 @@ fn filled(sql: &str) -> String {
         ("$wanted", "'[]'"),
         ("$queries", "'[]'"),
         ("$hidden", "'[]'::jsonb"),
+        ("$follows", "true"),
         ("$position", "null::pg_lsn"),
         ("$families", "true"),
         ("$tables", "null"),
@@ -112,7 +113,11 @@ fn filled(sql: &str) -> String {
 #[test]
 fn every_catalog_query_can_be_answered_on_every_version() {
     let mut queries = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "sql");
-    queries.retain(|file| !file.components().any(|folder| folder.as_os_str() == "emulator"));
+    // Not the emulator, nor what the script of a finding runs.
+    queries.retain(|file| {
+        !file.components().any(|folder| folder.as_os_str() == "emulator")
+            && !file.ends_with("second_session.sql")
+    });
     assert!(queries.len() > 30, "{queries:?}");
     for catalog in all() {
         let database = Database::without_extension();

@@ -144,8 +144,9 @@ fn a_refresh_that_fails_on_rows_since_replaced_is_no_finding() {
         "create or replace function pgtrickle._after_differential(st pgtrickle.pgt_stream_tables, appends boolean) returns void language plpgsql as $$
          declare fails boolean;
          begin
-           execute format('select exists (select from pgtrickle_changes.%I where n = 0)',
-             (select 'changes_' || source_stable_name from pgtrickle.pgt_change_tracking where source_relid = 'public.items'::regclass)) into fails;
+           execute format('select exists (select from pgtrickle_changes.%I where n = 0 and not pg_visible_in_snapshot(__pgt_xid, $1))',
+             (select 'changes_' || source_stable_name from pgtrickle.pgt_change_tracking where source_relid = 'public.items'::regclass))
+             into fails using pgtrickle._seen(st);
            if fails then raise exception 'division by zero in a delta' using errcode = '22012'; end if;
          end $$",
     );
