@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # How long things take; medians, with their aims beside them. Nothing fails for being slow. Arguments are the sections to
-# measure (all of them without): server manifests plan deployed emulator waiting checks shards run comment verify findings.
-# plan, deployed, waiting, checks, shards and findings make databases on the server that PGTRICKLE_CI_TEST_DSN names, and drop them.
+# measure (all of them without): server manifests plan deployed emulator waiting checks equality shards run comment verify findings.
+# plan, deployed, waiting, checks, equality, shards and findings make databases on the server that PGTRICKLE_CI_TEST_DSN names, and drop them.
 # PGTRICKLE_CI_BENCH_DBT gives the program a dbt of scripts/dbt_versions.sh, as 2.0; the commands that it replaces are still
 # run by that of .venv.
 # PGTRICKLE_CI_BENCH_BINARY names a program to measure instead of a release build; `walk_json` has to lie in the folder
 # `examples` beside it.
 set -euo pipefail
-sections=(server manifests plan deployed emulator waiting checks shards run comment verify findings)
+sections=(server manifests plan deployed emulator waiting checks equality shards run comment verify findings)
 (($# > 0)) || set -- "${sections[@]}"
 for section; do
   if [[ " ${sections[*]} " != *" $section "* ]]; then
@@ -47,7 +47,7 @@ for section; do
   rm -rf "$project/target" "$project/logs" "$project/dbt_packages" "$project/package-lock.yml"
   printf 'packages:\n  - local: %s\n' "$root" >"$project/packages.yml"
   case $section in
-    plan | deployed | waiting | checks | shards | findings) "${beside[@]}" python scripts/bench "$section" ;;
+    plan | deployed | waiting | checks | equality | shards | findings) "${beside[@]}" python scripts/bench "$section" ;;
     emulator) "${emulator[@]}" python scripts/bench "$section" ;;
     *) python scripts/bench "$section" ;;
   esac
