@@ -15,7 +15,7 @@ use crate::{
         without_database,
     },
     pg::{self, Client, Limits},
-    sql::quote_literal,
+    sql::{quote_identifier, quote_literal},
 };
 
 /// A source with more rows is not copied into the scratch database.
@@ -258,16 +258,20 @@ fn others(subjects: &Subjects<'_>, sources: &[Source], involved: &[Relation]) ->
     let functions = subjects.functions.definitions(involved);
     let unchecked = (!functions.is_empty()).then(|| "set check_function_bodies = off".to_owned());
     let reads = |source: &&Source| source.readers.iter().any(|reader| involved.contains(reader));
-    let views = sources.iter().filter(reads).filter_map(create_view);
+    let views = sources.iter().filter(reads).filter_map(create_view).flatten();
     let settings = subjects.engine_settings.iter().cloned();
     settings.chain(unchecked).chain(functions).chain(views).collect()
 }
 
-/// The statement that creates a source that is a view.
-fn create_view(source: &Source) -> Option<String> {
+/// The statements that create a source that is a view, and its schema.
+fn create_view(source: &Source) -> Option<[String; 2]> {
     let query = source.view.as_ref()?.trim_end_matches([' ', ';', '\n']);
     let what = if source.snapshot_of.is_some() { "materialized view" } else { "view" };
-    Some(format!("create {what} {} as {query}", source.relation.quoted()))
+    let schema = quote_identifier(&source.relation.schema);
+    Some([
+        format!("create schema if not exists {schema}"),
+        format!("create {what} {} as {query}", source.relation.quoted()),
+    ])
 }
 
 /// The table, its upstream stream tables, and the other readers of a source that is captured from the log, which decide
