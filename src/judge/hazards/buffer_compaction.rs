@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Rule, ServerRule};
+use super::{Rule, ServerRule, some_of};
 use crate::{
     judge::{Evidence, SourceFacts},
     model::{KEEPS_BUFFERED_CHANGES, Relation, Verdict},
@@ -32,9 +32,7 @@ fn finds(evidence: &Evidence, tables: &BTreeSet<Relation>) -> Option<String> {
     let readers_of =
         |source: &SourceFacts| readers.get(&(&*source.schema, &*source.name)).map_or(0, BTreeSet::len);
     let losing: BTreeSet<String> = sources.filter_map(|source| why(source, readers_of(source))).collect();
-    let more = losing.len().saturating_sub(NAMED);
-    let mut named: Vec<String> = losing.into_iter().take(NAMED).collect();
-    named.extend((more > 0).then(|| format!("and {more} more")));
+    let named = some_of(losing.into_iter().collect(), NAMED);
     (!named.is_empty()).then(|| {
         format!(
             "pg_trickle.compact_threshold is {threshold}: a refresh that finds more changes than that loses some of {}",

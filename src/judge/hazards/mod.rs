@@ -126,6 +126,14 @@ impl<Finds> Rule<Finds> {
     }
 }
 
+/// The first of them, and how many more there are.
+fn some_of(mut all: Vec<String>, most: usize) -> Vec<String> {
+    let more = all.len().saturating_sub(most);
+    all.truncate(most);
+    all.extend((more > 0).then(|| format!("and {more} more")));
+    all
+}
+
 /// `0.40.0, 0.55.0 and 0.67.0`
 fn and(versions: &[Version]) -> String {
     let texts: Vec<String> = versions.iter().map(ToString::to_string).collect();

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Rule, ServerRule};
+use super::{Rule, ServerRule, some_of};
 use crate::{
-    judge::{Evidence, scheduler::OpenWriter},
-    model::{Deployed, Relation, Verdict},
+    judge::{Evidence, Facts, scheduler::OpenWriter},
+    model::{Relation, Verdict},
 };
 
 pub(super) const RULE: ServerRule = Rule {
@@ -23,32 +23,30 @@ const NAMED: usize = 3;
 fn finds(evidence: &Evidence, tables: &BTreeSet<Relation>) -> Option<String> {
     let engine = evidence.engine.as_ref().ok()?;
     let facts = evidence.facts.as_ref().ok()?;
-    let reads = |relation: &Relation, source: &Relation| {
-        let own = facts.iter().find(|facts| facts.schema == relation.schema && facts.name == relation.name);
-        own.is_some_and(|own| {
-            own.sources.iter().any(|one| one.schema == source.schema && one.name == source.name)
+    let reads = |facts: &&Facts, source: &Relation| {
+        facts.sources.iter().any(|one| one.schema == source.schema && one.name == source.name)
+    };
+    let passed_by = |facts: &&Facts, writer: &OpenWriter| {
+        let is_it = |relation: &Relation| relation.schema == facts.schema && relation.name == facts.name;
+        let deployed = evidence.deployed.iter().find(|deployed| is_it(&deployed.table.relation));
+        deployed.is_some_and(|deployed| {
+            tables.contains(&deployed.table.relation)
+                // The write itself maintains an IMMEDIATE table.
+                && deployed.table.settings.refresh_mode() != Some("IMMEDIATE")
+                && deployed.health.last_refresh_at.is_some_and(|at| at > writer.began)
         })
     };
-    // An IMMEDIATE table is maintained by the write itself.
-    let refreshed = |deployed: &&Deployed| {
-        tables.contains(&deployed.table.relation)
-            && deployed.table.settings.refresh_mode() != Some("IMMEDIATE")
-    };
     let at_risk = |writer: &OpenWriter| {
-        let passed_by = |deployed: &&Deployed| {
-            reads(&deployed.table.relation, &writer.source)
-                && deployed.health.last_refresh_at.is_some_and(|at| at > writer.began)
-        };
-        let reader = evidence.deployed.iter().filter(refreshed).find(passed_by)?;
+        let reader = facts
+            .iter()
+            .filter(|facts| reads(facts, &writer.source))
+            .find(|facts| passed_by(facts, writer))?;
         Some(format!(
-            "pid {} ({}) has written to {} in a transaction that is still open, and {} was refreshed meanwhile",
-            writer.id, writer.application, writer.source, reader.table.relation
+            "pid {} ({}) has written to {} in a transaction that is still open, and {}.{} was refreshed meanwhile",
+            writer.id, writer.application, writer.source, reader.schema, reader.name
         ))
     };
-    let mut all: Vec<String> = engine.writers.iter().filter_map(at_risk).collect();
-    let more = all.len().saturating_sub(NAMED);
-    all.truncate(NAMED);
-    all.extend((more > 0).then(|| format!("and {more} more")));
+    let all = some_of(engine.writers.iter().filter_map(at_risk).collect(), NAMED);
     (!all.is_empty()).then(|| {
         format!(
             "what a transaction wrote before a refresh, and commits after it, is lost: {}",
