@@ -223,7 +223,7 @@ fn running(engine: &EngineState, tables: &[&StreamTable], catalog: &Catalog, cri
         return outcome(
             Verdict::Errored,
             format!(
-                "the role {} may not see other sessions: cannot tell whether the scheduler runs and what holds it back",
+                "the role {} may not see other sessions: cannot tell whether the scheduler runs, what holds it back, and which transactions are open",
                 engine.role
             ),
             Some(format!("GRANT pg_monitor TO \"{role}\"")),

@@ -261,6 +261,14 @@ impl Change {
         self
     }
 
+    /// The table or the materialized view that it refreshes.
+    pub fn refreshed(&self) -> Option<&Relation> {
+        if let Self::Refresh { table: relation, .. } | Self::RefreshView { view: relation, .. } = self {
+            return Some(relation);
+        }
+        None
+    }
+
     /// Whether it is part of the transaction that stays open.
     pub fn is_open(&self) -> bool {
         matches!(self, Self::Open { .. })

@@ -29,6 +29,8 @@ pub struct ScriptHeader<'a> {
 /// Where a finding was reproduced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reproducibility {
+    /// Nowhere else so far: the verification ended first.
+    Untried,
     /// Nowhere else.
     Once,
     /// Nowhere else, and it was there before the first change.
@@ -66,6 +68,9 @@ impl Case {
             }
             Reproducibility::Stale => {
                 "-- The table was wrong before the first change: an earlier refresh went wrong. A new table may be right.\n\n"
+            }
+            Reproducibility::Untried => {
+                "-- Not reduced and not reproduced: the verification ended first. Run it in an empty database with: psql -X -f THIS_FILE\n\n"
             }
             Reproducibility::Once => {
                 "-- Not reproduced in a scratch database: these are all changes before it was found.\n\n"

@@ -99,10 +99,10 @@ impl Client {
         Ok(())
     }
 
-    /// Sets the session's timeouts for statements and locks.
+    /// Sets the session's timeouts for statements and locks. It may be idle for as long as other connections work.
     pub async fn limit(&self) -> Result<(), Error> {
         let sql = format!(
-            "set statement_timeout = {}; set lock_timeout = {}",
+            "set statement_timeout = {}; set lock_timeout = {}; set idle_session_timeout = 0",
             self.limits.statement.as_millis(),
             self.limits.lock.as_millis()
         );

@@ -164,6 +164,12 @@ impl Error {
             Self::Connect { code: Some(code), .. } if code.starts_with("28") => {
                 "check the user and the password, in `--database-url` or in the dbt profile".into()
             }
+            Self::Connect { code: Some(code), .. } if code == "53300" => {
+                "end other sessions, or raise the limit: `max_connections`, or that of the role or the database: `ALTER ROLE ... CONNECTION LIMIT -1`".into()
+            }
+            Self::Connect { code: Some(code), .. } if code == "42501" => {
+                "grant it: `GRANT CONNECT ON DATABASE ...`".into()
+            }
             Self::Connect { code: Some(code), .. } if code == "3D000" => "list the databases: `psql -l`".into(),
             Self::Connect { in_tls: true, reason, .. } if reason.contains("does not support TLS") => {
                 "turn it on in the server: `ssl = on`; or connect without it: `sslmode=prefer`".into()

@@ -32,6 +32,16 @@ impl Finding {
         matches!(self.fault, Fault::QueryFails(_))
     }
 
+    /// What fails on possible rows, if it is a query.
+    pub(super) fn failing_query(&self) -> String {
+        match &self.refused {
+            Some(Change::RefreshView { view, .. }) => {
+                format!("the refresh of the materialized view {view} fails on possible rows")
+            }
+            _ => "its query fails on possible rows".to_owned(),
+        }
+    }
+
     /// That the scheduler may have caused it: a script does not repeat when it refreshed.
     pub(super) fn beside(&self) -> Option<String> {
         (self.scheduled > 0).then(|| {

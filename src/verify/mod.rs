@@ -16,6 +16,7 @@ mod reproduce;
 mod rolled_back;
 mod rounds;
 mod scratch;
+mod second_session;
 mod settings;
 mod subjects;
 mod wal;
@@ -25,12 +26,16 @@ pub use replay::replay;
 pub use settings::{RoundSettings, Writes};
 pub use subjects::Known;
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use equality::compare_after_rounds;
 use proof::Proof;
 use reproduce::Reproduction;
 use rounds::Rounds;
+use second_session::SecondSession;
 use subjects::Subjects;
 
 use crate::{
@@ -81,8 +86,10 @@ impl Verification<'_> {
         let exclusive = client.exclusively().await?;
         let deployed = client.catalog().await?;
         let delay = if self.engine.is_emulator() { Duration::ZERO } else { TRUNCATE_DELAY };
-        let (subjects, mutator) = Subjects::prepare(client, &deployed, tables, settings, known).await?;
-        let mut rounds = Rounds::new(client, settings, subjects, mutator, delay);
+        let second = SecondSession::of(client, settings).await;
+        let (subjects, mutator) =
+            Subjects::prepare(client, &deployed, tables, settings, known, second.is_idle()).await?;
+        let mut rounds = Rounds::new((client, second), settings, subjects, mutator, delay);
         let before = outcomes.len();
         let mut record = |rounds: &Rounds| {
             outcomes.truncate(before);
@@ -112,23 +119,23 @@ impl Verification<'_> {
         self.write_scripts(&findings, &mut outcomes[before..]).await
     }
 
-    /// Writes a script for each finding, and attaches it to the outcome.
+    /// Writes a script for each finding, and attaches it to the outcome. Then reduces them, one after the other: if that is
+    /// interrupted, every finding has its script.
     async fn write_scripts(&self, findings: &[Reproduction], outcomes: &mut [Outcome]) -> Result<(), Error> {
         let engine = self.engine.describe();
+        for finding in findings {
+            let file = self.write(finding, &finding.unreduced(&self.settings, &engine))?;
+            if let Some(outcome) = outcomes.iter_mut().find(|outcome| finding.is_about(outcome)) {
+                outcome.details.push(format!("script: {}", file.display()));
+            }
+        }
         for (at, finding) in findings.iter().enumerate() {
             let (number, all) = (at + 1, findings.len());
             self.activity.set(format!("reducing finding {number} of {all}, in {}", finding.relation));
             let (case, script) =
-                finding.script(self.client, self.limits, findings.len(), &self.settings, &engine).await?;
-            let seed = if self.keeps { format!("-seed{}", self.settings.seed) } else { String::new() };
-            let of_query = if finding.finding.is_of_query() { FAILING_QUERY } else { "" };
-            let file = self.findings.join(format!("{}{of_query}{seed}.sql", finding.relation));
-            output::make_folder(self.findings)?;
-            // Its rows may be real data, even if reports hide them.
-            output::to_private_file(&file, &script)?;
-            let of_table = |outcome: &&mut Outcome| outcome.subject.relation() == Some(&finding.relation);
-            if let Some(outcome) = outcomes.iter_mut().find(of_table) {
-                outcome.details.push(format!("script: {}", file.display()));
+                finding.reduced(self.client, self.limits, findings.len(), &self.settings, &engine).await?;
+            self.write(finding, &script)?;
+            if let Some(outcome) = outcomes.iter_mut().find(|outcome| finding.is_about(outcome)) {
                 if finding.finding.is_of_query() {
                     outcome.rows.extend(case.last_changes(SHOWN_CHANGES));
                 }
@@ -139,6 +146,17 @@ impl Verification<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Writes the script of a finding into its file.
+    fn write(&self, finding: &Reproduction, script: &str) -> Result<PathBuf, Error> {
+        let seed = if self.keeps { format!("-seed{}", self.settings.seed) } else { String::new() };
+        let of_query = if finding.finding.is_of_query() { FAILING_QUERY } else { "" };
+        let file = self.findings.join(format!("{}{of_query}{seed}.sql", finding.relation));
+        output::make_folder(self.findings)?;
+        // Its rows may be real data, even if reports hide them.
+        output::to_private_file(&file, script)?;
+        Ok(file)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{changes::Transaction, rounds::Rounds};
+use super::{changes::Transaction, rounds::Rounds, second_session::SecondSession};
 use crate::{
     model::Relation,
     mutate::{Draft, Mutator},
@@ -16,9 +16,9 @@ const LOCK: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The open transaction. If its connection ends, however that comes, the server rolls it back.
+/// The open transaction.
 pub(super) struct Open {
-    second: Client,
+    second: Box<Client>,
     done: Transaction,
     /// The ID of the newest refresh when it began.
     newest_refresh: i64,
@@ -26,16 +26,14 @@ pub(super) struct Open {
 
 impl Rounds<'_> {
     /// Changes rows in a second session, and leaves its transaction open.
-    pub(super) async fn open(&mut self, draft: &Draft) -> Result<Open, pg::Error> {
-        let second = self.client.connect_again().await?;
-        second.limit().await?;
-        second.take_database_settings().await?;
+    pub(super) async fn open(&mut self, draft: &Draft) -> Result<Option<Open>, pg::Error> {
+        let Some(second) = self.second.take() else { return Ok(None) };
         let newest_refresh = self.client.scheduled(&[], 0).await?.newest;
         second.run("begin; set local idle_in_transaction_session_timeout = 0").await?;
         let done = self.change(&second, (0..draft.statements).map(|_| Mutator::change)).await?;
         self.changes.set_aside(&done);
         self.client.wait_for_locks(LOCK).await?;
-        Ok(Open { second, done, newest_refresh })
+        Ok(Some(Open { second, done, newest_refresh }))
     }
 
     /// Commits it after refreshes of the tables that the other transactions, and its own, affect.
@@ -60,6 +58,7 @@ impl Rounds<'_> {
             Err(pg::Error::Server { message, .. }) => self.changes.refuse(done, &message),
             Err(lost) => return Err(lost),
         }
+        self.second = SecondSession::Idle(second);
         self.client.wait_for_locks(Duration::MAX).await
     }
 

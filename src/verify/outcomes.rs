@@ -9,7 +9,7 @@ use super::{
 use crate::{
     judge::equality,
     model::{FunctionRead, Outcome, Relation, Stage, StreamTable, Verdict},
-    mutate::Source,
+    mutate::{Change, Source},
 };
 
 /// What rounds on a named server do not cover.
@@ -68,10 +68,17 @@ impl Rounds<'_> {
         let outcome = self.outcome_of_rounds(table, tables);
         let Some(finding) = self.seen.failing.get(&table.relation) else { return outcome };
         let Fault::QueryFails(message) = &finding.fault else { return outcome };
-        let what = if is_immediate(table) { "writes of its sources" } else { "its refreshes" };
+        let with = match &finding.refused {
+            Some(Change::RefreshView { .. }) => "",
+            _ if is_immediate(table) => ", and with it writes of its sources",
+            _ => ", and with it its refreshes",
+        };
         let failing = format!(
-            "its query fails on possible rows, and with it {what}, after round {} of seed {}: {}",
-            finding.round, self.settings.seed, message.message
+            "{}{with}, after round {} of seed {}: {}",
+            finding.failing_query(),
+            finding.round,
+            self.settings.seed,
+            message.message
         );
         let next = "handle them in the query, or reject them with a constraint of the source";
         let verdict = outcome.verdict.max(Verdict::Warned);
@@ -305,8 +312,11 @@ impl Rounds<'_> {
                 self.seen.failing_queries
             )
         });
-        let first_found = self.seen.first_found.map(|(after, round)| {
-            format!("first finding after {:.1} s and {}", after.as_secs_f64(), counted(round, "round"))
+        let first_found = self.seen.first_found.map(|(after, round)| match round {
+            0 => "first finding before the first round".to_owned(),
+            round => {
+                format!("first finding after {:.1} s and {}", after.as_secs_f64(), counted(round, "round"))
+            }
         });
         let blocked = (self.seen.blocked > 0).then(|| {
             format!("{} statements and refreshes were blocked{}", self.seen.blocked, self.by_blockers())
@@ -317,6 +327,7 @@ impl Rounds<'_> {
             .with_details(failing_queries)
             .with_details(first_found)
             .with_details(blocked)
+            .with_details(self.second.note())
             .with_details((!self.settings.commits()).then(|| ROLLED_BACK.to_owned()))
             .with_details([format!(
                 "{rate:.1} comparisons a second, {:.1} % of the time in the database",

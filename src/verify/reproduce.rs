@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     judge::equality::Comparable,
-    model::{Deployed, Relation, Setting, Value},
+    model::{Deployed, Outcome, Relation, Setting, Value},
     mutate::{
         Case, CaseTable, Change, Effect, Pace, Reproducibility, Row, ScriptHeader, Source, before,
         without_database,
@@ -78,6 +78,11 @@ impl Reproduction {
             before_last.push(before(&now, *at, &last));
             sources.push(source);
         }
+        let is_view =
+            |relation: &Relation| all_sources.iter().filter(reads).any(|source| source.relation == *relation);
+        let is_there = |change: &Change| {
+            change.refreshed().is_none_or(|relation| involved.contains(relation) || is_view(relation))
+        };
         let from_log = sources.iter().any(|source| source.from_log);
         Ok(Some(Self {
             relation: relation.clone(),
@@ -93,7 +98,7 @@ impl Reproduction {
             tables,
             before_first,
             before_last,
-            rounds: with_refused(renumbered(history, &numbers), finding, &numbers),
+            rounds: with_refused(renumbered(history, &numbers, is_there), finding, &numbers),
             pace: Pace { from_log, by_scheduler },
         }))
     }
@@ -103,8 +108,19 @@ impl Reproduction {
         self.relation == *relation && self.finding.is_of_query() == finding.is_of_query()
     }
 
+    /// Whether this is the outcome of its table.
+    pub(super) fn is_about(&self, outcome: &Outcome) -> bool {
+        outcome.subject.relation() == Some(&self.relation)
+    }
+
+    /// The script with all changes.
+    pub(super) fn unreduced(&self, settings: &RoundSettings, engine: &str) -> String {
+        let case = Case { pace: self.pace, ..self.all_rounds() };
+        self.script(&case, Reproducibility::Untried, settings, engine)
+    }
+
     /// The case, reduced as far as the tries allow, and its script.
-    pub(super) async fn script(
+    pub(super) async fn reduced(
         &self,
         verified: &Client,
         limits: Limits,
@@ -134,21 +150,25 @@ impl Reproduction {
                 if self.finding.round == 0 { Reproducibility::Stale } else { Reproducibility::RolledBack },
             )
         };
+        let script = self.script(&case, seen, settings, engine);
+        Ok((case, script))
+    }
+
+    fn script(&self, case: &Case, seen: Reproducibility, settings: &RoundSettings, engine: &str) -> String {
         let (wrong, mut details) = match &self.finding.fault {
             Fault::Differs(difference) => (difference.sentence(), difference.lines(&self.table.columns)),
             Fault::RefreshFails(message) => {
                 (format!("its refresh fails: {}", message.message), message.details())
             }
             Fault::QueryFails(message) => {
-                (format!("its query fails on possible rows: {}", message.message), message.details())
+                (format!("{}: {}", self.finding.failing_query(), message.message), message.details())
             }
         };
         details.extend(self.finding.beside());
         let engine = engine.to_owned();
         let by = if settings.by_scheduler { ", refreshed by the scheduler" } else { "" };
         let found = format!("seed {}, round {}{by}", settings.seed, self.finding.round);
-        let script = case.script(&ScriptHeader { wrong, details, engine, found, seen, table: &self.table });
-        Ok((case, script))
+        case.script(&ScriptHeader { wrong, details, engine, found, seen, table: &self.table })
     }
 
     /// The smallest case that reproduces the fault with committed statements.
@@ -227,11 +247,21 @@ fn effects(rounds: &[Vec<Transaction>]) -> Vec<&Effect> {
     rounds.iter().flatten().flatten().map(|(_, effect)| effect).collect()
 }
 
-/// The changes of these sources, with their positions in `sources` as their numbers.
-fn renumbered(rounds: &[Vec<Transaction>], sources: &[usize]) -> Vec<Vec<Vec<Change>>> {
-    let change = |(change, _): &(Change, Effect)| renumbered_change(change, sources);
-    let transaction = |transaction: &Transaction| transaction.iter().filter_map(change).collect();
-    rounds.iter().map(|round| round.iter().map(transaction).collect()).collect()
+/// The changes of these sources, with their positions in `sources` as their numbers, without refreshes of what is not there.
+fn renumbered(
+    rounds: &[Vec<Transaction>],
+    sources: &[usize],
+    is_there: impl Fn(&Change) -> bool,
+) -> Vec<Vec<Vec<Change>>> {
+    let change = |(change, _): &(Change, Effect)| {
+        if is_there(change) { renumbered_change(change, sources) } else { None }
+    };
+    let transaction =
+        |transaction: &Transaction| transaction.iter().filter_map(change).collect::<Vec<Change>>();
+    let transactions = |round: &Vec<Transaction>| {
+        round.iter().map(transaction).filter(|changes| !changes.is_empty()).collect()
+    };
+    rounds.iter().map(transactions).collect()
 }
 
 fn renumbered_change(change: &Change, sources: &[usize]) -> Option<Change> {

@@ -10,6 +10,7 @@ use super::{
     coverage::{Reach, counted},
     finding::{Fault, Finding},
     reproduce::Reproduction,
+    second_session::SecondSession,
     settings::RoundSettings,
     subjects::{Subjects, is_immediate},
 };
@@ -18,6 +19,10 @@ use crate::{
     mutate::{Change, Mutator},
     pg::{self, Changed, Client, ServerMessage},
 };
+
+/// How long a round may take after the end of the budget until every table has what it changed. Without a refresh, a table
+/// that was refreshed in its middle would stay wrong, and one that reads a materialized view would keep the old rows.
+const ENDING: Duration = Duration::from_secs(10);
 
 /// What the rounds saw of the tables.
 #[derive(Default)]
@@ -47,6 +52,7 @@ pub(super) struct Seen {
 /// The rounds so far, and what they found.
 pub(super) struct Rounds<'a> {
     pub(super) client: &'a Client,
+    pub(super) second: SecondSession,
     pub(super) settings: &'a RoundSettings,
     /// The wait before a TRUNCATE.
     pub(super) truncate_delay: Duration,
@@ -64,7 +70,7 @@ pub(super) struct Rounds<'a> {
 
 impl<'a> Rounds<'a> {
     pub(super) fn new(
-        client: &'a Client,
+        (client, second): (&'a Client, SecondSession),
         settings: &'a RoundSettings,
         subjects: Subjects<'a>,
         mutator: Mutator,
@@ -72,6 +78,7 @@ impl<'a> Rounds<'a> {
     ) -> Self {
         Self {
             client,
+            second,
             settings,
             truncate_delay,
             subjects,
@@ -175,7 +182,7 @@ impl<'a> Rounds<'a> {
         let (mut early, mut open) = (None, None);
         for (nth, draft) in (1..).zip(drafts) {
             if draft.stays_open {
-                open = Some(self.open(&draft).await?);
+                open = self.open(&draft).await?;
                 continue;
             }
             if draft.truncates {
@@ -186,6 +193,10 @@ impl<'a> Rounds<'a> {
             let mut done = self.change(self.client, (0..draft.statements).map(|_| Mutator::change)).await?;
             done.extend(self.refresh_views(&done).await?);
             self.commit(done).await?;
+            if self.seen.failing_queries > failing {
+                // The refresh of a view has failed. The round will be reverted, and a later change might hide why.
+                break;
+            }
             if let Some(number) =
                 draft.refreshes.filter(|_| nth < transactions && !self.settings.by_scheduler)
             {
@@ -196,6 +207,8 @@ impl<'a> Rounds<'a> {
         if let Some(open) = open {
             self.close(open, deadline).await?;
         }
+        let deadline =
+            if self.settings.by_scheduler { deadline } else { deadline.max(Instant::now() + ENDING) };
         let affected = self.read_from_wal(self.affected(), deadline).await?;
         if !self.settings.by_scheduler {
             // The reader that was ahead comes last.
@@ -330,8 +343,15 @@ impl<'a> Rounds<'a> {
         message: ServerMessage,
     ) -> Result<(), pg::Error> {
         if pg::is_in_the_way(&message.code) {
-            self.seen.blocked += 1;
+            // Not if the open transaction of this round is in the way.
+            self.seen.blocked += usize::from(!self.second.is_open());
             self.changes.blocked(change);
+            return Ok(());
+        }
+        if let Change::RefreshView { view, .. } = change
+            && pg::is_about_values(&message.code)
+        {
+            self.view_fails(view, &message, change);
             return Ok(());
         }
         self.changes.refused(change, &message);
@@ -403,6 +423,15 @@ impl<'a> Rounds<'a> {
             let finding = Finding::new(round, fault, refused);
             self.seen.failing.entry(relation.clone()).or_insert(finding);
         }
+    }
+
+    /// The refresh of a materialized view fails as its query does on the rows, and so nothing reaches the tables that read it.
+    fn view_fails(&mut self, view: &Relation, message: &ServerMessage, refresh: &Change) {
+        let source = self.changes.sources().iter().find(|source| source.relation == *view);
+        for reader in source.map(|source| source.readers.clone()).unwrap_or_default() {
+            self.query_fails(&reader, message.clone(), Some(refresh));
+        }
+        self.seen.failing_queries += 1;
     }
 
     /// Reverts the last round: rows on which a query fails would disturb all later rounds.

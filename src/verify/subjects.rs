@@ -44,13 +44,14 @@ pub(super) struct Subjects<'a> {
 }
 
 impl<'a> Subjects<'a> {
-    /// Also returns the mutator of their sources.
+    /// Also returns the mutator of their sources, whose transactions may stay open.
     pub(super) async fn prepare(
         client: &Client,
         deployed: &'a [Deployed],
         wanted: &[&StreamTable],
         settings: &RoundSettings,
         known: &'a Known,
+        stays_open: bool,
     ) -> Result<(Self, Mutator), crate::Error> {
         let plain: Vec<&StreamTable> = deployed.iter().map(|deployed| &deployed.table).collect();
         let sorted = order::topological(&plain).map_err(|members| crate::plan::Cycle { members })?;
@@ -68,7 +69,7 @@ impl<'a> Subjects<'a> {
         for source in &mut sources {
             source.only_inserts = wanted.iter().any(|table| is_append_only_model(table, source));
             source.writes_partitions = settings.partitions;
-            source.stays_open = settings.commits() && settings.open_transactions;
+            source.stays_open = stays_open;
         }
         if !settings.commits() {
             leave_out(client, &mut sources, &function_reads).await?;

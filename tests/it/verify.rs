@@ -71,6 +71,37 @@ fn create(database: &Database, name: &str, query: &str, mode: &str) {
         .run(&format!("select pgtrickle.create_stream_table('public.{name}', '{query}', '1h', '{mode}')"));
 }
 
+/// A role that may write to every table of these schemas and of pg_trickle's.
+struct OrdinaryRole<'a> {
+    database: &'a Database,
+    endpoint: Endpoint,
+}
+
+impl<'a> OrdinaryRole<'a> {
+    fn of(database: &'a Database, schemas: &str) -> Self {
+        let Endpoint { host, port, database: name, .. } = &database.endpoint;
+        let role = format!("{name}_role");
+        database.run(&format!(
+            "create role {role} login password 'x'; grant pg_monitor to {role}; grant create on schema public to {role};
+             grant usage on schema pgtrickle, pgtrickle_changes, {schemas} to {role};
+             grant all on all tables in schema pgtrickle, pgtrickle_changes to {role};
+             grant select, insert, update, delete on all tables in schema {schemas} to {role};
+             grant all on all sequences in schema pgtrickle, pgtrickle_changes to {role}"
+        ));
+        let endpoint = Endpoint::parse(&format!("postgresql://{role}:x@{host}:{port}/{name}")).unwrap();
+        Self { database, endpoint }
+    }
+}
+
+impl Drop for OrdinaryRole<'_> {
+    fn drop(&mut self) {
+        let role = &self.endpoint.user;
+        self.database.run(&format!(
+            "reassign owned by {role} to current_user; drop owned by {role}; drop role {role}"
+        ));
+    }
+}
+
 /// Bypasses the guards against writing to a stream table.
 fn corrupt(database: &Database, sql: &str) {
     database.run(&format!("set session_replication_role = replica; {sql}; reset session_replication_role"));

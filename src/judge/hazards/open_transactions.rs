@@ -1,4 +1,5 @@
-//! What a transaction wrote before a refresh, and commits after it, is lost.
+//! What a transaction wrote before a refresh, and commits after it, is lost. PostgreSQL tells when a transaction began, and what it
+//! has locked to write, but not when it wrote.
 
 use std::collections::BTreeSet;
 
@@ -42,8 +43,8 @@ fn finds(evidence: &Evidence, tables: &BTreeSet<Relation>) -> Option<String> {
             .filter(|facts| reads(facts, &writer.source))
             .find(|facts| passed_by(facts, writer))?;
         Some(format!(
-            "pid {} ({}) has written to {} in a transaction that is still open, and {}.{} was refreshed meanwhile",
-            writer.id, writer.application, writer.source, reader.schema, reader.name
+            "pid {} ({}) is in a transaction since before {}.{} was refreshed, and may have written to {} before",
+            writer.id, writer.application, reader.schema, reader.name, writer.source
         ))
     };
     let all = some_of(engine.writers.iter().filter_map(at_risk).collect(), NAMED);
@@ -88,7 +89,7 @@ mod tests {
     fn a_transaction_that_is_open_since_before_a_refresh_is_named() {
         assert_eq!(
             found("DIFFERENTIAL", &[99.0]).unwrap(),
-            "what a transaction wrote before a refresh, and commits after it, is lost: pid 1 (loader) has written to raw.orders in a transaction that is still open, and s.t was refreshed meanwhile"
+            "what a transaction wrote before a refresh, and commits after it, is lost: pid 1 (loader) is in a transaction since before s.t was refreshed, and may have written to raw.orders before"
         );
         assert_eq!(found("DIFFERENTIAL", &[101.0]), None, "no refresh has passed it by");
         assert_eq!(found("DIFFERENTIAL", &[]), None);

@@ -16,7 +16,7 @@ with recursive called as materialized (
   union
   select oid, reader, false from called
 ), behind (view, oid) as (
-  -- what each view reads, also through other views, but not through stream tables
+  -- what each view reads, also through other views
   select oid, oid from pg_catalog.pg_class where relkind in ('v', 'm') and oid >= 16384
   union
   select behind.view, r.oid
@@ -26,14 +26,20 @@ with recursive called as materialized (
     and d.refclassid = 'pg_catalog.pg_class'::regclass
   join pg_catalog.pg_class as r on r.oid = d.refobjid and r.relkind in ('r', 'p', 'v', 'm', 'f') and r.oid >= 16384
   join pg_catalog.pg_namespace as n on n.oid = r.relnamespace and n.nspname not in ('pgtrickle', 'pgtrickle_changes')
-  where r.oid not in (select pgt_relid from pgtrickle.pgt_stream_tables)
+), over_stream_tables as materialized (
+  select view as oid from behind where oid in (select pgt_relid from pgtrickle.pgt_stream_tables)
 ), snapshots as materialized (
   select oid from pg_catalog.pg_class where relkind = 'm'
+), unmaintained as materialized (
+  -- those that this role may not refresh, or one that they read
+  select distinct behind.view as oid from behind
+  where behind.oid in (select oid from snapshots) and not pg_catalog.has_table_privilege(behind.oid, 'maintain')
 ), followed as materialized (
   -- The materialized views that queries read, but not where an IMMEDIATE table reads one on the way, which follows no refresh
   -- of it (docs/pg_trickle.md, "Materialized views and foreign tables").
   select oid from snapshots
   where $follows and oid in (select oid from direct)
+    and oid not in (select oid from over_stream_tables) and oid not in (select oid from unmaintained)
     and not exists (
       select from behind join direct on direct.oid = behind.oid and direct.at_once
       where behind.view = snapshots.oid and behind.oid in (select oid from snapshots)
@@ -222,6 +228,10 @@ select coalesce(jsonb_agg(
     'out_of_reach', case
       when c.relkind = 'f' then 'is a foreign table'
       when c.oid in (select oid from refreshed) then 'is a materialized view: its tables are changed, and it is refreshed'
+      when $follows and c.oid in (select oid from snapshots) and c.oid in (select oid from over_stream_tables)
+        then 'is a materialized view over a stream table, and is not refreshed'
+      when $follows and c.oid in (select oid from unmaintained)
+        then 'is a materialized view that this role may not refresh: grant it MAINTAIN on the view, and on those that it reads'
       when c.relkind = 'm' then 'is a materialized view'
       when c.relkind = 'v' then 'is a view: its tables are changed instead'
       when not (

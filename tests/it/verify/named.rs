@@ -17,7 +17,7 @@ use nix::{
 use pgtrickle_ci::pg::Endpoint;
 use serde_json::{Value, json};
 
-use super::{all_are, corrupt, create, everything, outcome, verify, verify_in, with_time};
+use super::{OrdinaryRole, all_are, corrupt, create, everything, outcome, verify, verify_in, with_time};
 use crate::support::{Database, Ran, manifest, model, pgtrickle_ci};
 
 /// A database whose server does not say that it is ephemeral.
@@ -280,27 +280,19 @@ fn a_source_with_effects_beyond_a_rollback_is_not_changed() {
 #[test]
 fn a_source_that_hides_rows_from_the_role_is_not_changed() {
     let database = named();
-    let (name, port) = (&database.endpoint.database, database.endpoint.port);
-    let role = format!("{name}_role");
-    database.run(&format!(
+    let name = &database.endpoint.database;
+    database.run(
         "create table family (id int primary key, n int); insert into family select n, n from generate_series(1, 9) as n;
-         alter table family enable row level security; create policy few on family using (n < 4);
-         create role {role} login password 'x'; grant all on family to {role}; grant usage, create on schema public to {role}"
-    ));
+         alter table family enable row level security; create policy few on family using (n < 4)",
+    );
     create(&database, "reader", "select id, n from public.family", "DIFFERENTIAL");
-    database.run(&format!(
-        "grant usage on schema pgtrickle, pgtrickle_changes to {role}; grant all on all tables in schema pgtrickle, pgtrickle_changes, public to {role};
-         grant all on all sequences in schema pgtrickle, pgtrickle_changes to {role}; grant pg_monitor to {role}"
-    ));
     let before = fingerprint(&database);
-    let url = format!("postgresql://{role}:x@{}:{port}/{name}", database.endpoint.host);
-    let endpoint = Endpoint::parse(&url).unwrap();
+    let role = OrdinaryRole::of(&database, "public");
     let dir = tempfile::tempdir().unwrap();
-    let (ran, report) = verify_in(dir.path(), &endpoint, &["--allow-writes", name, "--budget", "1s"]);
+    let (ran, report) = verify_in(dir.path(), &role.endpoint, &["--allow-writes", name, "--budget", "1s"]);
     let left = outcome(&report, "verify", "public.family");
     assert!(left["message"].as_str().unwrap().contains("grant it BYPASSRLS"), "{left:#}\n{}", ran.stderr);
     assert_eq!(fingerprint(&database), before);
-    database.run(&format!("drop owned by {role}; drop role {role}"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use super::{all_are, create, faulty::Faulty, outcome, planted, verify_in, with_time};
+use super::{OrdinaryRole, all_are, create, faulty::Faulty, outcome, planted, verify_in, with_time};
 use crate::support::Database;
 
 const ASKED: &str = "version: 1\nverify: {open_transactions: true}\n";
@@ -54,6 +54,10 @@ fn changes_that_commit_after_a_refresh_that_did_not_see_them_are_followed() {
 #[test]
 fn healthy_tables_follow_what_commits_late() {
     let database = Database::new();
+    if !database.is_emulator() {
+        // pg_trickle's own do not.
+        return;
+    }
     database.run(
         "create table people (id int primary key, name text);
          create table sales (id int primary key, person int references people (id), price numeric(10, 2));
@@ -96,4 +100,37 @@ fn healthy_tables_follow_what_commits_late() {
         std::thread::sleep(std::time::Duration::from_millis(100));
         false
     }));
+}
+
+#[test]
+fn without_a_second_connection_no_transaction_stays_open_and_the_report_says_so() {
+    let database = Database::ephemeral();
+    database.run(
+        "create table bag (id int primary key, n int); insert into bag select n, n from generate_series(1, 20) as n",
+    );
+    create(&database, "bagged", "select id, n from public.bag", "FULL");
+    let role = OrdinaryRole::of(&database, "public");
+    database.run(&format!(
+        "alter table bagged owner to {0}; alter role {0} connection limit 2",
+        role.endpoint.user
+    ));
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("pgtrickle-ci.yml"), ASKED).unwrap();
+    let words = ["--allow-writes", &database.endpoint.database, "--budget", "2s"];
+    let (ran, report) = verify_in(dir.path(), &role.endpoint, &words);
+    let details = outcome(&report, "verify", "rounds")["details"].to_string();
+    assert!(
+        details.contains("no transaction stayed open: cannot connect to ")
+            && details.contains("too many connections"),
+        "{details} {}",
+        ran.stderr
+    );
+    database.run(&format!("alter role {} connection limit 1", role.endpoint.user));
+    let ran = crate::support::Ran::of(
+        crate::support::pgtrickle_ci()
+            .current_dir(dir.path())
+            .args(["verify", "--database-url", role.endpoint.url().reveal()])
+            .args(words),
+    );
+    ran.expect_error("too many connections for role", "CONNECTION LIMIT");
 }

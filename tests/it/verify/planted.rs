@@ -304,13 +304,19 @@ fn the_failing_table_is_blamed_and_not_its_readers() {
 }
 
 #[test]
-fn an_interrupted_reduction_leaves_no_database() {
+fn an_interrupted_reduction_leaves_a_script_and_no_database() {
     let database = Faulty::server().database("shop_interrupted", "counts_moves_twice");
     faulty::psql(&database, SHOP);
     let dir = tempfile::tempdir().unwrap();
     let arguments = ["--allow-writes", &database.database, "--budget", "10m", "--until-found"];
-    let (code, _) = verify_until_reduction(dir.path(), &database, &arguments);
+    let (code, report) = verify_until_reduction(dir.path(), &database, &arguments);
     assert_eq!(code, Some(130), "it ended before it was interrupted");
+    let found = first_failure(&report).unwrap();
+    let details = &outcome(&report, "verify", &found)["details"];
+    let file = format!("pgtrickle-ci-findings/{found}.sql");
+    assert!(details.as_array().unwrap().contains(&format!("script: {file}").into()), "{details:#}");
+    let script = fs::read_to_string(dir.path().join(file)).unwrap();
+    assert!(script.contains("-- Not reduced and not reproduced: the verification ended first."), "{script}");
 }
 
 /// On a named server: found inside of a transaction that is rolled back, with a script, and nothing is made or changed.

@@ -1,6 +1,8 @@
 //! Materialized views: what they read is changed, and they are refreshed.
 
-use super::{all_are, create, outcome, verify_in, with_time};
+use serde_json::Value;
+
+use super::{OrdinaryRole, all_are, create, outcome, verify_in, with_time};
 use crate::support::Database;
 
 const TOTALS: &str = "select string_agg(t::text, ' ' order by t) from raw.totals as t";
@@ -76,4 +78,82 @@ fn materialized_views_stay_as_they_are_on_a_named_server_and_below_an_immediate_
         assert_eq!(of("public.high"), "none of its sources can be changed");
         assert_eq!(database.value(TOTALS), before);
     }
+}
+
+fn message(report: &Value, subject: &str) -> String {
+    outcome(report, "verify", subject)["message"].as_str().unwrap().to_owned()
+}
+
+/// A round that the end of the budget meets between its changes and its refreshes is finished.
+#[test]
+fn the_end_of_the_budget_leaves_no_table_behind() {
+    for seed in ["1", "2", "3"] {
+        let database = sold();
+        ephemeral(&database, "on");
+        let name = database.endpoint.database.clone();
+        let dir = tempfile::tempdir().unwrap();
+        let words = ["--allow-writes", &name, "--budget", "2s", "--seed", seed];
+        verify_in(dir.path(), &database.endpoint, &words).0.expect(0);
+        let differing = "select count(*) from (
+              (select * from raw.highest except all select label, total from high)
+              union all (select label, total from high except all select * from raw.highest)
+            ) as differing";
+        assert_eq!(database.value(differing), Some("0".into()), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_materialized_view_whose_refresh_fails_on_possible_rows_is_a_warning() {
+    let database = sold();
+    ephemeral(&database, "on");
+    database.run("create materialized view raw.shares as select id, 10 / n as share from raw.sold");
+    create(&database, "shares", "select id, share from raw.shares", "FULL");
+    let name = database.endpoint.database.clone();
+    let dir = tempfile::tempdir().unwrap();
+    let report = with_time(|budget| {
+        let words = ["--allow-writes", &name, "--budget", budget];
+        let (_, report) = verify_in(dir.path(), &database.endpoint, &words);
+        all_are("passed", &report, &["high", "both"])?;
+        all_are("warned", &report, &["shares"]).map(|()| report)
+    });
+    let failing = "the refresh of the materialized view raw.shares fails on possible rows";
+    let said = message(&report, "public.shares");
+    assert!(said.starts_with(failing) && said.contains("division by zero"), "{said}");
+    assert!(said.contains("; equal to its query after "), "{said}");
+    let rounds = outcome(&report, "verify", "rounds");
+    assert!(!rounds.to_string().contains("22012"), "not refused by the schema: {rounds:#}");
+    let script = dir.path().join("pgtrickle-ci-findings/public.shares-fails.sql");
+    let script = std::fs::read_to_string(script).unwrap();
+    assert!(script.starts_with(&format!("-- public.shares: {failing}: division by zero")), "{script}");
+    assert!(script.contains("-- Reduced, and reproduced"), "{script}");
+    assert!(script.contains("refresh materialized view \"raw\".\"shares\";"), "{script}");
+}
+
+#[test]
+fn a_materialized_view_that_cannot_be_refreshed_is_left_out_with_the_reason() {
+    let database = sold();
+    ephemeral(&database, "on");
+    database.run("create materialized view raw.of_stream as select label from public.high");
+    create(&database, "behind", "select label from raw.of_stream", "FULL");
+    let role = OrdinaryRole::of(&database, "raw, public");
+    let name = database.endpoint.database.clone();
+    database.run(&format!("grant maintain on raw.highest to {}", role.endpoint.user));
+    let dir = tempfile::tempdir().unwrap();
+    let words = ["--allow-writes", &name, "--budget", "1s"];
+    let (_, report) = verify_in(dir.path(), &role.endpoint, &words);
+    assert_eq!(
+        message(&report, "raw.highest"),
+        "not changed: it is a materialized view that this role may not refresh: grant it MAINTAIN on the view, and on those that it reads"
+    );
+    assert_eq!(
+        message(&report, "raw.of_stream"),
+        "not changed: it is a materialized view over a stream table, and is not refreshed"
+    );
+    for table in ["public.high", "public.behind"] {
+        assert_eq!(message(&report, table), "none of its sources can be changed");
+    }
+    database.run(&format!("grant maintain on raw.totals to {}", role.endpoint.user));
+    let (_, report) = verify_in(dir.path(), &role.endpoint, &words);
+    let refreshed = "not changed: it is a materialized view: its tables are changed, and it is refreshed";
+    assert_eq!(message(&report, "raw.highest"), refreshed);
 }
