@@ -6,17 +6,19 @@ use std::{
     ops::Range,
 };
 
-use super::{CaseTable, Change, Pace, Partition, Row, Source};
-use crate::{
-    model::Relation,
-    sql::{self, quote_identifier},
+use super::{
+    CaseTable, Change, Needed, Pace, Partition, Row, Source,
+    needed::{names, needed},
 };
+use crate::{model::Relation, sql::quote_identifier};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Case {
     pub sources: Vec<Source>,
     /// The initial rows of each source.
     pub rows: Vec<Vec<Row>>,
+    /// What the sources and queries need besides, older ones first.
+    pub objects: Vec<Needed>,
     /// Statements that create the other relations that the queries read: views.
     pub others: Vec<String>,
     /// The stream tables, each after those it reads; the last one is the wrong one.
@@ -62,14 +64,16 @@ impl Case {
         schemas.extend(self.created_partitions().map(|(_, partition)| partition.relation.schema.as_str()));
         schemas.sort_unstable();
         schemas.dedup();
-        let mut statements: Vec<String> = schemas
+        let schemas: Vec<String> = schemas
             .iter()
             .map(|schema| format!("create schema if not exists {}", quote_identifier(schema)))
             .collect();
-        let mut types: Vec<String> = self.sources.iter().flat_map(|source| source.types.clone()).collect();
-        types.sort_unstable();
-        types.dedup();
-        statements.extend(types);
+        let mut statements = schemas.clone();
+        let created = (0..self.sources.len()).flat_map(|at| self.create(at));
+        let queries = self.tables.iter().map(|table| table.query.clone());
+        let texts: Vec<String> = created.chain(queries).chain(self.others.iter().cloned()).collect();
+        let needed = needed(&self.objects, &texts);
+        statements.extend(needed.into_iter().filter(|statement| !schemas.contains(statement)));
         for (at, rows) in self.sources_in_order() {
             statements.extend(self.create(at));
             if !rows.is_empty() {
@@ -159,6 +163,9 @@ impl Case {
         let source = &self.sources[at];
         let column = |(at, column): (usize, &super::SourceColumn)| {
             let mut text = format!("{} {}", source.quoted(at), column.type_name);
+            if let Some(collation) = &column.collation {
+                let _ = write!(text, " collate {collation}");
+            }
             match &column.generated {
                 Some(expression) => drop(write!(text, " generated always as ({expression}) stored")),
                 None if column.always => text.push_str(" generated always as identity"),
@@ -295,13 +302,7 @@ impl Case {
     #[must_use]
     pub fn without_unread_columns(&self) -> Option<Self> {
         let queries = self.tables.iter().map(|table| &table.query).chain(&self.others);
-        // The body of a function is one literal.
-        let queries: Vec<String> = queries.map(|text| text.replace("$function$", " ")).collect();
-        let read: BTreeSet<String> = queries
-            .iter()
-            .flat_map(|text| sql::tokens(text))
-            .map(|token| token.trim_matches('"').to_owned())
-            .collect();
+        let read: BTreeSet<String> = queries.flat_map(|text| names(text)).collect();
         let mut case = self.clone();
         for at in 0..case.sources.len() {
             let source = &case.sources[at];
@@ -393,6 +394,7 @@ mod tests {
                 vec![row(&["1", "1", "a"]), row(&["2", "2", "b"])],
                 vec![row(&["1", "Ada"]), row(&["2", "Bob"])],
             ],
+            objects: vec![],
             others: vec![],
             tables: vec![CaseTable {
                 relation: Relation::new("marts", "totals"),

@@ -113,6 +113,7 @@ mod tests {
         Case {
             sources,
             rows: vec![vec![]],
+            objects: vec![],
             others: vec![],
             tables: vec![definition("names", "DIFFERENTIAL"), definition("at_once", "IMMEDIATE")],
             rounds: vec![vec![vec![Change::Insert { source: 0, rows: vec![row(&["1", "Ada"])] }]]],

@@ -8,6 +8,7 @@ pub(crate) fn sample() -> Vec<Source> {
     let column = |name: &str, kind, type_name: &str| SourceColumn {
         name: name.into(),
         type_name: type_name.into(),
+        collation: None,
         of: TypePart::default(),
         kind,
         bounded: false,
@@ -39,7 +40,6 @@ pub(crate) fn sample() -> Vec<Source> {
         writes_partitions: false,
         stays_open: false,
         may_alter: false,
-        types: vec![],
         out_of_reach: None,
         view: None,
         snapshot_of: None,

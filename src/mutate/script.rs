@@ -166,6 +166,7 @@ mod tests {
         let case = Case {
             sources: sample()[1..].to_vec(),
             rows: vec![ada.clone()],
+            objects: vec![],
             others: vec![],
             tables: vec![made],
             rounds: vec![vec![vec![Change::Delete { source: 0, of: ada }]]],

@@ -46,8 +46,6 @@ pub struct Source {
     /// Whether its columns may be altered.
     #[serde(skip)]
     pub may_alter: bool,
-    /// Statements that create the types of its columns.
-    pub types: Vec<String>,
     /// Why its rows cannot be changed, if they cannot.
     pub out_of_reach: Option<String>,
     pub view: Option<String>,
@@ -77,6 +75,9 @@ pub struct SourceColumn {
     pub name: String,
     /// Its type as in CREATE TABLE.
     pub type_name: String,
+    /// Its collation, if it is not that of its type.
+    #[serde(default)]
+    pub collation: Option<String>,
     /// Its type by OID.
     #[serde(default, rename = "type")]
     pub of: TypePart,

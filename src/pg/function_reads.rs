@@ -96,16 +96,24 @@ impl FunctionReads {
 
     /// The statements that create the functions that these queries call, and the views that those read, older ones first.
     pub fn definitions(&self, queries: &[Relation]) -> Vec<String> {
-        let is_called = |function: &&Function| {
-            self.calls.iter().any(|(query, oid)| *oid == function.oid && queries.contains(query))
-        };
         let mut created = BTreeMap::new();
-        for function in self.functions.iter().filter(is_called) {
+        for function in self.called(queries) {
             created.insert(function.oid, &function.definition);
             let views = self.named(function).into_iter().flat_map(|named| &named.views);
             created.extend(views.map(|(oid, view)| (*oid, view)));
         }
         created.into_values().cloned().collect()
+    }
+
+    /// The OIDs of the functions that these queries call.
+    pub fn oids(&self, queries: &[Relation]) -> Vec<u32> {
+        self.called(queries).map(|function| function.oid).collect()
+    }
+
+    fn called(&self, queries: &[Relation]) -> impl Iterator<Item = &Function> {
+        self.functions.iter().filter(|function| {
+            self.calls.iter().any(|(query, oid)| *oid == function.oid && queries.contains(query))
+        })
     }
 
     fn tables(&self, function: &Function) -> BTreeSet<&Relation> {

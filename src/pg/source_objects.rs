@@ -6,6 +6,7 @@ use tokio_postgres::types::ToSql;
 use super::{Client, Error, about};
 use crate::{
     model::Relation,
+    mutate::Needed,
     sql::{quote_identifier, quote_literal},
 };
 
@@ -77,6 +78,25 @@ impl Client {
     ) -> Result<SourceObjects, Error> {
         let sql = include_str!("sql/source_objects.sql").replace("$families", &families.to_string());
         self.ask("reading the sources", &about(&sql, relations)).await
+    }
+
+    /// What a script creates before these tables, views and functions: schemas, extensions, collations, types, and functions
+    /// that tables need.
+    pub async fn needed_objects(
+        &self,
+        relations: &[Relation],
+        functions: &[u32],
+    ) -> Result<Vec<Needed>, Error> {
+        let objects = self.source_objects(relations, false).await?.objects;
+        let objects = serde_json::to_string(&objects).expect("numbers are JSON");
+        let functions: Vec<String> = functions.iter().map(u32::to_string).collect();
+        let sql = include_str!("sql/needed_objects.sql")
+            .replace("$objects", &format!("{}::jsonb", quote_literal(&objects)))
+            .replace(
+                "$functions",
+                &format!("{}::oid[]", quote_literal(&format!("{{{}}}", functions.join(",")))),
+            );
+        self.ask("reading what the sources need", &sql).await
     }
 
     /// Begins a read-only transaction with one snapshot until the connection ends, in which text has formats that every

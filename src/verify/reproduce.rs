@@ -11,11 +11,11 @@ use crate::{
     judge::equality::Comparable,
     model::{Deployed, Outcome, Relation, Setting, Value},
     mutate::{
-        Case, CaseTable, Change, Effect, Pace, Reproducibility, Row, ScriptHeader, Source, before,
+        Case, CaseTable, Change, Effect, Needed, Pace, Reproducibility, Row, ScriptHeader, Source, before,
         without_database,
     },
     pg::{self, Client, Limits},
-    sql::{quote_identifier, quote_literal},
+    sql::quote_literal,
 };
 
 /// A source with more rows is not copied into the scratch database.
@@ -37,6 +37,7 @@ pub(super) struct Reproduction {
     needed: Vec<Relation>,
     pub(super) finding: Finding,
     sources: Vec<Source>,
+    objects: Vec<Needed>,
     others: Vec<String>,
     tables: Vec<CaseTable>,
     /// The rows before the first round.
@@ -83,6 +84,9 @@ impl Reproduction {
         let is_there = |change: &Change| {
             change.refreshed().is_none_or(|relation| involved.contains(relation) || is_view(relation))
         };
+        let relations: Vec<Relation> =
+            all_sources.iter().filter(reads).map(|source| source.relation.clone()).collect();
+        let objects = client.needed_objects(&relations, &subjects.functions.oids(&involved)).await?;
         let from_log = sources.iter().any(|source| source.from_log);
         Ok(Some(Self {
             relation: relation.clone(),
@@ -93,6 +97,7 @@ impl Reproduction {
                 ..table.clone()
             },
             finding: finding.clone(),
+            objects,
             others: others(subjects, all_sources, &involved),
             sources,
             tables,
@@ -220,6 +225,7 @@ impl Reproduction {
         Case {
             sources: self.sources.clone(),
             rows: rows.to_vec(),
+            objects: self.objects.clone(),
             others: self.others.clone(),
             tables: self.tables.clone(),
             rounds: rounds.to_vec(),
@@ -288,20 +294,16 @@ fn others(subjects: &Subjects<'_>, sources: &[Source], involved: &[Relation]) ->
     let functions = subjects.functions.definitions(involved);
     let unchecked = (!functions.is_empty()).then(|| "set check_function_bodies = off".to_owned());
     let reads = |source: &&Source| source.readers.iter().any(|reader| involved.contains(reader));
-    let views = sources.iter().filter(reads).filter_map(create_view).flatten();
+    let views = sources.iter().filter(reads).filter_map(create_view);
     let settings = subjects.engine_settings.iter().cloned();
     settings.chain(unchecked).chain(functions).chain(views).collect()
 }
 
-/// The statements that create a source that is a view, and its schema.
-fn create_view(source: &Source) -> Option<[String; 2]> {
+/// The statement that creates a source that is a view.
+fn create_view(source: &Source) -> Option<String> {
     let query = source.view.as_ref()?.trim_end_matches([' ', ';', '\n']);
     let what = if source.snapshot_of.is_some() { "materialized view" } else { "view" };
-    let schema = quote_identifier(&source.relation.schema);
-    Some([
-        format!("create schema if not exists {schema}"),
-        format!("create {what} {} as {query}", source.relation.quoted()),
-    ])
+    Some(format!("create {what} {} as {query}", source.relation.quoted()))
 }
 
 /// The table, its upstream stream tables, and the other readers of a source that is captured from the log, which decide

@@ -97,6 +97,8 @@ fn filled(sql: &str) -> String {
         ("$queries", "'[]'"),
         ("$hidden", "'[]'::jsonb"),
         ("$follows", "true"),
+        ("$objects", "'[]'::jsonb"),
+        ("$functions", "'{}'::oid[]"),
         ("$position", "null::pg_lsn"),
         ("$families", "true"),
         ("$tables", "null"),

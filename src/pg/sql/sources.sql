@@ -88,6 +88,11 @@ select coalesce(jsonb_agg(
           when base.oid = 'pg_catalog.bytea'::regtype then 'bytes'
           else 'other'
         end,
+        'collation', (
+          select format('%I.%I', cn.nspname, l.collname)
+          from pg_catalog.pg_collation as l join pg_catalog.pg_namespace as cn on cn.oid = l.collnamespace
+          where l.oid = a.attcollation and a.attcollation <> t.typcollation
+        ),
         'type', jsonb_build_object('oid', a.atttypid::bigint, 'typmod', a.atttypmod),
         'bounded', t.typtype = 'd' or exists (
           select from pg_catalog.pg_constraint as k
@@ -211,19 +216,6 @@ select coalesce(jsonb_agg(
           select from pg_catalog.pg_inherits as other join pg_catalog.pg_class as o on o.oid = other.inhrelid
           where other.inhparent = c.oid and o.relkind <> 'r'
         )
-    ),
-    'types', (
-      select coalesce(jsonb_agg(distinct case t.typtype
-        when 'e' then 'create type ' || pg_catalog.format_type(t.oid, null) || ' as enum ('
-          || (select string_agg(quote_literal(e.enumlabel), ', ' order by e.enumsortorder) from pg_catalog.pg_enum as e where e.enumtypid = t.oid)
-          || ')'
-        when 'd' then 'create domain ' || pg_catalog.format_type(t.oid, null) || ' as '
-          || pg_catalog.format_type(t.typbasetype, t.typtypmod)
-          || coalesce((select string_agg(' ' || pg_catalog.pg_get_constraintdef(k.oid), '') from pg_catalog.pg_constraint as k where k.contypid = t.oid and k.contype = 'c'), '')
-      end), '[]')
-      from pg_catalog.pg_attribute as a
-      join pg_catalog.pg_type as t on t.oid = a.atttypid and t.typtype in ('e', 'd')
-      where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     ),
     'out_of_reach', case
       when c.relkind = 'f' then 'is a foreign table'

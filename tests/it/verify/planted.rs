@@ -231,6 +231,43 @@ fn is_found_with_every_seed(fault: &str, setup: &str) {
     }
 }
 
+#[test]
+fn a_script_creates_what_its_sources_and_functions_need() {
+    let server = Faulty::server();
+    let database = server.database("needed", "forgets_deletes");
+    faulty::psql(
+        &database,
+        "create schema util; create schema \"odd one\"; create schema raw; create schema calls;
+         create type util.mood as enum ('sad', 'it''s', 'glad');
+         create function util.is_whole(n int) returns boolean language plpgsql immutable as 'begin return n % 1 = 0; end';
+         create domain util.pct as int not null check (value between 0 and 100) check (util.is_whole(value));
+         create domain \"odd one\".even as util.pct check (value % 2 = 0);
+         create type util.pair as (mood util.mood, note text);
+         create type util.span as range (subtype = float8, multirange_type_name = util.spans);
+         create collation util.plain (provider = libc, locale = 'C');
+         create function util.twice(x int) returns int language sql immutable as 'select x * 2';
+         create function calls.thrice(x int) returns int language sql immutable as 'select x * 3';
+         create table raw.items (
+           id int primary key, mood util.mood, share \"odd one\".even, pair util.pair, span util.span, spans util.spans,
+           moods util.mood[], name text collate util.plain, twice int generated always as (util.twice(id)) stored
+         );
+         create function raw.unread() returns int language sql as 'select 1'; create type raw.unread as enum ();
+         insert into raw.items select n, 'sad', 2 * n, row('glad', 'x')::util.pair, '[1,2)', '{[1,2)}', '{sad}', 'n' || n
+         from generate_series(1, 9) as n;
+         select pgtrickle.create_stream_table('public.priced',
+           'select id, mood, share, pair, span, spans, moods, name, twice, calls.thrice(id) as thrice from raw.items', '1h', 'DIFFERENTIAL')",
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let words = ["--allow-writes", &database.database, "--budget", "10m", "--until-found"];
+    verify_in(dir.path(), &database, &words).0.expect(1);
+    let file = dir.path().join("pgtrickle-ci-findings/public.priced.sql");
+    let script = fs::read_to_string(&file).unwrap();
+    assert!(script.contains("-- Reduced, and reproduced"), "{script}");
+    assert!(script.contains("\"name\" text collate util.plain") && !script.contains("unread"), "{script}");
+    let shown = faulty::psql_file(&server.database("needed_again", "forgets_deletes"), &file);
+    assert!(shown.contains("too many") && !shown.contains("ERROR"), "{script}\n{shown}");
+}
+
 /// Verifies until the reduction of a finding begins, and interrupts that. The database in which it is reduced is gone
 /// afterwards.
 #[track_caller]
