@@ -8,7 +8,7 @@ use crate::model::Shard;
 
 use super::groups::{
     CheckingArgs, EngineArgs, ModelsArgs, PolicyArgs, ProfileArgs, ProjectArgs, ReportArgs, SelectArgs,
-    ServerArgs, SourceArgs, VerifyingArgs, WaitingArgs, duration, number,
+    ServerArgs, SourceArgs, VerifyingArgs, WaitingArgs, duration,
 };
 
 #[derive(Debug, Args)]
@@ -124,7 +124,7 @@ pub struct CheckArgs {
     #[arg(long, value_name = "FILE", requires = "shard")]
     pub durations: Option<PathBuf>,
     /// Compare on this many connections [default: the cores of this machine, 1 for a server elsewhere]
-    #[arg(long, value_name = "NUMBER", value_parser = number::<u32>)]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     pub jobs: Option<u32>,
     /// Show new failures and recoveries since this JSON report
     #[arg(long, value_name = "FILE", help_heading = "Reports")]

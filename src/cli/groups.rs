@@ -225,7 +225,8 @@ pub struct CheckingArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Verification")]
 pub struct VerifyingArgs {
-    /// Allow changing rows of this database on a named server, in transactions that are rolled back
+    /// Allow changing rows of this database on a named server: for good if it is ephemeral, otherwise in transactions that are
+    /// rolled back
     #[arg(long, value_name = "DBNAME")]
     pub allow_writes: Option<String>,
     /// Time for changing rows and comparing [default: 20s]
@@ -241,7 +242,7 @@ pub struct VerifyingArgs {
     #[arg(long, value_name = "FILE", requires = "shard")]
     pub durations: Option<PathBuf>,
     /// Compare tables on this many connections [default: the cores of this machine, 1 for a server elsewhere]
-    #[arg(long, value_name = "NUMBER", value_parser = number::<u32>)]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     pub jobs: Option<u32>,
     /// Replay the scripts of earlier findings in this folder first, and add new ones to it
     #[arg(long, value_name = "DIR", conflicts_with = "findings")]

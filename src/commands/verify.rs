@@ -40,7 +40,8 @@ pub(super) async fn verify(options: &VerifyOptions, report: &mut Report) -> Resu
     verifying.verify(project, &tables, &BTreeSet::new(), &mut report.outcomes).await?;
     if writes.is_none() && !options.only_static {
         options.ui.say(&format!(
-            "compared as they are; to change rows in transactions that are rolled back: --allow-writes {}",
+            "compared as they are; to change rows {}: --allow-writes {}",
+            crate::options::how_long(client.is_ephemeral().await?),
             client.endpoint().database
         ));
     }

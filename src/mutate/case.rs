@@ -128,11 +128,16 @@ impl Case {
         case
     }
 
-    /// The statements that change rows; of more than `most` only the last.
+    /// The statements that change rows; of more than `most` only the last, which says how many came before it.
     pub fn last_changes(&self, most: usize) -> Vec<String> {
         let changes: Vec<&Change> = self.rounds.iter().flatten().flatten().collect();
-        let first = if changes.len() > most { changes.len() - 1 } else { 0 };
-        changes[first..].iter().map(|change| change.sql(&self.sources)).collect()
+        let sql = |change: &&Change| change.sql(&self.sources);
+        match changes.split_last() {
+            Some((last, before)) if before.len() >= most => {
+                vec![format!("after {} other changes: {}", before.len(), sql(last))]
+            }
+            _ => changes.iter().map(sql).collect(),
+        }
     }
 
     /// The sources, each after those that it references.

@@ -29,7 +29,7 @@ pub struct ScriptHeader<'a> {
 /// Where a finding was reproduced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reproducibility {
-    /// Nowhere else so far: the verification ended first.
+    /// Nowhere else so far.
     Untried,
     /// Nowhere else.
     Once,
@@ -70,7 +70,7 @@ impl Case {
                 "-- The table was wrong before the first change: an earlier refresh went wrong. A new table may be right.\n\n"
             }
             Reproducibility::Untried => {
-                "-- Not reduced and not reproduced: the verification ended first. Run it in an empty database with: psql -X -f THIS_FILE\n\n"
+                "-- Not reduced, and not tried in a scratch database. Run it in an empty database with: psql -X -f THIS_FILE\n\n"
             }
             Reproducibility::Once => {
                 "-- Not reproduced in a scratch database: these are all changes before it was found.\n\n"

@@ -5,6 +5,11 @@ use std::path::PathBuf;
 use super::{UnknownKey, WrongValue};
 use crate::{dbt, model::site, pg};
 
+/// What becomes of the rows that `--allow-writes` allows to change.
+pub fn how_long(is_ephemeral: bool) -> &'static str {
+    if is_ephemeral { "for good: the server is ephemeral" } else { "in transactions that are rolled back" }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The configuration file cannot be read, or `--config` names a file that does not exist.
@@ -31,9 +36,9 @@ pub enum Error {
     Address(#[from] pg::BadAddress),
     #[error(transparent)]
     Dbt(#[from] dbt::Error),
-    /// `--allow-writes` names a different database than the connection.
+    /// `--allow-writes` names a different database than the connection. On an ephemeral server the changes stay.
     #[error("`--allow-writes {name}` does not allow writes to the database `{database}`")]
-    OtherDatabase { name: String, database: String },
+    OtherDatabase { name: String, database: String, is_ephemeral: bool },
     /// `--drive scheduler` on a named server, where no change is committed.
     #[error(
         "`--drive scheduler` cannot verify `{database}`: the scheduler sees committed changes, and on a named server every change is rolled back"
@@ -79,8 +84,8 @@ impl Error {
             Self::Exclusive { one, other, .. } => format!("remove `{one}` or `{other}`"),
             Self::Address(error) => error.hint(),
             Self::Dbt(error) => return error.hint(),
-            Self::OtherDatabase { database, .. } => {
-                format!("to change rows of `{database}` in transactions that are rolled back, pass `--allow-writes {database}`")
+            Self::OtherDatabase { database, is_ephemeral, .. } => {
+                format!("to change rows of `{database}` {}, pass `--allow-writes {database}`", how_long(*is_ephemeral))
             }
             Self::SchedulerSeesCommits { .. } => {
                 "use an ephemeral server: `pgtrickle-ci run --drive scheduler`, or `pgtrickle-ci ephemeral -- CMD`".into()

@@ -20,7 +20,7 @@ pub use commands::{
     WaitOptions,
 };
 pub use environment::Environment;
-pub use error::Error;
+pub use error::{Error, how_long};
 pub use file::{File, UnknownKey, WrongValue};
 pub use project::ProjectOptions;
 pub use resolver::Resolver;

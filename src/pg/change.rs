@@ -102,7 +102,7 @@ impl Client {
     /// Sets the session's timeouts for statements and locks. It may be idle for as long as other connections work.
     pub async fn limit(&self) -> Result<(), Error> {
         let sql = format!(
-            "set statement_timeout = {}; set lock_timeout = {}; set idle_session_timeout = 0",
+            "set statement_timeout = {}; set lock_timeout = {}; set idle_session_timeout = 0; set transaction_timeout = 0",
             self.limits.statement.as_millis(),
             self.limits.lock.as_millis()
         );
@@ -210,7 +210,14 @@ pub fn is_about_values(code: &str) -> bool {
     (code.starts_with("21")
         || code.starts_with("22")
         || is_one_of(&[SqlState::CHECK_VIOLATION, SqlState::RAISE_EXCEPTION]))
-        && !is_one_of(&[SqlState::NUMERIC_VALUE_OUT_OF_RANGE, SqlState::DATETIME_FIELD_OVERFLOW])
+        && !is_out_of_range(code)
+}
+
+/// Whether this SQLSTATE means that a value is beyond its type.
+pub fn is_out_of_range(code: &str) -> bool {
+    [SqlState::NUMERIC_VALUE_OUT_OF_RANGE, SqlState::DATETIME_FIELD_OVERFLOW]
+        .iter()
+        .any(|state| state.code() == code)
 }
 
 /// Whether this SQLSTATE means that other sessions were in the way: a deadlock or a lock timeout.

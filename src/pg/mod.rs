@@ -45,8 +45,8 @@ use crate::{
 pub use address_error::BadAddress;
 pub use catalog::{ServerInfo, Snapshot};
 pub use change::{
-    Changed, is_about_the_session, is_about_values, is_in_the_way, is_not_permitted, is_refusal, is_too_slow,
-    is_without_second_session,
+    Changed, is_about_the_session, is_about_values, is_in_the_way, is_not_permitted, is_out_of_range,
+    is_refusal, is_too_slow, is_without_second_session,
 };
 pub use conninfo::Conninfo;
 pub use deployment::StepFailed;

@@ -127,7 +127,8 @@ pub async fn writes(client: &Client, options: &RoundOptions, is_own: bool) -> Re
         Some(name) if name == database => {}
         Some(name) => {
             let (name, database) = (name.to_owned(), database.clone());
-            return Err(options::Error::OtherDatabase { name, database }.into());
+            let is_ephemeral = client.is_ephemeral().await?;
+            return Err(options::Error::OtherDatabase { name, database, is_ephemeral }.into());
         }
     }
     if client.is_ephemeral().await? {

@@ -25,6 +25,8 @@ pub(super) struct Changes {
     pub(super) rounds: usize,
     /// The rounds that changed a row.
     pub(super) changing: usize,
+    /// The rounds that only reverted the one before.
+    pub(super) reverting: usize,
     /// The time that drawing changes took.
     pub(super) drawing: Duration,
 }
@@ -37,6 +39,7 @@ impl Changes {
             mutator,
             rounds: 0,
             changing: 0,
+            reverting: 0,
             drawing: Duration::ZERO,
         }
     }
@@ -61,6 +64,7 @@ impl Changes {
     pub(super) fn begin_reverting(&mut self) -> Vec<Change> {
         let inverse = self.inverse(1).flatten().collect();
         self.rounds += 1;
+        self.reverting += 1;
         self.history.push(Vec::new());
         inverse
     }

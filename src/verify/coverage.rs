@@ -95,6 +95,9 @@ impl Reach {
         let is_possible = |kind: &&str| sources.iter().any(|(_, source)| source.can_have(kind));
         let kinds = KINDS.into_iter().filter(is_possible).chain(has_several.then_some(BOTH_SIDES));
         let of_kind = |kind: &'static str| counted_as(kind, self.kinds.get(kind));
+        if self.kinds.is_empty() {
+            return Vec::new();
+        }
         let mut lines =
             vec![format!("changes that reached it: {}", kinds.map(of_kind).collect::<Vec<_>>().join(", "))];
         if !self.results.is_empty() {
@@ -139,7 +142,7 @@ pub(super) struct Coverage {
     by: BTreeMap<String, usize>,
     /// How often its columns were altered.
     pub(super) altered: usize,
-    /// The statements that locks of other sessions stopped.
+    /// The statements that gave up waiting for a lock.
     pub(super) blocked: usize,
 }
 
@@ -178,7 +181,8 @@ impl Coverage {
         } else {
             format!(", {}", counted(self.altered, "alteration"))
         };
-        let blocked = if self.blocked == 0 { String::new() } else { format!(", {} blocked", self.blocked) };
+        let blocked =
+            if self.blocked == 0 { String::new() } else { format!(", {} gave up waiting", self.blocked) };
         format!(
             "{}, {}{altered}{blocked}, {} refused{by}",
             counted(self.rounds, "round"),

@@ -1,7 +1,11 @@
 //! What is wrong with a table.
 
 use super::coverage::counted;
-use crate::{judge::equality::Difference, mutate::Change, pg::ServerMessage};
+use crate::{
+    judge::equality::Difference,
+    mutate::Change,
+    pg::{self, ServerMessage},
+};
 
 /// What is wrong with a table, and since when.
 #[derive(Clone, Debug)]
@@ -32,14 +36,32 @@ impl Finding {
         matches!(self.fault, Fault::QueryFails(_))
     }
 
+    /// What to do about a query that fails.
+    pub(super) fn next(&self) -> String {
+        match &self.refused {
+            Some(Change::RefreshView { view, .. }) if self.is_denied() => {
+                format!("grant the owner of {view} what its query reads")
+            }
+            Some(Change::RefreshView { view, .. }) => {
+                format!("handle them in the query of {view}, or reject them with a constraint of the source")
+            }
+            _ => "handle them in the query, or reject them with a constraint of the source".to_owned(),
+        }
+    }
+
     /// What fails on possible rows, if it is a query.
     pub(super) fn failing_query(&self) -> String {
         match &self.refused {
             Some(Change::RefreshView { view, .. }) => {
-                format!("the refresh of the materialized view {view} fails on possible rows")
+                let on = if self.is_denied() { "" } else { " on possible rows" };
+                format!("the refresh of the materialized view {view} fails{on}")
             }
             _ => "its query fails on possible rows".to_owned(),
         }
+    }
+
+    fn is_denied(&self) -> bool {
+        matches!(&self.fault, Fault::QueryFails(message) if pg::is_not_permitted(&message.code))
     }
 
     /// That the scheduler may have caused it: a script does not repeat when it refreshed.

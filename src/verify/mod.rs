@@ -91,10 +91,22 @@ impl Verification<'_> {
             Subjects::prepare(client, &deployed, tables, settings, known, second.is_idle()).await?;
         let mut rounds = Rounds::new((client, second), settings, subjects, mutator, delay);
         let before = outcomes.len();
+        let mut scripts = Ok(Vec::new());
         let mut record = |rounds: &Rounds| {
             outcomes.truncate(before);
             outcomes.extend(rounds.outcomes(tables));
             self.activity.set(rounds.describe());
+            if let Ok(files) = &mut scripts
+                && let Err(error) = self.write_unreduced(&rounds.seen.reproductions, files)
+            {
+                scripts = Err(error);
+            }
+            for (finding, file) in rounds.seen.reproductions.iter().zip(scripts.iter().flatten()) {
+                let mut new = outcomes[before..].iter_mut();
+                if let Some(outcome) = new.find(|outcome| finding.is_about(outcome)) {
+                    outcome.details.push(format!("script: {}", file.display()));
+                }
+            }
         };
         record(&rounds);
         if settings.commits() {
@@ -115,20 +127,25 @@ impl Verification<'_> {
             let extent = Extent { time, jobs: settings.jobs, activity: self.activity };
             outcomes.push(compare_after_rounds(client, tables, &known.equal, &settings.terms, extent).await?);
         }
+        scripts?;
+        // The connections are needed for the scratch database.
         let findings = std::mem::take(&mut rounds.seen.reproductions);
-        self.write_scripts(&findings, &mut outcomes[before..]).await
+        drop(rounds);
+        self.write_reduced(&findings, &mut outcomes[before..]).await
     }
 
-    /// Writes a script for each finding, and attaches it to the outcome. Then reduces them, one after the other: if that is
-    /// interrupted, every finding has its script.
-    async fn write_scripts(&self, findings: &[Reproduction], outcomes: &mut [Outcome]) -> Result<(), Error> {
-        let engine = self.engine.describe();
-        for finding in findings {
-            let file = self.write(finding, &finding.unreduced(&self.settings, &engine))?;
-            if let Some(outcome) = outcomes.iter_mut().find(|outcome| finding.is_about(outcome)) {
-                outcome.details.push(format!("script: {}", file.display()));
-            }
+    /// Writes a script for each finding that is not among the files yet: an interruption must not lose it.
+    fn write_unreduced(&self, findings: &[Reproduction], files: &mut Vec<PathBuf>) -> Result<(), Error> {
+        for finding in &findings[files.len()..] {
+            let script = finding.unreduced(&self.settings, &self.engine.describe());
+            files.push(self.write(finding, &script)?);
         }
+        Ok(())
+    }
+
+    /// Reduces the findings, one after the other, writes their scripts again, and attaches them to the outcomes.
+    async fn write_reduced(&self, findings: &[Reproduction], outcomes: &mut [Outcome]) -> Result<(), Error> {
+        let engine = self.engine.describe();
         for (at, finding) in findings.iter().enumerate() {
             let (number, all) = (at + 1, findings.len());
             self.activity.set(format!("reducing finding {number} of {all}, in {}", finding.relation));

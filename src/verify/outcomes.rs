@@ -80,7 +80,6 @@ impl Rounds<'_> {
             self.settings.seed,
             message.message
         );
-        let next = "handle them in the query, or reject them with a constraint of the source";
         let verdict = outcome.verdict.max(Verdict::Warned);
         let message_of_both = if outcome.verdict.is_bad() {
             format!("{}; {failing}", outcome.message)
@@ -90,7 +89,7 @@ impl Rounds<'_> {
         Outcome { verdict, message: message_of_both, ..outcome }
             .quoting(&message.message, Some(&message.code))
             .with_rows(message.details())
-            .with_details([next.to_owned()])
+            .with_details([finding.next()])
     }
 
     fn outcome_of_rounds(&self, table: &StreamTable, tables: &[&StreamTable]) -> Outcome {
@@ -300,16 +299,16 @@ impl Rounds<'_> {
             Some(why) => format!("verified nothing: {why}; {counts}"),
             None => counts,
         };
-        let idle = self.changes.rounds - self.changes.changing;
+        let idle = self.changes.rounds - self.changes.changing - self.changes.reverting;
         let idle =
-            (idle > 0).then(|| format!("{} more changed no row, and do not count", counted(idle, "round")));
+            (idle > 0).then(|| format!("not counted, without a changed row: {}", counted(idle, "round")));
         let changed = (0..self.changes.sources().len())
             .filter(|at| self.changes.sources()[*at].out_of_reach.is_none())
             .map(|at| self.changes.coverage[at].line(&self.changes.sources()[at].relation));
         let failing_queries = (self.seen.failing_queries > 0).then(|| {
             format!(
-                "{} refreshes and comparisons in which a query itself failed on the rows of a round",
-                self.seen.failing_queries
+                "a query itself failed on the rows of a round {}, after which the round was reverted",
+                counted(self.seen.failing_queries, "time")
             )
         });
         let first_found = self.seen.first_found.map(|(after, round)| match round {
@@ -319,7 +318,7 @@ impl Rounds<'_> {
             }
         });
         let blocked = (self.seen.blocked > 0).then(|| {
-            format!("{} statements and refreshes were blocked{}", self.seen.blocked, self.by_blockers())
+            format!("statements and refreshes that were blocked{}: {}", self.by_blockers(), self.seen.blocked)
         });
         Outcome::new(Stage::Verify, "rounds", verdict, message)
             .with_details(changed)

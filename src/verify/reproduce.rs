@@ -144,7 +144,7 @@ impl Reproduction {
                     smallest
                 }
                 Err(pg::Error::Server { .. } | pg::Error::Connect { .. }) => {
-                    (Case { pace: self.pace, ..self.alone(self.all_rounds()) }, Reproducibility::Once)
+                    (Case { pace: self.pace, ..self.alone(self.all_rounds()) }, Reproducibility::Untried)
                 }
                 Err(lost) => return Err(lost),
             }

@@ -181,6 +181,9 @@ impl<'a> Rounds<'a> {
         let (transactions, failing) = (drafts.len(), self.seen.failing_queries);
         let (mut early, mut open) = (None, None);
         for (nth, draft) in (1..).zip(drafts) {
+            if nth > 1 && Instant::now() >= deadline {
+                break;
+            }
             if draft.stays_open {
                 open = self.open(&draft).await?;
                 continue;
@@ -207,8 +210,7 @@ impl<'a> Rounds<'a> {
         if let Some(open) = open {
             self.close(open, deadline).await?;
         }
-        let deadline =
-            if self.settings.by_scheduler { deadline } else { deadline.max(Instant::now() + ENDING) };
+        let deadline = deadline.max(Instant::now() + ENDING);
         let affected = self.read_from_wal(self.affected(), deadline).await?;
         if !self.settings.by_scheduler {
             // The reader that was ahead comes last.
@@ -319,7 +321,12 @@ impl<'a> Rounds<'a> {
         changes: impl IntoIterator<Item = impl FnOnce(&mut Mutator) -> Option<Change>>,
     ) -> Result<Transaction, pg::Error> {
         let mut done: Transaction = Vec::new();
+        let blocked = self.seen.blocked;
         for draw in changes {
+            // Each further statement might wait for a lock as long.
+            if self.seen.blocked > blocked {
+                break;
+            }
             let Some(change) = self.changes.draw(draw) else { continue };
             match client.change(&change, self.changes.sources()).await? {
                 Changed::Refused(message) => self.refused(client, &change, message).await?,
@@ -348,8 +355,10 @@ impl<'a> Rounds<'a> {
             self.changes.blocked(change);
             return Ok(());
         }
+        let is_about_the_view =
+            pg::is_not_permitted(&message.code) || !pg::is_about_the_session(&message.code);
         if let Change::RefreshView { view, .. } = change
-            && pg::is_about_values(&message.code)
+            && is_about_the_view
         {
             self.view_fails(view, &message, change);
             return Ok(());
@@ -425,13 +434,16 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    /// The refresh of a materialized view fails as its query does on the rows, and so nothing reaches the tables that read it.
+    /// The refresh of a materialized view fails, and so nothing reaches the tables that read it.
     fn view_fails(&mut self, view: &Relation, message: &ServerMessage, refresh: &Change) {
-        let source = self.changes.sources().iter().find(|source| source.relation == *view);
-        for reader in source.map(|source| source.readers.clone()).unwrap_or_default() {
-            self.query_fails(&reader, message.clone(), Some(refresh));
-        }
         self.seen.failing_queries += 1;
+        let source = self.changes.sources().iter().find(|source| source.relation == *view);
+        let readers = source.map(|source| source.readers.clone()).unwrap_or_default();
+        for reader in readers.iter().filter(|_| !pg::is_out_of_range(&message.code)) {
+            let fault = Fault::QueryFails(message.clone());
+            let finding = Finding::new(self.changes.rounds, fault, Some(refresh));
+            self.seen.failing.entry(reader.clone()).or_insert(finding);
+        }
     }
 
     /// Reverts the last round: rows on which a query fails would disturb all later rounds.
@@ -446,11 +458,14 @@ impl<'a> Rounds<'a> {
         done.extend(self.refresh_views(&done).await?);
         self.commit(done).await?;
         (self.changes.coverage, self.changes.changing) = (coverage, changing);
-        // What it restores is no effect of the next round.
+        // What it restores is no effect of the next round, which may reach other tables.
         for relation in &affected {
             self.forget_result(relation);
         }
-        Ok(())
+        if self.settings.by_scheduler {
+            return Ok(());
+        }
+        self.refresh(&affected, Instant::now() + ENDING).await
     }
 
     /// Keeps the first finding of a table: later faults may follow from it.

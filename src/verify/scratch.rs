@@ -8,7 +8,7 @@ use crate::{
     mutate::{Case, Change, Pace, Part, Statement},
     output,
     pg::{self, Client, Endpoint, Limits},
-    sql::{quote_identifier, statements},
+    sql::{quote_identifier, quote_literal, statements},
 };
 
 /// How long a statement waits for a lock, which an open transaction may hold until it has run.
@@ -75,8 +75,13 @@ impl ScratchDatabase {
             tries,
             prepared: None,
         };
-        scratch.clean(verified).await?;
-        Ok(scratch)
+        match scratch.clean(verified).await {
+            Ok(()) => Ok(scratch),
+            Err(error) => {
+                scratch.close(verified).await?;
+                Err(error)
+            }
+        }
     }
 
     /// Drops and creates the database.
@@ -264,7 +269,8 @@ fn unmaintained(case: &Case) -> String {
 /// A case that the server refuses does not reproduce the fault.
 fn false_if_refused(shown: Result<bool, pg::Error>) -> Result<bool, pg::Error> {
     match shown {
-        Err(pg::Error::Server { .. } | pg::Error::Answer { .. }) => Ok(false),
+        // Connect: of the second session of an open transaction.
+        Err(pg::Error::Server { .. } | pg::Error::Answer { .. } | pg::Error::Connect { .. }) => Ok(false),
         shown => shown,
     }
 }
@@ -275,9 +281,17 @@ impl Drop for ScratchDatabase {
         if self.name.is_empty() {
             return;
         }
-        let dropped = format!("drop database if exists {} with (force)", quote_identifier(&self.name));
+        let name = quote_identifier(&self.name);
+        // The server may still be creating it for a client that is gone.
+        let created = format!(
+            "select pg_catalog.pg_terminate_backend(pid, 5000) from pg_catalog.pg_stat_activity
+             where pid <> pg_catalog.pg_backend_pid() and query = {}",
+            quote_literal(&format!("create database {name}"))
+        );
+        let dropped = format!("drop database if exists {name} with (force)");
         let gone = finish(async || {
             let client = Client::connect(&self.verified, self.limits).await.ok()?;
+            client.run_script(&created).await.ok()?;
             client.run_script(&dropped).await.ok()
         });
         if gone.is_none() {

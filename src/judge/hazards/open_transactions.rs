@@ -1,4 +1,4 @@
-//! What a transaction wrote before a refresh, and commits after it, is lost. PostgreSQL tells when a transaction began, and what it
+//! What a transaction wrote before a refresh, and commits after it, may be lost. PostgreSQL tells when a transaction began, and what it
 //! has locked to write, but not when it wrote.
 
 use std::collections::BTreeSet;
@@ -50,7 +50,7 @@ fn finds(evidence: &Evidence, tables: &BTreeSet<Relation>) -> Option<String> {
     let all = some_of(engine.writers.iter().filter_map(at_risk).collect(), NAMED);
     (!all.is_empty()).then(|| {
         format!(
-            "what a transaction wrote before a refresh, and commits after it, is lost: {}",
+            "what a transaction wrote before a refresh, and commits after it, may be lost: {}",
             all.join("; ")
         )
     })
@@ -89,7 +89,7 @@ mod tests {
     fn a_transaction_that_is_open_since_before_a_refresh_is_named() {
         assert_eq!(
             found("DIFFERENTIAL", &[99.0]).unwrap(),
-            "what a transaction wrote before a refresh, and commits after it, is lost: pid 1 (loader) is in a transaction since before s.t was refreshed, and may have written to raw.orders before"
+            "what a transaction wrote before a refresh, and commits after it, may be lost: pid 1 (loader) is in a transaction since before s.t was refreshed, and may have written to raw.orders before"
         );
         assert_eq!(found("DIFFERENTIAL", &[101.0]), None, "no refresh has passed it by");
         assert_eq!(found("DIFFERENTIAL", &[]), None);

@@ -353,7 +353,7 @@ fn an_interrupted_reduction_leaves_a_script_and_no_database() {
     let file = format!("pgtrickle-ci-findings/{found}.sql");
     assert!(details.as_array().unwrap().contains(&format!("script: {file}").into()), "{details:#}");
     let script = fs::read_to_string(dir.path().join(file)).unwrap();
-    assert!(script.contains("-- Not reduced and not reproduced: the verification ended first."), "{script}");
+    assert!(script.contains("-- Not reduced, and not tried in a scratch database."), "{script}");
 }
 
 /// On a named server: found inside of a transaction that is rolled back, with a script, and nothing is made or changed.
