@@ -356,6 +356,39 @@ fn an_interrupted_reduction_leaves_a_script_and_no_database() {
     assert!(script.contains("-- Not reduced, and not tried in a scratch database."), "{script}");
 }
 
+/// The rounds go on for the other tables.
+#[test]
+fn interrupted_rounds_leave_the_scripts_of_their_findings() {
+    let database = Faulty::server().database("rounds_interrupted", "counts_moves_twice");
+    faulty::psql(&database, SHOP);
+    let dir = tempfile::tempdir().unwrap();
+    let (script, report) =
+        (dir.path().join("pgtrickle-ci-findings/public.grouped.sql"), dir.path().join("report.json"));
+    let mut child = pgtrickle_ci()
+        .current_dir(dir.path())
+        .args(["verify", "--database-url", database.url().reveal(), "--allow-writes", &database.database])
+        .args(["--budget", "10m", "--json", "report.json"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while !script.exists() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let report: Value = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
+    let found = outcome(&report, "verify", "public.grouped");
+    assert_eq!(found["verdict"], "failed", "{found:#}");
+    assert!(
+        found["details"].to_string().contains("script: pgtrickle-ci-findings/public.grouped.sql"),
+        "{found:#}"
+    );
+    let shown = faulty::psql_file(&Faulty::server().database("rounds_again", "counts_moves_twice"), &script);
+    assert!(shown.contains("too many") && !shown.contains("ERROR"), "{shown}");
+}
+
 /// On a named server: found inside of a transaction that is rolled back, with a script, and nothing is made or changed.
 #[test]
 fn faults_are_found_on_a_named_server_without_a_commit() {
