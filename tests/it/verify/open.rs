@@ -3,44 +3,31 @@
 
 use std::fs;
 
-use super::{OrdinaryRole, all_are, create, faulty::Faulty, outcome, planted, verify_in, with_time};
+use super::{
+    OrdinaryRole, all_are, create,
+    faulty::{self, Faulty},
+    outcome, planted, verify_in, with_time,
+};
 use crate::support::Database;
 
 const ASKED: &str = "version: 1\nverify: {open_transactions: true}\n";
 
 #[test]
 fn changes_that_commit_after_a_refresh_that_did_not_see_them_are_followed() {
-    let server = Faulty::server();
-    let prepared = server.template("loses_late_commits", planted::SHOP);
     let corpus = tempfile::tempdir().unwrap();
-    for seed in 1..=super::seeds() {
-        let database = server.copy(&prepared, &format!("late_{seed}"));
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("pgtrickle-ci.yml"), ASKED).unwrap();
-        let number = seed.to_string();
-        let words =
-            ["--allow-writes", &database.database, "--budget", "10m", "--until-found", "--seed", &number];
-        let report = if seed == 1 {
-            verify_in(dir.path(), &database, &words).1
-        } else {
-            planted::verify_until_reduction(dir.path(), &database, &words).1
-        };
-        let found = planted::first_failure(&report);
-        let found = found.unwrap_or_else(|| panic!("not found with seed {seed}: {report:#}"));
-        let details = outcome(&report, "verify", &found)["details"].to_string();
+    planted::find_with_every_seed("loses_late_commits", planted::SHOP, ASKED, |found, report, file| {
+        let details = outcome(report, "verify", found)["details"].to_string();
         assert!(details.contains(", open transaction "), "{details}");
-        if seed == 1 {
-            let file = dir.path().join(format!("pgtrickle-ci-findings/{found}.sql"));
-            let script = fs::read_to_string(&file).unwrap();
-            fs::copy(&file, corpus.path().join("late.sql")).unwrap();
-            assert!(script.contains("-- Reduced, and reproduced"), "{script}");
-            assert!(script.contains("select dblink_exec('other', $$begin$$);\n"), "{script}");
-            assert!(script.contains("select dblink_exec('other', $$commit$$);\n"), "{script}");
-        }
-        server.drop(&database);
-    }
+        let Some(file) = file else { return };
+        fs::copy(file, corpus.path().join("late.sql")).unwrap();
+        let script = fs::read_to_string(file).unwrap();
+        assert!(script.contains("-- Reduced, and reproduced"), "{script}");
+        assert!(script.contains("select dblink_exec('other', $$begin$$);\n"), "{script}");
+        assert!(script.contains("select dblink_exec('other', $$commit$$);\n"), "{script}");
+    });
     // Nobody asked. The server of the tests has no dblink, without which the script says nothing.
-    let database = server.copy(&prepared, "late_unasked");
+    let database = Faulty::server().database("late_unasked", "loses_late_commits");
+    faulty::psql(&database, planted::SHOP);
     let dir = tempfile::tempdir().unwrap();
     let corpus = corpus.path().to_str().unwrap();
     let words = ["--allow-writes", &database.database, "--budget", "4s", "--corpus", corpus];

@@ -201,10 +201,35 @@ fn a_table_that_differs_after_its_refresh_is_wrong_however_busy_its_source_is() 
 #[track_caller]
 fn is_found_with_every_seed(fault: &str, setup: &str) {
     let server = Faulty::server();
+    find_with_every_seed(fault, setup, "version: 1\n", |_, _, file| {
+        let Some(file) = file else { return };
+        let again = server.database(&format!("again_{fault}"), fault);
+        let shown = faulty::psql_file(&again, file);
+        server.drop(&again);
+        let script = fs::read_to_string(file).unwrap();
+        assert!(shown.contains("too many") || shown.contains("missing"), "{fault}: {script}\n{shown}");
+        let healthy = server.database(&format!("healthy_{fault}"), "");
+        let shown = faulty::psql_file(&healthy, file);
+        server.drop(&healthy);
+        assert!(shown.contains("(0 rows)"), "{fault} shows without it:\n{script}\n{shown}");
+    });
+}
+
+/// Verifies with each seed until there is a finding. `look` gets its table, the report, and the script of the first seed;
+/// the others are interrupted before they reduce theirs.
+#[track_caller]
+pub(super) fn find_with_every_seed(
+    fault: &str,
+    setup: &str,
+    config: &str,
+    mut look: impl FnMut(&str, &Value, Option<&Path>),
+) {
+    let server = Faulty::server();
     let prepared = server.template(fault, setup);
     for seed in 1..=super::seeds() {
         let database = server.copy(&prepared, &format!("seed_{seed}_{fault}"));
         let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("pgtrickle-ci.yml"), config).unwrap();
         let number = seed.to_string();
         let arguments =
             ["--allow-writes", &database.database, "--budget", "10m", "--until-found", "--seed", &number];
@@ -215,19 +240,9 @@ fn is_found_with_every_seed(fault: &str, setup: &str) {
         };
         let found = first_failure(&report);
         let found = found.unwrap_or_else(|| panic!("{fault} was not found with seed {seed}: {report:#}"));
+        let script = dir.path().join(format!("pgtrickle-ci-findings/{found}.sql"));
+        look(&found, &report, (seed == 1).then_some(&script));
         server.drop(&database);
-        if seed == 1 {
-            let file = dir.path().join(format!("pgtrickle-ci-findings/{found}.sql"));
-            let again = server.database(&format!("again_{fault}"), fault);
-            let shown = faulty::psql_file(&again, &file);
-            server.drop(&again);
-            let script = fs::read_to_string(&file).unwrap();
-            assert!(shown.contains("too many") || shown.contains("missing"), "{fault}: {script}\n{shown}");
-            let healthy = server.database(&format!("healthy_{fault}"), "");
-            let shown = faulty::psql_file(&healthy, &file);
-            server.drop(&healthy);
-            assert!(shown.contains("(0 rows)"), "{fault} shows without it:\n{script}\n{shown}");
-        }
     }
 }
 
