@@ -64,6 +64,6 @@ from captured_sources
 union all
 select name, case when problem is null then 'ok' else 'error' end, coalesce(problem, 'followed with every write') from into_immediate
 union all
-select name, case when problem is null then 'ok' else 'error' end, coalesce(problem, 'handed on') from between_tables
+select name, case when problem is null then 'ok' else 'error' end, coalesce(problem, 'changes reach it') from between_tables
 order by 1
 {% endmacro %}

@@ -165,7 +165,7 @@ impl Coverage {
         *self.by.entry(by).or_default() += 1;
     }
 
-    /// `shop.orders: 3 rounds, 5 statements, 7 refused: orders_check 5, SQLSTATE 22003 2`
+    /// `shop.orders: 3 rounds, 5 statements, 7 rejected: orders_check 5, SQLSTATE 22003 2`
     pub(super) fn line(&self, source: &Relation) -> String {
         format!("{source}: {}", self.sentence())
     }
@@ -184,7 +184,7 @@ impl Coverage {
         let blocked =
             if self.blocked == 0 { String::new() } else { format!(", {} gave up waiting", self.blocked) };
         format!(
-            "{}, {}{altered}{blocked}, {} refused{by}",
+            "{}, {}{altered}{blocked}, {} rejected{by}",
             counted(self.rounds, "round"),
             counted(self.statements, "statement"),
             self.refused
@@ -281,7 +281,7 @@ mod tests {
         }
         assert_eq!(
             coverage.line(&Relation::new("shop", "orders")),
-            "shop.orders: 2 rounds, 3 statements, 4 refused: b 2, SQLSTATE 23505 1, a 1"
+            "shop.orders: 2 rounds, 3 statements, 4 rejected: b 2, SQLSTATE 23505 1, a 1"
         );
     }
 }

@@ -289,7 +289,7 @@ impl Rounds<'_> {
             None => Verdict::Passed,
         };
         let counts = format!(
-            "seed {}: {}, {} carried out, {} refused by the schema",
+            "seed {}: {}, {} carried out, {} rejected",
             self.settings.seed,
             counted(self.changes.changing, "round"),
             counted(sum(|coverage| coverage.statements), "statement"),

@@ -121,7 +121,7 @@ fn a_materialized_view_whose_refresh_fails_on_possible_rows_is_a_warning() {
     assert!(said.starts_with(failing) && said.contains("division by zero"), "{said}");
     assert!(said.contains("; equal to its query after "), "{said}");
     let rounds = outcome(&report, "verify", "rounds");
-    assert!(!rounds.to_string().contains("22012"), "not refused by the schema: {rounds:#}");
+    assert!(!rounds.to_string().contains("22012"), "not rejected by the schema: {rounds:#}");
     let script = dir.path().join("pgtrickle-ci-findings/public.shares-fails.sql");
     let script = std::fs::read_to_string(script).unwrap();
     assert!(script.starts_with(&format!("-- public.shares: {failing}: division by zero")), "{script}");
