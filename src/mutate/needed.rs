@@ -15,6 +15,9 @@ pub struct Needed {
     pub sql: String,
 }
 
+/// How the definition of a function begins. Its body may name what is created later.
+const FUNCTION: &str = "CREATE OR REPLACE FUNCTION ";
+
 /// The statements that create those of the objects, older ones first, that these texts need.
 pub(super) fn needed(objects: &[Needed], texts: &[String]) -> Vec<String> {
     let mut named: BTreeSet<String> = texts.iter().flat_map(|text| names(text)).collect();
@@ -25,6 +28,9 @@ pub(super) fn needed(objects: &[Needed], texts: &[String]) -> Vec<String> {
             named.extend(names(&object.sql));
             kept.push(object.sql.clone());
         }
+    }
+    if kept.iter().any(|sql| sql.starts_with(FUNCTION)) {
+        kept.push("set check_function_bodies = off".to_owned());
     }
     kept.reverse();
     kept
@@ -54,17 +60,18 @@ mod tests {
             object(Some("span"), "create type span as range (subtype = float8)"),
             object(
                 Some("twice"),
-                "create function twice(x int) returns int as $function$ select 2 * x $function$",
+                "CREATE OR REPLACE FUNCTION twice(x int) returns int as $function$ select 2 * x $function$",
             ),
             object(
                 Some("thrice"),
-                "create function thrice(x int) returns int as $function$ select x + twice(x) $function$",
+                "CREATE OR REPLACE FUNCTION thrice(x int) returns int as $function$ select x + twice(x) $function$",
             ),
         ];
         let kept = |text: &str| needed(&objects, &[text.to_owned()]);
         assert_eq!(kept("create table t (a int)"), ["create extension citext"]);
         assert_eq!(kept("create table t (a \"Odd \"\"one\"[])").len(), 4);
-        assert_eq!(kept("select THRICE(a) from t").len(), 3);
+        assert_eq!(kept("select THRICE(a) from t").len(), 4);
+        assert_eq!(kept("select twice(a) from t")[0], "set check_function_bodies = off");
         assert_eq!(kept("select 'span' from t"), ["create extension citext"]);
     }
 }
