@@ -24,7 +24,12 @@ pub enum Error {
     #[error("{doing} failed: {message}")]
     Server { doing: &'static str, message: ServerMessage },
     #[error("{doing} failed: the connection to the server was lost: {reason}")]
-    Lost { doing: &'static str, reason: String },
+    Lost {
+        doing: &'static str,
+        reason: String,
+        /// The SQLSTATE with which the server ended it, if it said one.
+        code: Option<Box<str>>,
+    },
     /// The answer does not match the catalog of a known version.
     #[error("{doing} failed: cannot read the server's answer: {source}")]
     Answer { doing: &'static str, source: serde_json::Error },
@@ -139,7 +144,7 @@ impl Error {
     pub(super) fn asking(doing: &'static str, source: &tokio_postgres::Error) -> Self {
         match server_message(source) {
             Some(message) => Self::Server { doing, message },
-            None => Self::Lost { doing, reason: reason(source) },
+            None => Self::Lost { doing, reason: reason(source), code: None },
         }
     }
 
@@ -203,7 +208,9 @@ impl Error {
             ),
             Self::NewDependents { .. } => "plan again: `pgtrickle-ci plan`".into(),
             Self::TooOld { .. } => "update it: `psql -c 'ALTER EXTENSION pg_trickle UPDATE'`".into(),
-            Self::Server { message, .. } if &*message.code == "25P04" => {
+            Self::Server { message: ServerMessage { code, .. }, .. } | Self::Lost { code: Some(code), .. }
+                if &**code == "25P04" =>
+            {
                 "the server's transaction_timeout ended it; lift it for these connections: `export PGOPTIONS='-c transaction_timeout=0'`".into()
             }
             Self::Server { message, .. } if &*message.code == "42501" => {

@@ -27,7 +27,7 @@ mod values;
 use std::{
     future::poll_fn,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -74,6 +74,8 @@ pub struct Client {
     limits: Limits,
     /// Notified at each message on a channel.
     news: Arc<Notify>,
+    /// The error with which the server ended the connection.
+    last_words: Arc<OnceLock<ServerMessage>>,
     /// Whether a round is open: then queries run inside of its transaction.
     inside: AtomicBool,
     /// The statement that makes queries independent of the role's own settings.
@@ -84,20 +86,32 @@ impl Client {
     /// Connects, logs in, and sets the role of the endpoint.
     pub async fn connect(endpoint: &Endpoint, limits: Limits) -> Result<Self, Error> {
         let (client, mut connection) = Box::pin(connecting::open(endpoint, limits)).await?;
-        let news = Arc::new(Notify::new());
-        let heard = Arc::clone(&news);
-        // If the connection ends, the next query fails with the reason.
+        let (news, last_words) = (Arc::new(Notify::new()), Arc::new(OnceLock::new()));
+        let (heard, ended) = (Arc::clone(&news), Arc::clone(&last_words));
+        // If the connection ends, the next query fails.
         tokio::spawn(async move {
-            while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
-                if matches!(message, AsyncMessage::Notification(_)) {
-                    heard.notify_one();
+            while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+                match message {
+                    Ok(AsyncMessage::Notification(_)) => heard.notify_one(),
+                    Ok(_) => {}
+                    Err(error) => {
+                        let _ = error::server_message(&error).map(|said| ended.set(said));
+                        break;
+                    }
                 }
             }
         });
         let inside = AtomicBool::new(false);
         let database_settings = OnceCell::new();
-        let client =
-            Self { wire: client, endpoint: endpoint.clone(), limits, news, inside, database_settings };
+        let client = Self {
+            wire: client,
+            endpoint: endpoint.clone(),
+            limits,
+            news,
+            last_words,
+            inside,
+            database_settings,
+        };
         if let Some(role) = &endpoint.role {
             let sql = format!("set role {role}");
             client.within_time("setting the profile's role", client.wire.batch_execute(&sql)).await?;
@@ -183,11 +197,21 @@ impl Client {
         work: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Error> {
         if self.limits.statement.is_zero() {
-            return work.await.map_err(|source| Error::asking(doing, &source));
+            return work.await.map_err(|source| self.failed(doing, &source));
         }
         match tokio::time::timeout(self.limits.statement + self.limits.connect, work).await {
-            Ok(done) => done.map_err(|source| Error::asking(doing, &source)),
-            Err(_) => Err(Error::Lost { doing, reason: "it stopped answering".into() }),
+            Ok(done) => done.map_err(|source| self.failed(doing, &source)),
+            Err(_) => Err(Error::Lost { doing, reason: "it stopped answering".into(), code: None }),
+        }
+    }
+
+    /// The error of a statement. The server may have said before it why it ends the connection.
+    fn failed(&self, doing: &'static str, source: &tokio_postgres::Error) -> Error {
+        match (Error::asking(doing, source), self.last_words.get()) {
+            (Error::Lost { doing, .. }, Some(said)) => {
+                Error::Lost { doing, reason: said.message.clone(), code: Some(said.code.clone()) }
+            }
+            (error, _) => error,
         }
     }
 
@@ -213,7 +237,7 @@ impl Client {
 
     /// Runs a user's script unchanged, without a timeout.
     pub async fn run_script(&self, sql: &str) -> Result<(), Error> {
-        self.wire.batch_execute(sql).await.map_err(|source| Error::asking("running the script", &source))
+        self.wire.batch_execute(sql).await.map_err(|source| self.failed("running the script", &source))
     }
 
     /// Runs a statement with a timeout.

@@ -228,7 +228,7 @@ impl ReadabilityWatch {
         // Dropping the sender ends the task.
         drop(self.end);
         self.task.await.unwrap_or_else(|gone| {
-            Err(pg::Error::Lost { doing: "watching the tables", reason: gone.to_string() })
+            Err(pg::Error::Lost { doing: "watching the tables", reason: gone.to_string(), code: None })
         })
     }
 }

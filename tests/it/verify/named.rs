@@ -485,7 +485,7 @@ fn the_server_ends_a_frozen_verification() {
     everything(&database);
     let before = fingerprint(&database);
     let dir = tempfile::tempdir().unwrap();
-    let mut child = started(dir.path(), &database.endpoint);
+    let child = started(dir.path(), &database.endpoint);
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
     loop {
         busy(&database);
@@ -500,7 +500,10 @@ fn the_server_ends_a_frozen_verification() {
     database.wait_for(&format!("select not ({OPEN})"));
     database.run("begin; lock table sales, people in access exclusive mode; rollback");
     kill(pid, Signal::SIGCONT).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(2));
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(2));
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(said.contains("terminating connection due to idle-in-transaction timeout"), "{said}");
     assert_eq!(fingerprint(&database), before);
 }
 
