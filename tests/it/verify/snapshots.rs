@@ -45,10 +45,11 @@ fn tables_over_materialized_views_follow_their_refreshes() {
     let report = with_time(|budget| {
         let (_, report) =
             verify_in(dir.path(), &database.endpoint, &["--allow-writes", &name, "--budget", budget]);
-        all_are("passed", &report, &["high", "both"]).map(|()| report)
+        all_are("passed", &report, &["high", "both"])?;
+        // In a round that changed nothing else.
+        let reached = outcome(&report, "verify", "public.high")["details"].to_string();
+        (reached.contains("raw.sold ") && reached.contains("raw.kinds ")).then_some(report)
     });
-    let reached = outcome(&report, "verify", "public.high")["details"].to_string();
-    assert!(reached.contains("raw.sold ") && reached.contains("raw.kinds "), "{reached}");
     for view in ["raw.totals", "raw.highest"] {
         let message = &outcome(&report, "verify", view)["message"];
         assert_eq!(
@@ -84,16 +85,24 @@ fn message(report: &Value, subject: &str) -> String {
     outcome(report, "verify", subject)["message"].as_str().unwrap().to_owned()
 }
 
+/// Verifies in the shortest time in which it passes.
+fn passes(database: &Database, seed: &str) {
+    let name = &database.endpoint.database;
+    let dir = tempfile::tempdir().unwrap();
+    with_time(|budget| {
+        let words = ["--allow-writes", name, "--budget", budget, "--seed", seed];
+        let (ran, _) = verify_in(dir.path(), &database.endpoint, &words);
+        (ran.code == Some(0)).then_some(())
+    });
+}
+
 /// A round that the end of the budget meets between its changes and its refreshes is finished.
 #[test]
 fn the_end_of_the_budget_leaves_no_table_behind() {
     for seed in ["1", "2", "3"] {
         let database = sold();
         ephemeral(&database, "on");
-        let name = database.endpoint.database.clone();
-        let dir = tempfile::tempdir().unwrap();
-        let words = ["--allow-writes", &name, "--budget", "2s", "--seed", seed];
-        verify_in(dir.path(), &database.endpoint, &words).0.expect(0);
+        passes(&database, seed);
         let differing = "select count(*) from (
               (select * from raw.highest except all select label, total from high)
               union all (select label, total from high except all select * from raw.highest)
@@ -144,10 +153,7 @@ fn a_reverted_round_leaves_no_table_behind() {
         create(&database, "divides", "select id, 10 / n as part from public.items", "DIFFERENTIAL");
         create(&database, "of_copy", "select id, n from public.copied", "FULL");
         create(&database, "of_divided", "select id, part from public.divided", "FULL");
-        let name = database.endpoint.database.clone();
-        let dir = tempfile::tempdir().unwrap();
-        let words = ["--allow-writes", &name, "--budget", "1s", "--seed", seed];
-        verify_in(dir.path(), &database.endpoint, &words).0.expect(0);
+        passes(&database, seed);
         for (stored, query) in [
             ("id, n from plain", "id, n from items"),
             ("id, part from divides", "id, 10 / n from items"),
@@ -178,8 +184,13 @@ fn a_materialized_view_whose_refresh_fails_for_any_reason_is_a_warning() {
     create(&database, "told", "select id, n from public.secret", "FULL");
     let name = database.endpoint.database.clone();
     let dir = tempfile::tempdir().unwrap();
-    let words = ["--allow-writes", &name, "--budget", "6s"];
-    let (_, report) = verify_in(dir.path(), &database.endpoint, &words);
+    let report = with_time(|budget| {
+        let words = ["--allow-writes", &name, "--budget", budget];
+        let (_, report) = verify_in(dir.path(), &database.endpoint, &words);
+        all_are("warned", &report, &["numbered", "told"])?;
+        let is_seen = |table| message(&report, table).starts_with("the refresh of the materialized view ");
+        (is_seen("public.numbered") && is_seen("public.told")).then_some(report)
+    });
     database.run(&format!("drop owned by {owner} cascade; drop role {owner}"));
     let (numbered, told) = (message(&report, "public.numbered"), message(&report, "public.told"));
     assert!(
