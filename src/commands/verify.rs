@@ -7,7 +7,7 @@ use crate::{
     Error,
     exit::Exit,
     judge,
-    options::VerifyOptions,
+    options::{VerifyOptions, how_long},
     report::Report,
     stages::{
         project::load_if_any,
@@ -41,7 +41,7 @@ pub(super) async fn verify(options: &VerifyOptions, report: &mut Report) -> Resu
     if writes.is_none() && !options.only_static {
         options.ui.say(&format!(
             "compared as they are; to change rows {}: --allow-writes {}",
-            crate::options::how_long(client.is_ephemeral().await?),
+            how_long(client.is_ephemeral().await?),
             client.endpoint().database
         ));
     }

@@ -69,13 +69,13 @@ impl Case {
             .map(|schema| format!("create schema if not exists {}", quote_identifier(schema)))
             .collect();
         let mut statements = schemas.clone();
-        let created = (0..self.sources.len()).flat_map(|at| self.create(at));
-        let queries = self.tables.iter().map(|table| table.query.clone());
-        let texts: Vec<String> = created.chain(queries).chain(self.others.iter().cloned()).collect();
-        let needed = needed(&self.objects, &texts);
+        let sources = self.sources_in_order();
+        let created: Vec<Vec<String>> = sources.iter().map(|(at, _)| self.create(*at)).collect();
+        let queries = self.tables.iter().map(|table| &table.query);
+        let needed = needed(&self.objects, created.iter().flatten().chain(queries).chain(&self.others));
         statements.extend(needed.into_iter().filter(|statement| !schemas.contains(statement)));
-        for (at, rows) in self.sources_in_order() {
-            statements.extend(self.create(at));
+        for ((at, rows), create) in sources.into_iter().zip(created) {
+            statements.extend(create);
             if !rows.is_empty() {
                 statements.push(self.sources[at].insert(rows));
             }

@@ -19,8 +19,8 @@ pub struct Needed {
 const FUNCTION: &str = "CREATE OR REPLACE FUNCTION ";
 
 /// The statements that create those of the objects, older ones first, that these texts need.
-pub(super) fn needed(objects: &[Needed], texts: &[String]) -> Vec<String> {
-    let mut named: BTreeSet<String> = texts.iter().flat_map(|text| names(text)).collect();
+pub(super) fn needed<'a>(objects: &[Needed], texts: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut named: BTreeSet<String> = texts.flat_map(|text| names(text)).collect();
     let mut kept = Vec::new();
     for object in objects.iter().rev() {
         let is_named = |name: &String| named.contains(quote_identifier(name).trim_matches('"'));
@@ -67,7 +67,7 @@ mod tests {
                 "CREATE OR REPLACE FUNCTION thrice(x int) returns int as $function$ select x + twice(x) $function$",
             ),
         ];
-        let kept = |text: &str| needed(&objects, &[text.to_owned()]);
+        let kept = |text: &str| needed(&objects, [text.to_owned()].iter());
         assert_eq!(kept("create table t (a int)"), ["create extension citext"]);
         assert_eq!(kept("create table t (a \"Odd \"\"one\"[])").len(), 4);
         assert_eq!(kept("select THRICE(a) from t").len(), 4);

@@ -91,13 +91,13 @@ impl Reach {
     /// `effect on its result: more rows 5, fewer rows 0, …`, and with several sources
     /// `rounds on one source that changed its result: shop.orders 7 of 9, …`.
     pub(super) fn lines(&self, sources: &[(usize, &Source)]) -> Vec<String> {
+        if self.kinds.is_empty() {
+            return Vec::new();
+        }
         let has_several = sources.len() > 1;
         let is_possible = |kind: &&str| sources.iter().any(|(_, source)| source.can_have(kind));
         let kinds = KINDS.into_iter().filter(is_possible).chain(has_several.then_some(BOTH_SIDES));
         let of_kind = |kind: &'static str| counted_as(kind, self.kinds.get(kind));
-        if self.kinds.is_empty() {
-            return Vec::new();
-        }
         let mut lines =
             vec![format!("changes that reached it: {}", kinds.map(of_kind).collect::<Vec<_>>().join(", "))];
         if !self.results.is_empty() {
