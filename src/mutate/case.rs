@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    CaseTable, Change, Needed, Pace, Partition, Row, Source,
+    CaseTable, CaseView, Change, Needed, Pace, Partition, Row, Source,
     needed::{names, needed},
 };
 use crate::{model::Relation, sql::quote_identifier};
@@ -19,8 +19,10 @@ pub struct Case {
     pub rows: Vec<Vec<Row>>,
     /// What the sources and queries need besides, older ones first.
     pub objects: Vec<Needed>,
-    /// Statements that create the other relations that the queries read: views.
+    /// Further statements before the stream tables.
     pub others: Vec<String>,
+    /// The views that the queries read, each after those that it reads.
+    pub views: Vec<CaseView>,
     /// The stream tables, each after those it reads; the last one is the wrong one.
     pub tables: Vec<CaseTable>,
     /// Rounds of transactions of statements. After each round all tables are refreshed.
@@ -71,8 +73,7 @@ impl Case {
         let mut statements = schemas.clone();
         let sources = self.sources_in_order();
         let created: Vec<Vec<String>> = sources.iter().map(|(at, _)| self.create(*at)).collect();
-        let queries = self.tables.iter().map(|table| &table.query);
-        let needed = needed(&self.objects, created.iter().flatten().chain(queries).chain(&self.others));
+        let needed = needed(&self.objects, created.iter().flatten().chain(self.texts()));
         statements.extend(needed.into_iter().filter(|statement| !schemas.contains(statement)));
         for ((at, rows), create) in sources.into_iter().zip(created) {
             statements.extend(create);
@@ -81,9 +82,30 @@ impl Case {
             }
         }
         statements.extend(self.others.iter().cloned());
-        statements.extend(self.tables.iter().map(|table| table.sql(self.pace.schedule())));
+        statements.extend(self.views_and_tables());
         statements.extend(self.pace.after_setup(&self.tables));
         statements
+    }
+
+    /// The statements that create the views and stream tables: a view before its first reader, since it may itself read a
+    /// stream table.
+    fn views_and_tables(&self) -> Vec<String> {
+        let mut statements = Vec::new();
+        let mut views: Vec<&CaseView> = self.views.iter().collect();
+        for table in &self.tables {
+            let (read, later): (Vec<_>, Vec<_>) =
+                views.into_iter().partition(|view| view.readers.contains(&table.relation));
+            statements.extend(read.iter().map(|view| view.sql.clone()));
+            statements.push(table.sql(self.pace.schedule()));
+            views = later;
+        }
+        statements
+    }
+
+    /// The texts that name what they read.
+    fn texts(&self) -> impl Iterator<Item = &String> {
+        let views = self.views.iter().map(|view| &view.sql);
+        self.tables.iter().map(|table| &table.query).chain(views).chain(&self.others)
     }
 
     /// The statements of one round, with its refreshes.
@@ -294,11 +316,14 @@ impl Case {
         (case != *self).then_some(case)
     }
 
-    /// Removes the other stream tables, and their refreshes between transactions.
+    /// Removes the other stream tables, the views that only they read, and the refreshes of both between changes.
     pub fn keep_tables(&mut self, kept: &[Relation]) {
         self.tables.retain(|table| kept.contains(&table.relation));
-        let is_kept =
-            |change: &Change| !matches!(change, Change::Refresh { table, .. } if !kept.contains(table));
+        self.views.retain(|view| view.readers.iter().any(|reader| kept.contains(reader)));
+        let is_there = |relation: &Relation| {
+            kept.contains(relation) || self.views.iter().any(|view| view.relation == *relation)
+        };
+        let is_kept = |change: &Change| change.refreshed().is_none_or(is_there);
         self.rounds.iter_mut().flatten().for_each(|changes| changes.retain(is_kept));
         self.tidy();
     }
@@ -306,8 +331,7 @@ impl Case {
     /// The same case without the columns that no query, view or key mentions; `None` if there are none.
     #[must_use]
     pub fn without_unread_columns(&self) -> Option<Self> {
-        let queries = self.tables.iter().map(|table| &table.query).chain(&self.others);
-        let read: BTreeSet<String> = queries.flat_map(|text| names(text)).collect();
+        let read: BTreeSet<String> = self.texts().flat_map(|text| names(text)).collect();
         let mut case = self.clone();
         for at in 0..case.sources.len() {
             let source = &case.sources[at];
@@ -401,6 +425,7 @@ mod tests {
             ],
             objects: vec![],
             others: vec![],
+            views: vec![],
             tables: vec![CaseTable {
                 relation: Relation::new("marts", "totals"),
                 query: "select customer, count(*) as n from shop.orders group by customer".into(),

@@ -1,4 +1,4 @@
-//! A stream table of a case.
+//! The stream tables and views of a case.
 
 use crate::{model::Relation, sql::quote_literal};
 
@@ -9,6 +9,15 @@ pub struct CaseTable {
     pub mode: String,
     /// Further named arguments of `create_stream_table`.
     pub arguments: Vec<(&'static str, String)>,
+}
+
+/// A view, and the stream tables that read it, also through other views.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaseView {
+    pub relation: Relation,
+    pub readers: Vec<Relation>,
+    /// The statement that creates it.
+    pub sql: String,
 }
 
 impl CaseTable {

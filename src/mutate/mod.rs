@@ -31,7 +31,7 @@ mod updates;
 mod value;
 
 pub use case::{Case, Part, Statement};
-pub use case_table::CaseTable;
+pub use case_table::{CaseTable, CaseView};
 pub use change::{Alteration, Change, Effect, PartitionChange, before};
 pub use delicate::delicacy;
 pub use kind::KINDS;

@@ -115,6 +115,7 @@ mod tests {
             rows: vec![vec![]],
             objects: vec![],
             others: vec![],
+            views: vec![],
             tables: vec![definition("names", "DIFFERENTIAL"), definition("at_once", "IMMEDIATE")],
             rounds: vec![vec![vec![Change::Insert { source: 0, rows: vec![row(&["1", "Ada"])] }]]],
             pace,

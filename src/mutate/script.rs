@@ -168,6 +168,7 @@ mod tests {
             rows: vec![ada.clone()],
             objects: vec![],
             others: vec![],
+            views: vec![],
             tables: vec![made],
             rounds: vec![vec![vec![Change::Delete { source: 0, of: ada }]]],
             pace: Pace::default(),

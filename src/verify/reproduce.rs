@@ -11,8 +11,8 @@ use crate::{
     judge::equality::Comparable,
     model::{Deployed, Outcome, Relation, Setting, Value},
     mutate::{
-        Case, CaseTable, Change, Effect, Needed, Pace, Reproducibility, Row, ScriptHeader, Source, before,
-        without_database,
+        Case, CaseTable, CaseView, Change, Effect, Needed, Pace, Reproducibility, Row, ScriptHeader, Source,
+        before, without_database,
     },
     pg::{self, Client, Limits},
     sql::quote_literal,
@@ -39,6 +39,7 @@ pub(super) struct Reproduction {
     sources: Vec<Source>,
     objects: Vec<Needed>,
     others: Vec<String>,
+    views: Vec<CaseView>,
     tables: Vec<CaseTable>,
     /// The rows before the first round.
     before_first: Vec<Vec<Row>>,
@@ -98,7 +99,8 @@ impl Reproduction {
             },
             finding: finding.clone(),
             objects,
-            others: others(subjects, all_sources, &involved),
+            others: others(subjects, &involved),
+            views: all_sources.iter().filter(reads).filter_map(case_view).collect(),
             sources,
             tables,
             before_first,
@@ -227,6 +229,7 @@ impl Reproduction {
             rows: rows.to_vec(),
             objects: self.objects.clone(),
             others: self.others.clone(),
+            views: self.views.clone(),
             tables: self.tables.clone(),
             rounds: rounds.to_vec(),
             pace: Pace::default(),
@@ -288,22 +291,21 @@ fn with_refused(
     rounds
 }
 
-/// The settings of the database, and the statements that create the functions and views of these tables. The bodies of functions are not checked, so that
-/// their order does not matter.
-fn others(subjects: &Subjects<'_>, sources: &[Source], involved: &[Relation]) -> Vec<String> {
+/// The settings of the database, and the statements that create the functions of these tables. The bodies of functions are
+/// not checked, so that their order does not matter.
+fn others(subjects: &Subjects<'_>, involved: &[Relation]) -> Vec<String> {
     let functions = subjects.functions.definitions(involved);
     let unchecked = (!functions.is_empty()).then(|| "set check_function_bodies = off".to_owned());
-    let reads = |source: &&Source| source.readers.iter().any(|reader| involved.contains(reader));
-    let views = sources.iter().filter(reads).filter_map(create_view);
     let settings = subjects.engine_settings.iter().cloned();
-    settings.chain(unchecked).chain(functions).chain(views).collect()
+    settings.chain(unchecked).chain(functions).collect()
 }
 
-/// The statement that creates a source that is a view.
-fn create_view(source: &Source) -> Option<String> {
+/// A source that is a view.
+fn case_view(source: &Source) -> Option<CaseView> {
     let query = source.view.as_ref()?.trim_end_matches([' ', ';', '\n']);
     let what = if source.snapshot_of.is_some() { "materialized view" } else { "view" };
-    Some(format!("create {what} {} as {query}", source.relation.quoted()))
+    let sql = format!("create {what} {} as {query}", source.relation.quoted());
+    Some(CaseView { relation: source.relation.clone(), readers: source.readers.clone(), sql })
 }
 
 /// The table, its upstream stream tables, and the other readers of a source that is captured from the log, which decide

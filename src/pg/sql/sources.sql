@@ -47,8 +47,22 @@ with recursive called as materialized (
 ), refreshed as materialized (
   -- they, and those behind them
   select behind.oid from behind where behind.view in (select oid from followed) and behind.oid in (select oid from snapshots)
+), inlined (oid, reader) as (
+  -- the views below the views that queries read
+  select direct.oid, direct.reader
+  from direct join pg_catalog.pg_class as c on c.oid = direct.oid and c.relkind = 'v'
+  union
+  select r.oid, inlined.reader
+  from inlined
+  join pg_catalog.pg_rewrite as w on w.ev_class = inlined.oid and w.rulename = '_RETURN'
+  join pg_catalog.pg_depend as d on d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = w.oid
+    and d.refclassid = 'pg_catalog.pg_class'::regclass
+  join pg_catalog.pg_class as r on r.oid = d.refobjid and r.relkind = 'v' and r.oid >= 16384
+  join pg_catalog.pg_namespace as n on n.oid = r.relnamespace and n.nspname not in ('pgtrickle', 'pgtrickle_changes')
 ), hidden as materialized (
   select oid, reader from called
+  union
+  select oid, reader from inlined
   union
   select behind.oid, direct.reader
   from followed join behind on behind.view = followed.oid join direct on direct.oid = followed.oid

@@ -283,6 +283,34 @@ fn a_script_creates_what_its_sources_and_functions_need() {
     assert!(shown.contains("too many") && !shown.contains("ERROR"), "{script}\n{shown}");
 }
 
+/// Nested views, one of which reads a stream table: they are created between the tables.
+#[test]
+fn a_script_creates_views_before_the_tables_that_read_them() {
+    let server = Faulty::server();
+    let database = server.database("viewed", "forgets_deletes");
+    faulty::psql(
+        &database,
+        "create table items (id int primary key, kind text); create table kinds (kind text primary key, n int);
+         insert into items select n, 'k' || n % 3 from generate_series(1, 9) as n;
+         insert into kinds select 'k' || n, n from generate_series(0, 2) as n;
+         select pgtrickle.create_stream_table('public.counted', 'select kind, count(*) as n from public.kinds group by kind', '1h', 'DIFFERENTIAL');
+         create view below as select kind, n from counted; create view \"Above\" as select kind, n from below;
+         create view unread as select kind from counted;
+         select pgtrickle.create_stream_table('public.topped',
+           'select i.id, a.n from public.items as i left join public.\"Above\" as a on a.kind = i.kind', '1h', 'DIFFERENTIAL')",
+    );
+    let dir = tempfile::tempdir().unwrap();
+    with_time(|budget| {
+        let arguments = ["--allow-writes", &database.database, "--budget", budget];
+        all_are("failed", &verify_in(dir.path(), &database, &arguments).1, &["topped"])
+    });
+    let file = dir.path().join("pgtrickle-ci-findings/public.topped.sql");
+    let script = fs::read_to_string(&file).unwrap();
+    assert!(script.contains("-- Reduced, and reproduced") && !script.contains("unread"), "{script}");
+    let shown = faulty::psql_file(&server.database("viewed_again", "forgets_deletes"), &file);
+    assert!(shown.contains("too many") && !shown.contains("ERROR"), "{script}\n{shown}");
+}
+
 /// Verifies until the reduction of a finding begins, and interrupts that. The database in which it is reduced is gone
 /// afterwards.
 #[track_caller]
