@@ -6,7 +6,6 @@ use std::{
 };
 
 use serde::Deserialize;
-use tokio_postgres::SimpleQueryMessage;
 
 use super::{
     Client, Error, about, of_table,
@@ -128,7 +127,7 @@ impl Client {
     ) -> Result<Vec<Duration>, StepFailed> {
         let failed = |step, source: tokio_postgres::Error, waited_for| StepFailed {
             step,
-            error: Error::asking("applying the plan", &source),
+            error: self.failed("applying the plan", &source),
             waited_for,
             is_known: true,
         };
@@ -143,12 +142,12 @@ impl Client {
             settings::limits(&limits)
         );
         self.wire.batch_execute(&settings).await.map_err(|source| failed(0, source, BTreeSet::new()))?;
-        let watch = self.watch().await;
+        let watch = Self::connect(&self.endpoint, self.limits).await.ok().zip(self.process().await.ok());
         let mut took = Vec::new();
         for (number, action) in actions.iter().enumerate() {
             begin(number);
             let started = Instant::now();
-            let (done, waited_for) = watched(watch.as_ref(), self.apply_one(action, known)).await;
+            let (done, waited_for) = Self::watched(watch.as_ref(), self.apply_one(action, known)).await;
             if let Err(error) = done {
                 // An error of the rollback is not the cause.
                 let _ = self.wire.batch_execute("rollback").await;
@@ -170,7 +169,7 @@ impl Client {
         }
         for statement in &action.statements {
             let done = self.wire.batch_execute(statement).await;
-            done.map_err(|source| Error::asking("applying the plan", &source))?;
+            done.map_err(|source| self.failed("applying the plan", &source))?;
         }
         Ok(())
     }
@@ -191,7 +190,7 @@ impl Client {
         };
         let locks: Vec<String> = tables.iter().rev().map(lock).collect();
         let locked = self.wire.batch_execute(&locks.join("; ")).await;
-        locked.map_err(|source| Error::asking("applying the plan", &source))?;
+        locked.map_err(|source| self.failed("applying the plan", &source))?;
         // The question sets the search path, which the plan's own queries need as it is.
         let sql = format!(
             "savepoint looking; {}\n; rollback to savepoint looking",
@@ -202,15 +201,16 @@ impl Client {
         if new.is_empty() { Ok(()) } else { Err(Error::NewDependents { objects: new }) }
     }
 
-    /// A second connection that sees which sessions the open transaction of this one waits for. Best effort: without it
-    /// an error names no sessions.
-    async fn watch(&self) -> Option<LockWatch> {
-        let messages = self.wire.simple_query("select pg_catalog.pg_backend_pid()").await.ok()?;
-        let process = messages.iter().find_map(|message| {
-            let SimpleQueryMessage::Row(row) = message else { return None };
-            row.get(0)?.parse().ok()
-        })?;
-        Some(LockWatch { client: Self::connect(&self.endpoint, self.limits).await.ok()?, process })
+    /// Waits for the work, and sees on another connection which sessions it waited for last. Without that connection an error
+    /// names no sessions.
+    async fn watched<T>(watch: Option<&(Self, i32)>, work: impl Future<Output = T>) -> (T, BTreeSet<String>) {
+        let mut waited_for = BTreeSet::new();
+        let done = match watch {
+            // After the lock timeout, and before the error arrives, the session waits for none.
+            Some((client, process)) => client.watch(*process, None, |now| waited_for = now, work).await,
+            None => work.await,
+        };
+        (done, waited_for)
     }
 }
 
@@ -223,32 +223,4 @@ pub struct StepFailed {
     pub waited_for: BTreeSet<String>,
     /// Whether everything was rolled back for certain; not if the answer to COMMIT was lost.
     pub is_known: bool,
-}
-
-/// A connection that watches the locks of another one.
-struct LockWatch {
-    client: Client,
-    process: i32,
-}
-
-/// How often the locks are read.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// Awaits some work; also returns the sessions that it last waited for.
-async fn watched<T>(watch: Option<&LockWatch>, work: impl Future<Output = T>) -> (T, BTreeSet<String>) {
-    let mut waited_for = BTreeSet::new();
-    let mut work = std::pin::pin!(work);
-    loop {
-        tokio::select! {
-            done = &mut work => return (done, waited_for),
-            () = tokio::time::sleep(PAUSE) => {}
-        }
-        if let Some(watch) = watch {
-            // After the lock timeout, and before the error arrives, the session waits for none.
-            let now = watch.client.blocking(watch.process).await.unwrap_or_default();
-            if !now.is_empty() {
-                waited_for = now;
-            }
-        }
-    }
 }

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, error::Error as _, fmt};
 
+use tokio_postgres::error::Severity;
+
 use super::Endpoint;
 use crate::model::{Outcome, Stage, Subject, Verdict, site, values::without_values};
 
@@ -142,9 +144,10 @@ impl Error {
     }
 
     pub(super) fn asking(doing: &'static str, source: &tokio_postgres::Error) -> Self {
-        match server_message(source) {
-            Some(message) => Self::Server { doing, message },
-            None => Self::Lost { doing, reason: reason(source), code: None },
+        match (last_words(source), server_message(source)) {
+            (Some(said), _) => Self::Lost { doing, reason: said.message, code: Some(said.code) },
+            (None, Some(message)) => Self::Server { doing, message },
+            (None, None) => Self::Lost { doing, reason: reason(source), code: None },
         }
     }
 
@@ -249,7 +252,7 @@ fn is_tls(source: &tokio_postgres::Error) -> bool {
     false
 }
 
-pub(super) fn server_message(source: &tokio_postgres::Error) -> Option<ServerMessage> {
+fn server_message(source: &tokio_postgres::Error) -> Option<ServerMessage> {
     source.as_db_error().map(|error| ServerMessage {
         message: error.message().to_owned(),
         detail: error.detail().map(Into::into),
@@ -258,6 +261,12 @@ pub(super) fn server_message(source: &tokio_postgres::Error) -> Option<ServerMes
         constraint: error.constraint().map(Into::into),
         maintained: error.where_().and_then(maintained),
     })
+}
+
+/// What the server says when it ends the connection.
+pub(super) fn last_words(source: &tokio_postgres::Error) -> Option<ServerMessage> {
+    let severity = source.as_db_error()?.parsed_severity()?;
+    matches!(severity, Severity::Fatal | Severity::Panic).then(|| server_message(source)).flatten()
 }
 
 /// The `pgt_id` in the name of a trigger function that maintains an IMMEDIATE table (docs/pg_trickle.md, "Refresh modes").

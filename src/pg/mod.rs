@@ -95,7 +95,7 @@ impl Client {
                     Ok(AsyncMessage::Notification(_)) => heard.notify_one(),
                     Ok(_) => {}
                     Err(error) => {
-                        let _ = error::server_message(&error).map(|said| ended.set(said));
+                        let _ = error::last_words(&error).map(|said| ended.set(said));
                         break;
                     }
                 }
@@ -207,6 +207,9 @@ impl Client {
 
     /// The error of a statement. The server may have said before it why it ends the connection.
     fn failed(&self, doing: &'static str, source: &tokio_postgres::Error) -> Error {
+        if let Some(said) = error::last_words(source) {
+            let _ = self.last_words.set(said);
+        }
         match (Error::asking(doing, source), self.last_words.get()) {
             (Error::Lost { doing, .. }, Some(said)) => {
                 Error::Lost { doing, reason: said.message.clone(), code: Some(said.code.clone()) }
@@ -257,7 +260,7 @@ impl Client {
         }
         // Outside of a transaction, which the first error would abort.
         let limits = self.settings().replace("set local", "set");
-        let failed = |source: tokio_postgres::Error| Error::asking(DOING, &source);
+        let failed = |source: tokio_postgres::Error| self.failed(DOING, &source);
         let (set, asked, reset) = tokio::join!(
             self.wire.batch_execute(&limits),
             futures_util::future::join_all(queries.iter().map(|query| self.wire.prepare(query))),
@@ -268,12 +271,13 @@ impl Client {
             name: column.name().to_owned(),
             r#type: column.type_().name().to_owned(),
         };
-        let answer = |prepared: Result<tokio_postgres::Statement, tokio_postgres::Error>| match prepared {
-            Ok(statement) => Ok(Ok(statement.columns().iter().map(column).collect())),
-            // An error of the server is an answer; any other error is a lost connection.
-            Err(source) => error::server_message(&source).map(Err).ok_or_else(|| failed(source)),
+        let columns = |statement: tokio_postgres::Statement| statement.columns().iter().map(column).collect();
+        let answer = |prepared: Result<Vec<Column>, Error>| match prepared {
+            Ok(columns) => Ok(Ok(columns)),
+            Err(Error::Server { message, .. }) => Ok(Err(message)),
+            Err(lost) => Err(lost),
         };
-        asked.into_iter().map(answer).collect()
+        asked.into_iter().map(|prepared| answer(prepared.map(columns).map_err(failed))).collect()
     }
 
     /// Takes the lock for changing stream tables of this database until the connection ends. The dbt package takes the
@@ -285,7 +289,7 @@ impl Client {
             self.limits.lock.as_millis()
         );
         let locked = self.wire.batch_execute(&sql).await;
-        match locked.map_err(|source| Error::asking("waiting for other changes of stream tables", &source)) {
+        match locked.map_err(|source| self.failed("waiting for other changes of stream tables", &source)) {
             Err(Error::Server { message, .. }) if &*message.code == SqlState::LOCK_NOT_AVAILABLE.code() => {
                 Err(Error::Locked { holders: self.holders(LOCK).await.unwrap_or_default() })
             }
@@ -317,7 +321,7 @@ impl Client {
         let quoted: Vec<String> = wanted.iter().map(Relation::quoted).collect();
         let sql = "select name from unnest($1::text[]) as name where to_regclass(name) is null";
         let rows = self.wire.query(sql, &[&quoted]).await;
-        let rows = rows.map_err(|source| Error::asking("looking for the sources", &source))?;
+        let rows = rows.map_err(|source| self.failed("looking for the sources", &source))?;
         let missing: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
         Ok(wanted.into_iter().filter(|relation| missing.contains(&relation.quoted())).collect())
     }

@@ -72,7 +72,7 @@ impl Client {
         if answer.is_err() {
             self.wire.batch_execute("rollback").await.ok();
         }
-        let messages = answer.map_err(|source| Error::asking(DOING, &source))?;
+        let messages = answer.map_err(|source| self.failed(DOING, &source))?;
         let rows = messages.iter().filter_map(|message| match message {
             SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or_default()),
             SimpleQueryMessage::RowDescription(_) | SimpleQueryMessage::CommandComplete(_) | _ => None,

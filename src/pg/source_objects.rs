@@ -177,7 +177,7 @@ impl Client {
             values.join(", ")
         );
         let inserted = self.wire.execute(&sql, &[&rows]).await;
-        inserted.map(drop).map_err(|source| Error::asking("inserting rows into a source", &source))
+        inserted.map(drop).map_err(|source| self.failed("inserting rows into a source", &source))
     }
 
     /// Sets the sequences of these tables' columns to the end of their rows.
@@ -209,7 +209,7 @@ impl Client {
     ) -> Result<Vec<String>, Error> {
         let rows = self.wire.query(sql, parameters).await;
         let texts = rows.and_then(|rows| rows.iter().map(|row| row.try_get(0)).collect());
-        texts.map_err(|source| Error::asking(doing, &source))
+        texts.map_err(|source| self.failed(doing, &source))
     }
 }
 
