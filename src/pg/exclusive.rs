@@ -1,10 +1,11 @@
 //! Allows one verification of a database at a time, and finds the sessions that block it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::Deserialize;
 
-use super::{Client, Error, settings};
+use super::{Client, Error, of_table, settings};
+use crate::model::Relation;
 
 /// A second connection that prevents other verifications of the database while it exists. Its idle transaction has no
 /// snapshot and no ID, so it blocks nothing else.
@@ -14,6 +15,9 @@ pub struct Exclusive {
 
 /// A lock of the transaction: behind a pooler, one of the session would outlive this program.
 const LOCK: &str = "pg_catalog.hashtextextended('pgtrickle-ci verify', 0)";
+
+/// The interval of asking which sessions block a running statement.
+const WAITING: Duration = Duration::from_millis(200);
 
 /// Without this, a transaction keeps the statistics that it has read first.
 const FRESH: &str = "do $$ begin perform pg_catalog.pg_stat_clear_snapshot(); end $$";
@@ -53,9 +57,35 @@ impl Client {
 }
 
 impl Client {
-    /// The sessions that currently block this server process.
-    pub(super) async fn blocking(&self, process: i32) -> Result<BTreeSet<String>, Error> {
-        self.sessions(&format!("pid = any (pg_blocking_pids({process}))")).await
+    /// Waits for the work of another session, which has this server process. `tell` gets the sessions that block it, if
+    /// there are any but `own`.
+    pub(super) async fn watch<T>(
+        &self,
+        process: i32,
+        own: Option<i32>,
+        mut tell: impl FnMut(BTreeSet<String>),
+        work: impl Future<Output = T>,
+    ) -> T {
+        let mut work = std::pin::pin!(work);
+        let own = own.unwrap_or(process);
+        let which = format!("pid = any (pg_blocking_pids({process})) and pid <> {own}");
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = tokio::time::sleep(WAITING) => {}
+            }
+            let now = self.sessions(&which).await.unwrap_or_default();
+            if !now.is_empty() {
+                tell(now);
+            }
+        }
+    }
+
+    /// The sessions that let nobody read the stream table, or what its query reads.
+    pub async fn blocking_readers(&self, table: &Relation) -> Result<BTreeSet<String>, Error> {
+        let holding = of_table(include_str!("sql/blocking_readers.sql"), table);
+        self.sessions(&format!("pid in (\n{holding})")).await
     }
 
     /// The sessions that currently block others of this database.
@@ -92,9 +122,15 @@ fn held(lock: &str) -> String {
 }
 
 impl Exclusive {
-    /// The sessions that currently block this server process.
-    pub async fn blocking(&self, process: i32) -> Result<BTreeSet<String>, Error> {
-        self.client.blocking(process).await
+    /// As `Client::watch`.
+    pub async fn watch<T>(
+        &self,
+        process: i32,
+        own: Option<i32>,
+        tell: impl FnMut(BTreeSet<String>),
+        work: impl Future<Output = T>,
+    ) -> T {
+        self.client.watch(process, own, tell, work).await
     }
 
     /// Whether this server process has an open transaction with changes.

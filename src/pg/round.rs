@@ -23,11 +23,11 @@ const WHOLE: Duration = Duration::from_mins(2);
 pub(super) const ATTENTION: Duration = Duration::from_secs(1);
 
 impl Client {
-    /// Begins a round. Returns the server process that holds its locks.
+    /// Begins a round.
     ///
     /// REPEATABLE READ: neither a refresh nor a comparison sees concurrent commits, so they cannot look like a
     /// difference.
-    pub async fn begin_round(&self) -> Result<i32, Error> {
+    pub async fn begin_round(&self) -> Result<(), Error> {
         let statement = self.limits.statement.as_millis();
         let limits = [
             ("statement_timeout", statement),
@@ -40,8 +40,13 @@ impl Client {
         self.run(&sql).await?;
         self.inside.store(true, Ordering::SeqCst);
         self.make_triggers_fire().await?;
-        self.run(self.database_settings().await?).await?;
-        self.ask("reading the process ID", "select to_jsonb(pg_backend_pid())::text").await
+        self.run(self.database_settings().await?).await
+    }
+
+    /// The server process of this session.
+    pub async fn process(&self) -> Result<i32, Error> {
+        let sql = "select pg_catalog.to_jsonb(pg_catalog.pg_backend_pid())::text";
+        self.first_answer("reading the process ID", sql).await
     }
 
     /// Changes of a role with another session_replication_role fire no triggers, so nothing captures them.

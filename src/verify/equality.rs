@@ -1,7 +1,7 @@
 //! Compares tables with their queries, without any writes.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -11,7 +11,7 @@ use std::{
 
 use futures_util::future;
 
-use super::wal;
+use super::{not_refused, wal};
 use crate::{
     judge::equality::{self, Comparable, Difference, Terms},
     model::{Outcome, Relation, Stage, StreamTable, Verdict},
@@ -79,12 +79,16 @@ async fn look_again(
         .retain(|table| open.iter().any(|outcome| outcome.subject.relation() == Some(&table.relation)));
     let mut pending = Vec::new();
     for table in &comparables {
-        let first = client.compare(table, tolerance).await?;
+        // One that cannot be compared again stays as it was.
+        let Some(first) = not_refused(client.compare(table, tolerance).await)? else { continue };
         if first.waiting {
             pending.push((table, first));
         } else {
             // A refresh has taken them already.
-            judge_again(&mut open, table, &beyond_the_log(client, table, tolerance, first).await?);
+            let Some(now) = not_refused(beyond_the_log(client, table, tolerance, first).await)? else {
+                continue;
+            };
+            judge_again(&mut open, table, &now);
         }
     }
     let position = client.unread(&[], None).await?.position;
@@ -96,7 +100,7 @@ async fn look_again(
                 left.push((table, first));
                 continue;
             }
-            let mut now = client.compare(table, tolerance).await?;
+            let Some(mut now) = not_refused(client.compare(table, tolerance).await)? else { continue };
             now.waiting &= !now.examples.iter().any(|example| first.examples.contains(example));
             judge_again(&mut open, table, &now);
         }
@@ -276,8 +280,14 @@ async fn compared(client: &Client, table: &Comparable, tolerance: f64) -> Result
             let next = pg::is_not_permitted(&message.code).then(|| {
                 format!("the role has to see every row: `grant select on` what it reads, and `alter role {user} bypassrls`")
             });
+            let blockers = if pg::is_in_the_way(&message.code) {
+                client.blocking_readers(&table.relation).await.unwrap_or_default()
+            } else {
+                BTreeSet::new()
+            };
+            let blocked = blockers.into_iter().map(|session| format!("blocked by {session}"));
             let outcome = message.outcome(Stage::Equality, &table.relation, Verdict::Errored, what);
-            Ok(outcome.with_details(next))
+            Ok(outcome.with_details(next).with_details(blocked))
         }
         Err(lost) => Err(lost),
     }

@@ -89,7 +89,7 @@ impl Verification<'_> {
         let second = SecondSession::of(client, settings).await;
         let (subjects, mutator) =
             Subjects::prepare(client, &deployed, tables, settings, known, second.is_idle()).await?;
-        let mut rounds = Rounds::new((client, second), settings, subjects, mutator, delay);
+        let mut rounds = Rounds::new((client, &exclusive, second), settings, subjects, mutator, delay);
         let before = outcomes.len();
         let mut scripts = Ok(Vec::new());
         let mut record = |rounds: &Rounds| {
@@ -118,7 +118,7 @@ impl Verification<'_> {
             done?;
         } else {
             let proof = Proof::begin(client, &rounds.subjects.function_reads, settings.budget / 4).await?;
-            let done = rounds.run_rolled_back(&exclusive, &mut record).await;
+            let done = rounds.run_rolled_back(&mut record).await;
             rounds.is_over = done.is_ok();
             record(&rounds);
             done?;

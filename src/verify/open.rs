@@ -3,11 +3,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::{changes::Transaction, rounds::Rounds, second_session::SecondSession};
+use super::{
+    changes::Transaction,
+    rounds::Rounds,
+    second_session::{SecondSession, Session},
+};
 use crate::{
     model::Relation,
     mutate::{Draft, Mutator},
-    pg::{self, Client},
+    pg,
 };
 
 /// How long the others wait for a lock, which it may hold.
@@ -18,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// The open transaction.
 pub(super) struct Open {
-    second: Box<Client>,
+    second: Session,
     done: Transaction,
     /// The ID of the newest refresh when it began.
     newest_refresh: i64,
@@ -29,8 +33,8 @@ impl Rounds<'_> {
     pub(super) async fn open(&mut self, draft: &Draft) -> Result<Option<Open>, pg::Error> {
         let Some(second) = self.second.take() else { return Ok(None) };
         let newest_refresh = self.client.scheduled(&[], 0).await?.newest;
-        second.run("begin; set local idle_in_transaction_session_timeout = 0").await?;
-        let done = self.change(&second, (0..draft.statements).map(|_| Mutator::change)).await?;
+        second.client.run("begin; set local idle_in_transaction_session_timeout = 0").await?;
+        let done = self.change(&second.client, (0..draft.statements).map(|_| Mutator::change)).await?;
         self.changes.set_aside(&done);
         self.client.wait_for_locks(LOCK).await?;
         Ok(Some(Open { second, done, newest_refresh }))
@@ -51,7 +55,7 @@ impl Rounds<'_> {
         } else {
             self.refresh_beside(&due, deadline).await?;
         }
-        let ended = second.run("commit").await;
+        let ended = second.client.run("commit").await;
         self.changes.bring_back();
         match ended {
             Ok(()) => self.changes.keep_open(done),
@@ -59,7 +63,7 @@ impl Rounds<'_> {
             Err(lost) => return Err(lost),
         }
         self.second = SecondSession::Idle(second);
-        self.client.wait_for_locks(Duration::MAX).await
+        self.client.wait_for_locks(self.settings.wait_for_locks()).await
     }
 
     /// Refreshes the tables once. One that fails, or waits for the open transaction, is refreshed again after it.

@@ -10,10 +10,14 @@ use crate::{
     judge::equality,
     model::{FunctionRead, Outcome, Relation, Stage, StreamTable, Verdict},
     mutate::{Change, Source},
+    pg,
 };
 
 /// What rounds on a named server do not cover.
 const ROLLED_BACK: &str = "each round was one transaction that was rolled back; not covered: TRUNCATE, concurrent commits, the scheduler, changes captured from the log";
+
+/// The advice when other sessions were in the way.
+const UNBLOCKED: &str = "run it while no other session writes, refreshes or holds locks";
 
 impl Rounds<'_> {
     pub(super) fn outcomes(&self, tables: &[&StreamTable]) -> Vec<Outcome> {
@@ -223,7 +227,7 @@ impl Rounds<'_> {
         }
         if self.seen.unreached.contains(relation) && !self.settings.commits() {
             let why = format!("its refreshes were blocked{}", self.by_blockers());
-            return outcome(why, "run it while no other session writes or refreshes");
+            return outcome(why, UNBLOCKED);
         }
         let is_unchanged = |at: usize| self.changes.coverage[at].rounds == 0;
         let mut read =
@@ -234,15 +238,20 @@ impl Rounds<'_> {
                 .with_details(self.more_time())
                 .with_details(self.source_lines(relation));
         }
-        if !self.seen.unreached.contains(relation) {
-            let next = self.is_over.then(|| "give it more time: --budget 2m".to_owned());
-            return self.unverified(relation, &format!("{} before", self.ended())).with_details(next);
-        }
         let blocked = if self.seen.blockers.is_empty() {
             String::new()
         } else {
             format!(", blocked{}", self.by_blockers())
         };
+        if let Some(message) = self.seen.uncompared.get(relation) {
+            let by = if pg::is_in_the_way(&message.code) { &*blocked } else { "" };
+            let why = format!("its comparison failed: {}{by}", message.message);
+            return self.unverified(relation, &why).with_details(self.more_time());
+        }
+        if !self.seen.unreached.contains(relation) {
+            let why = format!("{} before", self.ended());
+            return self.unverified(relation, &why).with_details(self.more_time());
+        }
         let why = format!("changes of its sources did not reach it in time{blocked}");
         if self.settings.by_scheduler {
             outcome(why, "give it a shorter schedule, or use --drive manual")
@@ -264,9 +273,11 @@ impl Rounds<'_> {
         }
     }
 
-    /// The advice when the budget was too short; none if it did not end.
+    /// The advice when the budget was too short, or was spent waiting for other sessions; none if it did not end.
     fn more_time(&self) -> Option<String> {
-        self.is_over.then(|| self.settings.more_time())
+        let is_blocked = self.seen.blocked > self.changes.changing;
+        let next = if is_blocked { UNBLOCKED.to_owned() } else { self.settings.more_time() };
+        self.is_over.then_some(next)
     }
 
     /// By which sessions, as far as known.

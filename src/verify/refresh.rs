@@ -47,15 +47,20 @@ impl Rounds<'_> {
             if Instant::now() >= deadline {
                 return Ok(());
             }
-            self.refresh_one(relation).await?;
+            self.refresh_one(relation, deadline).await?;
         }
         Ok(())
     }
 
     /// A refresh that other sessions prevent is no fault of the table, which is not compared then.
-    pub(super) async fn refresh_one(&mut self, relation: &Relation) -> Result<(), pg::Error> {
+    pub(super) async fn refresh_one(
+        &mut self,
+        relation: &Relation,
+        deadline: Instant,
+    ) -> Result<(), pg::Error> {
         let refreshed = if self.settings.commits() {
-            self.client.refresh_within(relation, PATIENCE).await
+            let patience = PATIENCE.min(deadline.saturating_duration_since(Instant::now()));
+            self.client.refresh_within(relation, patience).await
         } else {
             self.client.refresh_in_round(relation).await
         };
@@ -219,6 +224,11 @@ impl Rounds<'_> {
                         self.found(&table.relation, Fault::Differs(difference), None);
                     }
                 }
+                Err(pg::Error::Server { message, .. }) if pg::is_about_the_session(&message.code) => {
+                    self.forget_result(&table.relation);
+                    self.seen.blocked += usize::from(pg::is_in_the_way(&message.code));
+                    self.seen.uncompared.insert(table.relation.clone(), message);
+                }
                 // The query itself fails on these rows, which verifies nothing.
                 Err(pg::Error::Server { message, .. }) => {
                     self.forget_result(&table.relation);
@@ -267,7 +277,7 @@ impl Rounds<'_> {
             }
             tokio::time::sleep(PAUSE).await;
             if !scheduled {
-                self.refresh_one(&table.relation).await?;
+                self.refresh_one(&table.relation, deadline).await?;
                 if self.seen.findings.contains_key(&table.relation) {
                     return Ok(None);
                 }

@@ -10,7 +10,7 @@ use crate::{
     judge::equality::{self, Comparable},
     model::{Relation, Stage},
     mutate::{Mutator, Source},
-    pg::{self, Exclusive},
+    pg,
 };
 
 /// The most rounds in one transaction. Some faults need several.
@@ -22,21 +22,15 @@ const LONG: Duration = Duration::from_secs(20);
 /// How long the scheduler gets between two transactions, which keep it from the tables that they refresh: one tick
 /// (docs/pg_trickle.md, "Scheduler").
 const TICK: Duration = Duration::from_millis(1200);
-/// The interval of asking which sessions block a running statement.
-const WAITING: Duration = Duration::from_millis(500);
 
 impl Rounds<'_> {
     /// Rolls back rounds until the budget ends, and calls `record` after each transaction.
-    pub(super) async fn run_rolled_back(
-        &mut self,
-        exclusive: &Exclusive,
-        mut record: impl FnMut(&Self),
-    ) -> Result<(), pg::Error> {
+    pub(super) async fn run_rolled_back(&mut self, mut record: impl FnMut(&Self)) -> Result<(), pg::Error> {
         let started = Instant::now();
         let deadline = started + self.settings.budget;
-        self.compare_first(exclusive, started + self.settings.before_rounds().unwrap_or_default()).await?;
+        self.compare_first(started + self.settings.before_rounds().unwrap_or_default()).await?;
         while self.continues(deadline) {
-            self.transaction(exclusive, async |rounds| rounds.steps(deadline).await).await?;
+            self.transaction(async |rounds| rounds.steps(deadline).await).await?;
             self.took(started.elapsed());
             record(self);
             if self.keeps_the_scheduler_waiting() {
@@ -56,7 +50,7 @@ impl Rounds<'_> {
 
     /// Compares the tables that differed before the first change, one at a time. Refreshes only those that still differ,
     /// because a refresh may block readers.
-    async fn compare_first(&mut self, exclusive: &Exclusive, deadline: Instant) -> Result<(), pg::Error> {
+    async fn compare_first(&mut self, deadline: Instant) -> Result<(), pg::Error> {
         let is_due = |table: &&Comparable| {
             equality::not_comparable(table).is_none()
                 && self.settings.terms.left_out(Stage::Verify, &table.relation).is_none()
@@ -81,7 +75,7 @@ impl Rounds<'_> {
                 }
                 Err(lost) => Err(lost),
             };
-            self.transaction(exclusive, compare).await?;
+            self.transaction(compare).await?;
         }
         Ok(())
     }
@@ -89,19 +83,12 @@ impl Rounds<'_> {
     /// Works in a transaction, and always rolls it back.
     async fn transaction(
         &mut self,
-        exclusive: &Exclusive,
         work: impl AsyncFnOnce(&mut Self) -> Result<(), pg::Error>,
     ) -> Result<(), pg::Error> {
-        let process = self.client.begin_round().await?;
-        self.process = process;
+        self.client.begin_round().await?;
+        self.process = self.client.process().await?;
         self.changes.begin_rolled_back();
-        let worked = {
-            let mut blockers = BTreeSet::new();
-            let worked = watched(exclusive, process, &mut blockers, work(self)).await;
-            self.seen.blockers.append(&mut blockers);
-            worked
-        };
-        let worked = match worked {
+        let worked = match self.watched(work).await {
             Ok(()) => self.record_findings().await,
             failed => failed,
         };
@@ -168,24 +155,5 @@ impl Rounds<'_> {
     pub(super) fn reads_wal(&self, relation: &Relation) -> bool {
         let reads = |source: &Source| source.from_log && source.readers.contains(relation);
         !self.settings.commits() && self.changes.sources().iter().any(reads)
-    }
-}
-
-/// Waits for the work, and collects the sessions that block it.
-async fn watched<T>(
-    exclusive: &Exclusive,
-    process: i32,
-    blockers: &mut BTreeSet<String>,
-    work: impl Future<Output = T>,
-) -> T {
-    tokio::pin!(work);
-    loop {
-        tokio::select! {
-            biased;
-            done = &mut work => return done,
-            () = tokio::time::sleep(WAITING) => {
-                blockers.extend(exclusive.blocking(process).await.unwrap_or_default());
-            }
-        }
     }
 }

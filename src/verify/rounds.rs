@@ -17,7 +17,7 @@ use super::{
 use crate::{
     model::{Deployed, Relation},
     mutate::{Change, Mutator},
-    pg::{self, Changed, Client, ServerMessage},
+    pg::{self, Changed, Client, Exclusive, ServerMessage},
 };
 
 /// How long a round may take after the end of the budget until every table has what it changed. Without a refresh, a table
@@ -41,6 +41,8 @@ pub(super) struct Seen {
     /// Statements and refreshes that other sessions blocked, and those sessions.
     pub(super) blocked: usize,
     pub(super) blockers: BTreeSet<String>,
+    /// Tables whose last comparison failed, not for what the rows are: a lock, a timeout, a privilege.
+    pub(super) uncompared: BTreeMap<Relation, ServerMessage>,
     /// Tables whose query itself fails on rows that the schema allows, at first.
     pub(super) failing: BTreeMap<Relation, Finding>,
     /// Refreshes, comparisons and writes in which a query failed on the rows.
@@ -52,6 +54,8 @@ pub(super) struct Seen {
 /// The rounds so far, and what they found.
 pub(super) struct Rounds<'a> {
     pub(super) client: &'a Client,
+    /// The connection that watches the rounds.
+    exclusive: &'a Exclusive,
     pub(super) second: SecondSession,
     pub(super) settings: &'a RoundSettings,
     /// The wait before a TRUNCATE.
@@ -61,7 +65,7 @@ pub(super) struct Rounds<'a> {
     pub(super) seen: Seen,
     /// The ID of the newest refresh before the first round.
     newest_refresh: i64,
-    /// The server process of the last round that was rolled back.
+    /// The server process of the rounds; if each is rolled back, of the last one.
     pub(super) process: i32,
     pub(super) elapsed: Duration,
     /// Whether they ended by themselves, and not by an interruption or a lost connection.
@@ -70,7 +74,7 @@ pub(super) struct Rounds<'a> {
 
 impl<'a> Rounds<'a> {
     pub(super) fn new(
-        (client, second): (&'a Client, SecondSession),
+        (client, exclusive, second): (&'a Client, &'a Exclusive, SecondSession),
         settings: &'a RoundSettings,
         subjects: Subjects<'a>,
         mutator: Mutator,
@@ -78,6 +82,7 @@ impl<'a> Rounds<'a> {
     ) -> Self {
         Self {
             client,
+            exclusive,
             second,
             settings,
             truncate_delay,
@@ -103,17 +108,32 @@ impl<'a> Rounds<'a> {
         let started = Instant::now();
         let deadline = started + self.settings.budget;
         self.newest_refresh = self.client.scheduled(&[], 0).await?.newest;
+        self.process = self.client.process().await?;
+        self.client.wait_for_locks(self.settings.wait_for_locks()).await?;
         let first = started + self.settings.before_rounds().unwrap_or_default();
         let suspected = self.read_from_wal(self.subjects.suspected(), first).await?;
-        self.compare(&suspected, first).await?;
+        self.watched(async |rounds| rounds.compare(&suspected, first).await).await?;
         self.record_findings().await?;
         self.took(started.elapsed());
         while self.continues(deadline) {
-            self.round(&self.sources_by_priority(), deadline).await?;
+            let sources = self.sources_by_priority();
+            self.watched(async |rounds| rounds.round(&sources, deadline).await).await?;
             self.took(started.elapsed());
             record(self);
         }
         Ok(())
+    }
+
+    /// Works, and collects the sessions that block it meanwhile.
+    pub(super) async fn watched(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Self) -> Result<(), pg::Error>,
+    ) -> Result<(), pg::Error> {
+        let (exclusive, process, own) = (self.exclusive, self.process, self.second.process());
+        let mut blockers = BTreeSet::new();
+        let done = exclusive.watch(process, own, |now| blockers.extend(now), Box::pin(work(self))).await;
+        self.seen.blockers.append(&mut blockers);
+        done
     }
 
     /// Records the time that the rounds have taken so far.
@@ -204,7 +224,7 @@ impl<'a> Rounds<'a> {
                 draft.refreshes.filter(|_| nth < transactions && !self.settings.by_scheduler)
             {
                 early = early.or_else(|| self.early_reader(number));
-                self.refresh_early(early.as_ref()).await?;
+                self.refresh_early(early.as_ref(), deadline).await?;
             }
         }
         if let Some(open) = open {
@@ -247,9 +267,13 @@ impl<'a> Rounds<'a> {
         Some((*at, (*reader).clone()))
     }
 
-    async fn refresh_early(&mut self, reader: Option<&(usize, Relation)>) -> Result<(), pg::Error> {
+    async fn refresh_early(
+        &mut self,
+        reader: Option<&(usize, Relation)>,
+        deadline: Instant,
+    ) -> Result<(), pg::Error> {
         let Some((source, table)) = reader.filter(|(_, table)| self.is_open(table)) else { return Ok(()) };
-        self.refresh_one(table).await?;
+        self.refresh_one(table, deadline).await?;
         self.changes.refreshed(*source, table);
         Ok(())
     }

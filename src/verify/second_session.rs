@@ -8,9 +8,14 @@ pub(super) enum SecondSession {
     Unasked,
     /// The server allows no other connection, for this reason.
     Refused(String),
-    Idle(Box<Client>),
+    Idle(Session),
     /// It has an open transaction.
-    Open,
+    Open(i32),
+}
+
+pub(super) struct Session {
+    pub(super) client: Box<Client>,
+    process: i32,
 }
 
 impl SecondSession {
@@ -23,22 +28,29 @@ impl SecondSession {
             let second = client.connect_again().await?;
             second.limit().await?;
             second.take_database_settings().await?;
-            Ok::<_, pg::Error>(second)
+            let process = second.process().await?;
+            Ok::<_, pg::Error>(Session { client: Box::new(second), process })
         };
         match connect().await {
-            Ok(second) => Self::Idle(Box::new(second)),
+            Ok(session) => Self::Idle(session),
             Err(refused) => Self::Refused(refused.to_string()),
         }
     }
 
     /// Takes it for a transaction, if there is one.
-    pub(super) fn take(&mut self) -> Option<Box<Client>> {
-        let before = std::mem::replace(self, Self::Open);
-        if let Self::Idle(client) = before {
-            return Some(client);
+    pub(super) fn take(&mut self) -> Option<Session> {
+        let Self::Idle(Session { process, .. }) = self else { return None };
+        let open = Self::Open(*process);
+        let Self::Idle(session) = std::mem::replace(self, open) else { return None };
+        Some(session)
+    }
+
+    /// Its server process.
+    pub(super) fn process(&self) -> Option<i32> {
+        match self {
+            Self::Idle(Session { process, .. }) | Self::Open(process) => Some(*process),
+            Self::Unasked | Self::Refused(_) => None,
         }
-        *self = before;
-        None
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -46,7 +58,7 @@ impl SecondSession {
     }
 
     pub(super) fn is_open(&self) -> bool {
-        matches!(self, Self::Open)
+        matches!(self, Self::Open(_))
     }
 
     /// What the rounds do without it.

@@ -45,6 +45,11 @@ impl RoundSettings {
         (!self.budget.is_zero()).then(|| (self.budget / 4).max(LEAST_BEFORE))
     }
 
+    /// How long a statement of committed rounds waits for a lock.
+    pub(super) fn wait_for_locks(&self) -> Duration {
+        self.before_rounds().unwrap_or(Duration::MAX)
+    }
+
     pub(super) fn commits(&self) -> bool {
         self.writes == Writes::Committed
     }

@@ -61,6 +61,38 @@ fn a_table_that_is_never_refreshed_is_neither_verified_nor_wrong() {
     assert!(outcome["message"].as_str().unwrap().contains("did not reach it in time"), "{outcome:#}");
 }
 
+#[test]
+fn a_session_that_blocks_committed_rounds_or_comparisons_is_named() {
+    let database = Database::ephemeral();
+    database.run(
+        "create table o (id int primary key, n int); insert into o select n, n from generate_series(1, 9) as n;
+         select pgtrickle.create_stream_table('public.plain', 'select id, n from public.o', '1h', 'DIFFERENTIAL')",
+    );
+    let other = Database::connect(&database.endpoint);
+    let by = format!("blocked by pid {} ", other.value("select pg_backend_pid()").unwrap());
+    for lock in ["o in share mode", "plain in access exclusive mode"] {
+        other.run(&format!("begin; lock table {lock}"));
+        let name = &database.endpoint.database;
+        let (ran, report) =
+            verify(&database, &["--allow-writes", name, "--budget", "2s", "--lock-timeout", "1s"]);
+        ran.expect(1);
+        let table = outcome(&report, "verify", "public.plain").to_string();
+        assert!(table.contains("run it while no other session writes, refreshes or holds locks"), "{table}");
+        if lock.starts_with('o') {
+            let rounds = outcome(&report, "verify", "rounds").to_string();
+            assert!(rounds.contains(&by), "{rounds}");
+        } else {
+            assert!(
+                table.contains("its comparison failed: canceling statement due to lock timeout"),
+                "{table}"
+            );
+            let compared = outcome(&report, "equality", "public.plain").to_string();
+            assert!(compared.contains(&by), "{compared}");
+        }
+        other.run("rollback");
+    }
+}
+
 /// What pg_trickle does with the reader of a table that counts, and only where the scheduler refreshes both
 /// (docs/pg_trickle.md, "Wrong deltas").
 #[test]
