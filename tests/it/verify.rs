@@ -15,8 +15,16 @@ mod snapshots;
 mod types;
 mod values;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Stdio},
+};
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use pgtrickle_ci::pg::Endpoint;
 use serde_json::Value;
 
@@ -41,6 +49,36 @@ fn verify_in(dir: &Path, endpoint: &Endpoint, more: &[&str]) -> (Ran, Value) {
     let report = fs::read(&report).unwrap_or_else(|_| panic!("no report: {}", ran.stderr));
     let report = serde_json::from_slice(&report).unwrap();
     (ran, report)
+}
+
+/// A verification that goes on for longer than it takes to end it, and leaves `report.json` in the folder.
+fn started(dir: &Path, endpoint: &Endpoint, more: &[&str]) -> Child {
+    pgtrickle_ci()
+        .current_dir(dir)
+        .args(["verify", "--database-url", endpoint.url().reveal(), "--allow-writes", &endpoint.database])
+        .args(more)
+        .args(["--json", "report.json"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Sends it the signal. Returns its exit code.
+fn end(child: &mut Child, signal: Signal) -> Option<i32> {
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+    child.wait().unwrap().code()
+}
+
+/// Interrupts it as soon as this is so, unless it ends before. Returns its exit code.
+fn interrupt_when(child: &mut Child, is_so: impl Fn() -> bool) -> Option<i32> {
+    while child.try_wait().unwrap().is_none() {
+        if is_so() {
+            return end(child, Signal::SIGINT);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    child.wait().unwrap().code()
 }
 
 /// The command, for runs that end in an error.

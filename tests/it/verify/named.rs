@@ -4,8 +4,6 @@
 use std::{
     fs,
     net::{Shutdown, TcpListener, TcpStream},
-    path::Path,
-    process::{Child, Stdio},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -17,7 +15,9 @@ use nix::{
 use pgtrickle_ci::pg::Endpoint;
 use serde_json::{Value, json};
 
-use super::{OrdinaryRole, all_are, corrupt, create, everything, outcome, verify, verify_in, with_time};
+use super::{
+    OrdinaryRole, all_are, corrupt, create, end, everything, outcome, started, verify, verify_in, with_time,
+};
 use crate::support::{Database, Ran, manifest, model, pgtrickle_ci};
 
 /// A database whose server does not say that it is ephemeral.
@@ -378,7 +378,7 @@ fn two_verifications_exclude_each_other() {
     everything(&database);
     let before = fingerprint(&database);
     let dir = tempfile::tempdir().unwrap();
-    let mut first = started(dir.path(), &database.endpoint);
+    let mut first = started(dir.path(), &database.endpoint, &["--budget", "2m"]);
     busy(&database);
     let name = &database.endpoint.database;
     let (ran, _) = verify(&database, &["--allow-writes", name, "--budget", "1s"]);
@@ -432,7 +432,7 @@ fn no_row_is_lost_however_a_verification_ends() {
         let signal = [Signal::SIGKILL, Signal::SIGHUP, Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGINT]
             [usize::try_from(n).unwrap() % 5];
         let dir = tempfile::tempdir().unwrap();
-        let mut child = started(dir.path(), &database.endpoint);
+        let mut child = started(dir.path(), &database.endpoint, &["--budget", "2m"]);
         busy(&database);
         std::thread::sleep(Duration::from_millis(n * 7919 % 613));
         let code = end(&mut child, signal);
@@ -465,7 +465,7 @@ fn no_row_is_lost_if_the_session_or_the_network_ends() {
         let before = fingerprint(&database);
         let dir = tempfile::tempdir().unwrap();
         let wire = Wire::to(&database.endpoint);
-        let child = started(dir.path(), &wire.endpoint);
+        let child = started(dir.path(), &wire.endpoint, &["--budget", "2m"]);
         busy(&database);
         match way {
             "ended by the server" => database.run("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'pgtrickle-ci' and backend_xid is not null"),
@@ -488,7 +488,7 @@ fn the_server_ends_a_frozen_verification() {
     everything(&database);
     let before = fingerprint(&database);
     let dir = tempfile::tempdir().unwrap();
-    let child = started(dir.path(), &database.endpoint);
+    let child = started(dir.path(), &database.endpoint, &["--budget", "2m"]);
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
     loop {
         busy(&database);
@@ -512,18 +512,6 @@ fn the_server_ends_a_frozen_verification() {
 
 const OPEN: &str = "select exists (select from pg_stat_activity where datname = current_database() and application_name = 'pgtrickle-ci' and backend_xid is not null)";
 
-/// A verification that goes on for longer than it takes to end it.
-fn started(dir: &Path, endpoint: &Endpoint) -> Child {
-    pgtrickle_ci()
-        .current_dir(dir)
-        .args(["verify", "--database-url", endpoint.url().reveal(), "--budget", "2m"])
-        .args(["--allow-writes", &endpoint.database, "--json", "report.json"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
 /// Waits until a round has changed something.
 fn busy(database: &Database) {
     database.wait_for(OPEN);
@@ -532,11 +520,6 @@ fn busy(database: &Database) {
 /// Waits until the server has ended every session of a verification.
 fn gone(database: &Database) {
     database.wait_for("select not exists (select from pg_stat_activity where datname = current_database() and application_name = 'pgtrickle-ci')");
-}
-
-fn end(child: &mut Child, signal: Signal) -> Option<i32> {
-    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
-    child.wait().unwrap().code()
 }
 
 /// A network between the program and the server, which can be cut.

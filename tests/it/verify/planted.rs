@@ -1,6 +1,6 @@
 //! Each is a way in which incremental maintenance goes wrong: it is found, and its script shows it with psql alone.
 
-use std::{fs, path::Path, process::Stdio};
+use std::{fs, path::Path};
 
 use pgtrickle_ci::pg::Endpoint;
 use serde_json::{Value, json};
@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use super::{
     all_are,
     faulty::{self, Faulty},
-    outcome, verify_in, with_time,
+    interrupt_when, outcome, started, verify_in, with_time,
 };
-use crate::support::{manifest, model, pgtrickle_ci};
+use crate::support::{manifest, model};
 
 #[test]
 fn forgotten_deletes_are_found() {
@@ -231,10 +231,10 @@ pub(super) fn find_with_every_seed(
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("pgtrickle-ci.yml"), config).unwrap();
         let number = seed.to_string();
-        let arguments =
-            ["--allow-writes", &database.database, "--budget", "10m", "--until-found", "--seed", &number];
+        let arguments = ["--budget", "10m", "--until-found", "--seed", &number];
         let report = if seed == 1 {
-            verify_in(dir.path(), &database, &arguments).1
+            let allowed = ["--allow-writes", &database.database];
+            verify_in(dir.path(), &database, &[&allowed[..], &arguments].concat()).1
         } else {
             verify_until_reduction(dir.path(), &database, &arguments).1
         };
@@ -319,31 +319,13 @@ pub(super) fn verify_until_reduction(
     database: &Endpoint,
     arguments: &[&str],
 ) -> (Option<i32>, Value) {
-    let report = dir.join("report.json");
-    let mut child = pgtrickle_ci()
-        .current_dir(dir)
-        .args(["verify", "--database-url", database.url().reveal()])
-        .args(arguments)
-        .arg("--json")
-        .arg(&report)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = started(dir, database, arguments);
     let sql =
         format!("select 'is there' from pg_database where datname = 'pgtrickle_ci_case_{}'", child.id());
     let is_there = || faulty::psql(database, &sql).contains("is there");
-    while child.try_wait().unwrap().is_none() {
-        if is_there() {
-            let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
-            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
-    let code = child.wait().unwrap().code();
+    let code = interrupt_when(&mut child, is_there);
     assert!(!is_there());
-    (code, serde_json::from_slice(&fs::read(&report).unwrap()).unwrap())
+    (code, serde_json::from_slice(&fs::read(dir.join("report.json")).unwrap()).unwrap())
 }
 
 /// One finding for one fault: the reader of a failing table is not verified, and the others go on.
@@ -388,7 +370,7 @@ fn an_interrupted_reduction_leaves_a_script_and_no_database() {
     let database = Faulty::server().database("shop_interrupted", "counts_moves_twice");
     faulty::psql(&database, SHOP);
     let dir = tempfile::tempdir().unwrap();
-    let arguments = ["--allow-writes", &database.database, "--budget", "10m", "--until-found"];
+    let arguments = ["--budget", "10m", "--until-found"];
     let (code, report) = verify_until_reduction(dir.path(), &database, &arguments);
     assert_eq!(code, Some(130), "it ended before it was interrupted");
     let found = first_failure(&report).unwrap();
@@ -407,20 +389,8 @@ fn interrupted_rounds_leave_the_scripts_of_their_findings() {
     let dir = tempfile::tempdir().unwrap();
     let (script, report) =
         (dir.path().join("pgtrickle-ci-findings/public.grouped.sql"), dir.path().join("report.json"));
-    let mut child = pgtrickle_ci()
-        .current_dir(dir.path())
-        .args(["verify", "--database-url", database.url().reveal(), "--allow-writes", &database.database])
-        .args(["--budget", "10m", "--json", "report.json"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    while !script.exists() && child.try_wait().unwrap().is_none() {
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
-    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let mut child = started(dir.path(), &database, &["--budget", "10m"]);
+    assert_eq!(interrupt_when(&mut child, || script.exists()), Some(130));
     let report: Value = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
     let found = outcome(&report, "verify", "public.grouped");
     assert_eq!(found["verdict"], "failed", "{found:#}");
