@@ -111,6 +111,8 @@ impl Conninfo {
         let url = ["postgresql://", "postgres://"].iter().find_map(|scheme| text.strip_prefix(scheme));
         match url {
             Some(rest) => conninfo.read_url(rest, by)?,
+            // To libpq it is the default database, but here it is more often a variable that is not set.
+            None if text.trim().is_empty() => return Err(BadAddress::shape(by, "it is empty")),
             None if text.split_once('=').is_none_or(|(name, _)| name.contains("://")) => {
                 return Err(BadAddress::shape(by, "it begins with neither `postgresql://` nor `host=`"));
             }
@@ -201,10 +203,10 @@ impl Conninfo {
         let decoded = |text: &str| decoded(text, by);
         let login_ends = rest.find(['@', '/']).filter(|at| rest[*at..].starts_with('@'));
         let (login, rest) = login_ends.map_or(("", rest), |at| (&rest[..at], &rest[at + 1..]));
-        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (hosts, database) = rest.split_once('/').unwrap_or((rest, ""));
+        let (hosts, ports, rest) = hosts_and_ports(rest, by)?;
+        let (database, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let database = database.strip_prefix('/').unwrap_or(database);
         let (user, password) = login.split_once(':').unwrap_or((login, ""));
-        let (hosts, ports) = hosts_and_ports(hosts, by)?;
         let said = [
             ("user", user),
             ("password", password),
@@ -252,30 +254,31 @@ impl Conninfo {
     }
 }
 
-/// `a:1,[::1]:2` → `a,::1` and `1,2`. Of several hosts, each has a port or the default one, whatever the environment.
-fn hosts_and_ports(text: &str, by: &str) -> Result<(String, String), BadAddress> {
-    let mut hosts = Vec::new();
-    let mut ports = Vec::new();
-    for one in text.split(',') {
-        let (host, port) = match one.strip_prefix('[') {
+/// `a:1,[::1]:2/d` → `a,::1`, `1,2` and `/d`. Of several hosts, each has a port or the default one, whatever the environment.
+fn hosts_and_ports<'a>(text: &'a str, by: &str) -> Result<(String, String, &'a str), BadAddress> {
+    let until = |text: &'a str, ends: &[char]| text.split_at(text.find(ends).unwrap_or(text.len()));
+    let (mut hosts, mut ports, mut rest) = (Vec::new(), Vec::new(), text);
+    loop {
+        let (host, after) = match rest.strip_prefix('[') {
             Some(address) => {
-                let (address, after) =
-                    address.split_once(']').ok_or_else(|| BadAddress::shape(by, "a `[` has no `]`"))?;
-                let port = after.strip_prefix(':').or(after.is_empty().then_some(""));
-                if address.is_empty() {
-                    return Err(BadAddress::shape(by, "there is no address between `[` and `]`"));
-                }
-                (
-                    address,
-                    port.ok_or_else(|| BadAddress::shape(by, "a `]` is followed by neither `:` nor `/`"))?,
-                )
+                address.split_once(']').ok_or_else(|| BadAddress::shape(by, "a `[` has no `]`"))?
             }
-            None => one.split_once(':').unwrap_or((one, "")),
+            None => until(rest, &[':', '/', '?', ',']),
         };
+        if rest.starts_with('[') && host.is_empty() {
+            return Err(BadAddress::shape(by, "there is no address between `[` and `]`"));
+        }
+        if !after.is_empty() && !after.starts_with([':', '/', '?', ',']) {
+            return Err(BadAddress::shape(by, "a `]` is followed by neither `:` nor `/`"));
+        }
+        let (port, after) = after.strip_prefix(':').map_or(("", after), |port| until(port, &['/', '?', ',']));
         hosts.push(host);
         ports.push(port);
+        let Some(next) = after.strip_prefix(',') else {
+            return Ok((hosts.join(","), ports.join(","), after));
+        };
+        rest = next;
     }
-    Ok((hosts.join(","), ports.join(",")))
 }
 
 fn decoded(text: &str, by: &str) -> Result<String, BadAddress> {
@@ -342,6 +345,10 @@ mod tests {
         );
         assert_eq!(read("postgres:///shop?host=/run/pg"), pairs(&[("dbname", "shop"), ("host", "/run/pg")]));
         assert_eq!(read("postgres://%2Frun%2Fpg/shop"), pairs(&[("dbname", "shop"), ("host", "/run/pg")]));
+        assert_eq!(
+            read("postgres://[/run/pg]:5,[a?b]/shop?user=u"),
+            pairs(&[("dbname", "shop"), ("host", "/run/pg,a?b"), ("port", "5,"), ("user", "u")])
+        );
         assert_eq!(read("postgres://u@?ssl=true"), pairs(&[("sslmode", "require"), ("user", "u")]));
     }
 
