@@ -206,12 +206,13 @@ fn several_connections_compare_several_tables_at_a_time() {
     corrupt(&database, "delete from met_3 where id = 1");
     for jobs in ["1", "4"] {
         if jobs == "4" {
-            // A session keeps its lock, so that the others need not come at the same time.
+            // A session keeps its lock, so that the others need not come at the same time, and long enough for them to see it.
             database.run(
                 "create or replace function met(n int) returns int language plpgsql immutable as $$ begin
                    perform pg_advisory_lock_shared(815);
                    for attempt in 1..6000 loop
                      if (select count(distinct pid) > 1 from pg_locks where locktype = 'advisory' and objid = 815) then
+                       perform pg_sleep(0.1);
                        return n;
                      end if;
                      perform pg_sleep(0.01);
