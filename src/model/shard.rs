@@ -35,8 +35,9 @@ pub struct ShardNode {
     pub definition: String,
 }
 
-/// How much more than the mean a shard may get, in percent. Only a single part may be larger.
-const MOST: u128 = 125;
+/// How much a shard may get, in percent of the mean. Only a single part may be larger. Times differ from their estimates, and
+/// the longest shard is to take no more than 1.25 times the mean.
+const MOST: u128 = 110;
 
 impl Shard {
     /// The nodes of this shard, by their positions. Connected nodes are in the same shard. A part stays in its shard when
@@ -176,16 +177,21 @@ mod tests {
             let weight = |shard: &Vec<usize>| shard.iter().map(|at| nodes[*at].weight).sum::<usize>();
             let loads: Vec<usize> = shards(&nodes, count).iter().map(weight).collect();
             let (most, total) = (loads.iter().max().unwrap(), loads.iter().sum::<usize>());
-            assert!(most * count * 100 <= total * 126, "{loads:?}");
+            assert!(most * count * 100 <= total * 111, "{loads:?}");
         }
-        let mut more = nodes.clone();
-        more.push(ShardNode { name: "s.new".into(), reads: vec![0], ..nodes[0].clone() });
-        let moved = shards(&nodes, 8)
-            .iter()
-            .zip(shards(&more, 8))
-            .map(|(before, after)| before.iter().filter(|at| !after.contains(at)).count())
-            .sum::<usize>();
-        assert!(moved < nodes.len() / 20, "{moved} of {} moved", nodes.len());
+        let before = shards(&nodes, 8);
+        for at in (0..nodes.len()).step_by(200) {
+            for reads in [vec![], vec![at]] {
+                let mut more = nodes.clone();
+                more.push(ShardNode { name: format!("s.new{at}"), reads, ..nodes[at].clone() });
+                let after = shards(&more, 8);
+                let moved = |(before, after): (&Vec<usize>, &Vec<usize>)| {
+                    before.iter().filter(|at| !after.contains(at)).count()
+                };
+                let moved: usize = before.iter().zip(&after).map(moved).sum();
+                assert!(moved <= nodes.len() / 100, "{moved} of {} moved", nodes.len());
+            }
+        }
     }
 
     /// Half of the chains took twenty times as long as the estimate says, and one is new.
@@ -201,7 +207,7 @@ mod tests {
             |shard: &Vec<usize>| shard.iter().map(|at| second(chain(&nodes[*at])).as_secs()).sum::<u64>();
         let loads: Vec<u64> = shards(&nodes, 4).iter().map(seconds).collect();
         let (most, total) = (loads.iter().max().unwrap(), loads.iter().sum::<u64>());
-        assert!(most * 4 * 100 <= total * 127, "{loads:?}");
+        assert!(most * 4 * 100 <= total * 112, "{loads:?}");
     }
 
     #[test]
