@@ -229,7 +229,7 @@ pub struct VerifyingArgs {
     /// rolled back
     #[arg(long, value_name = "DBNAME")]
     pub allow_writes: Option<String>,
-    /// Time for changing rows and comparing [default: 20s]
+    /// Time for changing rows and comparing; reducing the scripts of findings comes on top [default: 20s]
     #[arg(long, value_name = "DUR", value_parser = duration)]
     pub budget: Option<Duration>,
     /// Seed for the changes: the same seed on the same rows makes the same changes [default: 1]

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::Silence;
 use crate::{
-    model::{Outcome, Relation, Stage, Verdict},
+    model::{HiddenRead, Outcome, Relation, Stage, Verdict},
     sql,
 };
 
@@ -17,14 +17,14 @@ pub struct Terms {
     pub tolerance: f64,
     /// Tables to skip, as `name` or `schema.name`.
     pub skip: Vec<String>,
-    /// The accepted hazards: a table behind a function that never changes is not changed.
+    /// The accepted hazards: a table behind a function or a view that never changes is not changed.
     pub silences: Vec<Silence>,
 }
 
 impl Terms {
-    /// Whether the user accepts that changes behind functions do not reach this table.
-    pub fn accepts_function_reads(&self, table: &Relation) -> bool {
-        self.silences.iter().any(|silence| silence.accepts_function_reads(table))
+    /// Whether the user accepts that the changes of such a read do not reach this table.
+    pub fn accepts(&self, read: &HiddenRead, table: &Relation) -> bool {
+        self.silences.iter().any(|silence| silence.accepts(read, table))
     }
 
     /// The outcome of a skipped table; `None` for any other.

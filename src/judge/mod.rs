@@ -23,7 +23,7 @@ use std::{
 use serde::Deserialize;
 
 use crate::{
-    model::{AgeLimits, Deployed, FunctionRead, Outcome, Relation, Stage, StreamTable, Verdict},
+    model::{AgeLimits, Deployed, HiddenRead, Outcome, Relation, Stage, StreamTable, Verdict},
     plan::Plan,
 };
 
@@ -118,9 +118,9 @@ pub struct Facts {
     pub access_method: Option<String>,
     /// Whether the stream table itself has row level security.
     pub has_row_security: bool,
-    /// Tables that its query reads through functions.
+    /// Tables that its query reads without pg_trickle's knowledge.
     #[serde(skip)]
-    pub function_reads: Vec<FunctionRead>,
+    pub hidden_reads: Vec<HiddenRead>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]

@@ -2,7 +2,7 @@
 
 pub mod age_limits;
 pub mod engine;
-pub mod function_read;
+pub mod hidden_read;
 pub mod history;
 pub mod manifest_source;
 pub mod order;
@@ -24,7 +24,7 @@ pub use engine::{
     Engine, KEEPS_BUFFERED_CHANGES, NEWEST_TRIED, OPTIONAL, OptionalPart, POLLS_SNAPSHOTS, TRIED, Version,
     with_optional_parts,
 };
-pub use function_read::FunctionRead;
+pub use hidden_read::HiddenRead;
 pub use history::{History, Refresh};
 pub use manifest_source::{ManifestSource, ProjectSource};
 pub use origin::{DbtTest, Origin};

@@ -39,7 +39,7 @@ pub use mutator::Mutator;
 pub use needed::Needed;
 pub use pace::Pace;
 pub use round::Draft;
-pub use script::{Reproducibility, ScriptHeader, needs_second_session, without_database};
+pub use script::{Reproducibility, ScriptHeader, needs_second_session, was_reproduced, without_database};
 pub use source::{ColumnKind, ConnectedColumns, Constraint, Partition, Reference, Row, Source, SourceColumn};
 pub use types::{TypePart, Types, candidates};
 

@@ -8,6 +8,9 @@ use crate::{
     sql::quote_identifier,
 };
 
+/// What a script says that was seen to show its finding.
+const REPRODUCED: &str = "reproduced in an empty database. Run it";
+
 const SECOND_SESSION: &str = include_str!("sql/second_session.sql");
 
 /// The comments of a script about its case.
@@ -22,6 +25,8 @@ pub struct ScriptHeader<'a> {
     /// The seed and the round that found it.
     pub found: String,
     pub seen: Reproducibility,
+    /// Whether a statement fails, and not the rows differ.
+    pub fails: bool,
     /// The wrong table, with the query of the script.
     pub table: &'a Comparable,
 }
@@ -95,7 +100,11 @@ impl Case {
                 };
             }
         }
-        script += "\n-- The rows that differ; none if the table is right.\n";
+        script += if evidence.fails {
+            "\n-- A statement above fails. These are the rows that differ after it.\n"
+        } else {
+            "\n-- The rows that differ; none if the table is right.\n"
+        };
         script += &difference(evidence.table);
         script
     }
@@ -125,6 +134,11 @@ fn difference(table: &Comparable) -> String {
 /// The text as part of one comment line.
 fn comment(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Whether a script was seen to show its finding in an empty database.
+pub fn was_reproduced(script: &str) -> bool {
+    script.lines().any(|line| line.starts_with("-- ") && line.contains(REPRODUCED))
 }
 
 /// Whether a script opens a second session.
@@ -179,6 +193,7 @@ mod tests {
             engine: "pg_trickle 0.67.0 on PostgreSQL 18.4".into(),
             found: "seed 1, round 3".into(),
             seen: Reproducibility::Reduced,
+            fails: false,
             table: &table,
         });
         insta::assert_snapshot!(script);

@@ -13,7 +13,7 @@ use super::{
     settings::{self, Purpose},
 };
 use crate::{
-    model::{FunctionRead, Relation},
+    model::{HiddenRead, Relation},
     mutate::{Change, Effect, Partition, Row, Source},
 };
 
@@ -35,7 +35,7 @@ impl Client {
     /// read through functions; and, if materialized views are `refreshed`, the tables behind those.
     pub async fn sources(
         &self,
-        reads: &BTreeMap<Relation, Vec<FunctionRead>>,
+        reads: &BTreeMap<Relation, Vec<HiddenRead>>,
         refreshed: bool,
     ) -> Result<Vec<Source>, Error> {
         let sql = include_str!("sql/sources.sql")

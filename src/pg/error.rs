@@ -88,8 +88,17 @@ pub struct ServerMessage {
     pub code: Box<str>,
     /// The violated constraint.
     pub constraint: Option<Box<str>>,
-    /// The `pgt_id` of the IMMEDIATE table that a write failed to maintain.
-    pub maintained: Option<u32>,
+    /// The trigger of pg_trickle in which a write failed.
+    pub trigger: Option<EngineTrigger>,
+}
+
+/// A trigger of pg_trickle on a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineTrigger {
+    /// It captures changes.
+    Captures,
+    /// It maintains the IMMEDIATE table with this `pgt_id`.
+    Maintains(u32),
 }
 
 impl ServerMessage {
@@ -259,7 +268,7 @@ fn server_message(source: &tokio_postgres::Error) -> Option<ServerMessage> {
         hint: error.hint().map(Into::into),
         code: error.code().code().into(),
         constraint: error.constraint().map(Into::into),
-        maintained: error.where_().and_then(maintained),
+        trigger: error.where_().and_then(trigger),
     })
 }
 
@@ -269,11 +278,14 @@ pub(super) fn last_words(source: &tokio_postgres::Error) -> Option<ServerMessage
     matches!(severity, Severity::Fatal | Severity::Panic).then(|| server_message(source)).flatten()
 }
 
-/// The `pgt_id` in the name of a trigger function that maintains an IMMEDIATE table (docs/pg_trickle.md, "Refresh modes").
-fn maintained(context: &str) -> Option<u32> {
+/// The trigger whose function the context names (docs/pg_trickle.md, "Refresh modes" and "Change capture").
+fn trigger(context: &str) -> Option<EngineTrigger> {
+    if let Some((_, function)) = context.split_once("pg_trickle_cdc_") {
+        return function.contains("_fn_").then_some(EngineTrigger::Captures);
+    }
     let (_, function) = context.split_once("pgt_ivm_")?;
     let (_, ids) = function.split_once("fn_")?;
-    ids.split_once('_')?.0.parse().ok()
+    ids.split_once('_')?.0.parse().ok().map(EngineTrigger::Maintains)
 }
 
 /// The cause of the driver's error, whose own text is only "db error" or "error connecting to server".
@@ -298,16 +310,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_immediate_table_of_a_refused_write_is_in_the_context() {
-        for (context, id) in [
+    fn the_trigger_of_a_refused_write_is_in_the_context() {
+        let maintains = |table| Some(EngineTrigger::Maintains(table));
+        for (context, of) in [
             (
                 "SQL statement \"SELECT 1\"\nPL/pgSQL function pgt_ivm_after_ins_fn_5_17381() line 5 at PERFORM",
-                Some(5),
+                maintains(5),
             ),
-            ("PL/pgSQL function pgtrickle_changes.pgt_ivm_fn_12_17034() line 1 at PERFORM", Some(12)),
+            ("PL/pgSQL function pgtrickle_changes.pgt_ivm_fn_12_17034() line 1 at PERFORM", maintains(12)),
+            (
+                "PL/pgSQL function pg_trickle_cdc_upd_fn_eb3b59f6d99fe498() line 9 at SQL statement",
+                Some(EngineTrigger::Captures),
+            ),
             ("PL/pgSQL function audit() line 1 at RAISE", None),
         ] {
-            assert_eq!(maintained(context), id, "{context}");
+            assert_eq!(trigger(context), of, "{context}");
         }
     }
 }

@@ -146,6 +146,7 @@ impl Exclusive {
 impl std::fmt::Display for BlockingSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let application = if self.application.is_empty() { "no application name" } else { &self.application };
-        write!(f, "pid {} ({application}, {})", self.pid, self.state)
+        let state = if self.state.is_empty() { String::new() } else { format!(", {}", self.state) };
+        write!(f, "pid {} ({application}{state})", self.pid)
     }
 }

@@ -1,5 +1,5 @@
-//! The tables that queries read through functions. pg_trickle does not know them (docs/pg_trickle.md, "Functions that
-//! read").
+//! The tables that queries read through functions, or through views in subqueries. pg_trickle does not know them
+//! (docs/pg_trickle.md, "Functions that read" and "Views in subqueries").
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{Client, Error};
 use crate::{
-    model::{FunctionRead, Relation},
+    model::{HiddenRead, Relation},
     sql::{self, ReadName, query, quote_literal},
 };
 
@@ -46,6 +46,13 @@ struct Named {
     views: Vec<(u32, String)>,
 }
 
+#[derive(Debug, Deserialize)]
+struct ViewRead {
+    reader: Relation,
+    view: Relation,
+    table: Relation,
+}
+
 impl Client {
     /// What these queries read through functions in SQL and PL/pgSQL.
     pub async fn function_reads(
@@ -68,24 +75,43 @@ impl Client {
 }
 
 /// A literal with each query and a table that it reads through a function.
-pub(super) fn pairs(reads: &BTreeMap<Relation, Vec<FunctionRead>>) -> String {
-    let pair = |query: &Relation, read: &FunctionRead| json!({ "reader": query, "schema": read.table.schema, "name": read.table.name });
+pub(super) fn pairs(reads: &BTreeMap<Relation, Vec<HiddenRead>>) -> String {
+    let pair = |query: &Relation, read: &HiddenRead| json!({ "reader": query, "schema": read.table.schema, "name": read.table.name });
     let pairs: Vec<_> =
         reads.iter().flat_map(|(query, reads)| reads.iter().map(move |read| pair(query, read))).collect();
     format!("{}::jsonb", quote_literal(&json!(pairs).to_string()))
 }
 
+impl Client {
+    /// What each query of a stream table reads without pg_trickle's knowledge: through these functions, and through views in
+    /// subqueries.
+    pub async fn hidden_reads(
+        &self,
+        functions: &FunctionReads,
+    ) -> Result<BTreeMap<Relation, Vec<HiddenRead>>, Error> {
+        let mut reads = functions.of_queries();
+        let of_views: Vec<ViewRead> =
+            self.ask("reading the views of the queries", include_str!("sql/view_reads.sql")).await?;
+        for ViewRead { reader, view, table } in of_views {
+            reads.entry(reader).or_default().push(HiddenRead { by: view, is_view: true, table });
+        }
+        Ok(reads)
+    }
+}
+
 impl FunctionReads {
     /// The tables that each query reads through a function, with that function.
-    pub fn of_queries(&self) -> BTreeMap<Relation, Vec<FunctionRead>> {
-        let reads = |function: &Function| -> BTreeSet<FunctionRead> {
+    pub fn of_queries(&self) -> BTreeMap<Relation, Vec<HiddenRead>> {
+        let reads = |function: &Function| -> BTreeSet<HiddenRead> {
             let name = Relation::new(&function.schema, &function.name);
             let tables = self.tables(function).into_iter();
-            tables.map(|table| FunctionRead { function: name.clone(), table: table.clone() }).collect()
+            tables
+                .map(|table| HiddenRead { by: name.clone(), is_view: false, table: table.clone() })
+                .collect()
         };
-        let read: BTreeMap<u32, BTreeSet<FunctionRead>> =
+        let read: BTreeMap<u32, BTreeSet<HiddenRead>> =
             self.functions.iter().map(|function| (function.oid, reads(function))).collect();
-        let mut found: BTreeMap<Relation, BTreeSet<FunctionRead>> = BTreeMap::new();
+        let mut found: BTreeMap<Relation, BTreeSet<HiddenRead>> = BTreeMap::new();
         for (query, oid) in &self.calls {
             for read in read.get(oid).into_iter().flatten() {
                 found.entry(query.clone()).or_default().insert(read.clone());
@@ -188,7 +214,7 @@ mod tests {
         };
         let found = reads.of_queries();
         let found: Vec<String> =
-            found[&query].iter().map(|read| format!("{} {}", read.function.name, read.table)).collect();
+            found[&query].iter().map(|read| format!("{} {}", read.by.name, read.table)).collect();
         assert_eq!(
             found,
             [

@@ -52,7 +52,7 @@ pub use conninfo::Conninfo;
 pub use deployment::StepFailed;
 pub use endpoint::{Endpoint, SslMode};
 pub use equality::UnreadLog;
-pub use error::{Error, ServerMessage};
+pub use error::{EngineTrigger, Error, ServerMessage};
 pub use exclusive::Exclusive;
 pub use function_reads::FunctionReads;
 pub use reach::{Contents, Reach};

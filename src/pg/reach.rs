@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{Client, Error, function_reads::pairs, settings::Purpose};
-use crate::model::{FunctionRead, Relation};
+use crate::model::{HiddenRead, Relation};
 
 #[derive(Debug, Default, Deserialize)]
 pub struct Reach {
@@ -34,7 +34,7 @@ pub struct Contents {
 
 impl Client {
     /// What changes of the sources affect, and of these tables that queries read through functions.
-    pub async fn reach(&self, reads: &BTreeMap<Relation, Vec<FunctionRead>>) -> Result<Reach, Error> {
+    pub async fn reach(&self, reads: &BTreeMap<Relation, Vec<HiddenRead>>) -> Result<Reach, Error> {
         let sql = include_str!("sql/reach.sql").replace("$hidden", &pairs(reads));
         self.ask("reading what the sources affect", &sql).await
     }

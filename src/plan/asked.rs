@@ -9,7 +9,7 @@ use super::{
     views::{UpstreamRelations, ViewStep},
 };
 use crate::{
-    model::{Column, Deployed, FunctionRead, POLLS_SNAPSHOTS, Relation, Setting, StreamTable, Version},
+    model::{Column, Deployed, HiddenRead, POLLS_SNAPSHOTS, Relation, Setting, StreamTable, Version},
     project::Project,
     sql::query,
 };
@@ -51,7 +51,7 @@ pub struct Answers {
     /// What settings of the server do to changed tables, a sentence each.
     pub losing_settings: Vec<&'static str>,
     /// Tables that new and changed queries read through functions.
-    pub function_reads: BTreeMap<Relation, Vec<FunctionRead>>,
+    pub function_reads: BTreeMap<Relation, Vec<HiddenRead>>,
 }
 
 /// A source that pg_trickle cannot capture, or not all of it, or whose policies do not come along.

@@ -147,6 +147,12 @@ fn rank(verdict: Verdict) -> usize {
     }
 }
 
+/// Whether rows were changed.
+fn has_rounds(report: &Report) -> bool {
+    let is_rounds = |outcome: &Outcome| matches!(&outcome.subject, Subject::Named(part) if part == "rounds");
+    report.outcomes.iter().any(|outcome| outcome.stage == Stage::Verify && is_rounds(outcome))
+}
+
 /// Whether these are all shards of one whole.
 fn shards(reports: &[(String, Report)]) -> Outcome {
     let shares: Vec<_> =
@@ -167,6 +173,9 @@ fn shards(reports: &[(String, Report)]) -> Outcome {
             wrong.push(format!(
                 "`{file}` and `{first_file}` are shards of different projects, plans or durations"
             ));
+        }
+        if share.taken > 0 && first_share.taken > 0 && has_rounds(report) != has_rounds(first) {
+            wrong.push(format!("only one of `{file}` and `{first_file}` verified while rows changed"));
         }
         if report.engine != first.engine {
             wrong.push(format!("`{file}` and `{first_file}` are of different engines"));
@@ -269,11 +278,12 @@ mod tests {
         assert!(!missing.passed());
         assert_eq!(lines(&missing), ["shard 2/2 is missing"]);
 
-        let spoils: [(Spoil, &str); 4] = [
+        let spoils: [(Spoil, &str); 5] = [
             (|report| report.commit = Some("def".into()), "is of def, `shard-1.json` of abc"),
             (|report| report.shard.as_mut().unwrap().whole = "other".into(), "different projects, plans or"),
             (|report| report.shard.as_mut().unwrap().shard = Shard { index: 1, count: 2 }, "comes twice"),
             (|report| report.shard.as_mut().unwrap().taken = 1, "the shards have 2 of 3 tables"),
+            (|report| drop(report.outcomes.pop()), "verified while rows changed"),
         ];
         for (spoil, line) in spoils {
             let mut second = shard(2, Verdict::Passed);

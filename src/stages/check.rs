@@ -78,13 +78,14 @@ pub async fn gather(client: &Client, server: &pg::ServerInfo) -> Result<Evidence
     })
 }
 
-/// The facts about each table, with what its query reads through functions.
+/// The facts about each table, with what its query reads without pg_trickle's knowledge.
 async fn facts(client: &Client, deployed: &[Deployed]) -> Result<Vec<Facts>, pg::Error> {
     let queries = deployed.iter().map(|deployed| (&deployed.table.relation, deployed.table.query.as_str()));
-    let mut reads = client.function_reads(queries).await?.of_queries();
+    let functions = client.function_reads(queries).await?;
+    let mut reads = client.hidden_reads(&functions).await?;
     let mut facts = client.facts().await?;
     for facts in &mut facts {
-        facts.function_reads = reads.remove(&Relation::new(&facts.schema, &facts.name)).unwrap_or_default();
+        facts.hidden_reads = reads.remove(&Relation::new(&facts.schema, &facts.name)).unwrap_or_default();
     }
     Ok(facts)
 }

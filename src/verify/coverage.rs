@@ -155,6 +155,11 @@ impl Coverage {
         }
     }
 
+    /// Whether other sessions blocked more of its statements than rounds changed it.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked > self.rounds
+    }
+
     /// Leaves the message out, because it may contain values of rows.
     pub(super) fn refused(&mut self, message: &ServerMessage) {
         self.refused += 1;

@@ -3,6 +3,7 @@
 use super::coverage::counted;
 use crate::{
     judge::equality::Difference,
+    model::Relation,
     mutate::Change,
     pg::{self, ServerMessage},
 };
@@ -23,6 +24,8 @@ pub(super) struct Finding {
 pub(super) enum Fault {
     Differs(Difference),
     RefreshFails(ServerMessage),
+    /// Writes to a source fail where pg_trickle captures them.
+    WriteFails(Relation, ServerMessage),
     /// The query itself fails on rows that the schema allows. This is no fault of the engine.
     QueryFails(ServerMessage),
 }

@@ -27,6 +27,7 @@ pub use settings::{RoundSettings, Writes};
 pub use subjects::Known;
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -41,6 +42,7 @@ use subjects::Subjects;
 use crate::{
     Error,
     model::{Engine, Outcome, StreamTable},
+    mutate::was_reproduced,
     output::{self, Activity},
     pg::{self, Client},
 };
@@ -117,7 +119,7 @@ impl Verification<'_> {
             record(&rounds);
             done?;
         } else {
-            let proof = Proof::begin(client, &rounds.subjects.function_reads, settings.budget / 4).await?;
+            let proof = Proof::begin(client, &rounds.subjects.hidden_reads, settings.budget / 4).await?;
             let done = rounds.run_rolled_back(&mut record).await;
             rounds.is_over = done.is_ok();
             record(&rounds);
@@ -171,6 +173,11 @@ impl Verification<'_> {
         let of_query = if finding.finding.is_of_query() { FAILING_QUERY } else { "" };
         let file = self.findings.join(format!("{}{of_query}{seed}.sql", finding.relation));
         output::make_folder(self.findings)?;
+        let earlier = fs::read_to_string(&file).unwrap_or_default();
+        // The corpus keeps what shows a finding.
+        if self.keeps && was_reproduced(&earlier) && !was_reproduced(script) {
+            return Ok(file);
+        }
         // Its rows may be real data, even if reports hide them.
         output::to_private_file(&file, script)?;
         Ok(file)

@@ -2,15 +2,16 @@
 
 use super::{
     coverage::{Coverage, Reach, counted},
-    finding::Fault,
+    finding::{Fault, Finding},
     rounds::Rounds,
     subjects::is_immediate,
 };
 use crate::{
     judge::equality,
-    model::{FunctionRead, Outcome, Relation, Stage, StreamTable, Verdict},
+    model::{HiddenRead, Outcome, Relation, Stage, StreamTable, Verdict},
     mutate::{Change, Source},
     pg,
+    sql::quote_literal,
 };
 
 /// What rounds on a named server do not cover.
@@ -63,7 +64,13 @@ impl Rounds<'_> {
         };
         let is_due = coverage.rounds < self.settings.enough() && tables.iter().any(is_open);
         is_due.then(|| {
-            coverage.hardly_changed(relation, self.changes.trouble(at), self.settings, self.more_time())
+            let (blocked, next) = if coverage.is_blocked() {
+                (Some(format!("blocked{}", self.by_blockers())), Some(UNBLOCKED.to_owned()))
+            } else {
+                (None, self.more_time())
+            };
+            let hardly = coverage.hardly_changed(relation, self.changes.trouble(at), self.settings, next);
+            hardly.with_details(blocked)
         })
     }
 
@@ -101,36 +108,17 @@ impl Rounds<'_> {
         let outcome = |verdict, message: String| Outcome::new(Stage::Verify, relation, verdict, message);
         let count = self.seen.compared.get(relation).copied().unwrap_or_default();
         if let Some(finding) = self.seen.findings.get(relation) {
-            let round = match finding.round {
-                0 => "before the first round".to_owned(),
-                round if self.subjects.equal_before.contains_key(relation) => {
-                    format!("after round {round} of seed {}", self.settings.seed)
-                }
-                round => format!(
-                    "after round {round} of seed {}, not compared before the first",
-                    self.settings.seed
-                ),
-            };
-            let found = match &finding.fault {
-                Fault::Differs(difference) => {
-                    let columns =
-                        self.subjects.comparables.get(relation).map_or(&[][..], |table| &table.columns);
-                    let hidden = self.subjects.function_reads.get(relation).map(|reads| {
-                        format!("{}: pg_trickle does not capture changes there for it; join that table in the query", FunctionRead::sentence(reads))
-                    });
-                    outcome(Verdict::Failed, format!("{}, {round}", difference.sentence()))
-                        .with_rows(difference.lines(columns))
-                        .with_details(hidden)
-                }
-                Fault::RefreshFails(message) | Fault::QueryFails(message) => {
-                    let what = format!("its refresh fails, {round}");
-                    message.outcome(Stage::Verify, relation, Verdict::Failed, &what)
-                }
-            };
-            return found.with_details(finding.beside());
+            return self.outcome_of_finding(relation, finding);
         }
         if let Some(outcome) = self.settings.terms.left_out(Stage::Verify, relation) {
             return outcome;
+        }
+        if self.subjects.is_suspended(relation) {
+            let next = format!(
+                "resume it: select pgtrickle.resume_stream_table({})",
+                quote_literal(&relation.to_string())
+            );
+            return outcome(Verdict::Failed, "not verified: it is suspended".into()).with_details([next]);
         }
         match self.subjects.comparables.get(relation) {
             None => outcome(Verdict::Errored, "does not exist as a stream table".into()),
@@ -154,7 +142,8 @@ impl Rounds<'_> {
                     counted(count, "round"),
                     self.settings.enough()
                 );
-                self.hardly_verified(relation, &why).with_details(self.more_time())
+                self.hardly_verified(relation, &why)
+                    .with_details(self.unblocked(relation).or(self.more_time()))
             }
             Some(_) if let Some(rounds) = self.seen.reach.get(relation).and_then(Reach::never_changed) => {
                 let why = format!("none of {} changed the result of its query", counted(rounds, "round"));
@@ -166,6 +155,41 @@ impl Rounds<'_> {
                 outcome(Verdict::Passed, format!("equal to its query after {}", counted(count, "round")))
             }
         }
+    }
+
+    fn outcome_of_finding(&self, relation: &Relation, finding: &Finding) -> Outcome {
+        let outcome = |verdict, message: String| Outcome::new(Stage::Verify, relation, verdict, message);
+        let round = match finding.round {
+            0 => "before the first round".to_owned(),
+            round if self.subjects.equal_before.contains_key(relation) => {
+                format!("after round {round} of seed {}", self.settings.seed)
+            }
+            round => {
+                format!("after round {round} of seed {}, not compared before the first", self.settings.seed)
+            }
+        };
+        let found = match &finding.fault {
+            Fault::Differs(difference) => {
+                let columns = self.subjects.comparables.get(relation).map_or(&[][..], |table| &table.columns);
+                outcome(Verdict::Failed, format!("{}, {round}", difference.sentence()))
+                    .with_rows(difference.lines(columns))
+            }
+            Fault::WriteFails(source, message) => {
+                let what = format!("writes to {source} fail where pg_trickle captures them, {round}");
+                message.outcome(Stage::Verify, relation, Verdict::Failed, &what)
+            }
+            Fault::RefreshFails(message) | Fault::QueryFails(message) => {
+                let what = format!("its refresh fails, {round}");
+                message.outcome(Stage::Verify, relation, Verdict::Failed, &what)
+            }
+        };
+        let hidden = self.subjects.hidden_reads.get(relation).map(|reads| {
+            format!(
+                "{}: pg_trickle does not capture changes there for it; join that table in the query",
+                HiddenRead::sentence(reads)
+            )
+        });
+        found.with_details(hidden).with_details(finding.beside())
     }
 
     /// Whether a statement can change a source of the table.
@@ -243,10 +267,18 @@ impl Rounds<'_> {
         } else {
             format!(", blocked{}", self.by_blockers())
         };
-        if let Some(message) = self.seen.uncompared.get(relation) {
-            let by = if pg::is_in_the_way(&message.code) { &*blocked } else { "" };
-            let why = format!("its comparison failed: {}{by}", message.message);
-            return self.unverified(relation, &why).with_details(self.more_time());
+        if let Some((what, message)) = self.seen.prevented.get(relation) {
+            let (by, next) = if pg::is_in_the_way(&message.code) {
+                (&*blocked, Some(UNBLOCKED.to_owned()))
+            } else {
+                ("", message.hint.as_deref().map(ToOwned::to_owned))
+            };
+            let why = format!("its {what} failed: {}{by}", message.message);
+            return self.unverified(relation, &why).with_details(next);
+        }
+        if let Some(next) = self.unblocked(relation) {
+            let why = format!("changes of its sources were blocked{}", self.by_blockers());
+            return self.unverified(relation, &why).with_details([next]);
         }
         if !self.seen.unreached.contains(relation) {
             let why = format!("{} before", self.ended());
@@ -273,11 +305,16 @@ impl Rounds<'_> {
         }
     }
 
-    /// The advice when the budget was too short, or was spent waiting for other sessions; none if it did not end.
+    /// The advice when the budget was too short; none if it did not end.
     fn more_time(&self) -> Option<String> {
-        let is_blocked = self.seen.blocked > self.changes.changing;
-        let next = if is_blocked { UNBLOCKED.to_owned() } else { self.settings.more_time() };
-        self.is_over.then_some(next)
+        self.is_over.then(|| self.settings.more_time())
+    }
+
+    /// The advice when other sessions blocked most statements on a source of the table.
+    fn unblocked(&self, relation: &Relation) -> Option<String> {
+        let reads = |at: &usize| self.subjects.reached[*at].contains(relation);
+        let mut sources = (0..self.changes.sources().len()).filter(reads);
+        sources.any(|at| self.changes.coverage[at].is_blocked()).then(|| UNBLOCKED.to_owned())
     }
 
     /// By which sessions, as far as known.
@@ -348,7 +385,8 @@ impl Rounds<'_> {
 
     /// Why no round changed a row, although tables wait for one. A budget of 0 asks for none.
     fn verified_nothing(&self, tables: &[&StreamTable]) -> Option<String> {
-        let asks_for_rounds = !self.settings.budget.is_zero() && self.settings.enough() > 0;
+        let has_ended = self.settings.until_found && !self.seen.findings.is_empty();
+        let asks_for_rounds = !self.settings.budget.is_zero() && self.settings.enough() > 0 && !has_ended;
         if self.changes.changing > 0 || !asks_for_rounds || !tables.iter().any(|table| self.is_due(table)) {
             return None;
         }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    model::{FunctionRead, Outcome, Relation, Stage, Verdict},
+    model::{HiddenRead, Outcome, Relation, Stage, Verdict},
     pg::{self, Client, Contents, Exclusive},
 };
 
@@ -21,12 +21,12 @@ impl Proof {
     /// Computes the checksums, small tables first, until the time ends.
     pub(super) async fn begin(
         client: &Client,
-        function_reads: &BTreeMap<Relation, Vec<FunctionRead>>,
+        hidden_reads: &BTreeMap<Relation, Vec<HiddenRead>>,
         time: Duration,
     ) -> Result<Self, pg::Error> {
         let deadline = Instant::now() + time;
         let (mut before, mut left_out) = (Vec::new(), Vec::new());
-        for table in client.reach(function_reads).await?.tables {
+        for table in client.reach(hidden_reads).await?.tables {
             if Instant::now() >= deadline {
                 left_out.push(format!("{table}: too large for the budget"));
                 continue;

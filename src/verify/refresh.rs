@@ -40,7 +40,8 @@ impl Rounds<'_> {
             let is_broken = matches!(
                 self.seen.findings.get(relation),
                 Some(Finding { fault: Fault::RefreshFails(_), .. })
-            ) || self.failing_upstream(relation).is_some();
+            ) || self.subjects.is_suspended(relation)
+                || self.failing_upstream(relation).is_some();
             if !affected.contains(relation) || is_broken || is_immediate(&deployed.table) {
                 continue;
             }
@@ -67,6 +68,11 @@ impl Rounds<'_> {
         match refreshed {
             Ok(Refreshed::Done) => {
                 self.seen.unreached.remove(relation);
+                Ok(())
+            }
+            Err(pg::Error::Server { message, .. }) if pg::is_not_permitted(&message.code) => {
+                self.seen.unreached.insert(relation.clone());
+                self.seen.prevented.insert(relation.clone(), ("refresh", message));
                 Ok(())
             }
             Err(pg::Error::Server { message, .. })
@@ -227,7 +233,7 @@ impl Rounds<'_> {
                 Err(pg::Error::Server { message, .. }) if pg::is_about_the_session(&message.code) => {
                     self.forget_result(&table.relation);
                     self.seen.blocked += usize::from(pg::is_in_the_way(&message.code));
-                    self.seen.uncompared.insert(table.relation.clone(), message);
+                    self.seen.prevented.insert(table.relation.clone(), ("comparison", message));
                 }
                 // The query itself fails on these rows, which verifies nothing.
                 Err(pg::Error::Server { message, .. }) => {

@@ -37,6 +37,9 @@ pub async fn replay(
         let outcome =
             |verdict, message: String| Outcome::new(Stage::Verify, subject.as_str(), verdict, message);
         outcomes.push(match scratch.replay(&text, client).await {
+            Ok(0) if !mutate::was_reproduced(&text) => {
+                outcome(Verdict::Skipped, "its script shows nothing, as when it was found".to_owned())
+            }
             Ok(0) => outcome(Verdict::Passed, "an earlier finding shows nothing any more".to_owned()),
             Ok(rows) => {
                 outcome(Verdict::Failed, format!("an earlier finding still shows {rows} rows that differ"))
@@ -45,6 +48,10 @@ pub async fn replay(
                 if mutate::needs_second_session(&text) && pg::is_without_second_session(&message.code) =>
             {
                 let what = "an earlier finding is not replayed, for want of a second session";
+                message.outcome(Stage::Verify, subject.as_str(), Verdict::Skipped, what)
+            }
+            Err(pg::Error::Server { message, .. }) if !mutate::was_reproduced(&text) => {
+                let what = "its script, which showed nothing when it was found, fails";
                 message.outcome(Stage::Verify, subject.as_str(), Verdict::Skipped, what)
             }
             // No fault of the engine.

@@ -167,6 +167,9 @@ impl Reproduction {
             Fault::RefreshFails(message) => {
                 (format!("its refresh fails: {}", message.message), message.details())
             }
+            Fault::WriteFails(source, message) => {
+                (format!("writes to {source} fail: {}", message.message), message.details())
+            }
             Fault::QueryFails(message) => {
                 (format!("{}: {}", self.finding.failing_query(), message.message), message.details())
             }
@@ -174,8 +177,9 @@ impl Reproduction {
         details.extend(self.finding.beside());
         let engine = engine.to_owned();
         let by = if settings.by_scheduler { ", refreshed by the scheduler" } else { "" };
+        let fails = !matches!(self.finding.fault, Fault::Differs(_));
         let found = format!("seed {}, round {}{by}", settings.seed, self.finding.round);
-        case.script(&ScriptHeader { wrong, details, engine, found, seen, table: &self.table })
+        case.script(&ScriptHeader { wrong, details, engine, found, seen, fails, table: &self.table })
     }
 
     /// The smallest case that reproduces the fault with committed statements.

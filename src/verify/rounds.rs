@@ -17,7 +17,7 @@ use super::{
 use crate::{
     model::{Deployed, Relation},
     mutate::{Change, Mutator},
-    pg::{self, Changed, Client, Exclusive, ServerMessage},
+    pg::{self, Changed, Client, EngineTrigger, Exclusive, ServerMessage},
 };
 
 /// How long a round may take after the end of the budget until every table has what it changed. Without a refresh, a table
@@ -41,8 +41,8 @@ pub(super) struct Seen {
     /// Statements and refreshes that other sessions blocked, and those sessions.
     pub(super) blocked: usize,
     pub(super) blockers: BTreeSet<String>,
-    /// Tables whose last comparison failed, not for what the rows are: a lock, a timeout, a privilege.
-    pub(super) uncompared: BTreeMap<Relation, ServerMessage>,
+    /// Tables whose last refresh or comparison failed, not for what the rows are: a lock, a timeout, a privilege.
+    pub(super) prevented: BTreeMap<Relation, (&'static str, ServerMessage)>,
     /// Tables whose query itself fails on rows that the schema allows, at first.
     pub(super) failing: BTreeMap<Relation, Finding>,
     /// Refreshes, comparisons and writes in which a query failed on the rows.
@@ -156,7 +156,9 @@ impl<'a> Rounds<'a> {
 
     /// Whether the table has no finding and changes can reach it.
     pub(super) fn is_open(&self, relation: &Relation) -> bool {
-        !self.seen.findings.contains_key(relation) && self.failing_upstream(relation).is_none()
+        !self.subjects.is_suspended(relation)
+            && !self.seen.findings.contains_key(relation)
+            && self.failing_upstream(relation).is_none()
     }
 
     /// A table upstream whose refresh fails, so that no change reaches this one.
@@ -379,6 +381,10 @@ impl<'a> Rounds<'a> {
             self.changes.blocked(change);
             return Ok(());
         }
+        if message.trigger == Some(EngineTrigger::Captures) && !pg::is_about_the_session(&message.code) {
+            self.write_fails(change, message);
+            return Ok(());
+        }
         let is_about_the_view =
             pg::is_not_permitted(&message.code) || !pg::is_about_the_session(&message.code);
         if let Change::RefreshView { view, .. } = change
@@ -389,6 +395,22 @@ impl<'a> Rounds<'a> {
         }
         self.changes.refused(change, &message);
         self.judge_immediate_reader(client, change, message).await
+    }
+
+    /// One finding for each source: that of the first table that reads it.
+    fn write_fails(&mut self, change: &Change, message: ServerMessage) {
+        let source = &self.changes.sources()[change.source()];
+        let is_known =
+            |finding: &Finding| matches!(&finding.fault, Fault::WriteFails(of, _) if *of == source.relation);
+        if self.seen.findings.values().any(is_known) {
+            return;
+        }
+        let mut readers = self.subjects.tables.iter().map(|deployed| &deployed.table.relation);
+        let reader = readers.find(|relation| source.readers.contains(relation) && self.is_open(relation));
+        if let Some(reader) = reader.cloned() {
+            let fault = Fault::WriteFails(source.relation.clone(), message);
+            self.found(&reader, fault, Some(change));
+        }
     }
 
     async fn commit(&mut self, done: Transaction) -> Result<(), pg::Error> {
@@ -409,7 +431,10 @@ impl<'a> Rounds<'a> {
         change: &Change,
         message: ServerMessage,
     ) -> Result<(), pg::Error> {
-        let maintained = message.maintained;
+        let maintained = match message.trigger {
+            Some(EngineTrigger::Maintains(table)) => Some(table),
+            Some(EngineTrigger::Captures) | None => None,
+        };
         let says_nothing = match maintained {
             Some(_) => pg::is_about_the_session(&message.code),
             None => pg::is_refusal(&message.code),

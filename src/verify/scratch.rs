@@ -38,7 +38,10 @@ impl Expected<'_> {
                 if pg::is_about_values(&message.code) { compare().await.map(|_| true) } else { Ok(true) }
             }
             (Ok(()), Fault::Differs(_)) => compare().await,
-            (Ok(()), Fault::RefreshFails(_)) => Ok(false),
+            (Ok(()), Fault::RefreshFails(_) | Fault::WriteFails(..)) => Ok(false),
+            (Err(pg::Error::Server { message, .. }), Fault::WriteFails(_, expected)) => {
+                Ok(message.trigger == expected.trigger && message.code == expected.code)
+            }
             (Err(pg::Error::Server { message, .. }), Fault::QueryFails(expected)) => {
                 Ok(message.code == expected.code)
             }
@@ -48,7 +51,7 @@ impl Expected<'_> {
                 Err(pg::Error::Server { message, .. }) => Ok(message.code == expected.code),
                 Err(lost) => Err(lost),
             },
-            (Err(error), Fault::Differs(_) | Fault::RefreshFails(_) | Fault::QueryFails(_)) => Err(error),
+            (Err(error), _) => Err(error),
         }
     }
 }

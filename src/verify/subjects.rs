@@ -8,7 +8,7 @@ use std::{
 use super::settings::RoundSettings;
 use crate::{
     judge::equality::Comparable,
-    model::{Deployed, FunctionRead, Relation, Setting, StreamTable, Value, order, tier_factor},
+    model::{Deployed, HiddenRead, Relation, Setting, StreamTable, Value, order, tier_factor},
     mutate::{Mutator, Row, Source, delicacy},
     pg::{self, Client, FunctionReads},
 };
@@ -40,7 +40,7 @@ pub(super) struct Subjects<'a> {
     /// The statements for the database's own settings of pg_trickle.
     pub(super) engine_settings: Vec<String>,
     /// The tables that each query reads through functions.
-    pub(super) function_reads: BTreeMap<Relation, Vec<FunctionRead>>,
+    pub(super) hidden_reads: BTreeMap<Relation, Vec<HiddenRead>>,
 }
 
 impl<'a> Subjects<'a> {
@@ -61,18 +61,21 @@ impl<'a> Subjects<'a> {
             .collect();
         let queries = tables.iter().map(|deployed| (&deployed.table.relation, deployed.table.query.as_str()));
         let functions = client.function_reads(queries).await?;
-        let mut function_reads = functions.of_queries();
-        function_reads.retain(|relation, _| !settings.terms.accepts_function_reads(relation));
+        let mut hidden_reads = client.hidden_reads(&functions).await?;
+        for (relation, reads) in &mut hidden_reads {
+            reads.retain(|read| !settings.terms.accepts(read, relation));
+        }
+        hidden_reads.retain(|_, reads| !reads.is_empty());
         // Nothing tells the scheduler of a refresh (docs/pg_trickle.md, "Materialized views and foreign tables").
         let refreshes_views = settings.commits() && !settings.by_scheduler;
-        let mut sources = client.sources(&function_reads, refreshes_views).await?;
+        let mut sources = client.sources(&hidden_reads, refreshes_views).await?;
         for source in &mut sources {
             source.only_inserts = wanted.iter().any(|table| is_append_only_model(table, source));
             source.writes_partitions = settings.partitions;
             source.stays_open = stays_open;
         }
         if !settings.commits() {
-            leave_out(client, &mut sources, &function_reads).await?;
+            leave_out(client, &mut sources, &hidden_reads).await?;
         }
         read_partitions(client, &mut sources, &tables, settings).await?;
         for source in &mut sources {
@@ -100,13 +103,18 @@ impl<'a> Subjects<'a> {
             priority: wanted.iter().map(priority).collect(),
             functions,
             engine_settings: client.own_engine_settings().await?,
-            function_reads,
+            hidden_reads,
         };
         Ok((subjects, Mutator::new(settings.seed, sources, rows, settings.commits())))
     }
 
     pub(super) fn find(&self, relation: &Relation) -> Option<&'a Deployed> {
         self.tables.iter().copied().find(|deployed| deployed.table.relation == *relation)
+    }
+
+    /// Whether somebody has suspended the table, so that no refresh reaches it.
+    pub(super) fn is_suspended(&self, relation: &Relation) -> bool {
+        self.find(relation).is_some_and(|deployed| deployed.health.status == "SUSPENDED")
     }
 
     /// The tables that differed from their queries before the first round, and may be wrong for good.
@@ -214,9 +222,9 @@ fn downstream(source: &Source, readers: &order::Readers<'_>) -> BTreeSet<Relatio
 async fn leave_out(
     client: &Client,
     sources: &mut [Source],
-    function_reads: &BTreeMap<Relation, Vec<FunctionRead>>,
+    hidden_reads: &BTreeMap<Relation, Vec<HiddenRead>>,
 ) -> Result<(), pg::Error> {
-    let reach = client.reach(function_reads).await?;
+    let reach = client.reach(hidden_reads).await?;
     for source in sources.iter_mut().filter(|source| source.out_of_reach.is_none()) {
         let escape = reach.escapes.iter().find(|escape| escape.source == source.relation);
         source.out_of_reach = if source.from_log {

@@ -6,8 +6,8 @@ pub mod buffer_schema;
 pub mod buffer_truncation;
 mod cron_schedule;
 mod float_aggregate;
-mod function_reads;
 mod fuse_sensitivity;
+mod hidden_reads;
 mod immediate_source_ddl;
 mod lone_column;
 mod open_transactions;
@@ -24,7 +24,7 @@ use std::collections::BTreeSet;
 
 use super::{Evidence, Facts};
 use crate::model::{
-    Deployed, NEWEST_TRIED, Outcome, Relation, Stage, StreamTable, TRIED, Verdict, Version, site,
+    Deployed, HiddenRead, NEWEST_TRIED, Outcome, Relation, Stage, StreamTable, TRIED, Verdict, Version, site,
 };
 
 /// A bug that concerns a table.
@@ -46,11 +46,12 @@ struct Rule<Finds> {
     way_out: &'static str,
 }
 
-const RULES: [TableRule; 15] = [
+const RULES: [TableRule; 16] = [
     cron_schedule::RULE,
     float_aggregate::RULE,
-    function_reads::RULE,
     fuse_sensitivity::RULE,
+    hidden_reads::FUNCTIONS,
+    hidden_reads::VIEWS,
     immediate_source_ddl::RULE,
     lone_column::RULE,
     partitioned_source::RULE,
@@ -100,8 +101,9 @@ impl Silence {
         self.hazard == rule.name && matches(&self.model, SERVER)
     }
 
-    pub(super) fn accepts_function_reads(&self, relation: &Relation) -> bool {
-        self.covers(&function_reads::RULE, relation)
+    pub(super) fn accepts(&self, read: &HiddenRead, relation: &Relation) -> bool {
+        let rule = if read.is_view { &hidden_reads::VIEWS } else { &hidden_reads::FUNCTIONS };
+        self.covers(rule, relation)
     }
 }
 

@@ -83,7 +83,8 @@ select coalesce(jsonb_agg(
         ('changes_' || t.source_stable_name, d.source_relid::text), ('changes_pgt_' || u.pgt_id, 'pgt_' || u.pgt_id)
       ) as buffer (name, source)
       -- A source that is compared with a copy has waiting changes only while a refresh compares it.
-      where d.pgt_id = s.pgt_id and s.refresh_mode <> 'IMMEDIATE' and d.source_type not in ('MATVIEW', 'FOREIGN_TABLE')
+      -- A table in ERROR takes none.
+      where d.pgt_id = s.pgt_id and s.status not in ('ERROR', 'SUSPENDED') and s.refresh_mode <> 'IMMEDIATE' and d.source_type not in ('MATVIEW', 'FOREIGN_TABLE')
         and pg_catalog.to_regclass((select quote_ident(schema) from buffers) || '.' || quote_ident(buffer.name)) is not null
     ),
     'with_ties', case

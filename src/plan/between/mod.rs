@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::{
-        Deployed, FunctionRead, Origin, Ownership, Relation, Setting, StreamTable, Value,
+        Deployed, HiddenRead, Origin, Ownership, Relation, Setting, StreamTable, Value,
         order::{self, Readers},
         settings::OnChange,
     },
@@ -440,7 +440,7 @@ impl<'a> Comparison<'a> {
             Some(format!(
                 "{} will not follow every change: {}, which pg_trickle does not capture for it",
                 step.relation,
-                FunctionRead::sentence(reads)
+                HiddenRead::sentence(reads)
             ))
         };
         changing(steps).filter_map(note).collect()

@@ -191,3 +191,79 @@ fn a_write_that_the_maintenance_refuses_alone_is_a_finding() {
     let second = outcome(&report, "verify", "public.second");
     assert!(second["message"].as_str().unwrap().contains("duplicate key value"), "{second:#}");
 }
+
+/// Where pg_trickle's own trigger rejects a write, the application's writes fail.
+#[test]
+fn a_write_that_fails_where_it_is_captured_is_a_finding() {
+    for is_named in [false, true] {
+        let database = Database::ephemeral();
+        let name = database.endpoint.database.clone();
+        if is_named {
+            database.run(&format!("alter database {name} set pgtrickle_ci.ephemeral = off"));
+        }
+        database.run(
+            "create table docs (id int primary key, n int not null, body json); create table others (id int primary key);
+             insert into docs select i, i, '{}' from generate_series(1, 9) as i; insert into others select generate_series(1, 9)",
+        );
+        create(&database, "read", "select id, n, body from public.docs", "DIFFERENTIAL");
+        create(&database, "counted", "select count(*) as n from public.docs", "DIFFERENTIAL");
+        create(&database, "apart", "select id from public.others", "DIFFERENTIAL");
+        if database.is_emulator() {
+            // pg_trickle itself compares the documents with an operator that they do not have.
+            let updates = "select pg_get_functiondef(oid) from pg_proc where proname like 'pg_trickle_cdc_upd_fn_%' and prosrc like '%body%'";
+            let compares = "select replace(pg_get_functiondef(oid), 'BEGIN', 'BEGIN PERFORM (SELECT ''{}''::json) = ''{}''::json;') from pg_proc where proname like 'pg_trickle_cdc_upd_fn_%' and prosrc like '%body%'";
+            assert!(database.value(updates).is_some(), "nothing captures updates");
+            database.run(&database.value(compares).unwrap());
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let report = with_time(|budget| {
+            let words = ["--allow-writes", &name, "--budget", budget, "--seed", "1"];
+            let (_, report) = verify_in(dir.path(), &database.endpoint, &words);
+            all_are("passed", &report, &["apart"])?;
+            Some(report)
+        });
+        let of = |table: &str| outcome(&report, "verify", &format!("public.{table}"));
+        let failed = ["read", "counted"].map(of);
+        let failed: Vec<_> = failed.into_iter().filter(|outcome| outcome["verdict"] == "failed").collect();
+        let [failed] = failed[..] else { panic!("not one finding: {report:#}") };
+        let message = failed["message"].as_str().unwrap();
+        assert!(
+            message.starts_with("writes to public.docs fail where pg_trickle captures them"),
+            "{message}"
+        );
+        assert!(message.contains("operator does not exist: json = json"), "{message}");
+        let script =
+            dir.path().join(format!("pgtrickle-ci-findings/{}.sql", failed["subject"].as_str().unwrap()));
+        let script = fs::read_to_string(script).unwrap();
+        assert!(script.contains("writes to public.docs fail: operator does not exist"), "{script}");
+        if !database.is_emulator() && !is_named {
+            assert!(script.contains("-- Reduced, and reproduced"), "{script}");
+        }
+    }
+}
+
+/// What somebody has suspended, and what is in ERROR, follows no changes, and those are no excuse.
+#[test]
+fn a_table_that_takes_no_changes_is_red_and_no_finding() {
+    let database = Database::ephemeral();
+    shop(&database);
+    database.run(
+        "update pgtrickle.pgt_stream_tables set status = 'ERROR' where pgt_name = 'divides';
+         select pgtrickle.alter_stream_table('public.guarded', status => 'SUSPENDED'); delete from items where id = 1",
+    );
+    let (ran, report) = verify(&database, &["--static"]);
+    ran.expect(1);
+    for table in ["public.divides", "public.guarded"] {
+        let compared = outcome(&report, "equality", table);
+        assert_eq!(compared["verdict"], "failed", "{compared:#}");
+    }
+    assert_eq!(outcome(&report, "equality", "public.converts")["verdict"], "warned", "{report:#}");
+
+    let dir = tempfile::tempdir().unwrap();
+    let words = ["--allow-writes", &database.endpoint.database, "--budget", "2s"];
+    let (ran, report) = verify_in(dir.path(), &database.endpoint, &words);
+    ran.expect(1);
+    let suspended = outcome(&report, "verify", "public.guarded");
+    assert_eq!(suspended["message"], "not verified: it is suspended", "{suspended:#}");
+    assert!(!dir.path().join("pgtrickle-ci-findings/public.guarded.sql").exists());
+}

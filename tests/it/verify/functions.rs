@@ -133,3 +133,48 @@ fn a_plan_notes_it_before_the_table_is_created() {
     );
     assert!(!text.contains("plain will not follow"), "{}", ran.stdout);
 }
+
+/// pg_trickle lists such a view as a source, and not what it reads. The emulator does, so its rows go.
+#[test]
+fn a_table_behind_a_view_in_a_subquery_is_changed_and_a_hazard() {
+    let database = Database::ephemeral();
+    database.run(
+        "create table items (id int primary key); create table sold (id int primary key, item int);
+         create view named as select id, item from sold; create view \"Above\" as select item from named;
+         insert into items select generate_series(1, 9); insert into sold select n, n from generate_series(1, 4) as n",
+    );
+    let query = "select i.id, 'i' || i.id as name from public.items as i where exists (select 1 from public.\"Above\" as a where a.item = i.id)";
+    create(&database, "found", query, "DIFFERENTIAL");
+    let forget =
+        "delete from pgtrickle.pgt_dependencies where source_relid in ('sold'::regclass, 'named'::regclass)";
+    if database.is_emulator() {
+        database.run(forget);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("report.json");
+    let ran = Ran::of(
+        pgtrickle_ci()
+            .current_dir(dir.path())
+            .args(["check", "--database-url", &database.url(), "--json"])
+            .arg(&file),
+    );
+    ran.expect(1);
+    let report: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let hazard = outcome(&report, "hazards", "public.found");
+    let message = hazard["message"].as_str().unwrap();
+    assert_eq!(hazard["verdict"], "failed", "{hazard:#}");
+    assert!(message.contains("public.Above reads public.sold: changes there do not reach"), "{message}");
+
+    let words = ["--allow-writes", &database.endpoint.database, "--budget", "6s"];
+    let (_, report) = verify_in(dir.path(), &database.endpoint, &words);
+    let rounds = outcome(&report, "verify", "rounds")["details"].to_string();
+    assert!(rounds.contains("public.sold: "), "{rounds}");
+    if database.is_emulator() {
+        return;
+    }
+    let found = outcome(&report, "verify", "public.found");
+    assert_eq!(found["verdict"], "failed", "{found:#}");
+    assert!(found["details"].to_string().contains("public.Above reads public.sold"), "{found:#}");
+    let script = fs::read_to_string(dir.path().join("pgtrickle-ci-findings/public.found.sql")).unwrap();
+    assert!(script.contains("-- Reduced, and reproduced"), "{script}");
+}

@@ -153,6 +153,10 @@ fn earlier_findings_are_replayed_first() {
     assert_eq!(again["verdict"], "failed", "{again:#}");
     assert!(again["message"].as_str().unwrap().contains("still shows"), "{again:#}");
 
+    // A script that showed nothing when it was found says nothing of a fault that is gone.
+    let unseen = "-- Not reproduced in a scratch database: these are all changes before it was found.\nselect 1 where false;";
+    fs::write(corpus.join("unseen.sql"), unseen).unwrap();
+
     // The fault is gone.
     let healthy = server.database("corpus_healthy", "");
     faulty::psql(&healthy, "create extension if not exists pg_trickle");
@@ -161,6 +165,7 @@ fn earlier_findings_are_replayed_first() {
     let (_, report) = verify_in(dir.path(), &healthy, &words);
     let gone = outcome(&report, "verify", &format!("corpus: {script}"));
     assert_eq!(gone["message"], "an earlier finding shows nothing any more", "{report:#}");
+    assert_eq!(outcome(&report, "verify", "corpus: unseen")["verdict"], "skipped", "{report:#}");
 }
 
 /// Changes are always pending, and a row that was wrong before a refresh took them and is wrong afterwards is wrong.
