@@ -118,10 +118,11 @@ impl Client {
     pub async fn change(&self, change: &Change, sources: &[Source]) -> Result<Changed, Error> {
         const DOING: &str = "changing rows of a source";
         let sql = format!(
-            "savepoint change; {}{}; {}release savepoint change",
+            "savepoint change; {}{}; {}{}release savepoint change",
             settings::local(Purpose::Values),
             change.telling_sql(sources),
-            settings::reset(Purpose::Values)
+            settings::reset(Purpose::Values),
+            self.holding()
         );
         match self.within_time(DOING, self.wire.simple_query(&sql)).await {
             Ok(messages) => Ok(Changed::Done(effect(change, &messages))),

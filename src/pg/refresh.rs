@@ -55,7 +55,8 @@ impl Client {
 
     /// Refreshes a stream table in the open round.
     pub async fn refresh_in_round(&self, table: &Relation) -> Result<Refreshed, Error> {
-        let sql = format!("savepoint refresh; {}; release savepoint refresh", refresh_and_count(table));
+        let (refresh, holding) = (refresh_and_count(table), self.holding());
+        let sql = format!("savepoint refresh; {refresh}; {holding}release savepoint refresh");
         let answer = self.within_time(DOING, self.wire.simple_query(&sql)).await;
         self.or_back_to("refresh", answer).await.map(|answer| was_refreshed(&answer))
     }

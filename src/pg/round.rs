@@ -12,8 +12,11 @@ use super::{
     Client, Error,
     settings::{self, Purpose},
 };
-/// How long a round waits for a lock. Other sessions may have to wait for its locks.
-const LOCK: Duration = Duration::from_secs(1);
+/// How long a round waits for a lock while it holds none that others wait for.
+const LOCK: Duration = Duration::from_millis(500);
+/// The same once it has changed a row or refreshed a table. Another session may wait for it then and hold what it waits
+/// for: after its deadlock_timeout (one second) the server would end the statement of that session, not of the round.
+const LOCK_HOLDING: Duration = Duration::from_millis(50);
 
 /// After these PostgreSQL ends the round of a frozen client, and any round (since PostgreSQL 17).
 const IDLE: Duration = Duration::from_secs(10);
@@ -41,6 +44,15 @@ impl Client {
         self.inside.store(true, Ordering::SeqCst);
         self.make_triggers_fire().await?;
         self.run(self.database_settings().await?).await
+    }
+
+    /// The end of a statement that took locks in the open round, with a semicolon at its end. A rollback to a savepoint before
+    /// it, which releases the locks, takes it back.
+    pub(super) fn holding(&self) -> String {
+        if !self.inside.load(Ordering::SeqCst) {
+            return String::new();
+        }
+        format!("set local lock_timeout = {}; ", LOCK_HOLDING.min(self.limits.lock).as_millis())
     }
 
     /// The server process of this session.

@@ -18,6 +18,8 @@ pub(super) struct Finding {
     pub(super) refused: Option<Change>,
     /// How often the scheduler refreshed the table or one upstream of it since the rounds began, besides the rounds.
     pub(super) scheduled: usize,
+    /// Whether a refresh finds it without any change of the rounds.
+    pub(super) is_of_others: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -30,9 +32,11 @@ pub(super) enum Fault {
     QueryFails(ServerMessage),
 }
 
+const OF_OTHERS: &str = "no change of the rounds led to it, so there is no script: with the rows of other sessions alone, a refresh leaves it so";
+
 impl Finding {
     pub(super) fn new(round: usize, fault: Fault, refused: Option<&Change>) -> Self {
-        Self { round, fault, refused: refused.cloned(), scheduled: 0 }
+        Self { round, fault, refused: refused.cloned(), scheduled: 0, is_of_others: false }
     }
 
     pub(super) fn is_of_query(&self) -> bool {
@@ -67,8 +71,11 @@ impl Finding {
         matches!(&self.fault, Fault::QueryFails(message) if pg::is_not_permitted(&message.code))
     }
 
-    /// That the scheduler may have caused it: a script does not repeat when it refreshed.
+    /// That other sessions may have caused it: a script does not repeat when they wrote or refreshed.
     pub(super) fn beside(&self) -> Option<String> {
+        if self.is_of_others {
+            return Some(OF_OTHERS.to_owned());
+        }
         (self.scheduled > 0).then(|| {
             format!("the scheduler refreshed, too: {} since the first round", counted(self.scheduled, "time"))
         })

@@ -5,12 +5,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{changes::Transaction, coverage::Reach, rounds::Rounds, subjects::is_immediate};
+use super::{
+    changes::Transaction,
+    coverage::Reach,
+    finding::{Fault, Finding},
+    rounds::Rounds,
+    subjects::is_immediate,
+};
 use crate::{
     judge::equality::{self, Comparable},
     model::{Relation, Stage},
     mutate::{Mutator, Source},
-    pg,
+    pg::{self, Refreshed},
 };
 
 /// The most rounds in one transaction. Some faults need several.
@@ -86,16 +92,70 @@ impl Rounds<'_> {
         work: impl AsyncFnOnce(&mut Self) -> Result<(), pg::Error>,
     ) -> Result<(), pg::Error> {
         self.client.begin_round().await?;
+        self.client.run("savepoint unchanged").await?;
         self.process = self.client.process().await?;
         self.changes.begin_rolled_back();
         let worked = match self.watched(work).await {
-            Ok(()) => self.record_findings().await,
+            Ok(()) => match self.record_findings().await {
+                Ok(()) => self.tell_apart().await,
+                failed => failed,
+            },
             failed => failed,
         };
         let ended = self.client.end_round().await;
         self.changes.rolled_back();
         self.seen.reach.values_mut().for_each(Reach::forget_result);
         worked.and(ended)
+    }
+
+    /// Says of new findings whether a refresh in the same snapshot leads to them without the changes. What other sessions wrote
+    /// may do so (docs/pg_trickle.md, "Open transactions").
+    async fn tell_apart(&mut self) -> Result<(), pg::Error> {
+        let is_new = |finding: &Finding| {
+            finding.round > 0
+                && finding.round == self.changes.rounds
+                && matches!(finding.fault, Fault::Differs(_))
+        };
+        let new: Vec<Relation> = self
+            .seen
+            .findings
+            .iter()
+            .filter(|(_, finding)| is_new(finding))
+            .map(|(relation, _)| relation.clone())
+            .collect();
+        for relation in new {
+            self.client.run("rollback to savepoint unchanged").await?;
+            if self.differs_unchanged(&relation).await? {
+                self.seen.reproductions.retain(|of| of.relation != relation);
+                if let Some(finding) = self.seen.findings.get_mut(&relation) {
+                    finding.is_of_others = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the table differs after a refresh of it and its upstream. Not if other sessions prevent that.
+    async fn differs_unchanged(&self, relation: &Relation) -> Result<bool, pg::Error> {
+        let Some(table) = self.subjects.comparables.get(relation) else { return Ok(false) };
+        let read = self.subjects.with_upstream(vec![relation.clone()]);
+        let refreshed = self
+            .subjects
+            .tables
+            .iter()
+            .filter(|deployed| read.contains(&deployed.table.relation) && !is_immediate(&deployed.table));
+        for deployed in refreshed {
+            match self.client.refresh_in_round(&deployed.table.relation).await {
+                Ok(Refreshed::Done) => {}
+                Ok(Refreshed::Skipped) | Err(pg::Error::Server { .. }) => return Ok(false),
+                Err(lost) => return Err(lost),
+            }
+        }
+        match self.client.compare_here(table, self.settings.terms.tolerance).await {
+            Ok(difference) => Ok(!difference.is_none()),
+            Err(pg::Error::Server { .. }) => Ok(false),
+            Err(lost) => Err(lost),
+        }
     }
 
     /// Rounds of the mutator, each on top of the earlier ones.

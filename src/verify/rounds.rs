@@ -312,7 +312,7 @@ impl<'a> Rounds<'a> {
     pub(super) async fn record_findings(&mut self) -> Result<(), pg::Error> {
         self.count_scheduled().await?;
         let is_new = |(relation, finding): &(&Relation, &Finding)| {
-            !self.seen.reproductions.iter().any(|of| of.is_of(relation, finding))
+            !finding.is_of_others && !self.seen.reproductions.iter().any(|of| of.is_of(relation, finding))
         };
         let new = self.seen.findings.iter().chain(&self.seen.failing).filter(is_new);
         let mut recorded = Vec::new();

@@ -1,5 +1,42 @@
 -- The tables that a changed row of a source can affect, and the effects that a rollback does not undo.
-with recursive acting_functions (relation, what, function) as (
+with recursive checked (what, class, object, type) as (
+  -- the types with values that a domain checks: arrays, composites, ranges and domains of it, too
+  select format('the domain %s', contypid::regtype), 'pg_constraint'::regclass::oid, oid, contypid
+  -- but not those of information_schema
+  from pg_constraint where contypid >= 16384
+  union
+  select checked.what, checked.class, checked.object, within.type
+  from checked
+  cross join lateral (
+    select oid from pg_type where typbasetype = checked.type or typelem = checked.type
+    union all
+    select c.reltype from pg_attribute as a join pg_class as c on c.oid = a.attrelid and c.reltype <> 0
+    where a.atttypid = checked.type and a.attnum > 0 and not a.attisdropped
+    union all
+    select unnest(array[rngtypid, rngmultitypid]) from pg_range where rngsubtype = checked.type
+  ) as within (type)
+), evaluated (relation, what, class, object) as (
+  -- the expressions that a write evaluates
+  select ad.adrelid, case a.attgenerated when '' then 'a default' else format('the generated column %I', a.attname) end,
+    'pg_attrdef'::regclass, ad.oid
+  from pg_attrdef as ad join pg_attribute as a on a.attrelid = ad.adrelid and a.attnum = ad.adnum
+  union all
+  -- also those that exclude rows by an operator
+  select conrelid, format('the constraint %I', conname), 'pg_constraint'::regclass, oid
+  from pg_constraint where contype in ('c', 'x') and conrelid <> 0
+  union all
+  select a.attrelid, checked.what, checked.class, checked.object
+  from checked join pg_attribute as a on a.atttypid = checked.type and a.attnum > 0 and not a.attisdropped
+  union all
+  select indrelid, format('the index %s', indexrelid::regclass), 'pg_class'::regclass, indexrelid from pg_index
+  union all
+  select oid, 'the partition key', 'pg_class'::regclass, oid from pg_class where relkind = 'p'
+  union all
+  select polrelid, format('the policy %I', polname), 'pg_policy'::regclass, oid from pg_policy
+  union all
+  select tgrelid, format('the trigger %I', tgname), 'pg_trigger'::regclass, oid
+  from pg_trigger where not tgisinternal and tgenabled <> 'D' and tgqual is not null
+), acting_functions (relation, what, function) as (
   select g.tgrelid, format('the trigger %I of %s', g.tgname, g.tgrelid::regclass), g.tgfoid
   from pg_trigger as g
   where not g.tgisinternal and g.tgenabled <> 'D'
@@ -9,20 +46,25 @@ with recursive acting_functions (relation, what, function) as (
   join pg_depend as d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid and d.refclassid = 'pg_proc'::regclass
   where r.rulename <> '_RETURN'
   union all
-  -- Volatile functions may have side effects. Functions in C are common here, such as those that make uuids.
-  select called.relation, format('%s of %s', called.what, called.relation::regclass), p.oid
-  from (
-    select ad.adrelid, 'a default', 'pg_attrdef'::regclass, ad.oid from pg_attrdef as ad
-    union all
-    select k.conrelid, format('the constraint %I', k.conname), 'pg_constraint'::regclass, k.oid
-    from pg_constraint as k where k.contype = 'c' and k.conrelid <> 0
-    union all
-    select a.attrelid, format('the domain %s', k.contypid::regtype), 'pg_constraint'::regclass, k.oid
-    from pg_constraint as k join pg_type as t on k.contypid <> 0 and k.contypid in (t.oid, t.typbasetype)
-    join pg_attribute as a on a.atttypid = t.oid and a.attnum > 0 and not a.attisdropped
-  ) as called (relation, what, class, object)
-  join pg_depend as d on d.classid = called.class and d.objid = called.object and d.refclassid = 'pg_proc'::regclass
-  join pg_proc as p on p.oid = d.refobjid and p.provolatile = 'v'
+  -- Whatever they are declared as: an index takes only functions that are declared IMMUTABLE. Functions in C are common
+  -- here, such as those that make uuids.
+  select e.relation, format('%s of %s', e.what, e.relation::regclass), p.oid
+  from evaluated as e
+  join pg_depend as d on d.classid = e.class and d.objid = e.object
+  left join pg_operator as o on d.refclassid = 'pg_operator'::regclass and o.oid = d.refobjid
+  join pg_proc as p on p.oid = case when d.refclassid = 'pg_proc'::regclass then d.refobjid else o.oprcode end
+  join pg_language as l on l.oid = p.prolang
+  left join pg_depend as member on member.classid = 'pg_proc'::regclass and member.objid = p.oid and member.deptype = 'e'
+  left join pg_extension as x on x.oid = member.refobjid
+  where l.lanname not in ('c', 'internal') or x.extname = 'dblink'
+  union all
+  -- and those of the operator classes that are not built in
+  select i.indrelid, format('the index %s of %s', i.indexrelid::regclass, i.indrelid::regclass), support.amproc
+  from pg_index as i
+  cross join lateral unnest(i.indclass) as class (oid)
+  join pg_opclass as c on c.oid = class.oid
+  join pg_amproc as support on support.amprocfamily = c.opcfamily
+  join pg_proc as p on p.oid = support.amproc
   join pg_language as l on l.oid = p.prolang and l.lanname not in ('c', 'internal')
 ), event_functions (what, function) as (
   select format('the event trigger %I', evtname), evtfoid from pg_event_trigger where evtenabled <> 'D'
@@ -31,6 +73,12 @@ with recursive acting_functions (relation, what, function) as (
   select d.objid from pg_depend as d join pg_extension as e on e.oid = d.refobjid
   where d.classid = 'pg_proc'::regclass and d.refclassid = 'pg_extension'::regclass and d.deptype = 'e'
     and e.extname = 'pg_trickle'
+  union
+  -- its triggers' functions are no members of the extension
+  select p.oid from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace
+  where n.nspname in (
+    'pgtrickle', 'pgtrickle_changes', current_setting('pg_trickle.change_buffer_schema', true)
+  )
 ), calls (function, called) as (
   -- each of those functions with the functions that its source mentions, recursively
   select function, function from (
@@ -45,7 +93,7 @@ with recursive acting_functions (relation, what, function) as (
   cross join lateral regexp_matches(
     lower(coalesce(pg_get_function_sqlbody(caller.oid), caller.prosrc)), '[a-z_][a-z0-9_$]*', 'g'
   ) as word
-  join pg_proc as p on p.proname = word[1] and p.pronamespace <> 'pg_catalog'::regnamespace
+  join pg_proc as p on lower(p.proname) = word[1] and p.pronamespace <> 'pg_catalog'::regnamespace
 ), named (function, relation) as materialized (
   -- the tables and views that the source mentions
   select distinct calls.function, c.oid
@@ -105,14 +153,21 @@ with recursive acting_functions (relation, what, function) as (
 ), escaping (function, why) as (
   -- their effects outside of the transaction
   select calls.function, case
-    when l.lanname not in ('sql', 'plpgsql', 'internal')
+    -- A function in C that declares no effects has none: unaccent, digest, those of types.
+    when l.lanname not in ('sql', 'plpgsql', 'internal') and not (l.lanname = 'c' and p.provolatile <> 'v')
       then format('calls %s, which is written in %s', p.oid::regproc, l.lanname)
+    -- EXECUTE, outside of comments, of anything but one literal
+    when l.lanname = 'plpgsql' and regexp_replace(lower(p.prosrc), $re$^([^'\n]*)--[^'\n]*$$re$, '\1', 'gn')
+      ~ $re$\mexecute\M(?!\s+(function|procedure|on)\M)(?!\s*'[^']*'\s*(;|\minto\M|\musing\M|\mloop\M))$re$
+      then format('runs composed SQL in %s, whose effects are unknown', p.oid::regproc)
     else (
       select format('mentions %s', word[1])
       from regexp_matches(
         lower(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)), '[a-z_][a-z0-9_$]*', 'g'
       ) as word
-      where word[1] in ('copy', 'lo_export', 'pg_logical_emit_message')
+      where word[1] in (
+          'copy', 'lo_export', 'pg_logical_emit_message', 'query_to_xml', 'query_to_xml_and_xmlschema', 'ts_stat'
+        )
         or word[1] in (select lower(relname) from pg_class where relkind = 'f')
       limit 1
     )

@@ -262,19 +262,80 @@ fn a_source_with_effects_beyond_a_rollback_is_not_changed() {
           create event trigger watch on ddl_command_end execute function watch()"),
     ];
     for (why, setup) in shapes {
-        let database = named();
-        database.run("create table family (id int primary key, n int) partition by range (id); create table one partition of family default;
-                      insert into family select n, n from generate_series(1, 9) as n");
-        create(&database, "reader", "select id, n from public.family", "DIFFERENTIAL");
-        database.run(setup);
-        let report = unchanged(&database, &["--budget", "1s"]);
-        let left = outcome(&report, "verify", "public.family");
-        assert!(left["message"].as_str().unwrap().contains(why), "{why}: {left:#}");
-        assert_eq!(
-            outcome(&report, "verify", "public.reader")["message"],
-            "none of its sources can be changed"
-        );
+        is_left_alone(why, setup);
     }
+}
+
+#[test]
+fn a_source_whose_expressions_have_effects_beyond_a_rollback_is_not_changed() {
+    let shapes = [
+        ("the index public.loud of public.one calls public.elsewhere", "IS_FINE; create index loud on one (is_fine(n))"),
+        ("the index public.loud of public.one calls public.elsewhere", "IS_FINE; create index loud on one (n) where is_fine(n) > 3"),
+        ("the index public.loud of public.one calls public.elsewhere", "IS_FINE; alter table one add constraint loud exclude using hash (is_fine(n) with =)"),
+        ("the constraint loud of public.one calls public.elsewhere", "IS_FINE; alter table one add constraint loud check (is_fine(n) > 0) not valid"),
+        ("the constraint loud of public.one calls public.elsewhere",
+         "IS_FINE; create function \"Is_fine_too\"(n int) returns boolean immutable language sql return is_fine(n) > 0; create function is_by(n int) returns boolean immutable language plpgsql as 'begin return \"Is_fine_too\"(n); end';
+          alter table one add constraint loud check (is_by(n))"),
+        ("the constraint loud of public.one calls public.elsewhere",
+         "IS_FINE; create function same(a int, b int) returns boolean immutable language plpgsql as 'begin return is_fine(a) = is_fine(b); end';
+          create operator === (leftarg = int, rightarg = int, function = same);
+          alter table one add constraint loud check (n === n)"),
+        ("the generated column g of public.family calls public.elsewhere", "IS_FINE; alter table family add column g int generated always as (is_fine(n)) stored"),
+        ("the domain public.loud of public.family calls public.elsewhere", "IS_FINE; create domain loud as int check (is_fine(value) > 0); alter table family add column more loud[]"),
+        ("the policy loud of public.family calls public.elsewhere", "IS_FINE; alter table family enable row level security; create policy loud on family using (is_fine(n) > 0)"),
+        ("the trigger loud of public.one calls public.elsewhere",
+         "IS_FINE; create function note() returns trigger language plpgsql as 'begin return null; end';
+          create trigger loud after update on one for each row when (is_fine(new.n) > 0) execute function note()"),
+        ("the trigger note of public.one runs composed SQL in public.note",
+         "create function note() returns trigger language plpgsql as $$begin execute 'sel' || 'ect 1'; return null; end$$;
+          create trigger note after update on one for each row execute function note()"),
+        ("the constraint loud of public.one runs composed SQL in public.is_loud",
+         "create function is_loud(n int) returns boolean immutable language plpgsql as $$declare said boolean; begin for said in execute format('select %L', n > 0) loop return said; end loop; end$$;
+          alter table one add constraint loud check (is_loud(n))"),
+    ];
+    for (why, setup) in shapes {
+        is_left_alone(why, &setup.replace("IS_FINE", IS_FINE));
+    }
+}
+
+/// A source with this, and the reason why it is not changed.
+#[track_caller]
+fn is_left_alone(why: &str, setup: &str) {
+    let database = named();
+    database.run("create table family (id int primary key, n int) partition by range (id); create table one partition of family default;
+                  insert into family select n, n from generate_series(1, 9) as n");
+    database.run(setup);
+    create(&database, "reader", "select id, n from public.family", "DIFFERENTIAL");
+    let report = unchanged(&database, &["--budget", "1s"]);
+    let left = outcome(&report, "verify", "public.family");
+    assert!(left["message"].as_str().unwrap().contains(why), "{why}: {left:#}");
+    assert_eq!(outcome(&report, "verify", "public.reader")["message"], "none of its sources can be changed");
+}
+
+/// A function for expressions, with an effect that no rollback would revert.
+const IS_FINE: &str = "
+    create function elsewhere() returns language_handler language c as '$libdir/plpgsql', 'plpgsql_call_handler';
+    create function is_fine(n int) returns int immutable language plpgsql as 'begin if n is null and n is not null then perform elsewhere(); end if; return n; end'";
+
+/// Neither a function in C that declares no effect, nor SQL that stands in the function, is unknown.
+#[test]
+fn a_source_with_effects_that_a_rollback_reverts_is_changed() {
+    let database = named();
+    database.run(
+        "create table log (n int); create table family (id int primary key, n int);
+         create function quiet() returns language_handler stable language c as '$libdir/plpgsql', 'plpgsql_call_handler';
+         create function is_fine(n int) returns int immutable language plpgsql as 'begin if n is null and n is not null then perform quiet(); end if; return n; end';
+         create index on family (is_fine(n)); alter table family add check (is_fine(n) = n);
+         create function note() returns trigger language plpgsql as $$begin
+           -- what others execute
+           execute 'insert into log values ($1)' using new.n;
+           return null;
+         end$$;
+         create trigger note after update on family for each row execute function note();
+         insert into family select n, n from generate_series(1, 9) as n",
+    );
+    create(&database, "reader", "select id, n from public.family", "DIFFERENTIAL");
+    verified(&database, &[], &["reader"]);
 }
 
 #[test]
@@ -419,6 +480,29 @@ fn a_wrong_stream_table_is_found_before_the_first_round_and_not_changed() {
     let report = unchanged(&database, &[]);
     let found = outcome(&report, "verify", "public.reader");
     assert!(found["message"].as_str().unwrap().contains("before the first round"), "{found:#}");
+}
+
+/// As pg_trickle does where others write while the scheduler refreshes (docs/pg_trickle.md, "Open transactions").
+#[test]
+fn a_table_that_others_make_wrong_meanwhile_is_not_blamed_on_the_rounds() {
+    let database = named();
+    database.run("create table family (id int primary key, n int); insert into family select n, n from generate_series(1, 50) as n");
+    create(&database, "reader", "select id, n from public.family", "DIFFERENTIAL");
+    std::thread::scope(|scope| {
+        let verification = scope.spawn(|| {
+            let name = &database.endpoint.database;
+            verify(&database, &["--allow-writes", name, "--budget", "8s"])
+        });
+        let other = Database::connect(&database.endpoint);
+        busy(&database);
+        corrupt(&other, "update reader set n = 7777 where id = 1");
+        let (ran, report) = verification.join().unwrap();
+        ran.expect(1);
+        let found = outcome(&report, "verify", "public.reader");
+        assert!(found["message"].as_str().unwrap().contains(", after round "), "{found:#}");
+        assert!(found["details"].to_string().contains("no change of the rounds led to it"), "{found:#}");
+        assert_eq!(found["script"], Value::Null, "{found:#}");
+    });
 }
 
 /// How a verification can end in the middle.
