@@ -95,13 +95,12 @@ impl Rounds<'_> {
         self.client.run("savepoint unchanged").await?;
         self.process = self.client.process().await?;
         self.changes.begin_rolled_back();
-        let worked = match self.watched(work).await {
-            Ok(()) => match self.record_findings().await {
-                Ok(()) => self.tell_apart().await,
-                failed => failed,
-            },
-            failed => failed,
+        let worked = async {
+            self.watched(work).await?;
+            self.record_findings().await?;
+            self.tell_apart().await
         };
+        let worked = worked.await;
         let ended = self.client.end_round().await;
         self.changes.rolled_back();
         self.seen.reach.values_mut().for_each(Reach::forget_result);

@@ -19,7 +19,7 @@ export HERE=$(dirname "$0")
 echo "$*" >> "$HERE/told"
 case "$*" in
 run*broken*) echo "manifest unknown" >&2; exit 125 ;;
-run*slow*) echo $$ > "$HERE/pulling"; exec sleep 600 ;;
+run*slow*) echo $$ > "$HERE/pulling.new"; mv "$HERE/pulling.new" "$HERE/pulling"; exec sleep 600 ;;
 run*) exec env -u PGTRICKLE_CI_IMAGE PROGRAM ephemeral --engine emulator -- "$HERE/inside" ;;
 port*) cat "$HERE/port" ;;
 rm*) rm -f "$HERE/port" ;;
