@@ -74,7 +74,7 @@ impl Client {
     }
 }
 
-/// A literal with each query and a table that it reads through a function.
+/// A literal with each query and a table that it reads without pg_trickle's knowledge.
 pub(super) fn pairs(reads: &BTreeMap<Relation, Vec<HiddenRead>>) -> String {
     let pair = |query: &Relation, read: &HiddenRead| json!({ "reader": query, "schema": read.table.schema, "name": read.table.name });
     let pairs: Vec<_> =

@@ -173,9 +173,9 @@ impl Verification<'_> {
         let of_query = if finding.finding.is_of_query() { FAILING_QUERY } else { "" };
         let file = self.findings.join(format!("{}{of_query}{seed}.sql", finding.relation));
         output::make_folder(self.findings)?;
-        let earlier = fs::read_to_string(&file).unwrap_or_default();
         // The corpus keeps what shows a finding.
-        if self.keeps && was_reproduced(&earlier) && !was_reproduced(script) {
+        let is_better = || fs::read_to_string(&file).is_ok_and(|earlier| was_reproduced(&earlier));
+        if self.keeps && !was_reproduced(script) && is_better() {
             return Ok(file);
         }
         // Its rows may be real data, even if reports hide them.

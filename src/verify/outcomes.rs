@@ -113,7 +113,7 @@ impl Rounds<'_> {
         if let Some(outcome) = self.settings.terms.left_out(Stage::Verify, relation) {
             return outcome;
         }
-        if self.subjects.is_suspended(relation) {
+        if self.subjects.suspended.contains(relation) {
             let next = format!(
                 "resume it: select pgtrickle.resume_stream_table({})",
                 quote_literal(&relation.to_string())

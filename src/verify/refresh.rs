@@ -40,7 +40,7 @@ impl Rounds<'_> {
             let is_broken = matches!(
                 self.seen.findings.get(relation),
                 Some(Finding { fault: Fault::RefreshFails(_), .. })
-            ) || self.subjects.is_suspended(relation)
+            ) || self.subjects.suspended.contains(relation)
                 || self.failing_upstream(relation).is_some();
             if !affected.contains(relation) || is_broken || is_immediate(&deployed.table) {
                 continue;

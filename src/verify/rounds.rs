@@ -156,7 +156,7 @@ impl<'a> Rounds<'a> {
 
     /// Whether the table has no finding and changes can reach it.
     pub(super) fn is_open(&self, relation: &Relation) -> bool {
-        !self.subjects.is_suspended(relation)
+        !self.subjects.suspended.contains(relation)
             && !self.seen.findings.contains_key(relation)
             && self.failing_upstream(relation).is_none()
     }

@@ -39,7 +39,9 @@ pub(super) struct Subjects<'a> {
     pub(super) functions: FunctionReads,
     /// The statements for the database's own settings of pg_trickle.
     pub(super) engine_settings: Vec<String>,
-    /// The tables that each query reads through functions.
+    /// The tables that nobody refreshes, because somebody suspended them.
+    pub(super) suspended: BTreeSet<Relation>,
+    /// The tables that each query reads without pg_trickle's knowledge.
     pub(super) hidden_reads: BTreeMap<Relation, Vec<HiddenRead>>,
 }
 
@@ -95,7 +97,9 @@ impl<'a> Subjects<'a> {
             let factor = if known.changed.contains(&table.relation) { CHANGED } else { 1 };
             (table.relation.clone(), factor * (1 + delicacy(&table.query)))
         };
+        let suspended = tables.iter().filter(|deployed| deployed.health.status == "SUSPENDED");
         let subjects = Self {
+            suspended: suspended.map(|deployed| deployed.table.relation.clone()).collect(),
             reached,
             tables,
             comparables: comparables.into_iter().map(|table| (table.relation.clone(), table)).collect(),
@@ -110,11 +114,6 @@ impl<'a> Subjects<'a> {
 
     pub(super) fn find(&self, relation: &Relation) -> Option<&'a Deployed> {
         self.tables.iter().copied().find(|deployed| deployed.table.relation == *relation)
-    }
-
-    /// Whether somebody has suspended the table, so that no refresh reaches it.
-    pub(super) fn is_suspended(&self, relation: &Relation) -> bool {
-        self.find(relation).is_some_and(|deployed| deployed.health.status == "SUSPENDED")
     }
 
     /// The tables that differed from their queries before the first round, and may be wrong for good.
