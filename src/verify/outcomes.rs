@@ -194,9 +194,7 @@ impl Rounds<'_> {
 
     /// Whether a statement can change a source of the table.
     fn can_change(&self, relation: &Relation) -> bool {
-        (0..self.changes.sources().len()).any(|at| {
-            self.changes.sources()[at].out_of_reach.is_none() && self.subjects.reached[at].contains(relation)
-        })
+        self.sources_of(relation).any(|at| self.changes.sources()[at].out_of_reach.is_none())
     }
 
     /// Whether rounds have to verify the table.
@@ -233,12 +231,9 @@ impl Rounds<'_> {
 
     /// A line for each source of a table.
     fn source_lines(&self, relation: &Relation) -> Vec<String> {
-        let reads = |at: &usize| {
-            self.changes.sources()[*at].out_of_reach.is_none()
-                && self.subjects.reached[*at].contains(relation)
-        };
+        let is_changed = |at: &usize| self.changes.sources()[*at].out_of_reach.is_none();
         let line = |at: usize| self.changes.coverage[at].line(&self.changes.sources()[at].relation);
-        (0..self.changes.sources().len()).filter(reads).map(line).collect()
+        self.sources_of(relation).filter(is_changed).map(line).collect()
     }
 
     fn not_verified(&self, relation: &Relation) -> Outcome {
@@ -254,9 +249,7 @@ impl Rounds<'_> {
             return outcome(why, UNBLOCKED);
         }
         let is_unchanged = |at: usize| self.changes.coverage[at].rounds == 0;
-        let mut read =
-            (0..self.changes.sources().len()).filter(|at| self.subjects.reached[*at].contains(relation));
-        if self.changes.rounds >= self.settings.enough() && read.all(is_unchanged) {
+        if self.changes.rounds >= self.settings.enough() && self.sources_of(relation).all(is_unchanged) {
             return self
                 .unverified(relation, "no statement changed a source of it")
                 .with_details(self.more_time())
@@ -312,9 +305,13 @@ impl Rounds<'_> {
 
     /// The advice when other sessions blocked most statements on a source of the table.
     fn unblocked(&self, relation: &Relation) -> Option<String> {
-        let reads = |at: &usize| self.subjects.reached[*at].contains(relation);
-        let mut sources = (0..self.changes.sources().len()).filter(reads);
-        sources.any(|at| self.changes.coverage[at].is_blocked()).then(|| UNBLOCKED.to_owned())
+        let is_blocked = self.sources_of(relation).any(|at| self.changes.coverage[at].is_blocked());
+        is_blocked.then(|| UNBLOCKED.to_owned())
+    }
+
+    /// The sources whose changes reach the table, by their positions.
+    fn sources_of(&self, relation: &Relation) -> impl Iterator<Item = usize> {
+        (0..self.changes.sources().len()).filter(|at| self.subjects.reached[*at].contains(relation))
     }
 
     /// By which sessions, as far as known.

@@ -15,17 +15,20 @@ with recursive called as materialized (
   where d.source_type <> 'STREAM_TABLE'
   union
   select oid, reader, false from called
-), behind (view, oid) as (
-  -- what each view reads, also through other views
-  select oid, oid from pg_catalog.pg_class where relkind in ('v', 'm') and oid >= 16384
-  union
-  select behind.view, r.oid
-  from behind
-  join pg_catalog.pg_rewrite as w on w.ev_class = behind.oid and w.rulename = '_RETURN'
+), below as materialized (
+  -- what each view reads itself
+  select w.ev_class as view, r.oid, r.relkind
+  from pg_catalog.pg_rewrite as w
   join pg_catalog.pg_depend as d on d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = w.oid
     and d.refclassid = 'pg_catalog.pg_class'::regclass
   join pg_catalog.pg_class as r on r.oid = d.refobjid and r.relkind in ('r', 'p', 'v', 'm', 'f') and r.oid >= 16384
   join pg_catalog.pg_namespace as n on n.oid = r.relnamespace and n.nspname not in ('pgtrickle', 'pgtrickle_changes')
+  where w.rulename = '_RETURN'
+), behind (view, oid) as (
+  -- and through other views
+  select oid, oid from pg_catalog.pg_class where relkind in ('v', 'm') and oid >= 16384
+  union
+  select behind.view, below.oid from behind join below on below.view = behind.oid
 ), over_stream_tables as materialized (
   select view as oid from behind where oid in (select pgt_relid from pgtrickle.pgt_stream_tables)
 ), snapshots as materialized (
@@ -52,13 +55,7 @@ with recursive called as materialized (
   select direct.oid, direct.reader
   from direct join pg_catalog.pg_class as c on c.oid = direct.oid and c.relkind = 'v'
   union
-  select r.oid, inlined.reader
-  from inlined
-  join pg_catalog.pg_rewrite as w on w.ev_class = inlined.oid and w.rulename = '_RETURN'
-  join pg_catalog.pg_depend as d on d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = w.oid
-    and d.refclassid = 'pg_catalog.pg_class'::regclass
-  join pg_catalog.pg_class as r on r.oid = d.refobjid and r.relkind = 'v' and r.oid >= 16384
-  join pg_catalog.pg_namespace as n on n.oid = r.relnamespace and n.nspname not in ('pgtrickle', 'pgtrickle_changes')
+  select below.oid, inlined.reader from inlined join below on below.view = inlined.oid and below.relkind = 'v'
 ), hidden as materialized (
   select oid, reader from called
   union
